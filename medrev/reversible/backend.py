@@ -1,0 +1,49 @@
+"""Which kernels the layers of this package use: the cheapest exact ones, or PyTorch's stock ones.
+
+The fast paths exist for float32 (and float64 where a formula is only rearranged) on a CPU; every
+other device and type takes the stock operations anyway. Both give the same numbers up to the order
+of summation.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["fast_operations_apply", "stock_operations"]
+
+_use_stock: ContextVar[bool] = ContextVar("medrev_use_stock_operations", default=False)
+
+
+@contextmanager
+def stock_operations() -> Iterator[None]:
+    """Make every layer use PyTorch's stock kernels inside the ``with`` block.
+
+    Example:
+        >>> import torch
+        >>> from medrev.reversible import Conv, stock_operations
+        >>> conv, x = Conv(3, 4, 4, 3), torch.randn(1, 4, 8, 8, 8)
+        >>> with stock_operations():
+        ...     reference = conv(x)
+        >>> torch.allclose(conv(x), reference, atol=1e-5)
+        True
+    """
+    token = _use_stock.set(True)
+    try:
+        yield
+    finally:
+        _use_stock.reset(token)
+
+
+def fast_operations_apply(x: Tensor) -> bool:
+    """Say whether the fast paths may be used for ``x``: on a CPU, eager, not under autocast."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and not _use_stock.get()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and not torch._C._get_tracing_state()
+    )

@@ -1,0 +1,126 @@
+"""Evaluate a sub-network so that it can be evaluated again, later, with the same result.
+
+A sub-network's output may depend on more than its input and parameters: on random numbers
+(dropout), on buffers that it updates itself (batch-norm statistics, spectral norm's vectors) and on
+autocast. All three are recorded at the first evaluation and restored around the second, which
+leaves the random state and the buffers of the world untouched.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AutocastState", "Record", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class AutocastState:
+    """Autocast as it was when captured: (device type, enabled, dtype) of the CPU and the device."""
+
+    settings: tuple[tuple[str, bool, torch.dtype], ...]
+
+    @classmethod
+    def capture(cls, device: torch.device) -> "AutocastState":
+        """Remember the present state for the CPU and for ``device``."""
+        kinds = dict.fromkeys(("cpu", device.type))
+        return cls(
+            tuple(
+                (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+                for kind in kinds
+            )
+        )
+
+    def is_enabled(self) -> bool:
+        """Say whether any of the devices was under autocast."""
+        return any(enabled for _, enabled, _ in self.settings)
+
+    @contextmanager
+    def restore(self) -> Iterator[None]:
+        """Set the captured state inside the ``with`` block.
+
+        Autocast's weight cache stays off: a cast made without gradients (the forward of an
+        autograd function) must not be found by an evaluation that needs them.
+        """
+        with ExitStack() as stack:
+            for kind, enabled, dtype in self.settings:
+                if enabled or torch.is_autocast_enabled(kind):
+                    stack.enter_context(
+                        torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
+                    )
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one evaluation depended on: random states and buffers as they were before it."""
+
+    random_states: tuple[tuple[torch.device, Tensor], ...] = ()
+    buffers: tuple[tuple[nn.Module, str, Tensor], ...] = ()
+
+    @contextmanager
+    def restore(self) -> Iterator[None]:
+        """Put the recorded states in place inside the ``with`` block, and the present ones back."""
+        present = [(device, _get_rng_state(device)) for device, _ in self.random_states]
+        # The buffers are exchanged, not overwritten: other graphs may have saved the present ones.
+        kept = [(module, name, module._buffers[name]) for module, name, _ in self.buffers]
+        try:
+            for device, state in self.random_states:
+                _set_rng_state(device, state)
+            for module, name, value in self.buffers:
+                module._buffers[name] = value.clone()
+            yield
+        finally:
+            for module, name, buffer in kept:
+                module._buffers[name] = buffer
+            for device, state in present:
+                _set_rng_state(device, state)
+
+
+def evaluate(net: nn.Module, x: Tensor) -> tuple[Tensor, Record]:
+    """Evaluate ``net(x)`` through ``__call__`` and record what is needed to do it again.
+
+    Args:
+        net: Sub-network.
+        x: Its input, shape (B, C, *spatial).
+
+    Returns:
+        The output and its `Record`; the record holds no activations.
+    """
+    devices = [torch.device("cpu")] if x.device.type == "cpu" else [torch.device("cpu"), x.device]
+    before = [(device, _get_rng_state(device)) for device in devices]
+    buffers = tuple(
+        (module, name, buffer.clone())
+        for module in net.modules()
+        if module.training
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    )
+    h = net(x)
+    drawn = tuple(
+        (device, state)
+        for device, state in before
+        if not torch.equal(_get_rng_state(device), state)
+    )
+    return h, Record(drawn, buffers)
+
+
+def _get_rng_state(device: torch.device) -> Tensor:
+    if device.type == "cpu":
+        return torch.get_rng_state()
+    state: Tensor = _device_module(device).get_rng_state(device)
+    return state
+
+
+def _set_rng_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cpu":
+        torch.set_rng_state(state)
+    else:
+        _device_module(device).set_rng_state(state, device)
+
+
+def _device_module(device: torch.device) -> Any:
+    return torch.get_device_module(device)

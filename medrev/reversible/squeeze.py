@@ -1,0 +1,73 @@
+"""Invertible exchange of space for channels, in any number of dimensions."""
+
+from torch import Tensor, nn
+
+from medrev.errors import ConfigError
+
+__all__ = ["SpaceToDepth"]
+
+
+class SpaceToDepth(nn.Module):
+    """Move every r × … × r block of voxels into channels, and back; nothing is computed or lost.
+
+    Output channel ``c · r^d + offset`` holds channel c at the given offset inside the block, the
+    last axis running fastest. In 2D this is ``torch.nn.PixelUnshuffle`` and its inverse
+    ``torch.nn.PixelShuffle``.
+
+    Args:
+        factor: Block width r along every axis.
+        spatial_dims: Number of spatial axes d.
+
+    Raises:
+        ConfigError: If ``factor`` is smaller than 1.
+        ValueError: On use, if the size (or the number of channels, in `inverse`) cannot be divided.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(1, 6, 8, 8, 8)
+        >>> squeeze = SpaceToDepth(2, 3)
+        >>> squeeze(x).shape
+        torch.Size([1, 48, 4, 4, 4])
+        >>> torch.equal(squeeze.inverse(squeeze(x)), x)
+        True
+    """
+
+    def __init__(self, factor: int, spatial_dims: int) -> None:
+        super().__init__()
+        if factor < 1:
+            raise ConfigError(f"the factor of space-to-depth must be at least 1, got {factor}")
+        self.factor = factor
+        self.spatial_dims = spatial_dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *spatial) to (B, C·r^d, *(spatial / r))."""
+        r, d = self.factor, self.spatial_dims
+        batch, channels, *spatial = x.shape
+        if len(spatial) != d or any(n % r for n in spatial):
+            raise ValueError(
+                f"space-to-depth needs {d} spatial sizes that are multiples of {r}, got {spatial}"
+            )
+        blocks = [n for size in spatial for n in (size // r, r)]
+        x = x.reshape(batch, channels, *blocks)  # (B, C, I/r, r, J/r, r, …)
+        outer = [2 + 2 * i for i in range(d)]
+        inner = [3 + 2 * i for i in range(d)]
+        x = x.permute(0, 1, *inner, *outer)  # (B, C, r, r, …, I/r, J/r, …)
+        return x.reshape(batch, channels * r**d, *(n // r for n in spatial))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map (B, C·r^d, *spatial) to (B, C, *(spatial · r))."""
+        r, d = self.factor, self.spatial_dims
+        batch, channels, *spatial = y.shape
+        if len(spatial) != d or channels % r**d:
+            raise ValueError(
+                f"depth-to-space needs {d} spatial axes and a multiple of {r**d} channels, "
+                f"got {channels} channels of size {spatial}"
+            )
+        y = y.reshape(batch, channels // r**d, *[r] * d, *spatial)
+        order = [axis for i in range(d) for axis in (2 + d + i, 2 + i)]
+        y = y.permute(0, 1, *order)  # (B, C, I, r, J, r, …)
+        return y.reshape(batch, channels // r**d, *(n * r for n in spatial))
+
+    def extra_repr(self) -> str:
+        """Show the factor and the number of axes."""
+        return f"factor={self.factor}, spatial_dims={self.spatial_dims}"
