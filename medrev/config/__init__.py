@@ -1,1 +1,50 @@
-"""medrev.config."""
+"""The pipeline schema and its files: load, override, check, write."""
+
+from medrev.config.export import dump_pipeline, json_schema
+from medrev.config.load import load_pipeline
+from medrev.config.schema import (
+    Artefacts,
+    Augmentation,
+    Degradation,
+    Discriminator,
+    DTIData,
+    EarlyStop,
+    EvaluationConfig,
+    Fit,
+    InferenceConfig,
+    Method,
+    Optimizer,
+    Paired,
+    Patches,
+    Pipeline,
+    RevGANModel,
+    Schedule,
+    Split,
+    TrainingConfig,
+    Unpaired,
+)
+
+__all__ = [
+    "Artefacts",
+    "Augmentation",
+    "DTIData",
+    "Degradation",
+    "Discriminator",
+    "EarlyStop",
+    "EvaluationConfig",
+    "Fit",
+    "InferenceConfig",
+    "Method",
+    "Optimizer",
+    "Paired",
+    "Patches",
+    "Pipeline",
+    "RevGANModel",
+    "Schedule",
+    "Split",
+    "TrainingConfig",
+    "Unpaired",
+    "dump_pipeline",
+    "json_schema",
+    "load_pipeline",
+]

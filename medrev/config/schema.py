@@ -5,7 +5,7 @@ selects a variant, and nothing in it is evaluated as code. Units are in the fiel
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,9 +15,11 @@ __all__ = [
     "DTIData",
     "Degradation",
     "Discriminator",
+    "EarlyStop",
     "EvaluationConfig",
     "Fit",
     "InferenceConfig",
+    "Method",
     "Optimizer",
     "Paired",
     "Patches",
@@ -281,6 +283,9 @@ class EarlyStop(Section):
 class TrainingConfig(Section):
     """The training loop. Give epochs or steps, not both."""
 
+    #: Groups of keys of which a file or override that states one drops the others it extends.
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "steps"),)
+
     epochs: Count | None = None
     steps: Count | None = None
     """Optimiser steps."""
@@ -333,7 +338,11 @@ class EvaluationConfig(Section):
 class Pipeline(Section):
     """One experiment from data to held-out table."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+        "letters, digits, '_', '-' and '.' that begins with a letter or digit",
+    ]
     """Name of the run folder."""
     description: str = ""
     seed: int = 0

@@ -1,0 +1,184 @@
+"""Writing files whole or not at all, and naming them by their content.
+
+A result appears under its name only when it is complete: it is written beside its target and
+renamed, so a killed or failed command leaves no half-written file behind.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medrev.errors import InputError, OutputError
+
+__all__ = ["atomic_folder", "atomic_path", "content_hash", "ensure_writable_folder"]
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    The temporary name keeps every suffix (``.nii.gz``), so writers that go by the suffix work.
+    If the block raises, or writes nothing, the temporary file is removed and ``path`` is as it was.
+
+    Args:
+        path: The file to write; its folder is created.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: ``path`` exists and ``overwrite`` is false, the folder cannot be written, or
+            the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "numbers.csv"
+        >>> with atomic_path(target) as temporary:
+        ...     _ = temporary.write_text("1,2,3")
+        >>> target.read_text()
+        '1,2,3'
+    """
+    target = Path(path)
+    _refuse_existing(target, overwrite)
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; a file of this name cannot be written")
+    ensure_writable_folder(target.parent)
+    temporary = _beside(target)
+    try:
+        with _disk_errors(target):
+            yield temporary
+            if not temporary.exists():
+                raise OutputError(f"{target}: nothing was written")
+            _sync(temporary)
+            _refuse_existing(target, overwrite)
+            temporary.replace(target)
+            _sync(target.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that becomes ``path`` when the block ends well.
+
+    As `atomic_path`, for results of several files that belong together, such as a checkpoint. An
+    existing folder stays in place until the new one is complete.
+
+    Raises:
+        OutputError: ``path`` exists and ``overwrite`` is false, the parent folder cannot be
+            written, or the disk is full.
+    """
+    target = Path(path)
+    _refuse_existing(target, overwrite)
+    ensure_writable_folder(target.parent)
+    temporary, old = _beside(target), _beside(target)
+    try:
+        with _disk_errors(target):
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            if target.exists():
+                target.rename(old)
+            temporary.rename(target)
+            _sync(target.parent)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
+    """Create the folder ``path`` where it is missing and make sure that it can be written.
+
+    Raises:
+        OutputError: It, or a parent of it, is a file or cannot be written.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".medrev-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+    except (FileExistsError, NotADirectoryError):
+        file = next((p for p in (folder, *folder.parents) if p.is_file()), folder)
+        raise OutputError(f"{file} is a file, not a folder; choose another output") from None
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder {folder} ({_reason(error)}); choose another output"
+        ) from None
+    return folder
+
+
+def content_hash(source: str | os.PathLike[str] | bytes) -> str:
+    """SHA-256, in hexadecimal, of a file's content or of bytes.
+
+    Raises:
+        InputError: The file cannot be read.
+
+    Example:
+        >>> content_hash(b"medrev")[:12]
+        '7e557e5ccf67'
+    """
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    digest = hashlib.sha256()
+    try:
+        with Path(source).open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"cannot read {source} ({_reason(error)})") from None
+    return digest.hexdigest()
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if not overwrite and os.path.lexists(target):
+        raise OutputError(f"{target} exists already; give --overwrite to replace it")
+
+
+def _beside(target: Path) -> Path:
+    """A new hidden name in the target's folder, with the target's suffixes."""
+    suffixes = "".join(target.suffixes[-2:])
+    return target.with_name(f".medrev-{uuid.uuid4().hex[:12]}{suffixes}")
+
+
+def _sync(path: Path) -> None:
+    """Put a file, or a folder's list of names, on the disk; folders only where that exists."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """Turn the system's errors of a full or read-only disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise OutputError(f"cannot write {target} ({_reason(error)})") from error
+        raise
+
+
+def _reason(error: OSError) -> str:
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return text[:1].lower() + text[1:]
