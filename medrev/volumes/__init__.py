@@ -1,1 +1,35 @@
-"""medrev.volumes."""
+"""Geometry and files: NIfTI, affines, grids, resampling, brain masks."""
+
+from medrev.volumes.affine import (
+    as_affine,
+    check_affine,
+    rescale_affine,
+    same_grid,
+    voxel_size,
+)
+from medrev.volumes.arrays import like, to_numpy
+from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
+from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
+from medrev.volumes.nifti import read_nifti, write_nifti
+from medrev.volumes.resample import block_mean, upsample
+
+__all__ = [
+    "Padding",
+    "as_affine",
+    "block_mask",
+    "block_mean",
+    "brain_mask",
+    "check_affine",
+    "check_mask",
+    "crop_to_multiple",
+    "interior",
+    "like",
+    "pad_to_multiple",
+    "read_nifti",
+    "rescale_affine",
+    "same_grid",
+    "to_numpy",
+    "upsample",
+    "voxel_size",
+    "write_nifti",
+]

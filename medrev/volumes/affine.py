@@ -1,0 +1,136 @@
+"""Affines: 4×4 matrices from voxel indices (centre of voxel 0 at 0, 0, 0) to RAS millimetres."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.errors import GeometryError
+
+__all__ = ["as_affine", "check_affine", "rescale_affine", "same_grid", "voxel_size"]
+
+Affine = TypeVar("Affine", NDArray[Any], torch.Tensor)
+
+ORTHOGONALITY = 1e-3  # largest cosine between two grid axes
+
+
+def as_affine(affine: NDArray[Any] | torch.Tensor) -> NDArray[np.float64]:
+    """The affine as a float64 array, whether it came from nibabel or from a MetaTensor."""
+    if isinstance(affine, torch.Tensor):
+        affine = affine.detach().cpu().numpy()
+    return np.array(affine, dtype=np.float64)
+
+
+def rescale_affine(affine: Affine, ratio: float | tuple[float, float, float]) -> Affine:
+    """Affine of a grid with other voxels over the same field of view.
+
+    The outer corner of the first voxel stays where it is, so the first centre moves by
+    ``(ratio - 1) / 2`` old voxels along every axis: ``A · [diag(r), (r - 1) / 2; 0, 1]``.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4, of the old grid.
+        ratio: New voxel edge / old voxel edge, one number or one per axis: 2 for block means of
+            2³ voxels, 1/2 for twofold super-resolution.
+
+    Returns:
+        The new affine, float64, array or tensor as given.
+
+    Raises:
+        GeometryError: If a ratio is not positive.
+
+    Example:
+        >>> rescale_affine(np.diag([1.0, 1.0, 1.0, 1.0]), 2)[:3, 3].tolist()
+        [0.5, 0.5, 0.5]
+    """
+    edges: NDArray[np.float64] = np.broadcast_to(np.asarray(ratio, dtype=np.float64), (3,))
+    if not (np.isfinite(edges).all() and (edges > 0).all()):
+        raise GeometryError(f"ratio of voxel edges must be positive, got {ratio}")
+    step = np.eye(4)
+    step[:3, :3] = np.diag(edges)
+    step[:3, 3] = (edges - 1) / 2
+    new = as_affine(affine) @ step
+    if isinstance(affine, torch.Tensor):
+        return torch.as_tensor(new, device=affine.device)
+    return new
+
+
+def voxel_size(affine: NDArray[Any] | torch.Tensor) -> tuple[float, float, float]:
+    """Voxel edges in mm along the array axes i, j, k.
+
+    Example:
+        >>> voxel_size(np.diag([-2.0, 2.0, 3.0, 1.0]))
+        (2.0, 2.0, 3.0)
+    """
+    i, j, k = np.linalg.norm(as_affine(affine)[:3, :3], axis=0).tolist()
+    return i, j, k
+
+
+def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> NDArray[np.float64]:
+    """Check that an affine describes a grid of boxes: finite, invertible, axes orthogonal.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4.
+        name: What carries the affine (a file name), for the message.
+
+    Returns:
+        The affine as a float64 array.
+
+    Raises:
+        GeometryError: If it is not 4×4, not finite, singular, has another last row than 0 0 0 1,
+            or is sheared (two axes with a cosine above 1e-3).
+    """
+    matrix = as_affine(affine)
+    if matrix.shape != (4, 4):
+        raise GeometryError(f"{name}: the affine must be 4×4, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise GeometryError(f"{name}: the affine must be finite, got {_row(matrix)}")
+    if not np.allclose(matrix[3], [0, 0, 0, 1]):
+        raise GeometryError(f"{name}: the affine's last row must be 0 0 0 1, got {matrix[3]}")
+    edges = np.linalg.norm(matrix[:3, :3], axis=0)
+    if (edges < 1e-6).any():
+        raise GeometryError(
+            f"{name}: the affine is singular (voxel edges {_row(edges)} mm): "
+            "correct the sform or qform"
+        )
+    axes = matrix[:3, :3] / edges
+    if abs(np.linalg.det(axes)) < 1e-3:
+        raise GeometryError(
+            f"{name}: the affine is singular (two grid axes point the same way): "
+            "correct the sform or qform"
+        )
+    cosines = np.abs(axes.T @ axes - np.eye(3))
+    if cosines.max() > ORTHOGONALITY:
+        first, second = sorted(int(n) for n in np.unravel_index(cosines.argmax(), (3, 3)))
+        raise GeometryError(
+            f"{name}: the affine is sheared (axes {'ijk'[first]} and {'ijk'[second]} are "
+            f"{np.degrees(np.arccos(min(1.0, cosines.max()))):.2f}° apart, not 90°): "
+            "resample onto a rectangular grid first"
+        )
+    return matrix
+
+
+def same_grid(
+    first: NDArray[Any] | torch.Tensor,
+    second: NDArray[Any] | torch.Tensor,
+    *,
+    shape: tuple[int, ...] = (256, 256, 256),
+    tolerance: float = 1e-4,
+) -> bool:
+    """Whether two affines place every voxel at the same point.
+
+    Args:
+        first: Voxel → RAS mm, 4×4.
+        second: Voxel → RAS mm, 4×4.
+        shape: Voxels along i, j, k over which the affines are compared: the corners of the grid
+            are where two affines differ most.
+        tolerance: Largest distance in mm.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[-3:]], indexing="ij"), float)
+    points = np.concatenate([corners.reshape(3, -1), np.ones((1, 8))])
+    distance = (as_affine(first) - as_affine(second)) @ points
+    return bool(np.linalg.norm(distance[:3], axis=0).max() <= tolerance)
+
+
+def _row(values: NDArray[Any]) -> str:
+    return " ".join(f"{value:g}" for value in values.ravel())

@@ -1,0 +1,155 @@
+"""Brain masks: find, check, thin to the interior, bring to a coarser grid."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from numpy.typing import NDArray
+
+from medrev.errors import GeometryError, InputError
+from medrev.volumes.affine import same_grid
+from medrev.volumes.arrays import like, to_numpy
+
+__all__ = ["block_mask", "brain_mask", "check_mask", "interior"]
+
+
+def brain_mask(volume: torch.Tensor, *, median_radius: int = 4, passes: int = 4) -> torch.Tensor:
+    """Brain mask by median filter and Otsu's threshold (dipy's ``median_otsu``).
+
+    Args:
+        volume: ``(C, I, J, K)``, best the b = 0 volumes only; their mean is segmented.
+        median_radius: Radius of the median filter in voxels.
+        passes: How often the filter is applied.
+
+    Returns:
+        Boolean mask ``(1, I, J, K)``: the largest island with its holes filled.
+
+    Raises:
+        InputError: If the volume is constant or no brain is found.
+    """
+    from dipy.segment.mask import median_otsu
+
+    mean = to_numpy(volume).mean(axis=0, dtype=np.float32)
+    if mean.min() == mean.max():
+        raise InputError(f"no brain can be found: every voxel is {mean.flat[0]:g}; give a mask")
+    _, mask = median_otsu(mean, median_radius=median_radius, numpass=passes, finalize_mask=True)
+    if not mask.any():
+        raise InputError("no brain was found in the volume; give a mask")
+    return like(np.asarray(mask, dtype=bool)[None], volume)
+
+
+def interior(mask: torch.Tensor, edge: int = 5) -> torch.Tensor:
+    """Voxels whose whole neighbourhood lies in the mask (RevGAN's and IQT's interior).
+
+    Args:
+        mask: ``(…, I, J, K)``, non-zero inside.
+        edge: Edge of the cubic neighbourhood in voxels, odd. What lies outside the array counts
+            as outside the mask.
+
+    Returns:
+        Boolean mask of the same shape.
+
+    Raises:
+        InputError: If the edge is even or not positive.
+    """
+    from scipy.ndimage import binary_erosion
+
+    if edge < 1 or edge % 2 == 0:
+        raise InputError(f"the edge of the interior's cube must be odd and positive, got {edge}")
+    inside = to_numpy(mask) != 0
+    flat = inside.reshape(-1, *inside.shape[-3:])
+    thin = np.zeros_like(flat)
+    for source, target in zip(flat, thin, strict=True):
+        shrunk = source
+        for axis in range(3):  # a cube is separable
+            line = np.ones(np.where(np.arange(3) == axis, edge, 1), dtype=bool)
+            shrunk = binary_erosion(shrunk, line, border_value=0)
+        target[...] = shrunk
+    return like(thin.reshape(inside.shape), mask)
+
+
+def block_mask(
+    mask: torch.Tensor, factor: int, rule: Literal["any", "all", "half"] = "any"
+) -> torch.Tensor:
+    """Mask on a grid coarser by an integer factor.
+
+    Args:
+        mask: ``(…, I, J, K)``, non-zero inside; sizes are multiples of the factor.
+        factor: Voxels per block along every axis.
+        rule: A block is inside if any voxel is, if all are, or if at least half are.
+
+    Returns:
+        Boolean mask ``(…, I/r, J/r, K/r)``, without affine.
+
+    Raises:
+        InputError: If a size is not a multiple of the factor or the rule is unknown.
+    """
+    size = tuple(mask.shape[-3:])
+    if factor < 1 or any(n % factor for n in size):
+        raise InputError(f"mask sizes must be multiples of the factor {factor}, got {size}")
+    shares = {"any": 1, "all": factor**3, "half": (factor**3 + 1) // 2}
+    if rule not in shares:
+        raise InputError(f"rule must be any, all or half, got {rule!r}")
+    plain = mask.as_tensor() if isinstance(mask, MetaTensor) else mask
+    i, j, k = (n // factor for n in size)
+    blocks = (plain != 0).reshape(*plain.shape[:-3], i, factor, j, factor, k, factor)
+    return blocks.sum(dim=(-5, -3, -1)) >= shares[rule]
+
+
+def check_mask(
+    mask: torch.Tensor,
+    volume: MetaTensor,
+    *,
+    name: str = "mask",
+    volume_name: str = "the volume",
+) -> torch.Tensor:
+    """Check that a mask is binary, not empty and on the grid of a volume.
+
+    Args:
+        mask: ``(1, I, J, K)``; a MetaTensor's affine is compared as well.
+        volume: ``(C, I, J, K)`` with its affine.
+        name: The mask's file, for the message.
+        volume_name: The volume's file, for the message.
+
+    Returns:
+        Boolean mask ``(1, I, J, K)`` on the volume's grid.
+
+    Raises:
+        InputError: If the mask is 4D, of another size, empty, or has values other than 0 and one
+            other number.
+        GeometryError: If its affine places a voxel more than 0.01 mm elsewhere.
+    """
+    if mask.ndim != 4 or mask.shape[0] != 1:
+        raise InputError(f"{name}: a 3D mask is needed, got {_count(mask)}")
+    if mask.shape[1:] != volume.shape[1:]:
+        raise InputError(
+            f"{name}: the mask has {_size(mask)} voxels, {volume_name} has {_size(volume)}"
+        )
+    if isinstance(mask, MetaTensor) and not same_grid(
+        mask.affine, volume.affine, shape=tuple(volume.shape[1:]), tolerance=1e-2
+    ):
+        raise GeometryError(
+            f"{name}: the mask lies elsewhere than {volume_name} (their affines differ): "
+            "resample it onto the volume's grid"
+        )
+    values: NDArray[Any] = np.unique(to_numpy(mask))
+    if not np.isfinite(values).all():
+        raise InputError(f"{name}: the mask has NaN or infinite values")
+    if len(values[values != 0]) == 0:
+        raise InputError(f"{name}: the mask is empty: every voxel is 0")
+    if len(values[values != 0]) > 1:
+        shown = " ".join(f"{v:g}" for v in values[:5])
+        raise InputError(
+            f"{name}: a mask has 0 outside and one other value inside, got "
+            f"{len(values)} values ({shown}{' …' if len(values) > 5 else ''}): threshold it first"
+        )
+    return like(to_numpy(mask) != 0, volume)
+
+
+def _size(volume: torch.Tensor) -> str:
+    return "×".join(str(n) for n in volume.shape[1:])
+
+
+def _count(mask: torch.Tensor) -> str:
+    return f"{mask.shape[0]} volumes" if mask.ndim == 4 else f"shape {tuple(mask.shape)}"

@@ -1,0 +1,318 @@
+"""NIfTI files: the one reader and the one writer, streaming one volume of a series at a time."""
+
+import difflib
+import gzip
+import importlib.util
+import io
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from medrev.errors import GeometryError, InputError, OutputError
+from medrev.files import atomic_path
+from medrev.volumes.affine import check_affine
+
+__all__ = ["read_nifti", "write_nifti"]
+
+#: The optional extra fast-gzip.
+fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
+
+TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
+#: Header fields that go with the values from file to file.
+KEPT = (
+    "descrip",
+    "aux_file",
+    "intent_name",
+    "intent_code",
+    "intent_p1",
+    "intent_p2",
+    "intent_p3",
+    "cal_min",
+    "cal_max",
+    "toffset",
+)
+VECTOR_INTENTS = (1005, 1007)  # symmetric matrix, vector: their axis is the fifth
+
+
+def read_nifti(
+    path: str | Path, *, volumes: Sequence[int] | None = None, allow_nan: bool = False
+) -> MetaTensor:
+    """Read a 3D or 4D NIfTI-1 or NIfTI-2 file, ``.nii`` or ``.nii.gz``.
+
+    The file is streamed: memory is the float32 result and one volume. A 5D file whose fourth axis
+    is 1 (ANTs and ITK tensors) is read as its C components.
+
+    Args:
+        path: The file.
+        volumes: Indices of the volumes to keep of a 4D file, in this order (default: all).
+        allow_nan: Accept NaN and infinity and leave them as they are.
+
+    Returns:
+        Volume ``(C, I, J, K)``, float32, scale factors applied; C is 1 for a 3D file. Its
+        ``affine`` (4×4, float64) leads from voxels to RAS mm, whatever the file's unit of length.
+        ``meta`` has ``filename``, ``space_code`` (NIfTI code 1 to 5), ``affine_source`` (sform,
+        qform, or pixdim where both codes are 0) and ``nifti`` with the header fields that
+        :func:`write_nifti` writes again.
+
+    Raises:
+        InputError: If the file is missing, empty, truncated, not NIfTI, not 3D or 4D, has complex
+            or colour values, or NaN or infinite ones.
+        GeometryError: If the affine is singular, sheared or not finite.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with _open(path) as stream:
+            header = _read_header(path, stream)
+            shape = _volume_shape(path, header)
+            affine = _affine(path, header)
+            wanted = _wanted(path, volumes, shape[0])
+            data = _read_data(path, stream, header, shape, wanted, allow_nan=allow_nan)
+    except DAMAGE as error:
+        raise InputError(
+            f"{path}: truncated or damaged gzip file ({error}): copy it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    space, source = _space(header)
+    fields = {name: header[name].item() for name in KEPT}
+    fields["time_unit"] = header.get_xyzt_units()[1]
+    fields["time_step"] = float(header["pixdim"][4])
+    meta = {
+        "filename": str(path),
+        "space_code": space,
+        "affine_source": source,
+        "nifti": fields,
+    }
+    return MetaTensor(torch.from_numpy(data), affine=torch.from_numpy(affine), meta=meta)
+
+
+def write_nifti(path: str | Path, volume: MetaTensor, *, overwrite: bool = False) -> Path:
+    """Write a volume as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
+
+    The same volume always gives the same bytes (no file name or time in the gzip header). The
+    space code and header fields found in ``volume.meta`` are written again; without them the
+    space is 1 (scanner).
+
+    Args:
+        path: File to write, ``.nii`` or ``.nii.gz``.
+        volume: ``(C, I, J, K)`` with its affine; C = 1 gives a 3D file.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: If the file exists, cannot be written or has another suffix.
+        InputError: If the volume has no affine, is not 4D, or has NaN or infinite values.
+        GeometryError: If the affine is singular, sheared or not finite.
+    """
+    path = Path(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise OutputError(f"{path}: the name must end in .nii or .nii.gz")
+    if not isinstance(volume, MetaTensor):
+        raise InputError(f"{path}: to write, a MetaTensor is needed, got {type(volume).__name__}")
+    if volume.ndim != 4 or 0 in volume.shape:
+        raise InputError(f"{path}: the volume must be (C, I, J, K), got {tuple(volume.shape)}")
+    header = _header(path, volume)
+    values = volume.as_tensor().detach().cpu()
+    bad = sum(int((~torch.isfinite(channel)).sum()) for channel in values)
+    if bad:
+        raise InputError(f"{path}: not written: {bad} voxels are NaN or infinite")
+    with atomic_path(path, overwrite) as temporary, open(temporary, "wb") as file:
+        if path.suffix == ".gz":
+            with _gzip_writer(file) as stream:
+                _write(stream, header, values)
+        else:
+            _write(file, header, values)
+    return path
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a .nii or .nii.gz file is needed")
+    if path.exists():
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes): copy it again")
+        return
+    message = f"{path}: no such file"
+    if not path.parent.is_dir():
+        raise InputError(f"{message}: the folder {path.parent} does not exist")
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 3, 0.7)
+    raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
+
+
+def _open(path: Path) -> IO[bytes]:
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    opener: Any = open
+    if zipped:
+        opener = fast_gzip.open if fast_gzip is not None else gzip.open
+    stream: IO[bytes] = opener(path, "rb")
+    return stream
+
+
+def _read_header(path: Path, stream: IO[bytes]) -> Any:
+    """The header; the stream then stands at the first voxel."""
+    start = stream.read(540)
+    sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
+    if not sizes & {348, 540}:
+        raise InputError(f"{path}: not a NIfTI file: convert it to .nii or .nii.gz")
+    cls = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
+    if len(start) < cls.sizeof_hdr:
+        raise InputError(
+            f"{path}: truncated: {len(start)} bytes, the header alone has {cls.sizeof_hdr}"
+        )
+    try:
+        header = cls.from_fileobj(io.BytesIO(start))
+    except (HeaderDataError, ValueError) as error:
+        raise InputError(f"{path}: the NIfTI header is not valid: {error}") from error
+    if not header["magic"].item().startswith(b"n+"):
+        raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
+    stream.seek(header.get_data_offset())
+    return header
+
+
+def _volume_shape(path: Path, header: Any) -> tuple[int, int, int, int]:
+    """(C, I, J, K) of a file with 3 or 4 axes; trailing axes of length 1 do not count."""
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if min(shape, default=0) < 1:
+        raise InputError(f"{path}: the volume is empty, its shape is {shape}")
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == 5 and shape[3] == 1:
+        shape = (*shape[:3], shape[4])
+    if len(shape) not in (3, 4):
+        raise InputError(
+            f"{path}: a 3D or 4D volume is needed, got {len(shape)}D with shape {shape}"
+        )
+    i, j, k, c = (*shape, 1)[:4]
+    return c, i, j, k
+
+
+def _wanted(path: Path, volumes: Sequence[int] | None, count: int) -> list[int]:
+    wanted = list(range(count)) if volumes is None else [int(v) for v in volumes]
+    if not wanted or min(wanted) < 0 or max(wanted) >= count:
+        raise InputError(f"{path}: volumes 0 to {count - 1} can be read, asked for {wanted}")
+    return wanted
+
+
+def _affine(path: Path, header: Any) -> NDArray[np.float64]:
+    unit = header.get_xyzt_units()[0]
+    try:
+        affine = header.get_best_affine().astype(np.float64)
+    except (HeaderDataError, ValueError) as error:
+        raise GeometryError(f"{path}: the qform is not valid: {error}") from error
+    affine[:3] *= TO_MM[unit]
+    return check_affine(affine, str(path))
+
+
+def _space(header: Any) -> tuple[int, str]:
+    for name in ("sform", "qform"):
+        code = int(header[f"{name}_code"])
+        if code > 0:
+            return code, name
+    return 1, "pixdim"
+
+
+def _read_data(
+    path: Path,
+    stream: IO[bytes],
+    header: Any,
+    shape: tuple[int, int, int, int],
+    wanted: list[int],
+    *,
+    allow_nan: bool,
+) -> NDArray[np.float32]:
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise InputError(
+            f"{path}: real numbers are needed, the file has {dtype} (complex or colour)"
+        )
+    slope, offset = header.get_slope_inter()
+    places: dict[int, list[int]] = {}
+    for place, index in enumerate(wanted):
+        places.setdefault(index, []).append(place)
+    data = np.empty((len(wanted), *shape[1:]), np.float32)
+    size = int(np.prod(shape[1:])) * dtype.itemsize
+    bad, first = 0, None
+    for index in range(max(wanted) + 1):
+        buffer = stream.read(size)
+        if len(buffer) < size:
+            raise InputError(
+                f"{path}: truncated: the header promises {shape[0] * size} bytes of voxels, "
+                f"got {index * size + len(buffer)}: copy it again"
+            )
+        if index not in places:
+            continue
+        volume = np.frombuffer(buffer, dtype).reshape(shape[1:], order="F")
+        target = data[places[index][0]]
+        target[...] = volume
+        if slope is not None and (slope, offset) != (1.0, 0.0):
+            target *= np.float32(slope)
+            target += np.float32(offset)
+        for place in places[index][1:]:
+            data[place] = target
+        finite = np.isfinite(target)
+        if not finite.all():
+            bad += int((~finite).sum())
+            where = tuple(int(n) for n in np.argwhere(~finite)[0])
+            first = first or (f"{where} of volume {index}" if shape[0] > 1 else f"{where}")
+    if bad and not allow_nan:
+        raise InputError(
+            f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "
+            "replace them (0 outside the brain) first"
+        )
+    return data
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
+    header = nib.Nifti1Header()
+    channels, *spatial = volume.shape
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((*spatial, channels) if channels > 1 else tuple(spatial))
+    fields = dict(volume.meta.get("nifti", {}))
+    time_unit, time_step = fields.pop("time_unit", "unknown"), fields.pop("time_step", 1.0)
+    if fields.get("intent_code") in VECTOR_INTENTS:  # they need a 5D file
+        fields = {name: fields[name] for name in fields if not name.startswith("intent")}
+    for name, value in fields.items():
+        header[name] = value
+    header.set_xyzt_units("mm", time_unit)
+    affine = check_affine(volume.affine, str(path))
+    code = int(volume.meta.get("space_code", 1))
+    header.set_sform(affine, code)
+    header.set_qform(affine, code)
+    if channels > 1:
+        header["pixdim"][4] = time_step
+    header["vox_offset"] = 352
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["magic"] = b"n+1"
+    return header
+
+
+def _gzip_writer(file: IO[bytes]) -> Any:
+    if fast_gzip is not None:
+        return fast_gzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
+
+
+def _write(stream: Any, header: nib.Nifti1Header, values: torch.Tensor) -> None:
+    stream.write(header.as_byteswapped("<").binaryblock)
+    stream.write(bytes(4))  # no extensions
+    for volume in values:
+        stream.write(volume.numpy().astype("<f4", copy=False).tobytes(order="F"))
