@@ -1,1 +1,46 @@
-"""medrev.dti."""
+"""Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness."""
+
+from medrev.dti.fit import fit_tensor, fit_tensor_s0
+from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
+from medrev.dti.gradients import Gradients, read_gradients
+from medrev.dti.maps import color_fa, principal_direction, scalar_maps
+from medrev.dti.order import COMPONENTS, Order, convert_order, from_matrix, to_matrix
+from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
+from medrev.dti.symmetry import (
+    SYMMETRIES,
+    apply_symmetry,
+    apply_symmetry_scalar,
+    flip,
+    rotate90,
+    symmetries,
+)
+
+__all__ = [
+    "COMPONENTS",
+    "SYMMETRIES",
+    "Frame",
+    "Gradients",
+    "Order",
+    "apply_symmetry",
+    "apply_symmetry_scalar",
+    "color_fa",
+    "convert_order",
+    "exp_euclidean",
+    "fit_tensor",
+    "fit_tensor_s0",
+    "flip",
+    "frame_matrix",
+    "from_matrix",
+    "from_voxel_frame",
+    "is_positive_definite",
+    "log_euclidean",
+    "principal_direction",
+    "read_gradients",
+    "repair",
+    "rotate",
+    "rotate90",
+    "scalar_maps",
+    "symmetries",
+    "to_matrix",
+    "to_voxel_frame",
+]

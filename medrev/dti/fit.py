@@ -1,0 +1,108 @@
+"""Fit of the diffusion tensor to a diffusion-weighted series, by dipy."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.dti.gradients import B0, Gradients
+from medrev.errors import GradientError, InputError
+from medrev.volumes import like, to_numpy
+
+__all__ = ["fit_tensor", "fit_tensor_s0"]
+
+Method = Literal["WLS", "OLS", "NLLS"]
+
+CHUNK = 20_000  # voxels at a time
+FLOOR = 1e-3  # smallest signal, as a share of the voxel's own b = 0 signal
+
+
+def fit_tensor(
+    dwi: torch.Tensor,
+    gradients: Gradients,
+    mask: torch.Tensor | None = None,
+    method: Method = "WLS",
+) -> torch.Tensor:
+    """Fit ``ln S = ln S0 - b gᵀ D g`` in every voxel of the mask.
+
+    The result is the least-squares estimate itself: eigenvalues are not clamped (dipy's
+    ``TensorModel`` clamps them), so :func:`medrev.dti.is_positive_definite` tells the voxels where
+    noise won, and :func:`medrev.dti.repair` mends them.
+
+    Args:
+        dwi: Signal ``(N, I, J, K)``. Values below 1/1000 of the voxel's mean b = 0 signal, zeros
+            and negative ones among them, are raised to it.
+        gradients: N b-values (s/mm²) and b-vectors. The tensors come out in their frame: pass
+            ``gradients.in_voxel_frame(affine)`` for the voxel frame.
+        mask: ``(1, I, J, K)`` or ``(I, J, K)``, non-zero where to fit (default: everywhere).
+        method: Weighted, ordinary or (slow) non-linear least squares.
+
+    Returns:
+        Tensors ``(6, I, J, K)``, float32, mm²/s: Dxx, Dxy, Dxz, Dyy, Dyz, Dzz. Zero outside the
+        mask and where the b = 0 signal is not positive.
+
+    Raises:
+        GradientError: If there are not as many gradients as volumes.
+        InputError: If the mask has another size or the method is not known.
+    """
+    return fit_tensor_s0(dwi, gradients, mask, method)[0]
+
+
+def fit_tensor_s0(
+    dwi: torch.Tensor,
+    gradients: Gradients,
+    mask: torch.Tensor | None = None,
+    method: Method = "WLS",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As :func:`fit_tensor`, with the estimated signal at b = 0 as well.
+
+    Returns:
+        Tensors ``(6, I, J, K)`` in mm²/s and S0 ``(1, I, J, K)`` in the unit of the signal.
+    """
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst import dti
+    from dipy.reconst.utils import convert_tensors
+
+    fits = {"WLS": dti.wls_fit_tensor, "OLS": dti.ols_fit_tensor, "NLLS": dti.nlls_fit_tensor}
+    if method not in fits:
+        raise InputError(f"fit method must be one of {', '.join(fits)}, got {method!r}")
+    signal = to_numpy(dwi)
+    if signal.ndim != 4 or signal.shape[0] != len(gradients):
+        raise GradientError(
+            f"{gradients.name}: {len(gradients)} gradients for a series of shape {signal.shape}; "
+            "(N, I, J, K) with one gradient per volume is needed"
+        )
+    inside = _inside(signal, mask)
+    inside &= signal[gradients.b0].mean(axis=0) > 0
+    table = gradient_table(gradients.bvals, bvecs=_without_b0(gradients), b0_threshold=B0 - 1e-9)
+    design = dti.design_matrix(table)
+    voxels = np.flatnonzero(inside)
+    series = signal.reshape(len(signal), -1)
+    tensor = np.zeros((6, inside.size), np.float32)
+    s0 = np.zeros((1, inside.size), np.float32)
+    for start in range(0, len(voxels), CHUNK):
+        chunk = voxels[start : start + CHUNK]
+        values = series[:, chunk].T.astype(np.float64)  # (V, N)
+        floor = FLOOR * values[:, gradients.b0].mean(axis=1, keepdims=True)
+        values = np.maximum(values, floor)
+        found, _ = fits[method](design, values, return_lower_triangular=True)  # (V, 7)
+        tensor[:, chunk] = convert_tensors(found[:, :6], "dipy", "fsl").T
+        s0[:, chunk] = np.exp(-found[:, 6])
+    shape = inside.shape
+    return like(tensor.reshape(6, *shape), dwi), like(s0.reshape(1, *shape), dwi)
+
+
+def _inside(signal: NDArray[Any], mask: torch.Tensor | None) -> NDArray[np.bool_]:
+    shape = signal.shape[1:]
+    if mask is None:
+        return np.ones(shape, dtype=bool)
+    inside = to_numpy(mask) != 0
+    if inside.shape not in (shape, (1, *shape)):
+        raise InputError(f"the mask has the shape {inside.shape}, the series {signal.shape}")
+    return inside.reshape(shape).copy()
+
+
+def _without_b0(gradients: Gradients) -> NDArray[np.float64]:
+    """b-vectors as dipy wants them: zero where b is zero."""
+    return np.where(gradients.b0[:, None], 0.0, gradients.bvecs)

@@ -1,0 +1,107 @@
+"""Scalar and direction maps of tensor volumes, by dipy's functions."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.dti.order import to_matrix
+from medrev.errors import InputError
+from medrev.volumes import like, to_numpy
+
+__all__ = ["color_fa", "principal_direction", "scalar_maps"]
+
+CHUNK = 50_000  # voxels at a time
+
+
+def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Fractional anisotropy and mean, axial and radial diffusivity.
+
+    Negative eigenvalues count as zero, as in dipy.
+
+    Args:
+        t: ``(6, I, J, K)``, mm²/s, in any frame. Zero tensors are background.
+
+    Returns:
+        ``{"fa", "md", "ad", "rd"}``, each ``(I, J, K)``, float32: FA in 0 to 1, the others in
+        mm²/s; 0 in the background.
+
+    Raises:
+        InputError: If there are not six components.
+    """
+    from dipy.reconst import dti
+
+    voxels, shape = _voxels(t)
+    functions = {
+        "fa": dti.fractional_anisotropy,
+        "md": dti.mean_diffusivity,
+        "ad": dti.axial_diffusivity,
+        "rd": dti.radial_diffusivity,
+    }
+    maps = {name: np.zeros(int(np.prod(shape)), np.float32) for name in functions}
+    for chunk in _chunks(voxels):
+        eigenvalues, _ = _decompose(t, chunk)
+        for name, function in functions.items():
+            maps[name][chunk] = function(eigenvalues)
+    return {name: like(values.reshape(shape), t) for name, values in maps.items()}
+
+
+def principal_direction(t: torch.Tensor) -> torch.Tensor:
+    """Eigenvector of the largest eigenvalue; its sign has no meaning.
+
+    Args:
+        t: ``(6, I, J, K)``.
+
+    Returns:
+        Unit vectors ``(3, I, J, K)``, float32, in the frame of ``t``; 0 in the background.
+
+    Raises:
+        InputError: If there are not six components.
+    """
+    voxels, shape = _voxels(t)
+    direction = np.zeros((3, int(np.prod(shape))), np.float32)
+    for chunk in _chunks(voxels):
+        direction[:, chunk] = _decompose(t, chunk)[1][..., 0].T
+    return like(direction.reshape(3, *shape), t)
+
+
+def color_fa(t: torch.Tensor) -> torch.Tensor:
+    """Colour by direction: ``|principal direction| · FA``; red x, green y, blue z.
+
+    Args:
+        t: ``(6, I, J, K)``. Convert to the RAS frame first for the usual colours (red left-right).
+
+    Returns:
+        ``(3, I, J, K)``, float32, in 0 to 1.
+
+    Raises:
+        InputError: If there are not six components.
+    """
+    from dipy.reconst import dti
+
+    voxels, shape = _voxels(t)
+    colour = np.zeros((3, int(np.prod(shape))), np.float32)
+    for chunk in _chunks(voxels):
+        eigenvalues, eigenvectors = _decompose(t, chunk)
+        colour[:, chunk] = dti.color_fa(dti.fractional_anisotropy(eigenvalues), eigenvectors).T
+    return like(colour.reshape(3, *shape), t)
+
+
+def _voxels(t: torch.Tensor) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+    if t.ndim != 4 or t.shape[0] != 6:
+        raise InputError(f"a tensor volume has the shape (6, I, J, K), got {tuple(t.shape)}")
+    return np.flatnonzero((to_numpy(t) != 0).any(axis=0)), tuple(t.shape[1:])
+
+
+def _chunks(voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [voxels[start : start + CHUNK] for start in range(0, len(voxels), CHUNK)]
+
+
+def _decompose(
+    t: torch.Tensor, voxels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues (V, 3), largest first, and eigenvectors (V, 3, 3) in columns."""
+    from dipy.reconst import dti
+
+    components = to_numpy(t).reshape(6, -1)[:, voxels].T.astype(np.float64)
+    eigenvalues, eigenvectors = dti.decompose_tensor(to_matrix(components))
+    return eigenvalues, eigenvectors

@@ -1,0 +1,156 @@
+"""The 48 exact symmetries of a voxel grid, on arrays and on the tensors in them together."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from numpy.typing import NDArray
+
+from medrev.dti.order import COLUMNS, ROWS
+from medrev.errors import InputError
+
+__all__ = [
+    "SYMMETRIES",
+    "apply_symmetry",
+    "apply_symmetry_scalar",
+    "flip",
+    "rotate90",
+    "symmetries",
+]
+
+Symmetry = NDArray[np.int64]
+
+
+def _enumerate() -> tuple[Symmetry, ...]:
+    matrices = []
+    for permutation in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            matrix = np.zeros((3, 3), dtype=np.int64)
+            matrix[range(3), permutation] = signs
+            matrix.setflags(write=False)
+            matrices.append(matrix)
+    return tuple(matrices)
+
+
+#: All signed permutation matrices S (3×3, integer), the identity first. The inverse of S is S.T.
+SYMMETRIES: tuple[Symmetry, ...] = _enumerate()
+
+
+def symmetries(*, flips: bool = True, rotations: bool = True) -> tuple[Symmetry, ...]:
+    """The symmetries that a choice of augmentations allows, the identity first.
+
+    Args:
+        flips: Mirror images along the axes.
+        rotations: Rotations by multiples of 90°.
+
+    Returns:
+        All 48; the 24 rotations; the 8 combinations of flips (axes stay in order); or the
+        identity alone.
+
+    Example:
+        >>> [len(symmetries(flips=f, rotations=r)) for f in (0, 1) for r in (0, 1)]
+        [1, 24, 8, 48]
+    """
+    if flips and rotations:
+        return SYMMETRIES
+    if rotations:
+        return tuple(s for s in SYMMETRIES if round(np.linalg.det(s)) == 1)
+    if flips:
+        return tuple(s for s in SYMMETRIES if (np.diag(s) != 0).all())
+    return SYMMETRIES[:1]
+
+
+def apply_symmetry_scalar(values: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
+    """Flip and permute the axes of a scalar volume or mask: ``out[S x] = values[x]``.
+
+    Args:
+        values: ``(…, I, J, K)``.
+        symmetry: Signed permutation matrix S, 3×3; x is counted from the middle of the array.
+
+    Returns:
+        Plain tensor ``(…, I', J', K')``, sizes permuted as the axes; contiguous. (A MetaTensor
+        loses its affine, which no longer holds.)
+
+    Raises:
+        InputError: If the matrix is not a signed permutation.
+    """
+    axes, signs = _parse(symmetry)
+    plain = values.as_tensor() if isinstance(values, MetaTensor) else values
+    lead = plain.ndim - 3
+    out = plain.permute(*range(lead), *(lead + axis for axis in axes))
+    turned = [lead + n for n, sign in enumerate(signs) if sign < 0]
+    return (out.flip(turned) if turned else out).contiguous()
+
+
+def apply_symmetry(t: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
+    """Flip and permute the axes of a tensor volume and turn its tensors too: ``D' = S D Sᵀ``.
+
+    Exact: values are moved and negated, never computed with.
+
+    Args:
+        t: ``(…, 6, I, J, K)`` in the voxel frame.
+        symmetry: Signed permutation matrix S, 3×3.
+
+    Returns:
+        Plain tensor ``(…, 6, I', J', K')``, in the voxel frame of the new array; contiguous.
+
+    Raises:
+        InputError: If there are not six components or the matrix is not a signed permutation.
+    """
+    if t.ndim < 4 or t.shape[-4] != 6:
+        raise InputError(f"a tensor volume has the shape (…, 6, I, J, K), got {tuple(t.shape)}")
+    axes, signs = _parse(symmetry)
+    place = {(r, c): n for n, (r, c) in enumerate(zip(ROWS, COLUMNS, strict=True))}
+    index, sign = [], []
+    for r, c in place:
+        low, high = sorted((axes[r], axes[c]))
+        index.append(place[low, high])
+        sign.append(signs[r] * signs[c])
+    moved = apply_symmetry_scalar(t, symmetry)
+    if index != list(range(6)):
+        moved = moved[..., index, :, :, :]
+    if min(sign) < 0:
+        moved = moved * torch.tensor(sign, dtype=t.dtype, device=t.device).reshape(6, 1, 1, 1)
+    return moved
+
+
+def flip(t: torch.Tensor, axis: int) -> torch.Tensor:
+    """Mirror a tensor volume along one array axis, tensors included.
+
+    Args:
+        t: ``(…, 6, I, J, K)`` in the voxel frame.
+        axis: 0, 1 or 2 for i, j, k.
+    """
+    symmetry = np.eye(3, dtype=np.int64)
+    symmetry[axis, axis] = -1
+    return apply_symmetry(t, symmetry)
+
+
+def rotate90(t: torch.Tensor, k: int = 1, plane: tuple[int, int] = (0, 1)) -> torch.Tensor:
+    """Rotate a tensor volume by multiples of 90°, tensors included.
+
+    Args:
+        t: ``(…, 6, I, J, K)`` in the voxel frame.
+        k: Quarter turns from the first axis of the plane towards the second, as ``torch.rot90``.
+        plane: Two of the axes 0, 1, 2.
+    """
+    first, second = plane
+    turn = np.eye(3, dtype=np.int64)
+    turn[first, first] = turn[second, second] = 0
+    turn[second, first], turn[first, second] = 1, -1
+    return apply_symmetry(t, np.linalg.matrix_power(turn, k % 4))
+
+
+def _parse(symmetry: NDArray[Any]) -> tuple[list[int], list[int]]:
+    """For every new axis the old axis that it was, and its direction."""
+    matrix = np.asarray(symmetry)
+    if (
+        matrix.shape != (3, 3)
+        or not (np.abs(matrix).sum(0) == 1).all()
+        or not ((np.abs(matrix) == 1).sum(1) == 1).all()
+    ):
+        raise InputError(f"a signed 3×3 permutation matrix is needed, got {matrix.tolist()}")
+    axes = np.abs(matrix).argmax(axis=1)
+    return axes.tolist(), [int(matrix[n, axis]) for n, axis in enumerate(axes)]
