@@ -13,7 +13,10 @@ class Bar(Protocol):
     """What `progress` yields."""
 
     def advance(self, steps: int = 1, text: str = "") -> None:
-        """Count ``steps`` as done and show ``text``, such as the current loss, beside the bar."""
+        """Count ``steps`` as done and show ``text``, such as the current loss, beside the bar.
+
+        An empty ``text`` leaves the last one in place.
+        """
 
     def note(self, line: str) -> None:
         """Print a line above the bar without disturbing it."""
@@ -118,7 +121,8 @@ class _RichBar:
         self.display, self.task = display, task
 
     def advance(self, steps: int = 1, text: str = "") -> None:
-        self.display.update(self.task, advance=steps, text=text)
+        shown = {"text": text} if text else {}
+        self.display.update(self.task, advance=steps, **shown)
 
     def note(self, line: str) -> None:
         self.display.console.print(line, markup=False, highlight=False)
