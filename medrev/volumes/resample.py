@@ -1,0 +1,100 @@
+"""Block mean and interpolation by whole factors, with the field of view kept.
+
+The corner of the grid stays where it was: fine voxel ``j`` lies at coarse coordinate
+``(j + 0.5) / r − 0.5``, so a fine voxel's centre is the same world point as in
+`medrev.volumes`' affines, and a linear ramp in world coordinates is reproduced exactly away from
+the border. Beyond the border the outermost voxels are repeated.
+
+References:
+    Keys, *Cubic convolution interpolation for digital image processing*, IEEE TASSP 1981.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from medrev.errors import ConfigError
+
+__all__ = ["block_mean", "upsample"]
+
+
+def block_mean(x: Tensor, factor: int) -> Tensor:
+    """Average r × … × r blocks of voxels.
+
+    Args:
+        x: Tensor with shape (B, C, *spatial), 2 or 3 spatial axes, sizes divisible by ``factor``.
+        factor: Block width r along every axis.
+
+    Returns:
+        Tensor with shape (B, C, *(spatial / r)).
+
+    Raises:
+        ValueError: If a size is not a multiple of ``factor``.
+    """
+    spatial = x.shape[2:]
+    if any(n % factor for n in spatial):
+        raise ValueError(
+            f"a block mean by {factor} needs sizes that are multiples of {factor}, "
+            f"got {tuple(spatial)}; crop or pad the volume first"
+        )
+    if factor == 1:
+        return x
+    return F.avg_pool2d(x, factor) if len(spatial) == 2 else F.avg_pool3d(x, factor)
+
+
+def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
+    """Interpolate a grid to one ``factor`` times finer over the same field of view.
+
+    Args:
+        x: Tensor with shape (B, C, *spatial), any number of spatial axes.
+        factor: Fine voxels per coarse voxel along every axis.
+        mode: ``"nearest"``, ``"trilinear"`` (linear along each axis, bilinear in 2D) or
+            ``"cubic"`` (Keys' kernel with a = −0.5 along each axis).
+
+    Returns:
+        Tensor with shape (B, C, *(spatial · factor)).
+
+    Raises:
+        ConfigError: If ``mode`` is not one of the above.
+
+    Example:
+        >>> upsample(torch.tensor([[[0.0, 4.0, 8.0]]]), 2, "trilinear")
+        tensor([[[0., 1., 3., 5., 7., 8.]]])
+    """
+    if mode not in ("nearest", "trilinear", "cubic"):
+        raise ConfigError(f"interpolation must be 'nearest', 'trilinear' or 'cubic', got {mode!r}")
+    for axis in range(2, x.dim() if factor > 1 else 2):
+        if mode == "nearest":
+            x = x.repeat_interleave(factor, dim=axis)
+        else:
+            x = _interpolate_axis(x, factor, axis, mode)
+    return x
+
+
+def _interpolate_axis(x: Tensor, factor: int, axis: int, mode: str) -> Tensor:
+    """Interpolate along one axis: each of the ``factor`` phases is a sum of shifted copies."""
+    size, reach = x.shape[axis], 1 if mode == "trilinear" else 2
+    ends = [x.narrow(axis, i, 1).repeat_interleave(reach, dim=axis) for i in (0, size - 1)]
+    padded = torch.cat([ends[0], x, ends[1]], dim=axis)
+    phases = []
+    for phase in range(factor):
+        offset = (phase + 0.5) / factor - 0.5  # of the fine voxel from its coarse one, in voxels
+        terms = [
+            padded.narrow(axis, reach + shift, size) * weight
+            for shift in range(-reach, reach + 1)
+            if (weight := _kernel(offset - shift, mode)) != 0
+        ]
+        phases.append(sum(terms[1:], terms[0]))
+    return torch.stack(phases, dim=axis + 1).flatten(axis, axis + 1)
+
+
+def _kernel(t: float, mode: str) -> float:
+    """Evaluate the interpolation kernel at distance ``t`` in voxels."""
+    t = abs(t)
+    if mode == "trilinear":
+        return max(0.0, 1.0 - t)
+    if t <= 1:
+        return 1.5 * t**3 - 2.5 * t**2 + 1
+    if t < 2:
+        return -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    return 0.0
