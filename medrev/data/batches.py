@@ -1,0 +1,275 @@
+"""Batches of training patches, from memory.
+
+Prepared volumes are small (tens of MB), so everything stays in memory and no worker processes are
+needed. Every random number of a sample comes from a generator of its own, seeded by (seed, epoch,
+index of the sample in the epoch): the sequence is a function of these three numbers. A checkpoint
+therefore holds an epoch and a position instead of generator states, and with several processes each
+takes its slice of every batch, so that together they see just what one process would.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.config.schema import DTIData
+from medrev.data.augmentation import add_noise, scale_microstructure
+from medrev.data.patches import all_positions, cut, grid_positions
+from medrev.data.prepared import Prepared
+from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
+from medrev.errors import CheckpointError, ConfigError, InputError
+from medrev.volumes import upsample
+
+__all__ = ["PatchBatches"]
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One subject in network range: inputs to choose from, target, mask, and where patches lie."""
+
+    inputs: tuple[torch.Tensor, ...]
+    averaged: torch.Tensor | None
+    target: torch.Tensor
+    mask: torch.Tensor
+    grid: NDArray[np.int64]
+    anywhere: NDArray[np.int64]
+
+
+class PatchBatches:
+    """Iterate over batches of patches, epoch after epoch.
+
+    Every batch is a dict: ``x`` the input with shape (B, 6, s/r, s/r, s/r), or (B, 6, s, s, s)
+    where ``input_grid`` is target; ``y`` the target with shape (B, 6, s, s, s); ``mask`` the brain
+    mask of ``y`` with shape (B, 1, s, s, s), 0 or 1. Tensors are divided by ``scale``.
+
+    In training, batches are full: what does not fill one is left out of the epoch (it is shuffled
+    anew each time), and a cohort with fewer patches than a batch repeats them. Otherwise patches
+    come in order from the grid, unchanged, and the last batch may be smaller.
+
+    Args:
+        prepared: Prepared subjects.
+        data: Patches, augmentation, batch size, input grid.
+        scale: Diffusivity (mm²/s) that becomes 1.
+        seed: Of order, positions and augmentation.
+        train: Shuffle, draw random positions where configured, augment.
+        unpaired: Take ``x`` and ``y`` of a sample from different places, mostly of different
+            subjects. ``mask`` belongs to ``y``.
+        rank: Number of this process.
+        world: Number of processes; each gets ``batch_size / world`` samples of every batch.
+
+    Raises:
+        InputError: There are no subjects, or no patch fits.
+        ConfigError: The batch size is no multiple of ``world``.
+    """
+
+    def __init__(
+        self,
+        prepared: Sequence[Prepared],
+        data: DTIData,
+        scale: float,
+        seed: int,
+        *,
+        train: bool = True,
+        unpaired: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if not prepared:
+            raise InputError("patches need at least one prepared subject, got none")
+        if not scale > 0:
+            raise InputError(f"scale must be positive, got {scale}")
+        if train and data.batch_size % world:
+            raise ConfigError(
+                f"data.batch_size must be a multiple of the number of processes ({world}), "
+                f"got {data.batch_size}"
+            )
+        self.data, self.seed, self.train, self.unpaired = data, seed, train, unpaired
+        self.rank, self.world, self.scale = rank, world, scale
+        self.epoch, self.position = 0, 0
+        self._size = data.patches.size
+        augmentation = data.augmentation
+        self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
+        self._sources = [self._source(subject, scale) for subject in prepared]
+        self._items = self._list_items()
+        self._order: tuple[int, list[NDArray[np.int64]]] | None = None
+
+    def __len__(self) -> int:
+        """Number of batches per epoch."""
+        count, batch = len(self._items), self.data.batch_size
+        return max(1, count // batch) if self.train else -(-count // batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches from the current position to the end of the epoch."""
+        epoch = self.epoch
+        for number in range(self.position, len(self)):
+            last = number + 1 == len(self)
+            self.epoch, self.position = (epoch + 1, 0) if last else (epoch, number + 1)
+            yield self.batch(epoch, number)
+
+    @property
+    def patches_per_epoch(self) -> int:
+        """Number of patches that an epoch draws from (all processes together)."""
+        return len(self._items)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the iteration stands; after a batch was yielded, the next one follows."""
+        return {"epoch": self.epoch, "position": self.position, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where another iteration stood.
+
+        Raises:
+            CheckpointError: The state is of other data or settings.
+        """
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise CheckpointError(
+                    f"the saved position in the data does not fit: {name} is {value} now and was "
+                    f"{state.get(name)}; resume with the data and settings of the saved run"
+                )
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Return this process's slice of a batch, whatever the current position.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            number: Number of the batch in the epoch, from 0.
+        """
+        size = self.data.batch_size
+        total = len(self) * size if self.train else len(self._items)
+        whole = np.arange(number * size, min((number + 1) * size, total))
+        mine = np.array_split(whole, self.world)[self.rank]
+        if len(mine) == 0:
+            return {}
+        samples = [self._sample(epoch, int(index)) for index in mine]
+        return {
+            name: torch.stack([sample[n] for sample in samples])
+            for n, name in enumerate(("x", "y", "mask"))
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "patches": len(self._items),
+            "batch_size": self.data.batch_size,
+            "unpaired": self.unpaired,
+        }
+
+    def _source(self, subject: Prepared, scale: float) -> _Source:
+        patches, factor = self.data.patches, self.data.degradation.factor
+        if subject.factor != factor:
+            raise InputError(
+                f"{subject.id} was prepared with the factor {subject.factor}, "
+                f"data.degradation.factor is {factor}"
+            )
+
+        def ready(low: torch.Tensor) -> torch.Tensor:
+            low = low / scale
+            if self.data.input_grid == "target":
+                low = upsample(low[None], factor, self.data.upsampling)[0].contiguous()
+            return low
+
+        try:
+            grid = grid_positions(
+                subject.mask, patches.size, factor, patches.min_brain, patches.stride
+            )
+            anywhere = all_positions(subject.mask, patches.size, factor, patches.min_brain)
+        except InputError as error:
+            raise InputError(f"{subject.id}: {error}") from error
+        lows = (subject.low, *(subject.copies if self.train else ()))
+        averaged = subject.low_tensor if self.train else None
+        return _Source(
+            inputs=tuple(ready(low) for low in lows),
+            averaged=None if averaged is None else ready(averaged),
+            target=subject.high / scale,
+            mask=subject.mask,
+            grid=grid,
+            anywhere=anywhere,
+        )
+
+    def _list_items(self) -> NDArray[np.int64]:
+        """(subject, grid position, or -1 for a random one) of an epoch's samples, in order."""
+        patches = self.data.patches
+        random = self.train and patches.sampling == "random"
+        items = []
+        for n, source in enumerate(self._sources):
+            count = len(source.grid)
+            if random and patches.per_subject is not None:
+                count = patches.per_subject
+            which = np.full(count, -1) if random else np.arange(count)
+            items.append(np.stack([np.full(count, n), which], axis=1))
+        return np.concatenate(items).astype(np.int64)
+
+    def _orders(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The epoch's order of samples, one for x and (unpaired) another for y."""
+        if self._order is None or self._order[0] != epoch:
+            count = len(self._items)
+            orders = [
+                np.random.default_rng((self.seed, epoch, stream)).permutation(count)
+                if self.train
+                else np.roll(np.arange(count), stream * (count // 2))
+                for stream in range(2)
+            ]
+            self._order = (epoch, orders)
+        return self._order[1]
+
+    def _sample(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        orders = self._orders(epoch)
+        rng = np.random.default_rng((self.seed, epoch, 2, index))
+        place = index % len(self._items)
+        if not self.unpaired:
+            return self._augmented(*self._patch(self._items[orders[0][place]], rng), rng)
+        first = self._augmented(*self._patch(self._items[orders[0][place]], rng), rng)
+        second = self._augmented(*self._patch(self._items[orders[1][place]], rng), rng)
+        return first[0], second[1], second[2]
+
+    def _patch(
+        self, item: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cut x, y and mask at one place; views, not copies."""
+        source = self._sources[item[0]]
+        if item[1] >= 0:
+            position = source.grid[item[1]]
+        else:
+            position = source.anywhere[rng.integers(len(source.anywhere))]
+        x = source.inputs[rng.integers(len(source.inputs)) if len(source.inputs) > 1 else 0]
+        if source.averaged is not None and rng.random() < 0.5:
+            x = source.averaged
+        factor = 1 if self.data.input_grid == "target" else self.data.degradation.factor
+        return (
+            cut(x, position // factor, self._size // factor),
+            cut(source.target, position, self._size),
+            cut(source.mask, position, self._size),
+        )
+
+    def _augmented(
+        self, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.train:
+            return x, y, mask
+        change = self.data.augmentation
+        if len(self._symmetries) > 1:
+            symmetry = self._symmetries[rng.integers(len(self._symmetries))]
+            x, y = apply_symmetry(x, symmetry), apply_symmetry(y, symmetry)
+            mask = apply_symmetry_scalar(mask, symmetry)
+        if change.diffusivity or change.anisotropy:
+            diffusivity = 1 + change.diffusivity * rng.uniform(-1, 1)
+            anisotropy = max(0.0, 1 + change.anisotropy * rng.uniform(-1, 1))
+            factors = {"diffusivity": max(0.05, diffusivity), "anisotropy": anisotropy}
+            x, y = scale_microstructure(x, **factors), scale_microstructure(y, **factors)
+        if change.noise:
+            x = self._noisy(x, rng)
+        return x, y, mask
+
+    def _noisy(self, x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """Add noise of a random strength, drawn on the low-resolution grid."""
+        edge = self._size // self.data.degradation.factor
+        strength = self.data.augmentation.noise / self.scale * rng.uniform()
+        noise = rng.standard_normal((6, edge, edge, edge), dtype=np.float32)
+        return add_noise(x, torch.from_numpy(noise) * strength)

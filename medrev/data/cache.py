@@ -1,0 +1,134 @@
+"""Prepared subjects on disk: one safetensors file each, named by a content key.
+
+MONAI's ``PersistentDataset`` is not used here: it pickles (``torch.save`` of whole objects, read
+back with ``weights_only=False`` where metadata is kept), and its key is a hash of the item's
+*description*, so a file that changed under the same name would be served from the old entry. Ours
+is a hash of what the files hold, and an entry can be opened without running anything.
+"""
+
+import json
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from medrev.config.schema import DTIData
+from medrev.data.prepared import Prepared
+from medrev.errors import OutputError
+from medrev.files import atomic_path, content_hash, ensure_writable_folder
+
+__all__ = ["FORMAT", "cache_folder", "content_key", "load_entry", "save_entry"]
+
+#: Raised whenever preparation gives other numbers for the same files.
+FORMAT = 1
+
+
+def cache_folder(data: DTIData) -> Path:
+    """Return the folder of the entries, created if need be.
+
+    ``data.cache_dir``, else ``$XDG_CACHE_HOME/medrev``, else ``~/.cache/medrev``.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    folder = data.cache_dir
+    if folder is None:
+        home = os.environ.get("XDG_CACHE_HOME")
+        folder = (Path(home) if home else Path.home() / ".cache") / "medrev"
+    try:
+        ensure_writable_folder(folder)
+    except OutputError as error:
+        raise OutputError(f"{error} (set data.cache_dir)") from error
+    return folder
+
+
+def content_key(contents: dict[str, str], data: DTIData, training: bool) -> str:
+    """Return the key of a subject: a hash of all that its prepared form depends on.
+
+    Args:
+        contents: Hash of the content of every file, by role (dwi, bval, …).
+        data: Its fit, degradation, tensor order and frame, and for training subjects its
+            artefacts, are part of the key.
+        training: Whether artefact copies are made.
+    """
+    artefacts = data.augmentation.artefacts
+    described = {
+        "format": FORMAT,
+        "files": contents,
+        "fit": data.fit.model_dump(),
+        "degradation": data.degradation.model_dump(),
+        "tensor": [data.tensor_order, data.tensor_frame],
+        "artefacts": artefacts.model_dump() if training and artefacts.copies else None,
+    }
+    return content_hash(json.dumps(described, sort_keys=True).encode())
+
+
+def save_entry(path: Path, prepared: Prepared) -> None:
+    """Write an entry whole or not at all."""
+    optional = {"low_tensor": prepared.low_tensor, "truth": prepared.truth}
+    tensors = {
+        "high": prepared.high,
+        "low": prepared.low,
+        "mask": prepared.mask.to(torch.uint8),
+        "affine": prepared.affine,
+        **{name: tensor for name, tensor in optional.items() if tensor is not None},
+        **{f"copy{n}": tensor for n, tensor in enumerate(prepared.copies)},
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {
+        "format": str(FORMAT),
+        "key": prepared.key,
+        "degradation": prepared.degradation,
+        "factor": str(prepared.factor),
+        "mask_source": prepared.mask_source,
+        "checksum": _checksum(tensors),
+    }
+    with atomic_path(path, overwrite=True) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_entry(path: Path, name: str) -> Prepared | None:
+    """Read an entry; None if there is none, or it is damaged or of another format.
+
+    Args:
+        path: File of the entry.
+        name: Name the subject has in this cohort.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if metadata["format"] != str(FORMAT) or metadata["checksum"] != _checksum(tensors):
+            return None
+        prepared = Prepared(
+            id=name,
+            high=tensors["high"],
+            low=tensors["low"],
+            low_tensor=tensors.get("low_tensor"),
+            mask=tensors["mask"].float(),
+            affine=tensors["affine"],
+            truth=tensors.get("truth"),
+            key=metadata["key"],
+            degradation=metadata["degradation"],
+            factor=int(metadata["factor"]),
+            mask_source=metadata["mask_source"],
+        )
+    except (SafetensorError, KeyError, OSError, ValueError):
+        return None
+    copies = [tensors[f"copy{n}"] for n in range(len(tensors)) if f"copy{n}" in tensors]
+    return replace(prepared, copies=tuple(copies))
+
+
+def _checksum(tensors: dict[str, torch.Tensor]) -> str:
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(
+            tensors[name].contiguous().numpy().data, zlib.crc32(name.encode(), value)
+        )
+    return f"{value:08x}"

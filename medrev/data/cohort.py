@@ -1,0 +1,207 @@
+"""Cohorts: finding the subjects of a study on disk and dividing them into parts."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+
+from medrev.config.schema import DTIData, Split
+from medrev.data.layouts import Listing, bids, hcp, table, tensors
+from medrev.data.subject import PARTS, Subject
+from medrev.errors import InputError
+
+__all__ = ["Cohort", "find_cohort"]
+
+#: In the order in which they are tried. A table with paths says most, ready tensors least.
+_LAYOUTS: dict[str, ModuleType] = {"table": table, "hcp": hcp, "bids": bids, "tensors": tensors}
+_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The subjects of a study.
+
+    Attributes:
+        subjects: All subjects, sorted by name.
+        layout: Which layout they were found in: hcp, bids, tensors or table.
+        root: The folder (or table) they were found in.
+        split: How they are divided where no subject says which part it belongs to.
+    """
+
+    subjects: tuple[Subject, ...]
+    layout: str
+    root: Path
+    split: Split = field(default_factory=Split)
+
+    def part(self, name: str) -> tuple[Subject, ...]:
+        """Return the subjects of a part, with :attr:`Subject.split` set to it.
+
+        The cohort's own ``split`` column decides where there is one. Else people (not scans: the
+        sessions of one person stay together) are ordered by a hash of seed and name, so that the
+        order does not depend on who else is in the cohort, and counted off: test, validation,
+        train.
+
+        Args:
+            name: train, validation or test.
+
+        Raises:
+            InputError: No subject is left for training or testing. An empty validation part is
+                allowed, and so is an empty test part if ``split.test`` is 0.
+        """
+        if name not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {name!r}")
+        if any(subject.split is not None for subject in self.subjects):
+            chosen = tuple(s for s in self.subjects if s.split == name)
+            if not chosen and name != "validation":
+                counts = Counter(s.split for s in self.subjects)
+                found = ", ".join(f"{n} {part}" for part, n in sorted(counts.items(), key=str))
+                raise InputError(
+                    f"the split column of {self.root} has no {name} subject (it has {found}); "
+                    f"set split to {name} for at least one"
+                )
+            return chosen
+        people = self._divide()[name]
+        return tuple(replace(s, split=name) for s in self.subjects if s.person in people)
+
+    def describe(self) -> str:
+        """One line for people: how many scans, of which layout, where."""
+        dwi = sum(subject.dwi is not None for subject in self.subjects)
+        kind = "raw DWI" if dwi == len(self.subjects) else f"{dwi} of them raw DWI"
+        kind = kind if dwi else "ready tensors"
+        return f"{len(self.subjects)} scans ({kind}), {self.layout} layout, in {self.root}"
+
+    def _divide(self) -> dict[str, set[str]]:
+        def rank(person: str) -> bytes:
+            return hashlib.sha256(f"{self.split.seed}:{person}".encode()).digest()
+
+        people = sorted({subject.person for subject in self.subjects}, key=rank)
+        total = len(people)
+        test = _count(self.split.test, total, "test")
+        validation = _count(self.split.validation, total, "validation")
+        if self.split.validation < 1:  # a share gives way to training, a number does not
+            validation = max(0, min(validation, total - test - 1))
+        if test + validation >= total:
+            raise InputError(
+                f"{self.root} has {total} subject(s): too few for {test} test, {validation} "
+                f"validation and at least 1 training subject; add subjects or lower data.split"
+            )
+        return {
+            "test": set(people[:test]),
+            "validation": set(people[test : test + validation]),
+            "train": set(people[test + validation :]),
+        }
+
+
+def _count(wanted: float, total: int, name: str) -> int:
+    """Turn a share (at least one person) or a number of people into a number."""
+    if wanted == 0:
+        return 0
+    if wanted < 1:
+        return max(1, round(wanted * total))
+    if wanted != int(wanted):
+        raise InputError(
+            f"data.split.{name} must be a share below 1 or a whole number, got {wanted}"
+        )
+    return int(wanted)
+
+
+def find_cohort(data: DTIData) -> Cohort:
+    """Find the subjects under ``data.root`` (or in ``data.table``).
+
+    With ``layout: auto`` the layouts are tried in the order table (with path columns), HCP, BIDS,
+    ready tensors; :attr:`Cohort.layout` says which one it was.
+
+    Raises:
+        InputError: The folder is missing or of no known layout, files are missing, identifiers
+            are double, or the chosen subjects are not there. Several problems come together, one
+            a line.
+    """
+    root = data.root if data.table is None else data.table
+    if not root.exists():
+        what = "data.root" if data.table is None else "data.table"
+        raise InputError(f"{what} not found: {root}")
+    layout: str = "table" if data.table is not None else data.layout
+    if layout == "auto":
+        layout = _recognise(root)
+    elif layout != "table" and not root.is_dir():
+        raise InputError(f"data.root must be a folder for the layout {layout}, got a file: {root}")
+    listing: Listing = _LAYOUTS[layout].read(root)
+    if not listing.subjects and not listing.problems:
+        raise _nothing_found(root, [layout])
+    subjects = _chosen(listing.subjects, data.subjects, root)
+    names = {subject.id for subject in subjects}
+    problems = [line for line in listing.problems if data.subjects is None or _about(line, names)]
+    for name, count in Counter(subject.id for subject in subjects).items():
+        if count > 1:
+            problems.append(f"{name}: listed {count} times; identifiers must be unique")
+    subjects, split_problems = _checked_splits(subjects)
+    problems += split_problems
+    problems += [line for subject in subjects for line in subject.problems()]
+    if problems:
+        raise InputError(_together(problems, f"the {layout} cohort {root}"))
+    ordered = tuple(sorted(subjects, key=lambda subject: subject.id))
+    return Cohort(subjects=ordered, layout=layout, root=root, split=data.split)
+
+
+def _recognise(root: Path) -> str:
+    if root.is_file():
+        if table.find_table(root) is None:
+            raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
+        return "table"
+    for name, layout in _LAYOUTS.items():
+        if layout.matches(root):
+            return name
+    raise _nothing_found(root, list(_LAYOUTS))
+
+
+def _nothing_found(root: Path, layouts: list[str]) -> InputError:
+    expected = "; ".join(f"{name}: {_LAYOUTS[name].EXPECTED}" for name in layouts)
+    entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
+    shown = ", ".join(entries[:6]) + (f" … ({len(entries)} entries)" if len(entries) > 6 else "")
+    return InputError(f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}")
+
+
+def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:
+    if wanted is None:
+        return subjects
+    names = [subject.id for subject in subjects]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        near = sorted({match for name in missing for match in get_close_matches(name, names, n=2)})
+        hint = f"; did you mean {', '.join(near)}?" if near else f"; there are {len(names)} others"
+        raise InputError(f"data.subjects not found in {root}: {', '.join(missing)}{hint}")
+    return [subject for subject in subjects if subject.id in wanted]
+
+
+def _about(problem: str, names: set[str]) -> bool:
+    return problem.split(":", maxsplit=1)[0] in names
+
+
+def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
+    """Bring the split column to the names of the parts; all subjects have one or none has."""
+    problems = []
+    checked = []
+    some = any(subject.split is not None for subject in subjects)
+    parts: dict[str, set[str]] = {}
+    for subject in subjects:
+        given = subject.split
+        split = None if given is None else _ALIASES.get(given.lower(), given.lower())
+        if some and split not in PARTS:
+            problems.append(f"{subject.id}: split must be {', '.join(PARTS)}, got {given!r}")
+        elif split is not None:
+            parts.setdefault(subject.person, set()).add(split)
+        checked.append(replace(subject, split=split))
+    for person, several in sorted(parts.items()):
+        if len(several) > 1:
+            found = ", ".join(sorted(several))
+            problems.append(f"{person}: scans of one person are in different parts: {found}")
+    return checked, problems
+
+
+def _together(problems: list[str], where: str, limit: int = 10) -> str:
+    if len(problems) == 1:
+        return f"{where}: {problems[0]}"
+    rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []
+    return "\n  ".join([f"{where} has {len(problems)} problems:", *problems[:limit], *rest])

@@ -1,0 +1,100 @@
+"""BIDS: ``sub-*/[ses-*/]dwi/*_dwi.{nii.gz,bval,bvec}``, masks beside or under ``derivatives/``.
+
+``participants.tsv`` may add the columns ``split`` and ``truth`` (a path relative to the table).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from medrev.data.layouts.listing import Listing, first_file, folders, nifti_files
+from medrev.data.layouts.table import read_rows
+from medrev.data.subject import Subject, strip_nifti
+
+__all__ = ["EXPECTED", "matches", "read"]
+
+EXPECTED = "sub-*/[ses-*/]dwi/*_dwi.{nii.gz,bval,bvec}"
+
+
+def _dwi_folders(root: Path) -> list[Path]:
+    found = []
+    for subject in folders(root):
+        if subject.name.startswith("sub-"):
+            found += [subject / "dwi"]
+            found += [s / "dwi" for s in folders(subject) if s.name.startswith("ses-")]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _series(folder: Path) -> list[Path]:
+    return [path for path in nifti_files(folder) if strip_nifti(path).endswith("_dwi")]
+
+
+def matches(root: Path) -> bool:
+    """Tell whether any ``sub-*`` folder in ``root`` holds a DWI series."""
+    return any(_series(folder) for folder in _dwi_folders(root))
+
+
+def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
+    """Beside the series, or inherited from a folder above it (BIDS inheritance principle)."""
+    candidates = [dwi.parent / f"{strip_nifti(dwi)}.{ending}"]
+    for folder in dwi.parents:
+        candidates += [folder / f"dwi.{ending}"]
+        candidates += sorted(folder.glob(f"{folder.name}*_dwi.{ending}"))[:1]
+        if folder == root:
+            break
+    return first_file(candidates)
+
+
+def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
+    """The mask of the same series, else (when the series is alone) any brain mask of its folder."""
+    stem = strip_nifti(dwi).removesuffix("_dwi")
+    relative = dwi.parent.relative_to(root)
+    places = [dwi.parent, root / "derivatives" / relative]
+    if (root / "derivatives").is_dir():
+        places += [pipeline / relative for pipeline in folders(root / "derivatives")]
+    masks = [
+        path
+        for place in places
+        if place.is_dir()
+        for path in nifti_files(place)
+        if strip_nifti(path).endswith("_mask") and (alone or path.name.startswith(stem))
+    ]
+    ranked = sorted(masks, key=lambda p: ("desc-brain" not in p.name, not p.name.startswith(stem)))
+    return ranked[0] if ranked else None
+
+
+def read(root: Path) -> Listing:
+    """List the subjects; every session, and every run of several in a folder, is one."""
+    listing = Listing()
+    for folder in _dwi_folders(root):
+        series = _series(folder)
+        if not series:
+            listing.problems.append(f"no *_dwi.nii.gz in {folder}")
+        for dwi in series:
+            parts = folder.relative_to(root).parts[:-1]
+            alone = len(series) == 1
+            listing.subjects.append(
+                Subject(
+                    id="_".join(parts) if alone else strip_nifti(dwi).removesuffix("_dwi"),
+                    dwi=dwi,
+                    bval=_gradient_file(dwi, root, "bval"),
+                    bvec=_gradient_file(dwi, root, "bvec"),
+                    mask=_mask(dwi, root, alone),
+                )
+            )
+    participants = root / "participants.tsv"
+    if participants.is_file():
+        _add_participants(listing, participants)
+    return listing
+
+
+def _add_participants(listing: Listing, path: Path) -> None:
+    """Take ``split`` and ``truth`` over from the participants' table."""
+    rows = {row["id"]: row for row in read_rows(path)}
+    for index, subject in enumerate(listing.subjects):
+        row = rows.get(subject.id) or rows.get(subject.person)
+        if row is None:
+            continue
+        truth = row.get("truth")
+        listing.subjects[index] = replace(
+            subject, split=row.get("split"), truth=path.parent / truth if truth else None
+        )

@@ -1,0 +1,96 @@
+"""A CSV or TSV file of paths, one subject a row; paths are relative to the table's folder."""
+
+import csv
+from pathlib import Path
+
+from medrev.data.layouts.listing import Listing
+from medrev.data.subject import Subject
+from medrev.errors import InputError
+
+__all__ = ["EXPECTED", "find_table", "has_paths", "matches", "read", "read_rows"]
+
+EXPECTED = "participants.tsv (or a .csv) with the columns id and dwi, bval, bvec or tensor"
+
+_ID_NAMES = ("id", "participant_id", "subject", "subject_id")
+_PATHS = ("dwi", "bval", "bvec", "tensor", "mask", "truth")
+_NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
+_EMPTY = ("", "n/a", "na", "nan", "none")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table into rows without empty cells; the identifier is under ``id``.
+
+    Raises:
+        InputError: The file cannot be read as a table, or has no identifier column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the table {path}: {error}") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    delimiter = "\t" if lines and "\t" in lines[0] else ","
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    columns = [name.strip().lower() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    id_name = next((name for name in _ID_NAMES if name in columns), None)
+    if id_name is None:
+        raise InputError(
+            f"{path} needs an identifier column ({', '.join(_ID_NAMES)}); "
+            f"its columns are: {', '.join(columns) or 'none'}"
+        )
+    rows = []
+    for raw in reader:
+        cells = {k: v.strip() for k, v in raw.items() if isinstance(k, str) and v is not None}
+        row = {k: v for k, v in cells.items() if v.lower() not in _EMPTY}
+        row["id"] = row.get(id_name, "")
+        rows.append(row)
+    return rows
+
+
+def find_table(root: Path) -> Path | None:
+    """Return ``root`` itself if it is a table, else the table in it."""
+    if root.is_file() and root.suffix in (".csv", ".tsv"):
+        return root
+    return next((p for name in _NAMES if (p := root / name).is_file()), None)
+
+
+def has_paths(path: Path) -> bool:
+    """Tell whether a table has a column of DWI or tensor paths."""
+    try:
+        header = path.read_text(encoding="utf-8-sig").splitlines()[:1]
+    except (OSError, UnicodeDecodeError):
+        return False
+    cells = {c.strip().lower() for line in header for c in line.replace("\t", ",").split(",")}
+    return bool(cells & {"dwi", "tensor"})
+
+
+def matches(root: Path) -> bool:
+    """Tell whether ``root`` is, or holds, a table with paths."""
+    table = find_table(root)
+    return table is not None and has_paths(table)
+
+
+def read(root: Path) -> Listing:
+    """List the subjects of the table that ``root`` is or holds."""
+    table = find_table(root)
+    if table is None:
+        return Listing()
+    if not has_paths(table):
+        raise InputError(f"{table} has no column dwi or tensor; expected {EXPECTED}")
+    listing = Listing()
+    for number, row in enumerate(read_rows(table), start=2):
+        if not row["id"]:
+            listing.problems.append(f"{table.name} row {number}: the identifier is empty")
+            continue
+        paths = {name: table.parent / row[name] for name in _PATHS if name in row}
+        if "dwi" in paths:
+            for name, ending in (("bval", ".bval"), ("bvec", ".bvec")):
+                beside = _beside(paths["dwi"], ending)
+                if name not in paths and beside.is_file():
+                    paths[name] = beside
+        listing.subjects.append(Subject(id=row["id"], split=row.get("split"), **paths))
+    return listing
+
+
+def _beside(dwi: Path, ending: str) -> Path:
+    return dwi.with_name(dwi.name.removesuffix(".gz").removesuffix(".nii") + ending)

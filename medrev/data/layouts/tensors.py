@@ -1,0 +1,79 @@
+"""Ready tensors: six-component NIfTI files, one folder per subject or all in one folder.
+
+A file is taken for a tensor by its header (4D with six volumes, or 5D with six components), for a
+mask by ``mask`` in its name. In one folder, a mask belongs to the tensor with which it shares its
+name up to the suffix: ``A_tensor.nii.gz`` and ``A_mask.nii.gz``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+
+from medrev.data.layouts.listing import Listing, folders, nifti_files
+from medrev.data.subject import Subject, strip_nifti
+
+__all__ = ["EXPECTED", "matches", "read"]
+
+EXPECTED = "SUBJECT/tensor.nii.gz or SUBJECT_tensor.nii.gz with six components (+ *mask.nii.gz)"
+
+_SUFFIXES = ("_dwimap", "_desc-sr", "_param-diffusivity", "_model-tensor", "_tensor", "_dti", "_dt")
+
+
+def _is_tensor(path: Path) -> bool:
+    if "mask" in path.name:
+        return False
+    try:
+        image: Any = nibabel.load(path)
+        shape = image.shape
+    except Exception:  # damaged files are reported when they are named, not when searched for
+        return False
+    return shape[-1:] == (6,) and (len(shape) == 4 or (len(shape) == 5 and shape[3] == 1))
+
+
+def _name(path: Path) -> str:
+    name = strip_nifti(path)
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folder, and the ``dwi`` folders in it where it follows BIDS derivatives."""
+    return [folder, *(p for p in sorted(folder.glob("**/dwi")) if p.is_dir())]
+
+
+def matches(root: Path) -> bool:
+    """Tell whether ``root`` or the folders in it hold a six-component file."""
+    places = [root, *(place for folder in folders(root) for place in _places(folder))]
+    return any(_is_tensor(path) for place in places for path in nifti_files(place))
+
+
+def read(root: Path) -> Listing:
+    """List the subjects, from the files in ``root`` and from the folders in it."""
+    listing = Listing()
+    files = nifti_files(root)
+    for tensor in filter(_is_tensor, files):
+        name = _name(tensor)
+        masks = [p for p in files if "mask" in p.name and p.name.startswith(f"{name}_")]
+        if len(masks) > 1:
+            names = ", ".join(p.name for p in masks)
+            listing.problems.append(f"{name}: one mask expected, found {names}")
+        listing.subjects.append(Subject(id=name, tensor=tensor, mask=next(iter(masks), None)))
+    for folder in folders(root):
+        files = [path for place in _places(folder) for path in nifti_files(place)]
+        tensors = [path for path in files if _is_tensor(path)]
+        masks = [path for path in files if "mask" in path.name]
+        truths = [path for path in tensors if "truth" in path.name]
+        tensors = [path for path in tensors if path not in truths] or tensors
+        if len(tensors) > 1:
+            names = ", ".join(p.name for p in tensors)
+            listing.problems.append(f"{folder.name}: one tensor file expected, found {names}")
+        if len(masks) > 1:
+            names = ", ".join(p.name for p in masks)
+            listing.problems.append(f"{folder.name}: one mask expected, found {names}")
+        if tensors:
+            listing.subjects.append(
+                Subject(id=folder.name, tensor=tensors[0], mask=next(iter(masks), None))
+            )
+    return listing

@@ -1,0 +1,130 @@
+"""Where patches lie in a volume, and cutting them out.
+
+A position is the index (i, j, k) of a patch's first voxel on the high-resolution grid. Positions
+are multiples of the factor, so that every patch has an exact counterpart on the low-resolution
+grid: the patch of ``size / factor`` voxels at ``position / factor``.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.errors import InputError
+
+__all__ = ["all_positions", "brain_share", "cut", "grid_positions"]
+
+Positions = NDArray[np.int64]
+
+
+def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[np.float64]:
+    """Share of brain voxels in the patches at some positions.
+
+    Args:
+        mask: Brain mask with shape (1, I, J, K).
+        size: Edge of a patch in voxels.
+        positions: First voxels of the patches, shape (P, 3).
+
+    Returns:
+        Shares from 0 to 1 with shape (P,).
+    """
+    table = np.zeros([n + 1 for n in mask.shape[-3:]], dtype=np.int64)  # summed-area table
+    brain = (mask.reshape(mask.shape[-3:]) > 0).cpu().numpy()
+    table[1:, 1:, 1:] = brain.cumsum(0, dtype=np.int64).cumsum(1).cumsum(2)
+    total = np.zeros(len(positions), dtype=np.int64)
+    for corner in np.ndindex(2, 2, 2):
+        i, j, k = (positions + np.array(corner) * size).T
+        total += (-1) ** (3 - sum(corner)) * table[i, j, k]
+    return np.asarray(total / size**3)
+
+
+def all_positions(mask: torch.Tensor, size: int, factor: int, min_brain: float) -> Positions:
+    """Return every position at which a patch has enough brain.
+
+    Args:
+        mask: Brain mask with shape (1, I, J, K).
+        size: Edge of a patch in voxels.
+        factor: Positions are multiples of it.
+        min_brain: Smallest share of brain voxels.
+
+    Returns:
+        Positions with shape (P, 3).
+
+    Raises:
+        InputError: The volume is smaller than a patch, or no patch has enough brain.
+    """
+    _check_size(mask, size)
+    starts = [np.arange(0, n - size + 1, factor) for n in mask.shape[-3:]]
+    return _with_brain(mask, size, starts, min_brain)
+
+
+def grid_positions(
+    mask: torch.Tensor, size: int, factor: int, min_brain: float, stride: int | None = None
+) -> Positions:
+    """Tile the volume with patches; what is left over is shared by both ends of an axis.
+
+    A 128³ volume has 5³ patches of 24³ before those without brain are dropped (RevGAN, section
+    4.3: 112 are left on average).
+
+    Args:
+        mask: Brain mask with shape (1, I, J, K).
+        size: Edge of a patch in voxels.
+        factor: Positions are multiples of it.
+        min_brain: Smallest share of brain voxels.
+        stride: Step between patches in voxels, a multiple of the factor (default: ``size``).
+
+    Returns:
+        Positions with shape (P, 3).
+
+    Raises:
+        InputError: The volume is smaller than a patch, no patch has enough brain, or the stride is
+            no multiple of the factor.
+    """
+    _check_size(mask, size)
+    stride = size if stride is None else stride
+    if stride % factor:
+        raise InputError(
+            f"data.patches.stride must be a multiple of the factor ({factor}), got {stride}"
+        )
+    starts = []
+    for n in mask.shape[-3:]:
+        left_over = (n - size) % stride
+        starts.append(np.arange(left_over // 2 // factor * factor, n - size + 1, stride))
+    return _with_brain(mask, size, starts, min_brain)
+
+
+def cut(volume: torch.Tensor, position: NDArray[np.int64], size: int) -> torch.Tensor:
+    """Return the view of a patch.
+
+    Args:
+        volume: Volume with shape (C, I, J, K).
+        position: First voxel (i, j, k) on the volume's own grid.
+        size: Edge of the patch in voxels of the volume's own grid.
+
+    Returns:
+        Patch with shape (C, size, size, size), sharing the volume's memory.
+    """
+    i, j, k = (int(p) for p in position)
+    return volume[:, i : i + size, j : j + size, k : k + size]
+
+
+def _check_size(mask: torch.Tensor, size: int) -> None:
+    if min(mask.shape[-3:]) < size:
+        shape = "×".join(str(n) for n in mask.shape[-3:])
+        raise InputError(
+            f"a volume of {shape} voxels is smaller than a patch of {size}³; "
+            f"lower data.patches.size"
+        )
+
+
+def _with_brain(
+    mask: torch.Tensor, size: int, starts: list[NDArray[np.int64]], min_brain: float
+) -> Positions:
+    positions = np.stack(np.meshgrid(*starts, indexing="ij"), -1).reshape(-1, 3)
+    share = brain_share(mask, size, positions)
+    kept = positions[share >= min_brain]
+    if len(kept) == 0:
+        raise InputError(
+            f"none of {len(positions)} patches of {size}³ has {min_brain:.1%} brain voxels or more "
+            f"(at most {share.max():.1%}); lower data.patches.min_brain or data.patches.size"
+        )
+    return kept

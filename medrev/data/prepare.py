@@ -1,0 +1,204 @@
+"""From a cohort to arrays in memory: read, fit, degrade, cache."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medrev.config.schema import DTIData
+from medrev.data.cache import cache_folder, content_key, load_entry, save_entry
+from medrev.data.degradation import artefact_copies, crop_scan, degrade
+from medrev.data.prepared import Prepared
+from medrev.data.scan import Scan, load_subject, scans_and_subjects
+from medrev.data.subject import Subject
+from medrev.errors import InputError, MedrevError
+from medrev.files import content_hash
+from medrev.progress import progress as progress_bar
+
+__all__ = ["prepare", "prepare_scan"]
+
+#: Below so many bytes of files, starting processes takes longer than the work (workers: auto).
+_SMALL = 256 * 2**20
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def prepare(
+    subjects: Sequence[Subject | Scan | Any], data: DTIData, progress: bool = True
+) -> list[Prepared]:
+    """Make subjects ready for training: high-resolution tensors and their low-resolution twins.
+
+    What was made once is read from the cache: its key is a hash of the files' contents and of the
+    settings that matter, so changed files or settings never meet an old entry. Subjects of the
+    training part (:attr:`Subject.split`) also get the artefact copies asked for.
+
+    Args:
+        subjects: Subjects of a cohort, scans in memory, or ``torchio.Subject`` objects.
+        data: The data section of a pipeline.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        Prepared subjects in the order given.
+
+    Raises:
+        InputError: A subject cannot be used.
+        OutputError: The cache folder cannot be written.
+    """
+    items = scans_and_subjects(subjects, data)
+    if not items:
+        return []
+    folder = cache_folder(data)
+    workers = _worker_count(data)
+    with ThreadPoolExecutor(workers) as threads:
+        keys = list(threads.map(lambda item: _key(item, data), items))
+    paths = [folder / f"{key}.safetensors" for key in keys]
+    done: dict[int, Prepared] = {}
+    with progress_bar("Preparing subjects", total=len(items), enabled=progress) as bar:
+        for index, (item, path) in enumerate(zip(items, paths, strict=True)):
+            entry = load_entry(path, item.id)
+            if entry is not None:
+                done[index] = entry
+                bar.advance(1, text=item.id)
+        missing = [index for index in range(len(items)) if index not in done]
+        tasks = [(items[index], data, keys[index], paths[index]) for index in missing]
+        for position, prepared in _make_all(tasks, _pool_size(tasks, data, workers)):
+            done[missing[position]] = prepared
+            bar.advance(1, text=prepared.id)
+    return [done[index] for index in range(len(items))]
+
+
+def prepare_scan(scan: Scan, data: DTIData, key: str = "") -> Prepared:
+    """Make one scan ready, without the cache.
+
+    Raises:
+        InputError: The degradation does not fit the data, or no tensor could be fitted.
+    """
+    scan = crop_scan(scan, data.degradation.factor)
+    twin = degrade(scan, data)
+    for name, tensor in (("high-resolution", twin.high), ("low-resolution", twin.low)):
+        if not torch.isfinite(tensor).all() or not tensor.any():
+            raise InputError(
+                f"{scan.id}: the fit of the {name} tensors failed everywhere or in part"
+            )
+    copies: tuple[torch.Tensor, ...] = ()
+    if _wants_copies(scan, data):
+        copies = artefact_copies(twin, scan, data, seed=int(key[:8] or "0", 16))
+    return Prepared(
+        id=scan.id,
+        high=twin.high,
+        low=twin.low,
+        low_tensor=twin.low_tensor,
+        mask=scan.mask.float(),
+        affine=torch.as_tensor(scan.affine),
+        truth=scan.truth,
+        key=key,
+        degradation=twin.kind,
+        factor=data.degradation.factor,
+        mask_source=scan.mask_source,
+        copies=copies,
+    )
+
+
+def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
+    return item.split == "train" and data.augmentation.artefacts.copies > 0
+
+
+def _key(item: Subject | Scan, data: DTIData) -> str:
+    if isinstance(item, Scan):
+        contents = item.contents()
+    else:
+        problems = item.problems()
+        if problems:
+            raise InputError("; ".join(problems))
+        contents = {role: content_hash(path) for role, path in item.files.items()}
+    return content_key(contents, data, _wants_copies(item, data))
+
+
+Task = tuple[Subject | Scan, DTIData, str, Path]
+
+
+def _make(task: Task) -> Prepared:
+    """Make one subject and its cache entry."""
+    item, data, key, path = task
+    try:
+        scan = item if isinstance(item, Scan) else load_subject(item, data)
+        prepared = prepare_scan(scan, data, key)
+    except MedrevError as error:
+        if item.id in str(error):
+            raise
+        raise type(error)(f"{item.id}: {error}") from error
+    save_entry(path, prepared)
+    return prepared
+
+
+def _make_entry(task: Task) -> None:
+    """Make the cache entry in a process of its own; the arrays come back by the file."""
+    torch.set_num_threads(1)
+    _make(task)
+
+
+def _make_all(tasks: list[Task], workers: int) -> Iterator[tuple[int, Prepared]]:
+    """Yield results with their position in ``tasks``, as they come."""
+    left = dict(enumerate(tasks))
+    if workers > 1:
+        try:
+            with (
+                _one_thread_each(),
+                ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+            ):
+                futures = {pool.submit(_make_entry, task): n for n, task in left.items()}
+                try:
+                    for future in as_completed(futures):
+                        future.result()
+                        position = futures[future]
+                        item, _, _, path = left[position]
+                        entry = load_entry(path, item.id)
+                        if entry is not None:
+                            del left[position]
+                            yield position, entry
+                finally:
+                    pool.shutdown(wait=False, cancel_futures=True)
+        except BrokenProcessPool:  # no spawning from this script (no __main__ guard): one by one
+            pass
+    for position, task in left.items():
+        yield position, _make(task)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes started inside use one thread each."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _worker_count(data: DTIData) -> int:
+    if data.workers != "auto":
+        return max(1, data.workers)
+    return min(
+        8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+
+
+def _pool_size(tasks: list[Task], data: DTIData, workers: int) -> int:
+    """Processes to start: none for scans in memory, few subjects or (auto) little work."""
+    subjects = [item for item, *_ in tasks if isinstance(item, Subject)]
+    if len(subjects) < len(tasks) or len(tasks) < 2:
+        return 1
+    if data.workers == "auto":
+        size = sum(path.stat().st_size for s in subjects for path in s.files.values())
+        if size < _SMALL:
+            return 1
+    return min(workers, len(tasks))

@@ -1,0 +1,251 @@
+"""Reading a subject: everything checked, and turned into the voxel frame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+from monai.data.meta_tensor import MetaTensor
+from numpy.typing import NDArray
+
+from medrev.config.schema import DTIData
+from medrev.data.subject import Subject
+from medrev.dti import Gradients, convert_order, read_gradients, to_voxel_frame
+from medrev.errors import GeometryError, GradientError, InputError
+from medrev.files import content_hash
+from medrev.volumes import as_affine, brain_mask, check_affine, check_mask, read_nifti, same_grid
+
+__all__ = ["Scan", "from_torchio", "load_subject"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A subject in memory, in the voxel frame: raw DWI with gradients, or tensors.
+
+    Attributes:
+        id: Name of the subject.
+        mask: Brain mask with shape (1, I, J, K), boolean.
+        affine: Voxel to RAS mm, 4×4 float64.
+        dwi: Volumes of the selected shell with shape (N, I, J, K), or None.
+        gradients: b-values (s/mm²) and directions of ``dwi`` in the voxel frame.
+        tensor: Tensors in mm²/s with shape (6, I, J, K), zero outside the mask, or None.
+        truth: Noise-free tensors like ``tensor``, or None.
+        mask_source: given, median_otsu (from the b = 0 volumes) or nonzero (where the tensors are
+            not all zero).
+    """
+
+    id: str
+    mask: torch.Tensor
+    affine: NDArray[np.float64]
+    dwi: torch.Tensor | None = None
+    gradients: Gradients | None = None
+    tensor: torch.Tensor | None = None
+    truth: torch.Tensor | None = None
+    mask_source: str = "given"
+    split: str | None = field(default=None, compare=False)
+
+    def contents(self) -> dict[str, str]:
+        """Return hashes of the arrays, by role."""
+        arrays: dict[str, Any] = {"mask": self.mask, "affine": self.affine, "dwi": self.dwi}
+        arrays |= {"tensor": self.tensor, "truth": self.truth}
+        if self.gradients is not None:
+            arrays |= {"bvals": self.gradients.bvals, "bvecs": self.gradients.bvecs}
+        return {
+            name: content_hash(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+            for name, value in arrays.items()
+            if value is not None
+            for array in [np.ascontiguousarray(_plain(value))]
+        }
+
+
+def load_subject(subject: Subject, data: DTIData) -> Scan:
+    """Read a subject's files, check them and turn gradients or tensors into the voxel frame.
+
+    Of raw DWI only the shell of ``data.fit.b_max`` is read. Where a subject has both, raw DWI
+    goes before tensors, unless ``data.degradation.kind`` is ``tensor``.
+
+    Args:
+        subject: Where the files are.
+        data: Fit, degradation, order and frame of ready tensors.
+
+    Raises:
+        InputError: A file is missing, truncated, of the wrong shape, has NaN or infinite values,
+            or its mask is empty or does not fit.
+        GeometryError: The affine is singular or sheared, or the grids differ.
+        GradientError: b-values or b-vectors do not fit, are no unit vectors, have no b = 0, or are
+            too few for a tensor.
+    """
+    problems = subject.problems()
+    if problems:
+        raise InputError("; ".join(problems))
+    use_tensor = subject.dwi is None or (
+        data.degradation.kind == "tensor" and subject.tensor is not None
+    )
+    mask = None if subject.mask is None else read_nifti(subject.mask)
+    truth = None if subject.truth is None else _read_tensor(subject.truth, data)
+    if use_tensor and subject.tensor is not None:
+        tensor = _read_tensor(subject.tensor, data)
+        return _scan(subject, data, mask=mask, truth=truth, tensor=tensor)
+    assert subject.dwi is not None
+    assert subject.bval is not None
+    assert subject.bvec is not None
+    count = _volume_count(subject.dwi)
+    gradients = read_gradients(subject.bval, subject.bvec, count)
+    chosen, gradients = gradients.shell(data.fit.b_max)
+    dwi = read_nifti(subject.dwi, volumes=chosen.tolist())
+    return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
+
+
+def from_torchio(subject: Any, data: DTIData | None = None, name: str = "subject") -> Scan:
+    """Take a ``torchio.Subject`` as a scan.
+
+    Args:
+        subject: A ``torchio.Subject`` with a ``ScalarImage`` named ``dwi`` (N volumes) and entries
+            ``bvals`` and ``bvecs`` (arrays in FSL's convention) or ``bval`` and ``bvec`` (paths),
+            or a ``ScalarImage`` named ``tensor`` (six components); optionally a ``LabelMap`` named
+            ``mask``, a ``ScalarImage`` named ``truth`` and an entry ``id`` or ``name``.
+        data: Shell, order and frame (default: b < 1500 s/mm², FSL order and frame).
+        name: Identifier where the subject has none.
+
+    Returns:
+        The scan, checked like one read by :func:`load_subject`.
+
+    Raises:
+        InputError: An image is missing or cannot be used.
+    """
+    data = DTIData(root=Path()) if data is None else data
+    name = str(subject.get("id", subject.get("name", name)))
+    images = {
+        key: _volume(subject[key]) for key in ("dwi", "tensor", "mask", "truth") if key in subject
+    }
+    described = Subject(id=name, split=subject.get("split"))
+    mask = images.get("mask")
+    truth = _checked_tensor(images["truth"], f"{name} truth", data) if "truth" in images else None
+    if "tensor" in images and ("dwi" not in images or data.degradation.kind == "tensor"):
+        tensor = _checked_tensor(images["tensor"], f"{name} tensor", data)
+        return _scan(described, data, mask=mask, truth=truth, tensor=tensor)
+    if "dwi" not in images:
+        found = ", ".join(map(str, subject)) or "nothing"
+        raise InputError(f"{name}: a torchio Subject needs an image dwi or tensor, has {found}")
+    dwi = images["dwi"]
+    gradients = _torchio_gradients(subject, name, len(dwi))
+    chosen, gradients = gradients.shell(data.fit.b_max)
+    shell = MetaTensor(_plain(dwi)[chosen.tolist()], affine=dwi.affine)
+    return _scan(described, data, mask=mask, truth=truth, dwi=shell, gradients=gradients)
+
+
+def _torchio_gradients(subject: Any, name: str, count: int) -> Gradients:
+    if "bvals" in subject and "bvecs" in subject:
+        bvecs = np.asarray(subject["bvecs"], dtype=np.float64)
+        bvecs = bvecs.T if bvecs.shape == (3, count) and count != 3 else bvecs
+        gradients = Gradients(np.asarray(subject["bvals"], dtype=np.float64), bvecs, name)
+        if len(gradients) != count:
+            raise GradientError(f"{name}: {count} volumes but {len(gradients)} b-values")
+        return gradients
+    if "bval" in subject and "bvec" in subject:
+        return read_gradients(subject["bval"], subject["bvec"], count)
+    raise GradientError(f"{name}: dwi needs bvals and bvecs (arrays) or bval and bvec (paths)")
+
+
+def _scan(
+    subject: Subject,
+    data: DTIData,
+    *,
+    mask: torch.Tensor | None,
+    truth: MetaTensor | None,
+    dwi: MetaTensor | None = None,
+    gradients: Gradients | None = None,
+    tensor: MetaTensor | None = None,
+) -> Scan:
+    """Check that the volumes fit each other, and turn them into the voxel frame."""
+    volume = dwi if dwi is not None else tensor
+    assert volume is not None
+    name = str(subject.dwi or subject.tensor or subject.id)
+    affine = check_affine(volume.affine, name)
+    _check_finite(volume, name)
+    source = "given" if mask is not None else "median_otsu" if dwi is not None else "nonzero"
+    if mask is not None:
+        mask_name = str(subject.mask or f"{subject.id} mask")
+        mask = check_mask(mask, volume, name=mask_name, volume_name=name)
+    elif dwi is not None and gradients is not None:
+        mask = brain_mask(dwi[np.flatnonzero(gradients.b0).tolist()])
+    else:
+        mask = (volume != 0).any(dim=0, keepdim=True)
+        if not mask.any():
+            raise InputError(f"{name}: every tensor is zero")
+    inside = _plain(mask).bool()
+    if truth is not None and (
+        truth.shape[1:] != volume.shape[1:]
+        or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)
+    ):
+        raise GeometryError(f"{subject.truth or 'truth'}: not on the grid of {name}")
+
+    def turned(t: torch.Tensor | None) -> torch.Tensor | None:
+        return None if t is None else to_voxel_frame(_plain(t), affine, data.tensor_frame) * inside
+
+    return Scan(
+        id=subject.id,
+        mask=inside,
+        affine=affine,
+        dwi=None if dwi is None else _plain(dwi),
+        gradients=None if gradients is None else gradients.in_voxel_frame(affine),
+        tensor=turned(tensor),
+        truth=turned(truth),
+        mask_source=source,
+        split=subject.split,
+    )
+
+
+def _read_tensor(path: Path, data: DTIData) -> MetaTensor:
+    return _checked_tensor(read_nifti(path), str(path), data)
+
+
+def _checked_tensor(volume: MetaTensor, name: str, data: DTIData) -> MetaTensor:
+    if volume.shape[0] != 6:
+        raise InputError(
+            f"{name}: a tensor volume has six components on its fourth axis, "
+            f"got {volume.shape[0]} of {'×'.join(str(n) for n in volume.shape[1:])} voxels"
+        )
+    ordered = convert_order(_plain(volume), data.tensor_order, "fsl")
+    return MetaTensor(ordered, affine=volume.affine)
+
+
+def _volume_count(path: Path) -> int:
+    """Number of volumes from the header; a file without a readable one is left to the reader."""
+    try:
+        image: Any = nibabel.load(path)
+        shape = image.shape
+    except Exception:
+        shape = tuple(read_nifti(path).shape[i] for i in (1, 2, 3, 0))
+    if len(shape) != 4 or shape[3] < 2:
+        raise InputError(
+            f"{path}: a diffusion series is 4D (I, J, K, volumes), got the shape "
+            f"{'×'.join(str(n) for n in shape)}"
+        )
+    return int(shape[3])
+
+
+def _volume(image: Any) -> MetaTensor:
+    """A torchio image as a volume (C, I, J, K) with its affine."""
+    return MetaTensor(image.data.float(), affine=torch.as_tensor(as_affine(image.affine)))
+
+
+def _check_finite(volume: torch.Tensor, name: str) -> None:
+    bad = int((~torch.isfinite(_plain(volume))).sum())
+    if bad:
+        raise InputError(f"{name}: {bad} values are NaN or infinite; replace them first")
+
+
+def _plain(values: Any) -> Any:
+    return values.as_tensor() if isinstance(values, MetaTensor) else values
+
+
+def scans_and_subjects(items: Iterable[Any], data: DTIData) -> list[Scan | Subject]:
+    """Bring a mixture of subjects, scans and torchio subjects to subjects and scans."""
+    return [
+        item if isinstance(item, Scan | Subject) else from_torchio(item, data, f"subject-{n}")
+        for n, item in enumerate(items)
+    ]
