@@ -1,0 +1,137 @@
+"""The scan: gradient table, point spread, noise, brain mask and tensor fit."""
+
+import numpy as np
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import (
+    binary_closing,
+    binary_fill_holes,
+    binary_opening,
+    gaussian_filter,
+    label,
+    shift,
+)
+
+from phantom.fields import RandomFields, normalise
+from phantom.spec import SubjectSpec
+
+__all__ = [
+    "NOISE",
+    "add_noise",
+    "block_mean",
+    "brain_mask",
+    "fit_tensor",
+    "fsl_bvecs",
+    "gradient_table",
+    "point_spread",
+]
+
+NOISE = 1.5
+"""Noise standard deviation in stored integer units: rounding adds 2 % to it."""
+
+
+def gradient_table(spec: SubjectSpec, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """b-values (V,) and unit gradients in scanner axes (V, 3), spread by electric repulsion."""
+    g = normalise(rng.standard_normal((spec.directions, 3)))
+    for _ in range(300):
+        both = np.concatenate([g, -g])
+        away = g[:, None] - both
+        distance = np.linalg.norm(away, axis=-1, keepdims=True)
+        force = np.divide(away, distance**3, out=np.zeros_like(away), where=distance > 1e-9)
+        g = normalise(g + 0.02 * normalise(force.sum(axis=1)))
+    b = np.full(spec.directions, spec.b)
+    if spec.b_spread:
+        b = np.round(b + rng.normal(0, spec.b_spread, spec.directions))
+    bvals = np.concatenate([np.zeros(spec.b0), b])
+    return bvals, np.concatenate([np.zeros((spec.b0, 3)), g])
+
+
+def fsl_bvecs(gradients: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Gradients (V, 3) from scanner axes to image axes, x mirrored when det(affine) > 0."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    vectors = gradients @ axes
+    if np.linalg.det(affine[:3, :3]) > 0:
+        vectors = vectors * [-1.0, 1.0, 1.0]
+    return vectors
+
+
+def block_mean(volume: np.ndarray, fine: int) -> np.ndarray:
+    """Mean over blocks of fine³ voxels, shape (I·fine, J·fine, K·fine) to (I, J, K)."""
+    i, j, k = (n // fine for n in volume.shape)
+    return volume.reshape(i, fine, j, fine, k, fine).mean(axis=(1, 3, 5))
+
+
+def point_spread(
+    volume: np.ndarray, fine: int, spec: SubjectSpec, offset: np.ndarray | None = None
+) -> np.ndarray:
+    """Bring one fine volume to the scan grid: optional shift, blur or k-space cut, block mean."""
+    if offset is not None:
+        volume = shift(volume, offset * fine, order=1, mode="nearest")
+    if spec.psf == "fourier":
+        spectrum = rfft2(volume, axes=(0, 1))
+        for axis, freq in enumerate(
+            (np.fft.fftfreq(volume.shape[0]), np.fft.rfftfreq(volume.shape[1]))
+        ):
+            k = np.abs(freq) * 2 * fine  # 1 at the Nyquist frequency of the scan
+            window = (1 - spec.psf_width * 0.5 * (1 - np.cos(np.pi * np.minimum(k, 1)))) * (k <= 1)
+            spectrum *= np.expand_dims(window.astype(np.float32), (1 - axis, 2))
+        volume = np.maximum(irfft2(spectrum, s=volume.shape[:2], axes=(0, 1)), 0)
+    elif spec.psf_width:
+        volume = gaussian_filter(volume, spec.psf_width * fine)
+    return block_mean(volume, fine)
+
+
+def add_noise(
+    signal: np.ndarray, spec: SubjectSpec, rng: np.random.Generator, level: np.ndarray
+) -> np.ndarray:
+    """Mean of several Rician magnitude images whose mean has noise of standard deviation `level`.
+
+    Args:
+        signal: Noise-free volume (I, J, K).
+        spec: The subject.
+        rng: Source of randomness.
+        level: Noise standard deviation, shape (I, J, K).
+    """
+    total = np.zeros(signal.shape, np.float32)
+    for _ in range(spec.averages):
+        noise = rng.standard_normal((2, *signal.shape), dtype=np.float32)
+        if spec.noise_blur:
+            noise = gaussian_filter(noise, (0, *[spec.noise_blur] * 3))
+            noise /= noise.std()
+        noise *= level * np.sqrt(spec.averages)
+        total += np.hypot(signal + noise[0], noise[1])
+    return total / spec.averages
+
+
+def brain_mask(depth: np.ndarray, b0: np.ndarray, spec: SubjectSpec, fields: RandomFields):
+    """Mask as a tool would draw it: irregular, loose or tight, empty where there is no signal.
+
+    Args:
+        depth: Signed distance in mm to the brain surface on the scan grid.
+        b0: Image without diffusion weighting, white matter about 1.
+        spec: The subject.
+        fields: Random fields on the scan grid.
+    """
+    edge = depth + spec.mask_offset + spec.mask_jitter * (0.8 * fields(12.0) + 0.5 * fields(5.0))
+    bright = gaussian_filter(b0, 0.7) > 0.35
+    mask = binary_opening((edge > 0) & bright, iterations=1)
+    mask = binary_fill_holes(binary_closing(mask, iterations=1))
+    parts, count = label(mask)
+    if count > 1:
+        mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    return mask.astype(np.uint8)
+
+
+def fit_tensor(
+    signals: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray
+) -> np.ndarray:
+    """Weighted least squares tensor by dipy: Dxx, Dxy, Dxz, Dyy, Dyz, Dzz, shape (I, J, K, 6)."""
+    from dipy.core.gradients import gradient_table as dipy_table
+    from dipy.reconst.dti import TensorModel
+
+    table = dipy_table(bvals, bvecs=bvecs)
+    inside = mask > 0
+    fit = TensorModel(table, fit_method="WLS", min_signal=1e-2).fit(signals[inside].astype(float))
+    rows, columns = np.triu_indices(3)
+    out = np.zeros((*mask.shape, 6), np.float32)
+    out[inside] = fit.quadratic_form[:, rows, columns]
+    return out
