@@ -8,18 +8,24 @@ from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
-from medrev.volumes.affine import same_grid
+from medrev.volumes.affine import same_grid, voxel_size
 from medrev.volumes.arrays import like, to_numpy
+from medrev.volumes.grid import pad_to_multiple
+from medrev.volumes.resample import block_mean, upsample
 
 __all__ = ["block_mask", "brain_mask", "check_mask", "interior"]
+
+WORKING_EDGE = 2.0  # mm: about where median_otsu's radius of 4 voxels fits a head
 
 
 def brain_mask(volume: torch.Tensor, *, median_radius: int = 4, passes: int = 4) -> torch.Tensor:
     """Brain mask by median filter and Otsu's threshold (dipy's ``median_otsu``).
 
     Args:
-        volume: ``(C, I, J, K)``, best the b = 0 volumes only; their mean is segmented.
-        median_radius: Radius of the median filter in voxels.
+        volume: ``(C, I, J, K)``, best the b = 0 volumes only; their mean is segmented. Voxels
+            finer than 2 mm (by the affine) are averaged to about 2 mm first: it is the time of
+            the median filter that grows with their number.
+        median_radius: Radius of the median filter in voxels of the segmented grid.
         passes: How often the filter is applied.
 
     Returns:
@@ -30,13 +36,18 @@ def brain_mask(volume: torch.Tensor, *, median_radius: int = 4, passes: int = 4)
     """
     from dipy.segment.mask import median_otsu
 
-    mean = to_numpy(volume).mean(axis=0, dtype=np.float32)
+    mean = torch.as_tensor(to_numpy(volume).mean(axis=0, dtype=np.float32))[None]
     if mean.min() == mean.max():
-        raise InputError(f"no brain can be found: every voxel is {mean.flat[0]:g}; give a mask")
-    _, mask = median_otsu(mean, median_radius=median_radius, numpass=passes, finalize_mask=True)
-    if not mask.any():
+        raise InputError(f"no brain can be found: every voxel is {mean.max():g}; give a mask")
+    edge = min(voxel_size(volume.affine)) if isinstance(volume, MetaTensor) else WORKING_EDGE
+    factor = max(1, round(WORKING_EDGE / edge))
+    mean, padding = pad_to_multiple(mean, factor, fill="edge")
+    coarse = block_mean(mean[None], factor)[0, 0].numpy()
+    _, found = median_otsu(coarse, median_radius=median_radius, numpass=passes, finalize_mask=True)
+    if not found.any():
         raise InputError("no brain was found in the volume; give a mask")
-    return like(np.asarray(mask, dtype=bool)[None], volume)
+    fine = upsample(torch.as_tensor(found, dtype=torch.float32)[None, None], factor, "trilinear")
+    return like(padding.undo(fine[0] >= 0.5), volume)
 
 
 def interior(mask: torch.Tensor, edge: int = 5) -> torch.Tensor:

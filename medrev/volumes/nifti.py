@@ -4,6 +4,7 @@ import difflib
 import gzip
 import importlib.util
 import io
+import logging
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ __all__ = ["read_nifti", "write_nifti"]
 
 #: The optional extra fast-gzip.
 fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
+
+QUIET = logging.getLogger(f"{__name__}.header")  # nibabel's own would print beside our message
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
 
 TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -59,8 +64,8 @@ def read_nifti(
     Returns:
         Volume ``(C, I, J, K)``, float32, scale factors applied; C is 1 for a 3D file. Its
         ``affine`` (4×4, float64) leads from voxels to RAS mm, whatever the file's unit of length.
-        ``meta`` has ``filename``, ``space_code`` (NIfTI code 1 to 5), ``affine_source`` (sform,
-        qform, or pixdim where both codes are 0) and ``nifti`` with the header fields that
+        ``meta`` has ``filename_or_obj``, ``space_code`` (NIfTI code 1 to 5), ``affine_source``
+        (sform, qform, or pixdim where both codes are 0) and ``nifti`` with the header fields that
         :func:`write_nifti` writes again.
 
     Raises:
@@ -84,11 +89,11 @@ def read_nifti(
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     space, source = _space(header)
-    fields = {name: header[name].item() for name in KEPT}
+    fields = {name: _value(header[name].item()) for name in KEPT}
     fields["time_unit"] = header.get_xyzt_units()[1]
     fields["time_step"] = float(header["pixdim"][4])
     meta = {
-        "filename": str(path),
+        "filename_or_obj": str(path),
         "space_code": space,
         "affine_source": source,
         "nifti": fields,
@@ -175,14 +180,19 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
         raise InputError(
             f"{path}: truncated: {len(start)} bytes, the header alone has {cls.sizeof_hdr}"
         )
-    try:
-        header = cls.from_fileobj(io.BytesIO(start))
-    except (HeaderDataError, ValueError) as error:
-        raise InputError(f"{path}: the NIfTI header is not valid: {error}") from error
+    header = cls.from_fileobj(io.BytesIO(start), check=False)
     if not header["magic"].item().startswith(b"n+"):
         raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
+    try:
+        header.check_fix(logger=QUIET, error_level=40)
+    except (HeaderDataError, ValueError) as error:
+        raise InputError(f"{path}: the NIfTI header is not valid: {error}") from error
     stream.seek(header.get_data_offset())
     return header
+
+
+def _value(item: Any) -> Any:
+    return item.decode("latin-1") if isinstance(item, bytes) else item
 
 
 def _volume_shape(path: Path, header: Any) -> tuple[int, int, int, int]:
@@ -270,6 +280,8 @@ def _read_data(
             bad += int((~finite).sum())
             where = tuple(int(n) for n in np.argwhere(~finite)[0])
             first = first or (f"{where} of volume {index}" if shape[0] > 1 else f"{where}")
+    if max(wanted) == shape[0] - 1:
+        stream.read(1)  # at its end a gzip stream checks its sum
     if bad and not allow_nan:
         raise InputError(
             f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "
@@ -291,7 +303,7 @@ def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
     if fields.get("intent_code") in VECTOR_INTENTS:  # they need a 5D file
         fields = {name: fields[name] for name in fields if not name.startswith("intent")}
     for name, value in fields.items():
-        header[name] = value
+        header[name] = value.encode("latin-1") if isinstance(value, str) else value
     header.set_xyzt_units("mm", time_unit)
     affine = check_affine(volume.affine, str(path))
     code = int(volume.meta.get("space_code", 1))

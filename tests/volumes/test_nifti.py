@@ -1,0 +1,274 @@
+"""NIfTI in and out: values, geometry, header, and one clear line for every bad file."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data.meta_tensor import MetaTensor
+
+from medrev.errors import GeometryError, InputError, OutputError
+from medrev.volumes import nifti, read_nifti, write_nifti
+
+AFFINE = np.array([[-2.0, 0, 0, 90], [0, 1.5, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
+
+
+@pytest.fixture(params=["isal", "stdlib"], autouse=True)
+def gzip_library(request, monkeypatch):
+    if request.param == "stdlib":
+        monkeypatch.setattr(nifti, "fast_gzip", None)
+    elif nifti.fast_gzip is None:
+        pytest.skip("isal is not installed")
+
+
+def image(shape=(4, 5, 6), dtype=np.float32, affine=AFFINE, cls=nib.Nifti1Image):
+    values = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    return cls(values, affine, dtype=dtype)
+
+
+def message_of(path, error=InputError, **options):
+    with pytest.raises(error) as caught:
+        read_nifti(path, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert path.name in text
+    return text
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", ["u1", "<i2", ">i2", "<f4", ">f4", "<f8"])
+def test_values_are_nibabels(tmp_path, suffix, dtype):
+    path = tmp_path / f"scan{suffix}"
+    header = nib.Nifti1Header(endianness=dtype[0] if dtype[0] in "<>" else "<")
+    header.set_data_dtype(dtype)
+    source = nib.Nifti1Image(np.arange(240, dtype=dtype).reshape(4, 5, 6, 2), AFFINE, header)
+    source.to_filename(path)
+    volume = read_nifti(path)
+    assert volume.shape == (2, 4, 5, 6)
+    assert volume.dtype == torch.float32
+    assert volume.is_contiguous()
+    expected = np.moveaxis(nib.load(path).get_fdata(dtype=np.float32), -1, 0)
+    np.testing.assert_array_equal(volume.numpy(), expected)
+    np.testing.assert_array_equal(volume.affine.numpy(), AFFINE)
+
+
+def test_scale_factors_are_applied(tmp_path):
+    header = image((3, 3, 3), np.int16).header
+    header.set_slope_inter(0.5, -7)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    values = np.arange(27, dtype="<i2").tobytes()
+    (tmp_path / "scaled.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(4) + values))
+    volume = read_nifti(tmp_path / "scaled.nii.gz")
+    raw = nib.load(tmp_path / "scaled.nii.gz")
+    assert (raw.dataobj.slope, raw.dataobj.inter) == (0.5, -7)
+    np.testing.assert_allclose(volume[0].numpy(), raw.get_fdata(), rtol=1e-6)
+    assert volume.max() == 0.5 * 26 - 7
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (4, 5, 6, 1), (4, 5, 6, 1, 1)])
+def test_trailing_axes_of_one_do_not_count(tmp_path, shape):
+    image(shape).to_filename(tmp_path / "a.nii")
+    assert read_nifti(tmp_path / "a.nii").shape == (1, 4, 5, 6)
+
+
+def test_a_vector_image_is_read_as_its_components_and_written_as_4d(tmp_path):
+    source = image((4, 5, 6, 1, 6))
+    source.header.set_intent(1005, (3,))
+    source.to_filename(tmp_path / "ants.nii.gz")
+    volume = read_nifti(tmp_path / "ants.nii.gz")
+    assert volume.shape == (6, 4, 5, 6)
+    np.testing.assert_array_equal(volume[2].numpy(), source.dataobj[:, :, :, 0, 2])
+    written = nib.load(write_nifti(tmp_path / "new.nii.gz", volume))
+    assert written.shape == (4, 5, 6, 6)
+    assert written.header["intent_code"] == 0
+
+
+def test_nifti_2_and_chosen_volumes(tmp_path):
+    source = image((4, 5, 6, 7), cls=nib.Nifti2Image)
+    source.to_filename(tmp_path / "two.nii.gz")
+    volume = read_nifti(tmp_path / "two.nii.gz", volumes=[5, 0, 5])
+    expected = np.moveaxis(np.asarray(source.dataobj), -1, 0)[[5, 0, 5]]
+    np.testing.assert_array_equal(volume.numpy(), expected)
+    assert "volumes 0 to 6" in message_of(tmp_path / "two.nii.gz", volumes=[7])
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e3), ("micron", 1e-3), ("unknown", 1)])
+def test_affines_come_in_mm_whatever_the_unit(tmp_path, unit, factor):
+    source = image()
+    source.header.set_xyzt_units(unit, "sec")
+    source.to_filename(tmp_path / "u.nii")
+    volume = read_nifti(tmp_path / "u.nii")
+    np.testing.assert_allclose(volume.affine[:3].numpy(), AFFINE[:3] * factor)
+    written = nib.load(write_nifti(tmp_path / "mm.nii", volume))
+    assert written.header.get_xyzt_units() == ("mm", "sec")
+    np.testing.assert_allclose(written.affine[:3], AFFINE[:3] * factor, rtol=1e-6)
+
+
+def test_the_form_in_use_is_told(tmp_path):
+    source = image()
+    for sform, qform, expected in ((2, 1, "sform"), (0, 1, "qform"), (0, 0, "pixdim")):
+        source.set_sform(AFFINE, sform)
+        source.set_qform(AFFINE, qform)
+        source.to_filename(tmp_path / "s.nii")
+        volume = read_nifti(tmp_path / "s.nii")
+        assert volume.meta["affine_source"] == expected
+        np.testing.assert_allclose(volume.affine.numpy(), nib.load(tmp_path / "s.nii").affine)
+
+
+def test_a_round_trip_keeps_values_geometry_and_header(tmp_path):
+    source = image((4, 5, 6, 3))
+    source.header["descrip"] = "FSL 6.0 é".encode("latin-1")
+    source.header.set_intent("estimate", (), "tensor")
+    source.header["cal_max"] = 0.003
+    source.header.set_xyzt_units("mm", "sec")
+    source.header["pixdim"][4] = 2.5
+    source.set_sform(AFFINE, 4)
+    source.to_filename(tmp_path / "a.nii.gz")
+    first = read_nifti(tmp_path / "a.nii.gz")
+    second = nib.load(write_nifti(tmp_path / "b.nii.gz", first))
+    third = read_nifti(tmp_path / "b.nii.gz")
+    assert torch.equal(first.as_tensor(), third.as_tensor())
+    assert torch.equal(first.affine, third.affine)
+    for name in ("descrip", "intent_code", "intent_name", "cal_max", "xyzt_units"):
+        assert second.header[name] == source.header[name], name
+    assert second.header["pixdim"][4] == 2.5
+    assert second.get_data_dtype() == np.float32
+    assert second.header["sform_code"] == second.header["qform_code"] == 4
+    np.testing.assert_allclose(second.get_qform(), second.get_sform(), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 5, 6), (6, 4, 5, 6)])
+def test_files_are_deterministic_and_nibabel_agrees(tmp_path, shape):
+    volume = MetaTensor(torch.randn(shape), affine=torch.tensor(AFFINE))
+    first = write_nifti(tmp_path / "a.nii.gz", volume).read_bytes()
+    second = write_nifti(tmp_path / "other_name.nii.gz", volume.clone()).read_bytes()
+    assert first == second
+    loaded = nib.load(tmp_path / "a.nii.gz")
+    assert loaded.ndim == (3 if shape[0] == 1 else 4)
+    expected = np.moveaxis(volume.numpy(), 0, -1).reshape(loaded.shape)
+    np.testing.assert_array_equal(loaded.get_fdata(dtype=np.float32), expected)
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+def test_a_missing_file_suggests_near_names(tmp_path):
+    image().to_filename(tmp_path / "subject_dwi.nii.gz")
+    assert "did you mean subject_dwi.nii.gz" in message_of(tmp_path / "subject_dwi.nii")
+    assert "does not exist" in message_of(tmp_path / "nowhere" / "a.nii")
+    assert "folder" in message_of(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [100, 700, -10])
+def test_a_truncated_gzip_file(tmp_path, keep):
+    values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    nib.Nifti1Image(values, AFFINE).to_filename(tmp_path / "whole.nii.gz")
+    path = tmp_path / "cut.nii.gz"
+    path.write_bytes((tmp_path / "whole.nii.gz").read_bytes()[:keep])
+    assert "truncated" in message_of(path)
+
+
+def test_a_damaged_gzip_file(tmp_path):
+    path = tmp_path / "damaged.nii.gz"
+    values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    nib.Nifti1Image(values, AFFINE).to_filename(path)
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 255  # the check sum
+    path.write_bytes(content)
+    assert "damaged" in message_of(path)
+
+
+def test_truncated_data_and_header(tmp_path):
+    image().to_filename(tmp_path / "whole.nii")
+    content = (tmp_path / "whole.nii").read_bytes()
+    path = tmp_path / "cut.nii"
+    path.write_bytes(content[:-4])
+    assert "promises 480 bytes of voxels, got 476" in message_of(path)
+    path.write_bytes(content[:200])
+    assert "truncated" in message_of(path)
+    path.write_bytes(b"")
+    assert "empty" in message_of(path)
+
+
+def test_what_is_not_nifti(tmp_path):
+    path = tmp_path / "photo.nii.gz"
+    path.write_bytes(gzip.compress(b"NRRD0004" * 100))
+    assert "not a NIfTI file" in message_of(path)
+    nib.AnalyzeImage(np.zeros((3, 3, 3), np.float32), AFFINE).to_filename(tmp_path / "old.img")
+    assert "Analyze" in message_of(tmp_path / "old.hdr")
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 6, 2, 2)])
+def test_other_dimensions_say_what_is_expected(tmp_path, shape):
+    image(shape).to_filename(tmp_path / "d.nii")
+    assert f"3D or 4D volume is needed, got {len(shape)}D" in message_of(tmp_path / "d.nii")
+
+
+def test_complex_values(tmp_path):
+    image((3, 3, 3), np.complex64).to_filename(tmp_path / "c.nii")
+    assert "real numbers" in message_of(tmp_path / "c.nii")
+
+
+def test_nan_and_infinity_are_counted_and_placed(tmp_path):
+    source = image((4, 5, 6, 2))
+    values = np.asarray(source.dataobj)
+    values[1, 2, 3, 1], values[3, 3, 3, 1] = np.nan, np.inf
+    nib.Nifti1Image(values, AFFINE).to_filename(tmp_path / "n.nii.gz")
+    assert "2 voxels are NaN or infinite, the first at (1, 2, 3) of volume 1" in message_of(
+        tmp_path / "n.nii.gz"
+    )
+    assert read_nifti(tmp_path / "n.nii.gz", allow_nan=True).isnan().sum() == 1
+    assert read_nifti(tmp_path / "n.nii.gz", volumes=[0]).shape == (1, 4, 5, 6)
+
+
+def test_a_header_that_is_not_valid_gives_one_line_only(tmp_path, capfd):
+    image().to_filename(tmp_path / "h.nii")
+    content = bytearray((tmp_path / "h.nii").read_bytes())
+    content[70:72] = (4242).to_bytes(2, "little")  # datatype
+    (tmp_path / "h.nii").write_bytes(content)
+    assert "not valid" in message_of(tmp_path / "h.nii")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["singular", "sheared"])
+def test_singular_and_sheared_affines(tmp_path, name):
+    header = image().header
+    affine = {"singular": np.diag([1.0, 1, 0, 1]), "sheared": AFFINE + np.eye(4, k=1)}[name]
+    header["sform_code"], header["magic"], header["vox_offset"] = 1, b"n+1", 352
+    for row, field in enumerate(("srow_x", "srow_y", "srow_z")):
+        header[field] = affine[row]
+    (tmp_path / "g.nii").write_bytes(header.binaryblock + bytes(4 + 480))
+    assert name in message_of(tmp_path / "g.nii", GeometryError)
+
+
+def test_nothing_is_written_for_bad_volumes_or_names(tmp_path):
+    good = MetaTensor(torch.zeros(1, 2, 2, 2), affine=torch.tensor(AFFINE))
+    bad = good.clone()
+    bad[0, 0, 0, 0] = torch.nan
+    for path, volume, error, message in [
+        ("a.nii", bad, InputError, "1 voxels are NaN"),
+        ("a.mha", good, OutputError, r"\.nii or \.nii\.gz"),
+        ("a.nii", good[0], InputError, "C, I, J, K"),
+        ("a.nii", good.as_tensor(), InputError, "MetaTensor"),
+        (
+            "a.nii",
+            MetaTensor(good.as_tensor(), affine=torch.zeros(4, 4)),
+            GeometryError,
+            "last row|singular",
+        ),
+    ]:
+        with pytest.raises(error, match=message):
+            write_nifti(tmp_path / path, volume)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files_stay_unless_told(tmp_path):
+    volume = MetaTensor(torch.zeros(1, 2, 2, 2), affine=torch.tensor(AFFINE))
+    path = write_nifti(tmp_path / "a.nii.gz", volume)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        write_nifti(path, volume + 1)
+    assert path.read_bytes() == before
+    write_nifti(path, volume + 1, overwrite=True)
+    assert read_nifti(path).min() == 1
