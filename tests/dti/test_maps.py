@@ -1,0 +1,65 @@
+"""Scalar and direction maps: known tensors, bounds, and dipy's chunks."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data.meta_tensor import MetaTensor
+
+from medrev.dti import color_fa, principal_direction, rotate, scalar_maps
+from medrev.errors import InputError
+
+
+def test_a_known_tensor():
+    t = torch.tensor([1.7e-3, 0, 0, 0.3e-3, 0, 0.2e-3]).reshape(6, 1, 1, 1)
+    maps = {name: float(values) for name, values in scalar_maps(t).items()}
+    mean = (1.7 + 0.3 + 0.2) / 3
+    deviation = sum((value - mean) ** 2 for value in (1.7, 0.3, 0.2))
+    fa = np.sqrt(1.5 * deviation / (1.7**2 + 0.3**2 + 0.2**2))
+    expected = {"fa": fa, "md": mean * 1e-3, "ad": 1.7e-3, "rd": 0.25e-3}
+    assert maps == pytest.approx(expected, rel=1e-5)
+    assert principal_direction(t).abs().ravel().tolist() == [1, 0, 0]
+    assert color_fa(t).ravel().tolist() == pytest.approx([fa, 0, 0], rel=1e-5)
+
+
+def test_maps_hold_together_and_do_not_turn(tensors):
+    maps = scalar_maps(tensors)
+    torch.testing.assert_close(3 * maps["md"], maps["ad"] + 2 * maps["rd"], rtol=1e-5, atol=0)
+    assert ((maps["fa"] >= 0) & (maps["fa"] <= 1)).all()
+    R, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turned = rotate(tensors, R)
+    for name, values in scalar_maps(turned).items():
+        torch.testing.assert_close(values, maps[name], rtol=1e-5, atol=1e-9)
+    before, after = principal_direction(tensors), principal_direction(turned)
+    cosine = torch.einsum("aijk,ab,bijk->ijk", after, torch.as_tensor(R).float(), before).abs()
+    assert cosine.min() > 1 - 1e-5
+
+
+def test_background_is_zero_and_chunks_do_not_show(tensors, monkeypatch):
+    tensors[:, 0] = 0
+    t = MetaTensor(tensors, affine=torch.eye(4) * 2)
+    whole = scalar_maps(t), principal_direction(t), color_fa(t)
+    monkeypatch.setattr("medrev.dti.maps.CHUNK", 7)
+    parts = scalar_maps(t), principal_direction(t), color_fa(t)
+    for name in ("fa", "md", "ad", "rd"):
+        assert torch.equal(whole[0][name].as_tensor(), parts[0][name].as_tensor())
+        assert (whole[0][name][0] == 0).all()
+        assert (whole[0][name][1:] > 0).all()
+        assert whole[0][name].shape == (3, 4, 5)
+        assert torch.equal(whole[0][name].affine, t.affine)
+    for a, b in zip(whole[1:], parts[1:], strict=True):
+        assert torch.equal(a.as_tensor(), b.as_tensor())
+        assert (a[:, 0] == 0).all()
+    norms = torch.linalg.vector_norm(whole[1].as_tensor()[:, 1:], dim=0)
+    torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_negative_eigenvalues_count_as_zero():
+    t = torch.tensor([1e-3, 0, 0, 1e-3, 0, -1e-3]).reshape(6, 1, 1, 1)
+    assert float(scalar_maps(t)["md"]) == pytest.approx(2e-3 / 3)
+    assert 0 <= float(scalar_maps(t)["fa"]) <= 1
+
+
+def test_six_components_are_needed():
+    for function in (scalar_maps, principal_direction, color_fa):
+        with pytest.raises(InputError, match="6, I, J, K"):
+            function(torch.zeros(3, 2, 2, 2))
