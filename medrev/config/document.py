@@ -11,7 +11,18 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Entry", "Place", "Problems", "number_pattern", "read_document", "read_value"]
+__all__ = [
+    "UNREADABLE",
+    "Entry",
+    "Place",
+    "Problems",
+    "number_pattern",
+    "read_document",
+    "read_value",
+]
+
+#: Stands for a value that cannot be read; its error is already among the problems.
+UNREADABLE: Any = object()
 
 _MOST_ENTRIES = 20_000
 _TAG = "tag:yaml.org,2002:"
@@ -165,7 +176,7 @@ class _Reader:
         if id(node) in self.open or self.count > _MOST_ENTRIES:
             if self.count <= _MOST_ENTRIES + 1:
                 self.problems.add(place, "aliases (*) that repeat without end are not allowed")
-            return Entry(None, place)
+            return Entry(UNREADABLE, place)
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
@@ -224,13 +235,13 @@ class _Reader:
                     return self.refuse_tag(node, place)
         except ValueError:
             self.problems.add(place, f"cannot read '{text}' as a number")
-            value = None
+            value = UNREADABLE
         return Entry(value, place, text)
 
     def refuse_tag(self, node: yaml.Node, place: Place) -> Entry:
         tag = node.tag.replace(_TAG, "!!")
         self.problems.add(place, f"the tag '{tag}' is not allowed: a pipeline is plain data")
-        return Entry(None, place)
+        return Entry(UNREADABLE, place)
 
 
 def _add_syntax_error(error: yaml.YAMLError, text: str, place: Place, problems: Problems) -> None:
@@ -239,11 +250,12 @@ def _add_syntax_error(error: yaml.YAMLError, text: str, place: Place, problems: 
         message = error.problem or error.context or "cannot be read"
         if "'\\t'" in message:
             message = "a tab where spaces are needed; indent with spaces"
-        elif "expected a single document" in message:
+        elif "another document" in message:
             message = "'---' begins a second document; a pipeline file holds one"
         where = place.at(mark.line + 1) if mark else place
     elif isinstance(error, yaml.reader.ReaderError):
-        message = f"the character {error.character!r} is not allowed"
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        message = f"the character U+{code:04X} is not allowed"
         where = place.at(text.count("\n", 0, error.position) + 1)
     else:
         message, where = str(error).splitlines()[0], place

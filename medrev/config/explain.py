@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from medrev.config.document import Entry, Place, Problems
+from medrev.config.document import UNREADABLE, Entry, Place, Problems
 from medrev.config.fields import Field, known_keys, words
 
 __all__ = ["explain"]
@@ -28,6 +28,8 @@ def explain(
     """
     for detail in error.errors(include_url=False):
         path, field = _locate(detail["loc"], schema, tree)
+        if _value(tree, path) is UNREADABLE:
+            continue
         match detail["type"]:
             case "extra_forbidden":
                 parent, owner = _locate(detail["loc"][:-1], schema, tree)

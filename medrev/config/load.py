@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medrev.config.document import Entry, Problems
+from medrev.config.document import UNREADABLE, Entry, Problems
 from medrev.config.explain import explain
 from medrev.config.fields import Field
 from medrev.config.layers import merge, read_layers
@@ -65,6 +65,8 @@ def _resolve(entry: Entry, field: Field | None) -> Any:
             key: _resolve(child, field.child(key, named) if field else None)
             for key, child in value.items()
         }
+    if value is UNREADABLE:
+        return None
     if isinstance(value, list):
         return [
             _resolve(child, field.child(index) if field else None)
