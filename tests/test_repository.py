@@ -1,0 +1,60 @@
+"""What holds for the files of the repository as a whole."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import medrev
+from medrev.config import Pipeline, load_pipeline
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = sorted((ROOT / "pipelines").rglob("*.yaml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_shipped_pipeline_is_valid(path):
+    pipeline = load_pipeline(path)
+    assert isinstance(pipeline, Pipeline)
+    assert pipeline.name == path.stem
+    assert pipeline.data.root == ROOT / "sample_data"
+
+
+def test_twelve_rows_of_table_3_are_shipped():
+    assert len([path for path in PIPELINES if path.stem.startswith("hcp_table3_")]) == 12
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["version"] == medrev.__version__ == citation["version"]
+    assert f"## [{medrev.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_dependency_is_pinned_within_its_range():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pinned = {pin.name.lower(): next(iter(pin.specifier)).version for pin in pins}
+    for text in PROJECT["dependencies"]:
+        dependency = Requirement(text)
+        assert dependency.specifier.contains(pinned[dependency.name.lower()]), text
+
+
+def test_licence_is_apache_2():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert PROJECT["license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "medrev").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_every_module_says_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith('"""')
+    if path.name != "__init__.py" or "import" in text:
+        assert re.search(r"^__all__ = ", text, re.MULTILINE)
