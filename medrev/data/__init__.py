@@ -2,7 +2,7 @@
 
 from medrev.data.batches import PatchBatches
 from medrev.data.cohort import Cohort, find_cohort
-from medrev.data.prepare import prepare, prepare_scan
+from medrev.data.preparation import prepare, prepare_scan
 from medrev.data.prepared import Prepared
 from medrev.data.random_transforms import (
     RandMicrostructured,

@@ -170,7 +170,8 @@ def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path)
     missing = [name for name in wanted if name not in names]
     if missing:
         near = sorted({match for name in missing for match in get_close_matches(name, names, n=2)})
-        hint = f"; did you mean {', '.join(near)}?" if near else f"; there are {len(names)} others"
+        shown = near or names[:8] + ["…"] * (len(names) > 8)
+        hint = f"; {'did you mean' if near else 'there are'} {', '.join(shown)}"
         raise InputError(f"data.subjects not found in {root}: {', '.join(missing)}{hint}")
     return [subject for subject in subjects if subject.id in wanted]
 

@@ -1,0 +1,114 @@
+"""The low-resolution twin is what the definition says, and lies where it should."""
+
+import numpy as np
+import pytest
+import torch
+
+from medrev.data import Scan, prepare_scan
+from medrev.data.degradation import crop_scan
+from medrev.dti import fit_tensor
+from medrev.errors import InputError
+from medrev.volumes import rescale_affine
+
+
+def dwi_scan(phantom):
+    return Scan(
+        id="A",
+        mask=torch.as_tensor(phantom.mask[None]),
+        affine=phantom.affine,
+        dwi=torch.as_tensor(phantom.dwi[:13]).float(),
+        gradients=phantom.gradients.shell(1500)[1],
+    )
+
+
+def tensor_scan(phantom, mask=None):
+    mask = phantom.mask if mask is None else mask
+    return Scan(
+        id="A",
+        mask=torch.as_tensor(mask[None]),
+        affine=phantom.affine,
+        tensor=torch.as_tensor(phantom.tensor * mask).float(),
+    )
+
+
+def block(values, i, j, k, r=2):
+    """The mean of a block, by hand."""
+    total = sum(
+        values[:, r * i + a, r * j + b, r * k + c]
+        for a in range(r)
+        for b in range(r)
+        for c in range(r)
+    )
+    return total / r**3
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_dwi_twin_is_the_fit_of_block_means(phantom, config, factor):
+    data = config(degradation={"factor": factor}, patches={"size": 6})
+    prepared = prepare_scan(dwi_scan(phantom), data)
+    assert prepared.degradation == "dwi"
+    assert prepared.high.shape == (6, *(n // factor * factor for n in (13, 14, 12)))
+    i, j, k = 6 // factor, 4 // factor, 6 // factor
+    mean = block(torch.as_tensor(phantom.dwi[:13]), i, j, k, factor)
+    expected = fit_tensor(mean.reshape(13, 1, 1, 1), phantom.gradients.shell(1500)[1])
+    torch.testing.assert_close(prepared.low[:, i, j, k], expected[:, 0, 0, 0], atol=1e-9, rtol=0)
+
+
+def test_tensor_twin_is_the_block_mean_with_zeros_outside(phantom, config):
+    prepared = prepare_scan(tensor_scan(phantom), config())
+    assert prepared.degradation == "tensor"
+    for place in ((3, 3, 3), (0, 3, 3), (5, 4, 2)):
+        expected = block(torch.as_tensor(phantom.tensor * phantom.mask), *place).float()
+        torch.testing.assert_close(prepared.low[(slice(None), *place)], expected)
+
+
+def test_mixed_gives_both_and_needs_dwi(phantom, config):
+    data = config(degradation={"kind": "mixed"})
+    prepared = prepare_scan(dwi_scan(phantom), data)
+    averaged = prepare_scan(dwi_scan(phantom), config(degradation={"kind": "tensor"}))
+    assert prepared.degradation == "mixed"
+    torch.testing.assert_close(prepared.low_tensor, averaged.low)
+    assert not torch.equal(prepared.low, prepared.low_tensor)
+    with pytest.raises(InputError, match="mixed needs raw DWI"):
+        prepare_scan(tensor_scan(phantom), data)
+
+
+def test_the_rim_of_the_brain_is_kept(phantom, config):
+    prepared = prepare_scan(dwi_scan(phantom), config())
+    repeated = prepared.low
+    for axis in (1, 2, 3):
+        repeated = repeated.repeat_interleave(2, axis)
+    covered = (repeated != 0).any(0)
+    assert covered[prepared.mask[0] > 0].all()
+    assert (prepared.high[:, prepared.mask[0] == 0] == 0).all()
+
+
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_a_world_ramp_survives(make_phantom, config, left_handed):
+    """Mean diffusivity at every low voxel is the ramp at that voxel's place in the world."""
+    phantom = make_phantom((13, 15, 11), left_handed=left_handed)
+    everywhere = np.ones((13, 15, 11), bool)
+    grid = np.stack(np.meshgrid(*map(np.arange, (13, 15, 11)), indexing="ij")).reshape(3, -1)
+
+    def ramp(affine, grid):
+        world = affine[:3, :3] @ grid + affine[:3, 3:]
+        return 3e-3 + world[0] * 1e-5 + world[1] * 2e-5 - world[2] * 3e-5
+
+    tensor = np.zeros((6, 13, 15, 11))
+    tensor[[0, 3, 5]] = ramp(phantom.affine, grid).reshape(13, 15, 11)
+    phantom.tensor = tensor
+    prepared = prepare_scan(tensor_scan(phantom, everywhere), config())
+    low_affine = rescale_affine(prepared.affine, 2).numpy()
+    low_grid = np.stack(np.meshgrid(*map(np.arange, (6, 7, 5)), indexing="ij")).reshape(3, -1)
+    found = prepared.low[[0, 3, 5]].mean(0).numpy().ravel()
+    np.testing.assert_allclose(found, ramp(low_affine, low_grid), atol=1e-5 * 1e-4)  # 1e-4 mm
+
+
+def test_too_small_or_empty_after_cropping(phantom, config):
+    scan = tensor_scan(phantom)
+    with pytest.raises(InputError, match="at least 30 voxels"):
+        crop_scan(scan, 30)
+    last = np.zeros_like(phantom.mask)
+    last[12] = True
+    with pytest.raises(InputError, match="no brain voxel is left"):
+        crop_scan(tensor_scan(phantom, last), 2)

@@ -1,0 +1,167 @@
+"""Scans are checked and come in the voxel frame."""
+
+import itertools
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from medrev.data import Subject, from_torchio, load_subject
+from medrev.dti import convert_order, fit_tensor, from_voxel_frame
+from medrev.errors import GeometryError, GradientError, InputError
+
+
+def dwi_subject(phantom, folder):
+    place = phantom.save_bids(folder, "sub-01")
+    stem = place / "sub-01"
+    return Subject(
+        id="sub-01",
+        dwi=stem.with_name("sub-01_dwi.nii.gz"),
+        bval=stem.with_name("sub-01_dwi.bval"),
+        bvec=stem.with_name("sub-01_dwi.bvec"),
+        mask=stem.with_name("sub-01_desc-brain_mask.nii.gz"),
+    )
+
+
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_dwi_comes_in_the_voxel_frame(make_phantom, config, tmp_path, left_handed):
+    phantom = make_phantom(left_handed=left_handed)
+    scan = load_subject(dwi_subject(phantom, tmp_path), config())
+    tensor = fit_tensor(scan.dwi, scan.gradients, scan.mask)
+    np.testing.assert_allclose(tensor.numpy(), phantom.tensor, atol=2e-9)
+
+
+@pytest.mark.parametrize(
+    "convention", list(itertools.product(("fsl", "voxel", "ras"), ("fsl", "dipy", "mrtrix")))
+)
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_ready_tensors(make_phantom, config, tmp_path, convention, left_handed):
+    frame, order = convention
+    phantom = make_phantom(left_handed=left_handed)
+    values = torch.as_tensor(from_voxel_frame(phantom.tensor, phantom.affine, frame))
+    path = phantom.save(tmp_path / "t.nii.gz", convert_order(values, "fsl", order).numpy())
+    data = config(tensor_order=order, tensor_frame=frame)
+    scan = load_subject(Subject(id="A", tensor=path), data)
+    np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
+    assert scan.mask_source == "nonzero"
+    assert (scan.mask[0].numpy() == phantom.mask).all()
+
+
+def test_a_missing_mask_is_computed_and_recorded(make_phantom, config, tmp_path):
+    phantom = make_phantom((24, 24, 24))
+    folder = phantom.save_bids(tmp_path, "sub-01", mask=False)
+    stem = folder / "sub-01_dwi"
+    subject = Subject(
+        id="sub-01",
+        dwi=stem.with_suffix(".nii.gz"),
+        bval=stem.with_suffix(".bval"),
+        bvec=stem.with_suffix(".bvec"),
+    )
+    scan = load_subject(subject, config())
+    assert scan.mask_source == "median_otsu"
+    overlap = (scan.mask[0].numpy() & phantom.mask).sum() * 2
+    assert (
+        overlap / (scan.mask.sum() + phantom.mask.sum()) > 0.8
+    )  # the median filter rounds a ball that fills the box
+
+
+def spoil(subject, what):
+    image = nibabel.load(subject.dwi)
+    data, affine = np.asarray(image.dataobj), image.affine
+    bvals, bvecs = np.loadtxt(subject.bval), np.loadtxt(subject.bvec)
+    mask = np.asarray(nibabel.load(subject.mask).dataobj)
+    if what == "3d":
+        data = data[..., 0]
+    elif what == "nan":
+        data[3, 3, 3, 2] = np.nan
+    elif what == "sheared":
+        affine = affine @ (np.eye(4) + 0.2 * np.eye(4, k=1) * [[1], [0], [0], [0]])
+    elif what == "bvals":
+        bvals = bvals[:-1]
+    elif what == "unit":
+        bvecs[:, 2] *= 1.4
+    elif what == "b0":
+        bvals[0] = 900
+        bvecs[:, 0] = 1, 0, 0
+    elif what == "shell":
+        bvals[4:] = 3000
+    elif what == "empty":
+        mask[:] = 0
+    elif what == "size":
+        mask = mask[1:]
+    np.savetxt(subject.bval, bvals[None])
+    np.savetxt(subject.bvec, bvecs)
+    nibabel.save(nibabel.Nifti1Image(data, affine), subject.dwi)
+    moved = affine.copy()
+    moved[0, 3] += what == "moved"
+    nibabel.save(nibabel.Nifti1Image(mask, moved), subject.mask)
+    if what == "truncated":
+        subject.dwi.write_bytes(subject.dwi.read_bytes()[:2000])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("3d", InputError, "4D"),
+        ("nan", InputError, "NaN"),
+        ("sheared", GeometryError, "sheared"),
+        ("bvals", GradientError, "14 b-values are needed"),
+        ("unit", GradientError, "length 1"),
+        ("b0", GradientError, "b < 50"),
+        ("shell", GradientError, "6 non-collinear"),
+        ("empty", InputError, "empty"),
+        ("size", InputError, "voxels"),
+        ("moved", GeometryError, "elsewhere"),
+        ("truncated", InputError, "truncated"),
+    ],
+)
+def test_bad_dwi(phantom, config, tmp_path, case):
+    what, error, message = case
+    subject = dwi_subject(phantom, tmp_path)
+    spoil(subject, what)
+    with pytest.raises(error, match=message) as caught:
+        load_subject(subject, config())
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_bad_tensors(phantom, config, tmp_path):
+    five = phantom.save(tmp_path / "five.nii.gz", phantom.tensor[:5])
+    with pytest.raises(InputError, match=r"six components .* got 5 of 13×14×12"):
+        load_subject(Subject(id="A", tensor=five), config())
+    zero = phantom.save(tmp_path / "zero.nii.gz", 0 * phantom.tensor)
+    with pytest.raises(InputError, match="every tensor is zero"):
+        load_subject(Subject(id="A", tensor=zero), config())
+    with pytest.raises(InputError, match="tensor not found"):
+        load_subject(Subject(id="A", tensor=tmp_path / "no.nii.gz"), config())
+
+
+def test_truth_must_lie_on_the_same_grid(phantom, config, tmp_path):
+    tensor = phantom.save_tensor(tmp_path / "t.nii.gz")
+    truth = phantom.save(tmp_path / "truth.nii.gz", phantom.tensor[:, 1:])
+    with pytest.raises(GeometryError, match="not on the grid"):
+        load_subject(Subject(id="A", tensor=tensor, truth=truth), config())
+
+
+def test_torchio_subjects_are_taken(phantom, config):
+    import torchio
+
+    mask = torchio.LabelMap(
+        tensor=torch.as_tensor(phantom.mask[None]).float(), affine=phantom.affine
+    )
+    gradients = phantom.gradients.in_voxel_frame(phantom.affine)
+    dwi = torchio.ScalarImage(tensor=torch.as_tensor(phantom.dwi).float(), affine=phantom.affine)
+    series = torchio.Subject(
+        id="T", dwi=dwi, mask=mask, bvals=gradients.bvals, bvecs=gradients.bvecs
+    )
+    scan = from_torchio(series, config())
+    tensor = fit_tensor(scan.dwi, scan.gradients, scan.mask)
+    np.testing.assert_allclose(tensor.numpy(), phantom.tensor, atol=2e-9)
+    values = torch.as_tensor(from_voxel_frame(phantom.tensor, phantom.affine, "fsl")).float()
+    image = torchio.ScalarImage(tensor=values, affine=phantom.affine)
+    ready = from_torchio(torchio.Subject(tensor=image, mask=mask))
+    np.testing.assert_allclose(ready.tensor.numpy(), phantom.tensor, atol=2e-9)
+    with pytest.raises(InputError, match="needs an image dwi or tensor"):
+        from_torchio(torchio.Subject(t1=image))
+    with pytest.raises(GradientError, match="bvals and bvecs"):
+        from_torchio(torchio.Subject(dwi=dwi))
