@@ -1,1 +1,1 @@
-"""medrev.cli."""
+"""The commands: one file each, which parses, calls and prints."""

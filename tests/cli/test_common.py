@@ -1,0 +1,173 @@
+import argparse
+import logging
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+import medrev
+from medrev.cli.common import add_common_options, run_command
+from medrev.errors import ConfigError, InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="medrev-test")
+    parser.add_argument("words", nargs="*")
+    add_common_options(parser)
+    return parser
+
+
+def run(body, *argv, **options):
+    return run_command(parser, body, argv, **options)
+
+
+def raising(error):
+    def body(arguments):
+        raise error
+
+    return body
+
+
+def test_success_is_0_and_a_body_may_return_its_code():
+    assert run(lambda arguments: None) == 0
+    assert run(lambda arguments: 3) == 3
+
+
+def test_user_error_is_one_line_and_2(capsys):
+    assert run(raising(InputError("a.nii.gz: 3D instead of 4D"))) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "medrev-test: error: a.nii.gz: 3D instead of 4D\n"
+    assert captured.out == ""
+
+
+def test_each_of_several_errors_has_the_commands_name(capsys):
+    run(raising(ConfigError("x.yaml:1: one\nx.yaml:2: two")))
+    assert capsys.readouterr().err == (
+        "medrev-test: error: x.yaml:1: one\nmedrev-test: error: x.yaml:2: two\n"
+    )
+
+
+def test_unexpected_error_is_one_line_and_1(capsys):
+    assert run(raising(RuntimeError("first\n  second"))) == 1
+    assert capsys.readouterr().err == (
+        "medrev-test: error: RuntimeError: first second (run with --debug for the traceback)\n"
+    )
+
+
+@pytest.mark.parametrize("error", [InputError("bad"), RuntimeError("bad")])
+def test_debug_shows_the_traceback(capsys, error):
+    run(raising(error), "--debug")
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("medrev-test: error: ")
+
+
+def test_interruption_is_130(capsys):
+    assert run(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "medrev-test: error: interrupted\n"
+
+
+def test_interruption_may_say_how_to_resume(capsys):
+    assert run(raising(KeyboardInterrupt("stopped; resume with --resume"))) == 130
+    assert "resume with --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")]
+)
+def test_no_memory_left_gives_advice(capsys, error):
+    assert run(raising(error), memory_advice="try a smaller data.batch_size") == 1
+    message = "medrev-test: error: not enough memory; try a smaller data.batch_size\n"
+    assert capsys.readouterr().err == message
+
+
+def test_wrong_usage_is_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(raising(AssertionError), "--unknown")
+    assert caught.value.code == 2
+    assert "medrev-test: error: unrecognized arguments: --unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_names_of_devices(device):
+    assert parser().parse_args(["--device", device]).device == device
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "cuda:-1", ""])
+def test_wrong_names_of_devices(device, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args([f"--device={device}"])
+    assert caught.value.code == 2
+    assert f"must be auto, cpu, cuda, cuda:N or mps, got '{device}'" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(raising(AssertionError), "--version")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"medrev {medrev.__version__}\n"
+
+
+def test_libraries_are_silent_and_medrev_logs_to_stderr(capsys):
+    def body(arguments):
+        warnings.warn("noise", stacklevel=1)
+        logging.getLogger("library").warning("noise")
+        logging.getLogger("medrev.data").info("found 8 subjects")
+
+    assert run(body) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "found 8 subjects\n")
+
+
+def test_debug_lets_warnings_through():
+    with pytest.warns(UserWarning, match="noise"):
+        run(lambda arguments: warnings.warn("noise", stacklevel=1), "--debug")
+
+
+class TestOtherProcesses:
+    """Under torchrun the first process speaks for all where all fail alike."""
+
+    def test_shared_errors_are_silent(self, capsys, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        assert run(raising(ConfigError("bad"))) == 2
+        assert capsys.readouterr().err == ""
+
+    def test_own_errors_name_the_process(self, capsys, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        assert run(raising(InputError("missing on this node"))) == 2
+        assert capsys.readouterr().err == ("medrev-test: error (process 1): missing on this node\n")
+
+    def test_the_first_process_of_a_second_node_is_not_the_first(self, capsys, monkeypatch):
+        monkeypatch.setenv("RANK", "8")
+        monkeypatch.setenv("LOCAL_RANK", "0")
+        run(lambda arguments: logging.getLogger("medrev").info("hello"))
+        assert capsys.readouterr().err == ""
+
+
+def test_closed_pipe_is_quiet():
+    code = (
+        "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
+        "sys.exit(main(['--print-schema']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import time; time.sleep(.3)\n{code}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
+@pytest.mark.parametrize("command", ["train", "infer"])
+def test_help_imports_nothing_slow(command):
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"medrev.cli.{command}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith(f"usage: medrev-{command}")
+    imported = {line.split("|")[-1].strip() for line in run.stderr.splitlines()}
+    assert not imported & {"torch", "numpy", "pydantic", "yaml", "monai", "rich"}
