@@ -91,7 +91,8 @@ def _add_participants(listing: Listing, path: Path) -> None:
     """Take ``split`` and ``truth`` over from the participants' table."""
     rows = {row["id"]: row for row in read_rows(path)}
     for index, subject in enumerate(listing.subjects):
-        row = rows.get(subject.id) or rows.get(subject.person)
+        names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
+        row = next((rows[name] for name in names if name in rows), None)
         if row is None:
             continue
         truth = row.get("truth")

@@ -14,6 +14,7 @@ EXPECTED = "participants.tsv (or a .csv) with the columns id and dwi, bval, bvec
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _PATHS = ("dwi", "bval", "bvec", "tensor", "mask", "truth")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
+_NIFTI = (".nii", ".nii.gz")
 _EMPTY = ("", "n/a", "na", "nan", "none")
 
 
@@ -55,13 +56,12 @@ def find_table(root: Path) -> Path | None:
 
 
 def has_paths(path: Path) -> bool:
-    """Tell whether a table has a column of DWI or tensor paths."""
+    """Tell whether a table has a column of DWI or tensor files."""
     try:
-        header = path.read_text(encoding="utf-8-sig").splitlines()[:1]
-    except (OSError, UnicodeDecodeError):
+        rows = read_rows(path)
+    except InputError:
         return False
-    cells = {c.strip().lower() for line in header for c in line.replace("\t", ",").split(",")}
-    return bool(cells & {"dwi", "tensor"})
+    return any(row.get(name, "").endswith(_NIFTI) for row in rows for name in ("dwi", "tensor"))
 
 
 def matches(root: Path) -> bool:
@@ -75,10 +75,13 @@ def read(root: Path) -> Listing:
     table = find_table(root)
     if table is None:
         return Listing()
+    rows = read_rows(table)
     if not has_paths(table):
-        raise InputError(f"{table} has no column dwi or tensor; expected {EXPECTED}")
+        raise InputError(
+            f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
+        )
     listing = Listing()
-    for number, row in enumerate(read_rows(table), start=2):
+    for number, row in enumerate(rows, start=2):
         if not row["id"]:
             listing.problems.append(f"{table.name} row {number}: the identifier is empty")
             continue
