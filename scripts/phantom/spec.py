@@ -101,8 +101,8 @@ COHORT: tuple[SubjectSpec, ...] = (
     ),
     SubjectSpec(
         name="sub-03", shape=(74, 88, 25), axes="LPS", tilt=9, centre=_HIGH, directions=12, b=1100,
-        b_spread=4, snr=45, averages=4, psf_width=0.0, mask_offset=-1.0, head=0.9, crispness=3.2,
-        lesions=5, sulci=4.5, note="slab, vertex; lesions",
+        b_spread=4, snr=45, averages=4, psf_width=0.2, mask_offset=-1.0, head=0.9, crispness=3.2,
+        lesions=5, sulci=3.5, note="slab, vertex; lesions",
     ),
     SubjectSpec(
         name="sub-04", shape=(62, 24, 64), voxel=(2.4, 2.4, 2.4), axes="LSA", tilt=12,
@@ -156,7 +156,7 @@ COHORT: tuple[SubjectSpec, ...] = (
     ),
     SubjectSpec(
         name="sub-13", split="test", shape=(71, 87, 25), voxel=(2.1, 2.1, 2.1), axes="RAS",
-        tilt=17, centre=(0.0, -20.0, 14.0), directions=12, snr=52, averages=3, psf_width=0.3,
+        tilt=17, centre=(0.0, -20.0, 14.0), directions=12, snr=52, averages=3, psf_width=0.35,
         noise_blur=0.2, mask_offset=0.5, note="slab, odd grid",
     ),
     SubjectSpec(
