@@ -10,7 +10,8 @@ from medrev.volumes.affine import (
 from medrev.volumes.arrays import like, to_numpy
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
-from medrev.volumes.nifti import read_nifti, write_nifti
+from medrev.volumes.nifti import nifti_shape, read_nifti
+from medrev.volumes.nifti_writer import write_nifti
 from medrev.volumes.resample import block_mean, upsample
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "crop_to_multiple",
     "interior",
     "like",
+    "nifti_shape",
     "pad_to_multiple",
     "read_nifti",
     "rescale_affine",

@@ -1,12 +1,10 @@
-"""NIfTI files: the one reader and the one writer, streaming one volume of a series at a time."""
+"""Reading NIfTI files, streaming one volume of a series at a time."""
 
 import difflib
-import gzip
-import importlib.util
 import io
 import logging
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,35 +15,20 @@ from monai.data.meta_tensor import MetaTensor
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from medrev.errors import GeometryError, InputError, OutputError
-from medrev.files import atomic_path
+from medrev.errors import GeometryError, InputError
 from medrev.volumes.affine import check_affine
+from medrev.volumes.gzipped import DAMAGE, open_binary
 
-__all__ = ["read_nifti", "write_nifti"]
-
-#: The optional extra fast-gzip.
-fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
+__all__ = ["nifti_shape", "read_nifti"]
 
 QUIET = logging.getLogger(f"{__name__}.header")  # nibabel's own would print beside our message
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
 TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 #: Header fields that go with the values from file to file.
-KEPT = (
-    "descrip",
-    "aux_file",
-    "intent_name",
-    "intent_code",
-    "intent_p1",
-    "intent_p2",
-    "intent_p3",
-    "cal_min",
-    "cal_max",
-    "toffset",
-)
-VECTOR_INTENTS = (1005, 1007)  # symmetric matrix, vector: their axis is the fifth
+KEPT = ("descrip", "aux_file", "cal_min", "cal_max", "toffset", "intent_name", "intent_code")
+KEPT_INTENT = ("intent_p1", "intent_p2", "intent_p3")
 
 
 def read_nifti(
@@ -75,21 +58,14 @@ def read_nifti(
     """
     path = Path(path)
     _check_file(path)
-    try:
-        with _open(path) as stream:
-            header = _read_header(path, stream)
-            shape = _volume_shape(path, header)
-            affine = _affine(path, header)
-            wanted = _wanted(path, volumes, shape[0])
-            data = _read_data(path, stream, header, shape, wanted, allow_nan=allow_nan)
-    except DAMAGE as error:
-        raise InputError(
-            f"{path}: truncated or damaged gzip file ({error}): copy it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with _one_line(path), open_binary(path) as stream:
+        header = _read_header(path, stream)
+        shape = _volume_shape(path, header)
+        affine = _affine(path, header)
+        wanted = _wanted(path, volumes, shape[0])
+        data = _read_data(path, stream, header, shape, wanted, allow_nan=allow_nan)
     space, source = _space(header)
-    fields = {name: _value(header[name].item()) for name in KEPT}
+    fields = {name: _value(header[name].item()) for name in KEPT + KEPT_INTENT}
     fields["time_unit"] = header.get_xyzt_units()[1]
     fields["time_step"] = float(header["pixdim"][4])
     meta = {
@@ -101,48 +77,16 @@ def read_nifti(
     return MetaTensor(torch.from_numpy(data), affine=torch.from_numpy(affine), meta=meta)
 
 
-def write_nifti(path: str | Path, volume: MetaTensor, *, overwrite: bool = False) -> Path:
-    """Write a volume as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
-
-    The same volume always gives the same bytes (no file name or time in the gzip header). The
-    space code and header fields found in ``volume.meta`` are written again; without them the
-    space is 1 (scanner).
-
-    Args:
-        path: File to write, ``.nii`` or ``.nii.gz``.
-        volume: ``(C, I, J, K)`` with its affine; C = 1 gives a 3D file.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path.
+def nifti_shape(path: str | Path) -> tuple[int, int, int, int]:
+    """The shape ``(C, I, J, K)`` that :func:`read_nifti` would give, from the header alone.
 
     Raises:
-        OutputError: If the file exists, cannot be written or has another suffix.
-        InputError: If the volume has no affine, is not 4D, or has NaN or infinite values.
-        GeometryError: If the affine is singular, sheared or not finite.
+        InputError: If the file is missing, empty, not NIfTI, or not 3D or 4D.
     """
     path = Path(path)
-    if not path.name.endswith((".nii", ".nii.gz")):
-        raise OutputError(f"{path}: the name must end in .nii or .nii.gz")
-    if not isinstance(volume, MetaTensor):
-        raise InputError(f"{path}: to write, a MetaTensor is needed, got {type(volume).__name__}")
-    if volume.ndim != 4 or 0 in volume.shape:
-        raise InputError(f"{path}: the volume must be (C, I, J, K), got {tuple(volume.shape)}")
-    header = _header(path, volume)
-    values = volume.as_tensor().detach().cpu()
-    bad = sum(int((~torch.isfinite(channel)).sum()) for channel in values)
-    if bad:
-        raise InputError(f"{path}: not written: {bad} voxels are NaN or infinite")
-    with atomic_path(path, overwrite) as temporary, open(temporary, "wb") as file:
-        if path.suffix == ".gz":
-            with _gzip_writer(file) as stream:
-                _write(stream, header, values)
-        else:
-            _write(file, header, values)
-    return path
-
-
-# --- reading ------------------------------------------------------------------------------------
+    _check_file(path)
+    with _one_line(path), open_binary(path) as stream:
+        return _volume_shape(path, _read_header(path, stream))
 
 
 def _check_file(path: Path) -> None:
@@ -159,14 +103,17 @@ def _check_file(path: Path) -> None:
     raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
 
 
-def _open(path: Path) -> IO[bytes]:
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    opener: Any = open
-    if zipped:
-        opener = fast_gzip.open if fast_gzip is not None else gzip.open
-    stream: IO[bytes] = opener(path, "rb")
-    return stream
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turn the errors of streams into one line."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise InputError(
+            f"{path}: truncated or damaged gzip file ({error}): copy it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _read_header(path: Path, stream: IO[bytes]) -> Any:
@@ -180,14 +127,17 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
         raise InputError(
             f"{path}: truncated: {len(start)} bytes, the header alone has {cls.sizeof_hdr}"
         )
-    header = cls.from_fileobj(io.BytesIO(start), check=False)
+    header = cls.from_fileobj(io.BytesIO(start[: cls.sizeof_hdr]), check=False)
     if not header["magic"].item().startswith(b"n+"):
         raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
     try:
         header.check_fix(logger=QUIET, error_level=40)
-    except (HeaderDataError, ValueError) as error:
+        header.get_xyzt_units()
+        stream.seek(header.get_data_offset())
+    except KeyError as error:
+        raise InputError(f"{path}: the NIfTI header has an unknown unit code {error}") from error
+    except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the NIfTI header is not valid: {error}") from error
-    stream.seek(header.get_data_offset())
     return header
 
 
@@ -271,8 +221,9 @@ def _read_data(
         target = data[places[index][0]]
         target[...] = volume
         if slope is not None and (slope, offset) != (1.0, 0.0):
-            target *= np.float32(slope)
-            target += np.float32(offset)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite values are told below
+                target *= np.float32(slope)
+                target += np.float32(offset)
         for place in places[index][1:]:
             data[place] = target
         finite = np.isfinite(target)
@@ -281,50 +232,11 @@ def _read_data(
             where = tuple(int(n) for n in np.argwhere(~finite)[0])
             first = first or (f"{where} of volume {index}" if shape[0] > 1 else f"{where}")
     if max(wanted) == shape[0] - 1:
-        stream.read(1)  # at its end a gzip stream checks its sum
+        while stream.read(1 << 20):  # at its end a gzip stream checks its sum
+            pass
     if bad and not allow_nan:
         raise InputError(
             f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "
             "replace them (0 outside the brain) first"
         )
     return data
-
-
-# --- writing ------------------------------------------------------------------------------------
-
-
-def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
-    header = nib.Nifti1Header()
-    channels, *spatial = volume.shape
-    header.set_data_dtype(np.float32)
-    header.set_data_shape((*spatial, channels) if channels > 1 else tuple(spatial))
-    fields = dict(volume.meta.get("nifti", {}))
-    time_unit, time_step = fields.pop("time_unit", "unknown"), fields.pop("time_step", 1.0)
-    if fields.get("intent_code") in VECTOR_INTENTS:  # they need a 5D file
-        fields = {name: fields[name] for name in fields if not name.startswith("intent")}
-    for name, value in fields.items():
-        header[name] = value.encode("latin-1") if isinstance(value, str) else value
-    header.set_xyzt_units("mm", time_unit)
-    affine = check_affine(volume.affine, str(path))
-    code = int(volume.meta.get("space_code", 1))
-    header.set_sform(affine, code)
-    header.set_qform(affine, code)
-    if channels > 1:
-        header["pixdim"][4] = time_step
-    header["vox_offset"] = 352
-    header["scl_slope"], header["scl_inter"] = 1, 0
-    header["magic"] = b"n+1"
-    return header
-
-
-def _gzip_writer(file: IO[bytes]) -> Any:
-    if fast_gzip is not None:
-        return fast_gzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)
-    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
-
-
-def _write(stream: Any, header: nib.Nifti1Header, values: torch.Tensor) -> None:
-    stream.write(header.as_byteswapped("<").binaryblock)
-    stream.write(bytes(4))  # no extensions
-    for volume in values:
-        stream.write(volume.numpy().astype("<f4", copy=False).tobytes(order="F"))

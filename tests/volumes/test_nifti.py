@@ -1,5 +1,6 @@
 """NIfTI in and out: values, geometry, header, and one clear line for every bad file."""
 
+import contextlib
 import gzip
 
 import nibabel as nib
@@ -8,8 +9,8 @@ import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 
-from medrev.errors import GeometryError, InputError, OutputError
-from medrev.volumes import nifti, read_nifti, write_nifti
+from medrev.errors import GeometryError, InputError, MedrevError, OutputError
+from medrev.volumes import gzipped, nifti_shape, read_nifti, write_nifti
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 1.5, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
 
@@ -17,8 +18,8 @@ AFFINE = np.array([[-2.0, 0, 0, 90], [0, 1.5, 0, -126], [0, 0, 3, -72], [0, 0, 0
 @pytest.fixture(params=["isal", "stdlib"], autouse=True)
 def gzip_library(request, monkeypatch):
     if request.param == "stdlib":
-        monkeypatch.setattr(nifti, "fast_gzip", None)
-    elif nifti.fast_gzip is None:
+        monkeypatch.setattr(gzipped, "fast_gzip", None)
+    elif gzipped.fast_gzip is None:
         pytest.skip("isal is not installed")
 
 
@@ -70,6 +71,15 @@ def test_scale_factors_are_applied(tmp_path):
 def test_trailing_axes_of_one_do_not_count(tmp_path, shape):
     image(shape).to_filename(tmp_path / "a.nii")
     assert read_nifti(tmp_path / "a.nii").shape == (1, 4, 5, 6)
+
+
+def test_the_shape_comes_from_the_header_alone(tmp_path):
+    path = tmp_path / "a.nii"
+    image((4, 5, 6, 7)).to_filename(path)
+    path.write_bytes(path.read_bytes()[:600])
+    assert nifti_shape(path) == (7, 4, 5, 6)
+    with pytest.raises(InputError, match="no such file"):
+        nifti_shape(tmp_path / "b.nii.gz")
 
 
 def test_a_vector_image_is_read_as_its_components_and_written_as_4d(tmp_path):
@@ -177,6 +187,30 @@ def test_a_damaged_gzip_file(tmp_path):
     content[-6] ^= 255  # the check sum
     path.write_bytes(content)
     assert "damaged" in message_of(path)
+
+
+def test_no_damage_of_a_gzip_file_goes_unseen(tmp_path):
+    values = np.random.default_rng(0).integers(0, 999, (9, 9, 9)).astype(np.int16)
+    nib.Nifti1Image(values, AFFINE).to_filename(tmp_path / "whole.nii.gz")
+    content, path = (tmp_path / "whole.nii.gz").read_bytes(), tmp_path / "damaged.nii.gz"
+    rng = np.random.default_rng(1)
+    for place in rng.integers(60, len(content), 60):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        message_of(path, MedrevError)
+
+
+def test_no_damage_of_a_header_gives_a_traceback(tmp_path):
+    image((4, 5, 6, 2)).to_filename(tmp_path / "whole.nii")
+    content, path = (tmp_path / "whole.nii").read_bytes(), tmp_path / "damaged.nii"
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[rng.integers(352)] = rng.integers(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(MedrevError):
+            read_nifti(path)
 
 
 def test_truncated_data_and_header(tmp_path):

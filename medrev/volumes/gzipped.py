@@ -1,0 +1,34 @@
+"""Gzip streams: isal's where it is installed (extra fast-gzip), else the standard library's."""
+
+import gzip
+import importlib.util
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["DAMAGE", "open_binary", "write_gzip"]
+
+fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
+
+#: What either library raises for a truncated or damaged stream.
+DAMAGE: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
+if fast_gzip is not None:
+    DAMAGE = (*DAMAGE, importlib.import_module("isal.isal_zlib").error)
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """Open a file for reading; by its first bytes, not by its suffix, it is unzipped."""
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    opener: Any = open
+    if zipped:
+        opener = gzip.open if fast_gzip is None else fast_gzip.open
+    stream: IO[bytes] = opener(path, "rb")
+    return stream
+
+
+def write_gzip(file: IO[bytes]) -> Any:
+    """A gzip stream into a file, to be closed; without file name and time in its header."""
+    if fast_gzip is None:
+        return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
+    return fast_gzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)
