@@ -137,15 +137,14 @@ def _numbers(path: Path, what: str) -> NDArray[np.float64]:
     if not path.is_file():
         raise GradientError(f"{path}: no such file of {what}")
     try:
-        text = path.read_text(encoding="utf-8-sig").replace(",", " ")
-        if not text.strip():
-            raise GradientError(f"{path}: the file of {what} is empty")
-        return np.asarray(np.loadtxt(io.StringIO(text), ndmin=2), dtype=np.float64)
-    except GradientError:
-        raise
+        text = path.read_text(encoding="utf-8-sig").replace(",", " ").strip()
+        rows = np.loadtxt(io.StringIO(text), ndmin=2) if text else np.empty((0, 0))
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise GradientError(f"{path}: {what} must be rows of numbers: {reason}") from error
+    if rows.size == 0:
+        raise GradientError(f"{path}: the file of {what} is empty")
+    return np.asarray(rows, dtype=np.float64)
 
 
 def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) -> None:
