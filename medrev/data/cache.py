@@ -1,9 +1,10 @@
 """Prepared subjects on disk: one safetensors file each, named by a content key.
 
-MONAI's ``PersistentDataset`` is not used here: it pickles (``torch.save`` of whole objects, read
-back with ``weights_only=False`` where metadata is kept), and its key is a hash of the item's
-*description*, so a file that changed under the same name would be served from the old entry. Ours
-is a hash of what the files hold, and an entry can be opened without running anything.
+MONAI's ``PersistentDataset`` is not used here. Its key is a hash of the item's *description*, the
+paths, so that a file changed under the same name is served from the old entry; its files are
+pickles; and a flipped bit in them goes unnoticed. Here the key is a hash of what the files hold and
+of the settings that matter, an entry can be opened without running anything, and its checksum is
+looked at.
 """
 
 import json

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
@@ -16,7 +15,15 @@ from medrev.data.subject import Subject
 from medrev.dti import Gradients, convert_order, read_gradients, to_voxel_frame
 from medrev.errors import GeometryError, GradientError, InputError
 from medrev.files import content_hash
-from medrev.volumes import as_affine, brain_mask, check_affine, check_mask, read_nifti, same_grid
+from medrev.volumes import (
+    as_affine,
+    brain_mask,
+    check_affine,
+    check_mask,
+    nifti_shape,
+    read_nifti,
+    same_grid,
+)
 
 __all__ = ["Scan", "from_torchio", "load_subject"]
 
@@ -214,18 +221,13 @@ def _checked_tensor(volume: MetaTensor, name: str, data: DTIData) -> MetaTensor:
 
 
 def _volume_count(path: Path) -> int:
-    """Number of volumes from the header; a file without a readable one is left to the reader."""
-    try:
-        image: Any = nibabel.load(path)
-        shape = image.shape
-    except Exception:
-        shape = tuple(read_nifti(path).shape[i] for i in (1, 2, 3, 0))
-    if len(shape) != 4 or shape[3] < 2:
+    count, *grid = nifti_shape(path)
+    if count < 2:
         raise InputError(
-            f"{path}: a diffusion series is 4D (I, J, K, volumes), got the shape "
-            f"{'×'.join(str(n) for n in shape)}"
+            f"{path}: a diffusion series is 4D (I, J, K, volumes), got one volume of "
+            f"{'×'.join(str(n) for n in grid)}"
         )
-    return int(shape[3])
+    return count
 
 
 def _volume(image: Any) -> MetaTensor:

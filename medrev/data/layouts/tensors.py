@@ -6,12 +6,11 @@ name up to the suffix: ``A_tensor.nii.gz`` and ``A_mask.nii.gz``.
 """
 
 from pathlib import Path
-from typing import Any
-
-import nibabel
 
 from medrev.data.layouts.listing import Listing, folders, nifti_files
 from medrev.data.subject import Subject, strip_nifti
+from medrev.errors import InputError
+from medrev.volumes import nifti_shape
 
 __all__ = ["EXPECTED", "matches", "read"]
 
@@ -24,11 +23,9 @@ def _is_tensor(path: Path) -> bool:
     if "mask" in path.name:
         return False
     try:
-        image: Any = nibabel.load(path)
-        shape = image.shape
-    except Exception:  # damaged files are reported when they are named, not when searched for
+        return nifti_shape(path)[0] == 6
+    except InputError:  # damaged files are reported when they are read, not when searched for
         return False
-    return shape[-1:] == (6,) and (len(shape) == 4 or (len(shape) == 5 and shape[3] == 1))
 
 
 def _name(path: Path) -> str:
