@@ -1,0 +1,138 @@
+"""The building stones of the generators: normalised convolutions and the coupling's sub-network.
+
+References:
+    van der Ouderaa and Worrall, *Reversible GANs* (arXiv:1902.02729), figures 12 (2D) and 14 (3D).
+"""
+
+from torch import Tensor, nn
+
+from medrev.errors import ConfigError
+from medrev.reversible import Conv, InstanceNorm
+
+__all__ = ["SubNetwork", "normalisation", "normalised_conv", "upsampling_conv"]
+
+_BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+
+def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
+    """Build a normalisation layer for tensors (B, ``channels``, *spatial).
+
+    Args:
+        kind: ``"instance"`` (statistics of the window, no parameters), ``"batch"`` (learnt scale
+            and shift; statistics gathered in training are used in ``eval()``, so that the result
+            does not depend on the window) or ``"none"``.
+        spatial_dims: 1, 2 or 3.
+        channels: Number of channels.
+
+    Raises:
+        ConfigError: If ``kind`` is not one of the above.
+    """
+    if kind == "instance":
+        return InstanceNorm(channels)
+    if kind == "batch":
+        return _BATCH_NORMS[spatial_dims](channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ConfigError(f"norm must be 'instance', 'batch' or 'none', got {kind!r}")
+
+
+def normalised_conv(
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    padding: str = "reflect",
+    norm: str = "instance",
+) -> list[nn.Module]:
+    """List the layers pad + convolution, normalisation, ReLU."""
+    conv = Conv(
+        spatial_dims,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding_mode=padding,
+        bias=norm != "batch",  # batch normalisation brings its own shift
+    )
+    return [conv, normalisation(norm, spatial_dims, out_channels), nn.ReLU(inplace=True)]
+
+
+def upsampling_conv(
+    spatial_dims: int, in_channels: int, out_channels: int, *, norm: str = "instance"
+) -> list[nn.Module]:
+    """List the layers fractionally-strided 3-convolution to twice the size, normalisation, ReLU."""
+    conv = _TRANSPOSED[spatial_dims](
+        in_channels,
+        out_channels,
+        3,
+        stride=2,
+        padding=1,
+        output_padding=1,
+        bias=norm != "batch",
+    )
+    return [conv, normalisation(norm, spatial_dims, out_channels), nn.ReLU(inplace=True)]
+
+
+class SubNetwork(nn.Sequential):
+    """NN₁ or NN₂ of a reversible block: pad, conv3, norm, ReLU, pad, conv3 and, in 2D, norm.
+
+    Args:
+        spatial_dims: 1, 2 or 3.
+        in_channels: Channels of the stream that is read.
+        out_channels: Channels of the output: those of the stream that is changed (twice as many
+            for affine coupling).
+        hidden: Channels between the two convolutions.
+        norm: ``"instance"``, ``"batch"`` or ``"none"``.
+        padding: ``"reflect"``, ``"replicate"`` or ``"zeros"``.
+        final_norm: Normalise after the second convolution too (the 2D networks of the paper).
+        zero_init: `medrev.nets.initialise.initialise` sets the second convolution to zero, so
+            that the block starts as the identity (the 3D networks of the paper).
+
+    Raises:
+        ConfigError: If zero-initialised and normalised at the end: the start would be undefined.
+    """
+
+    #: Voxels to each side that an output voxel depends on.
+    radius = 2
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden: int,
+        norm: str = "instance",
+        padding: str = "reflect",
+        final_norm: bool = False,
+        zero_init: bool = True,
+    ) -> None:
+        keeps_norm = final_norm and norm != "none"
+        if keeps_norm and zero_init:
+            raise ConfigError(
+                "zero_init and subnet_final_norm exclude each other (normalising zeros stops the "
+                "learning); set one of them to false"
+            )
+        layers = normalised_conv(spatial_dims, in_channels, hidden, 3, padding=padding, norm=norm)
+        bias = not (keeps_norm and norm == "batch")
+        last = Conv(spatial_dims, hidden, out_channels, 3, padding_mode=padding, bias=bias)
+        layers.append(last)
+        if keeps_norm:
+            layers.append(normalisation(norm, spatial_dims, out_channels))
+        super().__init__(*layers)
+        self.zero_init = zero_init
+
+    @property
+    def last_conv(self) -> Conv:
+        """The second convolution."""
+        conv = self[3]
+        assert isinstance(conv, Conv)
+        return conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in, *spatial) to (B, out, *spatial)."""
+        y: Tensor = super().forward(x)
+        return y

@@ -1,0 +1,228 @@
+"""RevGAN: two translators that share one reversible core.
+
+References:
+    van der Ouderaa and Worrall, *Reversible GANs for Memory-efficient Image-to-Image Translation*,
+    CVPR 2019 (arXiv:1902.02729), section 3 and appendix A.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from medrev.errors import ConfigError, InputError
+from medrev.nets.blocks import SubNetwork, normalised_conv, upsampling_conv
+from medrev.nets.initialise import initialise
+from medrev.nets.translator import Translator
+from medrev.reversible import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Conv,
+    Coupling,
+    ReversibleSequence,
+    SpaceToDepth,
+)
+from medrev.volumes.resample import block_mean, upsample
+
+__all__ = ["RevGAN"]
+
+_RESIDUAL_RADIUS = {"none": 0, "nearest": 0, "trilinear": 1, "cubic": 2}
+
+
+class RevGAN(Translator):
+    r"""Lift, reversible core, project; and back through the same core.
+
+    .. math:: F(x) = P_Y(C(L_X(x))), \qquad G(y) = P_X(C^{-1}(L_Y(y)))
+
+    With the defaults it is the 3D form of the paper: a 3³ lift with normalisation and ReLU, zero
+    to many blocks, a 1³ projection; depth 0 is the 3D-SRCNN pair. The 2D form is ``RevGAN(
+    spatial_dims=2, downsamplings=2, lift_kernel=7, project_kernel=7, final_activation="tanh",
+    subnet_final_norm=True, zero_init=False)``. The authors' public 3D code differs: ``padding=
+    "replicate", lift_norm=False, norm="batch"``; their 2D code pads the strided convolutions with
+    zeros: ``downsampling_padding="zeros"``.
+
+    With ``scale_factor`` r > 1 the core works on the coarse grid of x: P_Y ends in a convolution to
+    C_y·r^d channels that depth-to-space spreads over the fine grid, and L_Y begins with
+    space-to-depth. With r = 1 both grids are the same (x is interpolated beforehand).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: Channels C_x.
+        out_channels: Channels C_y.
+        width: Channels K of the first lift layer; the core has K · 2^downsamplings.
+        depth: Number R of reversible blocks, each with two sub-networks.
+        downsamplings: Stride-2 layers in each lift, and stride-½ layers in each projection.
+        hidden: Channels between the convolutions of a sub-network; None: half the core's.
+        norm: ``"instance"``, ``"batch"`` or ``"none"``.
+        padding: ``"reflect"``, ``"replicate"`` or ``"zeros"``.
+        downsampling_padding: The same for the strided convolutions; None: as ``padding``.
+        lift_kernel: Kernel of the first convolution, odd.
+        project_kernel: Kernel of the last convolution, odd.
+        lift_norm: Normalisation and ReLU after the first convolution.
+        subnet_final_norm: Normalisation after a sub-network's second convolution.
+        zero_init: Sub-networks start at zero, hence the core as the identity.
+        coupling: ``"additive"`` or ``"affine"``.
+        final_activation: ``"none"`` or ``"tanh"``; applied before the global residual is added.
+        global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
+            interpolation of x, and G to the block mean of y (both the identity at r = 1);
+            ``"none"``.
+        scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis.
+
+    Raises:
+        ConfigError: If an option has a value that is not listed, or two exclude each other.
+        InputError: On use, if channels or sizes do not fit.
+
+    Example:
+        >>> import torch
+        >>> net = RevGAN(in_channels=6, out_channels=6, width=8, depth=2, scale_factor=2)
+        >>> y = net(torch.zeros(1, 6, 6, 6, 6))
+        >>> y.shape, net.inverse(y).shape
+        (torch.Size([1, 6, 12, 12, 12]), torch.Size([1, 6, 6, 6, 6]))
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        spatial_dims: int = 3,
+        width: int = 32,
+        depth: int = 4,
+        downsamplings: int = 0,
+        hidden: int | None = None,
+        norm: str = "instance",
+        padding: str = "reflect",
+        downsampling_padding: str | None = None,
+        lift_kernel: int = 3,
+        project_kernel: int = 1,
+        lift_norm: bool = True,
+        subnet_final_norm: bool = False,
+        zero_init: bool = True,
+        coupling: str = "additive",
+        final_activation: str = "none",
+        global_residual: str = "none",
+        scale_factor: int = 1,
+    ) -> None:
+        super().__init__()
+        _check("spatial_dims", spatial_dims, (2, 3))
+        _check("coupling", coupling, ("additive", "affine"))
+        _check("final_activation", final_activation, ("none", "tanh"))
+        _check("global_residual", global_residual, tuple(_RESIDUAL_RADIUS))
+        for name, kernel in (("lift_kernel", lift_kernel), ("project_kernel", project_kernel)):
+            if kernel < 1 or kernel % 2 == 0:
+                raise ConfigError(f"{name} must be an odd number, got {kernel}")
+        if global_residual != "none" and in_channels != out_channels:
+            raise ConfigError(
+                "global_residual needs as many input as output channels, got "
+                f"{in_channels} and {out_channels}; set global_residual to none"
+            )
+        self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.size_multiple = 2**downsamplings
+        self.norm = norm
+        self.global_residual = global_residual
+        self._radius = _radius(lift_kernel, project_kernel, downsamplings, depth)
+
+        squeezed = out_channels * scale_factor**spatial_dims
+        self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
+        widths = [width * 2**i for i in range(downsamplings + 1)]
+        strided_padding = padding if downsampling_padding is None else downsampling_padding
+
+        def lift(channels: int) -> nn.Sequential:
+            first = normalised_conv(
+                spatial_dims, channels, width, lift_kernel, padding=padding, norm=norm
+            )
+            if not lift_norm:
+                first = [Conv(spatial_dims, channels, width, lift_kernel, padding_mode=padding)]
+            for a, b in pairwise(widths):
+                first += normalised_conv(
+                    spatial_dims, a, b, 3, stride=2, padding=strided_padding, norm=norm
+                )
+            return nn.Sequential(*first)
+
+        def project(channels: int) -> nn.Sequential:
+            layers: list[nn.Module] = []
+            for a, b in pairwise(reversed(widths)):
+                layers += upsampling_conv(spatial_dims, a, b, norm=norm)
+            layers.append(Conv(spatial_dims, width, channels, project_kernel, padding_mode=padding))
+            if final_activation == "tanh":
+                layers.append(nn.Tanh())
+            return nn.Sequential(*layers)
+
+        core = widths[-1]
+        streams = (core - core // 2, core // 2)
+
+        def subnetwork(inputs: int, outputs: int) -> SubNetwork:
+            return SubNetwork(
+                spatial_dims,
+                inputs,
+                outputs * (2 if coupling == "affine" else 1),
+                hidden=hidden or core // 2,
+                norm=norm,
+                padding=padding,
+                final_norm=subnet_final_norm,
+                zero_init=zero_init,
+            )
+
+        couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
+        self.lift_x = lift(in_channels)
+        self.lift_y = lift(squeezed)
+        self.core = ReversibleSequence(
+            [couple(subnetwork(*streams[::-1]), subnetwork(*streams)) for _ in range(depth)],
+            split=streams[0],
+        )
+        self.project_y = project(squeezed)
+        self.project_x = project(in_channels)
+        initialise(self)
+
+    def translate(self, x: Tensor) -> Tensor:
+        """Compute F: (B, C_x, *spatial) to (B, C_y, *(spatial · r))."""
+        self._check_input(x, self.in_channels, self.size_multiple)
+        y = self.squeeze.inverse(self.project_y(self.core(self.lift_x(x))))
+        if self.global_residual != "none":
+            y = y + upsample(x, self.scale_factor, self.global_residual)
+        return y
+
+    def translate_back(self, y: Tensor) -> Tensor:
+        """Compute G: (B, C_y, *(spatial · r)) to (B, C_x, *spatial)."""
+        self._check_input(y, self.out_channels, self.size_multiple * self.scale_factor)
+        x: Tensor = self.project_x(self.core.inverse(self.lift_y(self.squeeze(y))))
+        if self.global_residual != "none":
+            x = x + block_mean(y, self.scale_factor)
+        return x
+
+    @property
+    def receptive_field(self) -> int:
+        """Width, in voxels of x, of what one voxel of the result depends on, F or G."""
+        residual = _RESIDUAL_RADIUS[self.global_residual] if self.scale_factor > 1 else 0
+        return 2 * max(self._radius, residual) + 1
+
+    @property
+    def norm_depends_on_window(self) -> bool:
+        """True with instance normalisation."""
+        return self.norm == "instance"
+
+    def _check_input(self, x: Tensor, channels: int, multiple: int) -> None:
+        sizes = tuple(x.shape[2:])
+        if x.dim() != 2 + self.spatial_dims or x.shape[1] != channels:
+            axes = ", ".join("IJK"[: self.spatial_dims])
+            raise InputError(
+                f"the network takes (B, {channels}, {axes}), got shape {tuple(x.shape)}"
+            )
+        if any(n % multiple for n in sizes):
+            raise InputError(
+                f"the network takes sizes that are multiples of {multiple}, got {sizes}; "
+                "pad the volume first"
+            )
+
+
+def _check(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def _radius(lift_kernel: int, project_kernel: int, downsamplings: int, depth: int) -> int:
+    """Add up how far each layer reaches to one side, in voxels of the lift's grid."""
+    resampling = sum(2**i for i in range(downsamplings))  # stride-2 layers, each way
+    core = depth * 2 * SubNetwork.radius * 2**downsamplings
+    return lift_kernel // 2 + 2 * resampling + core + project_kernel // 2
