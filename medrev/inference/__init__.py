@@ -1,1 +1,21 @@
-"""medrev.inference."""
+"""From volume to volume: loading a model, planning, tiling, scaling, files."""
+
+from medrev.inference.device import pick_device
+from medrev.inference.model import MIN_VOXELS, WEIGHTS_FILE, Model, load_model, newest_run
+from medrev.inference.plan import Plan, plan
+from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MIN_VOXELS",
+    "WEIGHTS_FILE",
+    "Model",
+    "Plan",
+    "Weights",
+    "load_model",
+    "newest_run",
+    "pick_device",
+    "plan",
+    "read_weights",
+    "save_weights",
+]

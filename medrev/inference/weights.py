@@ -1,0 +1,169 @@
+"""The weight file: safetensors with everything that applying the model needs in its header."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from medrev import __version__
+from medrev.config.schema import Pipeline
+from medrev.errors import CheckpointError
+from medrev.files import atomic_path
+
+__all__ = ["FORMAT_VERSION", "KIND", "Weights", "read_weights", "save_weights"]
+
+#: Version of the header's layout; raised when older programs could not read the file.
+FORMAT_VERSION = 1
+#: What the tensors of the file are.
+KIND = "translator"
+
+_KEY = "medrev"
+_PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weight file holds.
+
+    Attributes:
+        state: Parameters and buffers of the translator by name.
+        pipeline: The pipeline that trained it.
+        scale: Diffusivity (mm²/s) that is 1 in the network.
+        metadata: The whole header, with ``extra`` of :func:`save_weights` merged in.
+    """
+
+    state: dict[str, torch.Tensor]
+    pipeline: Pipeline
+    scale: float
+    metadata: dict[str, Any]
+
+
+def save_weights(
+    path: str | Path,
+    translator: nn.Module,
+    pipeline: Pipeline,
+    scale: float,
+    extra: dict[str, Any] | None = None,
+) -> Path:
+    """Write a translator's parameters and buffers, whole or not at all.
+
+    The header holds, as JSON under the key ``medrev``: format version, kind, medrev version, the
+    resolved pipeline, scale in mm²/s, channels, component order and frame of the network, factor,
+    and ``extra``.
+
+    Args:
+        path: File to write, replaced if it exists; must end in ``.safetensors``.
+        translator: The module whose ``state_dict`` is kept.
+        pipeline: The pipeline that built it.
+        scale: Diffusivity (mm²/s) that is 1 in the network.
+        extra: More JSON values for the header; ``degradation`` and ``voxel_size`` (smallest and
+            largest training voxel edge in mm of the low-resolution input) are used at inference.
+
+    Returns:
+        The path.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: the name of a weight file must end in .safetensors")
+    header = {
+        "format_version": FORMAT_VERSION,
+        "kind": KIND,
+        "medrev": __version__,
+        "pipeline": pipeline.model_dump(mode="json"),
+        "scale": float(scale),
+        "channels": 6,
+        "component_order": ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"],
+        "frame": "voxel",
+        "units": "mm^2/s",
+        "factor": pipeline.data.degradation.factor,
+        **(extra or {}),
+    }
+    state = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in translator.state_dict().items()
+    }
+    with atomic_path(path, overwrite=True) as temporary:
+        save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
+    return path
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read a weight file. Nothing in it is executed: pickles are refused unread.
+
+    Raises:
+        CheckpointError: The file is missing, a pickle, damaged, not medrev's, of another version or
+            kind, or its pipeline is not one that this version knows.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    _refuse_pickle(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            header = _parse_header(path, metadata)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or truncated, or not a safetensors file ({error}): copy it again"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path} is damaged: {name} holds NaN or infinite weights")
+    try:
+        pipeline = Pipeline.model_validate(header["pipeline"])
+        scale = float(header["scale"])
+    except (KeyError, TypeError, ValidationError) as error:
+        what = (
+            f"{len(error.errors())} invalid keys" if isinstance(error, ValidationError) else error
+        )
+        raise CheckpointError(
+            f"{path}: its pipeline is not one that medrev {__version__} knows ({what}); "
+            f"it was written by medrev {header.get('medrev', 'unknown')}"
+        ) from None
+    if not scale > 0:
+        raise CheckpointError(f"{path}: scale must be a positive diffusivity, got {scale}")
+    return Weights(state, pipeline, scale, header)
+
+
+def _refuse_pickle(path: Path) -> None:
+    """Missing files, folders and pickles, found by suffix and by first bytes."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such weight file")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if path.suffix in _PICKLES or start[:1] == b"\x80" or start == b"PK\x03\x04":
+        raise CheckpointError(
+            f"{path} is a pickled checkpoint, which medrev never loads because it can run code; "
+            "give a .safetensors file or a run folder"
+        )
+
+
+def _parse_header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """The JSON header, with version and kind checked."""
+    if _KEY not in metadata:
+        raise CheckpointError(
+            f"{path} was not written by medrev (no 'medrev' entry in its header); "
+            "give a weight file of medrev-train or a run folder"
+        )
+    try:
+        header = json.loads(metadata[_KEY])
+        version, kind = header["format_version"], header["kind"]
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{path} is damaged: its header cannot be read") from None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: weight format version {FORMAT_VERSION} expected, got {version} "
+            f"(written by medrev {header.get('medrev', 'unknown')}); use that version of medrev"
+        )
+    if kind != KIND:
+        raise CheckpointError(f"{path}: a file of kind '{KIND}' is needed, got kind '{kind}'")
+    return dict(header)
