@@ -1,8 +1,11 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
 from medrev.inference.device import pick_device
-from medrev.inference.model import MIN_VOXELS, WEIGHTS_FILE, Model, load_model, newest_run
+from medrev.inference.infer import infer_file
+from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
+from medrev.inference.model import MIN_VOXELS, Model
 from medrev.inference.plan import Plan, plan
+from medrev.inference.subject import Source, recognise, tensor_convention
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
 __all__ = [
@@ -11,11 +14,15 @@ __all__ = [
     "WEIGHTS_FILE",
     "Model",
     "Plan",
+    "Source",
     "Weights",
+    "infer_file",
     "load_model",
     "newest_run",
     "pick_device",
     "plan",
     "read_weights",
+    "recognise",
     "save_weights",
+    "tensor_convention",
 ]

@@ -1,7 +1,6 @@
 """A trained translator with what is needed to apply it to volumes in physical units."""
 
 import functools
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,21 +11,17 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from medrev.config.schema import Pipeline
-from medrev.errors import CheckpointError, InputError
+from medrev.errors import InputError
 from medrev.files import content_hash
-from medrev.inference.device import pick_device
 from medrev.inference.memory import peak_bytes
 from medrev.inference.plan import Plan, Shape, plan
 from medrev.inference.tiles import run_plan
-from medrev.inference.weights import read_weights
-from medrev.nets import Translator, build_translator
+from medrev.nets import Translator
 from medrev.progress import progress
 from medrev.volumes import block_mean, upsample
 
-__all__ = ["MIN_VOXELS", "WEIGHTS_FILE", "Model", "load_model", "newest_run"]
+__all__ = ["MIN_VOXELS", "Model"]
 
-#: Name of the weight file in a checkpoint folder.
-WEIGHTS_FILE = "weights.safetensors"
 #: Low-resolution voxels that a volume must have along every axis.
 MIN_VOXELS = 4
 
@@ -93,7 +88,7 @@ class Model:
                 along an axis, or holds NaN or Inf.
         """
         tensor = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
-        self._check(tensor, inverse)
+        self.check(tensor, inverse)
         data = self.pipeline.data
         x = tensor.to(self.device)[None] / self.scale
         if inverse:
@@ -121,6 +116,25 @@ class Model:
         elif data.input_grid == "target":
             shape = tuple(n * self.factor for n in shape)
         return self._plan(self._cells(shape, inverse), inverse, max_memory)
+
+    def check(self, tensor: torch.Tensor, inverse: bool = False) -> None:
+        """Check that a volume can be translated, as :meth:`apply` does first.
+
+        Raises:
+            InputError: The volume is not ``(6, i, j, k)``, has fewer than 4 low-resolution voxels
+                along an axis, or holds NaN or Inf.
+        """
+        if tensor.ndim != 4 or tensor.shape[0] != 6:
+            raise InputError(f"tensors must have shape (6, I, J, K), got {tuple(tensor.shape)}")
+        least = MIN_VOXELS * (self.factor if inverse else 1)
+        if min(tensor.shape[1:]) < least:
+            size = "x".join(str(n) for n in tensor.shape[1:])
+            raise InputError(
+                f"the volume must have at least {least} voxels along every axis, got {size}"
+            )
+        bad = int((~torch.isfinite(tensor)).any(dim=0).sum())
+        if bad:
+            raise InputError(f"the tensors must be finite, got NaN or Inf in {bad} voxels")
 
     @property
     def _cell(self) -> tuple[int, int]:
@@ -192,95 +206,6 @@ class Model:
                 bar=bar,
             )
         return y[..., : wanted[0], : wanted[1], : wanted[2]]
-
-    def _check(self, tensor: torch.Tensor, inverse: bool) -> None:
-        if tensor.ndim != 4 or tensor.shape[0] != 6:
-            raise InputError(f"tensors must have shape (6, I, J, K), got {tuple(tensor.shape)}")
-        least = MIN_VOXELS * (self.factor if inverse else 1)
-        if min(tensor.shape[1:]) < least:
-            size = "x".join(str(n) for n in tensor.shape[1:])
-            raise InputError(
-                f"the volume must have at least {least} voxels along every axis, got {size}"
-            )
-        bad = int((~torch.isfinite(tensor)).any(dim=0).sum())
-        if bad:
-            raise InputError(f"the tensors must be finite, got NaN or Inf in {bad} voxels")
-
-
-def load_model(source: str | Path, device: str | torch.device = "auto") -> Model:
-    """Load a model for inference.
-
-    Args:
-        source: A run folder (its best checkpoint, else its last), a checkpoint folder, or a
-            ``.safetensors`` weight file.
-        device: auto, cpu, cuda, cuda:N or mps.
-
-    Raises:
-        CheckpointError: Nothing there, a pickle, damaged, another version or kind, or weights that
-            do not fit the network their own header describes.
-    """
-    path = _weight_file(Path(source))
-    weights = read_weights(path)
-    translator = build_translator(
-        weights.pipeline.model,
-        in_channels=6,
-        out_channels=6,
-        scale_factor=weights.pipeline.model_scale_factor,
-    )
-    expected = translator.state_dict()
-    wrong = [
-        name
-        for name in expected.keys() | weights.state.keys()
-        if name not in expected
-        or name not in weights.state
-        or expected[name].shape != weights.state[name].shape
-    ]
-    if wrong:
-        raise CheckpointError(
-            f"{path}: the weights do not fit the network of their pipeline "
-            f"({len(wrong)} of {len(expected)} entries missing, unknown or of another shape, "
-            f"e.g. {min(wrong)}): the file was altered, or written by an incompatible medrev"
-        )
-    translator.load_state_dict(weights.state)
-    translator.to(pick_device(device)).eval().requires_grad_(False)
-    return Model(translator, weights.pipeline, weights.scale, weights.metadata, path)
-
-
-def newest_run(folder: str | Path = "runs") -> Path:
-    """The run folder that finished last (``run.json``: status ``finished``).
-
-    Raises:
-        CheckpointError: There is no finished run.
-    """
-    finished: list[tuple[float, Path]] = []
-    for record in Path(folder).glob("*/run.json"):
-        try:
-            document = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(document, dict) and document.get("status") == "finished":
-            finished.append((record.stat().st_mtime, record.parent))
-    if not finished:
-        raise CheckpointError(
-            f"no finished run in '{folder}': give --model RUN or FILE, or train with medrev-train"
-        )
-    return max(finished)[1]
-
-
-def _weight_file(source: Path) -> Path:
-    """The weight file of a run, a checkpoint folder or a file."""
-    if not source.exists():
-        raise CheckpointError(f"{source}: no such run folder or weight file")
-    if not source.is_dir():
-        return source
-    places = [source / "checkpoints" / "best", source / "checkpoints" / "last", source]
-    for place in places:
-        if (place / WEIGHTS_FILE).is_file():
-            return place / WEIGHTS_FILE
-    raise CheckpointError(
-        f"{source}: no weights in this folder (looked for checkpoints/best/{WEIGHTS_FILE} and "
-        f"checkpoints/last/{WEIGHTS_FILE}): give a run of medrev-train that has saved a checkpoint"
-    )
 
 
 def _up(length: int, multiple: int) -> int:

@@ -1,0 +1,205 @@
+"""One subject from file to files: read, fit, translate, repair, write."""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.nn import functional as F
+
+from medrev import __version__
+from medrev.dti import convert_order, from_voxel_frame, repair, scalar_maps
+from medrev.errors import InputError
+from medrev.files import ensure_writable_folder
+from medrev.inference.loading import load_model, newest_run
+from medrev.inference.model import Model
+from medrev.inference.outputs import check_outputs, output_paths, write_outputs
+from medrev.inference.subject import (
+    mean_voxel,
+    recognise,
+    space_code,
+    tensor_convention,
+    tensors_of,
+)
+from medrev.volumes import block_mask, pad_to_multiple, rescale_affine, voxel_size
+
+__all__ = ["infer_file"]
+
+logger = logging.getLogger(__name__)
+
+#: How far outside the training voxel sizes an input may lie without a warning.
+_TOLERANCE = 0.1
+
+
+def infer_file(
+    input: str | Path,
+    *,
+    model: str | Path | Model | None = None,
+    mask: str | Path | None = None,
+    bval: str | Path | None = None,
+    bvec: str | Path | None = None,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    direction: Literal["forward", "inverse"] = "forward",
+    tensor_order: str | None = None,
+    tensor_frame: str | None = None,
+    show_progress: bool = True,
+) -> list[Path]:
+    """Translate one subject and write tensors, FA and MD with their JSON sidecars.
+
+    The result has the order and frame of the input tensors (of raw DWI: FSL's, as ``dtifit``
+    gives), the same field of view, and zeros outside the mask, which is the input's mask on the
+    result's grid (nearest neighbour; in reverse, blocks with any mask voxel). In reverse, sizes
+    that the factor does not divide are padded at the end of an axis by repeating the last voxel.
+
+    Args:
+        input: Tensor NIfTI (six volumes), or raw DWI with gradients (:func:`recognise`).
+        model: Run folder, weight file or loaded model (default: newest finished run in ``runs``).
+        mask: Brain mask on the input's grid (default: median_otsu of the b = 0 volumes; of
+            tensors: where they are not zero).
+        bval: b-values of raw DWI (default: beside the input).
+        bvec: b-vectors of raw DWI (default: beside the input).
+        output: Folder of the results (default: the current folder).
+        overwrite: Replace existing results.
+        device: auto, cpu, cuda, cuda:N or mps.
+        direction: ``forward``: low to high resolution; ``inverse``: high to low.
+        tensor_order: Component order of a tensor input: fsl, dipy, mrtrix or ants
+            (:func:`tensor_convention`).
+        tensor_frame: Frame of a tensor input: fsl, voxel or ras.
+        show_progress: Show progress bars on standard error.
+
+    Returns:
+        The files written.
+
+    Raises:
+        MedrevError: The input, the model or the output cannot be used; nothing is written.
+    """
+    inverse = _is_inverse(direction)
+    source = recognise(input, mask=mask, bval=bval, bvec=bvec)
+    order, frame, origin = tensor_convention(source, tensor_order, tensor_frame)
+    folder = Path() if output is None else Path(output)
+    paths = output_paths(source.path, folder, direction)
+    check_outputs(paths, source.files, overwrite)
+    model = _load(model, device)
+    logger.info("%s", source)
+    if source.kind == "tensor":
+        logger.info("component order %s, frame %s (%s)", order, frame, origin)
+
+    data = model.pipeline.data
+    tensor, scan, warnings = tensors_of(source, data, order, frame, show_progress=show_progress)
+    warnings += _spacing_doubts(model, scan.affine, inverse)
+    for line in warnings:
+        logger.warning("warning: %s", line)
+    model.check(tensor, inverse)
+    plan = model.plan(tuple(tensor.shape[1:]), inverse)
+    logger.info("mask: %s, %d voxels; %s", scan.mask_source, int(scan.mask.sum()), plan)
+
+    factor = model.factor
+    fine_mask = _output_mask(scan.mask, factor, inverse)
+    affine = rescale_affine(scan.affine, factor if inverse else 1 / factor)
+    new = not folder.exists()
+    ensure_writable_folder(folder)
+    try:
+        result = model.apply(tensor, inverse, show_progress=show_progress) * fine_mask
+        if not bool(torch.isfinite(result).all()):
+            raise InputError(f"{source.path}: the network's result has NaN or Inf; nothing written")
+        repaired = 0
+        if model.pipeline.inference.positive_definite:
+            result, repaired = repair(result)
+        logger.info("%d of %d tensors repaired", repaired, int(fine_mask.sum()))
+        maps = scalar_maps(result)
+        volumes = {
+            "diffusivity": convert_order(from_voxel_frame(result, affine, frame), "fsl", order),
+            "fa": maps["fa"][None],
+            "md": maps["md"][None],
+        }
+        sidecar = {
+            "Sources": [str(path) for path in source.files],
+            "Resolution": _resolution(affine, factor, inverse),
+            "VoxelSize": [round(edge, 6) for edge in voxel_size(affine)],
+            "InputVoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
+            "TensorOrder": order,
+            "TensorFrame": frame,
+            "InputKind": source.kind,
+            "MaskSource": scan.mask_source,
+            "MaskVoxels": int(fine_mask.sum()),
+            "RepairedTensors": repaired,
+            "Direction": direction,
+            "Plan": str(plan),
+            "Model": _describe(model),
+            "Warnings": warnings,
+            "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+        }
+        if source.kind == "dwi":
+            sidecar["Fit"] = data.fit.model_dump(mode="json")
+        return write_outputs(
+            paths,
+            volumes,
+            affine,
+            sidecar=sidecar,
+            space=space_code(source.path),
+            overwrite=overwrite,
+        )
+    finally:
+        if new:  # leave no empty folder behind when nothing was written
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _is_inverse(direction: str) -> bool:
+    if direction not in ("forward", "inverse"):
+        raise InputError(f"direction must be forward or inverse, got '{direction}'")
+    return direction == "inverse"
+
+
+def _load(model: str | Path | Model | None, device: str) -> Model:
+    if isinstance(model, Model):
+        return model
+    if model is None:
+        model = newest_run()
+        logger.info("model: %s, the newest finished run", model)
+        return load_model(model, device)
+    loaded = load_model(model, device)
+    logger.info("model: %s", loaded.path)
+    return loaded
+
+
+def _output_mask(mask: torch.Tensor, factor: int, inverse: bool) -> torch.Tensor:
+    """The input's mask (1, I, J, K) on the grid of the result."""
+    plain = mask.as_subclass(torch.Tensor).float()
+    if inverse:
+        return block_mask(pad_to_multiple(plain, factor)[0], factor, "any")
+    return F.interpolate(plain[None], scale_factor=factor, mode="nearest")[0] > 0
+
+
+def _spacing_doubts(model: Model, affine: Any, inverse: bool) -> list[str]:
+    """Say where the voxels are larger or smaller than any in training."""
+    known = model.metadata.get("voxel_size")
+    if not isinstance(known, dict) or not {"min", "max"} <= known.keys():
+        return []
+    edge = mean_voxel(affine) * (model.factor if inverse else 1)
+    low, high = float(known["min"]), float(known["max"])
+    if low * (1 - _TOLERANCE) <= edge <= high * (1 + _TOLERANCE):
+        return []
+    return [
+        f"the low-resolution voxels have {edge:.2f} mm, the model was trained on "
+        f"{low:.2f} to {high:.2f} mm: judge the result with care"
+    ]
+
+
+def _resolution(affine: Any, factor: int, inverse: bool) -> str:
+    edges = " x ".join(f"{edge:.4g}" for edge in voxel_size(affine))
+    how = f"{factor} times coarser" if inverse else f"{factor} times finer"
+    return f"{edges} mm, {how} than the input along every axis, same field of view"
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    return {
+        "Name": model.pipeline.name,
+        "File": None if model.path is None else str(model.path),
+        "SHA256": model.sha256,
+        "Version": model.metadata.get("medrev"),
+        "Scale": model.scale,
+    }

@@ -1,0 +1,93 @@
+"""Finding a model on disk and loading it."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from medrev.errors import CheckpointError
+from medrev.inference.device import pick_device
+from medrev.inference.model import Model
+from medrev.inference.weights import read_weights
+from medrev.nets import build_translator
+
+__all__ = ["WEIGHTS_FILE", "load_model", "newest_run"]
+
+#: Name of the weight file in a checkpoint folder.
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def load_model(source: str | Path, device: str | torch.device = "auto") -> Model:
+    """Load a model for inference.
+
+    Args:
+        source: A run folder (its best checkpoint, else its last), a checkpoint folder, or a
+            ``.safetensors`` weight file.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        CheckpointError: Nothing there, a pickle, damaged, another version or kind, or weights that
+            do not fit the network their own header describes.
+    """
+    path = _weight_file(Path(source))
+    weights = read_weights(path)
+    translator = build_translator(
+        weights.pipeline.model,
+        in_channels=6,
+        out_channels=6,
+        scale_factor=weights.pipeline.model_scale_factor,
+    )
+    expected = translator.state_dict()
+    wrong = [
+        name
+        for name in expected.keys() | weights.state.keys()
+        if name not in expected
+        or name not in weights.state
+        or expected[name].shape != weights.state[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the network of their pipeline "
+            f"({len(wrong)} of {len(expected)} entries missing, unknown or of another shape, "
+            f"e.g. {min(wrong)}): the file was altered, or written by an incompatible medrev"
+        )
+    translator.load_state_dict(weights.state)
+    translator.to(pick_device(device)).eval().requires_grad_(False)
+    return Model(translator, weights.pipeline, weights.scale, weights.metadata, path)
+
+
+def newest_run(folder: str | Path = "runs") -> Path:
+    """The run folder that finished last (``run.json``: status ``finished``).
+
+    Raises:
+        CheckpointError: There is no finished run.
+    """
+    finished: list[tuple[float, Path]] = []
+    for record in Path(folder).glob("*/run.json"):
+        try:
+            document = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict) and document.get("status") == "finished":
+            finished.append((record.stat().st_mtime, record.parent))
+    if not finished:
+        raise CheckpointError(
+            f"no finished run in '{folder}': give --model RUN or FILE, or train with medrev-train"
+        )
+    return max(finished)[1]
+
+
+def _weight_file(source: Path) -> Path:
+    """The weight file of a run, a checkpoint folder or a file."""
+    if not source.exists():
+        raise CheckpointError(f"{source}: no such run folder or weight file")
+    if not source.is_dir():
+        return source
+    places = [source / "checkpoints" / "best", source / "checkpoints" / "last", source]
+    for place in places:
+        if (place / WEIGHTS_FILE).is_file():
+            return place / WEIGHTS_FILE
+    raise CheckpointError(
+        f"{source}: no weights in this folder (looked for checkpoints/best/{WEIGHTS_FILE} and "
+        f"checkpoints/last/{WEIGHTS_FILE}): give a run of medrev-train that has saved a checkpoint"
+    )
