@@ -142,16 +142,19 @@ class Table:
     def print(self, console: "Console | None" = None, title: str = "Held-out subjects") -> None:
         """Print means ± std to a terminal, metrics down and methods across so that it fits."""
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table as RichTable
 
         console = console or Console()
         table = RichTable(title=f"{title} ({len(self.subjects)})", title_justify="left")
         table.add_column("")
         for method in self.methods:
-            table.add_column(method, justify="right", style="bold" if method == "model" else None)
+            table.add_column(
+                escape(method), justify="right", style="bold" if method == "model" else None
+            )
         for key in self.metrics:
             cells = [_summary_cell(key, self.summary(method, key)) for method in self.methods]
-            table.add_row(METRICS[key], *cells)
+            table.add_row(escape(METRICS[key]), *cells)
         console.print(table)
         for line in self.notes:
             console.print(f"Note: {line}.", highlight=False, markup=False)
