@@ -1,0 +1,126 @@
+"""The adversary of each domain, shared by the paired and the unpaired method (RevGAN, eq. 1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medrev.config.schema import Optimizer
+from medrev.losses import AdversarialLoss, ImagePool
+from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
+from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.volumes import upsample
+
+__all__ = ["DiscriminatorPhase", "Grids"]
+
+
+class Grids:
+    """Brings the input domain to the grid of the output domain, for conditional discriminators.
+
+    Args:
+        factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
+        mode: Interpolation: nearest, trilinear or cubic.
+    """
+
+    def __init__(self, factor: int = 1, mode: str = "nearest") -> None:
+        self.factor = factor
+        self.mode = mode
+
+    def lift(self, x: Tensor) -> Tensor:
+        """Up-sample ``(B, C, *low)`` to ``(B, C, *high)``."""
+        return x if self.factor == 1 else upsample(x, self.factor, self.mode)
+
+
+class DiscriminatorPhase(Phase):
+    """Tells real from translated samples, in both domains.
+
+    The loss is the mean of the terms for real and for translated samples, summed over the two
+    domains. Translated samples are detached, come from the translator's phase through the cache
+    (``fake_x``, ``fake_y``) and pass through an image pool.
+
+    Conditional discriminators see ``concat(input, output)``: D_Y judges (x, y) and D_X judges
+    (y, x), on the grid of y.
+
+    Args:
+        discriminator_x: Judges samples of X; ``(B, C or 2C, *grid)`` to scores without sigmoid.
+        discriminator_y: Judges samples of Y.
+        loss: Log or least-squares loss.
+        optimizer: How both discriminators are optimised.
+        pool_size: Past translations kept per domain; 0: none.
+        seed: Seed of the pools.
+        conditional: Judge the output together with its input.
+        grids: Relates the grids of x and y.
+    """
+
+    def __init__(
+        self,
+        discriminator_x: nn.Module,
+        discriminator_y: nn.Module,
+        *,
+        loss: AdversarialLoss,
+        optimizer: Optimizer,
+        pool_size: int = 0,
+        seed: int = 0,
+        conditional: bool = False,
+        grids: Grids | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        self.discriminators = nn.ModuleDict({"x": discriminator_x, "y": discriminator_y})
+        self.loss = loss
+        self.pools = {
+            "x": ImagePool(pool_size, seed=2 * seed),
+            "y": ImagePool(pool_size, seed=2 * seed + 1),
+        }
+        self.conditional = conditional
+        self.grids = grids or Grids()
+
+    def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
+        """Return the loss of both discriminators and its two terms."""
+        terms = {}
+        for domain, discriminator in self.discriminators.items():
+            real = self._seen(domain, batch, batch[domain])
+            fake = self._seen(domain, batch, cache[f"fake_{domain}"]).detach()
+            fake = self.pools[domain].query(fake)
+            terms[f"discriminator_{domain}"] = self.loss.discriminator(
+                as_float(discriminator(real)), as_float(discriminator(fake))
+            )
+        return weighted_sum(terms, dict.fromkeys(terms, 1.0)), detached(terms)
+
+    def fool(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
+        """Return the translator's adversarial terms, leaving the discriminators' gradients alone.
+
+        Args:
+            batch: The samples that were translated.
+            fake_x: G(y), with gradient.
+            fake_y: F(x), with gradient.
+        """
+        with frozen([self.discriminators]):
+            return {
+                f"adversarial_{domain}": self.loss.generator(
+                    as_float(self.discriminators[domain](self._seen(domain, batch, fake)))
+                )
+                for domain, fake in (("y", fake_y), ("x", fake_x))
+            }
+
+    def _seen(self, domain: str, batch: Batch, sample: Tensor) -> Tensor:
+        """What the discriminator of a domain looks at."""
+        if not self.conditional:
+            return sample
+        if domain == "y":
+            return concatenate(self.grids.lift(batch["x"]), sample)
+        return concatenate(batch["y"], self.grids.lift(sample))
+
+    def memory(self) -> dict[str, Any]:
+        """State of the image pools."""
+        return {domain: pool.state_dict() for domain, pool in self.pools.items()}
+
+    def load_memory(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`memory` gave."""
+        for domain, pool in self.pools.items():
+            pool.load_state_dict(state[domain])
+
+
+def concatenate(condition: Tensor, sample: Tensor) -> Tensor:
+    """Concatenate along channels in the precision of the sample."""
+    return torch.cat([condition.to(sample.dtype), sample], dim=1)

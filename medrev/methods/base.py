@@ -1,0 +1,105 @@
+"""What every method is: an ordered set of phases over one translator."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medrev.config.schema import Optimizer
+
+__all__ = ["Batch", "Cache", "Logs", "Method", "Phase", "frozen"]
+
+#: ``{"x": (B, C, *grid of x), "y": (B, C, *grid of y), "mask": (B, 1, *grid of y)}``
+Batch = Mapping[str, Tensor]
+#: What one phase leaves for the next, within one batch.
+Cache = dict[str, Tensor]
+#: Detached scalars, one per term of the loss.
+Logs = dict[str, Tensor]
+
+
+@contextmanager
+def frozen(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Let gradients pass through modules without reaching their parameters.
+
+    What matters is the state while the graph is built: a backward pass outside of the block still
+    leaves the parameters alone.
+    """
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+class Phase(nn.Module):
+    """One optimisation problem within a step.
+
+    ``parameters()`` are exactly those the phase optimises, so that each phase can be wrapped in
+    ``DistributedDataParallel`` by itself. Networks that it only looks through stay outside the
+    module registry.
+
+    Args:
+        optimizer: How the parameters are optimised.
+    """
+
+    #: False where some parameters may stay without gradient (DDP must look for them).
+    uses_all_parameters: bool = True
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+
+    def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
+        """Return the loss to minimise and its terms.
+
+        Args:
+            batch: The samples, in network range.
+            cache: Read and filled by the phases of one batch, in order.
+        """
+        raise NotImplementedError
+
+    def memory(self) -> dict[str, Any]:
+        """What the phase remembers beside its parameters, of plain types and tensors."""
+        return {}
+
+    def load_memory(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`memory` gave."""
+
+
+class Method:
+    """A translator and the phases that train it, in order.
+
+    Args:
+        translator: The model to learn; an ``nn.Module`` with ``forward`` and ``inverse``.
+        phases: What is optimised in every step, by name.
+    """
+
+    def __init__(self, translator: nn.Module, phases: Mapping[str, Phase]) -> None:
+        self.translator = translator
+        self.phases: dict[str, Phase] = dict(phases)
+
+    def to(self, device: torch.device | str) -> "Method":
+        """Move every network to a device."""
+        for phase in self.phases.values():
+            phase.to(device)
+        return self
+
+    def train(self, mode: bool = True) -> "Method":
+        """Put every network into training (or evaluation) mode."""
+        for phase in self.phases.values():
+            phase.train(mode)
+        return self
+
+    def memory(self) -> dict[str, Any]:
+        """What the phases remember beside their parameters (image pools), by phase."""
+        return {name: phase.memory() for name, phase in self.phases.items()}
+
+    def load_memory(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`memory` gave."""
+        for name, phase in self.phases.items():
+            phase.load_memory(state[name])

@@ -1,0 +1,96 @@
+"""From a pipeline to its method."""
+
+from torch import nn
+
+from medrev.config.schema import Paired, Pipeline, Unpaired
+from medrev.dti import COMPONENTS
+from medrev.errors import ConfigError
+from medrev.losses import AdversarialLoss
+from medrev.methods.adversary import DiscriminatorPhase, Grids
+from medrev.methods.base import Method, Phase
+from medrev.methods.paired import PairedTranslatorPhase
+from medrev.methods.unpaired import UnpairedTranslatorPhase
+from medrev.nets import build_discriminator
+
+__all__ = ["build_method"]
+
+
+def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) -> Method:
+    """Build the method of a pipeline around a translator.
+
+    Args:
+        pipeline: The experiment; ``method``, ``model``, ``data`` and ``seed`` are read.
+        translator: ``forward(x) → y`` and ``inverse(y) → x``.
+        rank: Number of this process, so that each has image pools of its own seed.
+
+    Returns:
+        A method with the phase ``translator`` and, where ``adversarial_weight`` is not 0, the
+        phase ``discriminator``.
+
+    Raises:
+        ConfigError: The sections of the pipeline contradict each other.
+    """
+    config = pipeline.method
+    check_consistent(pipeline)
+    grids = Grids(pipeline.model_scale_factor, pipeline.data.upsampling)
+    adversary = build_adversary(pipeline, grids, rank) if config.adversarial_weight else None
+    phases: dict[str, Phase] = {}
+    if isinstance(config, Paired):
+        phases["translator"] = PairedTranslatorPhase(translator, config, adversary, grids)
+    else:
+        phases["translator"] = UnpairedTranslatorPhase(translator, config, adversary)
+    if adversary is not None:
+        phases["discriminator"] = adversary
+    return Method(translator, phases)
+
+
+def build_adversary(pipeline: Pipeline, grids: Grids, rank: int) -> DiscriminatorPhase:
+    """Build both discriminators of a pipeline and the phase that trains them."""
+    config = pipeline.method
+    channels = len(COMPONENTS) * (2 if config.discriminator.conditional else 1)
+    judges = [
+        build_discriminator(
+            config.discriminator, in_channels=channels, spatial_dims=pipeline.model.spatial_dims
+        )
+        for _ in "xy"
+    ]
+    conditional = config.discriminator.conditional
+    edge = pipeline.data.patches.size // (1 if conditional else pipeline.model_scale_factor)
+    least = 3 * 2**config.discriminator.strided_layers
+    if edge < least:
+        raise ConfigError(
+            f"the discriminator needs patches of at least {least} voxels on the grid it judges, "
+            f"got {edge}; raise data.patches.size or lower method.discriminator.strided_layers"
+        )
+    return DiscriminatorPhase(
+        *judges,
+        loss=AdversarialLoss(config.adversarial_loss),
+        optimizer=config.discriminator.optimizer,
+        pool_size=config.pool_size,
+        seed=pipeline.seed + 7919 * rank,
+        conditional=config.discriminator.conditional,
+        grids=grids,
+    )
+
+
+def check_consistent(pipeline: Pipeline) -> None:
+    """Raise ConfigError where options of the method exclude each other."""
+    config = pipeline.method
+    weights = [config.adversarial_weight, config.cycle_weight]
+    names = "adversarial_weight, cycle_weight"
+    if isinstance(config, Paired):
+        weights.append(config.pixel_weight)
+        names = "pixel_weight, " + names
+    if not any(weights):
+        raise ConfigError(f"method: one of {names} must be above 0, got 0 for all")
+    if isinstance(config, Unpaired):
+        if config.discriminator.conditional:
+            raise ConfigError(
+                "method.discriminator.conditional must be false for kind unpaired (there are no "
+                "pairs to judge), got true"
+            )
+        if config.identity_weight and pipeline.model_scale_factor != 1:
+            raise ConfigError(
+                "method.identity_weight needs input and output on one grid; set "
+                f"data.input_grid=target or identity_weight=0, got {config.identity_weight}"
+            )

@@ -1,0 +1,91 @@
+"""Paired translation in both directions (RevGAN, eq. 12)."""
+
+from torch import Tensor, nn
+
+from medrev.config.schema import Paired
+from medrev.losses import PixelLoss
+from medrev.methods.adversary import DiscriminatorPhase, Grids
+from medrev.methods.base import Batch, Cache, Logs, Phase
+from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.volumes import block_mean
+
+__all__ = ["PairedTranslatorPhase"]
+
+
+class PairedTranslatorPhase(Phase):
+    r"""Minimises λ (L(F) + w L(G)) plus the adversary of each domain.
+
+    .. math:: \lambda\,(L(F(x), y) + w\,L(G(y), x))
+              + a\,(L_{GAN}(F, D_Y) + L_{GAN}(G, D_X)) + c\,(L_1(G(F(x)), x) + L_1(F(G(y)), y))
+
+    The last term is none of the paper's (c = 0). A direction that no term needs is not computed.
+
+    References:
+        van der Ouderaa and Worrall, Reversible GANs for memory-efficient image-to-image
+        translation, CVPR 2019, eq. 12. arXiv:1902.02729
+
+    Args:
+        translator: ``forward`` is F, ``inverse`` is G.
+        config: Weights and kinds of the terms.
+        adversary: The discriminators, which this phase does not optimise; None without adversary.
+        grids: Relates the grids of x and y.
+    """
+
+    def __init__(
+        self,
+        translator: nn.Module,
+        config: Paired,
+        adversary: DiscriminatorPhase | None = None,
+        grids: Grids | None = None,
+    ) -> None:
+        super().__init__(config.optimizer)
+        self.translator = translator
+        self.config = config
+        self.pixel_loss = PixelLoss(config.pixel_loss)
+        self.cycle_loss = PixelLoss("l1")
+        self.grids = grids or Grids()
+        self._adversary = (adversary,)  # a tuple, so that its parameters are not ours
+        self.uses_all_parameters = self.needs_inverse
+
+    @property
+    def needs_inverse(self) -> bool:
+        """Whether any term asks for G."""
+        return bool(
+            self._adversary[0] is not None
+            or self.config.pixel_weight * self.config.inverse_weight
+            or self.config.cycle_weight
+        )
+
+    def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
+        """Return the loss of eq. 12 and its terms; leaves ``fake_x`` and ``fake_y``."""
+        config, adversary = self.config, self._adversary[0]
+        x, y = batch["x"], batch["y"]
+        mask_x, mask_y = self._masks(batch)
+
+        fake_y = as_float(self.translator(x))
+        terms = {"pixel_y": self.pixel_loss(fake_y, y, mask_y)}
+        weights = {"pixel_y": config.pixel_weight}
+        cache["fake_y"] = fake_y.detach()
+        if self.needs_inverse:
+            fake_x = as_float(self.translator.inverse(y))  # type: ignore[operator]
+            terms["pixel_x"] = self.pixel_loss(fake_x, x, mask_x)
+            weights["pixel_x"] = config.pixel_weight * config.inverse_weight
+            cache["fake_x"] = fake_x.detach()
+        if adversary is not None:
+            terms |= adversary.fool(batch, fake_x, fake_y)
+            weights |= dict.fromkeys(("adversarial_y", "adversarial_x"), config.adversarial_weight)
+        if config.cycle_weight:
+            back_x = as_float(self.translator.inverse(fake_y))  # type: ignore[operator]
+            back_y = as_float(self.translator(fake_x))
+            terms["cycle_x"] = self.cycle_loss(back_x, x, mask_x)
+            terms["cycle_y"] = self.cycle_loss(back_y, y, mask_y)
+            weights |= dict.fromkeys(("cycle_x", "cycle_y"), config.cycle_weight)
+        return weighted_sum(terms, weights), detached(terms)
+
+    def _masks(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Weights of voxels on the grid of x (share of brain in a block) and of y, or None."""
+        if not self.config.masked:
+            return None, None
+        mask = batch["mask"].to(batch["y"].dtype)
+        factor = batch["y"].shape[-1] // batch["x"].shape[-1]
+        return (mask if factor == 1 else block_mean(mask, factor)), mask
