@@ -1,0 +1,246 @@
+"""The training loop: step, log, validate, save, until done, interrupted or stopped early."""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medrev.config.schema import Pipeline, TrainingConfig
+from medrev.data import Prepared
+from medrev.inference import Model, save_weights
+from medrev.progress import Bar, progress
+from medrev.training.checkpoint import save_checkpoint
+from medrev.training.interrupt import Interruption, TrainingInterrupted
+from medrev.training.meter import CsvLog, open_tensorboard
+from medrev.training.run_folder import RunFolder
+from medrev.training.samples import save_sample
+from medrev.training.trainer import DivergedError, Trainer
+from medrev.training.validation import Score, validate
+
+__all__ = ["History", "Loop"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class History:
+    """What the loop remembers from step to step; part of a checkpoint.
+
+    Attributes:
+        best: Lowest validation error so far.
+        best_step: The step it was reached at.
+        stale: Validations since then.
+        validated: The step of the last validation.
+        seconds: Time trained, over all parts of the training.
+    """
+
+    best: float = math.inf
+    best_step: int = 0
+    stale: int = 0
+    validated: int = 0
+    seconds: float = 0.0
+
+
+class Loop:
+    """Trains until the last step, saving as it goes.
+
+    Args:
+        trainer: Takes the steps.
+        run: Where logs, pictures and checkpoints go; process 0 alone writes.
+        model: The translator to validate and save, with scale and pipeline.
+        validation: Subjects for validation; without any, the best checkpoint is the last.
+        extra: More entries for the header of the weight files.
+        pictured: The subject of the sample pictures.
+        quiet: Show no progress bar.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        run: RunFolder,
+        model: Model,
+        *,
+        validation: Sequence[Prepared] = (),
+        pictured: Prepared | None = None,
+        extra: dict[str, Any] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.trainer = trainer
+        self.run = run
+        self.model = model
+        self.subjects = validation
+        self.pictured = pictured
+        self.extra = extra or {}
+        self.quiet = quiet
+        self.history = History()
+        self.saved: int | None = None
+        self.pipeline: Pipeline = model.pipeline
+        self.config: TrainingConfig = self.pipeline.training
+        self.every = self.config.validate_every or max(1, trainer.total // 10)
+
+    def train(self) -> None:
+        """Run to the end.
+
+        Raises:
+            TrainingInterrupted: Stopped by SIGINT or SIGTERM, after saving.
+            DivergedError: A loss or gradient is not finite; names the last good checkpoint.
+        """
+        trainer, world = self.trainer, self.trainer.world
+        begun = time.monotonic() - self.history.seconds
+        self._open_logs()
+        showing = world.is_main and not self.quiet
+        with (
+            Interruption() as interruption,
+            progress("Training", trainer.total, done=trainer.step_number, enabled=showing) as bar,
+        ):
+            while True:
+                stop = world.any(interruption.requested, trainer.device)
+                if not stop and self._due_for_validation():
+                    self._validate(bar)
+                done = trainer.step_number >= trainer.total or self._stopped_early()
+                self.history.seconds = time.monotonic() - begun
+                if self._due_for_saving() or stop or done:
+                    self._save("last")
+                if stop and not done:
+                    raise self._interrupted()
+                if done:
+                    break
+                losses = self._step()
+                self.history.seconds = time.monotonic() - begun
+                if trainer.step_number % self.config.log_every == 0 or trainer.step_number == 1:
+                    self._log()
+                bar.advance(1, text=", ".join(f"{n} {v:.4g}" for n, v in losses.items()))
+        self._finish()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the training depends on (all processes together)."""
+        return {"trainer": self.trainer.state_dict(), "history": asdict(self.history)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self.trainer.load_state_dict(state["trainer"])
+        self.history = History(**state["history"])
+        self.saved = self.trainer.step_number
+
+    def _step(self) -> dict[str, float]:
+        """Take a step; on divergence say where to go back to."""
+        try:
+            return self.trainer.step()
+        except DivergedError as error:
+            kept = (
+                f"last good checkpoint: step {self.saved}, {self.run.state().parent}"
+                if self.saved
+                else "no checkpoint was saved before"
+            )
+            raise DivergedError(f"{error}; {kept}") from None
+
+    def _open_logs(self) -> None:
+        step = self.trainer.step_number
+        self.board: Any = None
+        if self.trainer.world.is_main:
+            self.metrics = CsvLog(self.run.metrics, step)
+            self.scores = CsvLog(self.run.validation, self.history.validated)
+            if self.config.tensorboard:
+                self.board = open_tensorboard(self.run.path / "tensorboard", step)
+
+    def _log(self) -> None:
+        """Write a row of the log: means since the row before."""
+        trainer = self.trainer
+        means = trainer.meter.means(trainer.world)
+        if not trainer.world.is_main:
+            return
+        head = {
+            "step": trainer.step_number,
+            "epoch": trainer.epoch,
+            "lr": trainer.learning_rate,
+        }
+        self.metrics.write(head | means | {"seconds": round(self.history.seconds, 3)})
+        if self.board:
+            for name, value in (means | {"lr": trainer.learning_rate}).items():
+                self.board.add_scalar(name, value, trainer.step_number)
+
+    def _due_for_validation(self) -> bool:
+        step = self.trainer.step_number
+        wanted = step > 0 and (step % self.every == 0 or step >= self.trainer.total)
+        return bool(self.subjects) and wanted and self.history.validated != step
+
+    def _due_for_saving(self) -> bool:
+        step = self.trainer.step_number
+        return step > 0 and step % self.config.checkpoint_every == 0 and step != self.saved
+
+    def _stopped_early(self) -> bool:
+        patience = self.config.early_stop.patience
+        return patience > 0 and self.history.stale >= patience
+
+    def _validate(self, bar: Bar) -> None:
+        """Validate in process 0; tell all processes; keep the best."""
+        world, step = self.trainer.world, self.trainer.step_number
+        score: Score | None = validate(self.model, self.subjects) if world.is_main else None
+        error = world.broadcast(score.error if score else math.inf)
+        better = error < self.history.best - self.config.early_stop.min_delta
+        self.history.validated = step
+        self.history.stale = 0 if better else self.history.stale + 1
+        if better:
+            self.history.best, self.history.best_step = error, step
+            self._save("best")
+        if score is None:
+            return
+        errors = {"rmse_interior": score.rmse_interior, "rmse": score.rmse}
+        self.scores.write({"step": step, **errors, "best_step": self.history.best_step})
+        if self.board:
+            for name, value in errors.items():
+                self.board.add_scalar(f"validation/{name}", value, step)
+        self._picture(score.prediction, f"step {step}, {self.subjects[0].id}")
+        bar.note(
+            f"step {step}: validation RMSE {score.rmse_interior:.3f} interior, "
+            f"{score.rmse:.3f} mask (1e-5 mm²/s)" + (", the best so far" if better else "")
+        )
+
+    def _picture(self, prediction: Any, title: str) -> None:
+        subject = self.subjects[0] if self.subjects else self.pictured
+        if subject is not None:
+            save_sample(self.run.sample(self.trainer.step_number), subject, prediction, title)
+
+    def _save(self, which: str) -> None:
+        """Save weights and resume state; a state is complete only when its file is."""
+        state = self.state_dict()
+        if self.trainer.world.is_main:
+            step = self.trainer.step_number
+            extra = self.extra | {"step": step}
+            save_weights(
+                self.run.weights(which),
+                self.model.translator,
+                self.pipeline,
+                self.model.scale,
+                extra,
+            )
+            save_checkpoint(self.run.state(which), self.pipeline, state)
+            self.run.write_status("running", step=step, steps=self.trainer.total)
+        if which == "last":
+            self.saved = self.trainer.step_number
+        self.trainer.world.barrier()
+
+    def _interrupted(self) -> TrainingInterrupted:
+        step, total = self.trainer.step_number, self.trainer.total
+        return TrainingInterrupted(
+            f"stopped at step {step} of {total} and saved; resume with: "
+            f"medrev-train --resume --output {self.run.path}"
+        )
+
+    def _finish(self) -> None:
+        """Without validation the best is the last, with a picture of a training subject."""
+        if not self.subjects:
+            self.history.best_step = self.trainer.step_number
+            self._save("best")
+            if self.trainer.world.is_main and self.pictured is not None:
+                self._picture(self.model.apply(self.pictured.low), f"{self.pictured.id} (training)")
+        if self._stopped_early():
+            logger.info(
+                "stopped early at step %d: no better validation since step %d",
+                self.trainer.step_number,
+                self.history.best_step,
+            )
+        if self.board:
+            self.board.close()

@@ -1,0 +1,40 @@
+"""Optimisers and learning-rate schedules."""
+
+import math
+from collections.abc import Iterable
+
+from torch import nn, optim
+
+from medrev.config.schema import Optimizer, Schedule
+
+__all__ = ["build_optimizer", "learning_rate_factor"]
+
+
+def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """Build Adam or AdamW."""
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[config.kind]
+    return kind(parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+
+
+def learning_rate_factor(schedule: Schedule, step: int, total: int) -> float:
+    """Return the factor on the learning rate for one optimiser step.
+
+    Args:
+        schedule: Its kind and corners.
+        step: Steps already taken, from 0 to total − 1.
+        total: Steps of the whole training.
+
+    Example:
+        >>> [learning_rate_factor(Schedule(kind="linear"), step, 8) for step in (0, 4, 6)]
+        [1.0, 1.0, 0.5]
+    """
+    if schedule.kind == "linear":
+        start = schedule.decay_start * total
+        factor = min(1.0, (total - step) / (total - start)) if total > start else 1.0
+    elif schedule.kind == "cosine":
+        factor = 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
+    else:
+        factor = 1.0
+    if step < schedule.warmup_steps:
+        factor *= (step + 1) / schedule.warmup_steps
+    return max(factor, 0.0)

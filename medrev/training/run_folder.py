@@ -1,0 +1,141 @@
+"""The run folder: what is where in it, and its state of affairs."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from medrev import __version__
+from medrev.config import dump_pipeline
+from medrev.config.schema import Pipeline
+from medrev.errors import CheckpointError, OutputError
+from medrev.evaluation import Table
+from medrev.files import atomic_path, ensure_writable_folder
+from medrev.inference import WEIGHTS_FILE
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """The folder ``runs/NAME`` of one training.
+
+    ::
+
+        pipeline.yaml       the resolved pipeline
+        run.json            status: running, interrupted, failed or finished
+        environment.json    versions, seed, device, the data by content key
+        metrics.csv         a row per log_every steps: step, epoch, lr, losses, seconds
+        validation.csv      a row per validation on whole volumes
+        samples/            pictures of a held-out subject
+        checkpoints/        last/ and best/, each weights.safetensors and state.pt
+        heldout.csv .json .md    the table on the test subjects
+        model_card.md
+
+    Args:
+        path: The folder; it need not exist yet.
+
+    Attributes:
+        path: The folder.
+        table: The held-out table, once training has ended.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.table: Table | None = None
+
+    @property
+    def metrics(self) -> Path:
+        """The log of losses."""
+        return self.path / "metrics.csv"
+
+    @property
+    def validation(self) -> Path:
+        """The log of validation errors."""
+        return self.path / "validation.csv"
+
+    def weights(self, which: str = "best") -> Path:
+        """The weight file of the best or the last checkpoint."""
+        return self.path / "checkpoints" / which / WEIGHTS_FILE
+
+    def state(self, which: str = "last") -> Path:
+        """The resume state of the best or the last checkpoint."""
+        return self.path / "checkpoints" / which / "state.pt"
+
+    def sample(self, step: int) -> Path:
+        """The sample picture of a step."""
+        return self.path / "samples" / f"step_{step:07d}.png"
+
+    def check(self, *, resume: bool = False, overwrite: bool = False) -> None:
+        """See that training may write here, without writing.
+
+        Raises:
+            OutputError: There is something in the folder that may not be replaced.
+            CheckpointError: There is nothing to resume.
+        """
+        if resume:
+            if not self.state().is_file():
+                raise CheckpointError(
+                    f"nothing to resume in {self.path}: it has no checkpoint yet; "
+                    "train without --resume"
+                )
+            return
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file, not a folder; choose another output")
+        if not any(self.path.iterdir()):
+            return
+        is_run = (self.path / "pipeline.yaml").is_file()
+        if not overwrite:
+            ways = "resume it, overwrite it, or " if is_run else ""
+            raise OutputError(f"{self.path} exists and is not empty; {ways}choose another output")
+        if not is_run:
+            raise OutputError(
+                f"{self.path} is no run folder (it has no pipeline.yaml) and is not replaced; "
+                "choose another output"
+            )
+
+    def begin(self, pipeline: Pipeline, *, resume: bool = False) -> None:
+        """Make the folder, emptied unless resumed, and write the resolved pipeline."""
+        if not resume and self.path.is_dir() and any(self.path.iterdir()):
+            shutil.rmtree(self.path)
+        ensure_writable_folder(self.path)
+        self.write_text("pipeline.yaml", dump_pipeline(pipeline))
+        if not resume or "started" not in self.read_status():
+            self.write_status("running", started=_now())
+        else:
+            self.write_status("running")
+
+    def read_status(self) -> dict[str, Any]:
+        """What run.json says; empty where there is none."""
+        try:
+            document = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def write_status(self, status: str, **more: Any) -> None:
+        """Note how things stand: running, interrupted, failed or finished."""
+        document = self.read_status() | {"status": status, "medrev": __version__, **more}
+        self.write_json("run.json", document | {"changed": _now()})
+
+    def write_json(self, name: str, document: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        self.write_text(name, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file, whole or not at all."""
+        with atomic_path(self.path / name, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def write_table(self, table: Table) -> None:
+        """Write the held-out table in three formats."""
+        self.table = table
+        self.write_text("heldout.csv", table.to_csv())
+        self.write_text("heldout.json", table.to_json())
+        self.write_text("heldout.md", table.to_markdown(per_subject=True))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,223 @@
+"""From a pipeline to a run folder: data, network, training, held-out table."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medrev.config.schema import DTIData, Pipeline
+from medrev.data import Cohort, PatchBatches, Prepared, auto_scale, find_cohort, prepare
+from medrev.dti import COMPONENTS
+from medrev.inference import Model, load_model, pick_device
+from medrev.methods import build_method
+from medrev.nets import Translator, build_translator
+from medrev.training.checkpoint import load_checkpoint
+from medrev.training.distributed import World, join_world
+from medrev.training.environment import describe_environment
+from medrev.training.loop import Loop
+from medrev.training.meter import require_tensorboard
+from medrev.training.model_card import model_card
+from medrev.training.run_folder import RunFolder
+from medrev.training.seeding import deterministic_algorithms, seed_everything
+from medrev.training.trainer import Trainer, check_precision, total_steps
+from medrev.training.validation import heldout
+from medrev.volumes import rescale_affine, voxel_size
+
+__all__ = ["Parts", "prepare_parts", "train", "translator_of"]
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    pipeline: Pipeline,
+    output: str | Path | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str | torch.device = "auto",
+    quiet: bool = False,
+) -> RunFolder:
+    """Train a pipeline and score it on the held-out subjects.
+
+    Under ``torchrun`` every process calls it with the same arguments; process 0 writes.
+
+    Args:
+        pipeline: The experiment.
+        output: The run folder (default: ``runs/NAME``).
+        resume: Go on from the folder's last checkpoint; on the CPU the weights become bit for bit
+            those of an uninterrupted training.
+        overwrite: Replace an existing run folder.
+        device: auto, cpu, cuda, cuda:N or mps.
+        quiet: Show no progress and print no table.
+
+    Returns:
+        The run folder; its ``table`` is set where there are test subjects.
+
+    Raises:
+        MedrevError: Bad pipeline, data, output or checkpoint. Nothing was written unless training
+            had begun.
+        TrainingInterrupted: Stopped by SIGINT or SIGTERM, after saving.
+    """
+    place = training_device(device)
+    config = pipeline.training
+    check_precision(config.precision, place)
+    if config.tensorboard:
+        require_tensorboard()
+    run = RunFolder(output if output is not None else Path("runs") / pipeline.name)
+    with join_world(place) as world, deterministic_algorithms(config.deterministic):
+        if world.is_main:
+            run.check(resume=resume, overwrite=overwrite)
+        state = load_checkpoint(run.state(), pipeline) if resume else None
+        show = world.is_main and not quiet
+        parts = prepare_parts(find_cohort(pipeline.data), pipeline.data, world, show)
+        scale = auto_scale(parts.train) if pipeline.data.scale == "auto" else pipeline.data.scale
+
+        seed_everything(pipeline.seed)
+        translator = translator_of(pipeline)
+        method = build_method(pipeline, translator, rank=world.rank)
+        batches = PatchBatches(
+            parts.train,
+            pipeline.data,
+            scale,
+            pipeline.seed,
+            unpaired=pipeline.method.kind == "unpaired",
+            rank=world.rank,
+            world=world.size,
+        )
+        seed_everything(pipeline.seed + world.rank)
+        trainer = Trainer(
+            method,
+            batches,
+            config,
+            total=total_steps(config, len(batches)),
+            device=place,
+            world=world,
+        )
+        model = Model(_translator(trainer), pipeline, scale)
+        loop = Loop(
+            trainer,
+            run,
+            model,
+            validation=parts.validation,
+            pictured=parts.train[0],
+            extra=_header(parts),
+            quiet=not show,
+        )
+        if state is not None:
+            loop.load_state_dict(state)
+            if world.is_main:
+                logger.info("resuming at step %d of %d", trainer.step_number, trainer.total)
+        if world.is_main:
+            run.begin(pipeline, resume=resume)
+            run.write_json(
+                "environment.json",
+                describe_environment(
+                    pipeline, parts.named(), scale=scale, device=place, processes=world.size
+                ),
+            )
+        world.barrier()
+        try:
+            loop.train()
+        except BaseException as error:
+            if world.is_main:
+                status = "failed" if isinstance(error, Exception) else "interrupted"
+                run.write_status(status, step=trainer.step_number, steps=trainer.total)
+            raise
+        if world.is_main:
+            _conclude(run, pipeline, parts, loop, quiet)
+        world.barrier()
+    return run
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The prepared subjects of every part."""
+
+    train: Sequence[Prepared]
+    validation: Sequence[Prepared]
+    test: Sequence[Prepared]
+
+    def named(self) -> dict[str, Sequence[Prepared]]:
+        """The parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def prepare_parts(cohort: Cohort, data: DTIData, world: World, show: bool) -> Parts:
+    """Prepare every subject of a cohort; process 0 fills the cache, the others read it."""
+    names = ("train", "validation", "test")
+    subjects = [subject for name in names for subject in cohort.part(name)]
+    if world.is_main:
+        prepared = prepare(subjects, data, progress=show)
+    world.barrier()
+    if not world.is_main:
+        prepared = prepare(subjects, data, progress=False)
+    found = iter(prepared)
+    train_, validation, test = ([next(found) for _ in cohort.part(name)] for name in names)
+    return Parts(train_, validation, test)
+
+
+def translator_of(pipeline: Pipeline) -> Translator:
+    """Build the translator of a pipeline."""
+    return build_translator(
+        pipeline.model,
+        in_channels=len(COMPONENTS),
+        out_channels=len(COMPONENTS),
+        scale_factor=pipeline.model_scale_factor,
+    )
+
+
+def training_device(device: str | torch.device) -> torch.device:
+    """The device of this process: under ``torchrun`` each has a GPU of its own."""
+    place = pick_device(device)
+    if place.type == "cuda" and place.index is None:
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if place.type == "cuda":
+        place = pick_device(str(place))
+        torch.cuda.set_device(place)
+    return place
+
+
+def _translator(trainer: Trainer) -> Translator:
+    translator = trainer.translator
+    assert isinstance(translator, Translator)
+    return translator
+
+
+def _header(parts: Parts) -> dict[str, Any]:
+    """What the weight file's header says about the training data."""
+    edges = [
+        edge
+        for subject in parts.train
+        for edge in voxel_size(rescale_affine(subject.affine.numpy(), subject.factor))
+    ]
+    return {
+        "degradation": sorted({subject.degradation for subject in parts.train}),
+        "voxel_size": [float(min(edges)), float(max(edges))],
+    }
+
+
+def _conclude(run: RunFolder, pipeline: Pipeline, parts: Parts, loop: Loop, quiet: bool) -> None:
+    """Score the best checkpoint on the test subjects and write table and model card."""
+    model = load_model(run.weights("best"), loop.model.device)
+    if parts.test:
+        run.write_table(heldout(model, parts.test, pipeline, show_progress=not quiet))
+    card = model_card(
+        pipeline,
+        parameters=sum(p.numel() for p in model.translator.parameters()),
+        scale=model.scale,
+        subjects={name: len(subjects) for name, subjects in parts.named().items()},
+        step=loop.history.best_step,
+        degradations=sorted({subject.degradation for subject in parts.train}),
+        table=run.table,
+    )
+    run.write_text("model_card.md", card)
+    step, best = loop.trainer.step_number, loop.history.best_step
+    run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
+    if run.table is not None and not quiet:
+        from rich.console import Console
+
+        run.table.print(Console(stderr=True))
