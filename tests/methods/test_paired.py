@@ -1,0 +1,86 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from medrev.config import Paired
+from medrev.losses import AdversarialLoss
+from medrev.methods.adversary import DiscriminatorPhase
+from medrev.methods.paired import PairedTranslatorPhase
+
+
+def values(x: float, y: float) -> dict[str, torch.Tensor]:
+    full = lambda value: torch.full((1, 6, 4, 4, 4), value)  # noqa: E731
+    return {"x": full(x), "y": full(y), "mask": torch.ones(1, 1, 4, 4, 4)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "forward", "inverse"), [("l1", 3 * 2 - 5, 2 - 2.5), ("l2", 1, 0.5)]
+)
+def test_equation_12_without_adversary(scaling, kind, forward, inverse):
+    config = Paired(pixel_loss=kind, pixel_weight=100, inverse_weight=0.5, adversarial_weight=0)
+    loss, logs = PairedTranslatorPhase(scaling, config)(values(2.0, 5.0), {})
+    power = 1 if kind == "l1" else 2
+    l_f, l_g = abs(forward) ** power, abs(2 - 2.5) ** power
+    assert loss.item() == pytest.approx(100 * (l_f + 0.5 * l_g))
+    assert {name: value.item() for name, value in logs.items()} == pytest.approx(
+        {"pixel_y": l_f, "pixel_x": l_g}
+    )
+
+
+def test_equation_12_with_adversary(scaling):
+    judges = nn.Conv3d(6, 1, 1), nn.Conv3d(6, 1, 1)
+    config = Paired(adversarial_weight=2)
+    phase = DiscriminatorPhase(*judges, loss=AdversarialLoss("log"), optimizer=config.optimizer)
+    batch = values(2.0, 5.0)
+    loss, logs = PairedTranslatorPhase(scaling, config, phase)(batch, {})
+    fool = [
+        F.softplus(-judge(fake)).mean().item()
+        for judge, fake in zip(judges, (0.5 * batch["y"], 3 * batch["x"]), strict=True)
+    ]
+    assert logs["adversarial_x"].item() == pytest.approx(fool[0])
+    assert logs["adversarial_y"].item() == pytest.approx(fool[1])
+    assert loss.item() == pytest.approx(100 * (1 + 0.5) + 2 * sum(fool))
+
+
+def test_cycle_loss_comes_on_top(scaling):
+    config = Paired(adversarial_weight=0, pixel_weight=0, cycle_weight=10)
+    loss, _ = PairedTranslatorPhase(scaling, config)(values(2.0, 5.0), {})
+    assert loss.item() == pytest.approx(10 * (abs(1.5 * 2 - 2) + abs(1.5 * 5 - 5)))
+
+
+def test_inverse_direction_that_nothing_asks_for_is_not_computed(scaling):
+    config = Paired(adversarial_weight=0, inverse_weight=0)
+    phase = PairedTranslatorPhase(scaling, config)
+    loss, logs = phase(values(2.0, 5.0), {})
+    loss.backward()
+    assert set(logs) == {"pixel_y"}
+    assert scaling.b.grad is None
+    assert not phase.uses_all_parameters
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_masked_loss_sees_brain_only(method, batch, factor):
+    masked = method(
+        {"kind": "paired", "masked": True, "adversarial_weight": 0},
+        factor=2,
+        grid="low" if factor == 2 else "target",
+    )
+    before, _ = masked.phases["translator"](batch(factor), {})
+    changed = batch(factor)
+    outside = changed["mask"].expand_as(changed["y"]) == 0
+    cache: dict[str, torch.Tensor] = {}
+    masked.phases["translator"](changed, cache)
+    # The target outside of the brain does not count in the forward direction.
+    moved = {**changed, "y": torch.where(outside, changed["y"] + 9, changed["y"])}
+    _, first = masked.phases["translator"](changed, {})
+    _, second = masked.phases["translator"](moved, {})
+    assert first["pixel_y"] == second["pixel_y"]
+    full = method(
+        {"kind": "paired", "adversarial_weight": 0},
+        factor=2,
+        grid="low" if factor == 2 else "target",
+    )
+    _, third = full.phases["translator"](moved, {})
+    assert third["pixel_y"] > first["pixel_y"] + 1
+    assert torch.isfinite(before)
