@@ -1,7 +1,6 @@
 """One subject from file to files: read, fit, translate, repair, write."""
 
 import logging
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +10,14 @@ from torch.nn import functional as F
 from medrev import __version__
 from medrev.dti import convert_order, from_voxel_frame, repair, scalar_maps
 from medrev.errors import InputError
-from medrev.files import ensure_writable_folder
 from medrev.inference.loading import load_model, newest_run
 from medrev.inference.model import Model
-from medrev.inference.outputs import check_outputs, output_paths, write_outputs
+from medrev.inference.outputs import (
+    check_outputs,
+    output_paths,
+    writable_folder,
+    write_outputs,
+)
 from medrev.inference.subject import (
     mean_voxel,
     recognise,
@@ -79,61 +82,57 @@ def infer_file(
     inverse = _is_inverse(direction)
     source = recognise(input, mask=mask, bval=bval, bvec=bvec)
     order, frame, origin = tensor_convention(source, tensor_order, tensor_frame)
-    folder = Path() if output is None else Path(output)
-    paths = output_paths(source.path, folder, direction)
+    paths = output_paths(source.path, Path() if output is None else Path(output), direction)
     check_outputs(paths, source.files, overwrite)
-    model = _load(model, device)
+    loaded = _load(model, device)
     logger.info("%s", source)
     if source.kind == "tensor":
         logger.info("component order %s, frame %s (%s)", order, frame, origin)
+    with writable_folder(paths["fa"].parent):
+        data = loaded.pipeline.data
+        tensor, scan, warnings = tensors_of(source, data, order, frame, show_progress=show_progress)
+        loaded.check(tensor, inverse)
+        warnings += _spacing_doubts(loaded, scan.affine, inverse)
+        for line in warnings:
+            logger.warning("warning: %s", line)
+        plan = loaded.plan(tuple(tensor.shape[1:]), inverse)
+        logger.info("mask: %s, %d voxels; %s", scan.mask_source, int(scan.mask.sum()), plan)
+        if not plan.fits:
+            logger.warning("warning: the plan needs more than inference.max_memory")
 
-    data = model.pipeline.data
-    tensor, scan, warnings = tensors_of(source, data, order, frame, show_progress=show_progress)
-    warnings += _spacing_doubts(model, scan.affine, inverse)
-    for line in warnings:
-        logger.warning("warning: %s", line)
-    model.check(tensor, inverse)
-    plan = model.plan(tuple(tensor.shape[1:]), inverse)
-    logger.info("mask: %s, %d voxels; %s", scan.mask_source, int(scan.mask.sum()), plan)
-
-    factor = model.factor
-    fine_mask = _output_mask(scan.mask, factor, inverse)
-    affine = rescale_affine(scan.affine, factor if inverse else 1 / factor)
-    new = not folder.exists()
-    ensure_writable_folder(folder)
-    try:
-        result = model.apply(tensor, inverse, show_progress=show_progress) * fine_mask
+        mask_out = _output_mask(scan.mask, loaded.factor, inverse)
+        affine = rescale_affine(scan.affine, loaded.factor if inverse else 1 / loaded.factor)
+        result = loaded.apply(tensor, inverse, show_progress=show_progress) * mask_out
         if not bool(torch.isfinite(result).all()):
             raise InputError(f"{source.path}: the network's result has NaN or Inf; nothing written")
         repaired = 0
-        if model.pipeline.inference.positive_definite:
+        if loaded.pipeline.inference.positive_definite:
             result, repaired = repair(result)
-        logger.info("%d of %d tensors repaired", repaired, int(fine_mask.sum()))
+            logger.info("%d of %d tensors repaired", repaired, int(mask_out.sum()))
         maps = scalar_maps(result)
         volumes = {
             "diffusivity": convert_order(from_voxel_frame(result, affine, frame), "fsl", order),
             "fa": maps["fa"][None],
             "md": maps["md"][None],
         }
-        sidecar = {
+        sidecar: dict[str, Any] = {
             "Sources": [str(path) for path in source.files],
-            "Resolution": _resolution(affine, factor, inverse),
+            "Resolution": _resolution(affine, loaded.factor, inverse),
             "VoxelSize": [round(edge, 6) for edge in voxel_size(affine)],
             "InputVoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
             "TensorOrder": order,
             "TensorFrame": frame,
             "InputKind": source.kind,
+            "Fit": data.fit.model_dump(mode="json") if source.kind == "dwi" else None,
             "MaskSource": scan.mask_source,
-            "MaskVoxels": int(fine_mask.sum()),
+            "MaskVoxels": int(mask_out.sum()),
             "RepairedTensors": repaired,
             "Direction": direction,
             "Plan": str(plan),
-            "Model": _describe(model),
+            "Model": _describe(loaded),
             "Warnings": warnings,
             "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
         }
-        if source.kind == "dwi":
-            sidecar["Fit"] = data.fit.model_dump(mode="json")
         return write_outputs(
             paths,
             volumes,
@@ -142,10 +141,6 @@ def infer_file(
             space=space_code(source.path),
             overwrite=overwrite,
         )
-    finally:
-        if new:  # leave no empty folder behind when nothing was written
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def _is_inverse(direction: str) -> bool:

@@ -1,7 +1,9 @@
 """Finding a model on disk and loading it."""
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,6 +31,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Model
         CheckpointError: Nothing there, a pickle, damaged, another version or kind, or weights that
             do not fit the network their own header describes.
     """
+    place = pick_device(device)
     path = _weight_file(Path(source))
     weights = read_weights(path)
     translator = build_translator(
@@ -52,7 +55,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Model
             f"e.g. {min(wrong)}): the file was altered, or written by an incompatible medrev"
         )
     translator.load_state_dict(weights.state)
-    translator.to(pick_device(device)).eval().requires_grad_(False)
+    translator.to(place).eval().requires_grad_(False)
     return Model(translator, weights.pipeline, weights.scale, weights.metadata, path)
 
 
@@ -62,19 +65,28 @@ def newest_run(folder: str | Path = "runs") -> Path:
     Raises:
         CheckpointError: There is no finished run.
     """
-    finished: list[tuple[float, Path]] = []
+    finished: list[tuple[float, float, Path]] = []
     for record in Path(folder).glob("*/run.json"):
         try:
             document = json.loads(record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(document, dict) and document.get("status") == "finished":
-            finished.append((record.stat().st_mtime, record.parent))
+            written = record.stat().st_mtime
+            finished.append((_finish_time(document, written), written, record.parent))
     if not finished:
         raise CheckpointError(
             f"no finished run in '{folder}': give --model RUN or FILE, or train with medrev-train"
         )
-    return max(finished)[1]
+    return max(finished)[2]
+
+
+def _finish_time(record: dict[str, Any], otherwise: float) -> float:
+    """When a run finished, as it says itself: a copied folder has newer files."""
+    try:
+        return datetime.fromisoformat(record["changed"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return otherwise
 
 
 def _weight_file(source: Path) -> Path:

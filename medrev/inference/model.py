@@ -139,8 +139,8 @@ class Model:
     @property
     def _cell(self) -> tuple[int, int]:
         """Voxels per cell of the network's X and Y grids."""
-        x = self.translator.size_multiple
-        return x, x * self.translator.scale_factor
+        x = 2**self.pipeline.model.downsamplings
+        return x, x * self.pipeline.model_scale_factor
 
     @property
     def _window(self) -> int | None:
@@ -168,8 +168,8 @@ class Model:
 
     @property
     def _halo(self) -> int:
-        """Receptive field to one side, in cells."""
-        return math.ceil((self.translator.receptive_field // 2) / self._cell[0])
+        """Receptive field to one side, in cells; an interpolated residual reaches 2 voxels."""
+        return math.ceil(max(self.translator.receptive_field // 2, 2) / self._cell[0])
 
     def _bytes_per_cell(self, inverse: bool) -> float:
         """Measured once on a small volume of zeros."""

@@ -2,7 +2,8 @@
 
 import json
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
 from medrev.errors import OutputError
-from medrev.files import atomic_path
+from medrev.files import atomic_path, ensure_writable_folder
 from medrev.volumes import write_nifti
 
-__all__ = ["MAPS", "check_outputs", "output_paths", "write_outputs"]
+__all__ = ["MAPS", "check_outputs", "output_paths", "writable_folder", "write_outputs"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,23 @@ def check_outputs(paths: dict[str, Path], inputs: list[Path], overwrite: bool) -
                 raise OutputError(f"{file} is the input itself; choose another output folder")
             if file.exists() and not overwrite:
                 raise OutputError(f"{file} exists already; give --overwrite to replace it")
+
+
+@contextmanager
+def writable_folder(folder: Path) -> Iterator[None]:
+    """Make sure that a folder can be written; folders made for it go again if they stay empty.
+
+    Raises:
+        OutputError: It cannot be made or written.
+    """
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    ensure_writable_folder(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for place in new:
+                place.rmdir()
 
 
 def write_outputs(

@@ -1,7 +1,6 @@
 """What an input file is, and its tensors: recognised, checked, fitted."""
 
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,14 +11,19 @@ from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data import Scan, Subject, load_subject
-from medrev.dti import Frame, Order, convert_order, fit_tensor, is_positive_definite
+from medrev.dti import (
+    Frame,
+    Order,
+    convert_order,
+    fit_tensor,
+    from_voxel_frame,
+    is_positive_definite,
+)
 from medrev.errors import GradientError, InputError
 from medrev.progress import progress
 from medrev.volumes import nifti_shape, read_nifti, voxel_size
 
 __all__ = ["Source", "recognise", "tensor_convention", "tensors_of"]
-
-logger = logging.getLogger(__name__)
 
 #: Slices along k that are fitted between two steps of the progress bar.
 _SLAB = 8
@@ -166,9 +170,11 @@ def tensors_of(
     )
     scan = load_subject(subject, data)
     if scan.tensor is not None:
-        return scan.tensor.float(), scan, _doubts(scan.tensor, scan.mask, file, order)
+        stored = from_voxel_frame(scan.tensor, scan.affine, frame)
+        warnings = _unit_doubts(scan, scan.tensor, file) + _order_doubts(scan, stored, file, order)
+        return scan.tensor.float(), scan, warnings
     tensor = _fit(scan, data, show_progress)
-    return tensor, scan, _doubts(tensor, scan.mask, file, None)
+    return tensor, scan, _unit_doubts(scan, tensor, file)
 
 
 def space_code(path: Path) -> int:
@@ -196,33 +202,42 @@ def _fit(scan: Scan, data: DTIData, show_progress: bool) -> torch.Tensor:
     return torch.cat(parts, dim=-1).float() * scan.mask
 
 
-def _doubts(tensor: torch.Tensor, mask: torch.Tensor, path: Path, order: Order | None) -> list[str]:
-    """Signs of a wrong unit or component order."""
-    inside = tensor[:, mask[0]][..., None, None]
-    found = []
-    md = float((inside[0] + inside[3] + inside[5]).median() / 3)
-    if abs(md) > _MD_MAX:
-        found.append(
-            f"{path}: the median mean diffusivity is {md:.3g} mm²/s, brain has about 0.0008: "
-            "is the file in µm²/ms? Convert it to mm²/s"
-        )
-    if order is None:
-        return found
+def _unit_doubts(scan: Scan, tensor: torch.Tensor, path: Path) -> list[str]:
+    """Say so where the values have another unit than mm²/s."""
+    md = float((tensor[0] + tensor[3] + tensor[5])[scan.mask[0]].median() / 3)
+    if abs(md) <= _MD_MAX:
+        return []
+    return [
+        f"{path}: the median mean diffusivity is {md:.3g} mm²/s, brain has about 0.0008: "
+        "is the file in µm²/ms? Convert it to mm²/s"
+    ]
 
-    def share(candidate: Order) -> float:
-        return float(is_positive_definite(convert_order(inside, candidate, "fsl")).float().mean())
 
-    inside = convert_order(inside, "fsl", order)  # as in the file
+def _order_doubts(scan: Scan, stored: torch.Tensor, path: Path, order: Order) -> list[str]:
+    """Say so where the tensors make sense in another component order only.
+
+    Args:
+        scan: For its mask.
+        stored: Tensors in the frame of the file, the order given already turned into FSL's.
+        path: For the message.
+        order: The order given.
+    """
+    values = convert_order(stored[:, scan.mask[0]][..., None, None], "fsl", order)
     candidates: tuple[Order, ...] = ("fsl", "dipy", "mrtrix")
-    shares = {candidate: share(candidate) for candidate in candidates}
-    best = max(shares, key=lambda candidate: shares[candidate])
-    own = shares["dipy" if order == "ants" else order]
-    if own < 0.5 and shares[best] > own + 0.25:
-        found.append(
-            f"{path}: only {own:.0%} of the tensors are positive definite in the component order "
-            f"'{order}', but {shares[best]:.0%} in '{best}': check --tensor-order"
+    shares = {
+        candidate: float(
+            is_positive_definite(convert_order(values, candidate, "fsl")).float().mean()
         )
-    return found
+        for candidate in candidates
+    }
+    own = shares["dipy" if order == "ants" else order]
+    best = max(candidates, key=lambda candidate: shares[candidate])
+    if own >= 0.5 or shares[best] <= own + 0.25:
+        return []
+    return [
+        f"{path}: only {own:.0%} of the tensors are positive definite in the component order "
+        f"'{order}', but {shares[best]:.0%} in '{best}': check --tensor-order"
+    ]
 
 
 def _gradient_files(

@@ -107,9 +107,9 @@ def _run_windows(
 
 
 def _importance(size: list[int]) -> torch.Tensor:
-    """Gaussian weights of a window, sigma 1/8 of its edge, never below 1/1000 of the peak."""
+    """Gaussian weights of a window, sigma 1/8 of its edge, never below 1/1000."""
     weights = torch.ones(())
     for length in size:
         grid = torch.arange(length, dtype=torch.float32) - (length - 1) / 2
         weights = weights[..., None] * torch.exp(-0.5 * (grid / (0.125 * length)) ** 2)
-    return weights.clamp(min=float(weights.max()) * 1e-3)
+    return weights.clamp(min=1e-3)

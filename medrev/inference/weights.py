@@ -129,7 +129,7 @@ def read_weights(path: str | Path) -> Weights:
             f"{path}: its pipeline is not one that medrev {__version__} knows ({what}); "
             f"it was written by medrev {header.get('medrev', 'unknown')}"
         ) from None
-    if not scale > 0:
+    if not 0 < scale < float("inf"):
         raise CheckpointError(f"{path}: scale must be a positive diffusivity, got {scale}")
     return Weights(state, pipeline, scale, header)
 

@@ -1,0 +1,59 @@
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medrev.inference import plan
+from medrev.inference.tiles import run_plan
+
+GIB = 2**30
+
+
+def test_a_volume_that_fits_goes_in_one_piece():
+    chosen = plan((40, 40, 40), bytes_per_cell=1000, max_memory=1, halo=9)
+    assert (chosen.kind, chosen.count, chosen.fits) == ("whole", 1, True)
+    assert "whole volume" in str(chosen)
+
+
+@given(
+    shape=st.tuples(*[st.integers(4, 90)] * 3),
+    halo=st.integers(1, 12),
+    share=st.floats(0.05, 0.9),
+)
+def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share):
+    whole = plan(shape, bytes_per_cell=1000, max_memory=100, halo=halo)
+    chosen = plan(shape, bytes_per_cell=1000, max_memory=share * whole.memory / GIB, halo=halo)
+    for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
+        covered = [c for s in starts for c in range(s, min(s + tile, length))]
+        assert covered == list(range(length))
+    assert chosen.fits == (chosen.memory <= share * whole.memory)
+
+
+@given(shape=st.tuples(*[st.integers(12, 40)] * 3), window=st.integers(1, 12))
+def test_windows_cover_every_cell_and_stay_inside(shape, window):
+    chosen = plan(shape, bytes_per_cell=1, max_memory=1, halo=0, window=window)
+    for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
+        assert starts[0] == 0
+        assert starts[-1] + tile == length
+        assert all(b - a <= tile for a, b in itertools.pairwise(starts))
+        assert len(set(starts)) == len(starts)
+
+
+def test_what_cannot_fit_is_said():
+    chosen = plan((50, 50, 50), bytes_per_cell=10**6, max_memory=0.001, halo=9)
+    assert chosen.kind == "tiles"
+    assert not chosen.fits
+
+
+@pytest.mark.parametrize(("cell_in", "cell_out"), [(1, 1), (1, 2), (2, 1), (3, 6)])
+def test_blended_windows_of_a_pointwise_function_change_nothing(cell_in, cell_out):
+    def function(x: torch.Tensor) -> torch.Tensor:
+        size = [n * cell_out // cell_in for n in x.shape[2:]]
+        return torch.nn.functional.interpolate(x, size=size, mode="nearest") * 2
+
+    chosen = plan((9, 10, 11), bytes_per_cell=1, max_memory=1, halo=0, window=4)
+    volume = torch.rand(1, 6, *(n * cell_in for n in (9, 10, 11)))
+    blended = run_plan(chosen, function, volume, cell_in=cell_in, cell_out=cell_out)
+    torch.testing.assert_close(blended, function(volume))
