@@ -1,0 +1,204 @@
+"""What a training leaves behind, and how it ends."""
+
+import csv
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medrev.cli.train import main
+from medrev.config import dump_pipeline, load_pipeline
+from medrev.errors import InputError, OutputError
+from medrev.inference import load_model, newest_run
+from medrev.training import DivergedError, RunFolder, loop, train
+from medrev.training.trainer import Trainer
+from medrev.training.validation import Score
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, pipeline):
+    """A small finished run and its pipeline."""
+    chosen = pipeline(training={"steps": 6, "log_every": 2, "ema": 0.5})
+    return train(chosen, tmp_path_factory.mktemp("runs") / "small", quiet=True), chosen
+
+
+def rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_run_folder_tells_its_whole_story(finished):
+    run, pipeline = finished
+    assert {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()} >= {
+        "pipeline.yaml",
+        "run.json",
+        "environment.json",
+        "metrics.csv",
+        "validation.csv",
+        "samples/step_0000006.png",
+        "checkpoints/last/weights.safetensors",
+        "checkpoints/last/state.pt",
+        "checkpoints/best/weights.safetensors",
+        "checkpoints/best/state.pt",
+        "heldout.csv",
+        "heldout.json",
+        "heldout.md",
+        "model_card.md",
+    }
+    assert load_pipeline(run.path / "pipeline.yaml") == pipeline
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["seed"] == 3
+    assert environment["packages"]["torch"]
+    assert [s["id"] for s in environment["data"]["train"]] == ["s0", "s1"]
+    assert environment["data"]["test"][0]["degradation"] == "tensor"
+    assert environment["data"]["test"][0]["key"]
+
+
+def test_losses_are_logged_every_so_many_steps(finished):
+    found = rows(finished[0].metrics)
+    assert [int(row["step"]) for row in found] == [1, 2, 4, 6]
+    assert [int(row["epoch"]) for row in found] == [0, 0, 1, 1]
+    names = {"step", "epoch", "lr", "loss_translator", "pixel_y", "pixel_x", "seconds"}
+    assert set(found[0]) == names
+    assert all(math.isfinite(float(value)) for row in found for value in row.values())
+
+
+def test_the_table_has_the_model_the_baselines_and_the_noise_floor(finished):
+    run, _ = finished
+    methods = ("model", "nearest", "trilinear", "cubic", "bspline", "noise floor")
+    assert run.table.methods == methods
+    assert run.table.subjects == ("s3",)
+    assert all(f"| {name} |" in (run.path / "model_card.md").read_text() for name in methods)
+
+
+def test_inference_finds_and_loads_the_run(finished):
+    run, pipeline = finished
+    assert newest_run(run.path.parent) == run.path
+    model = load_model(run.path, "cpu")
+    assert model.pipeline == pipeline
+    assert model.metadata["degradation"] == ["tensor"]
+    assert model.metadata["voxel_size"] == [4.0, 4.0]
+    assert model.apply(torch.zeros(6, 8, 8, 8)).shape == (6, 16, 16, 16)
+
+
+def test_saved_weights_are_the_moving_average(finished):
+    run, _ = finished
+    state = torch.load(run.state(), weights_only=True)["state"]["trainer"]
+    saved = load_file(run.weights("last"))
+    assert all(torch.equal(saved[k], v) for k, v in state["average"]["module"].items())
+    trained = state["phases"]["translator"]
+    assert any(not torch.equal(saved[k], trained[f"translator.{k}"]) for k in saved)
+
+
+def test_an_existing_folder_is_kept_unless_told(tmp_path, pipeline):
+    chosen = pipeline(training={"steps": 1})
+    run = train(chosen, tmp_path / "run", quiet=True)
+    before = run.weights().stat().st_mtime_ns
+    with pytest.raises(OutputError, match="exists and is not empty"):
+        train(chosen, run.path, quiet=True)
+    assert run.weights().stat().st_mtime_ns == before
+    train(chosen, run.path, overwrite=True, quiet=True)
+    assert run.weights().stat().st_mtime_ns > before
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").touch()
+    with pytest.raises(OutputError, match="is no run folder"):
+        train(chosen, tmp_path / "photos", overwrite=True, quiet=True)
+    assert (tmp_path / "photos" / "holiday.jpg").exists()
+
+
+def test_bad_input_writes_nothing(tmp_path, pipeline):
+    chosen = pipeline(data={"root": str(tmp_path / "nowhere"), "table": None})
+    with pytest.raises(InputError, match="not found"):
+        train(chosen, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bad", ["weights", "gradient"])
+def test_divergence_names_the_step_and_the_last_good_checkpoint(
+    tmp_path, pipeline, monkeypatch, bad
+):
+    original = Trainer._next_batch
+
+    def poisoned(self):
+        batch = original(self)
+        if self.step_number == 3:
+            batch["y"] = batch["y"] * (math.nan if bad == "weights" else 1e38)
+        return batch
+
+    monkeypatch.setattr(Trainer, "_next_batch", poisoned)
+    chosen = pipeline(training={"steps": 9, "checkpoint_every": 2, "validate_every": 99})
+    message = r"step 4: loss or gradient is not .*; last good checkpoint: step 2, .*last"
+    with pytest.raises(DivergedError, match=message):
+        train(chosen, tmp_path / "run", quiet=True)
+    run = RunFolder(tmp_path / "run")
+    assert run.read_status()["status"] == "failed"
+    weights = load_file(run.weights("last"))
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_training_stops_early_and_keeps_the_best(tmp_path, pipeline, monkeypatch):
+    errors = iter([5.0, 3.0, 4.0, 4.0, 2.0])
+
+    def score(model, subjects):
+        error = next(errors)
+        return Score(error, error, subjects[0].high)
+
+    monkeypatch.setattr(loop, "validate", score)
+    early = {"steps": 50, "validate_every": 1, "early_stop": {"patience": 2}}
+    run = train(pipeline(training=early), tmp_path / "run", quiet=True)
+    assert [float(row["rmse"]) for row in rows(run.validation)] == [5, 3, 4, 4]
+    assert run.read_status()["step"] == 4
+    assert run.read_status()["best_step"] == 2
+    assert load_model(run.path).metadata["step"] == 2
+
+
+def test_without_validation_subjects_the_best_is_the_last(tmp_path, pipeline):
+    tensors_only(pipeline().data.root, tmp_path / "tensors")
+    chosen = pipeline(
+        data={
+            "root": str(tmp_path / "tensors"),
+            "table": None,
+            "split": {"validation": 0, "test": 0},
+        },
+        training={"steps": 2},
+    )
+    run = train(chosen, tmp_path / "run", quiet=True)
+    assert run.weights("best").read_bytes() == run.weights("last").read_bytes()
+    assert run.table is None
+    assert "No test subjects" in (run.path / "model_card.md").read_text()
+    assert run.sample(2).is_file()
+
+
+def tensors_only(source, target):
+    target.mkdir()
+    for file in source.glob("*_tensor.nii.gz"):
+        (target / file.name).symlink_to(file)
+
+
+def test_bfloat16_trains(tmp_path, pipeline):
+    chosen = pipeline(training={"steps": 2, "precision": "bf16"})
+    run = train(chosen, tmp_path / "run", quiet=True)
+    assert {value.dtype for value in load_file(run.weights()).values()} == {torch.float32}
+
+
+def test_the_command_exits_with_130_when_interrupted(tmp_path, pipeline, monkeypatch, capfd):
+    original = Trainer.step
+
+    def stepped(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "step", stepped)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(dump_pipeline(pipeline()))
+    assert main(["small.yaml", "--device", "cpu"]) == 130
+    assert "medrev-train --resume --output runs/small" in capfd.readouterr().err
+    monkeypatch.setattr(Trainer, "step", original)
+    assert main(["--resume", "--output", "runs/small", "--device", "cpu"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out.strip() == "runs/small"
+    assert "noise floor" in captured.err
