@@ -19,7 +19,6 @@ from medrev.inference.outputs import (
     write_outputs,
 )
 from medrev.inference.subject import (
-    mean_voxel,
     recognise,
     space_code,
     tensor_convention,
@@ -172,15 +171,16 @@ def _output_mask(mask: torch.Tensor, factor: int, inverse: bool) -> torch.Tensor
 def _spacing_doubts(model: Model, affine: Any, inverse: bool) -> list[str]:
     """Say where the voxels are larger or smaller than any in training."""
     known = model.metadata.get("voxel_size")
-    if not isinstance(known, dict) or not {"min", "max"} <= known.keys():
+    if not isinstance(known, list) or len(known) != 2:
         return []
-    edge = mean_voxel(affine) * (model.factor if inverse else 1)
-    low, high = float(known["min"]), float(known["max"])
-    if low * (1 - _TOLERANCE) <= edge <= high * (1 + _TOLERANCE):
+    low, high = (float(edge) for edge in known)
+    edges = voxel_size(rescale_affine(affine, model.factor) if inverse else affine)
+    if low * (1 - _TOLERANCE) <= min(edges) and max(edges) <= high * (1 + _TOLERANCE):
         return []
+    size = " x ".join(f"{edge:.3g}" for edge in edges)
     return [
-        f"the low-resolution voxels have {edge:.2f} mm, the model was trained on "
-        f"{low:.2f} to {high:.2f} mm: judge the result with care"
+        f"the low-resolution voxels have {size} mm, the model was trained on edges of "
+        f"{low:.3g} to {high:.3g} mm: judge the result with care"
     ]
 
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data import Scan, Subject, load_subject
@@ -21,9 +19,9 @@ from medrev.dti import (
 )
 from medrev.errors import GradientError, InputError
 from medrev.progress import progress
-from medrev.volumes import nifti_shape, read_nifti, voxel_size
+from medrev.volumes import nifti_shape, read_nifti
 
-__all__ = ["Source", "recognise", "tensor_convention", "tensors_of"]
+__all__ = ["Source", "recognise", "space_code", "tensor_convention", "tensors_of"]
 
 #: Slices along k that are fitted between two steps of the progress bar.
 _SLAB = 8
@@ -180,11 +178,6 @@ def tensors_of(
 def space_code(path: Path) -> int:
     """The NIfTI code of the space that the affine leads to (1 scanner, 4 MNI, …)."""
     return int(read_nifti(path, volumes=[0], allow_nan=True).meta.get("space_code", 1))
-
-
-def mean_voxel(affine: NDArray[Any] | torch.Tensor) -> float:
-    """Cube root of the voxel volume in mm."""
-    return float(np.prod(voxel_size(affine)) ** (1 / 3))
 
 
 def _fit(scan: Scan, data: DTIData, show_progress: bool) -> torch.Tensor:

@@ -60,8 +60,8 @@ def save_weights(
         translator: The module whose ``state_dict`` is kept.
         pipeline: The pipeline that built it.
         scale: Diffusivity (mm²/s) that is 1 in the network.
-        extra: More JSON values for the header; ``degradation`` and ``voxel_size`` (smallest and
-            largest training voxel edge in mm of the low-resolution input) are used at inference.
+        extra: More JSON values for the header; ``voxel_size`` (smallest and largest edge, in
+            mm, of the low-resolution voxels in training) is compared with the input at inference.
 
     Returns:
         The path.

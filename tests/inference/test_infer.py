@@ -151,7 +151,7 @@ def test_without_a_model_the_newest_finished_run_is_used_and_named(
 
 def test_signs_of_a_wrong_order_unit_or_spacing_are_said(residual_model, tmp_path, caplog):
     model = residual_model()
-    model.metadata["voxel_size"] = {"min": 4.0, "max": 5.0}
+    model.metadata["voxel_size"] = [4.0, 5.0]
     rng = np.random.default_rng(0)
     a = 0.02 * rng.standard_normal((6, 6, 6, 3, 3)) + np.diag([0.035, 0.03, 0.025])
     d = a @ np.swapaxes(a, -1, -2)
@@ -160,7 +160,7 @@ def test_signs_of_a_wrong_order_unit_or_spacing_are_said(residual_model, tmp_pat
     written = infer_file(path, model=model, output=tmp_path / "out")
     text = " ".join(json.loads(written[1].read_text())["Warnings"])
     assert "'dipy': check --tensor-order" in text
-    assert "trained on 4.00 to 5.00 mm" in text
+    assert "trained on edges of 4 to 5 mm" in text
     fine = infer_file(path, model=model, output=tmp_path / "ok", tensor_order="ants")
     assert "--tensor-order" not in " ".join(json.loads(fine[1].read_text())["Warnings"])
     path = save(tmp_path / "u.nii.gz", np.moveaxis(lower, -1, 0) * 1e3, oblique())

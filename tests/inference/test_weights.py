@@ -23,7 +23,7 @@ from medrev.inference import (
 def saved(make_model, tmp_path):
     """A weight file and the model in it."""
     model = make_model(norm="batch", scale=7e-4)
-    extra = {"voxel_size": {"min": 3.8, "max": 5.0}, "degradation": "dwi"}
+    extra = {"voxel_size": [3.8, 5.0], "degradation": "dwi"}
     path = tmp_path / "w.safetensors"
     save_weights(path, model.translator, model.pipeline, model.scale, extra)
     return path, model
@@ -52,7 +52,7 @@ def test_the_header_says_what_applying_needs(saved):
     assert metadata["kind"] == "translator"
     assert metadata["component_order"] == ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"]
     assert (metadata["frame"], metadata["units"], metadata["factor"]) == ("voxel", "mm^2/s", 2)
-    assert metadata["voxel_size"] == {"min": 3.8, "max": 5.0}
+    assert metadata["voxel_size"] == [3.8, 5.0]
     assert metadata["degradation"] == "dwi"
 
 
