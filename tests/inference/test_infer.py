@@ -13,6 +13,9 @@ from medrev.inference import infer_file, recognise, save_weights
 
 from .conftest import oblique, save
 
+# dipy's Otsu threshold of a signal with two values only.
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
