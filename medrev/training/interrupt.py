@@ -14,9 +14,13 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Notes the first SIGINT or SIGTERM; a second one raises ``KeyboardInterrupt`` at once.
+    """Notes SIGINT and SIGTERM; a second SIGINT raises ``KeyboardInterrupt`` at once.
 
-    Works in the main thread only; elsewhere it never reports anything.
+    A SIGTERM after a SIGINT changes nothing: ``torchrun`` sends it to its processes when the user
+    presses Ctrl-C. Works in the main thread only; elsewhere it never reports anything.
+
+    Args:
+        announce: Tell the user what happens.
 
     Example:
         >>> with Interruption() as interruption:
@@ -26,8 +30,9 @@ class Interruption:
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, *, announce: bool = True) -> None:
         self.requested = False
+        self._announce = announce
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -45,7 +50,8 @@ class Interruption:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if self._announce and not self.requested:
+            print("\nstopping after this step (again to stop at once)", file=sys.stderr, flush=True)
         self.requested = True
-        print("\nstopping after this step (again to stop at once)", file=sys.stderr, flush=True)

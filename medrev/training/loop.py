@@ -92,7 +92,7 @@ class Loop:
         self._open_logs()
         showing = world.is_main and not self.quiet
         with (
-            Interruption() as interruption,
+            Interruption(announce=world.is_main) as interruption,
             progress("Training", trainer.total, done=trainer.step_number, enabled=showing) as bar,
         ):
             while True:

@@ -48,7 +48,7 @@ def write_cohort(root: Path, count: int = 4, edge: int = 16) -> Path:
 
 
 def make_pipeline(table: Path, cache: Path, **changes: Any) -> Pipeline:
-    """A small but complete experiment; ``changes`` are laid over its sections."""
+    """A small but complete experiment; ``changes`` are laid over its sections (but ``method``)."""
     document: dict[str, Any] = {
         "name": "small",
         "seed": 3,
@@ -65,7 +65,7 @@ def make_pipeline(table: Path, cache: Path, **changes: Any) -> Pipeline:
         "training": {"steps": 4, "checkpoint_every": 2, "log_every": 1},
     }
     for section, values in changes.items():
-        if isinstance(values, dict):
+        if isinstance(values, dict) and section != "method":
             document[section] = document[section] | values
         else:
             document[section] = values

@@ -59,6 +59,7 @@ class Bomb:
         return (pytest.fail, ("the pickle was run",))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("writer", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))])
 def test_a_pickle_is_refused_and_not_run(tmp_path, pipeline, writer):
     path = tmp_path / "state.pt"

@@ -1,6 +1,7 @@
 """Schedules, the moving average, random state, the log."""
 
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from medrev.config import Schedule
 from medrev.errors import ConfigError
 from medrev.training.distributed import World
 from medrev.training.ema import MovingAverage
+from medrev.training.interrupt import Interruption
 from medrev.training.meter import CsvLog, Meter, require_tensorboard
 from medrev.training.optim import learning_rate_factor
 from medrev.training.seeding import (
@@ -120,3 +122,15 @@ def test_unsupported_precision_is_told():
     check_precision("bf16", torch.device("cpu"))
     with pytest.raises(ConfigError, match=r"bf16 is not supported by the device mps"):
         check_precision("bf16", torch.device("mps"))
+
+
+def test_the_first_signal_is_noted_and_a_second_ctrl_c_stops_at_once(capfd):
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.requested
+        signal.raise_signal(signal.SIGTERM)  # torchrun's
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capfd.readouterr().err.count("stopping after this step") == 1
