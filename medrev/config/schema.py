@@ -192,6 +192,8 @@ class RevGANModel(Section):
     final_activation: Literal["none", "tanh"] = "none"
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
     """The network adds to this interpolation of its input (and to the block mean, in reverse)."""
+    initialisation: Literal["normal", "kaiming"] = "normal"
+    """normal: N(0, 0.02), the paper's. kaiming: keeps the variance without normalisation."""
 
 
 # --- method -------------------------------------------------------------------------------------

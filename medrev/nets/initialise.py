@@ -1,28 +1,43 @@
-"""Weights as in CycleGAN and RevGAN: N(0, 0.02), biases zero, some convolutions zero."""
+"""The first values of weights."""
+
+from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from medrev.errors import ConfigError
 from medrev.nets.blocks import SubNetwork
 
-__all__ = ["initialise"]
+__all__ = ["Initialisation", "initialise"]
+
+Initialisation = Literal["normal", "kaiming"]
 
 
-def initialise(network: nn.Module, *, std: float = 0.02) -> None:
+def initialise(network: nn.Module, kind: Initialisation = "normal", *, std: float = 0.02) -> None:
     """Draw all weights anew, in place, from PyTorch's global random state.
 
-    Convolutions and linear layers: weights N(0, ``std``²), biases 0. Batch normalisation: scales
-    N(1, ``std``²), shifts 0. Then the second convolution of every `SubNetwork` with ``zero_init``
-    is set to zero.
+    Batch normalisation gets scales N(1, ``std``²) and shifts 0. The second convolution of every
+    `SubNetwork` with ``zero_init`` is set to zero.
 
     Args:
         network: Any module.
-        std: Standard deviation of the weights.
+        kind: Of convolutions and linear layers; their biases are 0. ``"normal"``: N(0, ``std``²) as
+            in CycleGAN and RevGAN (Table 6). ``"kaiming"``: keeps the variance through ReLU layers
+            (He et al., arXiv:1502.01852), which networks without normalisation need.
+        std: Standard deviation of ``"normal"``.
+
+    Raises:
+        ConfigError: If ``kind`` is another.
     """
+    if kind not in ("normal", "kaiming"):
+        raise ConfigError(f"initialisation must be 'normal' or 'kaiming', got {kind!r}")
     for module in network.modules():
         if isinstance(module, _ConvNd | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, std)
+            if kind == "normal":
+                nn.init.normal_(module.weight, 0.0, std)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         elif isinstance(module, _BatchNorm) and module.affine:
             nn.init.normal_(module.weight, 1.0, std)
         else:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medrev.errors import ConfigError, InputError
 from medrev.nets.blocks import SubNetwork, normalised_conv, upsampling_conv
-from medrev.nets.initialise import initialise
+from medrev.nets.initialise import Initialisation, initialise
 from medrev.nets.translator import Translator
 from medrev.reversible import (
     AdditiveCoupling,
@@ -65,6 +65,8 @@ class RevGAN(Translator):
         global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
             interpolation of x, and G to the block mean of y (both the identity at r = 1);
             ``"none"``.
+        initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``, with which the last
+            convolution of a projection still starts at N(0, 0.02).
         scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis.
 
     Raises:
@@ -100,6 +102,7 @@ class RevGAN(Translator):
         coupling: str = "additive",
         final_activation: str = "none",
         global_residual: str = "none",
+        initialisation: Initialisation = "normal",
         scale_factor: int = 1,
     ) -> None:
         super().__init__()
@@ -118,7 +121,7 @@ class RevGAN(Translator):
         self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**downsamplings
-        self.norm = norm
+        self._sees_window = norm == "instance" and (lift_norm or downsamplings + depth > 0)
         self.global_residual = global_residual
         self._radius = _radius(lift_kernel, project_kernel, downsamplings, depth)
 
@@ -172,7 +175,10 @@ class RevGAN(Translator):
         )
         self.project_y = project(squeezed)
         self.project_x = project(in_channels)
-        initialise(self)
+        initialise(self, initialisation)
+        if initialisation != "normal":
+            for end in (self.project_x, self.project_y):
+                initialise([layer for layer in end if isinstance(layer, Conv)][-1])
 
     def translate(self, x: Tensor) -> Tensor:
         """Compute F: (B, C_x, *spatial) to (B, C_y, *(spatial · r))."""
@@ -198,8 +204,8 @@ class RevGAN(Translator):
 
     @property
     def norm_depends_on_window(self) -> bool:
-        """True with instance normalisation."""
-        return self.norm == "instance"
+        """True if there is any instance normalisation."""
+        return self._sees_window
 
     def _check_input(self, x: Tensor, channels: int, multiple: int) -> None:
         sizes = tuple(x.shape[2:])

@@ -201,6 +201,38 @@ def test_fast_and_stock_operations_agree_through_the_whole_net() -> None:
     assert (ours - theirs).norm() < 1e-3 * theirs.norm()
 
 
+def test_kaiming_keeps_the_variance_and_starts_projections_small() -> None:
+    net = small(width=64, depth=1, initialisation="kaiming")
+    assert net.core.blocks[0].f[0].weight.std().item() == pytest.approx((2 / 864) ** 0.5, rel=0.05)
+    assert net.project_y[-1].weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert not net.core.blocks[0].f.last_conv.weight.any()
+
+
+def retained_bytes(net: RevGAN, x: torch.Tensor, *, inverse: bool) -> int:
+    storages = {}
+
+    def pack(t: torch.Tensor) -> torch.Tensor:
+        storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    weights = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        y = net(x, inverse=inverse)
+    assert y.requires_grad
+    return sum(size for pointer, size in storages.items() if pointer not in weights)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_retained_activations_do_not_grow_with_depth(dims: int, inverse: bool) -> None:
+    x = torch.randn(1, 6, *[10] * dims)
+    kept = {
+        depth: retained_bytes(small(spatial_dims=dims, depth=depth), x, inverse=inverse)
+        for depth in (2, 16)
+    }
+    assert kept[2] == kept[16] > 0
+
+
 def test_the_public_codes_variants_can_be_built() -> None:
     net = small(padding="replicate", lift_norm=False, norm="batch")
     assert len(net.lift_x) == 1
@@ -220,6 +252,7 @@ def test_the_public_codes_variants_can_be_built() -> None:
         ({"coupling": "other"}, "coupling must be one of"),
         ({"norm": "layer"}, "norm must be 'instance', 'batch' or 'none', got 'layer'"),
         ({"padding": "wrap"}, "padding must be"),
+        ({"initialisation": "zeros"}, "initialisation must be 'normal' or 'kaiming', got 'zeros'"),
         ({"lift_kernel": 4}, "lift_kernel must be an odd number, got 4"),
         ({"out_channels": 3, "global_residual": "cubic"}, "as many input as output channels"),
         ({"subnet_final_norm": True}, "zero_init and subnet_final_norm exclude each other"),
