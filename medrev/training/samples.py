@@ -66,6 +66,9 @@ def save_sample(path: Path, subject: Prepared, prediction: torch.Tensor, title: 
                 **options,
             )
             axis.set_axis_off()
+            if column == 0:
+                label = ("mean diffusivity", "colour FA")[row]
+                axis.text(0.01, 0.01, label, color="white", fontsize=10, transform=axis.transAxes)
             if row == 0:
                 axis.set_title(name, color="white", fontsize=12)
     figure.suptitle(title, color="white", fontsize=10, x=0.01, ha="left")

@@ -220,4 +220,5 @@ def _conclude(run: RunFolder, pipeline: Pipeline, parts: Parts, loop: Loop, quie
     if run.table is not None and not quiet:
         from rich.console import Console
 
-        run.table.print(Console(stderr=True))
+        console = Console(stderr=True)
+        run.table.print(console if console.is_terminal else Console(stderr=True, width=120))
