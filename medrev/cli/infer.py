@@ -35,7 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RUN|FILE",
         help="run folder or .safetensors file (default: the newest finished run in runs/)",
     )
-    add("--mask", type=Path, metavar="M", help="brain mask on the grid of INPUT")
+    add(
+        "--mask",
+        type=Path,
+        metavar="M",
+        help="brain mask on the grid of INPUT (default: the one beside raw DWI under its BIDS or "
+        "HCP name, else median_otsu; of tensors: their non-zero voxels)",
+    )
     add("--bval", type=Path, metavar="F", help="b-values (default: beside INPUT)")
     add("--bvec", type=Path, metavar="F", help="b-vectors (default: beside INPUT)")
     add(
@@ -54,14 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--tensor-order",
         choices=("fsl", "dipy", "mrtrix", "ants"),
-        default="fsl",
-        help="component order of a tensor INPUT (default: fsl, Dxx Dxy Dxz Dyy Dyz Dzz)",
+        help="component order of a tensor INPUT (default: what the JSON file beside it says, "
+        "else fsl, Dxx Dxy Dxz Dyy Dyz Dzz)",
     )
     add(
         "--tensor-frame",
         choices=("fsl", "voxel", "ras"),
-        default="fsl",
-        help="frame of a tensor INPUT (default: fsl, the frame of dtifit's b-vectors)",
+        help="frame of a tensor INPUT (default: what the JSON file beside it says, else fsl, the "
+        "frame of dtifit's b-vectors)",
     )
     add_common_options(parser)
     return parser

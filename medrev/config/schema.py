@@ -42,7 +42,11 @@ PipelinePath = Annotated[Path, "relative to the pipeline file"]
 class Section(BaseModel):
     """Base of every section: unknown keys are errors and the object cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Defaults are brought to the type of their field, so that a pipeline and its dump, read back,
+    # give the same text (1500.0, not 1500) and with it the same content keys.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
 
 
 # --- data ---------------------------------------------------------------------------------------

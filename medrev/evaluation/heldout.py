@@ -13,6 +13,7 @@ from medrev.evaluation.scores import METRICS, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 __all__ = ["Summary", "Table", "heldout_table"]
 
@@ -140,24 +141,47 @@ class Table:
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def print(self, console: "Console | None" = None, title: str = "Held-out subjects") -> None:
-        """Print means ± std to a terminal, metrics down and methods across so that it fits."""
+        """Print means ± std to a terminal, metrics down and methods across so that it fits.
+
+        Where the terminal is too narrow for both, the means alone.
+        """
         from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table as RichTable
 
         console = console or Console()
-        table = RichTable(title=f"{title} ({len(self.subjects)})", title_justify="left")
-        table.add_column("")
-        for method in self.methods:
-            table.add_column(
-                escape(method), justify="right", style="bold" if method == "model" else None
-            )
-        for key in self.metrics:
-            cells = [_summary_cell(key, self.summary(method, key)) for method in self.methods]
-            table.add_row(escape(METRICS[key]), *cells)
+        shown = f"{title} ({len(self.subjects)})"
+        table = self._rich(f"{shown}: mean ± standard deviation", deviations=True)
+        single = len(self.subjects) < 2
+        unlimited = console.options.update(max_width=1000)
+        if single or console.measure(table, options=unlimited).maximum > console.width:
+            table = self._rich(shown if single else f"{shown}: mean", deviations=False)
         console.print(table)
         for line in self.notes:
             console.print(f"Note: {line}.", highlight=False, markup=False)
+
+    def _rich(self, title: str, deviations: bool) -> "RichTable":
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(
+            title=title,
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 0, 0, 1),
+            pad_edge=False,
+            show_edge=False,
+        )
+        table.add_column("", no_wrap=True)
+        for method in self.methods:
+            # The words of a name may stand above each other, numbers are never broken.
+            name = Text(method if deviations else method.replace(" ", "\n"))
+            style = "bold" if method == "model" else None
+            table.add_column(name, justify="right", style=style, no_wrap=True)
+        for key in self.metrics:
+            summaries = [self.summary(method, key) for method in self.methods]
+            cells = [_summary_cell(key, s, deviations=deviations) for s in summaries]
+            table.add_row(Text(METRICS[key]), *cells)
+        return table
 
     def _headings(self) -> list[str]:
         return [METRICS[key] for key in self.metrics]
@@ -190,11 +214,13 @@ def _cell(metric: str, value: float | None) -> str:
     return f"{value:.{_DIGITS.get(metric, 2)}f}" if math.isfinite(value) else "∞"
 
 
-def _summary_cell(metric: str, summary: Summary | None) -> str:
+def _summary_cell(metric: str, summary: Summary | None, deviations: bool = True) -> str:
     if summary is None:
         return "–"
     mean = _cell(metric, summary.mean)
-    return mean if summary.std is None else f"{mean} ± {_cell(metric, summary.std)}"
+    return (
+        mean if summary.std is None or not deviations else f"{mean} ± {_cell(metric, summary.std)}"
+    )
 
 
 def _markdown(headings: list[str], cells: list[list[str]]) -> str:

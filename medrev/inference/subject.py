@@ -39,7 +39,7 @@ class Source:
         shape: Volumes and voxels, ``(C, I, J, K)``.
         bval: b-values of raw DWI.
         bvec: b-vectors of raw DWI.
-        mask: Brain mask, if one was given.
+        mask: Brain mask, if one was given or lies beside raw DWI.
     """
 
     path: Path
@@ -62,7 +62,8 @@ class Source:
             if (self.bval is not None and self.bvec is not None)
             else ""
         )
-        return f"{self.path}: {what}, {self.shape[0]} volumes of {size} voxels{gradients}"
+        mask = f", mask {self.mask.name}" if self.mask is not None else ""
+        return f"{self.path}: {what}, {self.shape[0]} volumes of {size} voxels{gradients}{mask}"
 
 
 def recognise(
@@ -77,7 +78,9 @@ def recognise(
     With b-values and b-vectors, given or beside the file (``X.bval`` and ``X.bvec`` of
     ``X.nii.gz``, or ``bvals`` and ``bvecs`` of an HCP folder), it is raw DWI. Without, six volumes
     are tensors; six volumes next to an HCP folder's ``bvals`` are tensors too, because six volumes
-    are too few for a tensor fit.
+    are too few for a tensor fit. Without a given mask, raw DWI takes the one beside it in BIDS or
+    HCP naming (``X_desc-brain_mask``, ``X_mask`` or ``X_dwi_mask`` for ``X_dwi``;
+    ``nodif_brain_mask`` for ``data``).
 
     Raises:
         InputError: The file is missing, no NIfTI, 3D, or neither DWI nor tensors.
@@ -92,7 +95,7 @@ def recognise(
             raise InputError(
                 f"{path}: raw DWI must be 4D (I, J, K, volumes), got a single 3D volume"
             )
-        return Source(path, "dwi", shape, *gradients, mask)
+        return Source(path, "dwi", shape, *gradients, mask or _mask_beside(path))
     if shape[0] == 6:
         return Source(path, "tensor", shape, mask=mask)
     if shape[0] == 1:
@@ -105,6 +108,17 @@ def recognise(
         f"{path}: {shape[0]} volumes are neither tensors (six components) nor DWI with gradients "
         f"({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
     )
+
+
+def _mask_beside(path: Path) -> Path | None:
+    """The brain mask that lies beside raw DWI under a BIDS or HCP name, or None."""
+    stem = _stem(path)
+    name = stem.removesuffix("_dwi")
+    names = [f"{name}_desc-brain_mask", f"{name}_mask", f"{stem}_mask"]
+    if stem == "data":
+        names = ["nodif_brain_mask"]
+    candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
+    return next((c for c in candidates if c.is_file()), None)
 
 
 def tensor_convention(

@@ -8,6 +8,7 @@ import torch
 
 from medrev.config.schema import Pipeline
 from medrev.data import Prepared
+from medrev.dti import repair
 from medrev.evaluation import Table, heldout_table, subject_rows, tensor_rmse
 from medrev.inference import Model
 from medrev.progress import progress
@@ -66,6 +67,9 @@ def heldout(
 ) -> Table:
     """Score a model, the baselines and (where the truth is known) the noise floor.
 
+    The model's tensors are scored as `medrev.inference` writes them: repaired where they are not
+    positive definite, if ``inference.positive_definite`` says so.
+
     Args:
         model: The trained model.
         subjects: Test subjects, which training never saw.
@@ -77,7 +81,7 @@ def heldout(
         for subject in subjects:
             rows += subject_rows(
                 subject.id,
-                model.apply(subject.low),
+                _as_written(model, subject),
                 low=subject.low,
                 reference=subject.high,
                 mask=subject.mask,
@@ -88,3 +92,12 @@ def heldout(
             )
             bar.advance(1, text=subject.id)
     return heldout_table(rows)
+
+
+def _as_written(model: Model, subject: Prepared) -> torch.Tensor:
+    """The tensors (6, I, J, K) that inference would write."""
+    prediction = model.apply(subject.low)
+    if not model.pipeline.inference.positive_definite:
+        return prediction
+    repaired: torch.Tensor = repair(prediction * subject.mask)[0]
+    return repaired

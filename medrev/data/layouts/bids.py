@@ -25,6 +25,7 @@ def _dwi_folders(root: Path) -> list[Path]:
 
 
 def _series(folder: Path) -> list[Path]:
+    """List the DWI series directly in a folder."""
     return [path for path in nifti_files(folder) if strip_nifti(path).endswith("_dwi")]
 
 
@@ -34,7 +35,7 @@ def matches(root: Path) -> bool:
 
 
 def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
-    """Beside the series, or inherited from a folder above it (BIDS inheritance principle)."""
+    """Find b-values or b-vectors: beside a series, or inherited from a folder above it."""
     candidates = [dwi.parent / f"{strip_nifti(dwi)}.{ending}"]
     for folder in dwi.parents:
         candidates += [folder / f"dwi.{ending}"]
@@ -45,7 +46,7 @@ def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
 
 
 def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
-    """The mask of the same series, else (when the series is alone) any brain mask of its folder."""
+    """Find the mask of a series or, when it is alone in its folder, any brain mask there."""
     stem = strip_nifti(dwi).removesuffix("_dwi")
     relative = dwi.parent.relative_to(root)
     places = [dwi.parent, root / "derivatives" / relative]
@@ -56,7 +57,7 @@ def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
         for place in places
         if place.is_dir()
         for path in nifti_files(place)
-        if strip_nifti(path).endswith("_mask") and (alone or path.name.startswith(stem))
+        if strip_nifti(path).endswith("_mask") and (alone or path.name.startswith(f"{stem}_"))
     ]
     ranked = sorted(masks, key=lambda p: ("desc-brain" not in p.name, not p.name.startswith(stem)))
     return ranked[0] if ranked else None
