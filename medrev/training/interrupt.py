@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,8 +17,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 class Interruption:
     """Notes SIGINT and SIGTERM; a second SIGINT raises ``KeyboardInterrupt`` at once.
 
-    A SIGTERM after a SIGINT changes nothing: ``torchrun`` sends it to its processes when the user
-    presses Ctrl-C. Works in the main thread only; elsewhere it never reports anything.
+    Only a SIGINT of at least a second later is a second one: on Ctrl-C both the terminal and
+    ``torchrun`` send a signal to every process. Works in the main thread only; elsewhere it never
+    reports anything.
 
     Args:
         announce: Tell the user what happens.
@@ -29,9 +31,12 @@ class Interruption:
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
+    #: Seconds within which several signals are one.
+    same = 1.0
 
     def __init__(self, *, announce: bool = True) -> None:
         self.requested = False
+        self._first = 0.0
         self._announce = announce
         self._before: dict[signal.Signals, Any] = {}
 
@@ -50,8 +55,11 @@ class Interruption:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self._announce and not self.requested:
+        now = time.monotonic()
+        if self.requested:
+            if number == signal.SIGINT and now - self._first >= self.same:
+                raise KeyboardInterrupt
+            return
+        self.requested, self._first = True, now
+        if self._announce:
             print("\nstopping after this step (again to stop at once)", file=sys.stderr, flush=True)
-        self.requested = True
