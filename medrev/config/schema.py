@@ -191,7 +191,8 @@ class RevGANModel(Section):
     subnet_final_norm: bool = False
     """Normalisation after the second convolution of a sub-network (2D networks of the paper)."""
     zero_init: bool = True
-    """Second convolution of every sub-network starts at zero: the core starts as identity."""
+    """Second convolution of every sub-network starts at zero: the core starts as identity. With a
+    global residual G's last layer too: G starts as the block mean."""
     coupling: Literal["additive", "affine"] = "additive"
     final_activation: Literal["none", "tanh"] = "none"
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
@@ -244,6 +245,9 @@ class Paired(Adversarial):
     """Lambda of eq. 12."""
     inverse_weight: NonNegative = 1
     """Weight of the inverse direction's loss relative to the forward direction's."""
+    inverse_share: Annotated[float, Field(gt=0, le=1)] = 1
+    """Share of each batch on which the inverse direction is trained; below 1 it saves time and
+    needs adversarial_weight and cycle_weight 0."""
     cycle_weight: NonNegative = 0
     """Weight of a cycle loss on top of eq. 12 (paper: 0)."""
     masked: bool = False

@@ -76,6 +76,10 @@ def build_adversary(pipeline: Pipeline, grids: Grids, rank: int) -> Discriminato
 def check_consistent(pipeline: Pipeline) -> None:
     """Raise ConfigError where options of the method exclude each other."""
     config = pipeline.method
+    if pipeline.data.kind == "dti" and pipeline.model.spatial_dims != 3:
+        raise ConfigError(
+            f"model.spatial_dims must be 3 for data.kind dti, got {pipeline.model.spatial_dims}"
+        )
     weights = [config.adversarial_weight, config.cycle_weight]
     names = "adversarial_weight, cycle_weight"
     if isinstance(config, Paired):
@@ -83,6 +87,15 @@ def check_consistent(pipeline: Pipeline) -> None:
         names = "pixel_weight, " + names
     if not any(weights):
         raise ConfigError(f"method: one of {names} must be above 0, got 0 for all")
+    if (
+        isinstance(config, Paired)
+        and config.inverse_share < 1
+        and (config.adversarial_weight or config.cycle_weight)
+    ):
+        raise ConfigError(
+            "method.inverse_share below 1 needs adversarial_weight and cycle_weight 0, got "
+            f"{config.inverse_share} with {config.adversarial_weight} and {config.cycle_weight}"
+        )
     if isinstance(config, Unpaired):
         if config.discriminator.conditional:
             raise ConfigError(

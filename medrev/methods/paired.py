@@ -1,5 +1,7 @@
 """Paired translation in both directions (RevGAN, eq. 12)."""
 
+import math
+
 from torch import Tensor, nn
 
 from medrev.config.schema import Paired
@@ -18,7 +20,8 @@ class PairedTranslatorPhase(Phase):
     .. math:: \lambda\,(L(F(x), y) + w\,L(G(y), x))
               + a\,(L_{GAN}(F, D_Y) + L_{GAN}(G, D_X)) + c\,(L_1(G(F(x)), x) + L_1(F(G(y)), y))
 
-    The last term is none of the paper's (c = 0). A direction that no term needs is not computed.
+    The last term is none of the paper's (c = 0). A direction that no term needs is not computed,
+    and with ``inverse_share`` below 1 the inverse runs on the first samples of a batch only.
 
     References:
         van der Ouderaa and Worrall, Reversible GANs for memory-efficient image-to-image
@@ -67,8 +70,10 @@ class PairedTranslatorPhase(Phase):
         weights = {"pixel_y": config.pixel_weight}
         cache["fake_y"] = fake_y.detach()
         if self.needs_inverse:
-            fake_x = as_float(self.translator.inverse(y))  # type: ignore[operator]
-            terms["pixel_x"] = self.pixel_loss(fake_x, x, mask_x)
+            part = slice(math.ceil(config.inverse_share * len(y)))
+            fake_x = as_float(self.translator.inverse(y[part]))  # type: ignore[operator]
+            mask_part = None if mask_x is None else mask_x[part]
+            terms["pixel_x"] = self.pixel_loss(fake_x, x[part], mask_part)
             weights["pixel_x"] = config.pixel_weight * config.inverse_weight
             cache["fake_x"] = fake_x.detach()
         if adversary is not None:

@@ -59,7 +59,9 @@ class RevGAN(Translator):
         project_kernel: Kernel of the last convolution, odd.
         lift_norm: Normalisation and ReLU after the first convolution.
         subnet_final_norm: Normalisation after a sub-network's second convolution.
-        zero_init: Sub-networks start at zero, hence the core as the identity.
+        zero_init: Sub-networks start at zero, hence the core as the identity. With a global
+            residual the last layer of G starts at zero too, hence G as the block mean, which is
+            nearly right from the first step.
         coupling: ``"additive"`` or ``"affine"``.
         final_activation: ``"none"`` or ``"tanh"``; applied before the global residual is added.
         global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
@@ -175,10 +177,14 @@ class RevGAN(Translator):
         )
         self.project_y = project(squeezed)
         self.project_x = project(in_channels)
-        initialise(self, initialisation)
-        if initialisation != "normal":
-            for end in (self.project_x, self.project_y):
-                initialise([layer for layer in end if isinstance(layer, Conv)][-1])
+        if initialisation == "normal":
+            initialise(self)
+        else:  # the lifts keep PyTorch's own initialisation
+            initialise(self.core, initialisation)
+            initialise(_last_convolution(self.project_y))
+            initialise(_last_convolution(self.project_x))
+        if global_residual != "none" and zero_init:
+            nn.init.zeros_(_last_convolution(self.project_x).weight)
 
     def translate(self, x: Tensor) -> Tensor:
         """Compute F: (B, C_x, *spatial) to (B, C_y, *(spatial · r))."""
@@ -232,3 +238,7 @@ def _radius(lift_kernel: int, project_kernel: int, downsamplings: int, depth: in
     resampling = sum(2**i for i in range(downsamplings))  # stride-2 layers, each way
     core = depth * 2 * SubNetwork.radius * 2**downsamplings
     return lift_kernel // 2 + 2 * resampling + core + project_kernel // 2
+
+
+def _last_convolution(layers: nn.Sequential) -> Conv:
+    return [layer for layer in layers if isinstance(layer, Conv)][-1]

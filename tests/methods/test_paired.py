@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from medrev.config import Paired
+from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
@@ -84,3 +85,19 @@ def test_masked_loss_sees_brain_only(method, batch, factor):
     _, third = full.phases["translator"](moved, {})
     assert third["pixel_y"] > first["pixel_y"] + 1
     assert torch.isfinite(before)
+
+
+def test_the_inverse_can_be_trained_on_a_share_of_each_batch(scaling):
+    config = Paired(inverse_share=0.3, adversarial_weight=0)
+    phase = PairedTranslatorPhase(scaling, config)
+    batch = {"x": torch.randn(4, 6, 4, 4, 4), "y": torch.randn(4, 6, 4, 4, 4)}
+    _, logs = phase(batch | {"mask": torch.ones(4, 1, 4, 4, 4)}, {})
+    first = phase.translator.inverse(batch["y"][:2])
+    torch.testing.assert_close(logs["pixel_x"], (first - batch["x"][:2]).abs().mean())
+
+
+@pytest.mark.parametrize("other", [{"adversarial_weight": 1}, {"cycle_weight": 1}])
+def test_a_share_excludes_terms_that_need_every_sample(method, other):
+    section = {"kind": "paired", "inverse_share": 0.5, "adversarial_weight": 0} | other
+    with pytest.raises(ConfigError, match="inverse_share below 1 needs"):
+        method(section)
