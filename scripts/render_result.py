@@ -1,0 +1,40 @@
+"""Draw a held-out subject's input, cubic interpolation, output and reference.
+
+python scripts/render_result.py runs/hcp_dti_sr --subject sub-13 --output docs/images/result.png
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from medrev.data import find_cohort, prepare
+from medrev.errors import InputError, MedrevError
+from medrev.inference import load_model
+from medrev.training.samples import save_sample
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="run folder or weight file")
+    parser.add_argument("--subject", help="a test subject (default: the first)")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG")
+    args = parser.parse_args()
+    try:
+        model = load_model(args.model, "cpu")
+        subjects = find_cohort(model.pipeline.data).part("test")
+        chosen = [s for s in subjects if args.subject in (None, s.id)]
+        if not chosen:
+            names = ", ".join(s.id for s in subjects)
+            raise InputError(f"--subject must be one of {names}, got {args.subject}")
+        subject = prepare(chosen[:1], model.pipeline.data)[0]
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        save_sample(args.output, subject, model.apply(subject.low), subject.id)
+    except MedrevError as error:
+        print(f"render_result: error: {error}", file=sys.stderr)
+        return 2
+    print(args.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
