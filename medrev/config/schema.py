@@ -90,7 +90,7 @@ class Patches(Section):
     sampling: Literal["random", "grid"] = "random"
     """random: positions drawn anew each time. grid: a fixed tiling, shuffled every epoch."""
     stride: Count | None = None
-    """Step between grid patches in voxels (default: the patch size)."""
+    """Step between grid patches in voxels, a multiple of the factor (default: the patch size)."""
     min_brain: Probability = 0.01
     """Patches with a smaller share of brain-mask voxels are dropped."""
     per_subject: Count | None = None
@@ -106,6 +106,12 @@ class Artefacts(Section):
     noise: Probability = 0
     copies: Annotated[int, Field(ge=0)] = 0
     """Artefact-laden copies of every training subject's input, made once and cached."""
+
+    @model_validator(mode="after")
+    def _copies_carry_artefacts(self) -> "Artefacts":
+        if not self.copies and (self.anisotropy or self.motion or self.bias_field or self.noise):
+            raise ValueError("copies must be 1 or more where an artefact has a probability, got 0")
+        return self
 
 
 class Augmentation(Section):
@@ -161,6 +167,12 @@ class DTIData(Section):
             raise ValueError(
                 f"patches.size must be a multiple of degradation.factor "
                 f"({self.degradation.factor}), got {self.patches.size}"
+            )
+        stride = self.patches.stride
+        if stride is not None and stride % self.degradation.factor:
+            raise ValueError(
+                f"patches.stride must be a multiple of degradation.factor "
+                f"({self.degradation.factor}), got {stride}"
             )
         return self
 
@@ -336,13 +348,19 @@ class EvaluationConfig(Section):
     """The table on held-out subjects."""
 
     interior: Annotated[int, Field(ge=1)] = 5
-    """Edge of the cube that must lie in the mask for a voxel to count as interior."""
+    """Edge of the cube, odd, that must lie in the mask for a voxel to count as interior."""
     baselines: tuple[Literal["nearest", "trilinear", "cubic", "bspline"], ...] = (
         "nearest",
         "trilinear",
         "cubic",
         "bspline",
     )
+
+    @model_validator(mode="after")
+    def _interior_has_a_centre(self) -> "EvaluationConfig":
+        if self.interior % 2 == 0:
+            raise ValueError(f"interior must be an odd number, got {self.interior}")
+        return self
 
 
 class Pipeline(Section):

@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from medrev.config import Paired, Unpaired, load_pipeline
+from medrev.errors import ConfigError
 
 from .conftest import MINIMAL
 
@@ -50,6 +51,19 @@ def test_texts_that_yaml_1_1_takes_for_something_else(write):
 def test_empty_section_means_its_defaults(write):
     pipeline = load_pipeline(write(MINIMAL + "inference:\n  # max_memory: 2\n"))
     assert pipeline.inference.max_memory == 4.0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluation.interior=4", "interior must be an odd number, got 4"),
+        ("data.patches.stride=5", r"stride must be a multiple of degradation.factor \(2\), got 5"),
+        ("data.augmentation.artefacts.motion=0.5", "copies must be 1 or more .*, got 0"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_at_once(write, override, message):
+    with pytest.raises(ConfigError, match=message):
+        load_pipeline(write(), [override])
 
 
 def test_aliases_and_merge_keys(write):
