@@ -50,6 +50,28 @@ def test_gradients_are_inherited_from_the_root(phantom, config, tmp_path):
     assert find_cohort(config(tmp_path)).subjects[0].bval == tmp_path / "dwi.bval"
 
 
+def test_gradients_are_inherited_by_the_series_that_has_their_entities(phantom, config, tmp_path):
+    for name in ("sub-01_ses-1", "sub-01_ses-2"):
+        folder = phantom.save_bids(tmp_path, name)
+        for ending in ("bval", "bvec"):
+            (folder / f"{name}_dwi.{ending}").rename(folder.parent / f"{name}_dwi.{ending}")
+    subject = tmp_path / "sub-01"
+    (subject / "sub-01_ses-9_dwi.bval").write_text("of another session")
+    (subject / "ses-2/sub-01_ses-2_dwi.bval").rename(subject / "sub-01_dwi.bval")
+    first, second = find_cohort(config(tmp_path)).subjects
+    assert first.bval == subject / "ses-1/sub-01_ses-1_dwi.bval"
+    assert second.bval == subject / "sub-01_dwi.bval"
+    assert second.bvec == subject / "ses-2/sub-01_ses-2_dwi.bvec"
+
+
+def test_a_flat_mask_belongs_to_the_tensor_with_the_longest_name(phantom, config, tmp_path):
+    for name in ("A", "A_2"):
+        phantom.save_tensor(tmp_path / f"{name}_tensor.nii.gz")
+        phantom.save(tmp_path / f"{name}_mask.nii.gz", phantom.mask)
+    masks = {s.id: s.mask for s in find_cohort(config(tmp_path)).subjects}
+    assert masks == {name: tmp_path / f"{name}_mask.nii.gz" for name in ("A", "A_2")}
+
+
 def test_ready_tensors_in_folders_and_flat(phantom, config, tmp_path):
     phantom.save_tensor(tmp_path / "nested/A/tensor.nii.gz")
     phantom.save(tmp_path / "nested/A/brain_mask.nii.gz", phantom.mask)

@@ -6,7 +6,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from medrev.data.layouts.listing import Listing, first_file, folders, nifti_files
+from medrev.data.layouts.listing import Listing, folders, nifti_files
 from medrev.data.layouts.table import read_rows
 from medrev.data.subject import Subject, strip_nifti
 
@@ -35,14 +35,23 @@ def matches(root: Path) -> bool:
 
 
 def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
-    """Find b-values or b-vectors: beside a series, or inherited from a folder above it."""
-    candidates = [dwi.parent / f"{strip_nifti(dwi)}.{ending}"]
+    """Find b-values or b-vectors: beside a series, or inherited from a folder above it.
+
+    By BIDS' inheritance principle, a file applies if the series has all entities of its name; the
+    nearest folder goes first, and in it the name with the most entities.
+    """
+    entities = set(strip_nifti(dwi).split("_"))
     for folder in dwi.parents:
-        candidates += [folder / f"dwi.{ending}"]
-        candidates += sorted(folder.glob(f"{folder.name}*_dwi.{ending}"))[:1]
+        found = [
+            path
+            for path in sorted(folder.glob(f"*dwi.{ending}"))
+            if path.is_file() and entities.issuperset(path.stem.split("_"))
+        ]
+        if found:
+            return max(found, key=lambda path: path.name.count("_"))
         if folder == root:
             break
-    return first_file(candidates)
+    return None
 
 
 def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:

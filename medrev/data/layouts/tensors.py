@@ -5,6 +5,7 @@ mask by ``mask`` in its name. In one folder, a mask belongs to the tensor with w
 name up to the suffix: ``A_tensor.nii.gz`` and ``A_mask.nii.gz``.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from medrev.data.layouts.listing import Listing, folders, nifti_files
@@ -35,6 +36,11 @@ def _name(path: Path) -> str:
     return name
 
 
+def _owner(mask: Path, names: Iterable[str]) -> str | None:
+    """The longest of the names that a mask's begins with: ``A_2_mask`` is of A_2, not of A."""
+    return max((n for n in names if mask.name.startswith(f"{n}_")), key=len, default=None)
+
+
 def _places(folder: Path) -> list[Path]:
     """The folder, and the ``dwi`` folders in it where it follows BIDS derivatives."""
     return [folder, *(p for p in sorted(folder.glob("**/dwi")) if p.is_dir())]
@@ -50,9 +56,10 @@ def read(root: Path) -> Listing:
     """List the subjects, from the files in ``root`` and from the folders in it."""
     listing = Listing()
     files = nifti_files(root)
-    for tensor in filter(_is_tensor, files):
-        name = _name(tensor)
-        masks = [p for p in files if "mask" in p.name and p.name.startswith(f"{name}_")]
+    flat = {tensor: _name(tensor) for tensor in filter(_is_tensor, files)}
+    owners = {p: _owner(p, flat.values()) for p in files if "mask" in p.name}
+    for tensor, name in flat.items():
+        masks = [mask for mask, owner in owners.items() if owner == name]
         if len(masks) > 1:
             names = ", ".join(p.name for p in masks)
             listing.problems.append(f"{name}: one mask expected, found {names}")
