@@ -99,7 +99,8 @@ class Loop:
                 stop = world.any(interruption.requested, trainer.device)
                 if not stop and self._due_for_validation():
                     self._validate(bar)
-                done = trainer.step_number >= trainer.total or self._stopped_early()
+                complete = trainer.step_number >= trainer.total and not self._due_for_validation()
+                done = complete or self._stopped_early()
                 self.history.seconds = time.monotonic() - begun
                 if self._due_for_saving() or stop or done:
                     self._save("last")

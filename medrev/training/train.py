@@ -12,6 +12,7 @@ import torch
 from medrev.config.schema import DTIData, Pipeline
 from medrev.data import Cohort, PatchBatches, Prepared, auto_scale, find_cohort, prepare
 from medrev.dti import COMPONENTS
+from medrev.evaluation import Table
 from medrev.inference import Model, load_model, pick_device
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
@@ -122,13 +123,15 @@ def train(
         world.barrier()
         try:
             loop.train()
+            if world.is_main:
+                _conclude(run, pipeline, parts, loop, quiet)
         except BaseException as error:
             if world.is_main:
                 status = "failed" if isinstance(error, Exception) else "interrupted"
                 run.write_status(status, step=trainer.step_number, steps=trainer.total)
             raise
-        if world.is_main:
-            _conclude(run, pipeline, parts, loop, quiet)
+        if world.is_main and run.table is not None and not quiet:
+            _print_table(run.table)
         world.barrier()
     return run
 
@@ -217,8 +220,10 @@ def _conclude(run: RunFolder, pipeline: Pipeline, parts: Parts, loop: Loop, quie
     run.write_text("model_card.md", card)
     step, best = loop.trainer.step_number, loop.history.best_step
     run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
-    if run.table is not None and not quiet:
-        from rich.console import Console
 
-        console = Console(stderr=True)
-        run.table.print(console if console.is_terminal else Console(stderr=True, width=120))
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    table.print(console if console.is_terminal else Console(stderr=True, width=120))

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import sys
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
 from medrev.inference import load_model, newest_run
-from medrev.training import DivergedError, RunFolder, loop, train
+from medrev.training import DivergedError, RunFolder, TrainingInterrupted, loop, train
 from medrev.training.trainer import Trainer
 from medrev.training.validation import Score
 
@@ -202,3 +203,38 @@ def test_the_command_exits_with_130_when_interrupted(tmp_path, pipeline, monkeyp
     captured = capfd.readouterr()
     assert captured.out.strip() == "runs/small"
     assert "noise floor" in captured.err
+
+
+def test_a_signal_in_the_last_step_leaves_the_last_validation_to_resume(
+    tmp_path, pipeline, monkeypatch
+):
+    chosen = pipeline(training={"steps": 2, "validate_every": 100})
+    original = Trainer.step
+
+    def stepped(self):
+        if self.step_number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "step", stepped)
+    with pytest.raises(TrainingInterrupted, match="stopped at step 2 of 2"):
+        train(chosen, tmp_path / "run", quiet=True)
+    run = train(chosen, tmp_path / "run", resume=True, quiet=True)
+    assert [row["step"] for row in rows(run.validation)] == ["2"]
+    assert run.read_status()["status"] == "finished"
+
+
+def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, monkeypatch):
+    chosen = pipeline(training={"steps": 1})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["medrev.training.train"], "heldout", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(chosen, tmp_path / "run", quiet=True)
+    assert RunFolder(tmp_path / "run").read_status()["status"] == "interrupted"
+    run = train(chosen, tmp_path / "run", resume=True, quiet=True)
+    assert run.table is not None
+    assert run.read_status()["status"] == "finished"
