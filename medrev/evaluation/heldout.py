@@ -149,11 +149,12 @@ class Table:
 
         console = console or Console()
         shown = f"{title} ({len(self.subjects)})"
-        table = self._rich(f"{shown}: mean ± standard deviation", deviations=True)
         single = len(self.subjects) < 2
+        suffixes = ("", "") if single else (": mean ± standard deviation", ": mean")
+        table = self._rich(shown + suffixes[0], deviations=True)
         unlimited = console.options.update(max_width=1000)
-        if single or console.measure(table, options=unlimited).maximum > console.width:
-            table = self._rich(shown if single else f"{shown}: mean", deviations=False)
+        if console.measure(table, options=unlimited).maximum > console.width:
+            table = self._rich(shown + suffixes[1], deviations=False)
         console.print(table)
         for line in self.notes:
             console.print(f"Note: {line}.", highlight=False, markup=False)
