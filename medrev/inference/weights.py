@@ -139,8 +139,11 @@ def _refuse_pickle(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weight file")
     with path.open("rb") as file:
-        start = file.read(4)
-    if path.suffix in _PICKLES or start[:1] == b"\x80" or start == b"PK\x03\x04":
+        start = file.read(9)
+    # A safetensors file begins with the length of its JSON header, whose first byte may be any.
+    is_safe = start[5:] == b"\0\0\0{"
+    looks_pickled = start[:1] == b"\x80" or start[:4] == b"PK\x03\x04"
+    if path.suffix in _PICKLES or (looks_pickled and not is_safe):
         raise CheckpointError(
             f"{path} is a pickled checkpoint, which medrev never loads because it can run code; "
             "give a .safetensors file or a run folder"

@@ -46,6 +46,17 @@ def test_a_loaded_model_gives_the_same_numbers(saved):
     assert len(loaded.sha256) == 64
 
 
+def test_a_weight_file_of_any_header_length_is_read(saved):
+    """A header of 128 bytes modulo 256 begins as pickles do."""
+    path, _ = saved
+    begins = set()
+    for length in range(0, 256, 8):
+        rewrite(path, note="x" * length)
+        begins.add(path.read_bytes()[0])
+        load_model(path, "cpu")
+    assert 0x80 in begins
+
+
 def test_the_header_says_what_applying_needs(saved):
     metadata = load_model(saved[0], "cpu").metadata
     assert metadata["format_version"] == FORMAT_VERSION
