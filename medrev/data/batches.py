@@ -21,6 +21,7 @@ from medrev.data.patches import all_positions, cut, grid_positions
 from medrev.data.prepared import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import CheckpointError, ConfigError, InputError
+from medrev.files import content_hash
 from medrev.volumes import upsample
 
 __all__ = ["PatchBatches"]
@@ -95,6 +96,7 @@ class PatchBatches:
         augmentation = data.augmentation
         self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
         self._sources = [self._source(subject, scale) for subject in prepared]
+        self._content = content_hash(" ".join(subject.key for subject in prepared).encode())[:12]
         self._items = self._list_items()
         self._order: tuple[int, list[NDArray[np.int64]]] | None = None
 
@@ -159,6 +161,7 @@ class PatchBatches:
             "patches": len(self._items),
             "batch_size": self.data.batch_size,
             "unpaired": self.unpaired,
+            "content": self._content,
         }
 
     def _source(self, subject: Prepared, scale: float) -> _Source:

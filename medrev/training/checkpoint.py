@@ -17,12 +17,16 @@ __all__ = ["FREE_KEYS", "differing_keys", "load_checkpoint", "save_checkpoint"]
 #: Version of the layout of the file.
 FORMAT = 1
 KIND = "medrev training state"
-#: What may change between two parts of one training.
+#: What may change between two parts of one training. Whether a cohort under another path is the
+#: same is seen by its content (:class:`medrev.data.PatchBatches`).
 FREE_KEYS = frozenset(
     {
         "description",
         "data.cache_dir",
+        "data.root",
+        "data.table",
         "data.workers",
+        "inference.max_memory",
         "training.epochs",
         "training.steps",
         "training.tensorboard",

@@ -107,6 +107,9 @@ def test_a_state_of_other_data_is_refused(subjects, config):
     state = batches(subjects, config()).state_dict()
     with pytest.raises(CheckpointError, match="patches is 36 now and was 63"):
         batches(subjects[:1], config()).load_state_dict(state)
+    changed = [make("changed", seed=1), subjects[1]]  # as many patches, but of other content
+    with pytest.raises(CheckpointError, match=r"content is .* now and was"):
+        batches(changed, config()).load_state_dict(state)
 
 
 @pytest.mark.parametrize("unpaired", [False, True])

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,18 @@ def test_other_settings_or_nothing_to_resume_are_refused(tmp_path, pipeline):
     with pytest.raises(CheckpointError, match="nothing to resume"):
         train(pipeline(), tmp_path / "other", resume=True, quiet=True)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_moved_cohort_is_resumed_and_a_changed_one_refused(tmp_path, pipeline, cohort):
+    run = train(pipeline(training={"steps": 1}), tmp_path / "run", quiet=True)
+    moved = shutil.copytree(cohort.parent, tmp_path / "moved")
+    data = {"root": str(moved), "table": str(moved / cohort.name)}
+    chosen = pipeline(data=data, training={"steps": 2})
+    resumed = train(chosen, run.path, resume=True, quiet=True)
+    assert resumed.read_status()["step"] == 2
+    shutil.copy(moved / "s1_tensor.nii.gz", moved / "s0_tensor.nii.gz")
+    with pytest.raises(CheckpointError, match="content"):
+        train(pipeline(data=data, training={"steps": 3}), run.path, resume=True, quiet=True)
 
 
 def test_killed_and_resumed_equals_straight(tmp_path, pipeline):
