@@ -77,7 +77,7 @@ class Degradation(Section):
 
     kind: Literal["auto", "dwi", "tensor", "mixed"] = "auto"
     """dwi: mean of raw DWIs over blocks, then refit. tensor: block mean of tensors. mixed: either,
-    drawn for every patch (needs raw DWI). auto: dwi where raw DWI is at hand, else tensor."""
+    drawn for every patch. auto: dwi. Subjects without raw DWI get tensor under mixed and auto."""
     factor: Annotated[int, Field(ge=2, le=8)] = 2
     """Voxels of the high-resolution grid per low-resolution voxel, along every axis."""
 

@@ -55,7 +55,9 @@ def resolve_kind(kind: str, has_dwi: bool, name: str) -> str:
     """
     if kind == "auto":
         return "dwi" if has_dwi else "tensor"
-    if kind in ("dwi", "mixed") and not has_dwi:
+    if kind == "mixed":
+        return "mixed" if has_dwi else "tensor"
+    if kind == "dwi" and not has_dwi:
         raise InputError(
             f"{name}: data.degradation.kind: {kind} needs raw DWI, the subject has tensors only; "
             f"use tensor or auto"

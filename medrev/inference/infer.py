@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from medrev import __version__
+from medrev.config.schema import Paired, Pipeline
 from medrev.dti import convert_order, from_voxel_frame, repair, scalar_maps
 from medrev.errors import InputError
 from medrev.inference.loading import load_model, newest_run
@@ -92,6 +93,8 @@ def infer_file(
         tensor, scan, warnings = tensors_of(source, data, order, frame, show_progress=show_progress)
         loaded.check(tensor, inverse)
         warnings += _spacing_doubts(loaded, scan.affine, inverse)
+        if inverse and not _trained_backwards(loaded.pipeline):
+            warnings.append("the model's inverse direction was not trained: its result is noise")
         for line in warnings:
             logger.warning("warning: %s", line)
         plan = loaded.plan(tuple(tensor.shape[1:]), inverse)
@@ -158,6 +161,13 @@ def _load(model: str | Path | Model | None, device: str) -> Model:
     loaded = load_model(model, device)
     logger.info("model: %s", loaded.path)
     return loaded
+
+
+def _trained_backwards(pipeline: Pipeline) -> bool:
+    """Whether any term of the model's method asked for the inverse direction."""
+    method = pipeline.method
+    pixel = isinstance(method, Paired) and method.pixel_weight * method.inverse_weight
+    return bool(pixel or method.adversarial_weight or method.cycle_weight)
 
 
 def _output_mask(mask: torch.Tensor, factor: int, inverse: bool) -> torch.Tensor:

@@ -138,8 +138,11 @@ def _refuse_pickle(path: Path) -> None:
     """Missing files, folders and pickles, found by suffix and by first bytes."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weight file")
-    with path.open("rb") as file:
-        start = file.read(9)
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
     # A safetensors file begins with the length of its JSON header, whose first byte may be any.
     is_safe = start[5:] == b"\0\0\0{"
     looks_pickled = start[:1] == b"\x80" or start[:4] == b"PK\x03\x04"

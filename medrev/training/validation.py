@@ -48,7 +48,7 @@ def validate(model: Model, subjects: Sequence[Prepared]) -> Score:
     inner, whole = [], []
     first: torch.Tensor | None = None
     for subject in subjects:
-        prediction = model.apply(subject.low)
+        prediction = _as_written(model, subject)
         first = prediction if first is None else first
         core = interior(subject.mask, edge=edge)
         if bool(core.any()):

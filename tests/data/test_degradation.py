@@ -62,15 +62,16 @@ def test_tensor_twin_is_the_block_mean_with_zeros_outside(phantom, config):
         torch.testing.assert_close(prepared.low[(slice(None), *place)], expected)
 
 
-def test_mixed_gives_both_and_needs_dwi(phantom, config):
+def test_mixed_gives_both_and_is_tensor_without_dwi(phantom, config):
     data = config(degradation={"kind": "mixed"})
     prepared = prepare_scan(dwi_scan(phantom), data)
     averaged = prepare_scan(dwi_scan(phantom), config(degradation={"kind": "tensor"}))
     assert prepared.degradation == "mixed"
     torch.testing.assert_close(prepared.low_tensor, averaged.low)
     assert not torch.equal(prepared.low, prepared.low_tensor)
-    with pytest.raises(InputError, match="mixed needs raw DWI"):
-        prepare_scan(tensor_scan(phantom), data)
+    without = prepare_scan(tensor_scan(phantom), data)
+    assert without.degradation == "tensor"
+    assert without.low_tensor is None
 
 
 def test_the_rim_of_the_brain_is_kept(phantom, config):

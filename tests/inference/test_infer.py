@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -230,3 +231,32 @@ def test_a_network_that_gives_nan_writes_nothing(residual_model, tensor_file, tm
     with pytest.raises(InputError, match="NaN or Inf; nothing written"):
         infer_file(tensor_file, model=model, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("stem", "mask"),
+    [("sub-01_dwi", "sub-01_desc-brain_mask"), ("x_dwi", "x_mask"), ("data", "nodif_brain_mask")],
+)
+def test_raw_dwi_takes_the_mask_beside_it(dwi_file, tmp_path, stem, mask):
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    for ending in ("nii.gz", "bval", "bvec"):
+        (tmp_path / f"sub-01_dwi.{ending}").rename(folder / f"{stem}.{ending}")
+    assert recognise(folder / f"{stem}.nii.gz").mask is None
+    (tmp_path / "mask.nii.gz").rename(folder / f"{mask}.nii.gz")
+    (folder / "sub-010_mask.nii.gz").write_bytes(b"another subject's")
+    found = recognise(folder / f"{stem}.nii.gz")
+    assert found.mask == folder / f"{mask}.nii.gz"
+    assert mask in str(found)
+
+
+def test_an_untrained_inverse_is_said(residual_model, tensor_file, tmp_path):
+    model = residual_model()
+    method = model.pipeline.method.model_copy(update={"inverse_weight": 0.0})
+    method = method.model_copy(update={"adversarial_weight": 0.0, "cycle_weight": 0.0})
+    untrained = replace(model, pipeline=model.pipeline.model_copy(update={"method": method}))
+    for each, said in ((model, False), (untrained, True)):
+        out = tmp_path / str(said)
+        written = infer_file(tensor_file, model=each, direction="inverse", output=out)
+        text = " ".join(json.loads(written[1].read_text())["Warnings"])
+        assert ("was not trained" in text) == said
