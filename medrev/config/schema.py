@@ -210,7 +210,8 @@ class RevGANModel(Section):
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
     """The network adds to this interpolation of its input (and to the block mean, in reverse)."""
     initialisation: Literal["normal", "kaiming"] = "normal"
-    """normal: N(0, 0.02), the paper's. kaiming: keeps the variance without normalisation."""
+    """normal: N(0, 0.02), the paper's. kaiming: He's for the core and PyTorch's own for the lifts,
+    which networks without normalisation need."""
 
 
 # --- method -------------------------------------------------------------------------------------

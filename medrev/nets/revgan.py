@@ -67,8 +67,8 @@ class RevGAN(Translator):
         global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
             interpolation of x, and G to the block mean of y (both the identity at r = 1);
             ``"none"``.
-        initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``, with which the last
-            convolution of a projection still starts at N(0, 0.02).
+        initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``: He's for the core,
+            PyTorch's own for the lifts, N(0, 0.02) for the last convolution of each projection.
         scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis.
 
     Raises:
