@@ -4,6 +4,7 @@ from medrev.inference.device import pick_device
 from medrev.inference.infer import infer_file
 from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import MIN_VOXELS, Model
+from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
 from medrev.inference.subject import Source, recognise, tensor_convention
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
@@ -12,9 +13,11 @@ __all__ = [
     "FORMAT_VERSION",
     "MIN_VOXELS",
     "WEIGHTS_FILE",
+    "InferenceOptions",
     "Model",
     "Plan",
     "Source",
+    "Translation",
     "Weights",
     "infer_file",
     "load_model",

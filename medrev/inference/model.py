@@ -2,6 +2,8 @@
 
 import functools
 import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from medrev.config.schema import Pipeline
 from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.inference.memory import peak_bytes
+from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, Shape, plan
 from medrev.inference.tiles import run_plan
 from medrev.nets import Translator
@@ -105,6 +108,46 @@ class Model:
         if inverse and data.input_grid == "target":
             y = block_mean(y, self.factor)
         return (y[0] * self.scale).cpu()
+
+    def translate(
+        self,
+        volume: torch.Tensor | NDArray[Any],
+        *,
+        inverse: bool = False,
+        options: InferenceOptions | None = None,
+        affine: NDArray[Any] | None = None,
+        mask: torch.Tensor | None = None,
+        members: Sequence["Model"] = (),
+        show_progress: bool = False,
+    ) -> Translation:
+        """Translate tensors as :meth:`apply` does, with what is known about their certainty.
+
+        Args:
+            volume: ``(6, i, j, k)`` in mm²/s, voxel frame, internal order; background zero.
+            inverse: From the fine to the coarse grid.
+            options: Engine, precision, memory, ensemble, … (default: :class:`InferenceOptions`).
+            affine: Voxel → RAS mm of the volume, 4×4; without it the spacing is not looked at.
+            mask: ``(1, i, j, k)``, brain; without it the values are not looked at.
+            members: More models of the same factor whose results join the ensemble.
+            show_progress: Show a progress bar over tiles.
+
+        Returns:
+            The result on the grid that :meth:`apply` gives, whatever the network worked on.
+
+        Raises:
+            InputError: As :meth:`apply`; or a member has another factor.
+        """
+        options = InferenceOptions() if options is None else options
+        start = time.perf_counter()
+        tensor = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
+        return Translation(
+            volume=self.apply(
+                tensor, inverse, max_memory=options.max_memory, show_progress=show_progress
+            ),
+            engine=f"torch, float32, {self.device}",
+            plan=self.plan(tuple(tensor.shape[1:]), inverse, options.max_memory),
+            seconds=time.perf_counter() - start,
+        )
 
     def plan(
         self, shape: tuple[int, ...], inverse: bool = False, max_memory: float | None = None
