@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medrev.dti.order import COLUMNS, ROWS
 from medrev.errors import GeometryError, InputError
-from medrev.volumes import check_affine
+from medrev.volumes import check_affine, direction_cosines
 
 __all__ = ["Frame", "frame_matrix", "from_voxel_frame", "rotate", "to_voxel_frame"]
 
@@ -71,8 +71,7 @@ def frame_matrix(affine: NDArray[Any] | torch.Tensor, frame: Frame) -> NDArray[n
     if frame == "fsl":
         return np.diag([-1.0 if np.linalg.det(matrix[:3, :3]) > 0 else 1.0, 1.0, 1.0])
     if frame == "ras":
-        u, _, vt = np.linalg.svd(matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0))
-        return np.asarray((u @ vt).T)  # the orthogonal matrix nearest to the normalised columns
+        return direction_cosines(matrix).T
     raise InputError(f"tensor frame must be fsl, voxel or ras, got {frame!r}")
 
 

@@ -1,8 +1,9 @@
-"""Geometry and files: NIfTI, affines, grids, resampling, brain masks."""
+"""Geometry and files: NIfTI, NRRD, affines, grids, resampling, brain masks."""
 
 from medrev.volumes.affine import (
     as_affine,
     check_affine,
+    direction_cosines,
     rescale_affine,
     same_grid,
     voxel_size,
@@ -12,6 +13,7 @@ from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_nifti
+from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
 from medrev.volumes.resample import block_mean, upsample
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "check_affine",
     "check_mask",
     "crop_to_multiple",
+    "direction_cosines",
     "interior",
     "like",
     "nifti_shape",
@@ -34,4 +37,6 @@ __all__ = [
     "upsample",
     "voxel_size",
     "write_nifti",
+    "write_scalar_nrrd",
+    "write_tensor_nrrd",
 ]

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from medrev.errors import GeometryError
 
-__all__ = ["as_affine", "check_affine", "rescale_affine", "same_grid", "voxel_size"]
+__all__ = [
+    "as_affine",
+    "check_affine",
+    "direction_cosines",
+    "rescale_affine",
+    "same_grid",
+    "voxel_size",
+]
 
 Affine = TypeVar("Affine", NDArray[Any], torch.Tensor)
 
@@ -64,6 +71,25 @@ def voxel_size(affine: NDArray[Any] | torch.Tensor) -> tuple[float, float, float
     """
     i, j, k = np.linalg.norm(as_affine(affine)[:3, :3], axis=0).tolist()
     return i, j, k
+
+
+def direction_cosines(affine: NDArray[Any] | torch.Tensor) -> NDArray[np.float64]:
+    """The grid's axes in the world: the orthogonal matrix nearest to the normalised columns.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4, that :func:`check_affine` accepts.
+
+    Returns:
+        3×3; column n is the RAS direction of array axis n. Its determinant has the sign of the
+        affine's.
+
+    Example:
+        >>> direction_cosines(np.diag([-2.0, 2.0, 3.0, 1.0])).tolist()
+        [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    columns = as_affine(affine)[:3, :3]
+    u, _, vt = np.linalg.svd(columns / np.linalg.norm(columns, axis=0))
+    return np.asarray(u @ vt)
 
 
 def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> NDArray[np.float64]:
