@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from medrev.dti import is_positive_definite, principal_direction, scalar_maps
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, as_array, as_mask, masked_pair
+from medrev.evaluation.masked import Array, as_array, masked_pair
 
 __all__ = [
     "RMSE_UNIT",
@@ -91,10 +91,13 @@ def direction_error(prediction: Array, reference: Array, mask: Array, fa_min: fl
 
 
 def not_positive_definite(tensor: Array, mask: Array) -> float:
-    """Share (0 to 1) of mask voxels whose tensor has an eigenvalue of zero or below."""
-    array = as_array(tensor)
-    inside = as_mask(mask, array.shape[1:])
-    good = as_array(is_positive_definite(_column(array[:, inside])))
+    """Share (0 to 1) of mask voxels whose tensor has an eigenvalue of zero or below.
+
+    Raises:
+        InputError: There are not six components, or a masked one is not finite.
+    """
+    voxels, _ = masked_pair(tensor, tensor, mask, channels=6)
+    good = as_array(is_positive_definite(_column(voxels)))
     return float(1 - good.mean())
 
 
