@@ -2,6 +2,7 @@
 
 __all__ = [
     "CheckpointError",
+    "ClusterError",
     "ConfigError",
     "GeometryError",
     "GradientError",
@@ -37,3 +38,7 @@ class CheckpointError(MedrevError):
 
 class OutputError(MedrevError):
     """An output exists already, or its folder cannot be written."""
+
+
+class ClusterError(MedrevError):
+    """A scheduler does not answer, or has no usable workers."""
