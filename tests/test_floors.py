@@ -19,7 +19,7 @@ FLOORS = (
     ("losses", "nets", "data"),
     ("methods",),
     ("inference", "evaluation"),
-    ("training",),
+    ("training", "cohorts"),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,170 @@
+"""Where subjects are run: workers of this machine, of a batch system, of a running scheduler."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from medrev import __version__
+from medrev.errors import ClusterError, ConfigError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["CLUSTERS", "DEATHS", "connect", "medrev_version", "one_line"]
+
+#: Batch systems that workers can be asked of, and their classes in dask-jobqueue.
+CLUSTERS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+}
+
+#: Seconds within which a scheduler has to answer.
+_ANSWER = 5.0
+#: How many workers may die over one subject before it is given up.
+DEATHS = 3
+
+
+@contextlib.contextmanager
+def connect(
+    workers: int, scheduler: str | None, cluster: str | None, memory: float | None
+) -> "Iterator[Client]":
+    """A client of workers: of a running scheduler, of a batch system, or on this machine.
+
+    Args:
+        workers: Processes to start here, or jobs to ask for.
+        scheduler: Address of a running scheduler, whose workers are used instead.
+        cluster: Batch system to ask, one of :data:`CLUSTERS`.
+        memory: Memory limit of a worker in GiB.
+
+    Raises:
+        ClusterError: The scheduler does not answer, or its workers are not usable.
+        ConfigError: The batch system is not there.
+    """
+    import dask
+    from distributed import Client
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
+        stack.enter_context(_quiet())
+        if scheduler is not None:
+            client = stack.enter_context(_remote_client(scheduler))
+        else:
+            started = (
+                _local(workers, memory) if cluster is None else _jobs(cluster, workers, memory)
+            )
+            client = stack.enter_context(Client(stack.enter_context(started)))
+        yield client
+
+
+def _local(workers: int, memory: float | None) -> Any:
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit="auto" if memory is None else f"{memory}GiB",
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _jobs(cluster: str, workers: int, memory: float | None) -> Any:
+    """Workers as jobs of a batch system."""
+    import dask
+
+    try:
+        import dask_jobqueue
+    except ImportError:
+        raise ConfigError(
+            f"--cluster {cluster} needs the package dask-jobqueue; "
+            "run: pip install 'medrev[cluster]'"
+        ) from None
+    configured = dask.config.get(f"jobqueue.{cluster}.memory", None)
+    limit = f"{memory}GiB" if memory is not None else configured or "8GiB"
+    try:
+        jobs = getattr(dask_jobqueue, CLUSTERS[cluster])(cores=1, processes=1, memory=limit)
+        jobs.scale(jobs=workers)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(f"no workers from {cluster}: {one_line(error)}") from error
+    return jobs
+
+
+@contextlib.contextmanager
+def _remote_client(address: str) -> "Iterator[Client]":
+    """A client of a running scheduler whose workers are of this medrev."""
+    from distributed import Client
+
+    _reach(address)
+    with Client(address, timeout=_ANSWER, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(1, timeout=_ANSWER)
+        except TimeoutError:
+            raise ClusterError(
+                f"the scheduler at {address} has no workers; start some: dask worker {address}"
+            ) from None
+        try:
+            versions = set(client.run(medrev_version).values())
+        except ImportError as error:
+            raise ClusterError(
+                f"the workers at {address} cannot import medrev ({one_line(error)}); "
+                f"install medrev {__version__} in their environment"
+            ) from None
+        if versions != {__version__}:
+            raise ClusterError(
+                f"the workers at {address} have medrev {', '.join(sorted(versions))}, "
+                f"this is {__version__}; install the same version"
+            )
+        yield client
+
+
+def _reach(address: str) -> None:
+    """Knock at an address: a client that has not found its scheduler is slow to give up.
+
+    Raises:
+        ClusterError: It is no address, or nothing of dask answers there.
+    """
+    from distributed.comm.core import connect as knock_at
+
+    async def knock() -> None:
+        await (await knock_at(address, timeout=_ANSWER)).close()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop already
+            thread.submit(lambda: asyncio.run(knock())).result()
+    except (OSError, ValueError, TypeError) as error:
+        reason = f" ({one_line(error)})" if isinstance(error, ValueError | TypeError) else ""
+        raise ClusterError(
+            f"no dask scheduler answers at {address!r}{reason}; give the address that "
+            "'dask scheduler' prints, such as tcp://host:8786"
+        ) from None
+
+
+def medrev_version() -> str:
+    """The version of medrev where this runs."""
+    return __version__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the engine's own log lines: what matters is in the outcomes."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,177 @@
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cloudpickle
+import pytest
+import torch
+
+from medrev.cohorts import Outcome, run_subjects
+from medrev.cohorts.workers import medrev_version
+from medrev.errors import ClusterError, ConfigError, InputError
+
+NUMBERS = {f"sub-{n:02d}": n for n in range(6)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _workers_cannot_import_tests() -> Iterator[None]:
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def process(x: float) -> int:
+    time.sleep(x)
+    return os.getpid()
+
+
+def refuse_odd(x: int) -> int:
+    if x % 2:
+        raise InputError(f"{x} is odd:\n  give an even number")
+    return x
+
+
+def call(counter: tuple[Path, int]) -> int:
+    """The number of the call; an error until the wanted one."""
+    path, wanted = counter
+    with path.open("a") as stream:
+        stream.write("x")
+    calls = path.stat().st_size
+    if calls < wanted:
+        raise RuntimeError(f"call {calls}")
+    return calls
+
+
+def long_sum(count: int) -> float:
+    """A float32 sum, whose rounding depends on the number of threads."""
+    return float((1 / torch.arange(1, count + 1, dtype=torch.float32)).sum())
+
+
+def die(x: int) -> int:
+    if x == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+@pytest.fixture(params=["here", "scheduler"])
+def place(request: pytest.FixtureRequest) -> dict[str, object]:
+    options: dict[str, object] = {"show_progress": False}
+    if request.param == "scheduler":
+        options["scheduler"] = request.getfixturevalue("scheduler")
+    return options
+
+
+def test_every_subject_is_done_in_the_order_given(place):
+    seen: list[Outcome[int]] = []
+    outcomes = run_subjects(double, NUMBERS, on_done=seen.append, **place)
+    assert [(name, o.value) for name, o in outcomes.items()] == [
+        (name, 2 * n) for name, n in NUMBERS.items()
+    ]
+    assert sorted(o.name for o in seen) == sorted(NUMBERS)
+
+
+def test_no_subjects_need_no_workers():
+    assert run_subjects(double, {}, workers=2, show_progress=False) == {}
+
+
+def test_bad_input_is_final_and_does_not_stop_the_others(place):
+    outcomes = run_subjects(refuse_odd, NUMBERS, **place)
+    assert outcomes["sub-02"].value == 2
+    assert outcomes["sub-03"].error == "3 is odd: give an even number"
+    assert [name for name, o in outcomes.items() if o.error] == ["sub-01", "sub-03", "sub-05"]
+
+
+@pytest.mark.parametrize(("retries", "wanted", "works"), [(2, 3, True), (1, 3, False)])
+def test_other_errors_are_tried_again(place, tmp_path, retries, wanted, works):
+    counter = tmp_path / "calls"
+    outcome = run_subjects(call, {"A": (counter, wanted)}, retries=retries, **place)["A"]
+    assert counter.stat().st_size == retries + 1
+    assert (outcome.value, outcome.error) == (
+        (3, None) if works else (None, f"RuntimeError: call {retries + 1}")
+    )
+
+
+def test_a_subject_gets_one_thread_wherever_it_runs(place):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        several = long_sum(4_000_000)
+        one = run_subjects(long_sum, {"A": 4_000_000}, **place)["A"].value
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(1)
+        assert one == long_sum(4_000_000)
+        assert one != several
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_two_workers_of_a_scheduler_share_the_subjects(scheduler):
+    subjects = {f"sub-{n}": 0.1 for n in range(6)}
+    outcomes = run_subjects(process, subjects, scheduler=scheduler, show_progress=False)
+    assert len({outcome.value for outcome in outcomes.values()} - {os.getpid()}) == 2
+
+
+def test_a_killed_worker_loses_no_subject():
+    killed: list[int] = []
+
+    def kill_the_first_worker(outcome: Outcome[int]) -> None:
+        if not killed and outcome.value is not None:
+            killed.append(outcome.value)
+            os.kill(outcome.value, signal.SIGKILL)
+
+    subjects = {f"sub-{n}": 0.2 for n in range(8)}
+    outcomes = run_subjects(
+        process, subjects, workers=2, on_done=kill_the_first_worker, show_progress=False
+    )
+    assert len(killed) == 1
+    assert list(outcomes) == list(subjects)
+    assert all(outcome.value for outcome in outcomes.values())
+
+
+@pytest.mark.slow
+def test_a_subject_that_kills_its_workers_is_given_up():
+    outcomes = run_subjects(die, {"A": 0, "B": 1, "C": 2}, workers=2, show_progress=False)
+    assert outcomes["A"].value == 0
+    assert outcomes["C"].value == 2
+    assert "4 workers died over it" in (outcomes["B"].error or "")
+
+
+def test_no_scheduler_is_a_clear_error_soon(free_port):
+    started = time.monotonic()
+    with pytest.raises(ClusterError, match=r"no dask scheduler answers at 'tcp://127\.0\.0\.1"):
+        run_subjects(double, NUMBERS, scheduler=f"tcp://127.0.0.1:{free_port}", show_progress=False)
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("address", ["nonsense", "foo://host:1", ""])
+def test_an_address_that_is_none_is_a_clear_error(address):
+    with pytest.raises(ClusterError, match="give the address that 'dask scheduler' prints"):
+        run_subjects(double, NUMBERS, scheduler=address, show_progress=False)
+
+
+def test_workers_of_another_version_are_refused(scheduler, monkeypatch):
+    monkeypatch.setattr("medrev.cohorts.workers.__version__", "0.0.7")
+    with pytest.raises(ClusterError, match=r"have medrev .*, this is 0\.0\.7"):
+        run_subjects(double, NUMBERS, scheduler=scheduler, show_progress=False)
+    assert medrev_version() == "0.0.7"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "at least 1, got 0"),
+        ({"cluster": "kubernetes"}, "must be one of slurm, pbs, .* got 'kubernetes'"),
+        ({"cluster": "slurm", "scheduler": "tcp://a:1"}, "not both"),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(ConfigError, match=message):
+        run_subjects(double, NUMBERS, **options)
