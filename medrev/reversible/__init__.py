@@ -2,7 +2,12 @@
 
 from medrev.reversible.backend import stock_operations
 from medrev.reversible.convolution import Conv
-from medrev.reversible.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from medrev.reversible.coupling import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Coupling,
+    SwappedAdditiveCoupling,
+)
 from medrev.reversible.normalisation import InstanceNorm
 from medrev.reversible.sequence import ReversibleSequence
 from medrev.reversible.squeeze import SpaceToDepth
@@ -15,5 +20,6 @@ __all__ = [
     "InstanceNorm",
     "ReversibleSequence",
     "SpaceToDepth",
+    "SwappedAdditiveCoupling",
     "stock_operations",
 ]

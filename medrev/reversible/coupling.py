@@ -11,21 +11,24 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling"]
+__all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling", "SwappedAdditiveCoupling"]
 
 
 class Coupling(nn.Module):
     """Base of the couplings: ``f`` reads stream 2 and changes stream 1, then ``g`` the reverse.
 
-    A subclass says how a sub-network's output ``h`` changes a stream (`merge`) and how that is
-    undone (`unmerge`). Neither may modify its arguments.
+    A subclass says how a sub-network's output ``h`` changes a stream (`merge`), how that is undone
+    (`unmerge`) and what it does to volumes (`merge_log_det`). None may modify its arguments.
 
     Args:
         f: Sub-network from stream 2, shape (B, C2, *spatial), to what changes stream 1.
         g: Sub-network from stream 1, shape (B, C1, *spatial), to what changes stream 2.
     """
 
+    #: `merge` is ``stream + h`` and nothing else: cheaper gradients, in-place sums, exact mode.
     is_additive = False
+    #: The streams are handed on in exchanged order.
+    swaps = False
 
     def __init__(self, f: nn.Module, g: nn.Module) -> None:
         super().__init__()
@@ -40,6 +43,10 @@ class Coupling(nn.Module):
         """Return the stream before ``h`` changed it."""
         raise NotImplementedError
 
+    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return log |det| of `merge` as a map of the stream, shape (B,); ``h`` is held fixed."""
+        raise NotImplementedError
+
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes) in the order of `forward`."""
         return ("f", self.f, 0), ("g", self.g, 1)
@@ -49,14 +56,24 @@ class Coupling(nn.Module):
         streams = [x1, x2]
         for _, net, target in self.half_steps():
             streams[target] = self.merge(streams[target], net(streams[1 - target]))
-        return streams[0], streams[1]
+        return (streams[1], streams[0]) if self.swaps else (streams[0], streams[1])
 
     def inverse(self, y1: Tensor, y2: Tensor) -> tuple[Tensor, Tensor]:
         """Map (y1, y2) back to (x1, x2)."""
-        streams = [y1, y2]
+        streams = [y2, y1] if self.swaps else [y1, y2]
         for _, net, target in reversed(self.half_steps()):
             streams[target] = self.unmerge(streams[target], net(streams[1 - target]))
         return streams[0], streams[1]
+
+    def log_det(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Return log |det ∂(y1, y2)/∂(x1, x2)| of `forward`, natural logarithm, shape (B,)."""
+        streams = [x1, x2]
+        total = x1.new_zeros(x1.shape[0])
+        for _, net, target in self.half_steps():
+            h = net(streams[1 - target])
+            total = total + self.merge_log_det(streams[target], h)
+            streams[target] = self.merge(streams[target], h)
+        return total
 
 
 class AdditiveCoupling(Coupling):
@@ -83,13 +100,44 @@ class AdditiveCoupling(Coupling):
 
     def merge(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return ``stream + h``."""
-        _check_shape(stream, h, 1)
+        check_shape(stream, h, 1)
         return stream + h
 
     def unmerge(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return ``stream − h``."""
-        _check_shape(stream, h, 1)
+        check_shape(stream, h, 1)
         return stream - h
+
+    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return zeros: a shift keeps volumes."""
+        return stream.new_zeros(stream.shape[0])
+
+
+class SwappedAdditiveCoupling(AdditiveCoupling):
+    r"""Additive coupling that exchanges its streams, as generative reversible nets do.
+
+    .. math:: y_1 = f(x_1) + x_2, \qquad y_2 = g(y_1) + x_1
+
+    With ``f`` from C1 to C2 channels and ``g`` back, y_1 has the C2 channels of x_2. In a
+    `ReversibleSequence` the exchange costs nothing: only the names of the streams change.
+
+    Args:
+        f: Sub-network (B, C1, *spatial) → (B, C2, *spatial).
+        g: Sub-network (B, C2, *spatial) → (B, C1, *spatial).
+
+    Raises:
+        ValueError: On use, if a sub-network's output has another shape than the stream it changes.
+
+    References:
+        The public code of Schirrmeister et al., *Training Generative Reversible Networks*
+        (arXiv:1806.01610). Their eq. 1 does not exchange the streams: it is `AdditiveCoupling`.
+    """
+
+    swaps = True
+
+    def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
+        """List (name, sub-network, index of the stream it changes): x_2 first."""
+        return ("f", self.f, 1), ("g", self.g, 0)
 
 
 class AffineCoupling(Coupling):
@@ -106,11 +154,14 @@ class AffineCoupling(Coupling):
         clamp: The bound α of the log-scale.
 
     Raises:
-        ValueError: On use, if a sub-network's output does not have twice the stream's channels.
+        ValueError: If ``clamp`` is not positive; on use, if a sub-network's output does not have
+            twice the stream's channels.
     """
 
     def __init__(self, f: nn.Module, g: nn.Module, *, clamp: float = 2.0) -> None:
         super().__init__(f, g)
+        if not clamp > 0:
+            raise ValueError(f"the clamp of an affine coupling must be positive, got {clamp}")
         self.clamp = clamp
 
     def log_scale(self, a: Tensor) -> Tensor:
@@ -120,18 +171,31 @@ class AffineCoupling(Coupling):
 
     def merge(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return ``stream · exp(s) + t``."""
-        _check_shape(stream, h, 2)
-        a, t = h.to(stream.dtype).chunk(2, dim=1)
-        return stream * self.log_scale(a).exp() + t
+        log_scale, shift = self._parameters_of(stream, h)
+        return stream * log_scale.exp() + shift
 
     def unmerge(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return ``(stream − t) · exp(−s)``."""
-        _check_shape(stream, h, 2)
-        a, t = h.to(stream.dtype).chunk(2, dim=1)
-        return (stream - t) * (-self.log_scale(a)).exp()
+        log_scale, shift = self._parameters_of(stream, h)
+        return (stream - shift) * (-log_scale).exp()
+
+    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return the sum of the log-scales s of every sample."""
+        log_scale, _ = self._parameters_of(stream, h)
+        return log_scale.flatten(1).sum(1)
+
+    def _parameters_of(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        check_shape(stream, h, 2)
+        a, shift = h.to(stream.dtype).chunk(2, dim=1)
+        return self.log_scale(a), shift
+
+    def extra_repr(self) -> str:
+        """Show the clamp."""
+        return f"clamp={self.clamp}"
 
 
-def _check_shape(stream: Tensor, h: Tensor, factor: int) -> None:
+def check_shape(stream: Tensor, h: Tensor, factor: int) -> None:
+    """Raise unless ``h`` has the stream's shape, with ``factor`` times its channels."""
     expected = (stream.shape[0], factor * stream.shape[1], *stream.shape[2:])
     if tuple(h.shape) != expected:
         raise ValueError(f"its output must have shape {expected}, got {tuple(h.shape)}")

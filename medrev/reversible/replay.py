@@ -6,7 +6,7 @@ autocast. All three are recorded at the first evaluation and restored around the
 leaves the random state and the buffers of the world untouched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AutocastState", "Record", "evaluate"]
+__all__ = ["AutocastState", "Record", "check_replay", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,20 @@ class Record:
                 _set_rng_state(device, state)
 
 
-def evaluate(net: nn.Module, x: Tensor) -> tuple[Tensor, Record]:
-    """Evaluate ``net(x)`` through ``__call__`` and record what is needed to do it again.
+def evaluate(
+    net: nn.Module, call: Callable[[], Tensor], device: torch.device
+) -> tuple[Tensor, Record]:
+    """Evaluate a sub-network and record what is needed to do it again.
 
     Args:
         net: Sub-network.
-        x: Its input, shape (B, C, *spatial).
+        call: Evaluates it.
+        device: Where its input is.
 
     Returns:
         The output and its `Record`; the record holds no activations.
     """
-    devices = [torch.device("cpu")] if x.device.type == "cpu" else [torch.device("cpu"), x.device]
+    devices = list(dict.fromkeys((torch.device("cpu"), device)))
     before = [(device, _get_rng_state(device)) for device in devices]
     buffers = tuple(
         (module, name, buffer.clone())
@@ -99,13 +102,36 @@ def evaluate(net: nn.Module, x: Tensor) -> tuple[Tensor, Record]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     )
-    h = net(x)
+    h = call()
     drawn = tuple(
         (device, state)
         for device, state in before
         if not torch.equal(_get_rng_state(device), state)
     )
     return h, Record(drawn, buffers)
+
+
+def check_replay(label: str, h: Tensor, call: Callable[[], Tensor], record: Record) -> None:
+    """Evaluate again and compare with ``h``, the first result.
+
+    Raises:
+        RuntimeError: The results differ by more than rounding, so that backward could not rebuild
+            the input.
+    """
+    with record.restore():
+        again = call()
+    if torch.equal(h, again):
+        return
+    difference = (again.double() - h.double()).abs().max().item()
+    size = h.double().abs().max().item()
+    if (
+        not difference <= 100 * torch.finfo(h.dtype).eps * size
+    ):  # kernels may vary the order of sums
+        raise RuntimeError(
+            f"{label}: evaluated twice on the same input it gave results that differ by "
+            f"{difference:.3g} (values up to {size:.3g}); it may depend only on its input, "
+            "parameters, buffers and PyTorch's random state"
+        )
 
 
 def _get_rng_state(device: torch.device) -> Tensor:
