@@ -8,6 +8,7 @@ from medrev.reversible.coupling import (
     Coupling,
     SwappedAdditiveCoupling,
 )
+from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.normalisation import InstanceNorm
 from medrev.reversible.sequence import ReversibleSequence
 from medrev.reversible.squeeze import SpaceToDepth
@@ -17,6 +18,7 @@ __all__ = [
     "AffineCoupling",
     "Conv",
     "Coupling",
+    "FixedPointGrid",
     "InstanceNorm",
     "ReversibleSequence",
     "SpaceToDepth",

@@ -1,7 +1,6 @@
 """A run through a sequence as one node of autograd's graph, which keeps only its output."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -121,7 +120,7 @@ def _backward(ctx: Any, grad_outputs: list[Tensor | None]) -> list[Tensor | None
     of_inputs = [needs[0]] * 2 if ctx.inputs[0] == 1 else list(needs[:2])
     if run.swapped and run.inverse:
         of_inputs.reverse()
-    with run.autocast.restore(), _unfrozen(ctx.parameters):
+    with run.autocast.restore():
         state.walk(ctx.records, of_inputs)
     found = state.grads[::-1] if run.swapped and run.inverse else state.grads
     if ctx.inputs[0] == 1:
@@ -151,16 +150,3 @@ def _check_parameters(ctx: Any) -> None:
             "a parameter of a ReversibleSequence was replaced between forward and backward (for "
             "example by torch.func.functional_call, whose replacement ends before backward)"
         )
-
-
-@contextmanager
-def _unfrozen(parameters: tuple[Tensor, ...]) -> Iterator[None]:
-    """Let parameters that were frozen after forward get the gradients of that forward."""
-    frozen = [p for p in parameters if not p.requires_grad]
-    for p in frozen:
-        p.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for p in frozen:
-            p.requires_grad_(False)

@@ -163,7 +163,7 @@ class ReversibleSequence(nn.Module):
 
     def _first_channels(self, x: Tensor, exchanged: bool) -> int:
         """Channels of the first stream of a tensor, whose streams may come in exchanged order."""
-        channels = x.shape[1]
+        channels = int(x.shape[1])
         if self.split is None and channels % 2:
             raise ValueError(
                 f"a tensor must have an even number of channels, got {channels}; "

@@ -38,7 +38,8 @@ class WalkBack:
         self.condition = condition
         self.condition_needed = condition_needed
         self.condition_grads: list[Tensor | None] = [None] * len(condition)
-        self.index = {id(p): i for i, p in enumerate(parameters)}
+        # Those that were frozen after forward get nothing, as with plain autograd.
+        self.index = {id(p): i for i, p in enumerate(parameters) if p.requires_grad}
         self.parameter_grads: list[Tensor | None] = [None] * len(parameters)
         self.grad_log_det = grad_log_det
         # What the walk has made itself may be overwritten.

@@ -1,0 +1,168 @@
+"""Couplings: log-determinants, exchanged streams, conditions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from medrev.reversible import AffineCoupling, ReversibleSequence, SwappedAdditiveCoupling
+from sequences import assert_equal_gradients, block, plain, sequence, subnetwork
+
+
+def jacobian_log_det(function, x: Tensor) -> Tensor:
+    """By brute force, one sample at a time."""
+    values = []
+    for sample in x:
+        matrix = torch.autograd.functional.jacobian(
+            lambda t: function(t[None])[0].flatten(), sample
+        )
+        values.append(torch.linalg.slogdet(matrix.reshape(sample.numel(), -1))[1])
+    return torch.stack(values)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    dims=st.integers(1, 2),
+    coupling=st.sampled_from(["additive", "affine", "swapped"]),
+    channels=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    depth=st.integers(1, 3),
+)
+def test_log_det_equals_that_of_the_jacobian(
+    dims: int, coupling: str, channels: tuple[int, int], depth: int
+) -> None:
+    seq = sequence(depth, dims, coupling, channels).double()
+    x = torch.randn(2, sum(channels), *[3] * dims, dtype=torch.float64)
+    y, log_det = seq(x, log_det=True)
+    torch.testing.assert_close(log_det, jacobian_log_det(lambda t: plain(seq, t), x))
+    restored, backwards = seq.inverse(y, log_det=True)
+    torch.testing.assert_close(restored, x)
+    torch.testing.assert_close(backwards, -log_det)
+    if depth == 1:
+        single = seq.blocks[0].log_det(*x.split([seq.split, x.shape[1] - seq.split], 1))
+        torch.testing.assert_close(single, log_det)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.0, 1.0)])
+def test_gradients_through_log_det_equal_plain_autograd(
+    inverse: bool, weights: tuple[float, float]
+) -> None:
+    torch.manual_seed(0)
+    seq = sequence(3, 2, "affine").double()
+    x = torch.randn(2, 6, 4, 4, dtype=torch.float64, requires_grad=True)
+    inputs = [x, *seq.parameters()]
+
+    def reference(x: Tensor) -> tuple[Tensor, Tensor]:
+        streams, total = list(x.split(3, 1)), x.new_zeros(2)
+        for b in reversed(seq.blocks) if inverse else seq.blocks:
+            if inverse:
+                streams = list(b.inverse(*streams))
+                total = total - b.log_det(*streams)
+            else:
+                total = total + b.log_det(*streams)
+                streams = list(b(*streams))
+        return torch.cat(streams, 1), total
+
+    def likelihood(y: Tensor, log_det: Tensor) -> Tensor:
+        return (
+            weights[0] * y.square().sum() / 2
+            - weights[1] * (log_det * log_det.new_tensor([1, 2])).sum()
+        )
+
+    ours = likelihood(*(seq.inverse(x, log_det=True) if inverse else seq(x, log_det=True)))
+    ours = torch.autograd.grad(ours, inputs, allow_unused=True)
+    expected = torch.autograd.grad(likelihood(*reference(x)), inputs, allow_unused=True)
+    for a, e in zip(ours, expected, strict=True):
+        assert_equal_gradients(
+            [torch.zeros(1) if a is None else a], [torch.zeros(1) if e is None else e]
+        )
+
+
+def test_only_the_log_det_is_used() -> None:
+    seq = sequence(2, 2, "affine").double()
+    x = torch.randn(2, 6, 4, 4, dtype=torch.float64, requires_grad=True)
+    _, log_det = seq(x, log_det=True)
+    (ours,) = torch.autograd.grad(log_det.sum(), x)
+    x1, x2 = x.split(3, 1)
+    total = seq.blocks[0].log_det(x1, x2) + seq.blocks[1].log_det(*seq.blocks[0](x1, x2))
+    torch.testing.assert_close(ours, torch.autograd.grad(total.sum(), x)[0])
+
+
+def test_the_swapped_coupling_is_that_of_generative_reversible_nets() -> None:
+    f, g = subnetwork(2, 2, 3), subnetwork(2, 3, 2)
+    pair = torch.randn(1, 2, 4, 4), torch.randn(1, 3, 4, 4)
+    y1, y2 = SwappedAdditiveCoupling(f, g)(*pair)
+    torch.testing.assert_close(y1, f(pair[0]) + pair[1])
+    torch.testing.assert_close(y2, g(y1) + pair[0])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_exchanged_streams_of_unequal_width_come_back(depth: int) -> None:
+    torch.manual_seed(0)
+    seq = sequence(depth, 2, "swapped", (2, 3)).double()
+    x = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+    assert torch.equal(seq(x), plain(seq, x))
+    torch.testing.assert_close(seq.inverse(seq(x)), x)
+    a, b = x.split([seq.split, 5 - seq.split], 1)
+    y1, y2 = seq((a, b))
+    assert torch.equal(torch.cat([y1, y2], 1), seq(x))
+    for restored, original in zip(seq.inverse((y1, y2)), (a, b), strict=True):
+        torch.testing.assert_close(restored, original)
+
+
+class Conditional(nn.Module):
+    """A sub-network that reads a condition too."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(channels + 2, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return torch.tanh(self.net(torch.cat([x, condition], 1)))
+
+
+@pytest.mark.parametrize("coupling", ["additive", "affine"])
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_condition_reaches_every_subnetwork_and_gets_its_gradient(
+    coupling: str, needed: bool, frozen: bool
+) -> None:
+    torch.manual_seed(0)
+    seq = ReversibleSequence([block(coupling, Conditional, (3, 3)) for _ in range(3)]).double()
+    if frozen:
+        seq.requires_grad_(False)
+    x = torch.randn(1, 6, 5, 5, dtype=torch.float64)
+    condition = torch.randn(1, 2, 5, 5, dtype=torch.float64, requires_grad=needed)
+
+    def reference(x: Tensor) -> Tensor:
+        streams = list(x.split(3, 1))
+        for b in seq.blocks:
+            for _, net, target in b.half_steps():
+                h = net(streams[1 - target], condition)
+                streams[target] = b.merge(streams[target], h)
+        return torch.cat(streams, 1)
+
+    y = seq(x, condition)
+    torch.testing.assert_close(seq.inverse(y, condition), x)
+    torch.testing.assert_close(y, reference(x))
+    inputs = [t for t in (condition, *seq.parameters()) if t.requires_grad]
+    assert y.requires_grad == bool(inputs)
+    if inputs:
+        ours = torch.autograd.grad(y.square().sum(), inputs)
+        assert_equal_gradients(
+            list(ours), list(torch.autograd.grad(reference(x).square().sum(), inputs))
+        )
+
+
+def test_the_affine_clamp_has_unit_slope_and_its_bound() -> None:
+    coupling = AffineCoupling(nn.Identity(), nn.Identity(), clamp=1.5)
+    a = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    coupling.log_scale(a).backward()
+    assert math.isclose(a.grad.item(), 1.0)
+    limit = coupling.log_scale(torch.tensor([-1e9, 1e9], dtype=torch.float64))
+    torch.testing.assert_close(limit, torch.tensor([-1.5, 1.5], dtype=torch.float64))
+    with pytest.raises(ValueError, match="must be positive, got 0"):
+        AffineCoupling(nn.Identity(), nn.Identity(), clamp=0)
