@@ -1,6 +1,7 @@
 """Reversible layers of any dimension, and the sequence whose memory does not grow with depth."""
 
 from medrev.reversible.backend import stock_operations
+from medrev.reversible.checkerboard import Checkerboard
 from medrev.reversible.convolution import Conv
 from medrev.reversible.coupling import (
     AdditiveCoupling,
@@ -9,19 +10,31 @@ from medrev.reversible.coupling import (
     SwappedAdditiveCoupling,
 )
 from medrev.reversible.grid import FixedPointGrid
+from medrev.reversible.haar import Haar
+from medrev.reversible.layer import OrthogonalLayer, VolumePreserving
+from medrev.reversible.mixing import OrthogonalMixing
 from medrev.reversible.normalisation import InstanceNorm
+from medrev.reversible.permutation import Permutation
 from medrev.reversible.sequence import ReversibleSequence
+from medrev.reversible.split import Split
 from medrev.reversible.squeeze import SpaceToDepth
 
 __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
+    "Checkerboard",
     "Conv",
     "Coupling",
     "FixedPointGrid",
+    "Haar",
     "InstanceNorm",
+    "OrthogonalLayer",
+    "OrthogonalMixing",
+    "Permutation",
     "ReversibleSequence",
     "SpaceToDepth",
+    "Split",
     "SwappedAdditiveCoupling",
+    "VolumePreserving",
     "stock_operations",
 ]

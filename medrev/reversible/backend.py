@@ -6,13 +6,13 @@ of summation.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["fast_operations_apply", "stock_operations"]
+__all__ = ["fast_operations_apply", "is_tracing", "stock_operations", "without_autocast"]
 
 _use_stock: ContextVar[bool] = ContextVar("medrev_use_stock_operations", default=False)
 
@@ -44,6 +44,17 @@ def fast_operations_apply(x: Tensor) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and not _use_stock.get()
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()
+        and not is_tracing()
     )
+
+
+def is_tracing() -> bool:
+    """Say whether the operations are being recorded: compiled, exported or traced."""
+    return bool(torch.compiler.is_compiling() or torch._C._get_tracing_state())
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Give a context in which autocast is off for ``device``."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -1,18 +1,19 @@
 """Invertible exchange of space for channels, in any number of dimensions."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from medrev.errors import ConfigError
+from medrev.reversible.layer import VolumePreserving, check_axes, check_channels
 
 __all__ = ["SpaceToDepth"]
 
 
-class SpaceToDepth(nn.Module):
+class SpaceToDepth(VolumePreserving):
     """Move every r × … × r block of voxels into channels, and back; nothing is computed or lost.
 
     Output channel ``c · r^d + offset`` holds channel c at the given offset inside the block, the
     last axis running fastest. In 2D this is ``torch.nn.PixelUnshuffle`` and its inverse
-    ``torch.nn.PixelShuffle``.
+    ``torch.nn.PixelShuffle``. `Checkerboard` is the same exchange in another order of channels.
 
     Args:
         factor: Block width r along every axis.
@@ -42,11 +43,8 @@ class SpaceToDepth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, *spatial) to (B, C·r^d, *(spatial / r))."""
         r, d = self.factor, self.spatial_dims
+        check_axes(self, x, d, r)
         batch, channels, *spatial = x.shape
-        if len(spatial) != d or any(n % r for n in spatial):
-            raise ValueError(
-                f"space-to-depth needs {d} spatial sizes that are multiples of {r}, got {spatial}"
-            )
         blocks = [n for size in spatial for n in (size // r, r)]
         x = x.reshape(batch, channels, *blocks)  # (B, C, I/r, r, J/r, r, …)
         outer = [2 + 2 * i for i in range(d)]
@@ -57,12 +55,9 @@ class SpaceToDepth(nn.Module):
     def inverse(self, y: Tensor) -> Tensor:
         """Map (B, C·r^d, *spatial) to (B, C, *(spatial · r))."""
         r, d = self.factor, self.spatial_dims
+        check_axes(self, y, d)
+        check_channels(self, y, multiple=r**d)
         batch, channels, *spatial = y.shape
-        if len(spatial) != d or channels % r**d:
-            raise ValueError(
-                f"depth-to-space needs {d} spatial axes and a multiple of {r**d} channels, "
-                f"got {channels} channels of size {spatial}"
-            )
         y = y.reshape(batch, channels // r**d, *[r] * d, *spatial)
         order = [axis for i in range(d) for axis in (2 + d + i, 2 + i)]
         y = y.permute(0, 1, *order)  # (B, C, I, r, J, r, …)

@@ -1,4 +1,4 @@
-"""Convolution, normalisation, padding and squeezing equal their stock counterparts."""
+"""Convolution, normalisation and padding equal their stock counterparts."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.reversible import Conv, InstanceNorm, SpaceToDepth, stock_operations
+from medrev.reversible import Conv, InstanceNorm, stock_operations
 from medrev.reversible import convolution as convolution_module
 from medrev.reversible.padding import pad
 
@@ -141,31 +141,3 @@ def test_the_gradient_of_reflection_padding_is_exact(data: st.DataObject, dims: 
 def test_reflection_padding_can_be_differentiated_twice() -> None:
     x = torch.randn(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda t: pad(t, (2, 1), "reflect") ** 3, (x,))
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    dims=st.integers(1, 3),
-    factor=st.integers(1, 3),
-    channels=st.integers(1, 3),
-    n=st.integers(1, 3),
-)
-def test_space_to_depth_is_undone_exactly(dims: int, factor: int, channels: int, n: int) -> None:
-    squeeze = SpaceToDepth(factor, dims)
-    x = torch.randn(2, channels, *[factor * (n + i) for i in range(dims)])
-    y = squeeze(x)
-    assert y.shape == (2, channels * factor**dims, *[n + i for i in range(dims)])
-    assert torch.equal(squeeze.inverse(y), x)
-    assert torch.equal(squeeze(squeeze.inverse(y)), y)
-
-
-def test_space_to_depth_in_2d_is_pixel_unshuffle() -> None:
-    x = torch.randn(1, 3, 4, 6)
-    assert torch.equal(SpaceToDepth(2, 2)(x), F.pixel_unshuffle(x, 2))
-
-
-def test_space_to_depth_says_what_does_not_divide() -> None:
-    with pytest.raises(ValueError, match="multiples of 2"):
-        SpaceToDepth(2, 3)(torch.zeros(1, 1, 4, 5, 4))
-    with pytest.raises(ValueError, match="multiple of 8 channels, got 6 channels"):
-        SpaceToDepth(2, 3).inverse(torch.zeros(1, 6, 4, 4, 4))
