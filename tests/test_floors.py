@@ -19,7 +19,7 @@ FLOORS = (
     ("losses", "nets", "data"),
     ("methods",),
     ("inference", "evaluation"),
-    ("training", "cohorts"),
+    ("training", "cohorts", "slicer"),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

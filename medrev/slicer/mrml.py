@@ -1,0 +1,242 @@
+"""The scene file of 3D Slicer (MRML): which volumes there are, and how they are shown.
+
+Slicer resolves references while it reads, so a node stands after those that it refers to.
+Geometry is never in the scene: it always comes from the volumes' own files.
+"""
+
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LAYOUTS", "Document"]
+
+#: Slicer's numbers of its layouts, and the slice views that they have.
+LAYOUTS = {
+    "two-by-two": (27, ("Red", "Yellow", "Green", "Slice4")),
+    "four-up": (3, ("Red", "Yellow", "Green")),
+    "side-by-side": (29, ("Red", "Yellow")),
+}
+
+#: Columns: right, up and out of the picture, in RAS, for the three orientations.
+ORIENTATIONS = {
+    "Axial": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "Sagittal": ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
+    "Coronal": ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
+}
+
+#: Label and colour of Slicer's slice views.
+VIEWS = {
+    "Red": ("R", "0.952941 0.290196 0.2"),
+    "Yellow": ("Y", "0.929412 0.835294 0.298039"),
+    "Green": ("G", "0.431373 0.690196 0.294118"),
+    "Slice4": ("4", "0.54902 0.54902 0.54902"),
+}
+
+#: Colouring of tensors by the direction of their largest eigenvalue, times FA.
+COLOR_ORIENTATION = "10"
+
+
+class Document:
+    """A scene that is put together node by node.
+
+    Args:
+        program: Who writes the scene.
+
+    Example:
+        >>> scene = Document()
+        >>> scene.scalar("FA", "Data/FA.nrrd", window=1, level=0.5)
+        'vtkMRMLScalarVolumeNode1'
+        >>> b'name="FA"' in scene.to_bytes()
+        True
+    """
+
+    def __init__(self, program: str = "medrev") -> None:
+        # The version names the scene's format: Slicer compares the number with its own.
+        self.root = ElementTree.Element("MRML", version="Slicer 5.0.0 0", userTags="")
+        self.root.append(ElementTree.Comment(f" written by {program} "))
+        self.counts: dict[str, int] = {}
+
+    def scalar(
+        self,
+        name: str,
+        file: str,
+        *,
+        window: float,
+        level: float,
+        color: str = "Grey",
+        description: str = "",
+    ) -> str:
+        """Add a scalar volume.
+
+        Args:
+            name: Shown in Slicer's lists.
+            file: Path from the scene file to the volume's.
+            window: Width of the values that the colours span.
+            level: Their middle.
+            color: Slicer's colour table, such as Grey, Iron or Warm1.
+            description: Shown beside the name.
+
+        Returns:
+            The volume's id.
+        """
+        display = self._node(
+            "VolumeDisplay",
+            "vtkMRMLScalarVolumeDisplayNode",
+            name=f"{name} display",
+            references=_references(color=f"vtkMRMLColorTableNode{color}"),
+            colorNodeID=f"vtkMRMLColorTableNode{color}",
+            window=f"{window:.6g}",
+            level=f"{level:.6g}",
+            autoWindowLevel="0",
+            interpolate="1",
+        )
+        storage = self._storage("VolumeArchetypeStorage", name, file)
+        return self._volume(
+            "Volume", name, display=display, storage=storage, description=description
+        )
+
+    def color(self, name: str, file: str, *, description: str = "") -> str:
+        """Add a volume of red, green and blue; arguments as :meth:`scalar`."""
+        display = self._node(
+            "VectorVolumeDisplay",
+            "vtkMRMLVectorVolumeDisplayNode",
+            name=f"{name} display",
+            references=_references(color="vtkMRMLColorTableNodeGrey"),
+            colorNodeID="vtkMRMLColorTableNodeGrey",
+            window="255",
+            level="127.5",
+            autoWindowLevel="0",
+            interpolate="1",
+        )
+        storage = self._storage("VolumeArchetypeStorage", name, file)
+        return self._volume(
+            "VectorVolume", name, display=display, storage=storage, description=description
+        )
+
+    def tensor(self, name: str, file: str, *, description: str = "") -> str:
+        """Add a tensor volume, coloured by direction; arguments as :meth:`scalar`."""
+        display = self._node(
+            "DiffusionTensorVolumeDisplay",
+            "vtkMRMLDiffusionTensorVolumeDisplayNode",
+            name=f"{name} display",
+            references=_references(color="vtkMRMLColorTableNodeGrey"),
+            colorNodeID="vtkMRMLColorTableNodeGrey",
+            scalarInvariant=COLOR_ORIENTATION,
+            window="255",
+            level="127.5",
+            autoWindowLevel="0",
+            interpolate="1",
+        )
+        storage = self._storage("NRRDStorage", name, file)
+        return self._volume(
+            "DiffusionTensorVolume", name, display=display, storage=storage, description=description
+        )
+
+    def segmentation(self, name: str, file: str, *, description: str = "") -> str:
+        """Add a segmentation, shown as outlines; arguments as :meth:`scalar`."""
+        display = self._node(
+            "SegmentationDisplay",
+            "vtkMRMLSegmentationDisplayNode",
+            name=f"{name} display",
+            visibility="true",
+            visibility2D="true",
+            visibility3D="false",
+            Visibility2DFill="false",
+            Visibility2DOutline="true",
+        )
+        storage = self._storage("SegmentationStorage", name, file)
+        return self._volume(
+            "Segmentation", name, display=display, storage=storage, description=description
+        )
+
+    def layout(self, name: str) -> None:
+        """Choose one of :data:`LAYOUTS`."""
+        self._node(
+            "Layout",
+            "vtkMRMLLayoutNode",
+            name="Layout",
+            id="vtkMRMLLayoutNodevtkMRMLLayoutNode",
+            singletonTag="vtkMRMLLayoutNode",
+            currentViewArrangement=str(LAYOUTS[name][0]),
+        )
+
+    def slice_view(
+        self,
+        view: str,
+        orientation: str,
+        centre: NDArray[np.float64],
+        width: float,
+        *,
+        background: str | None = None,
+        foreground: str | None = None,
+    ) -> None:
+        """Add a slice view.
+
+        Args:
+            view: Red, Yellow, Green or Slice4.
+            orientation: Axial, Sagittal or Coronal.
+            centre: Middle of the picture, RAS mm.
+            width: Edge of the square shown, mm.
+            background: Id of the volume shown.
+            foreground: Id of a volume above it, which a slider of Slicer fades in.
+        """
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.transpose(ORIENTATIONS[orientation])
+        matrix[:3, 3] = centre
+        label, color = VIEWS[view]
+        self._node(
+            "Slice",
+            "vtkMRMLSliceNode",
+            name=view,
+            id=f"vtkMRMLSliceNode{view}",
+            singletonTag=view,
+            layoutName=view,
+            layoutLabel=label,
+            layoutColor=color,
+            sliceToRAS=" ".join(f"{value:.9g}" for value in matrix.ravel()),
+            fieldOfView=f"{width:.6g} {width:.6g} 1",
+            dimensions="256 256 1",
+            sliceVisibility="false",
+        )
+        self._node(
+            "SliceComposite",
+            "vtkMRMLSliceCompositeNode",
+            name=f"{view} composite",
+            id=f"vtkMRMLSliceCompositeNode{view}",
+            singletonTag=view,
+            layoutName=view,
+            references=_references(backgroundVolume=background, foregroundVolume=foreground),
+            foregroundOpacity="0",
+            labelOpacity="1",
+            linkedControl="1",
+            hotLinkedControl="1",
+        )
+
+    def to_bytes(self) -> bytes:
+        """The file's content."""
+        ElementTree.indent(self.root)
+        text: bytes = ElementTree.tostring(self.root, encoding="UTF-8", xml_declaration=True)
+        return text + b"\n"
+
+    def _storage(self, tag: str, name: str, file: str) -> str:
+        return self._node(tag, f"vtkMRML{tag}Node", name=f"{name} file", fileName=quote(file))
+
+    def _volume(self, tag: str, name: str, *, display: str, storage: str, description: str) -> str:
+        further = {"description": description} if description else {}
+        references = _references(display=display, storage=storage)
+        cls = f"vtkMRML{'Scalar' if tag == 'Volume' else ''}{tag}Node"
+        return self._node(tag, cls, name=name, references=references, **further)
+
+    def _node(self, tag: str, cls: str, *, id: str | None = None, **attributes: str) -> str:
+        if id is None:
+            self.counts[cls] = self.counts.get(cls, 0) + 1
+            id = f"{cls}{self.counts[cls]}"
+        ElementTree.SubElement(self.root, tag, {"id": id, **attributes})
+        return id
+
+
+def _references(**ids: str | None) -> str:
+    """Slicer's notation of references: ``role:id;``."""
+    return "".join(f"{role}:{id};" for role, id in ids.items() if id is not None)
