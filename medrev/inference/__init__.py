@@ -6,6 +6,7 @@ from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import MIN_VOXELS, Model
 from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
+from medrev.inference.prepared import predict
 from medrev.inference.subject import Source, recognise, tensor_convention
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
@@ -24,6 +25,7 @@ __all__ = [
     "newest_run",
     "pick_device",
     "plan",
+    "predict",
     "read_weights",
     "recognise",
     "save_weights",

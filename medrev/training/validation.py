@@ -8,9 +8,8 @@ import torch
 
 from medrev.config.schema import Pipeline
 from medrev.data import Prepared
-from medrev.dti import repair
 from medrev.evaluation import Table, heldout_table, subject_rows, tensor_rmse
-from medrev.inference import Model
+from medrev.inference import Model, predict
 from medrev.progress import progress
 from medrev.volumes import interior
 
@@ -48,7 +47,7 @@ def validate(model: Model, subjects: Sequence[Prepared]) -> Score:
     inner, whole = [], []
     first: torch.Tensor | None = None
     for subject in subjects:
-        prediction = _as_written(model, subject)
+        prediction = predict(model, subject)
         first = prediction if first is None else first
         core = interior(subject.mask, edge=edge)
         if bool(core.any()):
@@ -81,7 +80,7 @@ def heldout(
         for subject in subjects:
             rows += subject_rows(
                 subject.id,
-                _as_written(model, subject),
+                predict(model, subject),
                 low=subject.low,
                 reference=subject.high,
                 mask=subject.mask,
@@ -92,12 +91,3 @@ def heldout(
             )
             bar.advance(1, text=subject.id)
     return heldout_table(rows)
-
-
-def _as_written(model: Model, subject: Prepared) -> torch.Tensor:
-    """The tensors (6, I, J, K) that inference would write."""
-    prediction = model.apply(subject.low)
-    if not model.pipeline.inference.positive_definite:
-        return prediction
-    repaired: torch.Tensor = repair(prediction * subject.mask)[0]
-    return repaired

@@ -1,0 +1,135 @@
+"""One subject to be evaluated: where its volumes lie, and the volumes themselves."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev import __version__
+from medrev.evaluation import BASELINES, Prediction
+from medrev.evaluation.baselines import Baseline
+from medrev.files import content_hash
+
+__all__ = ["Case", "Choices", "Loaded", "content_key"]
+
+#: Part of every key: results of another form are not taken over.
+_FORM = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What is measured, and how; the same for all subjects.
+
+    Attributes:
+        baselines: Interpolations of the input that are measured beside the models.
+        edge: Edge of the interior's neighbourhood in voxels, odd.
+        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
+        resample_reference: Bring a reference on another grid onto the prediction's, instead of
+            refusing it.
+        mask: Where a subject has no mask file: ``nonzero`` takes the non-zero voxels of the
+            reference, ``whole`` all.
+        device: Where models run.
+    """
+
+    baselines: tuple[Baseline, ...] = BASELINES
+    edge: int = 5
+    value_range: float | None = None
+    resample_reference: bool = False
+    mask: Literal["nonzero", "whole"] = "nonzero"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """The volumes of a subject, on the reference's grid and in its voxel frame.
+
+    Attributes:
+        reference: ``(C, I, J, K)``; tensors in mm²/s.
+        predictions: By method: models in the order given, then the baselines.
+        models: Which of the methods are models.
+        mask: ``(1, I, J, K)``, bool; None: the whole volume counts.
+        affine: Voxel → RAS mm, 4×4.
+        low: The input ``(C, i, j, k)`` on its own grid, if there is one.
+        labels: Label map ``(I, J, K)``, if there is one.
+        tensors: Whether the volumes are diffusion tensors.
+        facts: What the report says about the subject.
+        notes: What the user should know, one line each.
+    """
+
+    reference: torch.Tensor
+    predictions: Mapping[str, Prediction]
+    models: Sequence[str]
+    mask: torch.Tensor | None
+    affine: NDArray[np.float64]
+    low: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+    tensors: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Case(Protocol):
+    """One subject to be evaluated; small, so that it can be sent to a worker.
+
+    Attributes:
+        id: Name, unique in its cohort.
+        columns: Cells of the participants' table, for comparing groups.
+    """
+
+    @property
+    def id(self) -> str:
+        """Name, unique in its cohort."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Cells of the participants' table, for comparing groups."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """All files that the result depends on, by role."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the result depends on beside files and choices, as JSON."""
+
+    def load(self, choices: Choices) -> Loaded:
+        """Read, compute and check the volumes.
+
+        Raises:
+            MedrevError: They cannot be read, or do not fit each other.
+        """
+
+
+def content_key(case: Case, choices: Choices) -> str:
+    """Hash of everything that a subject's result depends on: contents, not names or times.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    document = {
+        "form": _FORM,
+        "medrev": __version__,
+        "case": {"id": case.id, **case.describe()},
+        "choices": asdict(choices),
+        "files": {role: _hash(path, *_state(path)) for role, path in case.files.items()},
+    }
+    return content_hash(json.dumps(document, sort_keys=True).encode())
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash(path: Path, time: int, size: int) -> str:
+    """A file's hash; several subjects may share a weight file."""
+    return content_hash(path)

@@ -1,0 +1,126 @@
+"""A cohort evaluated: every subject measured once, results kept as they come."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medrev.cohorts.case import Case, Choices, content_key
+from medrev.cohorts.engine import Outcome, run_subjects
+from medrev.cohorts.measure import Measured, measure
+from medrev.cohorts.store import Store
+from medrev.errors import InputError
+from medrev.evaluation import Results
+
+__all__ = ["Evaluated", "evaluate_cohort"]
+
+#: Files that are hashed at the same time.
+_READERS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """The results of a cohort.
+
+    Attributes:
+        cases: The subjects that were to be evaluated.
+        measured: Results by subject, in the order of the cases.
+        failures: Why a subject has none, by subject.
+        reused: How many were there from an earlier run.
+    """
+
+    cases: Mapping[str, Case]
+    measured: Mapping[str, Measured]
+    failures: Mapping[str, str]
+    reused: int = 0
+
+    @functools.cached_property
+    def results(self) -> Results:
+        """The records of all subjects."""
+        return Results.join(measured.records for measured in self.measured.values())
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, without the baselines."""
+        return tuple(dict.fromkeys(m for one in self.measured.values() for m in one.models))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Sums over subjects: for reading and inference, and for the metrics."""
+        names = dict.fromkeys(name for one in self.measured.values() for name in one.seconds)
+        return {n: sum(one.seconds.get(n, 0) for one in self.measured.values()) for n in names}
+
+
+def evaluate_cohort(
+    cases: Sequence[Case],
+    choices: Choices,
+    folder: Path,
+    *,
+    failures: Mapping[str, str] | None = None,
+    show_progress: bool = True,
+    **places: Any,
+) -> Evaluated:
+    """Measure every subject, and keep each result in a file as soon as it is there.
+
+    A subject whose files, options and medrev are those of a result that the folder holds already
+    is not measured again.
+
+    Args:
+        cases: The subjects.
+        choices: What is measured, and how.
+        folder: Where the results are kept, one JSON file per subject.
+        failures: Subjects that are known to be impossible, and why.
+        show_progress: Show a progress bar on standard error.
+        places: Where and how often subjects are run: ``workers``, ``scheduler``, ``cluster``,
+            ``memory``, ``retries`` of :func:`run_subjects`.
+
+    Raises:
+        InputError: Two subjects have the same name.
+        ClusterError: There are no workers.
+        OutputError: A result cannot be written.
+    """
+    named = {case.id: case for case in cases}
+    if len(named) < len(cases):
+        raise InputError("two subjects have the same name")
+    store = Store(folder)
+    for subject in named:
+        store.path(subject)
+    done = _kept(named, choices, store)
+
+    def keep(outcome: Outcome[Measured]) -> None:
+        if outcome.value is not None:
+            store.save(outcome.name, outcome.value)
+
+    outcomes = run_subjects(
+        functools.partial(measure, choices=choices),
+        {name: case for name, case in named.items() if name not in done},
+        on_done=keep,
+        title="Evaluating",
+        show_progress=show_progress,
+        **places,
+    )
+    new = {name: o.value for name, o in outcomes.items() if o.value is not None}
+    failed = {name: o.error for name, o in outcomes.items() if o.error is not None}
+    return Evaluated(
+        cases=named,
+        measured={name: (done | new)[name] for name in named if name in done or name in new},
+        failures={**(failures or {}), **failed},
+        reused=len(done),
+    )
+
+
+def _kept(cases: Mapping[str, Case], choices: Choices, store: Store) -> dict[str, Measured]:
+    """Results of an earlier run that are still those of the same files and options."""
+    there = [name for name in cases if store.path(name).is_file()]
+
+    def load(name: str) -> Measured | None:
+        try:
+            return store.load(name, content_key(cases[name], choices))
+        except InputError:  # a file cannot be read: that is told where it is measured
+            return None
+
+    with ThreadPoolExecutor(_READERS) as threads:
+        found = dict(zip(there, threads.map(load, there), strict=True))
+    return {name: measured for name, measured in found.items() if measured is not None}

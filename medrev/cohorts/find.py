@@ -1,0 +1,244 @@
+"""What there is to evaluate: run folders, folders of predictions, or a table."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medrev.cohorts.case import Case
+from medrev.cohorts.folders import volumes_in
+from medrev.cohorts.names import is_image, is_mask, is_uncertainty
+from medrev.cohorts.pair import Pair
+from medrev.cohorts.runs import is_run, read_runs
+from medrev.cohorts.table import participants, read_table
+from medrev.errors import InputError
+
+__all__ = ["Found", "Sources", "find_cases"]
+
+_TABLES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the volumes of a cohort are to be found.
+
+    Folders may be patterns such as ``out/**/*_T1w.nii.gz``, or single files.
+
+    Attributes:
+        inputs: Run folders, folders of predictions, or one table; several of a kind are compared.
+            Each may have a name, as in ``revgan=runs/a``.
+        reference: References of predictions.
+        low: Inputs of the models, for baselines.
+        mask: Masks (default: those beside the references, then beside the predictions).
+        labels: Label maps of the references.
+        uncertainty: Standard deviations (default: those beside the predictions).
+        participants: Table with a row per subject, for groups (default: the one in the folders).
+        part: Which part of a run's cohort: test, validation or train.
+        data: Where a run's cohort is now, if it has moved.
+    """
+
+    inputs: tuple[str, ...]
+    reference: Path | None = None
+    low: Path | None = None
+    mask: Path | None = None
+    labels: Path | None = None
+    uncertainty: Path | None = None
+    participants: Path | None = None
+    part: str = "test"
+    data: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The subjects of a cohort, and what was amiss.
+
+    Attributes:
+        kind: runs, folders or table.
+        cases: What can be evaluated, sorted by name.
+        models: Names of the models.
+        failures: Why a subject cannot be evaluated, by name.
+        notes: What the user should know, one line each.
+        origins: What is known about every model, such as its seed, by name.
+        options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
+    """
+
+    kind: str
+    cases: tuple[Case, ...]
+    models: tuple[str, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_cases(sources: Sources) -> Found:
+    """Find the subjects of a cohort.
+
+    Raises:
+        InputError: A folder is missing, several files claim to be one subject's, or nothing can be
+            evaluated. The message names all subjects concerned.
+    """
+    named = _named(sources.inputs)
+    runs = [is_run(path) for path in named.values()]
+    if all(runs):
+        _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
+        found = _runs(named, sources)
+    elif any(runs):
+        raise InputError(
+            "runs and folders of predictions cannot be compared in one go: "
+            "write the runs' predictions with medrev-infer and give their folders"
+        )
+    elif any(path.suffix in _TABLES for path in named.values()):
+        if len(named) > 1:
+            raise InputError(f"give one table, got {len(named)} inputs: it has a column per model")
+        _refuse(sources, "a table", "reference", "low", "mask", "labels", "uncertainty")
+        found = _table(next(iter(named.values())))
+    else:
+        found = _folders(named, sources)
+    if not found.cases:
+        lines = [f"  {name}: {why}" for name, why in list(found.failures.items())[:10]]
+        raise InputError("\n".join(["no subject can be evaluated", *lines]))
+    return found
+
+
+def _named(inputs: tuple[str, ...]) -> dict[str, Path]:
+    """``[NAME=]PATH`` as paths by name; a name is made of the path where none is given."""
+    pairs: list[tuple[str, Path]] = []
+    for text in inputs:
+        name, equals, rest = text.partition("=")
+        path = Path(rest) if equals and not Path(text).exists() else Path(text)
+        given = name if path != Path(text) else ""
+        if equals and path == Path(rest) and not name:
+            raise InputError(f"the name before '=' is empty in {text!r}")
+        pairs.append((given or ("model" if len(inputs) == 1 else path.name), path))
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise InputError(
+                f"{count} inputs are called {name!r}: give them names, as in first={pairs[0][1]}"
+            )
+    return dict(pairs)
+
+
+def _refuse(sources: Sources, what: str, *names: str) -> None:
+    given = [name for name in names if getattr(sources, name) is not None]
+    if given:
+        options = ", ".join(f"--{'input' if name == 'low' else name}" for name in given)
+        raise InputError(f"{options} cannot be given with {what}, which names all files itself")
+
+
+def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
+    runs = read_runs(named, part=sources.part, data=sources.data)
+    return Found(
+        kind="runs",
+        cases=runs.cases,
+        models=tuple(named),
+        notes=runs.notes,
+        origins=runs.origins,
+        options=runs.options,
+    )
+
+
+def _table(path: Path) -> Found:
+    table = read_table(path)
+    return Found(kind="table", cases=table.cases, models=table.models, failures=table.failures)
+
+
+def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
+    """Match folders of predictions and of references by subject."""
+    if sources.reference is None:
+        first = next(iter(named.values()))
+        raise InputError(
+            f"{first} is no run folder and no table: give the references of its predictions "
+            "with --reference DIR"
+        )
+    if sources.uncertainty is not None and len(named) > 1:
+        raise InputError(
+            "--uncertainty goes with one model; of several, put them beside the predictions with "
+            "'std' in their names, or give a table with columns uncertainty_NAME"
+        )
+    predictions = {
+        name: volumes_in(path, is_image, f"predictions {name}") for name, path in named.items()
+    }
+    references = volumes_in(sources.reference, is_image, "references")
+    only = _single_pair(predictions, references)
+    if only is not None:
+        predictions = {name: {only: next(iter(p.values()))} for name, p in predictions.items()}
+        references = {only: next(iter(references.values()))}
+    beside = [sources.reference, *named.values()]
+    low = {} if sources.low is None else volumes_in(sources.low, is_image, "inputs")
+    masks = _given_or_beside(sources.mask, is_mask, beside, "masks")
+    labels = {} if sources.labels is None else volumes_in(sources.labels, _any, "label maps")
+    stds = {
+        name: _given_or_beside(sources.uncertainty, is_uncertainty, [path], "uncertainties")
+        for name, path in named.items()
+    }
+    rows = participants(sources.participants, beside)
+    cases, failures = [], {}
+    for subject in sorted({name for found in predictions.values() for name in found}):
+        lacking = [f"prediction {name}" for name, p in predictions.items() if subject not in p]
+        lacking += ["reference"] if subject not in references else []
+        lacking += ["input"] if low and subject not in low else []
+        if lacking:
+            failures[subject] = f"no {' and no '.join(lacking)} of this subject was found"
+            continue
+        cases.append(
+            Pair(
+                id=subject,
+                reference=references[subject],
+                predictions={name: found[subject] for name, found in predictions.items()},
+                input=low.get(subject),
+                mask=_one_of(masks, subject, only),
+                labels=_one_of(labels, subject, only),
+                uncertainties={
+                    name: path
+                    for name, found in stds.items()
+                    if (path := _one_of(found, subject, only)) is not None
+                },
+                columns=rows(subject),
+            )
+        )
+    spare = sorted(set(references) - {name for found in predictions.values() for name in found})
+    notes = []
+    if spare:
+        shown = ", ".join(spare[:5]) + (" …" if len(spare) > 5 else "")
+        notes.append(f"{len(spare)} references have no prediction and do not count: {shown}")
+    return Found(
+        kind="folders",
+        cases=tuple(cases),
+        models=tuple(named),
+        failures=failures,
+        notes=tuple(notes),
+    )
+
+
+def _any(path: Path) -> bool:
+    return True
+
+
+def _single_pair(
+    predictions: Mapping[str, Mapping[str, Path]], references: Mapping[str, Path]
+) -> str | None:
+    """Where there is one file of each, they belong together whatever they are called."""
+    if len(references) == 1 and all(len(found) == 1 for found in predictions.values()):
+        return next(iter(references))
+    return None
+
+
+def _given_or_beside(
+    given: Path | None, accept: Callable[[Path], bool], beside: list[Path], what: str
+) -> dict[str, Path]:
+    """Volumes where the user says, or those that lie in one of the folders by their name."""
+    if given is not None:
+        return volumes_in(given, _any, what)
+    folders = (place for place in beside if place.is_dir())
+    found = (volumes_in(place, accept, what, optional=True) for place in folders)
+    return next((volumes for volumes in found if volumes), {})
+
+
+def _one_of(found: Mapping[str, Path], subject: str, only: str | None) -> Path | None:
+    """The subject's volume, or its person's, or the one there is for a single subject."""
+    if only is not None and len(found) == 1:
+        return next(iter(found.values()))
+    person = subject.split("_", maxsplit=1)[0]
+    return found.get(subject, found.get(person))

@@ -1,0 +1,136 @@
+"""What is measured on one subject: all metrics of all methods, and the histogram of errors."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.cohorts.case import Case, Choices, Loaded, content_key
+from medrev.evaluation import Record, Results, Settings, evaluate_methods
+from medrev.volumes import voxel_size
+
+__all__ = ["EDGES", "Measured", "measure"]
+
+#: Edges of the bins of error histograms. Tensors: 1e-5 mm²/s; others: % of the reference's range.
+EDGES: NDArray[np.float64] = np.arange(-50.5, 51, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The results of one subject.
+
+    Attributes:
+        records: The metrics.
+        histograms: Number of voxels by bin of :data:`EDGES`, by method; the outermost bins hold
+            what lies beyond. Signed errors, all channels.
+        unit: Unit of the histograms.
+        models: Which methods are models.
+        facts: What the report says about the subject.
+        notes: What the user should know, one line each.
+        seconds: Time for reading (and inference), and for the metrics.
+        key: Hash of everything that the results depend on.
+    """
+
+    records: tuple[Record, ...]
+    histograms: Mapping[str, tuple[int, ...]]
+    unit: str
+    models: tuple[str, ...]
+    facts: Mapping[str, Any]
+    key: str
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        document = {name: getattr(self, name) for name in _PLAIN}
+        return document | {"records": Results(self.records).to_json()}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
+        """Read what :meth:`to_dict` gave.
+
+        Raises:
+            InputError, KeyError, TypeError: It is something else.
+        """
+        return cls(
+            records=Results.from_json(document["records"]).records,
+            histograms={name: tuple(map(int, h)) for name, h in document["histograms"].items()},
+            unit=str(document["unit"]),
+            models=tuple(document["models"]),
+            facts=dict(document["facts"]),
+            key=str(document["key"]),
+            notes=tuple(document["notes"]),
+            seconds=dict(document["seconds"]),
+        )
+
+
+_PLAIN = ("key", "unit", "models", "facts", "notes", "seconds", "histograms")
+
+
+def measure(case: Case, choices: Choices) -> Measured:
+    """Load a subject and measure every method on it.
+
+    Raises:
+        MedrevError: It cannot be loaded.
+    """
+    key = content_key(case, choices)
+    started = time.perf_counter()
+    loaded = case.load(choices)
+    ready = time.perf_counter()
+    records = evaluate_methods(
+        loaded.predictions,
+        loaded.reference,
+        loaded.mask,
+        subject=case.id,
+        labels=loaded.labels,
+        voxel_size=voxel_size(loaded.affine),
+        settings=Settings(
+            tensors=loaded.tensors, edge=choices.edge, value_range=choices.value_range
+        ),
+    )
+    measured = time.perf_counter()
+    histograms, unit = _histograms(loaded)
+    return Measured(
+        records=tuple(records),
+        histograms=histograms,
+        unit=unit,
+        models=tuple(loaded.models),
+        facts=loaded.facts,
+        key=key,
+        notes=loaded.notes,
+        seconds={"load": round(ready - started, 4), "metrics": round(measured - ready, 4)},
+    )
+
+
+def _histograms(loaded: Loaded) -> tuple[dict[str, tuple[int, ...]], str]:
+    """Signed errors in the mask, of all channels, counted in the same bins for all subjects."""
+    inside = loaded.mask[0] if loaded.mask is not None else slice(None)
+    reference = _inside(loaded.reference, inside)
+    if loaded.tensors:
+        step, unit = 1e-5, "1e-5 mm²/s"
+    else:
+        finite = reference[np.isfinite(reference)]
+        step = float(np.ptp(finite)) / 100 if finite.size else 0.0
+        unit = "% of the reference's range"
+    if step == 0:
+        return {}, unit
+    last = len(EDGES) - 2
+    counts = {}
+    for name, prediction in loaded.predictions.items():
+        volume = prediction.volume
+        error = _inside(torch.as_tensor(volume), inside) - reference
+        error = error[np.isfinite(error)] / step
+        # As np.histogram with these edges, but without its search: the bins are equally wide.
+        bins = np.clip(np.floor(error - EDGES[0]), 0, last).astype(np.int64)
+        counts[name] = tuple(np.bincount(bins, minlength=last + 1).tolist())
+    return counts, unit
+
+
+def _inside(volume: torch.Tensor, inside: Any) -> NDArray[np.float32]:
+    """The values of all channels in the mask."""
+    values: NDArray[np.float32] = volume[:, inside].reshape(-1).numpy()
+    return values

@@ -1,0 +1,207 @@
+"""A subject given by files: predictions, reference, and what goes with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from medrev.cohorts.case import Choices, Loaded
+from medrev.cohorts.grids import Grid, regrid
+from medrev.dti import COMPONENTS, convert_order, to_voxel_frame
+from medrev.errors import InputError
+from medrev.evaluation import Prediction, interpolate
+from medrev.inference import recognise, tensor_convention
+from medrev.volumes import read_nifti, rescale_affine, voxel_size
+
+__all__ = ["Pair"]
+
+_ADVICE = "resample one of them, or give --resample-reference yes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Predictions of a subject and their reference, as files.
+
+    Attributes:
+        id: Name, unique in its cohort.
+        reference: What the predictions should be.
+        predictions: File by model.
+        input: The low-resolution (or other) volume that the models were given, for baselines.
+        mask: Where errors count.
+        labels: Label map, for errors by region.
+        uncertainties: File of standard deviations by model.
+        columns: Cells of the participants' table, for comparing groups.
+    """
+
+    id: str
+    reference: Path
+    predictions: Mapping[str, Path]
+    input: Path | None = None
+    mask: Path | None = None
+    labels: Path | None = None
+    uncertainties: Mapping[str, Path] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """All files by role."""
+        given = {
+            "reference": self.reference,
+            **{f"prediction {name}": path for name, path in self.predictions.items()},
+            "input": self.input,
+            "mask": self.mask,
+            "labels": self.labels,
+            **{f"uncertainty {name}": path for name, path in self.uncertainties.items()},
+        }
+        return {role: path for role, path in given.items() if path is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing beside the files."""
+        return {}
+
+    def load(self, choices: Choices) -> Loaded:
+        """Read the volumes and bring them to one grid.
+
+        Raises:
+            InputError: A file cannot be read, or the volumes are of different kinds.
+            GeometryError: A volume lies on another grid than the reference.
+        """
+        volumes = {name: _read(path) for name, path in self.predictions.items()}
+        target = _Target(self, _read(self.reference))
+        if choices.resample_reference:
+            target.move_to(next(iter(volumes.values())).grid)
+        reference = target.volume
+        predictions = {}
+        for name, given in volumes.items():
+            path = self.predictions[name]
+            target.grid.check(path, given.grid, _ADVICE)
+            if given.values.shape[0] != reference.shape[0]:
+                raise InputError(
+                    f"{path} has {given.values.shape[0]} volumes, the reference {self.reference} "
+                    f"has {reference.shape[0]}: they are of different kinds"
+                )
+            std = self.uncertainties.get(name)
+            spread = None if std is None else target.bring(std, order=1, single=False)
+            predictions[name] = Prediction(given.values, std=spread)
+        models = list(predictions)
+        mask, source = self._mask(target, choices)
+        low = None if self.input is None else _read(self.input)
+        if low is not None:
+            predictions |= _baselines(low, target, choices)
+        labels = None if self.labels is None else target.bring(self.labels, order=0)[0]
+        return Loaded(
+            reference=reference,
+            predictions=predictions,
+            models=models,
+            mask=mask,
+            affine=target.grid.affine,
+            low=None if low is None else low.values,
+            labels=labels,
+            tensors=target.tensors,
+            facts={
+                "shape": list(reference.shape),
+                "voxel_size": [round(edge, 4) for edge in voxel_size(target.grid.affine)],
+                "mask": source,
+                "mask_voxels": int(mask.sum() if mask is not None else reference[0].numel()),
+            },
+            notes=tuple(target.notes),
+        )
+
+    def _mask(self, target: "_Target", choices: Choices) -> tuple[torch.Tensor | None, str]:
+        if self.mask is not None:
+            mask = target.bring(self.mask, order=0) > 0
+            if not bool(mask.any()):
+                raise InputError(f"{self.mask}: the mask is empty: every voxel is 0")
+            return mask, self.mask.name
+        inside = (target.volume != 0).any(dim=0, keepdim=True)
+        if choices.mask == "whole" or bool(inside.all()):
+            return None, "whole volume"
+        if not bool(inside.any()):
+            raise InputError(f"{self.reference}: every voxel is 0")
+        return inside, "non-zero voxels of the reference"
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A volume (tensors in the voxel frame, in FSL's order) and where it lies."""
+
+    values: torch.Tensor
+    grid: Grid
+
+    @property
+    def tensors(self) -> bool:
+        return self.values.shape[0] == len(COMPONENTS)
+
+
+class _Target:
+    """The reference, and the grid on which everything is compared."""
+
+    def __init__(self, pair: Pair, read: _Read) -> None:
+        self.volume = read.values
+        self.grid = Grid(read.grid.shape, read.grid.affine, f"the reference {pair.reference}")
+        self.tensors = read.tensors
+        self.notes: list[str] = []
+        self.own: Grid | None = None  # where it lay before it was moved
+
+    def move_to(self, grid: Grid) -> None:
+        """Resample the reference, if it lies elsewhere."""
+        if grid.same(self.grid):
+            return
+        self.volume = regrid(self.volume, self.grid, grid, tensors=self.tensors)
+        self.notes.append(
+            f"reference resampled from {self.grid} voxels onto the grid of the prediction, {grid} "
+            "(trilinear)"
+        )
+        self.own, self.grid = self.grid, Grid(grid.shape, grid.affine, "the prediction")
+
+    def bring(self, path: Path, *, order: Literal[0, 1], single: bool = True) -> torch.Tensor:
+        """A mask, label map or standard deviation on the grid; it moves with the reference."""
+        volume = read_nifti(path)
+        values = volume.as_tensor()
+        if single and values.shape[0] != 1:
+            raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
+        grid = Grid(tuple(values.shape[1:]), volume.affine.numpy())
+        if self.own is not None and grid.same(self.own):
+            return regrid(values, grid, self.grid, order=order)
+        self.grid.check(path, grid, _ADVICE)
+        return values
+
+
+def _read(path: Path) -> _Read:
+    """Read a volume; NaN and infinity are let through: the metrics say where they matter."""
+    volume = read_nifti(path, allow_nan=True)
+    affine: Any = volume.affine.numpy()
+    values = volume.as_tensor()
+    if values.shape[0] == len(COMPONENTS):
+        order, frame, _ = tensor_convention(recognise(path), None, None)
+        values = to_voxel_frame(convert_order(values, order, "fsl"), affine, frame)
+    return _Read(values, Grid(tuple(values.shape[1:]), affine))
+
+
+def _baselines(low: _Read, target: _Target, choices: Choices) -> dict[str, Prediction]:
+    """The interpolated input, or the input itself where it is on the reference's grid."""
+    if low.values.shape[0] != target.volume.shape[0]:
+        target.notes.append(
+            f"no baselines: the input has {low.values.shape[0]} volumes, the reference "
+            f"{target.volume.shape[0]}"
+        )
+        return {}
+    if low.grid.same(target.grid):
+        return {"input": Prediction(low.values)}
+    ratios = np.divide(target.grid.shape, low.grid.shape)
+    factor = int(ratios[0])
+    if factor > 1 and (ratios == factor).all():
+        fine = Grid(target.grid.shape, rescale_affine(low.grid.affine, 1 / factor))
+        if fine.same(target.grid):
+            return {
+                name: Prediction(interpolate(low.values, factor, name))
+                for name in choices.baselines
+            }
+    target.notes.append(
+        f"no baselines: the input's grid ({low.grid} voxels) is not a whole number of times "
+        f"coarser than the reference's ({target.grid}) over the same field of view"
+    )
+    return {}

@@ -1,0 +1,149 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medrev.cohorts import Sources, find_cases
+from medrev.errors import InputError
+
+from .conftest import make_cohort
+
+
+def find(root: Path, *inputs: str, **more):
+    given = {"reference": root / "ref", **more}
+    return find_cases(Sources(inputs=tuple(str(root / i) for i in inputs), **given))
+
+
+def test_predictions_and_references_are_matched_by_subject(cohort):
+    found = find(cohort, "a", low=cohort / "low", mask=cohort / "mask")
+    assert [case.id for case in found.cases] == ["sub-01", "sub-02", "sub-03"]
+    files = found.cases[1].files
+    assert {role: path.relative_to(cohort).as_posix() for role, path in files.items()} == {
+        "reference": "ref/sub-02_T1w.nii.gz",
+        "prediction model": "a/sub-02_desc-sr_T1w.nii.gz",
+        "input": "low/sub-02_T1w.nii.gz",
+        "mask": "mask/sub-02_mask.nii.gz",
+    }
+    assert found.models == ("model",)
+
+
+def test_several_models_are_named_by_the_user_or_their_folder(tmp_path):
+    make_cohort(tmp_path, models=("a", "b"))
+    inputs = (f"revgan={tmp_path / 'a'}", str(tmp_path / "b"))
+    found = find_cases(Sources(inputs=inputs, reference=tmp_path / "ref"))
+    assert found.models == ("revgan", "b")
+
+
+def test_masks_and_uncertainties_beside_the_volumes_are_found(cohort):
+    for file in (cohort / "mask").iterdir():
+        shutil.copy(file, cohort / "ref")
+    shutil.copy(cohort / "a/sub-01_desc-sr_T1w.nii.gz", cohort / "a/sub-01_desc-sr_std_T1w.nii.gz")
+    found = find(cohort, "a")
+    assert found.cases[0].files["mask"] == cohort / "ref/sub-01_mask.nii.gz"
+    assert found.cases[0].files["uncertainty model"].name == "sub-01_desc-sr_std_T1w.nii.gz"
+    assert "uncertainty model" not in found.cases[1].files
+
+
+def test_missing_pairs_are_named_and_do_not_stop_the_others(tmp_path):
+    make_cohort(tmp_path, subjects=4, models=("a", "b"))
+    (tmp_path / "ref/sub-01_T1w.nii.gz").unlink()
+    (tmp_path / "b/sub-03_desc-sr_T1w.nii.gz").unlink()
+    found = find(tmp_path, "a", "b")
+    assert [case.id for case in found.cases] == ["sub-02", "sub-04"]
+    assert found.failures == {
+        "sub-01": "no reference of this subject was found",
+        "sub-03": "no prediction b of this subject was found",
+    }
+
+
+def test_a_reference_without_prediction_is_only_noted(cohort):
+    (cohort / "a/sub-02_desc-sr_T1w.nii.gz").unlink()
+    found = find(cohort, "a")
+    assert found.failures == {}
+    assert found.notes == ("1 references have no prediction and do not count: sub-02",)
+
+
+def test_nothing_in_common_is_an_error_that_names_the_subjects(cohort):
+    for file in (cohort / "ref").iterdir():
+        file.rename(file.with_name(file.name.replace("sub-0", "sub-9")))
+    with pytest.raises(InputError, match=r"no subject can be evaluated\n  sub-01: no reference"):
+        find(cohort, "a")
+
+
+def test_single_files_belong_together_whatever_their_names(cohort):
+    found = find_cases(
+        Sources(
+            inputs=(str(cohort / "a/sub-01_desc-sr_T1w.nii.gz"),),
+            reference=cohort / "ref/sub-02_T1w.nii.gz",
+            mask=cohort / "mask/sub-03_mask.nii.gz",
+        )
+    )
+    assert len(found.cases) == 1
+    assert found.cases[0].files["mask"].name == "sub-03_mask.nii.gz"
+
+
+def test_several_files_of_a_subject_are_named(cohort):
+    for n in (1, 3):
+        name = f"sub-0{n}_desc-sr_T1w.nii.gz"
+        shutil.copy(cohort / "a" / name, cohort / "a" / name.replace("desc-sr", "desc-old"))
+    with pytest.raises(InputError) as caught:
+        find(cohort, "a")
+    lines = str(caught.value).splitlines()
+    assert "choose with a pattern" in lines[0]
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["sub-01", "sub-03"]
+    assert "sub-01_desc-old_T1w.nii.gz, sub-01_desc-sr_T1w.nii.gz" in lines[1]
+    found = find(cohort, "a/*desc-sr*")
+    assert len(found.cases) == 3
+
+
+def test_of_tensors_and_their_maps_the_tensors_count(cohort):
+    (cohort / "b").mkdir()
+    for param in ("diffusivity", "fa", "md"):
+        target = cohort / f"b/sub-01_param-{param}_dwimap.nii.gz"
+        shutil.copy(cohort / "a/sub-01_desc-sr_T1w.nii.gz", target)
+    found = find(cohort, "b")
+    assert found.cases[0].files["prediction model"].name == "sub-01_param-diffusivity_dwimap.nii.gz"
+
+
+def test_groups_come_from_the_participants_table(cohort):
+    (cohort / "ref/participants.tsv").write_text(
+        "participant_id\tsite\tage\nsub-01\tA\t30\nsub-02\tn/a\t31\n"
+    )
+    found = find(cohort, "a")
+    assert [dict(case.columns) for case in found.cases] == [
+        {"site": "A", "age": "30"},
+        {"age": "31"},
+        {},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reference": None}, "give the references of its predictions with --reference"),
+        ({"reference": Path("nowhere")}, "references not found: nowhere is no folder"),
+        ({"mask": Path("nowhere")}, "masks not found"),
+    ],
+)
+def test_what_is_missing_is_said(cohort, change, message):
+    with pytest.raises(InputError, match=message):
+        find(cohort, "a", **change)
+
+
+def test_a_folder_without_volumes_says_what_it_holds(cohort):
+    empty = cohort / "empty"
+    empty.mkdir()
+    (empty / "readme.txt").touch()
+    with pytest.raises(InputError, match=r"no \.nii or \.nii\.gz file .*found: readme\.txt"):
+        find(cohort, "empty")
+
+
+def test_two_inputs_of_one_name_are_refused(cohort):
+    with pytest.raises(InputError, match="2 inputs are called 'a'"):
+        find(cohort, "a", "../cohort/a")
+
+
+def test_one_folder_of_uncertainties_cannot_serve_two_models(tmp_path):
+    make_cohort(tmp_path, models=("a", "b"))
+    with pytest.raises(InputError, match="--uncertainty goes with one model"):
+        find(tmp_path, "a", "b", uncertainty=tmp_path / "a")

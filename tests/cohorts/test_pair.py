@@ -1,0 +1,163 @@
+"""Volumes of a subject given by files: what is read, what is refused, what is resampled."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from medrev.cohorts import Choices, Pair
+from medrev.cohorts.grids import Grid, regrid
+from medrev.errors import GeometryError, InputError
+
+from .conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
+
+TENSOR = 1e-3 * np.array([1.4, 0.3, 0.1, 0.7, -0.1, 0.5])
+
+
+@pytest.fixture
+def pair(cohort: Path) -> Pair:
+    return Pair(
+        id="sub-01",
+        reference=cohort / "ref/sub-01_T1w.nii.gz",
+        predictions={"model": cohort / "a/sub-01_desc-sr_T1w.nii.gz"},
+        input=cohort / "low/sub-01_T1w.nii.gz",
+        mask=cohort / "mask/sub-01_mask.nii.gz",
+    )
+
+
+def changed(pair: Pair, **files) -> Pair:
+    return Pair(**{name: getattr(pair, name) for name in pair.__dataclass_fields__} | files)
+
+
+def test_models_come_before_the_baselines_of_the_same_input(pair):
+    loaded = pair.load(Choices(baselines=("nearest", "cubic")))
+    assert list(loaded.predictions) == ["model", "nearest", "cubic"]
+    assert loaded.models == ["model"]
+    assert np.array_equal(loaded.reference[0], brain(1).astype(np.float32))
+    nearest = ndimage.zoom(coarse(brain(1)), 2, order=0, grid_mode=True, mode="nearest")
+    assert np.allclose(loaded.predictions["nearest"].volume[0], nearest, atol=1e-4)
+    assert np.array_equal(loaded.mask[0], brain(1) > 0)
+    assert loaded.facts["mask"] == "sub-01_mask.nii.gz"
+    assert loaded.facts["voxel_size"] == [1.5, 1.5, 2.0]
+    assert not loaded.notes
+
+
+def test_an_input_on_the_same_grid_is_itself_the_baseline(pair, cohort):
+    other = save(cohort / "t2.nii.gz", brain(7))
+    loaded = changed(pair, input=other).load(Choices())
+    assert list(loaded.predictions) == ["model", "input"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine", "reason"),
+    [
+        ((7, 6, 5), coarse_affine(), "is not a whole number of times coarser"),
+        ((7, 6, 8), AFFINE @ np.diag([2, 2, 2, 1]), "over the same field of view"),
+    ],
+)
+def test_without_a_fitting_input_there_are_no_baselines_and_it_is_said(
+    pair, cohort, shape, affine, reason
+):
+    low = save(cohort / "other.nii.gz", np.ones(shape), affine)
+    loaded = changed(pair, input=low).load(Choices())
+    assert list(loaded.predictions) == ["model"]
+    assert reason in loaded.notes[0]
+
+
+def test_without_a_mask_the_references_zeros_are_outside(pair):
+    bare = changed(pair, mask=None)
+    loaded = bare.load(Choices())
+    assert np.array_equal(loaded.mask[0], brain(1) != 0)
+    assert loaded.facts["mask"] == "non-zero voxels of the reference"
+    whole = bare.load(Choices(mask="whole"))
+    assert whole.mask is None
+    assert whole.facts["mask"] == "whole volume"
+
+
+@pytest.mark.parametrize("role", ["prediction", "mask", "labels", "std"])
+@pytest.mark.parametrize("kind", ["shape", "affine"])
+def test_another_grid_is_refused_with_both_files_named(pair, cohort, role, kind):
+    shape = (14, 12, 15) if kind == "shape" else SHAPE
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0 if kind == "shape" else 1.25
+    file = save(cohort / "moved.nii.gz", np.ones(shape), shifted)
+    field = {
+        "prediction": {"predictions": {"model": file}},
+        "mask": {"mask": file},
+        "labels": {"labels": file},
+        "std": {"uncertainties": {"model": file}},
+    }[role]
+    with pytest.raises(GeometryError) as caught:
+        changed(pair, **field).load(Choices())
+    message = str(caught.value)
+    assert "moved.nii.gz" in message
+    assert "sub-01_T1w.nii.gz" in message
+    assert ("14x12x15 voxels" if kind == "shape" else "1.25 mm apart") in message
+    assert "--resample-reference yes" in message
+
+
+def test_the_reference_is_resampled_only_when_asked_and_its_mask_with_it(pair, cohort):
+    """A ramp in world coordinates is known everywhere, and linear interpolation exact for it."""
+    grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1)
+    ramp = grid @ np.diag(AFFINE)[:3] + 200
+    save(pair.reference, ramp)
+    save(pair.mask, np.ones(SHAPE))
+    moved = AFFINE.copy()
+    moved[:3, 3] = AFFINE[:3, :3] @ [1.25, 2.5, 3.0]
+    shape = (8, 7, 9)
+    world = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) @ moved[:3, :3].T
+    expected = (world + moved[:3, 3]).sum(-1) + 200
+    file = save(cohort / "cropped.nii.gz", expected, moved)
+    other = changed(pair, predictions={"model": file}, input=None)
+    with pytest.raises(GeometryError):
+        other.load(Choices())
+    loaded = other.load(Choices(resample_reference=True))
+    assert np.allclose(loaded.reference[0], expected, atol=1e-3)
+    assert loaded.mask.all()
+    assert loaded.notes[0].startswith("reference resampled from 14x12x16 voxels onto")
+
+
+def test_tensors_are_turned_from_one_voxel_frame_into_the_other():
+    source = Grid((4, 4, 4), np.diag([1.0, 1, 1, 1]))
+    flipped = np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = 3
+    tensors = torch.from_numpy(np.tile(TENSOR[:, None, None, None], (1, 4, 4, 4))).float()
+    result = regrid(tensors, source, Grid((4, 4, 4), flipped), tensors=True)
+    signs = np.array([1, -1, -1, 1, 1, 1])  # x changes its sign
+    assert np.allclose(result[:, 1, 1, 1], TENSOR * signs)
+
+
+def test_component_orders_are_read_from_the_files_beside(tmp_path):
+    """Reference in FSL's order, prediction in MRtrix's: the same tensors."""
+    fsl = np.tile(TENSOR[:, None, None, None], (1, 4, 4, 4))
+    reference = save(tmp_path / "ref/sub-01_dwimap.nii.gz", fsl)
+    prediction = save(tmp_path / "a/sub-01_dwimap.nii.gz", fsl[[0, 3, 5, 1, 2, 4]])
+    sidecar = {"TensorOrder": "mrtrix", "TensorFrame": "fsl"}
+    (tmp_path / "a/sub-01_dwimap.json").write_text(json.dumps(sidecar))
+    loaded = Pair(id="sub-01", reference=reference, predictions={"m": prediction}).load(Choices())
+    assert loaded.tensors
+    assert torch.equal(loaded.predictions["m"].volume, loaded.reference)
+
+
+def test_volumes_of_different_kinds_are_refused(pair, cohort):
+    file = save(cohort / "tensors.nii.gz", np.ones((6, *SHAPE)))
+    with pytest.raises(InputError, match="has 6 volumes, the reference .* has 1"):
+        changed(pair, predictions={"model": file}).load(Choices())
+
+
+@pytest.mark.parametrize(
+    ("role", "values", "message"),
+    [
+        ("mask", np.zeros(SHAPE), "the mask is empty: every voxel is 0"),
+        ("reference", np.zeros(SHAPE), "every voxel is 0"),
+        ("mask", np.ones((2, *SHAPE)), "a 3D volume is needed, got 2 volumes"),
+    ],
+)
+def test_empty_and_misshapen_volumes(pair, cohort, role, values, message):
+    file = save(cohort / "bad.nii.gz", values)
+    bare = changed(pair, mask=None) if role == "reference" else pair
+    with pytest.raises(InputError, match=message):
+        changed(bare, **{role: file}).load(Choices())
