@@ -1,5 +1,6 @@
 """Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness."""
 
+from medrev.dti.eigen import eigh, rebuild
 from medrev.dti.fit import fit_tensor, fit_tensor_s0
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
@@ -25,6 +26,7 @@ __all__ = [
     "apply_symmetry_scalar",
     "color_fa",
     "convert_order",
+    "eigh",
     "exp_euclidean",
     "fit_tensor",
     "fit_tensor_s0",
@@ -36,6 +38,7 @@ __all__ = [
     "log_euclidean",
     "principal_direction",
     "read_gradients",
+    "rebuild",
     "repair",
     "rotate",
     "rotate90",

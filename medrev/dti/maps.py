@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.order import to_matrix
+from medrev.dti.eigen import eigh
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
@@ -99,9 +99,6 @@ def _chunks(voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 def _decompose(
     t: torch.Tensor, voxels: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues (V, 3), largest first, and eigenvectors (V, 3, 3) in columns."""
-    from dipy.reconst import dti
-
-    components = to_numpy(t).reshape(6, -1)[:, voxels].T.astype(np.float64)
-    eigenvalues, eigenvectors = dti.decompose_tensor(to_matrix(components))
-    return eigenvalues, eigenvectors
+    """Eigenvalues (V, 3), largest first, not below 0, and eigenvectors (V, 3, 3) in columns."""
+    values, vectors = eigh(to_numpy(t).reshape(6, -1)[:, voxels].astype(np.float64))
+    return values.clip(min=0).T, np.moveaxis(vectors, -1, 0)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.order import from_matrix, to_matrix
+from medrev.dti.eigen import eigh, rebuild
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
@@ -120,7 +120,5 @@ def _apply(
     """Apply a function to the eigenvalues of some tensors, in place."""
     for start in range(0, len(voxels), CHUNK):
         chunk = voxels[start : start + CHUNK]
-        matrices = to_matrix(components[:, chunk].T.astype(np.float64))
-        values, vectors = np.linalg.eigh(matrices)
-        rebuilt = (vectors * function(values)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-        components[:, chunk] = from_matrix(rebuilt).T
+        values, vectors = eigh(components[:, chunk].astype(np.float64))
+        components[:, chunk] = rebuild(function(values), vectors)
