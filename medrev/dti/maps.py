@@ -8,7 +8,7 @@ from medrev.dti.eigen import eigh
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["color_fa", "principal_direction", "scalar_maps"]
+__all__ = ["color_fa", "principal_direction", "scalar_maps", "scalars"]
 
 CHUNK = 50_000  # voxels at a time
 
@@ -28,21 +28,32 @@ def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
     Raises:
         InputError: If there are not six components.
     """
+    voxels, shape = _voxels(t)
+    maps = {name: np.zeros(int(np.prod(shape)), np.float32) for name in ("fa", "md", "ad", "rd")}
+    for chunk in _chunks(voxels):
+        for name, values in scalars(_decompose(t, chunk)[0].T).items():
+            maps[name][chunk] = values
+    return {name: like(values.reshape(shape), t) for name, values in maps.items()}
+
+
+def scalars(eigenvalues: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Fractional anisotropy and mean, axial and radial diffusivity from eigenvalues.
+
+    Args:
+        eigenvalues: ``(3, V)``, largest first, mm²/s; negative ones count as zero.
+
+    Returns:
+        ``{"fa", "md", "ad", "rd"}``, each ``(V,)``, float64: FA in 0 to 1, the others in mm²/s.
+    """
     from dipy.reconst import dti
 
-    voxels, shape = _voxels(t)
-    functions = {
-        "fa": dti.fractional_anisotropy,
-        "md": dti.mean_diffusivity,
-        "ad": dti.axial_diffusivity,
-        "rd": dti.radial_diffusivity,
+    values = eigenvalues.clip(min=0).T
+    return {
+        "fa": dti.fractional_anisotropy(values),
+        "md": dti.mean_diffusivity(values),
+        "ad": dti.axial_diffusivity(values),
+        "rd": dti.radial_diffusivity(values),
     }
-    maps = {name: np.zeros(int(np.prod(shape)), np.float32) for name in functions}
-    for chunk in _chunks(voxels):
-        eigenvalues, _ = _decompose(t, chunk)
-        for name, function in functions.items():
-            maps[name][chunk] = function(eigenvalues)
-    return {name: like(values.reshape(shape), t) for name, values in maps.items()}
 
 
 def principal_direction(t: torch.Tensor) -> torch.Tensor:

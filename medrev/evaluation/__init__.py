@@ -1,25 +1,40 @@
 """Metrics on volumes and masks, baselines, and the held-out table."""
 
 from medrev.evaluation.baselines import BASELINES, interpolate
-from medrev.evaluation.catalogue import CATALOGUE, Metric, heading
+from medrev.evaluation.calibration import Calibration, calibration
+from medrev.evaluation.catalogue import CATALOGUE, Metric, digits, heading
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.cycle import CycleResidual, cycle_residual
+from medrev.evaluation.deviations import Deviation, deviation, nmse
 from medrev.evaluation.heldout import Summary, Table, heldout_table
-from medrev.evaluation.images import data_range, psnr, ssim
+from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
+from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
-from medrev.evaluation.subject import (
-    Prediction,
-    Settings,
-    evaluate_methods,
-    evaluate_subject,
+from medrev.evaluation.sharpness import (
+    BANDS,
+    band_names,
+    gradient_energy,
+    gradient_ratio,
+    spectrum_ratio,
 )
+from medrev.evaluation.similarity import ssim, ssim_map
+from medrev.evaluation.slices import SliceScores, slice_scores
+from medrev.evaluation.subject import evaluate_methods, evaluate_subject
+from medrev.evaluation.target import Settings
 from medrev.evaluation.tensors import (
+    component_rmse,
     direction_error,
+    frobenius_distance,
+    log_euclidean_distance,
     not_positive_definite,
     scalar_error,
     tensor_rmse,
+    weighted_direction_error,
 )
 
 __all__ = [
+    "BANDS",
     "BASELINES",
     "CATALOGUE",
     "COLUMNS",
@@ -28,27 +43,48 @@ __all__ = [
     "METRICS",
     "NOISE_FLOOR",
     "WHOLE",
+    "Calibration",
+    "CycleResidual",
+    "Deviation",
     "Key",
     "Metric",
     "Prediction",
     "Record",
+    "RegionVolume",
     "Results",
     "Row",
     "Settings",
+    "SliceScores",
     "Summary",
     "Table",
+    "band_names",
+    "calibration",
+    "component_rmse",
+    "cycle_residual",
     "data_range",
+    "deviation",
+    "digits",
     "direction_error",
     "evaluate_methods",
     "evaluate_subject",
+    "frobenius_distance",
+    "gradient_energy",
+    "gradient_ratio",
     "heading",
     "heldout_table",
     "interpolate",
+    "log_euclidean_distance",
+    "nmse",
     "not_positive_definite",
     "psnr",
     "scalar_error",
     "score",
+    "slice_scores",
+    "spectrum_ratio",
     "ssim",
+    "ssim_map",
     "subject_rows",
     "tensor_rmse",
+    "volumetry",
+    "weighted_direction_error",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from medrev.evaluation.records import MASK, WHOLE, Key
 
-__all__ = ["CATALOGUE", "Metric", "heading"]
+__all__ = ["CATALOGUE", "Metric", "digits", "heading"]
 
 Better = Literal["lower", "higher", "zero", "one", "none"]
 
@@ -19,22 +19,76 @@ class Metric:
         digits: Digits after the point.
         better: Which values are good: ``lower``, ``higher``, next to ``zero`` or ``one``, or
             ``none`` for what is neither good nor bad.
+        curve: Whether its records are the points of a curve, by component, and not a column.
     """
 
     title: str
     digits: int
     better: Better
+    curve: bool = False
 
 
 #: Every metric of :func:`medrev.evaluation.evaluate_subject`, in the order of tables.
 CATALOGUE: dict[str, Metric] = {
     "rmse": Metric("RMSE", 2, "lower"),
+    "mae": Metric("MAE", 2, "lower"),
+    "bias": Metric("bias", 2, "zero"),
+    "nmse": Metric("NMSE", 4, "lower"),
     "psnr": Metric("PSNR", 2, "higher"),
     "ssim": Metric("SSIM", 4, "higher"),
-    "mae": Metric("MAE", 2, "lower"),
     "direction_error": Metric("direction error", 2, "lower"),
+    "weighted_direction_error": Metric("FA-weighted direction error", 2, "lower"),
+    "frobenius": Metric("Frobenius distance", 2, "lower"),
+    "log_euclidean": Metric("log-Euclidean distance", 4, "lower"),
     "not_positive_definite": Metric("not positive definite", 3, "lower"),
+    "mean": Metric("mean", 3, "none"),
+    "reference_mean": Metric("mean of the reference", 3, "none"),
+    "gradient_ratio": Metric("gradient energy ÷ reference", 3, "one"),
+    "through_plane_ratio": Metric("through-plane gradient energy ÷ reference", 3, "one"),
+    "power_ratio": Metric("power ÷ reference", 3, "one"),
+    "coherence": Metric("coherence", 3, "higher"),
+    "slice_mae": Metric("MAE of slices", 2, "lower"),
+    "slice_psnr": Metric("PSNR of slices", 2, "higher"),
+    "slice_ssim": Metric("SSIM of slices", 4, "higher"),
+    "coverage_error": Metric("expected calibration error", 4, "lower"),
+    "reliability_error": Metric("normalised calibration error", 3, "lower"),
+    "sparsification_error": Metric("sparsification error", 4, "lower"),
+    "error_correlation": Metric("rank correlation of std and error", 3, "higher"),
+    "coverage": Metric("coverage", 3, "none", curve=True),
+    "bin_std": Metric("predicted std of bin", 3, "none", curve=True),
+    "bin_rmse": Metric("RMSE of bin", 3, "none", curve=True),
+    "sparsification": Metric("RMSE of the rest", 3, "none", curve=True),
+    "sparsification_oracle": Metric("RMSE of the rest, oracle", 3, "none", curve=True),
+    "cycle_largest": Metric("largest cycle residual", 4, "lower"),
+    "cycle_mean": Metric("mean cycle residual", 4, "lower"),
+    "cycle_relative": Metric("relative cycle residual", 6, "lower"),
+    "volume": Metric("volume", 2, "none"),
+    "reference_volume": Metric("volume in the reference", 2, "none"),
+    "volume_change": Metric("volume change", 2, "zero"),
+    "dice": Metric("Dice", 4, "higher"),
+    "pixel_accuracy": Metric("per-pixel accuracy", 2, "higher"),
+    "class_accuracy": Metric("per-class accuracy", 2, "higher"),
+    "class_iou": Metric("class IoU", 2, "higher"),
+    "d_psnr": Metric("d PSNR", 2, "higher"),
+    "d_ssim": Metric("d SSIM", 3, "higher"),
+    "d_mae": Metric("d L1", 4, "higher"),
+    "d_iou": Metric("d class IoU", 4, "higher"),
 }
+
+
+def digits(key: Key, unit: str = "") -> int:
+    """Digits after the point with which a value is shown.
+
+    Values of 0 to 1 without unit, such as errors of FA, get four digits.
+
+    Example:
+        >>> digits(Key("mae", "mask", "MD"), "1e-5 mm²/s"), digits(Key("mae", "mask", "FA"))
+        (2, 4)
+    """
+    metric = CATALOGUE.get(key.metric)
+    if key.metric in ("rmse", "mae", "bias", "mean", "reference_mean") and not unit:
+        return 4
+    return metric.digits if metric else 4
 
 
 def heading(key: Key, unit: str = "") -> str:

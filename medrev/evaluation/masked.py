@@ -7,27 +7,34 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
+from medrev.volumes import to_numpy
 
-__all__ = ["Array", "as_array", "as_mask", "masked_pair"]
+__all__ = ["Array", "Floats", "as_array", "as_mask", "check_finite", "check_shapes", "masked_pair"]
 
 Array = torch.Tensor | NDArray[Any]
 """What the metrics accept: torch tensors (MetaTensor too) and numpy arrays."""
 
+Floats = NDArray[np.float64]
 
-def as_array(volume: Array) -> NDArray[np.float64]:
+
+def as_array(volume: Array) -> Floats:
     """A volume as a float64 numpy array, without affine or gradient."""
-    if isinstance(volume, torch.Tensor):
-        volume = volume.detach().as_subclass(torch.Tensor).cpu().numpy()
-    return np.asarray(volume, dtype=np.float64)
+    return np.asarray(to_numpy(volume), dtype=np.float64)
 
 
-def as_mask(mask: Array, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
+def as_mask(mask: Array | None, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask of shape ``(I, J, K)`` or ``(1, I, J, K)`` as booleans of shape ``(I, J, K)``.
+
+    Args:
+        mask: The mask, positive inside; None: everywhere.
+        spatial: Shape of the volume without its channels, of two or three axes.
 
     Raises:
         InputError: The mask is empty or of another shape than the volume.
     """
-    inside = as_array(mask) > 0
+    if mask is None:
+        return np.ones(spatial, dtype=bool)
+    inside = np.asarray(to_numpy(mask) > 0)
     if inside.ndim == len(spatial) + 1 and inside.shape[0] == 1:
         inside = inside[0]
     if inside.shape != spatial:
@@ -38,14 +45,14 @@ def as_mask(mask: Array, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def masked_pair(
-    prediction: Array, reference: Array, mask: Array, channels: int | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    prediction: Array, reference: Array, mask: Array | None, channels: int | None = None
+) -> tuple[Floats, Floats]:
     """The masked voxels of a prediction and its reference.
 
     Args:
-        prediction: Volume of shape ``(C, I, J, K)``.
+        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
         reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
         channels: The number of channels C that the metric needs, if it needs one.
 
     Returns:
@@ -54,18 +61,36 @@ def masked_pair(
     Raises:
         InputError: Shapes differ, the mask is empty, or a masked value is not finite.
     """
-    pair = as_array(prediction), as_array(reference)
-    if pair[0].shape != pair[1].shape:
-        raise InputError(
-            f"prediction and reference must have the same shape, "
-            f"got {pair[0].shape} and {pair[1].shape}"
-        )
+    pair = to_numpy(prediction), to_numpy(reference)
+    check_shapes(*pair)
     if channels is not None and pair[0].shape[0] != channels:
         raise InputError(f"expected {channels} channels, got {pair[0].shape[0]}")
     inside = as_mask(mask, pair[1].shape[1:])
-    voxels = pair[0][:, inside], pair[1][:, inside]
-    for name, values in zip(("prediction", "reference"), voxels, strict=True):
-        if not np.isfinite(values).all():
-            count = int((~np.isfinite(values)).any(axis=0).sum())
-            raise InputError(f"{name} must be finite in the mask, got {count} voxels with NaN/Inf")
-    return voxels
+    one, two = (np.asarray(volume[:, inside], dtype=np.float64) for volume in pair)
+    check_finite(one, "prediction")
+    check_finite(two, "reference")
+    return one, two
+
+
+def check_shapes(prediction: NDArray[Any], reference: NDArray[Any]) -> None:
+    """Check that two volumes lie on grids of the same size.
+
+    Raises:
+        InputError: Their shapes differ.
+    """
+    if prediction.shape != reference.shape:
+        raise InputError(
+            f"prediction and reference must have the same shape, "
+            f"got {prediction.shape} and {reference.shape}"
+        )
+
+
+def check_finite(voxels: Floats, name: str) -> None:
+    """Check voxels of shape ``(C, N)`` for NaN and infinity.
+
+    Raises:
+        InputError: A value is not finite.
+    """
+    if not np.isfinite(voxels).all():
+        count = int((~np.isfinite(voxels)).any(axis=0).sum())
+        raise InputError(f"{name} must be finite in the mask, got {count} voxels with NaN/Inf")

@@ -1,24 +1,14 @@
 """The scores of one prediction and of its baselines on one held-out subject."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from medrev.errors import InputError
 from medrev.evaluation.baselines import Baseline, interpolate
-from medrev.evaluation.images import psnr, ssim
-from medrev.evaluation.masked import Array, as_array, as_mask
-from medrev.evaluation.tensors import (
-    direction_error,
-    not_positive_definite,
-    scalar_error,
-    tensor_rmse,
-)
-from medrev.volumes import interior
+from medrev.evaluation.masked import Array
+from medrev.evaluation.records import INTERIOR, MASK, Key, Results
+from medrev.evaluation.subject import evaluate_methods
+from medrev.evaluation.target import Settings
 
 __all__ = ["METRICS", "NOISE_FLOOR", "Row", "score", "subject_rows"]
 
@@ -37,6 +27,18 @@ METRICS: dict[str, str] = {
     "md_error": "MD error [1e-5 mm²/s]",
     "direction_error": "direction error [°]",
     "not_positive_definite": "not positive definite [%]",
+}
+
+#: Which records the scores are.
+_KEYS = {
+    "rmse_interior": Key("rmse", INTERIOR),
+    "rmse": Key("rmse"),
+    "psnr": Key("psnr"),
+    "ssim": Key("ssim"),
+    "fa_error": Key("mae", MASK, "FA"),
+    "md_error": Key("mae", MASK, "MD"),
+    "direction_error": Key("direction_error"),
+    "not_positive_definite": Key("not_positive_definite"),
 }
 
 
@@ -60,7 +62,7 @@ class Row:
 def score(
     prediction: Array, reference: Array, mask: Array, edge: int = 5
 ) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """All metrics of one predicted tensor volume.
+    """The scores of one predicted tensor volume.
 
     RMSE in the interior (voxels whose ``edge``³ neighbourhood lies in the mask) and in the whole
     mask; everything else in the whole mask. PSNR and SSIM are those of the six components with the
@@ -76,40 +78,7 @@ def score(
     Returns:
         The scores by metric key (without the ratios), ``None`` where undefined, and the reasons.
     """
-    inside = as_mask(mask, as_array(reference).shape[1:])
-    inner = _interior(inside, edge)
-    notes: list[str] = []
-
-    def attempt(metric: Callable[[], float]) -> float | None:
-        try:
-            return metric()
-        except InputError as error:
-            if str(error) not in notes:
-                notes.append(str(error))
-            return None
-
-    scores: dict[str, float | None] = {"rmse_interior": None}
-    if inner.any():
-        scores["rmse_interior"] = attempt(lambda: tensor_rmse(prediction, reference, inner))
-    else:
-        notes.append(
-            f"no interior: no voxel has its {edge}x{edge}x{edge} neighbourhood in the mask"
-        )
-    scores["rmse"] = attempt(lambda: tensor_rmse(prediction, reference, inside))
-    scores["psnr"] = attempt(lambda: psnr(prediction, reference, inside))
-    scores["ssim"] = attempt(lambda: ssim(prediction, reference, inside))
-    try:
-        maps: dict[str, float] = scalar_error(prediction, reference, inside)
-    except InputError as error:
-        notes.append(str(error))
-        maps = {}
-    scores["fa_error"] = maps.get("fa")
-    scores["md_error"] = maps["md"] * 1e5 if maps else None
-    scores["direction_error"] = attempt(lambda: direction_error(prediction, reference, inside))
-    scores["not_positive_definite"] = attempt(
-        lambda: 100 * not_positive_definite(prediction, inside)
-    )
-    return scores, tuple(dict.fromkeys(notes))
+    return _scores({"": prediction}, reference, mask, edge)[""]
 
 
 def subject_rows(
@@ -141,21 +110,43 @@ def subject_rows(
     Returns:
         One row per method: the model first, then the baselines, then the noise floor.
     """
-    modes: list[Baseline] = list(baselines)
-    candidates: dict[str, Array] = {"model": prediction}
-    candidates |= {mode: interpolate(low, factor, mode) for mode in modes}
+    volumes: dict[str, Array] = {"model": prediction}
+    volumes |= {mode: interpolate(low, factor, mode) for mode in baselines}
     if truth is not None:
-        candidates[NOISE_FLOOR] = truth
-    scored = {name: score(volume, reference, mask, edge) for name, volume in candidates.items()}
-    cubic = scored.get("cubic") or score(interpolate(low, factor, "cubic"), reference, mask, edge)
+        volumes[NOISE_FLOOR] = truth
+    methods = tuple(volumes)
+    if "cubic" not in volumes:
+        volumes["cubic"] = interpolate(low, factor, "cubic")
+    scored = _scores(volumes, reference, mask, edge)
+    cubic = scored["cubic"][0]
     rows = []
-    for name, (scores, notes) in scored.items():
+    for method in methods:
+        scores, notes = scored[method]
         ratios = {
-            "ratio_interior": _ratio(scores["rmse_interior"], cubic[0]["rmse_interior"]),
-            "ratio": _ratio(scores["rmse"], cubic[0]["rmse"]),
+            "ratio_interior": _ratio(scores["rmse_interior"], cubic["rmse_interior"]),
+            "ratio": _ratio(scores["rmse"], cubic["rmse"]),
         }
-        rows.append(Row(subject, name, {key: {**scores, **ratios}[key] for key in METRICS}, notes))
+        row = {key: {**scores, **ratios}[key] for key in METRICS}
+        rows.append(Row(subject, method, row, notes))
     return rows
+
+
+def _scores(
+    volumes: Mapping[str, Array], reference: Array, mask: Array, edge: int
+) -> dict[str, tuple[dict[str, float | None], tuple[str, ...]]]:
+    """Scores and reasons by method."""
+    metrics = tuple({key.metric for key in _KEYS.values()})
+    settings = Settings(metrics=metrics, tensors=True, edge=edge)
+    results = Results(
+        tuple(evaluate_methods(volumes, reference, mask, subject="", settings=settings))
+    )
+    found = {}
+    for method in volumes:
+        records = {name: results.record("", method, key) for name, key in _KEYS.items()}
+        reasons = [record.reason for record in records.values() if record and record.reason]
+        scores = {name: record.value if record else None for name, record in records.items()}
+        found[method] = scores, tuple(dict.fromkeys(reasons))
+    return found
 
 
 def _ratio(value: float | None, other: float | None) -> float | None:
@@ -163,8 +154,3 @@ def _ratio(value: float | None, other: float | None) -> float | None:
     if value is None or not other or not math.isfinite(value):
         return None
     return value / other
-
-
-def _interior(inside: NDArray[np.bool_], edge: int) -> NDArray[np.bool_]:
-    """Interior voxels as booleans; none where the volume is smaller than the neighbourhood."""
-    return as_array(interior(torch.from_numpy(inside), edge=edge)) > 0

@@ -1,13 +1,20 @@
+"""PSNR and intensity errors against MONAI, scikit-image and plain numpy."""
+
 import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio
 
 from medrev.errors import InputError
-from medrev.evaluation import data_range, psnr, ssim
+from medrev.evaluation import data_range, deviation, nmse, psnr
 
 SHAPE = (18, 16, 17)
+FINITE = st.floats(-1e3, 1e3, width=32)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def mask() -> np.ndarray:
     return inside
 
 
-def test_psnr_agrees_with_monai_on_the_masked_voxels(pair, mask):
+def test_psnr_agrees_with_monai_and_skimage_on_the_masked_voxels(pair, mask):
     from monai.metrics import PSNRMetric
 
     prediction, reference = pair
@@ -35,74 +42,77 @@ def test_psnr_agrees_with_monai_on_the_masked_voxels(pair, mask):
     voxels = [torch.from_numpy(v[:, mask].reshape(1, 1, -1)) for v in pair]
     expected = PSNRMetric(max_val=span)(*voxels).item()
     assert psnr(prediction, reference, mask) == pytest.approx(expected, abs=1e-6)
+    expected = peak_signal_noise_ratio(reference[:, mask], prediction[:, mask], data_range=span)
+    assert psnr(prediction, reference, mask) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (20, 31)])
+def test_psnr_of_images_and_volumes_without_mask_agrees_with_skimage(shape):
+    rng = np.random.default_rng(0)
+    reference = rng.integers(0, 256, (3, *shape), dtype=np.uint8)
+    prediction = rng.integers(0, 256, (3, *shape), dtype=np.uint8)
+    expected = peak_signal_noise_ratio(reference, prediction, data_range=255)
+    assert psnr(prediction, reference, value_range=255) == pytest.approx(expected, abs=1e-9)
+
+
+def test_errors_are_those_of_numpy_and_skimage(pair, mask):
+    prediction, reference = pair
+    difference = prediction[:, mask] - reference[:, mask]
+    found = deviation(prediction, reference, mask)
+    assert found.mae == pytest.approx(np.mean(np.abs(difference)), rel=1e-12)
+    assert found.rmse**2 == pytest.approx(np.var(difference) + np.mean(difference) ** 2)
+    assert found.bias == pytest.approx(np.mean(difference), rel=1e-9)
+    expected = normalized_root_mse(reference[:, mask], prediction[:, mask]) ** 2
+    assert nmse(prediction, reference, mask) == pytest.approx(expected, rel=1e-9)
+
+
+@given(arrays(np.float32, (2, 2, 3, 3, 3), elements=FINITE), st.floats(0.125, 8))
+def test_errors_scale_with_the_volumes_and_ignore_the_sign(pair, scale):
+    one, two = pair.astype(float)
+    before, after = deviation(one, two), deviation(scale * one, scale * two)
+    for name in ("mae", "rmse", "bias"):
+        expected = scale * getattr(before, name)
+        assert getattr(after, name) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    swapped = deviation(two, one)
+    assert (swapped.mae, swapped.rmse, swapped.bias) == (before.mae, before.rmse, -before.bias)
+    assert before.mae <= before.rmse * (1 + 1e-12)
+    assert abs(before.bias) <= before.mae * (1 + 1e-12)
+
+
+@given(st.permutations(range(27)), st.integers(0, 9))
+def test_the_order_of_voxels_has_no_influence(order, seed):
+    one, two = np.random.default_rng(seed).random((2, 1, 27))
+    mask = np.arange(27) < 20
+    shape = (1, 3, 3, 3)
+    before = [v.reshape(shape) for v in (one, two)]
+    after = [v[:, order].reshape(shape) for v in (one, two)]
+    masks = mask.reshape(shape[1:]), mask[order].reshape(shape[1:])
+    assert psnr(*after, masks[1]) == pytest.approx(psnr(*before, masks[0]), rel=1e-12)
+    assert nmse(*after, masks[1]) == pytest.approx(nmse(*before, masks[0]), rel=1e-12)
 
 
 def test_psnr_of_equal_volumes_is_infinite(pair, mask):
     assert psnr(pair[1], pair[1], mask) == math.inf
 
 
-def test_ssim_is_the_formula_voxel_by_voxel(pair, mask):
-    """An independent computation: explicit windows, weights of mask voxels only."""
-    prediction, reference = (v[:1] for v in pair)
-    span = data_range(reference, mask)
-    grid = np.arange(-5, 6)
-    line = np.exp(-0.5 * (grid / 1.5) ** 2)
-    window = np.einsum("i,j,k->ijk", line, line, line)
-    x, y, m = (np.pad(v, 5) for v in (prediction[0], reference[0], mask.astype(float)))
-    values = []
-    for i, j, k in zip(*np.nonzero(mask), strict=True):
-        cut = (slice(i, i + 11), slice(j, j + 11), slice(k, k + 11))
-        w = window * m[cut]
-        w = w / w.sum()
-        mx, my = (w * x[cut]).sum(), (w * y[cut]).sum()
-        vx, vy = (w * (x[cut] - mx) ** 2).sum(), (w * (y[cut] - my) ** 2).sum()
-        vxy = (w * (x[cut] - mx) * (y[cut] - my)).sum()
-        c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-        values.append((2 * mx * my + c1) * (2 * vxy + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
-    assert ssim(prediction, reference, mask) == pytest.approx(np.mean(values), abs=1e-9)
-
-
-def test_ssim_agrees_with_monai_where_windows_are_whole(pair):
-    from monai.metrics.regression import compute_ssim_and_cs
-
+def test_what_lies_outside_the_mask_never_counts(pair, mask):
     prediction, reference = pair
-    everywhere = np.ones(SHAPE)
-    span = data_range(reference, everywhere)
-    full, _ = compute_ssim_and_cs(
-        torch.from_numpy(prediction)[None],
-        torch.from_numpy(reference)[None],
-        spatial_dims=3,
-        data_range=torch.tensor(span),
-        kernel_type="gaussian",
-        kernel_size=[11] * 3,
-        kernel_sigma=[1.5] * 3,
-    )
-    # MONAI's map has whole windows only, which end 5 voxels inside, and is computed in float32.
-    from medrev.evaluation.images import _ssim_values
-
-    ours = [
-        _ssim_values(x, y, everywhere > 0, span).reshape(SHAPE)[5:-5, 5:-5, 5:-5]
-        for x, y in zip(prediction, reference, strict=True)
-    ]
-    np.testing.assert_allclose(np.stack(ours), full[0].numpy(), atol=1e-4)
+    outside = np.where(mask, prediction, np.nan)
+    assert psnr(outside, reference, mask) == psnr(prediction, reference, mask)
+    assert deviation(outside, reference, mask) == deviation(prediction, reference, mask)
+    assert nmse(outside, reference, mask) == nmse(prediction, reference, mask)
 
 
-def test_ssim_of_equal_volumes_is_one_and_ignores_the_outside(pair, mask):
-    prediction, reference = pair
-    assert ssim(reference, reference, mask) == pytest.approx(1, abs=1e-12)
-    outside = np.where(mask, prediction, 1e6)
-    assert ssim(outside, reference, mask) == ssim(prediction, reference, mask)
-
-
-def test_ssim_stays_exact_far_from_zero(pair, mask):
-    prediction, reference = pair
-    near = ssim(prediction + 1e3, reference + 1e3, mask)
-    exact = ssim((prediction + 1e3) * 1e-5, (reference + 1e3) * 1e-5, mask)
-    assert near == pytest.approx(exact, abs=1e-6)
-
-
-def test_constant_reference_is_said(mask):
+def test_a_constant_reference_is_said(mask):
     constant = np.full((1, *SHAPE), 3.0)
-    for metric in (psnr, ssim):
-        with pytest.raises(InputError, match="constant in the mask"):
-            metric(constant, constant, mask)
+    with pytest.raises(InputError, match="constant in the mask"):
+        psnr(constant, constant, mask)
+    assert psnr(constant + 1, constant, mask, value_range=10) == pytest.approx(20)
+    with pytest.raises(InputError, match="zero throughout"):
+        nmse(constant, 0 * constant, mask)
+
+
+@pytest.mark.parametrize("value_range", [0, -1, math.nan, math.inf])
+def test_a_range_that_is_none_is_refused(pair, value_range):
+    with pytest.raises(InputError, match="must be a positive number"):
+        psnr(*pair, value_range=value_range)

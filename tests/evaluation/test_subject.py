@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from medrev.dti import from_matrix
 from medrev.errors import InputError
@@ -8,10 +9,25 @@ from medrev.evaluation import (
     Key,
     Prediction,
     Results,
+    Settings,
+    calibration,
+    component_rmse,
+    deviation,
+    direction_error,
     evaluate_methods,
     evaluate_subject,
+    frobenius_distance,
+    gradient_ratio,
+    log_euclidean_distance,
+    nmse,
     psnr,
+    scalar_error,
+    slice_scores,
+    spectrum_ratio,
+    ssim,
+    ssim_map,
     tensor_rmse,
+    weighted_direction_error,
 )
 from medrev.volumes import interior
 
@@ -32,8 +48,6 @@ def mask() -> np.ndarray:
 
 
 def test_records_are_the_metrics_of_every_method(mask):
-    import torch
-
     prediction, reference = tensors(0), tensors(1)
     records = evaluate_methods(
         {"model": Prediction(prediction), "same": reference}, reference, mask, subject="A"
@@ -50,27 +64,176 @@ def test_records_are_the_metrics_of_every_method(mask):
     assert {key.metric for key in results.keys} <= set(CATALOGUE)
 
 
-def test_what_is_undefined_has_a_reason_and_does_not_stop_the_rest(mask):
-    reference = tensors(1)
+def test_every_tensor_metric_is_that_of_its_function_in_every_region(mask):
+    prediction, reference = tensors(0), tensors(1)
+    labels = np.random.default_rng(5).integers(0, 3, SHAPE)
+    results = Results(
+        tuple(evaluate_subject(prediction, reference, mask, subject="A", labels=labels))
+    )
+    inner = interior(torch.from_numpy(mask), edge=5).numpy()
+    regions = {"mask": mask, "interior": inner, "label 2": mask & (labels == 2)}
+    span = np.ptp(reference[:, mask])
+    structure = ssim_map(prediction, reference, mask)
+    for region, where in regions.items():
+        scalars = scalar_error(prediction, reference, where)
+        components = component_rmse(prediction, reference, where)
+        expected = {
+            ("rmse", None): tensor_rmse(prediction, reference, where),
+            **{("rmse", name): value for name, value in components.items()},
+            ("mae", "FA"): scalars["fa"].mae,
+            ("bias", "MD"): 1e5 * scalars["md"].bias,
+            ("rmse", "RD"): 1e5 * scalars["rd"].rmse,
+            ("direction_error", None): direction_error(prediction, reference, where),
+            ("weighted_direction_error", None): weighted_direction_error(
+                prediction, reference, where
+            ),
+            ("frobenius", None): frobenius_distance(prediction, reference, where),
+            ("log_euclidean", None): log_euclidean_distance(prediction, reference, where),
+            ("psnr", None): psnr(prediction, reference, where, span),
+            ("nmse", None): nmse(prediction, reference, where),
+            ("ssim", None): structure[:, where].mean(),
+            ("reference_mean", "MD"): 1e5 * reference[[0, 3, 5]][:, where].mean(),
+        }
+        for (metric, component), value in expected.items():
+            record = results.record("A", "model", Key(metric, region, component))
+            assert record.value == pytest.approx(value, rel=1e-9), record
+
+
+def test_every_image_metric_is_that_of_its_function(mask):
+    rng = np.random.default_rng(0)
+    reference = rng.random((1, *SHAPE))
+    prediction = reference + 0.1 * rng.standard_normal(reference.shape)
+    labels = rng.integers(0, 2, SHAPE)
+    std = rng.uniform(0.05, 0.2, reference.shape)
+    given = Prediction(prediction, std=std, cycle=(2 * std, std), labels=1 - labels)
+    settings = Settings(slice_axis=1, unit="HU", label_names={1: "tissue"}, edge=3)
+    records = evaluate_subject(
+        given,
+        reference,
+        mask,
+        subject="A",
+        method="ours",
+        labels=labels,
+        voxel_size=(1, 2, 3),
+        settings=settings,
+    )
+    results = Results(tuple(records))
+    errors = deviation(prediction, reference, mask)
+    slices = slice_scores(prediction, reference, mask, axis=1)
+    curves = calibration(prediction, reference, std, mask)
+    spacing = (1, 2, 3)
+    expected = {
+        Key("mae"): errors.mae,
+        Key("rmse"): errors.rmse,
+        Key("bias"): errors.bias,
+        Key("mean", "tissue"): prediction[0][mask & (labels == 1)].mean(),
+        Key("gradient_ratio"): gradient_ratio(prediction, reference, mask, spacing),
+        Key("gradient_ratio", "mask", "k"): gradient_ratio(prediction, reference, mask, axis=2),
+        Key("through_plane_ratio"): gradient_ratio(prediction, reference, mask, axis=1),
+        Key("slice_mae"): slices.mae,
+        Key("slice_psnr"): slices.psnr,
+        Key("slice_ssim"): slices.ssim,
+        Key("coverage_error"): curves.expected_error,
+        Key("reliability_error"): curves.normalised_error,
+        Key("sparsification_error"): curves.sparsification_error,
+        Key("error_correlation"): curves.rank_correlation,
+        Key("coverage", "mask", "0.50"): curves.coverage[9],
+        Key("bin_std", "mask", "03"): curves.predicted[2],
+        Key("bin_rmse", "mask", "15"): curves.observed[-1],
+        Key("sparsification", "mask", "0.25"): curves.remaining[5],
+        Key("sparsification_oracle", "mask", "0.95"): curves.oracle[-1],
+        Key("cycle_largest", "whole"): std.max(),
+        Key("cycle_relative", "whole"): 1,
+        Key("volume", "tissue"): 0.006 * (labels == 0).sum(),
+        Key("reference_volume", "tissue"): 0.006 * (labels == 1).sum(),
+        Key("volume_change", "tissue"): 100 * ((labels == 0).sum() / (labels == 1).sum() - 1),
+        Key("dice", "tissue"): 0,
+    }
+    for name, value in spectrum_ratio(prediction, reference, mask).items():
+        expected[Key("power_ratio", "mask", name)] = value
+    for key, value in expected.items():
+        record = results.record("A", "ours", key)
+        assert record.value == pytest.approx(value, rel=1e-9), key
+    assert results.unit(Key("mae")) == "HU"
+    assert {key.metric for key in results.keys} <= set(CATALOGUE)
+    assert all(record.reason is None for record in results)
+
+
+def test_only_what_is_asked_for_is_measured(mask):
+    settings = Settings(metrics=("psnr", "rmse"))
+    records = evaluate_subject(tensors(0), tensors(1), mask, subject="A", settings=settings)
+    assert {record.metric for record in records} == {"psnr", "rmse"}
+    assert {record.region for record in records} == {"interior", "mask"}
+
+
+def test_the_order_of_methods_has_no_influence(mask):
+    one, two, reference = tensors(0), tensors(1), tensors(2)
+    both = evaluate_methods({"a": one, "b": two}, reference, mask, subject="A")
+    turned = evaluate_methods({"b": two, "a": one}, reference, mask, subject="A")
+    assert sorted(both, key=str) == sorted(turned, key=str)
+    alone = evaluate_subject(two, reference, mask, subject="A", method="b")
+    assert alone == [record for record in both if record.method == "b"]
+
+
+def test_undefined_values_have_the_same_keys_and_a_reason(mask):
+    reference, labels = tensors(1), np.zeros(SHAPE)
+    labels[0] = 3  # outside of the mask
     broken = tensors(0)
     broken[2, 5, 5, 5] = np.nan
-    results = Results(
-        tuple(evaluate_methods({"a": broken, "b": tensors(0)}, reference, mask, subject="A"))
-    )
-    assert all(r.value is None and r.reason for r in results if r.method == "a")
-    assert all(r.reason is None for r in results if r.method == "b")
+    given = {"a": broken, "b": tensors(0), "c": tensors(0)[..., 1:]}
+    results = Results(tuple(evaluate_methods(given, reference, mask, subject="A", labels=labels)))
+    keys = {m: [r.key for r in results if r.method == m] for m in results.methods}
+    assert keys["a"] == keys["b"] == keys["c"]
+    assert all(r.value is None for r in results if r.method != "b")
+    assert "NaN" in results.record("A", "a", Key("rmse")).reason
+    assert "same shape" in results.record("A", "c", Key("ssim")).reason
+    reasons = {r.reason for r in results if r.method == "b"}
+    assert reasons == {None, "no voxel of label 3 lies in the mask"}
+
+
+def test_a_thin_mask_has_no_interior_and_a_constant_reference_no_ssim():
+    mask = np.zeros(SHAPE, bool)
+    mask[4:8, 4:8, 4:8] = True
+    flat = np.full((1, *SHAPE), 7.0)
+    results = Results(tuple(evaluate_subject(flat + 1, flat, mask, subject="A")))
+    for key, reason in (
+        (Key("mae", "interior"), "no interior: no voxel has its 5x5x5 neighbourhood in the mask"),
+        (Key("ssim"), "PSNR and SSIM are undefined: the reference is constant in the mask"),
+        (Key("gradient_ratio"), "the gradient ratio is undefined: the reference has no gradient"),
+    ):
+        assert results.record("A", "model", key).reason == reason
+    assert results.values("model", Key("mae")) == {"A": 1}
 
 
 def test_an_image_without_mask_is_measured_as_a_whole():
     rng = np.random.default_rng(0)
-    image = rng.random((3, 20, 21, 1))
+    image = rng.random((3, 20, 21))
     other = image + 0.1 * rng.standard_normal(image.shape)
-    results = Results(tuple(evaluate_subject(other, image, None, subject="A")))
-    assert {key.region for key in results.keys} == {"whole"}
+    results = Results(
+        tuple(evaluate_subject(other, image, None, subject="A", labels=image[:1] > 0.5))
+    )
+    assert {key.region for key in results.keys} == {"whole", "label 1"}
     value = results.record("A", "model", Key("psnr", "whole")).value
-    assert value == psnr(other, image, np.ones(image.shape[1:]))
+    assert value == psnr(other, image)
+    assert results.record("A", "model", Key("ssim", "whole")).value == ssim(other, image)
+    structure = ssim_map(other, image)
+    expected = np.nanmean(structure[:, image[0] > 0.5])
+    assert results.record("A", "model", Key("ssim", "label 1")).value == pytest.approx(expected)
 
 
-def test_a_mask_of_another_shape_is_an_error():
-    with pytest.raises(InputError, match="mask must have the volume's shape"):
-        evaluate_subject(tensors(0), tensors(1), np.ones((3, 3, 3)), subject="A")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": np.ones((3, 3, 3))}, "mask must have the volume's shape"),
+        ({"mask": np.zeros(SHAPE)}, "empty mask"),
+        ({"labels": np.ones((3, 3, 3))}, "label map must have"),
+        ({"settings": Settings(tensors=True)}, "tensors have 6 channels, got 1"),
+        ({"reference": np.zeros((2, 2))}, r"\(C, I, J, K\)"),
+        ({"prediction": Prediction(np.ones((1, *SHAPE)), labels=np.ones(SHAPE))}, "volumetry"),
+    ],
+)
+def test_what_cannot_be_evaluated_at_all_is_an_error(options, message):
+    volume = np.ones((1, *SHAPE))
+    arguments = {"prediction": volume, "reference": volume, "mask": None} | options
+    with pytest.raises(InputError, match=message):
+        evaluate_subject(**arguments, subject="A")

@@ -3,14 +3,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import logm
 
 from medrev.dti import from_matrix, to_matrix
 from medrev.errors import InputError
 from medrev.evaluation import (
+    component_rmse,
     direction_error,
+    frobenius_distance,
+    log_euclidean_distance,
     not_positive_definite,
     scalar_error,
     tensor_rmse,
+    weighted_direction_error,
 )
 
 SHAPE = (5, 6, 7)
@@ -53,7 +60,7 @@ def test_what_lies_outside_the_mask_never_counts(mask):
     reference = random_tensors(1)
     other = np.where(mask, reference, np.nan)
     assert tensor_rmse(other, reference, mask) == 0
-    assert scalar_error(other, reference, mask)["fa"] == 0
+    assert scalar_error(other, reference, mask)["fa"].mae == 0
     assert direction_error(other, reference, mask) == pytest.approx(0, abs=1e-6)
 
 
@@ -69,7 +76,7 @@ def test_scalar_errors_are_mean_absolute_differences_of_the_eigenvalue_formulas(
     errors = scalar_error(tensors[0], tensors[1], mask)
     for name in ("fa", "md", "ad", "rd"):
         expected = np.abs(maps[0][name] - maps[1][name])[mask].mean()
-        assert errors[name] == pytest.approx(expected, rel=1e-5)
+        assert errors[name].mae == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("degrees", [0.0, 0.01, 10.0, 60.0, 90.0, 150.0])
@@ -99,6 +106,88 @@ def test_share_of_tensors_with_a_negative_eigenvalue():
     bad = volume(np.diag([1e-3, 1e-3, 1e-3])).clone()
     bad[5, 0] = -1e-4
     assert not_positive_definite(bad, np.ones(SHAPE)) == pytest.approx(1 / SHAPE[0])
+
+
+def test_components_make_up_the_rmse(mask):
+    prediction, reference = random_tensors(0), random_tensors(1)
+    parts = component_rmse(prediction, reference, mask)
+    assert list(parts) == ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"]
+    difference = (prediction[3] - reference[3])[mask]
+    assert parts["Dyy"] == pytest.approx(1e5 * np.sqrt(np.mean(difference**2)), rel=1e-12)
+    whole = tensor_rmse(prediction, reference, mask)
+    assert math.sqrt(np.mean(np.square(list(parts.values())))) == pytest.approx(whole, rel=1e-12)
+
+
+def test_bias_and_rmse_of_the_mean_diffusivity_are_those_of_the_trace(mask):
+    prediction, reference = random_tensors(0), random_tensors(1)
+    trace = (prediction - reference)[[0, 3, 5]].sum(axis=0)[mask] / 3
+    found = scalar_error(prediction, reference, mask)["md"]
+    assert found.bias == pytest.approx(trace.mean(), rel=1e-9)
+    assert found.rmse == pytest.approx(np.sqrt((trace**2).mean()), rel=1e-9)
+
+
+def test_distances_are_those_of_the_matrices_voxel_by_voxel(mask):
+    pair = random_tensors(0), random_tensors(1)
+    one, two = (to_matrix(np.moveaxis(t, 0, -1)[mask]) for t in pair)
+    expected = np.mean([np.linalg.norm(a - b) for a, b in zip(one, two, strict=True)])
+    assert frobenius_distance(*pair, mask) == pytest.approx(1e5 * expected, rel=1e-12)
+    logarithms = [logm(1e3 * a) - logm(1e3 * b) for a, b in zip(one, two, strict=True)]
+    expected = np.mean([np.linalg.norm(difference) for difference in logarithms])
+    assert log_euclidean_distance(*pair, mask) == pytest.approx(expected, rel=1e-9)
+
+
+def test_log_euclidean_distance_counts_ratios_and_every_voxel():
+    fibre = np.diag([1.7e-3, 3e-4, 3e-4])
+    everywhere = np.ones(SHAPE)
+    doubled = log_euclidean_distance(volume(2 * fibre), volume(fibre), everywhere)
+    assert doubled == pytest.approx(math.sqrt(3) * math.log(2), rel=1e-9)
+    broken = np.diag([1.7e-3, 3e-4, -3e-4])  # its last eigenvalue counts as 1e-6 mm²/s
+    found = log_euclidean_distance(volume(broken), volume(fibre), everywhere)
+    assert found == pytest.approx(math.log(300), rel=1e-9)
+
+
+def test_the_weighted_angle_is_the_mean_over_voxels_times_their_fa(mask):
+    pair = random_tensors(0), random_tensors(1)
+    total = weights = 0.0
+    for voxel in zip(*np.nonzero(mask), strict=True):
+        one, two = (to_matrix(t[(slice(None), *voxel)]) for t in pair)
+        values, vectors = np.linalg.eigh(two)
+        fa = math.sqrt(1.5 * ((values - values.mean()) ** 2).sum() / (values**2).sum())
+        cosine = abs(np.linalg.eigh(one)[1][:, 2] @ vectors[:, 2])
+        total += fa * math.degrees(math.acos(min(1.0, cosine)))
+        weights += fa
+    assert weighted_direction_error(*pair, mask) == pytest.approx(total / weights, rel=1e-9)
+
+
+def test_a_prediction_of_zeros_has_no_direction():
+    fibre = volume(np.diag([1.7e-3, 3e-4, 3e-4]))
+    for error in (direction_error, weighted_direction_error):
+        assert error(0 * fibre, fibre, np.ones(SHAPE)) == pytest.approx(90)
+    with pytest.raises(InputError, match="FA above 0"):
+        weighted_direction_error(fibre, 0 * fibre, np.ones(SHAPE))
+
+
+@given(st.integers(0, 99), st.floats(0.1, 10), st.permutations(range(4)))
+def test_metrics_turn_and_scale_with_the_tensors_and_ignore_the_order_of_voxels(seed, scale, order):
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((2, 4, 3, 3))
+    matrices = 4e-4 * a @ np.swapaxes(a, -1, -2) + 1e-4 * np.eye(3)
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    changed = scale * turn @ matrices[:, order] @ turn.T
+    one, two, turned_one, turned_two = (
+        from_matrix(m).T.reshape(6, 4, 1, 1) for m in (*matrices, *changed)
+    )
+    everywhere = np.ones((4, 1, 1))
+    before, after = (one, two, everywhere), (turned_one, turned_two, everywhere)
+    for metric in (weighted_direction_error, log_euclidean_distance):
+        assert metric(*after) == pytest.approx(metric(*before), rel=1e-6, abs=1e-9)
+    expected = scale * frobenius_distance(*before)
+    assert frobenius_distance(*after) == pytest.approx(expected, rel=1e-9)
+    swapped = frobenius_distance(turned_two, turned_one, everywhere)
+    assert swapped == pytest.approx(expected, rel=1e-9)
+    for name, found in scalar_error(*after).items():
+        expected = scalar_error(*before)[name].mae * (1 if name == "fa" else scale)
+        assert found.mae == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @pytest.mark.parametrize(

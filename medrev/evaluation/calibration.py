@@ -1,0 +1,127 @@
+"""Calibration of predicted standard deviations: coverage, reliability and sparsification."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from medrev.errors import InputError
+from medrev.evaluation.masked import Array, Floats, masked_pair
+
+__all__ = ["Calibration", "calibration", "calibration_of"]
+
+LEVELS = np.linspace(0.05, 0.95, 19)
+REMOVED = np.linspace(0, 0.95, 20)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well predicted standard deviations tell the size of the errors.
+
+    Errors and standard deviations are in the volume's unit; all channels are taken together.
+
+    Attributes:
+        levels: Nominal levels of central intervals of a normal distribution.
+        coverage: Share of errors that lie in them; equal to the levels if calibrated.
+        expected_error: Expected calibration error: mean absolute difference of the two.
+        predicted: Root mean predicted variance of each bin of values, sorted by it.
+        observed: Root mean squared error of each bin; equal to ``predicted`` if calibrated.
+        normalised_error: Mean over bins of ``|predicted − observed| / predicted`` (ENCE).
+        removed: Share of the values that is left out, those with the largest std first.
+        remaining: RMSE of the others, divided by the RMSE of all.
+        oracle: The same, leaving out those with the largest error first.
+        sparsification_error: Area between the two curves (AUSE); 0 if the std ranks the errors
+            perfectly, and about that of random order if it tells nothing.
+        rank_correlation: Spearman's correlation of std and absolute error; None if either is
+            constant.
+    """
+
+    levels: tuple[float, ...]
+    coverage: tuple[float, ...]
+    expected_error: float
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    normalised_error: float
+    removed: tuple[float, ...]
+    remaining: tuple[float, ...]
+    oracle: tuple[float, ...]
+    sparsification_error: float
+    rank_correlation: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as JSON takes them."""
+        return asdict(self)
+
+
+def calibration(
+    prediction: Array, reference: Array, std: Array, mask: Array | None = None, bins: int = 15
+) -> Calibration:
+    """Compare predicted standard deviations with the errors, over mask voxels and channels.
+
+    Args:
+        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        reference: Volume of the same shape.
+        std: Predicted standard deviation, same shape and unit.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+        bins: Bins of the reliability curve, each with the same number of values.
+
+    Raises:
+        InputError: Shapes differ, a masked value is not finite, a standard deviation is negative
+            or zero, there are fewer values than bins, or all errors are zero.
+
+    References:
+        Coverage: Kuleshov et al., Accurate uncertainties for deep learning using calibrated
+        regression, ICML 2018. Reliability: Levi et al., Evaluating and calibrating uncertainty
+        prediction in regression tasks, Sensors 2022. Sparsification: Ilg et al., Uncertainty
+        estimates and multi-hypotheses networks for optical flow, ECCV 2018.
+    """
+    one, two = masked_pair(prediction, reference, mask)
+    spread, _ = masked_pair(std, reference, mask)
+    return calibration_of(one - two, spread, bins)
+
+
+def calibration_of(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
+    """:func:`calibration` of errors and standard deviations of any equal shape."""
+    error, sigma = np.abs(errors).ravel(), std.ravel()
+    wrong = int((sigma <= 0).sum())
+    if wrong:
+        raise InputError(f"predicted standard deviations must be positive, {wrong} are not")
+    if len(error) < bins:
+        raise InputError(f"calibration needs at least {bins} values, got {len(error)}")
+    if not error.any():
+        raise InputError("calibration is undefined: all errors are zero")
+    scaled = np.sort(error / sigma)
+    within = np.searchsorted(scaled, stats.norm.ppf(0.5 + LEVELS / 2), side="right") / len(scaled)
+
+    order = np.argsort(sigma, kind="stable")
+    squares, variances = error[order] ** 2, sigma[order] ** 2
+    starts = np.linspace(0, len(error), bins + 1).astype(int)
+    counts = np.diff(starts)
+    observed = np.sqrt(np.add.reduceat(squares, starts[:-1]) / counts)
+    predicted = np.sqrt(np.add.reduceat(variances, starts[:-1]) / counts)
+
+    remaining, oracle = _remaining(squares), _remaining(np.sort(error) ** 2)
+    area = np.trapezoid(remaining - oracle, REMOVED)
+    correlation = stats.spearmanr(sigma, error).statistic if sigma.min() < sigma.max() else math.nan
+    return Calibration(
+        levels=tuple(LEVELS.round(4).tolist()),
+        coverage=tuple(within.tolist()),
+        expected_error=float(np.abs(within - LEVELS).mean()),
+        predicted=tuple(predicted.tolist()),
+        observed=tuple(observed.tolist()),
+        normalised_error=float(np.mean(np.abs(predicted - observed) / predicted)),
+        removed=tuple(REMOVED.round(4).tolist()),
+        remaining=tuple(remaining.tolist()),
+        oracle=tuple(oracle.tolist()),
+        sparsification_error=float(area),
+        rank_correlation=None if math.isnan(correlation) else float(correlation),
+    )
+
+
+def _remaining(squares: Floats) -> Floats:
+    """RMSE of what is left after removing shares from the end, relative to that of all."""
+    kept = np.maximum(1, np.round((1 - REMOVED) * len(squares)).astype(int))
+    means = np.cumsum(squares)[kept - 1] / kept
+    return np.asarray(np.sqrt(means / means[0]))

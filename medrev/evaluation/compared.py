@@ -1,0 +1,173 @@
+"""A prediction beside its reference; what several metrics need of the two is computed once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from medrev.errors import InputError
+from medrev.evaluation.calibration import Calibration, calibration_of
+from medrev.evaluation.deviations import Deviation, of_errors
+from medrev.evaluation.masked import Array, Floats, as_array, check_finite, check_shapes
+from medrev.evaluation.sharpness import gradient_energy
+from medrev.evaluation.slices import SliceScores, slice_scores
+from medrev.evaluation.target import Region, Target
+from medrev.evaluation.tensors import Tensors
+
+__all__ = ["Compared", "Part", "Prediction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What one method made of one subject.
+
+    Attributes:
+        volume: Volume of shape ``(C, I, J, K)`` on the reference's grid; mm²/s for tensors.
+        std: Predicted standard deviation, same shape and unit as the volume.
+        cycle: The round trip of the method's input, and that input: two volumes of one shape.
+        labels: Label map ``(I, J, K)`` of the prediction, for volumetry.
+    """
+
+    volume: Array
+    std: Array | None = None
+    cycle: tuple[Array, Array] | None = None
+    labels: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A prediction and the reference it is compared with.
+
+    Every property raises :class:`InputError` where shapes differ or a masked value is not finite.
+    """
+
+    given: Prediction
+    target: Target
+
+    @cached_property
+    def _checked(self) -> tuple[Floats | None, str]:
+        """The mask's voxels ``(C, N)``, or None and why they cannot be compared."""
+        try:
+            check_shapes(self.volume, self.target.volume)
+            voxels = self.volume[:, self.target.inside]
+            check_finite(voxels, "prediction")
+            _ = self.target.voxels
+        except InputError as error:
+            return None, str(error)
+        return voxels, ""
+
+    @cached_property
+    def volume(self) -> Floats:
+        """The prediction, ``(C, …)``."""
+        return as_array(self.given.volume)
+
+    @property
+    def voxels(self) -> Floats:
+        """The mask's voxels, ``(C, N)``."""
+        voxels, reason = self._checked
+        if voxels is None:
+            raise InputError(reason)
+        return voxels
+
+    @cached_property
+    def errors(self) -> Floats:
+        """Prediction minus reference, ``(C, N)``."""
+        return self.voxels - self.target.voxels
+
+    @cached_property
+    def decomposed(self) -> Tensors:
+        """The mask's tensors with what is derived from them."""
+        return Tensors.of(self.voxels)
+
+    @cached_property
+    def similarity(self) -> Floats:
+        """SSIM of each voxel that counts, ``(C, N)``."""
+        _ = self.voxels
+        return self.target.structure.compare(self.volume, self.target.span)
+
+    @cached_property
+    def spectrum(self) -> tuple[Floats, Floats]:
+        """Power ratio and coherence by band."""
+        _ = self.voxels
+        return self.target.spectrum.compare(self.volume)
+
+    @cached_property
+    def gradients(self) -> tuple[float, ...]:
+        """Gradient energy by axis."""
+        _ = self.voxels
+        return gradient_energy(self.volume, self.target.mask, self.target.voxel_size)
+
+    @cached_property
+    def slices(self) -> SliceScores:
+        """Scores of the slices."""
+        _ = self.voxels
+        axis = self.target.settings.slice_axis
+        return slice_scores(
+            self.volume,
+            self.target.volume,
+            self.target.mask,
+            axis=2 if axis is None else axis,
+            value_range=self.target.span,
+        )
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Predicted standard deviations beside the errors."""
+        if self.given.std is None:
+            raise InputError("no standard deviation was predicted")
+        std = as_array(self.given.std)
+        check_shapes(std, self.target.volume)
+        spread = std[:, self.target.inside]
+        check_finite(spread, "predicted standard deviation")
+        return calibration_of(self.errors, spread)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A prediction and its reference in one region.
+
+    Every property raises :class:`InputError` where the region is empty.
+    """
+
+    both: Compared
+    region: Region
+
+    def check(self) -> None:
+        """Raise :class:`InputError` if the region is empty."""
+        if self.region.empty:
+            raise InputError(self.region.empty)
+
+    @cached_property
+    def prediction(self) -> Floats:
+        """Voxels of the prediction, ``(C, n)``."""
+        self.check()
+        return self.region.of(self.both.voxels)
+
+    @cached_property
+    def reference(self) -> Floats:
+        """Voxels of the reference, ``(C, n)``."""
+        self.check()
+        return self.region.of(self.both.target.voxels)
+
+    @cached_property
+    def errors(self) -> Floats:
+        """Prediction minus reference, ``(C, n)``."""
+        self.check()
+        return self.region.of(self.both.errors)
+
+    @cached_property
+    def tensors(self) -> tuple[Tensors, Tensors]:
+        """Tensors of the prediction and the reference."""
+        self.check()
+        pair = self.both.decomposed, self.both.target.decomposed
+        chosen = self.region.chosen
+        return pair if chosen is None else (pair[0].at(chosen), pair[1].at(chosen))
+
+    @cached_property
+    def scalars(self) -> dict[str, Deviation]:
+        """Errors of the scalar maps."""
+        one, two = (tensors.scalars for tensors in self.tensors)
+        return {name: of_errors(one[name] - two[name]) for name in one}
+
+    @cached_property
+    def deviation(self) -> Deviation:
+        """Errors of the intensities."""
+        return of_errors(self.errors)

@@ -1,0 +1,216 @@
+"""Sharpness: gradient energy and power spectrum of an output beside its reference's."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from medrev.errors import InputError
+from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
+
+__all__ = ["BANDS", "Spectrum", "band_names", "gradient_energy", "gradient_ratio", "spectrum_ratio"]
+
+#: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
+BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Width in voxels over which the spectrum's window rises from the mask's edge.
+TAPER = 4
+
+
+def gradient_energy(
+    volume: Array, mask: Array | None = None, spacing: tuple[float, ...] | None = None
+) -> tuple[float, ...]:
+    """Mean squared difference of neighbouring voxels along each axis, over all channels.
+
+    Only pairs of voxels that both lie in the mask count.
+
+    Args:
+        volume: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+        spacing: Voxel edges in mm; None: 1.
+
+    Returns:
+        One value per axis, in squared units of the volume per mm²; 0 along an axis without pairs.
+    """
+    array = as_array(volume)
+    inside = as_mask(mask, array.shape[1:])
+    edges = spacing or (1.0,) * inside.ndim
+    return tuple(_energy(array, inside, axis) / edges[axis] ** 2 for axis in range(inside.ndim))
+
+
+def gradient_ratio(
+    prediction: Array,
+    reference: Array,
+    mask: Array | None = None,
+    spacing: tuple[float, ...] | None = None,
+    axis: int | None = None,
+) -> float:
+    """Gradient energy of a prediction divided by that of its reference.
+
+    Below 1 the prediction is smoother than the reference, above 1 rougher (sharper or noisier).
+
+    Args:
+        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        reference: Volume of the same shape.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+        spacing: Voxel edges in mm; None: 1.
+        axis: Spatial axis along which the gradient is taken, 0 for I: the through-plane gradient
+            of volumes that were made slice by slice. Default: all together.
+
+    Raises:
+        InputError: Shapes differ, a masked value is not finite, or the reference has no gradient.
+
+    Example:
+        >>> import numpy as np
+        >>> volume = np.random.default_rng(0).random((1, 8, 8, 8))
+        >>> gradient_ratio(volume / 2, volume)
+        0.25
+    """
+    masked_pair(prediction, reference, mask)  # shapes and finite values
+    one = gradient_energy(prediction, mask, spacing)
+    two = gradient_energy(reference, mask, spacing)
+    return ratio_of(one, two, axis)
+
+
+def ratio_of(one: tuple[float, ...], two: tuple[float, ...], axis: int | None = None) -> float:
+    """:func:`gradient_ratio` of two :func:`gradient_energy`."""
+    top, bottom = (sum(one), sum(two)) if axis is None else (one[axis], two[axis])
+    if bottom == 0:
+        raise InputError("the gradient ratio is undefined: the reference has no gradient")
+    return top / bottom
+
+
+def spectrum_ratio(
+    prediction: Array,
+    reference: Array,
+    mask: Array | None = None,
+    bands: tuple[float, ...] = BANDS,
+) -> dict[str, float]:
+    """Power of a prediction divided by that of its reference, by frequency band.
+
+    Args:
+        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        reference: Volume of the same shape.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+        bands: Edges of the bands, rising, as fractions of the Nyquist frequency.
+
+    Returns:
+        Ratio by band's name (:func:`band_names`): 1 where both have the same power, below 1 where
+        the prediction is blurred.
+
+    Raises:
+        InputError: Shapes differ, a masked value is not finite, or the reference has no power.
+    """
+    masked_pair(prediction, reference, mask)
+    spectrum = Spectrum.of(reference, mask, bands)
+    return dict(zip(band_names(bands), spectrum.compare(prediction)[0].tolist(), strict=True))
+
+
+def band_names(bands: tuple[float, ...] = BANDS) -> tuple[str, ...]:
+    """Names of frequency bands.
+
+    Example:
+        >>> band_names((0, 0.5, 1))
+        ('0–0.5 Nyquist', '0.5–1 Nyquist')
+    """
+    return tuple(f"{a:g}–{b:g} Nyquist" for a, b in pairwise(bands))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The reference's share of the spectral metrics, kept to compare several predictions with it.
+
+    The mean of the mask is subtracted, then the volume is multiplied by a window that is 0 outside
+    the mask and rises to 1 over four voxels (half a cosine), so that the mask's edge adds little
+    power; then the power is summed over all frequencies of a band, whatever their direction.
+
+    Attributes:
+        amplitudes: Fourier transform of the windowed reference, ``(C, …)``.
+        power: Its power by band, summed over channels.
+        window: The window in the bounding box of the mask.
+        box: The bounding box.
+        size: Size of the transform.
+        band: Number of the band of each frequency, the number of bands where it is in none.
+        bands: Edges of the bands.
+    """
+
+    amplitudes: NDArray[np.complex128]
+    power: Floats
+    window: Floats
+    box: tuple[slice, ...]
+    size: tuple[int, ...]
+    band: NDArray[np.intp]
+    bands: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, reference: Array, mask: Array | None, bands: tuple[float, ...] = BANDS
+    ) -> "Spectrum":
+        """Prepare a reference; arguments as those of :func:`spectrum_ratio`."""
+        if len(bands) < 2 or bands[0] < 0 or any(np.diff(bands) <= 0):
+            raise InputError(f"edges of frequency bands must rise from 0 or more, got {bands}")
+        array = as_array(reference)
+        inside = as_mask(mask, array.shape[1:])
+        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        depth = ndimage.distance_transform_edt(np.pad(inside[box], 1))
+        depth = depth[(slice(1, -1),) * inside.ndim]
+        window = 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth / (TAPER + 1), 1))
+        size = tuple(fft.next_fast_len(n, real=True) for n in window.shape)
+        band = _bands(size, bands)
+        amplitudes = _transform(array[(slice(None), *box)], window, size)
+        power = _sums(np.abs(amplitudes) ** 2, band, size)
+        return cls(amplitudes, power, window, box, size, band, bands)
+
+    def compare(self, prediction: Array) -> tuple[Floats, Floats]:
+        """Power ratio and coherence by band.
+
+        The coherence (Fourier shell correlation) ``Re Σ P·R* / √(Σ|P|² Σ|R|²)`` is 1 where the
+        prediction has the reference's detail, and 0 where its detail has nothing to do with it.
+
+        Raises:
+            InputError: The reference has no power in a band.
+        """
+        if not (self.power > 0).all():
+            raise InputError("the power ratio is undefined: the reference has no power in a band")
+        values = as_array(prediction)[(slice(None), *self.box)]
+        amplitudes = _transform(values, self.window, self.size)
+        power = _sums(np.abs(amplitudes) ** 2, self.band, self.size)
+        cross = _sums((amplitudes * self.amplitudes.conj()).real, self.band, self.size)
+        norm = np.sqrt(power * self.power)
+        coherence = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+        return power / self.power, coherence
+
+
+def _bands(size: tuple[int, ...], bands: tuple[float, ...]) -> NDArray[np.intp]:
+    """The band ``]low, high]`` of each frequency of a real transform."""
+    axes = [fft.fftfreq(n, 0.5) for n in size[:-1]] + [fft.rfftfreq(size[-1], 0.5)]
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij", sparse=True)
+    band = np.digitize(np.sqrt(sum(squares)), bands, right=True) - 1
+    band[band < 0] = len(bands) - 1  # the mean, and what lies below the first edge
+    return np.asarray(band)
+
+
+def _transform(values: Floats, window: Floats, size: tuple[int, ...]) -> NDArray[np.complex128]:
+    inside = window > 0
+    windowed = [window * np.where(inside, v - v[inside].mean(), 0) for v in values]
+    return np.stack([fft.rfftn(channel, s=size) for channel in windowed])
+
+
+def _sums(values: Floats, band: NDArray[np.intp], size: tuple[int, ...]) -> Floats:
+    """Sums over channels and the frequencies of each band."""
+    # A real transform keeps one of each frequency and its mirror image along the last axis.
+    twice = np.full(band.shape[-1], 2.0)
+    twice[0] = 1
+    if size[-1] % 2 == 0:
+        twice[-1] = 1
+    weights = (values.sum(axis=0) * twice).ravel()
+    return np.asarray(np.bincount(band.ravel(), weights)[: band.max()], dtype=np.float64)
+
+
+def _energy(array: Floats, inside: NDArray[np.bool_], axis: int) -> float:
+    n = inside.shape[axis]
+    pairs = np.take(inside, range(1, n), axis) & np.take(inside, range(n - 1), axis)
+    if not pairs.any():
+        return 0.0
+    return float(np.mean(np.diff(array, axis=axis + 1)[:, pairs] ** 2))

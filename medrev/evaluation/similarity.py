@@ -1,0 +1,183 @@
+"""Structural similarity in two and three dimensions, with windows kept in the mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medrev.errors import InputError
+from medrev.evaluation.images import check_range, data_range
+from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
+
+__all__ = ["RADIUS", "SIGMA", "Structure", "ssim", "ssim_map"]
+
+#: Standard deviation of the Gaussian window in voxels.
+SIGMA = 1.5
+#: Voxels from the window's centre to its edge: 11 in all.
+RADIUS = 5
+K1, K2 = 0.01, 0.03
+
+
+def ssim(
+    prediction: Array,
+    reference: Array,
+    mask: Array | None = None,
+    value_range: float | None = None,
+    axes: Sequence[int] | None = None,
+) -> float:
+    """Mean structural similarity over the voxels of a mask and all channels.
+
+    The window is a Gaussian of σ = 1.5 voxels cut to 11 voxels along each axis; k1 = 0.01 and
+    k2 = 0.03. Variances are those of the window's weights (divided by their sum, not by one less).
+
+    Without a mask, the mean is over the voxels whose whole window lies in the volume: the value is
+    that of MONAI, and that of scikit-image with ``gaussian_weights=True,
+    use_sample_covariance=False``. With a mask, every window is cut to the mask voxels in it and its
+    weights are divided by their sum, so that nothing outside of the mask enters and every mask
+    voxel counts; where the whole window lies in the mask, the local value is the same.
+
+    Args:
+        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        reference: Volume of the same shape.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: whole windows only.
+        value_range: Data range; default: :func:`data_range` of the reference.
+        axes: Spatial axes of the window, 0 for I; ``(0, 1)`` gives 2D windows within slices along
+            K. Default: all.
+
+    Raises:
+        InputError: The reference is constant and no range is given, the range is not positive,
+            shapes differ, the mask is empty, a masked value is not finite, or there is no mask and
+            the volume is smaller than the window.
+
+    References:
+        Wang et al., Image quality assessment: from error visibility to structural similarity,
+        IEEE TIP 2004.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.random.default_rng(0).random((1, 16, 16))
+        >>> ssim(image, image)
+        1.0
+    """
+    masked_pair(prediction, reference, mask)  # shapes and finite values
+    span = data_range(reference, mask) if value_range is None else check_range(value_range)
+    return float(Structure.of(reference, mask, axes).compare(prediction, span).mean())
+
+
+def ssim_map(
+    prediction: Array,
+    reference: Array,
+    mask: Array | None = None,
+    value_range: float | None = None,
+    axes: Sequence[int] | None = None,
+) -> Floats:
+    """Structural similarity of every voxel; :func:`ssim` is its mean.
+
+    Returns:
+        Array of the volume's shape, NaN outside of the mask or, without a mask, where a window
+        does not lie in the volume.
+    """
+    masked_pair(prediction, reference, mask)
+    span = data_range(reference, mask) if value_range is None else check_range(value_range)
+    structure = Structure.of(reference, mask, axes)
+    values = np.full(structure.shape, np.nan)
+    values[:, structure.counted] = structure.compare(prediction, span)
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The reference's share of SSIM, kept to compare several predictions with it.
+
+    Attributes:
+        reference: Reference ``(C, …)`` in the bounding box of the mask, zero outside the mask,
+            after its mean was subtracted: variances as E[x²] − E[x]² stay exact far from zero.
+        offset: That mean, by channel.
+        means: Window means of the reference where it counts, ``(C, N)``.
+        weight: Sum of the window's weights in the mask, ``(N,)``.
+        inside: Mask in the bounding box.
+        chosen: Voxels of the bounding box that count.
+        counted: Voxels of the volume that count.
+        box: The bounding box.
+        axes: Spatial axes of the window.
+    """
+
+    reference: Floats
+    offset: Floats
+    means: Floats
+    weight: Floats
+    inside: NDArray[np.bool_]
+    chosen: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    box: tuple[slice, ...]
+    axes: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the volumes, with channels."""
+        return (len(self.reference), *self.counted.shape)
+
+    @classmethod
+    def of(
+        cls, reference: Array, mask: Array | None, axes: Sequence[int] | None = None
+    ) -> "Structure":
+        """Prepare a reference; arguments as those of :func:`ssim`."""
+        y = as_array(reference)
+        spatial = y.shape[1:]
+        along = tuple(range(len(spatial))) if axes is None else tuple(axes)
+        counted = inside = as_mask(mask, spatial)
+        if mask is None:
+            counted = _whole_windows(spatial, along)
+        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        window, chosen = inside[box], counted[box]
+        y = y[(slice(None), *box)]
+        offset = np.array([channel[window].mean() for channel in y])
+        y = np.where(window, y - offset.reshape(-1, *[1] * len(spatial)), 0)
+        weight = _blur(window.astype(np.float64), along)[chosen]
+        means = np.stack([_blur(channel, along)[chosen] / weight for channel in y])
+        return cls(y, offset, means, weight, window, chosen, counted, box, along)
+
+    def compare(self, prediction: Array, span: float) -> Floats:
+        """Structural similarity of each counted voxel, ``(C, N)``, for a data range."""
+        x = as_array(prediction)[(slice(None), *self.box)]
+        return np.stack([self._channel(c, channel, span) for c, channel in enumerate(x)])
+
+    def _channel(self, c: int, x: Floats, span: float) -> Floats:
+        y, offset, mean_y = self.reference[c], self.offset[c], self.means[c]
+        x = np.where(self.inside, x - offset, 0)
+        mean_x = self._local(x)
+        variances = self._local(x * x + y * y) - mean_x**2 - mean_y**2
+        covariance = self._local(x * y) - mean_x * mean_y
+        mean_x, mean_y = mean_x + offset, mean_y + offset
+        c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
+        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        return np.asarray(luminance * (2 * covariance + c2) / (variances + c2))
+
+    def _local(self, values: Floats) -> Floats:
+        return np.asarray(_blur(values, self.axes)[self.chosen] / self.weight)
+
+
+def _whole_windows(spatial: tuple[int, ...], axes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Voxels whose window lies in the volume."""
+    if any(spatial[axis] < 2 * RADIUS + 1 for axis in axes):
+        raise InputError(
+            f"SSIM without a mask needs {2 * RADIUS + 1} voxels along each axis, got {spatial}"
+        )
+    inner = [
+        slice(RADIUS, -RADIUS) if axis in axes else slice(None) for axis in range(len(spatial))
+    ]
+    counted = np.zeros(spatial, dtype=bool)
+    counted[tuple(inner)] = True
+    return counted
+
+
+def _blur(values: Floats, axes: tuple[int, ...]) -> Floats:
+    """Gaussian window sums, zero outside the array."""
+    grid = np.arange(-RADIUS, RADIUS + 1)
+    kernel = np.exp(-0.5 * (grid / SIGMA) ** 2)
+    kernel /= kernel.sum()
+    for axis in axes:
+        values = ndimage.correlate1d(values, kernel, axis=axis, mode="constant")
+    return values

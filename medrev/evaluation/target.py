@@ -1,0 +1,190 @@
+"""A reference and what is prepared of it once, to compare several predictions with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.errors import InputError
+from medrev.evaluation.images import check_range, data_range
+from medrev.evaluation.masked import Array, Floats, as_array, as_mask, check_finite
+from medrev.evaluation.records import INTERIOR, MASK, WHOLE
+from medrev.evaluation.regions import as_labels, region_names
+from medrev.evaluation.sharpness import BANDS, Spectrum, gradient_energy
+from medrev.evaluation.similarity import Structure
+from medrev.evaluation.tensors import Tensors
+from medrev.volumes import interior
+
+__all__ = ["Region", "Settings", "Target"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and how; the same for all subjects.
+
+    Attributes:
+        metrics: Keys of :data:`CATALOGUE` that are measured; None: all that the inputs allow.
+        tensors: Whether the volumes are diffusion tensors; None: if they have six channels.
+        edge: Edge of the interior's neighbourhood in voxels, odd.
+        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
+        label_names: Name by value of a label map; values without a name are called ``label N``.
+        slice_axis: Axis (0, 1 or 2) across the slices of volumes that were made slice by slice:
+            adds the through-plane gradient ratio, and PSNR and SSIM of slices.
+        bands: Edges of the frequency bands as fractions of the Nyquist frequency.
+        unit: Unit of intensities where they are no tensors.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    tensors: bool | None = None
+    edge: int = 5
+    value_range: float | None = None
+    label_names: Mapping[int, str] | None = None
+    slice_axis: int | None = None
+    bands: tuple[float, ...] = BANDS
+    unit: str = ""
+
+    def measures(self, *metrics: str) -> bool:
+        """Whether one of some metrics is measured."""
+        return self.metrics is None or not set(metrics).isdisjoint(self.metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Some voxels of the mask.
+
+    Attributes:
+        name: :data:`INTERIOR`, :data:`MASK`, :data:`WHOLE` or the name of a label.
+        chosen: Which of the mask's voxels, ``(N,)`` booleans; None: all.
+        empty: Why there is no voxel; None where there is.
+    """
+
+    name: str
+    chosen: NDArray[np.bool_] | None = None
+    empty: str | None = None
+
+    def of(self, voxels: Floats) -> Floats:
+        """Those of the mask's voxels ``(…, N)`` that lie in the region."""
+        return voxels if self.chosen is None else voxels[..., self.chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A reference volume, where it is compared, and what is prepared of it.
+
+    Attributes:
+        volume: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``, float64.
+        mask: The mask as it was given.
+        labels: Label map of the reference, or None.
+        voxel_size: Voxel edges in mm, or None.
+        settings: What is measured, and how.
+    """
+
+    volume: Floats
+    mask: NDArray[np.bool_] | None
+    labels: NDArray[np.int64] | None
+    voxel_size: tuple[float, ...] | None
+    settings: Settings
+
+    @classmethod
+    def of(
+        cls,
+        reference: Array,
+        mask: Array | None,
+        *,
+        labels: Array | None = None,
+        voxel_size: tuple[float, ...] | None = None,
+        settings: Settings | None = None,
+    ) -> "Target":
+        """Check and keep what describes a reference; see :func:`evaluate_methods`."""
+        volume, settings = as_array(reference), settings or Settings()
+        spatial = volume.shape[1:]
+        if len(spatial) not in (2, 3):
+            raise InputError(
+                "a reference has the shape (C, I, J, K) or, as an image, (C, I, J), "
+                f"got {volume.shape}"
+            )
+        if settings.tensors and volume.shape[0] != 6:
+            raise InputError(f"tensors have 6 channels, got {volume.shape[0]}")
+        return cls(
+            volume,
+            None if mask is None else as_mask(mask, spatial),
+            None if labels is None else as_labels(labels, spatial),
+            voxel_size,
+            settings,
+        )
+
+    @property
+    def tensors(self) -> bool:
+        """Whether the volumes are diffusion tensors."""
+        given = self.settings.tensors
+        return len(self.volume) == 6 and self.volume.ndim == 4 if given is None else given
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """The mask, or everything."""
+        return as_mask(self.mask, self.volume.shape[1:])
+
+    @cached_property
+    def voxels(self) -> Floats:
+        """The mask's voxels, ``(C, N)``.
+
+        Raises:
+            InputError: One is not finite.
+        """
+        voxels = self.volume[:, self.inside]
+        check_finite(voxels, "reference")
+        return voxels
+
+    @cached_property
+    def decomposed(self) -> Tensors:
+        """The mask's tensors with what is derived from them."""
+        return Tensors.of(self.voxels)
+
+    @cached_property
+    def span(self) -> float:
+        """Data range of PSNR and SSIM.
+
+        Raises:
+            InputError: None was given, and the reference is constant.
+        """
+        given = self.settings.value_range
+        return data_range(self.volume, self.mask) if given is None else check_range(given)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The reference's share of SSIM."""
+        return Structure.of(self.volume, self.mask)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The reference's share of the spectral metrics."""
+        return Spectrum.of(self.volume, self.mask, self.settings.bands)
+
+    @cached_property
+    def gradients(self) -> tuple[float, ...]:
+        """Gradient energy by axis."""
+        return gradient_energy(self.volume, self.mask, self.voxel_size)
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """Interior (of masked volumes), mask, and labels within the mask."""
+        regions = [Region(WHOLE if self.mask is None else MASK)]
+        if self.mask is not None and self.mask.ndim == 3:
+            regions.insert(0, self._interior(self.mask))
+        if self.labels is not None:
+            inside = self.labels[self.inside]
+            named = region_names(self.labels, names=self.settings.label_names)
+            for value, name in named.items():
+                chosen = inside == value
+                empty = None if chosen.any() else f"no voxel of {name} lies in the mask"
+                regions.append(Region(name, chosen, empty))
+        return tuple(regions)
+
+    def _interior(self, mask: NDArray[np.bool_]) -> Region:
+        edge = self.settings.edge
+        chosen = as_array(interior(torch.from_numpy(mask), edge=edge))[self.inside] > 0
+        empty = f"no interior: no voxel has its {edge}x{edge}x{edge} neighbourhood in the mask"
+        return Region(INTERIOR, chosen, None if chosen.any() else empty)

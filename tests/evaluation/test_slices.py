@@ -1,0 +1,54 @@
+import math
+
+import numpy as np
+import pytest
+
+from medrev.errors import InputError
+from medrev.evaluation import data_range, deviation, psnr, slice_scores, ssim
+
+SHAPE = (14, 13, 12)
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    reference = rng.random((2, *SHAPE))
+    return reference + 0.1 * rng.standard_normal(reference.shape), reference
+
+
+@pytest.fixture
+def mask() -> np.ndarray:
+    inside = np.random.default_rng(1).random(SHAPE) < 0.6
+    inside[:, :, 3] = False
+    inside[:, 5] = False
+    return inside
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("masked", [True, False])
+def test_scores_are_means_over_the_scores_of_single_images(pair, mask, axis, masked):
+    prediction, reference = (np.moveaxis(v, axis + 1, -1) for v in pair)
+    inside = np.moveaxis(mask, axis, -1) if masked else np.ones(prediction.shape[1:], bool)
+    span = data_range(pair[1], mask if masked else None)
+    values = []
+    for n in range(prediction.shape[-1]):
+        one, two, window = prediction[..., n], reference[..., n], inside[..., n]
+        if window.any():
+            given = window if masked else None
+            scores = deviation(one, two, given).mae, psnr(one, two, given, span)
+            values.append((*scores, ssim(one, two, given, span)))
+    found = slice_scores(*pair, mask if masked else None, axis=axis)
+    assert found.count == len(values)
+    expected = np.mean(values, axis=0)
+    assert [found.mae, found.psnr, found.ssim] == pytest.approx(expected.tolist(), rel=1e-9)
+
+
+def test_an_equal_slice_makes_the_mean_psnr_infinite(pair, mask):
+    prediction, reference = pair
+    prediction[..., 4] = reference[..., 4]
+    assert slice_scores(prediction, reference, mask).psnr == math.inf
+
+
+def test_an_axis_that_is_none_is_refused(pair):
+    with pytest.raises(InputError, match="0 to 2, got 3"):
+        slice_scores(*pair, axis=3)
