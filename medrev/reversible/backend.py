@@ -40,11 +40,11 @@ def stock_operations() -> Iterator[None]:
 def fast_operations_apply(x: Tensor) -> bool:
     """Say whether the fast paths may be used for ``x``: on a CPU, eager, not under autocast."""
     return (
-        x.device.type == "cpu"
+        not is_tracing()  # asked first: the compiler cannot read the switch
+        and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not _use_stock.get()
         and not torch.is_autocast_enabled("cpu")
-        and not is_tracing()
     )
 
 

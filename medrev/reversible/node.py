@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.sharding import is_sharded
 from medrev.reversible.walk import Run, split, walk
 from medrev.reversible.walk_back import WalkBack
 
@@ -145,6 +146,8 @@ def _check_parameters(ctx: Any) -> None:
             "call backward before the optimiser's step"
         )
     present = {id(p) for step in ctx.run.steps for p in step.parameters()}
+    if any(is_sharded(step.net) for step in ctx.run.steps):
+        return  # gathered and spread parameters take turns
     if any(id(p) not in present for p in ctx.parameters):
         raise RuntimeError(
             "a parameter of a ReversibleSequence was replaced between forward and backward (for "

@@ -21,7 +21,7 @@ __all__ = ["AutocastState", "Record", "check_replay", "evaluate"]
 class AutocastState:
     """Autocast as it was when captured: (device type, enabled, dtype) of the CPU and the device."""
 
-    settings: tuple[tuple[str, bool, torch.dtype], ...]
+    settings: tuple[tuple[str, bool, torch.dtype], ...] = ()
 
     @classmethod
     def capture(cls, device: torch.device) -> "AutocastState":
@@ -33,10 +33,6 @@ class AutocastState:
                 for kind in kinds
             )
         )
-
-    def is_enabled(self) -> bool:
-        """Say whether any of the devices was under autocast."""
-        return any(enabled for _, enabled, _ in self.settings)
 
     @contextmanager
     def restore(self) -> Iterator[None]:

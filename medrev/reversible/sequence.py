@@ -6,6 +6,7 @@ from typing import Any, Literal, cast, overload
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.backend import is_tracing
 from medrev.reversible.coupling import Coupling
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.hooks import is_observed
@@ -30,7 +31,8 @@ class ReversibleSequence(nn.Module):
     parameters, inputs without gradient, ``torch.autograd.grad``, DistributedDataParallel, and
     several uses in one graph, for example a cycle. Forward hooks of sub-networks run at both
     evaluations; hooks on a block may look, not change. Second derivatives raise an error. Under
-    ``torch.export`` and tracing the blocks run as ordinary modules.
+    ``torch.compile``, ``torch.export`` and tracing the blocks run as ordinary modules: right, but
+    without the saving of memory.
 
     Without ``exact`` a block's input is rebuilt to rounding error. With it, the streams and every
     output of a sub-network are rounded to multiples of 2⁻ᵇ, on which additions are exact: the
@@ -132,26 +134,30 @@ class ReversibleSequence(nn.Module):
         given = (x,) if is_tensor else tuple(x)
         if not self.blocks:
             return (x, given[0].new_zeros(given[0].shape[0])) if log_det else x
+        traced = is_tracing()
         grid = self.grid if self.exact else None
         steps, swapped = half_steps(
             cast(Iterable[Coupling], self.blocks), inverse=inverse, grid=grid
         )
-        autocast = AutocastState.capture(given[0].device)
+        device = given[0].device
+        autocast = AutocastState() if traced else AutocastState.capture(device)
         run = Run(
             steps,
             swapped=swapped,
             inverse=inverse,
             autocast=autocast,
             check=self.check,
-            in_place=not (_is_traced() or is_observed(self)),
+            in_place=not (traced or is_observed(self)),
             log_det=log_det,
         )
         channels = self._first_channels(x, swapped and inverse) if is_tensor else None
-        if autocast.is_enabled():  # sums of many bfloat16 terms could not be undone
+        if torch.is_autocast_enabled(
+            device.type
+        ):  # sums of many bfloat16 terms could not be undone
             given = tuple(t.float() for t in given)
         parameters = [p for p in self.parameters() if p.requires_grad]
         tracked = any(t.requires_grad for t in (*given, *condition, *parameters))
-        if torch.is_grad_enabled() and tracked and not _is_traced():
+        if torch.is_grad_enabled() and tracked and not traced:
             results = run_with_graph(run, given, condition, parameters, channels)
         else:
             streams = given if channels is None else split(given[0], channels)
@@ -182,7 +188,3 @@ class ReversibleSequence(nn.Module):
         if self.exact:
             shown.append(f"exact=True, fraction_bits={self.grid.fraction_bits}")
         return ", ".join(shown)
-
-
-def _is_traced() -> bool:
-    return bool(torch.compiler.is_exporting() or torch._C._get_tracing_state())

@@ -134,4 +134,6 @@ def half_steps(
 
 def version_of(x: Tensor) -> int:
     """Count the in-place changes of a tensor (0 where PyTorch does not count)."""
-    return 0 if x.is_inference() else x._version
+    if torch.compiler.is_compiling() or x.is_inference():
+        return 0
+    return x._version

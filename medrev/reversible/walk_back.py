@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from medrev.reversible.replay import Record
+from medrev.reversible.sharding import is_sharded
 from medrev.reversible.steps import HalfStep
 from medrev.reversible.walk import Run
 
@@ -52,7 +53,7 @@ class WalkBack:
         needs = []
         for step in self.run.steps:
             needs.append((need[0], need[1]))
-            trainable = any(id(p) in self.index for p in step.parameters())
+            trainable = any(id(p) in self.index for p in step.parameters()) or is_sharded(step.net)
             need[step.target] |= need[1 - step.target] or trainable or any(self.condition_needed)
         for step, record, needed in zip(
             reversed(self.run.steps), reversed(records), reversed(needs), strict=True
@@ -65,7 +66,8 @@ class WalkBack:
         grad = self.grads[target]
         grad_log_det = None if step.block.is_additive else self.grad_log_det
         parameters = [p for p in dict.fromkeys(step.parameters()) if id(p) in self.index]
-        wanted = need[source] or bool(parameters) or any(self.condition_needed)
+        sharded = is_sharded(step.net)
+        wanted = need[source] or bool(parameters) or sharded or any(self.condition_needed)
         tracked = wanted and not (grad is None and grad_log_det is None)
         a = self.streams[source].detach().requires_grad_(tracked and need[source])
         condition = tuple(
@@ -85,9 +87,9 @@ class WalkBack:
         if step.block.is_additive:
             assert grad is not None
             # d(b ± h)/db is the identity, so only the sub-network's own graph is walked.
-            found = _grad([h], inputs, [(-grad if step.inverse else grad).to(h.dtype)])
+            found = _grad([h], inputs, [(-grad if step.inverse else grad).to(h.dtype)], sharded)
         else:
-            found = self._through_coupling(step, h, inputs, grad, grad_log_det)
+            found = self._through_coupling(step, h, inputs, grad, grad_log_det, sharded=sharded)
         if not need[target]:
             self.grads[target] = None
         if need[source]:
@@ -112,6 +114,8 @@ class WalkBack:
         inputs: list[Tensor],
         grad: Tensor | None,
         grad_log_det: Tensor | None,
+        *,
+        sharded: bool,
     ) -> list[Tensor | None]:
         with torch.enable_grad():
             b = self.streams[step.target].detach().requires_grad_()
@@ -122,7 +126,7 @@ class WalkBack:
             if grad_log_det is not None:
                 outputs.append(step.log_det(b, h))
                 grads.append(grad_log_det)
-            *found, self.grads[step.target] = _grad(outputs, [*inputs, b], grads)
+            *found, self.grads[step.target] = _grad(outputs, [*inputs, b], grads, sharded)
             self._own_grad[step.target] = False
         return found
 
@@ -137,12 +141,24 @@ class WalkBack:
             self._own_grad[index] = True
 
 
-def _grad(outputs: list[Tensor], inputs: list[Tensor], grads: list[Tensor]) -> list[Tensor | None]:
+def _grad(
+    outputs: list[Tensor], inputs: list[Tensor], grads: list[Tensor], sharded: bool
+) -> list[Tensor | None]:
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad]
-    if not (inputs and pairs):
+    if not pairs or not (inputs or sharded):
         return [None] * len(inputs)
     outs, gs = zip(*pairs, strict=True)
-    return list(torch.autograd.grad(outs, inputs, gs, allow_unused=True))
+    if not sharded:
+        return list(torch.autograd.grad(outs, inputs, gs, allow_unused=True))
+    # FSDP reduces what is accumulated in its own gathered parameters.
+    kept = [x.grad for x in inputs]
+    for x in inputs:
+        x.grad = None
+    torch.autograd.backward(outs, gs)
+    found = [x.grad for x in inputs]
+    for x, grad in zip(inputs, kept, strict=True):
+        x.grad = grad
+    return found
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import medrev
 
 WORKER = """
@@ -44,11 +46,46 @@ dist.destroy_process_group()
 """
 
 
-def test_gradients_of_a_cycle_equal_those_of_the_joint_batch(tmp_path: Path) -> None:
+SHARDED = """
+import sys
+import torch
+import torch.distributed as dist
+from sequences import sequence
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+rank, store = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+mesh = init_device_mesh("cpu", (2,))
+for coupling in ("additive", "affine"):
+    torch.manual_seed(0)
+    seq = sequence(3, 2, coupling).double()
+    batch = torch.randn(2, 6, 6, 6, dtype=torch.float64)
+    x = batch.clone().requires_grad_()
+    seq.inverse(torch.tanh(seq(x))).square().mean().backward()
+    expected = [p.grad.clone() for p in seq.parameters()]
+    seq.zero_grad()
+    for block in seq.blocks:
+        fully_shard(block.f, mesh=mesh)
+        fully_shard(block.g, mesh=mesh)
+    fully_shard(seq, mesh=mesh)
+    own = batch[rank : rank + 1].clone().requires_grad_()
+    seq.inverse(torch.tanh(seq(own))).square().mean().backward()
+    torch.testing.assert_close(own.grad / 2, x.grad[rank : rank + 1])
+    for p, e in zip(seq.parameters(), expected, strict=True):
+        torch.testing.assert_close(p.grad.full_tensor(), e, rtol=1e-10, atol=1e-12)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("worker", [WORKER, SHARDED], ids=["replicated", "sharded"])
+def test_gradients_of_a_cycle_equal_those_of_the_joint_batch(tmp_path: Path, worker: str) -> None:
     script = tmp_path / "worker.py"
-    script.write_text(WORKER)
+    script.write_text(worker)
     root = str(Path(medrev.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([root, str(Path(__file__).parent)])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
             [sys.executable, str(script), str(rank), str(tmp_path / "store")],

@@ -229,6 +229,13 @@ def test_a_split_that_leaves_nothing_is_refused() -> None:
         ReversibleSequence(sequence(1).blocks, split=6)(torch.zeros(1, 6, 4, 4))
 
 
+def test_compiled_it_gives_the_same_gradients() -> None:
+    seq, x = sequence(2).double(), torch.randn(2, 6, 5, 5, dtype=torch.float64)
+    compiled = torch.compile(seq, backend="aot_eager", fullgraph=True)
+    inputs = list(seq.parameters())
+    assert_equal_gradients(gradients(compiled(x), inputs), gradients(plain(seq, x), inputs))
+
+
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_export_gives_the_same_numbers(dims: int, direction: str) -> None:
