@@ -11,6 +11,7 @@ from medrev.data import Prepared
 from medrev.dti import color_fa, scalar_maps
 from medrev.evaluation import interpolate
 from medrev.files import atomic_path
+from medrev.volumes import Plane
 
 __all__ = ["save_sample"]
 
@@ -30,7 +31,7 @@ def save_sample(path: Path, subject: Prepared, prediction: torch.Tensor, title: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    layout = Axial(subject)
+    layout = Plane(subject.affine, subject.mask)
     factor = subject.factor
     nearest = subject.low.repeat_interleave(factor, 1)
     nearest = nearest.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
@@ -75,51 +76,3 @@ def save_sample(path: Path, subject: Prepared, prediction: torch.Tensor, title: 
     figure.subplots_adjust(left=0.005, right=0.995, bottom=0.005, top=0.9, wspace=0.02, hspace=0.02)
     with atomic_path(path, overwrite=True) as temporary:
         figure.savefig(temporary, format="png")
-
-
-class Axial:
-    """The axial slice with most brain, turned so that front is up and left is left."""
-
-    def __init__(self, subject: Prepared) -> None:
-        import nibabel as nib
-
-        affine = subject.affine.numpy()
-        self.orientation = nib.orientations.io_orientation(affine)
-        axes = self.orientation[:, 0].astype(int)
-        #: Array axis that runs along x, y and z of the world.
-        self.axis_of = [int(np.flatnonzero(axes == world)[0]) for world in range(3)]
-        counts = subject.mask[0].sum(dim=[a for a in range(3) if a != self.axis_of[2]])
-        self.index = int(counts.argmax())
-        edges = np.linalg.norm(affine[:3, :3], axis=0)
-        self.aspect = float(edges[self.axis_of[1]] / edges[self.axis_of[0]])
-        shown = self.picture(subject.mask)[..., 0] > 0
-        rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
-        self.box = (
-            slice(max(0, rows[0] - 1), rows[-1] + 2),
-            slice(max(0, columns[0] - 1), columns[-1] + 2),
-        )
-
-    def slab(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice as a volume (C, I, J, K) of one voxel's thickness."""
-        axis = self.axis_of[2] + 1
-        if volume.shape[axis] == 1:
-            return volume
-        return volume.index_select(axis, torch.tensor([self.index]))
-
-    def picture(self, volume: torch.Tensor) -> NDArray[Any]:
-        """A volume or slab (C, I, J, K) as (rows from back to front, columns from left, C)."""
-        x, y, z = self.axis_of
-        plane = self.slab(volume).permute(y + 1, x + 1, z + 1, 0)[:, :, 0].numpy()
-        if self.orientation[y, 1] < 0:
-            plane = plane[::-1]
-        if self.orientation[x, 1] < 0:
-            plane = plane[:, ::-1]
-        return np.asarray(plane)
-
-    def colours(self, volume: torch.Tensor) -> NDArray[Any]:
-        """Colours along array axes (3, I, J, K) as a picture with red x, green y, blue z."""
-        return self.picture(volume)[..., self.axis_of]
-
-    def crop(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The part of a picture that holds the brain."""
-        return picture[self.box]

@@ -14,10 +14,13 @@ from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
+from medrev.volumes.plane import Plane, View
 from medrev.volumes.resample import block_mean, upsample
 
 __all__ = [
     "Padding",
+    "Plane",
+    "View",
     "as_affine",
     "block_mask",
     "block_mean",

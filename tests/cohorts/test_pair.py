@@ -144,7 +144,7 @@ def test_component_orders_are_read_from_the_files_beside(tmp_path):
 
 def test_volumes_of_different_kinds_are_refused(pair, cohort):
     file = save(cohort / "tensors.nii.gz", np.ones((6, *SHAPE)))
-    with pytest.raises(InputError, match="has 6 volumes, the reference .* has 1"):
+    with pytest.raises(InputError, match=r"has 6 volumes, the reference .* has 1"):
         changed(pair, predictions={"model": file}).load(Choices())
 
 

@@ -62,7 +62,7 @@ def test_runs_on_different_data_are_not_compared(run, tmp_path):
     table = write_cohort(tmp_path / "elsewhere")
     pipeline = make_pipeline(table, tmp_path / "cache", training={"steps": 1})
     other = train(pipeline, tmp_path / "other", device="cpu", quiet=True).path
-    with pytest.raises(InputError, match="differ in data.root"):
+    with pytest.raises(InputError, match=r"differ in data\.root"):
         find_cases(Sources(inputs=(str(run), str(other))))
 
 

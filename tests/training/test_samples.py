@@ -1,11 +1,8 @@
-import itertools
-
 import numpy as np
-import pytest
 import torch
 
 from medrev.data import Prepared
-from medrev.training.samples import Axial, save_sample
+from medrev.training.samples import save_sample
 from medrev.volumes import block_mean
 
 
@@ -31,23 +28,6 @@ def oriented(order, signs):
         affine[world, axis] = sign * 2.0
     affine[3, 3] = 1
     return affine
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-@pytest.mark.parametrize("signs", [(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, 1)])
-def test_left_is_left_front_is_up_and_red_runs_left_right(order, signs):
-    affine = oriented(order, signs)
-    shape = (4, 6, 8)
-    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"))
-    world = np.einsum("ab,bijk->aijk", affine[:3, :3], index)
-    layout = Axial(prepared(affine, torch.ones(1, *shape), torch.ones(6, *shape)))
-    picture = layout.picture(torch.tensor(world))
-    assert (np.diff(picture[..., 0], axis=1) > 0).all()  # columns: left to right
-    assert (np.diff(picture[..., 1], axis=0) > 0).all()  # rows: back to front
-    assert np.ptp(picture[..., 2]) == 0
-    along_world_x = torch.zeros(3, *shape)
-    along_world_x[order.index(0)] = 1  # in array axes
-    assert (layout.colours(along_world_x) == [1, 0, 0]).all()
 
 
 def test_a_picture_is_written(tmp_path):
