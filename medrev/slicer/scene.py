@@ -19,7 +19,7 @@ from medrev.slicer.mrml import LAYOUTS, Document
 from medrev.slicer.segmentation import Segment, write_segmentation
 from medrev.volumes import check_affine, to_numpy, write_scalar_nrrd, write_tensor_nrrd
 
-__all__ = ["SceneVolume", "write_scene"]
+__all__ = ["SceneVolume", "check_scene_path", "write_scene"]
 
 Kind = Literal["scalar", "tensor", "color", "mask"]
 Layout = Literal["two-by-two", "four-up", "side-by-side"]
@@ -101,9 +101,9 @@ def write_scene(
     A bundle is a zip file of a scene (``NAME/NAME.mrml``) and the volumes' files (``NAME/Data/…``):
     NRRD, tensors in the form that all of Slicer's readers get right
     (:func:`medrev.volumes.write_tensor_nrrd`), masks as segmentations. The slice views are centred
-    on ``background``; they are linked, so that one slider fades ``compare`` in on all of them. The
-    fourth view of the layout ``two-by-two`` shows ``compare`` alone, axial as the red view. The
-    same scene always gives the same bytes.
+    on what is not zero in ``background``; they are linked, so that one slider fades ``compare`` in
+    on all of them. The fourth view of the layout ``two-by-two`` shows ``compare`` alone, axial as
+    the red view. The same scene always gives the same bytes.
 
     Args:
         path: File to write, ``.mrb``.
@@ -129,9 +129,7 @@ def write_scene(
         >>> zipfile.ZipFile(path).namelist()
         ['case/Data/FA.nrrd', 'case/case.mrml']
     """
-    path = Path(path)
-    if not path.name.endswith(".mrb") or path.name == ".mrb":
-        raise OutputError(f"{path}: the name of a scene bundle must end in .mrb")
+    path = check_scene_path(path, overwrite=overwrite)
     if layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, got '{layout}'")
     names = [volume.name for volume in volumes]
@@ -167,6 +165,20 @@ def write_scene(
         info = zipfile.ZipInfo(f"{case}/{case}.mrml", EPOCH)
         info.external_attr = 0o644 << 16
         bundle.writestr(info, scene.to_bytes(), zipfile.ZIP_DEFLATED)
+    return path
+
+
+def check_scene_path(path: str | Path, *, overwrite: bool = False) -> Path:
+    """Check the name of a bundle before the work is done.
+
+    Raises:
+        OutputError: If it does not end in ``.mrb``, or the file exists.
+    """
+    path = Path(path)
+    if not path.name.endswith(".mrb") or path.name == ".mrb":
+        raise OutputError(f"{path}: the name of a scene bundle must end in .mrb")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; give --overwrite to replace it")
     return path
 
 
@@ -217,11 +229,11 @@ def _window(volume: SceneVolume) -> tuple[float, float]:
 def _arrange(
     scene: Document, layout: Layout, first: SceneVolume, ids: dict[str, str], compare: str | None
 ) -> None:
-    """Choose the layout and centre its views on a voxel in the middle of a volume."""
+    """Choose the layout, and centre its views on a voxel in the middle of what there is to see."""
     affine = check_affine(first.affine)
-    sizes = np.array(to_numpy(first.data).shape[-3:])
-    centre = (affine @ [*(sizes // 2), 1])[:3]
-    extent = np.abs(affine[:3, :3]) @ sizes  # of the box around the grid, along R, A and S
+    low, high = _occupied(first)
+    centre = (affine @ [*((low + high) // 2), 1])[:3]
+    extent = np.abs(affine[:3, :3]) @ (high - low)  # of the box around it, along R, A and S
     width = float(extent.max() / FILL)
     scene.layout(layout)
     own, other = ids[first.name], None if compare is None else ids[compare]
@@ -238,6 +250,16 @@ def _arrange(
             background=(other or own) if alone else own,
             foreground=None if alone else other,
         )
+
+
+def _occupied(volume: SceneVolume) -> tuple[NDArray[Any], NDArray[Any]]:
+    """First index and the one after the last, along each axis, of the voxels that are not zero."""
+    values = to_numpy(volume.data)
+    inside = (values != 0).reshape(-1, *values.shape[-3:]).any(axis=0)
+    if not inside.any():
+        return np.zeros(3, int), np.array(inside.shape)
+    planes = [np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return np.array([axis[0] for axis in planes]), np.array([axis[-1] + 1 for axis in planes])
 
 
 def _file_name(name: str, taken: set[str]) -> str:

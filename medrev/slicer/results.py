@@ -1,0 +1,338 @@
+"""From the files that medrev wrote to a scene: each map as what it is, beside its input."""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.dti import (
+    Frame,
+    Order,
+    color_fa,
+    convert_order,
+    from_voxel_frame,
+    read_gradients,
+    scalar_maps,
+    to_voxel_frame,
+)
+from medrev.errors import GradientError, InputError
+from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
+from medrev.volumes import as_affine, nifti_shape, read_nifti, to_numpy
+
+__all__ = ["bundle_from_results", "find_results", "input_volumes", "output_volumes"]
+
+logger = logging.getLogger(__name__)
+
+
+class _Look(NamedTuple):
+    """How a map is called and shown."""
+
+    name: str
+    window: float | None = None
+    level: float | None = None
+    color_table: ColorTable = "Grey"
+
+
+#: Maps by their BIDS ``param`` with ``desc-sr``; others are called as their sidecar describes them.
+LOOKS = {
+    "fa": _Look("FA", 1.0, 0.5),
+    "md": _Look("MD", 0.003, 0.0015),
+    "ad": _Look("AD", 0.003, 0.0015),
+    "rd": _Look("RD", 0.003, 0.0015),
+}
+ENDINGS = (".nii.gz", ".nii")
+#: Largest b-value, s/mm², of a volume without diffusion weighting.
+B0 = 50
+#: What tells the maps of one result apart by name.
+OWN = re.compile(r"_(?:model|param|desc|stat)-[A-Za-z0-9]+|_[A-Za-z0-9]+$")
+ENTITY = re.compile(r"(?<=_)(param|desc)-([A-Za-z0-9]+)")
+
+
+def bundle_from_results(
+    results: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    *,
+    input: str | Path | None = None,
+    name: str | None = None,
+    layout: Layout = "two-by-two",
+    overwrite: bool = False,
+) -> Path:
+    """Write a scene bundle of the files that ``medrev-infer`` wrote, now or long ago.
+
+    Only the files and their sidecars are used. The scene has the output's tensors, coloured by
+    direction, the same colours as a volume of red, green and blue, every map, the mask, and the
+    input.
+
+    Args:
+        results: Folder of the results, or the files themselves (sidecars may be among them).
+        output: File to write, ``.mrb`` (default: named like the results, in the current folder).
+        input: What the results were made from (default: where the sidecars say it was; left out
+            if it is not there any more).
+        name: Beginning of the files' names, where a folder holds the results of several inputs.
+        layout: As :func:`write_scene`.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path of the bundle.
+
+    Raises:
+        InputError: If there are no results, those of several inputs, a sidecar is missing or does
+            not say order and frame of the tensors, or a volume cannot be read or shown.
+        OutputError: If the bundle exists or cannot be written.
+    """
+    files = find_results(results, name)
+    target = f"{_group(files[0])}.mrb" if output is None else output
+    check_scene_path(target, overwrite=overwrite)
+    outputs = output_volumes(files)
+    brain = outputs[-1] if outputs[-1].kind == "mask" else None
+    before = input_volumes(_sidecar(files[0]), input, folder=files[0].parent, brain=brain)
+    alike = [volume for volume in before if volume.kind == outputs[0].kind] or before
+    return write_scene(
+        target,
+        outputs + before,
+        background=outputs[0].name,
+        compare=alike[0].name if alike else None,
+        layout=layout,
+        overwrite=overwrite,
+    )
+
+
+def find_results(results: str | Path | Sequence[str | Path], name: str | None = None) -> list[Path]:
+    """The volumes of one result.
+
+    Args:
+        results: Folder, of whose volumes those with a sidecar by medrev are taken, or files.
+        name: Beginning of the files' names.
+
+    Raises:
+        InputError: If there are none, or those of several inputs.
+    """
+    if isinstance(results, str | Path):
+        place = Path(results)
+        if not place.is_dir():
+            raise InputError(f"{place}: no such folder of results")
+        where = str(place)
+        files = [file for file in sorted(place.iterdir()) if _is_volume(file) and _is_own(file)]
+    else:
+        where = "the files given"
+        files = [Path(file) for file in results if _is_volume(Path(file))]
+    if name is not None:
+        files = [file for file in files if file.name.startswith(name)]
+    if not files:
+        beginning = "" if name is None else f" and a name that begins with '{name}'"
+        raise InputError(
+            f"{where}: no volume with a sidecar by medrev{beginning}: give the folder that "
+            "medrev-infer wrote to"
+        )
+    groups = sorted({_group(file) for file in files})
+    if len(groups) > 1:
+        some = ", ".join(groups[:4]) + (", …" if len(groups) > 4 else "")
+        raise InputError(
+            f"{where}: results of {len(groups)} inputs ({some}): choose one by the beginning of "
+            "its name"
+        )
+    return files
+
+
+def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
+    """The volumes of one result, as a scene shows them.
+
+    Args:
+        files: Of :func:`find_results`.
+
+    Returns:
+        Tensors, colours and maps, and last the brain mask; without a file of the mask it is where
+        the tensors are not zero.
+
+    Raises:
+        InputError: If a volume or its sidecar cannot be read, or does not say what it is.
+    """
+    found: dict[str, list[SceneVolume]] = {"tensor": [], "color": [], "scalar": [], "mask": []}
+    for file in files:
+        values, affine = _read(file)
+        if _stem(file).endswith("_mask"):
+            volume = SceneVolume("brain mask", values, affine, "mask")
+        elif len(values) == 6:
+            tensor = _to_voxel_frame(values, affine, _sidecar(file), file)
+            volume = SceneVolume("output tensors", tensor, affine, "tensor", description="mm²/s")
+        elif len(values) == 3:
+            whole = values / (255 if values.max() > 1 else 1)
+            volume = SceneVolume("output colour FA", whole, affine, "color")
+        else:
+            volume = _map(file, values, affine, {other.name for other in found["scalar"]})
+        found[volume.kind].append(volume)
+    for volume in found["tensor"]:
+        data = torch.as_tensor(volume.data)
+        if not found["color"]:
+            world = from_voxel_frame(data, volume.affine, "ras")
+            colors = SceneVolume("output colour FA", color_fa(world), volume.affine, "color")
+            found["color"].append(colors)
+        if not found["mask"] and bool(data.any()):
+            inside = (data != 0).any(dim=0)
+            found["mask"].append(SceneVolume("brain mask", inside, volume.affine, "mask"))
+    return [volume for volumes in found.values() for volume in volumes]
+
+
+def input_volumes(
+    sidecar: dict[str, Any],
+    input: str | Path | None = None,
+    *,
+    folder: Path = Path(),
+    brain: SceneVolume | None = None,
+) -> list[SceneVolume]:
+    """What the result was made from, as a scene shows it.
+
+    Args:
+        sidecar: Of a map of the result; its ``Sources`` say where the input was.
+        input: Where the input is now.
+        folder: Relative sources are also looked for here.
+        brain: Mask; outside of it the tensors of the input are not shown.
+
+    Returns:
+        Of tensors: the tensors and their FA. Of raw DWI: the mean of the volumes without diffusion
+        weighting. Of anything else with one volume: that. Nothing if the input is not there any
+        more.
+
+    Raises:
+        InputError: If ``input`` was given and cannot be read.
+    """
+    sources = [Path(str(source)) for source in sidecar.get("Sources") or []]
+    places = (
+        [Path(input)]
+        if input is not None
+        else [
+            place
+            for source in sources[:1]
+            for place in (source, folder / source, folder / source.name)
+        ]
+    )
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        if input is not None:
+            raise InputError(f"{input}: no such file")
+        logger.warning("warning: the input is not there any more: the scene shows the output only")
+        return []
+    if sidecar.get("InputKind") == "dwi":
+        return [_without_weighting(path, sources)]
+    values, affine = _read(path)
+    if len(values) == 6:
+        tensor = _to_voxel_frame(values, affine, sidecar, path)
+        if brain is not None:
+            tensor = tensor * _on_grid(brain, tensor.shape[1:], affine)
+        fa = scalar_maps(tensor)["fa"]
+        return [
+            SceneVolume("input tensors", tensor, affine, "tensor", description="mm²/s"),
+            SceneVolume("input FA", fa, affine, window=1.0, level=0.5),
+        ]
+    return [SceneVolume("input", values[:1], affine)]
+
+
+def _without_weighting(path: Path, sources: Sequence[Path]) -> SceneVolume:
+    """The mean of the b = 0 volumes; the first volume where the b-values are not to be found."""
+    count = nifti_shape(path)[0]
+    chosen = [0]
+    beside = [path.with_name(source.name) for source in sources]
+    for gradients in (sources[1:3], beside[1:3]):
+        if len(gradients) == 2 and all(file.is_file() for file in gradients):
+            with suppress(GradientError):
+                bvals = read_gradients(gradients[0], gradients[1], count).bvals
+                chosen = [int(n) for n in np.flatnonzero(bvals <= B0)] or chosen
+                break
+    values, affine = _read(path, chosen)
+    return SceneVolume("input b = 0", values.mean(dim=0), affine)
+
+
+def _map(file: Path, values: torch.Tensor, affine: NDArray[Any], taken: set[str]) -> SceneVolume:
+    """A scalar map under a name of its own."""
+    sidecar, entities = _sidecar(file), dict(ENTITY.findall(_stem(file)))
+    look = LOOKS.get(entities.get("param", "")) if entities.get("desc", "sr") == "sr" else None
+    if look is None:
+        look = _Look(str(sidecar.get("Description") or _stem(file)), color_table="Warm1")
+    base = name = f"output {look.name}"
+    number = 2
+    while name in taken:
+        name, number = f"{base} ({number})", number + 1
+    return SceneVolume(
+        name,
+        values,
+        affine,
+        window=look.window,
+        level=look.level,
+        color_table=look.color_table,
+        description=str(sidecar.get("Units") or ""),
+    )
+
+
+def _to_voxel_frame(
+    values: torch.Tensor, affine: NDArray[Any], sidecar: dict[str, Any], file: Path
+) -> torch.Tensor:
+    """Tensors as medrev holds them, by what the sidecar says of them."""
+    order: Any = sidecar.get("TensorOrder")
+    frame: Any = sidecar.get("TensorFrame")
+    if order not in get_args(Order) or frame not in get_args(Frame):
+        raise InputError(
+            f"{file}: the sidecar must give TensorOrder ({', '.join(get_args(Order))}) and "
+            f"TensorFrame ({', '.join(get_args(Frame))}), got {order} and {frame}"
+        )
+    return to_voxel_frame(convert_order(values, order, "fsl"), affine, frame)
+
+
+def _on_grid(mask: SceneVolume, shape: Sequence[int], affine: NDArray[Any]) -> torch.Tensor:
+    """A mask on another grid: the value at the nearest voxel, False outside."""
+    inside = torch.as_tensor(to_numpy(mask.data)).reshape(mask.data.shape[-3:]) != 0
+    to_mask = np.linalg.solve(as_affine(mask.affine), affine)
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).reshape(3, -1)
+    nearest = np.rint(to_mask[:3, :3] @ index + to_mask[:3, 3:]).astype(int)
+    limits = np.array(inside.shape)[:, None]
+    within = ((nearest >= 0) & (nearest < limits)).all(axis=0)
+    i, j, k = torch.as_tensor(np.clip(nearest, 0, limits - 1))
+    return (inside[i, j, k] & torch.as_tensor(within)).reshape(tuple(shape))
+
+
+def _read(
+    file: Path, volumes: Sequence[int] | None = None
+) -> tuple[torch.Tensor, NDArray[np.float64]]:
+    volume = read_nifti(file, volumes=volumes)
+    return torch.as_tensor(to_numpy(volume)), as_affine(volume.affine)
+
+
+def _sidecar(file: Path) -> dict[str, Any]:
+    path = file.with_name(f"{_stem(file)}.json")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: its sidecar {path.name} is missing or no JSON") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: must be a JSON object")
+    return document
+
+
+def _is_volume(file: Path) -> bool:
+    return file.name.endswith(ENDINGS) and not file.name.startswith(".")
+
+
+def _is_own(file: Path) -> bool:
+    """Whether medrev says that it wrote a file."""
+    try:
+        authors = _sidecar(file).get("GeneratedBy")
+    except InputError:
+        return False
+    return isinstance(authors, list) and any(
+        isinstance(author, dict) and author.get("Name") == "medrev" for author in authors
+    )
+
+
+def _group(file: Path) -> str:
+    """What the names of all maps of one result have in common."""
+    return OWN.sub("", _stem(file))
+
+
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(".gz").removesuffix(".nii")
