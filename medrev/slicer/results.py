@@ -117,7 +117,7 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
     if isinstance(results, str | Path):
         place = Path(results)
         if not place.is_dir():
-            raise InputError(f"{place}: no such folder of results")
+            raise InputError(f"{place}: no such file or folder of results")
         where = str(place)
         files = [file for file in sorted(place.iterdir()) if _is_volume(file) and _is_own(file)]
     else:

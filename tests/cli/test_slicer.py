@@ -53,13 +53,13 @@ def test_files_can_be_given(results, capsys):
     assert command.main(["scene", volume, volume.replace("sub-01", "sub-02")]) == 2
     assert "results of 2 inputs" in capsys.readouterr().err
     assert command.main(["scene", volume.replace("sub-01", "sub-02"), "--output", "b.mrb"]) == 2
-    assert "no such file" in capsys.readouterr().err
+    assert "no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ("scene missing", "missing: no such folder of results"),
+        ("scene missing", "missing: no such file or folder of results"),
         ("scene results --name sub-02", "a name that begins with 'sub-02'"),
         ("scene results --input missing.nii", "missing.nii: no such file"),
         ("scene results --output a.zip", "must end in .mrb"),

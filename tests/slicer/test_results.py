@@ -223,7 +223,7 @@ def test_bad_results_are_refused_and_nothing_is_written(results, tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "no such folder" in message(tmp_path / "missing")
+    assert "no such file or folder" in message(tmp_path / "missing")
     assert "no volume with a sidecar by medrev" in message(empty)
     assert "begins with 'sub-9'" in message(copy, name="sub-9")
     assert "no such file" in message(copy, input=tmp_path / "missing.nii.gz")
