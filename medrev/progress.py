@@ -2,11 +2,15 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Bar", "format_seconds", "progress"]
+__all__ = ["Bar", "format_seconds", "progress", "progress_listener"]
+
+Listener = Callable[[str, float], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 class Bar(Protocol):
@@ -52,7 +56,35 @@ def progress(
         ...         bar.advance(1, text=subject)
     """
     stream = sys.stderr if stream is None else stream
-    if not enabled:
+    listener = _listener.get()
+    with _shown(title, total, done, stream if enabled else None, every) as bar:
+        yield bar if listener is None else _Heard(bar, title, total, done, listener)
+
+
+@contextmanager
+def progress_listener(listener: Listener) -> Iterator[None]:
+    """Tell another program, too, how far each task in the block has come.
+
+    Args:
+        listener: Called with a task's title and the share that is done, 0 to 1, at each step, also
+            where no bar is shown.
+
+    Example:
+        >>> with progress_listener(lambda title, share: print(f"{title} {share:.0%}")):
+        ...     with progress("Tiles", total=2, enabled=False) as bar:
+        ...         bar.advance()
+        Tiles 50%
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextmanager
+def _shown(title: str, total: int, done: int, stream: TextIO | None, every: float) -> Iterator[Bar]:
+    if stream is None:
         yield _Silent()
     elif stream.isatty():
         with _rich_bar(title, total, done, stream) as bar:
@@ -82,6 +114,22 @@ class _Silent:
 
     def note(self, line: str) -> None:
         pass
+
+
+class _Heard:
+    """A bar whose steps are also told to a listener."""
+
+    def __init__(self, bar: Bar, title: str, total: int, done: int, listener: Listener) -> None:
+        self.bar, self.title, self.total, self.done = bar, title, total, done
+        self.listener = listener
+
+    def advance(self, steps: int = 1, text: str = "") -> None:
+        self.bar.advance(steps, text)
+        self.done += steps
+        self.listener(self.title, min(1.0, self.done / max(1, self.total)))
+
+    def note(self, line: str) -> None:
+        self.bar.note(line)
 
 
 class _Lines:

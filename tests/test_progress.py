@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from medrev import progress as module
-from medrev.progress import format_seconds, progress
+from medrev.progress import format_seconds, progress, progress_listener
 
 
 class Terminal(io.StringIO):
@@ -107,3 +107,18 @@ def test_rich_is_imported_only_for_a_terminal():
 )
 def test_durations_in_words(seconds, text):
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_listener_hears_every_step_of_every_bar(enabled):
+    heard = []
+    with progress_listener(lambda title, share: heard.append((title, share))):
+        for title in ("a", "b"):
+            with progress(title, 4, done=1, enabled=enabled, stream=io.StringIO()) as bar:
+                bar.advance()
+                bar.note("between")
+                bar.advance(5)
+    assert heard == [("a", 0.5), ("a", 1.0), ("b", 0.5), ("b", 1.0)]
+    with progress("c", 1, enabled=enabled, stream=io.StringIO()) as bar:
+        bar.advance()
+    assert len(heard) == 4
