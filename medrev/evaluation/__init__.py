@@ -1,13 +1,22 @@
 """Metrics on volumes and masks, baselines, and the held-out table."""
 
+from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
 from medrev.evaluation.baselines import BASELINES, interpolate
 from medrev.evaluation.calibration import Calibration, calibration
 from medrev.evaluation.catalogue import CATALOGUE, Metric, digits, heading
 from medrev.evaluation.compared import Prediction
+from medrev.evaluation.comparison import (
+    Comparison,
+    GroupComparison,
+    compare_groups,
+    compare_methods,
+    holm,
+)
 from medrev.evaluation.cycle import CycleResidual, cycle_residual
 from medrev.evaluation.deviations import Deviation, deviation, nmse
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
+from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
 from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
@@ -21,6 +30,7 @@ from medrev.evaluation.sharpness import (
 from medrev.evaluation.similarity import ssim, ssim_map
 from medrev.evaluation.slices import SliceScores, slice_scores
 from medrev.evaluation.subject import evaluate_methods, evaluate_subject
+from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
 from medrev.evaluation.target import Settings
 from medrev.evaluation.tensors import (
     component_rmse,
@@ -43,11 +53,17 @@ __all__ = [
     "METRICS",
     "NOISE_FLOOR",
     "WHOLE",
+    "BlandAltman",
     "Calibration",
+    "Comparison",
     "CycleResidual",
+    "Description",
     "Deviation",
+    "GroupComparison",
+    "Interval",
     "Key",
     "Metric",
+    "Outlier",
     "Prediction",
     "Record",
     "RegionVolume",
@@ -58,24 +74,33 @@ __all__ = [
     "Summary",
     "Table",
     "band_names",
+    "bland_altman",
+    "bootstrap_mean",
     "calibration",
+    "compare_groups",
+    "compare_methods",
     "component_rmse",
     "cycle_residual",
     "data_range",
+    "describe",
     "deviation",
     "digits",
     "direction_error",
     "evaluate_methods",
     "evaluate_subject",
+    "find_outliers",
     "frobenius_distance",
     "gradient_energy",
     "gradient_ratio",
     "heading",
     "heldout_table",
+    "holm",
     "interpolate",
     "log_euclidean_distance",
+    "method_agreement",
     "nmse",
     "not_positive_definite",
+    "outliers",
     "psnr",
     "scalar_error",
     "score",

@@ -1,0 +1,161 @@
+"""A metric over the subjects of a cohort: mean, spread, quartiles, bootstrap interval."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from medrev.errors import InputError
+from medrev.evaluation.masked import Floats
+
+__all__ = ["FEWEST", "Description", "Interval", "bootstrap_mean", "describe"]
+
+#: Fewest values from which a bootstrap interval is made.
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        level: Confidence level, such as 0.95.
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Description:
+    """A metric over subjects. What cannot be told from so few subjects is None, and a note says so.
+
+    Attributes:
+        count: Number of subjects.
+        mean: Mean; infinite if a value is.
+        std: Sample standard deviation (n − 1), as in the papers' ``mean ± std``.
+        median: Median.
+        lower_quartile: 25th percentile, interpolated between subjects.
+        upper_quartile: 75th percentile.
+        smallest: Smallest value.
+        largest: Largest value.
+        interval: Bootstrap confidence interval of the mean.
+        notes: What is missing and why.
+    """
+
+    count: int
+    mean: float | None = None
+    std: float | None = None
+    median: float | None = None
+    lower_quartile: float | None = None
+    upper_quartile: float | None = None
+    smallest: float | None = None
+    largest: float | None = None
+    interval: Interval | None = None
+    notes: tuple[str, ...] = ()
+
+
+def describe(
+    values: Sequence[float],
+    *,
+    level: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Description:
+    """Describe the values of several subjects.
+
+    Args:
+        values: One value per subject, not NaN; may be infinite.
+        level: Level of the bootstrap interval.
+        resamples: Bootstrap samples; 0 for no interval.
+        seed: Seed of the bootstrap: the same values give the same interval.
+
+    Example:
+        >>> found = describe([7.0, 8.0, 9.0])
+        >>> found.mean, found.std, found.median, found.notes
+        (8.0, 1.0, 8.0, ('no confidence interval: not enough subjects (3, 5 are needed)',))
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if np.isnan(array).any():
+        raise InputError("undefined values cannot be described: leave them out")
+    if not len(array):
+        return Description(0, notes=("no subject has a value",))
+    finite = bool(np.isfinite(array).all())
+    notes: list[str] = []
+    std, interval = None, None
+    if not finite:
+        notes.append(f"{int(np.isinf(array).sum())} of {len(array)} values are infinite")
+    elif len(array) < 2:
+        notes.append("no standard deviation: not enough subjects (1, 2 are needed)")
+    else:
+        std = float(array.std(ddof=1))
+    if finite and resamples:
+        try:
+            interval = bootstrap_mean(array, level=level, resamples=resamples, seed=seed)
+        except InputError as error:
+            notes.append(f"no confidence interval: {error}")
+    low, median, high = (_quantile(array, q) for q in (0.25, 0.5, 0.75))
+    return Description(
+        count=len(array),
+        mean=float(array.mean()),
+        std=std,
+        median=median,
+        lower_quartile=low,
+        upper_quartile=high,
+        smallest=float(array.min()),
+        largest=float(array.max()),
+        interval=interval,
+        notes=tuple(notes),
+    )
+
+
+def bootstrap_mean(
+    values: Sequence[float] | Floats,
+    *,
+    level: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Interval:
+    """Bias-corrected and accelerated bootstrap interval of a mean.
+
+    Args:
+        values: One finite value per subject, or one difference per pair.
+        level: Confidence level.
+        resamples: Bootstrap samples.
+        seed: Seed of the resampling.
+
+    Raises:
+        InputError: There are fewer than five values.
+
+    References:
+        Efron, Better bootstrap confidence intervals, JASA 1987.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < FEWEST:
+        raise InputError(f"not enough subjects ({len(array)}, {FEWEST} are needed)")
+    if not 0 < level < 1:
+        raise InputError(f"the level of a confidence interval must be between 0 and 1, got {level}")
+    if array.min() == array.max():
+        return Interval(float(array[0]), float(array[0]), level)
+    found = stats.bootstrap(
+        (array,),
+        np.mean,
+        confidence_level=level,
+        n_resamples=resamples,
+        method="BCa",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high), level)
+
+
+def _quantile(array: Floats, q: float) -> float:
+    """Quantile, interpolated linearly; numpy's gives NaN between two infinite values."""
+    ordered = np.sort(array)
+    position = q * (len(ordered) - 1)
+    low, high = float(ordered[math.floor(position)]), float(ordered[math.ceil(position)])
+    return low if low == high else low + (position % 1) * (high - low)
