@@ -206,6 +206,11 @@ class RevGANModel(Section):
     """Second convolution of every sub-network starts at zero: the core starts as identity. With a
     global residual G's last layer too: G starts as the block mean."""
     coupling: Literal["additive", "affine"] = "additive"
+    core: Literal["reversible", "ode"] = "reversible"
+    """ode: continuous depth (appendix B), which needs torchdiffeq; depth is its Runge-Kutta steps,
+    and the inverse is as exact as the solver."""
+    ode_tolerance: Positive | None = None
+    """With core ode: steps chosen by the solver to this error, instead of depth equal ones."""
     final_activation: Literal["none", "tanh"] = "none"
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
     """The network adds to this interpolation of its input (and to the block mean, in reverse)."""

@@ -18,6 +18,7 @@ from medrev.reversible import (
     AffineCoupling,
     Conv,
     Coupling,
+    ODECore,
     ReversibleSequence,
     SpaceToDepth,
 )
@@ -44,12 +45,17 @@ class RevGAN(Translator):
     C_y·r^d channels that depth-to-space spreads over the fine grid, and L_Y begins with
     space-to-depth. With r = 1 both grids are the same (x is interpolated beforehand).
 
+    With ``core="ode"`` the core is continuous in depth (appendix B): one `SubNetwork` of all its
+    channels gives the slope of an `medrev.reversible.ODECore`, and C⁻¹ undoes C up to the solver's
+    error only.
+
     Args:
         spatial_dims: 2 or 3.
         in_channels: Channels C_x.
         out_channels: Channels C_y.
         width: Channels K of the first lift layer; the core has K · 2^downsamplings.
-        depth: Number R of reversible blocks, each with two sub-networks.
+        depth: Number R of reversible blocks, each with two sub-networks; with ``core="ode"`` the
+            number of Runge–Kutta steps, each with four evaluations of the one sub-network.
         downsamplings: Stride-2 layers in each lift, and stride-½ layers in each projection.
         hidden: Channels between the convolutions of a sub-network; None: half the core's.
         norm: ``"instance"``, ``"batch"`` or ``"none"``.
@@ -63,6 +69,9 @@ class RevGAN(Translator):
             residual the last layer of G starts at zero too, hence G as the block mean, which is
             nearly right from the first step.
         coupling: ``"additive"`` or ``"affine"``.
+        core: ``"reversible"`` or ``"ode"`` (needs torchdiffeq).
+        ode_tolerance: With ``core="ode"``, steps chosen by the solver to this relative and absolute
+            error instead of ``depth`` equal ones. The result then depends on the whole window.
         final_activation: ``"none"`` or ``"tanh"``; applied before the global residual is added.
         global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
             interpolation of x, and G to the block mean of y (both the identity at r = 1);
@@ -102,6 +111,8 @@ class RevGAN(Translator):
         subnet_final_norm: bool = False,
         zero_init: bool = True,
         coupling: str = "additive",
+        core: str = "reversible",
+        ode_tolerance: float | None = None,
         final_activation: str = "none",
         global_residual: str = "none",
         initialisation: Initialisation = "normal",
@@ -110,6 +121,7 @@ class RevGAN(Translator):
         super().__init__()
         _check("spatial_dims", spatial_dims, (2, 3))
         _check("coupling", coupling, ("additive", "affine"))
+        _check_core(core, coupling, depth, ode_tolerance)
         _check("final_activation", final_activation, ("none", "tanh"))
         _check("global_residual", global_residual, tuple(_RESIDUAL_RADIUS))
         for name, kernel in (("lift_kernel", lift_kernel), ("project_kernel", project_kernel)):
@@ -123,9 +135,12 @@ class RevGAN(Translator):
         self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**downsamplings
-        self._sees_window = norm == "instance" and (lift_norm or downsamplings + depth > 0)
+        self._sees_window = ode_tolerance is not None or (
+            norm == "instance" and (lift_norm or downsamplings + depth > 0)
+        )
         self.global_residual = global_residual
-        self._radius = _radius(lift_kernel, project_kernel, downsamplings, depth)
+        evaluated = depth * (4 if core == "ode" else 2)  # sub-networks one behind the other
+        self._radius = _radius(lift_kernel, project_kernel, downsamplings, evaluated)
 
         squeezed = out_channels * scale_factor**spatial_dims
         self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
@@ -153,15 +168,14 @@ class RevGAN(Translator):
                 layers.append(nn.Tanh())
             return nn.Sequential(*layers)
 
-        core = widths[-1]
-        streams = (core - core // 2, core // 2)
+        streams = (widths[-1] - widths[-1] // 2, widths[-1] // 2)
 
         def subnetwork(inputs: int, outputs: int) -> SubNetwork:
             return SubNetwork(
                 spatial_dims,
                 inputs,
                 outputs * (2 if coupling == "affine" else 1),
-                hidden=hidden or core // 2,
+                hidden=hidden or streams[1],
                 norm=norm,
                 padding=padding,
                 final_norm=subnet_final_norm,
@@ -171,9 +185,13 @@ class RevGAN(Translator):
         couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
         self.lift_x = lift(in_channels)
         self.lift_y = lift(squeezed)
-        self.core = ReversibleSequence(
-            [couple(subnetwork(*streams[::-1]), subnetwork(*streams)) for _ in range(depth)],
-            split=streams[0],
+        self.core: ReversibleSequence | ODECore = (
+            _ode_core(subnetwork(widths[-1], widths[-1]), depth, ode_tolerance)
+            if core == "ode"
+            else ReversibleSequence(
+                [couple(subnetwork(*streams[::-1]), subnetwork(*streams)) for _ in range(depth)],
+                split=streams[0],
+            )
         )
         self.project_y = project(squeezed)
         self.project_x = project(in_channels)
@@ -210,7 +228,7 @@ class RevGAN(Translator):
 
     @property
     def norm_depends_on_window(self) -> bool:
-        """True if there is any instance normalisation."""
+        """True if there is any instance normalisation, or a solver that chooses its steps."""
         return self._sees_window
 
     def _check_input(self, x: Tensor, channels: int, multiple: int) -> None:
@@ -233,10 +251,26 @@ def _check(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
 
 
-def _radius(lift_kernel: int, project_kernel: int, downsamplings: int, depth: int) -> int:
+def _check_core(core: str, coupling: str, depth: int, ode_tolerance: float | None) -> None:
+    _check("core", core, ("reversible", "ode"))
+    if core == "reversible" and ode_tolerance is not None:
+        raise ConfigError(f"ode_tolerance needs core 'ode', got {ode_tolerance} and {core!r}")
+    if core == "ode" and coupling != "additive":
+        raise ConfigError(f"core 'ode' has no coupling: leave it at 'additive', got {coupling!r}")
+    if core == "ode" and depth < 1:
+        raise ConfigError(f"depth must be 1 or more with core 'ode', got {depth}")
+
+
+def _ode_core(slope: nn.Module, steps: int, tolerance: float | None) -> ODECore:
+    if tolerance is None:
+        return ODECore(slope, method="rk4", steps=steps)
+    return ODECore(slope, method="dopri5", rtol=tolerance, atol=tolerance)
+
+
+def _radius(lift_kernel: int, project_kernel: int, downsamplings: int, evaluated: int) -> int:
     """Add up how far each layer reaches to one side, in voxels of the lift's grid."""
     resampling = sum(2**i for i in range(downsamplings))  # stride-2 layers, each way
-    core = depth * 2 * SubNetwork.radius * 2**downsamplings
+    core = evaluated * SubNetwork.radius * 2**downsamplings
     return lift_kernel // 2 + 2 * resampling + core + project_kernel // 2
 
 

@@ -14,6 +14,7 @@ from medrev.reversible.haar import Haar
 from medrev.reversible.layer import OrthogonalLayer, VolumePreserving
 from medrev.reversible.mixing import OrthogonalMixing
 from medrev.reversible.normalisation import InstanceNorm
+from medrev.reversible.ode import ODECore
 from medrev.reversible.permutation import Permutation
 from medrev.reversible.sequence import ReversibleSequence
 from medrev.reversible.split import Split
@@ -28,6 +29,7 @@ __all__ = [
     "FixedPointGrid",
     "Haar",
     "InstanceNorm",
+    "ODECore",
     "OrthogonalLayer",
     "OrthogonalMixing",
     "Permutation",

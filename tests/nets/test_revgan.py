@@ -313,3 +313,49 @@ def test_a_pipeline_section_builds_its_discriminator() -> None:
         Discriminator(width=4, strided_layers=1), in_channels=12, spatial_dims=3
     )
     assert critic(torch.randn(1, 12, 8, 8, 8)).shape == (1, 1, 2, 2, 2)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("tolerance", [None, 1e-6])
+def test_a_core_of_continuous_depth(dims: int, tolerance: float | None) -> None:
+    pytest.importorskip("torchdiffeq")
+    torch.manual_seed(0)
+    config = RevGANModel(
+        spatial_dims=dims,
+        width=4,
+        depth=20,
+        core="ode",
+        ode_tolerance=tolerance,
+        norm="none",
+        zero_init=False,
+        initialisation="kaiming",
+    )
+    net = build_translator(config, in_channels=2, out_channels=2, scale_factor=2)
+    x = torch.randn(1, 2, *[6] * dims)
+    y = net(x)
+    assert y.shape == (1, 2, *[12] * dims)
+    assert net.inverse(y).shape == x.shape
+    h = net.lift_x(x)
+    assert (net.core(h) - h).abs().max() > 0.1
+    torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-3)
+    assert net.norm_depends_on_window == (tolerance is not None)
+    if tolerance is None:
+        assert net.receptive_field == 2 * (1 + 20 * 4 * 2) + 1
+    (net.inverse(y) ** 2).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"core": "other"}, "core must be one of 'reversible', 'ode', got 'other'"),
+        ({"ode_tolerance": 0.1}, "ode_tolerance needs core 'ode', got 0.1"),
+        ({"core": "ode", "coupling": "affine"}, "core 'ode' has no coupling"),
+        ({"core": "ode", "depth": 0}, "depth must be 1 or more with core 'ode', got 0"),
+        ({"core": "ode", "norm": "batch"}, r"got BatchNorm3d \(1\); use instance norm"),
+    ],
+)
+def test_a_core_that_cannot_be_built_is_said(options: dict, message: str) -> None:
+    pytest.importorskip("torchdiffeq")
+    with pytest.raises(ConfigError, match=message):
+        small(**options)
