@@ -2,6 +2,7 @@
 
 from medrev.reversible.backend import stock_operations
 from medrev.reversible.checkerboard import Checkerboard
+from medrev.reversible.checkpointed import Checkpointed
 from medrev.reversible.convolution import Conv
 from medrev.reversible.coupling import (
     AdditiveCoupling,
@@ -24,6 +25,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Checkerboard",
+    "Checkpointed",
     "Conv",
     "Coupling",
     "FixedPointGrid",
