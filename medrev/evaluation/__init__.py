@@ -17,6 +17,7 @@ from medrev.evaluation.deviations import Deviation, deviation, nmse
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
+from medrev.evaluation.paper_tables import PAPER_TABLES, Model, paper_table
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
 from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
@@ -31,6 +32,16 @@ from medrev.evaluation.similarity import ssim, ssim_map
 from medrev.evaluation.slices import SliceScores, slice_scores
 from medrev.evaluation.subject import evaluate_methods, evaluate_subject
 from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
+from medrev.evaluation.tables import (
+    agreement_table,
+    comparison_table,
+    description_table,
+    group_table,
+    outlier_table,
+    subject_table,
+    summary_table,
+)
+from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.evaluation.target import Settings
 from medrev.evaluation.tensors import (
     component_rmse,
@@ -52,9 +63,11 @@ __all__ = [
     "MASK",
     "METRICS",
     "NOISE_FLOOR",
+    "PAPER_TABLES",
     "WHOLE",
     "BlandAltman",
     "Calibration",
+    "Column",
     "Comparison",
     "CycleResidual",
     "Description",
@@ -62,7 +75,9 @@ __all__ = [
     "GroupComparison",
     "Interval",
     "Key",
+    "MeanStd",
     "Metric",
+    "Model",
     "Outlier",
     "Prediction",
     "Record",
@@ -73,16 +88,20 @@ __all__ = [
     "SliceScores",
     "Summary",
     "Table",
+    "Tabular",
+    "agreement_table",
     "band_names",
     "bland_altman",
     "bootstrap_mean",
     "calibration",
     "compare_groups",
     "compare_methods",
+    "comparison_table",
     "component_rmse",
     "cycle_residual",
     "data_range",
     "describe",
+    "description_table",
     "deviation",
     "digits",
     "direction_error",
@@ -92,6 +111,7 @@ __all__ = [
     "frobenius_distance",
     "gradient_energy",
     "gradient_ratio",
+    "group_table",
     "heading",
     "heldout_table",
     "holm",
@@ -100,7 +120,9 @@ __all__ = [
     "method_agreement",
     "nmse",
     "not_positive_definite",
+    "outlier_table",
     "outliers",
+    "paper_table",
     "psnr",
     "scalar_error",
     "score",
@@ -109,6 +131,8 @@ __all__ = [
     "ssim",
     "ssim_map",
     "subject_rows",
+    "subject_table",
+    "summary_table",
     "tensor_rmse",
     "volumetry",
     "weighted_direction_error",

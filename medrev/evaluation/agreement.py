@@ -82,7 +82,7 @@ def bland_altman(
     t = float(stats.t.ppf(0.5 + level / 2, n - 1))
     of_bias = t * std / math.sqrt(n)
     of_limit = t * std * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    line = stats.linregress(mean, difference) if np.ptp(mean) > 0 else None
+    line = stats.linregress(mean, difference) if mean.var() > 0 else None
     return BlandAltman(
         subjects=shared,
         means=tuple(mean.tolist()),

@@ -33,6 +33,7 @@ CATALOGUE: dict[str, Metric] = {
     "rmse": Metric("RMSE", 2, "lower"),
     "mae": Metric("MAE", 2, "lower"),
     "bias": Metric("bias", 2, "zero"),
+    "nmae": Metric("MAE ÷ range", 4, "lower"),
     "nmse": Metric("NMSE", 4, "lower"),
     "psnr": Metric("PSNR", 2, "higher"),
     "ssim": Metric("SSIM", 4, "higher"),
@@ -48,6 +49,7 @@ CATALOGUE: dict[str, Metric] = {
     "power_ratio": Metric("power ÷ reference", 3, "one"),
     "coherence": Metric("coherence", 3, "higher"),
     "slice_mae": Metric("MAE of slices", 2, "lower"),
+    "slice_nmae": Metric("MAE ÷ range of slices", 4, "lower"),
     "slice_psnr": Metric("PSNR of slices", 2, "higher"),
     "slice_ssim": Metric("SSIM of slices", 4, "higher"),
     "coverage_error": Metric("expected calibration error", 4, "lower"),
@@ -71,7 +73,7 @@ CATALOGUE: dict[str, Metric] = {
     "class_iou": Metric("class IoU", 2, "higher"),
     "d_psnr": Metric("d PSNR", 2, "higher"),
     "d_ssim": Metric("d SSIM", 3, "higher"),
-    "d_mae": Metric("d L1", 4, "higher"),
+    "d_nmae": Metric("d L1", 4, "higher"),
     "d_iou": Metric("d class IoU", 4, "higher"),
 }
 

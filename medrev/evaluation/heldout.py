@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medrev.evaluation.scores import METRICS, Row
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,15 +99,21 @@ class Table:
 
     def to_markdown(self, per_subject: bool = False) -> str:
         """A Markdown table of means ± std, followed by a table per subject if wanted."""
-        parts = [_markdown(["method", *self._headings()], self._summary_cells())]
+        columns = [Column(METRICS[key], _DIGITS.get(key, 2)) for key in self.metrics]
+        means: list[tuple[Cell, ...]] = []
+        for method in self.methods:
+            found = [self.summary(method, key) for key in self.metrics]
+            means.append((method, *(s and MeanStd(s.mean, s.std) for s in found)))
+        parts = [Tabular((Column("method"), *columns), tuple(means)).to_markdown()]
         if per_subject:
-            cells = [
-                [row.subject, row.method, *(_cell(k, row.scores.get(k)) for k in self.metrics)]
+            rows = [
+                (row.subject, row.method, *(row.scores.get(key) for key in self.metrics))
                 for row in self.rows
             ]
-            parts.append(_markdown(["subject", "method", *self._headings()], cells))
-        parts.extend(f"Note: {line}." for line in self.notes)
-        return "\n\n".join(parts) + "\n"
+            names = Column("subject"), Column("method")
+            parts.append(Tabular((*names, *columns), tuple(rows)).to_markdown())
+        parts.extend(f"Note: {line}.\n" for line in self.notes)
+        return "\n".join(parts)
 
     def to_csv(self) -> str:
         """One line per subject and method at full precision; undefined metrics stay empty."""
@@ -184,15 +191,6 @@ class Table:
             table.add_row(Text(METRICS[key]), *cells)
         return table
 
-    def _headings(self) -> list[str]:
-        return [METRICS[key] for key in self.metrics]
-
-    def _summary_cells(self) -> list[list[str]]:
-        return [
-            [m, *(_summary_cell(key, self.summary(m, key)) for key in self.metrics)]
-            for m in self.methods
-        ]
-
 
 def heldout_table(rows: Iterable[Row]) -> Table:
     """Collect the rows of all subjects (:func:`subject_rows`) into one table."""
@@ -222,8 +220,3 @@ def _summary_cell(metric: str, summary: Summary | None, deviations: bool = True)
     return (
         mean if summary.std is None or not deviations else f"{mean} ± {_cell(metric, summary.std)}"
     )
-
-
-def _markdown(headings: list[str], cells: list[list[str]]) -> str:
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -151,6 +151,11 @@ def _scalar(sheet: _Sheet, part: Part, name: str) -> None:
 def _intensities(sheet: _Sheet, part: Part) -> None:
     unit = sheet.unit
     sheet.write(Key("mae", part.region.name), unit, lambda: part.deviation.mae)
+    sheet.write(
+        Key("nmae", part.region.name),
+        "",
+        lambda: part.deviation.mae / part.both.target.span,
+    )
     sheet.write(Key("rmse", part.region.name), unit, lambda: part.deviation.rmse)
     sheet.write(Key("bias", part.region.name), unit, lambda: part.deviation.bias)
     sheet.write(Key("mean", part.region.name), unit, lambda: float(part.prediction.mean()))
@@ -198,6 +203,7 @@ def _slices(sheet: _Sheet, both: Compared) -> None:
     place, axis = sheet.everywhere, sheet.target.settings.slice_axis
     _gradient(sheet, both, Key("through_plane_ratio", place), axis)
     sheet.write(Key("slice_mae", place), sheet.unit, lambda: sheet.scale * both.slices.mae)
+    sheet.write(Key("slice_nmae", place), "", lambda: both.slices.mae / both.target.span)
     sheet.write(Key("slice_psnr", place), "dB", lambda: both.slices.psnr)
     sheet.write(Key("slice_ssim", place), "", lambda: both.slices.ssim)
 

@@ -1,0 +1,238 @@
+"""The tables of the RevGAN and one2one papers, in their own form."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from medrev.errors import InputError
+from medrev.evaluation.catalogue import CATALOGUE
+from medrev.evaluation.records import INTERIOR, MASK, WHOLE, Key, Results
+from medrev.evaluation.summary import describe
+from medrev.evaluation.tables import best_rows
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+
+__all__ = ["PAPER_TABLES", "Model", "paper_table"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the RevGAN tables say of a model beside its scores.
+
+    Attributes:
+        width: Channels of the first layer.
+        parameters: Number of parameters.
+        section: Name of the group of rows among which the best values are bold.
+    """
+
+    width: int | None = None
+    parameters: int | None = None
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class _Score:
+    """A column of scores: heading, key of the records, digits."""
+
+    heading: str
+    key: Key
+    digits: int
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The form of a table."""
+
+    scores: tuple[_Score, ...]
+    by_direction: bool  # rows are directions and methods; else directions are groups of columns
+    deviations: bool
+    details: bool = False
+
+
+def _whole(heading: str, metric: str, digits: int) -> _Score:
+    return _Score(heading, Key(metric, WHOLE), digits)
+
+
+_SEGMENTATION = (
+    _whole("Per-pixel acc.", "pixel_accuracy", 2),
+    _whole("Per-class acc.", "class_accuracy", 2),
+    _whole("Class IOU", "class_iou", 2),
+)
+_FORMS = {
+    "revgan-2": _Form(_SEGMENTATION, by_direction=False, deviations=False, details=True),
+    "revgan-3": _Form(
+        (
+            _Score("RMSE (Interior)", Key("rmse", INTERIOR), 2),
+            _Score("RMSE (Total)", Key("rmse", MASK), 2),
+        ),
+        by_direction=False,
+        deviations=True,
+    ),
+    "revgan-4": _Form(
+        (_whole("MAE", "mae", 2), _whole("PSNR", "psnr", 2), _whole("SSIM", "ssim", 2)),
+        by_direction=False,
+        deviations=True,
+        details=True,
+    ),
+    "one2one-1": _Form(
+        (
+            _whole("p. acc.↑", "pixel_accuracy", 2),
+            _whole("c. acc.↑", "class_accuracy", 2),
+            _whole("IOU↑", "class_iou", 2),
+        ),
+        by_direction=True,
+        deviations=False,
+    ),
+    "one2one-2": _Form(
+        (_whole("L1↓", "nmae", 4), _whole("PSNR↑", "psnr", 2), _whole("SSIM↑", "ssim", 3)),
+        by_direction=True,
+        deviations=False,
+    ),
+    "one2one-3": _Form((_whole("d(Class IOU)↑", "d_iou", 4),), by_direction=True, deviations=False),
+    "one2one-4": _Form(
+        (_whole("dL1↓", "d_nmae", 4), _whole("dPSNR↑", "d_psnr", 3), _whole("dSSIM↑", "d_ssim", 3)),
+        by_direction=True,
+        deviations=False,
+    ),
+    "one2one-5": _Form(
+        (
+            _whole("L1↓", "nmae", 3),
+            _whole("PSNR↑", "psnr", 2),
+            _whole("SSIM↑", "ssim", 3),
+            _whole("d PSNR↑", "d_psnr", 2),
+            _whole("d SSIM↑", "d_ssim", 3),
+        ),
+        by_direction=True,
+        deviations=False,
+    ),
+}
+
+#: Names of the tables: paper and number.
+PAPER_TABLES = tuple(_FORMS)
+
+
+def paper_table(
+    name: str,
+    results: Results | Mapping[str, Results],
+    *,
+    methods: Sequence[str] | None = None,
+    models: Mapping[str, Model] | None = None,
+    slices: bool = False,
+    caption: str = "",
+) -> Tabular:
+    """A table in the form of a paper: its columns, its precision, its ``mean ± std``.
+
+    Args:
+        name: One of :data:`PAPER_TABLES`.
+        results: Records of a cohort, or by direction (``photo→label``) for tables that have
+            directions. Where values of whole images were not measured, those of the mask.
+        methods: The rows, in order; None: all methods.
+        models: Width and number of parameters (RevGAN's Tables 2 and 4), and the section in which
+            the best values are bold.
+        slices: Take the scores of slices (one2one's Table 5 is over slices of volumes).
+        caption: What the table shows.
+
+    Raises:
+        InputError: The name is none of a table, or there is no result.
+    """
+    if name not in _FORMS:
+        raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
+    form = _FORMS[name]
+    directions = {"": results} if isinstance(results, Results) else dict(results)
+    if not any(len(found) for found in directions.values()):
+        raise InputError("a table needs results, got none")
+    found = dict.fromkeys(method for part in directions.values() for method in part.methods)
+    names = list(methods or found)
+    scores = [_of_slices(score) if slices else score for score in form.scores]
+    blocks = {
+        direction: [[_cell(part, name, score, form) for score in scores] for name in names]
+        for direction, part in directions.items()
+    }
+    if form.by_direction:
+        return _directions_as_rows(blocks, names, scores, caption)
+    rows = _model_rows(names, models or {}, form.details)
+    return _directions_as_columns(blocks, rows, scores, _sections(names, models or {}), caption)
+
+
+_Block = list[list[MeanStd | None]]
+
+
+def _directions_as_rows(
+    blocks: dict[str, _Block], names: list[str], scores: list[_Score], caption: str
+) -> Tabular:
+    columns = (
+        Column("Direction"),
+        Column("Method"),
+        *(Column(s.heading, s.digits) for s in scores),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    sections: list[int] = []
+    bold: set[tuple[int, int]] = set()
+    for direction, block in blocks.items():
+        sections.append(len(rows))
+        bold |= {(len(rows) + r, 2 + c) for r, c in _best(block, scores)}
+        rows += [(direction, name, *cells) for name, cells in zip(names, block, strict=True)]
+    return Tabular(columns, tuple(rows), caption, (), tuple(sections), frozenset(bold))
+
+
+def _model_rows(
+    names: list[str], models: Mapping[str, Model], details: bool
+) -> list[tuple[Cell, ...]]:
+    """Headings of the rows: name and, if wanted, width and number of parameters."""
+    if not details:
+        return [(name,) for name in names]
+    told = [models.get(name, Model()) for name in names]
+    return [
+        (name, model.width, _millions(model.parameters))
+        for name, model in zip(names, told, strict=True)
+    ]
+
+
+def _directions_as_columns(
+    blocks: dict[str, _Block],
+    rows: list[tuple[Cell, ...]],
+    scores: list[_Score],
+    sections: list[int],
+    caption: str,
+) -> Tabular:
+    columns = [Column("Model"), Column("Width"), Column("Params")][: len(rows[0])]
+    bold: set[tuple[int, int]] = set()
+    for direction, block in blocks.items():
+        for first, last in pairwise([*sections, len(rows)]):
+            bold |= {(first + r, len(columns) + c) for r, c in _best(block[first:last], scores)}
+        columns += [Column(score.heading, score.digits, direction) for score in scores]
+        rows = [(*row, *cells) for row, cells in zip(rows, block, strict=True)]
+    return Tabular(tuple(columns), tuple(rows), caption, (), tuple(sections), frozenset(bold))
+
+
+def _cell(results: Results, method: str, score: _Score, form: _Form) -> MeanStd | None:
+    key = score.key
+    if key not in results.keys and key.region == WHOLE:
+        key = key._replace(region=MASK)
+    found = describe(list(results.values(method, key).values()), resamples=0)
+    if found.mean is None:
+        return None
+    return MeanStd(found.mean, found.std if form.deviations else None)
+
+
+def _best(block: _Block, scores: list[_Score]) -> list[tuple[int, int]]:
+    """Row and column of the best values of a block."""
+    return [
+        (r, c)
+        for c, score in enumerate(scores)
+        for r in best_rows(score.key, [cells[c] for cells in block], score.digits)
+    ]
+
+
+def _sections(names: list[str], models: Mapping[str, Model]) -> list[int]:
+    """First row of each section."""
+    of = [models[name].section if name in models else "" for name in names]
+    return [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]
+
+
+def _of_slices(score: _Score) -> _Score:
+    metric = f"slice_{score.key.metric}"
+    return score if metric not in CATALOGUE else _Score(score.heading, Key(metric), score.digits)
+
+
+def _millions(parameters: int | None) -> str | None:
+    return None if parameters is None else f"{parameters / 1e6:.1f} M"

@@ -1,0 +1,259 @@
+"""Tables of a cohort's results: methods, subjects, comparisons, groups, agreement, outliers."""
+
+from collections.abc import Mapping, Sequence
+
+from medrev.errors import InputError
+from medrev.evaluation.agreement import BlandAltman
+from medrev.evaluation.catalogue import CATALOGUE, digits, heading
+from medrev.evaluation.comparison import Comparison, GroupComparison
+from medrev.evaluation.outliers import Outlier
+from medrev.evaluation.records import Key, Results
+from medrev.evaluation.summary import describe
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+
+__all__ = [
+    "agreement_table",
+    "best_rows",
+    "comparison_table",
+    "description_table",
+    "group_table",
+    "outlier_table",
+    "subject_table",
+    "summary_table",
+]
+
+
+def summary_table(
+    results: Results,
+    keys: Sequence[Key],
+    methods: Sequence[str] | None = None,
+    *,
+    caption: str = "",
+) -> Tabular:
+    """Mean ± standard deviation over subjects: methods are rows, metrics columns, the best bold.
+
+    Args:
+        results: Records of a cohort.
+        keys: The columns.
+        methods: The rows; None: all methods.
+        caption: What the table shows.
+    """
+    names = tuple(methods or results.methods)
+    columns, cells, notes = [Column("method")], [], []
+    bold = set()
+    for c, key in enumerate(keys, start=1):
+        unit = results.unit(key)
+        columns.append(Column(heading(key, unit), digits(key, unit)))
+        means, missing = [], {}
+        for name in names:
+            values = list(results.values(name, key).values())
+            found = describe(values, resamples=0)
+            means.append(None if found.mean is None else MeanStd(found.mean, found.std))
+            if found.count < len(results.subjects):
+                missing[name] = found.count
+        cells.append(means)
+        bold |= {(r, c) for r in best_rows(key, means, digits(key, unit))}
+        if missing:
+            counts = ", ".join(f"{name} {count}" for name, count in missing.items())
+            notes.append(f"{heading(key)} is over fewer subjects: {counts}.")
+    rows = tuple((name, *(column[r] for column in cells)) for r, name in enumerate(names))
+    count = len(results.subjects)
+    subjects = "1 subject" if count == 1 else f"{count} subjects"
+    text = caption or f"Mean ± standard deviation over {subjects}"
+    return Tabular(tuple(columns), rows, text, tuple(notes), bold=frozenset(bold))
+
+
+def best_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:
+    """Rows whose mean is best by the metric's sense, all that are equal when rounded.
+
+    None where neither direction is good or only one row has a value.
+    """
+    metric = CATALOGUE.get(key.metric)
+    found = {r: round(cell.mean, rounding) for r, cell in enumerate(cells) if cell is not None}
+    if metric is None or metric.better == "none" or len(found) < 2:
+        return ()
+    target = {"lower": None, "higher": None, "zero": 0.0, "one": 1.0}[metric.better]
+    if target is not None:
+        found = {r: abs(mean - target) for r, mean in found.items()}
+    best = max(found.values()) if metric.better == "higher" else min(found.values())
+    return tuple(r for r, mean in found.items() if mean == best)
+
+
+def description_table(
+    results: Results,
+    key: Key,
+    methods: Sequence[str] | None = None,
+    *,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Tabular:
+    """One metric in full: count, mean, deviation, interval, median, quartiles, extremes."""
+    unit = results.unit(key)
+    places = digits(key, unit)
+    names = ("mean", "std", "low", "high", "median", "25 %", "75 %", "smallest", "largest")
+    columns = [Column("method"), Column("n", 0), *(Column(name, places) for name in names)]
+    columns[4:6] = [Column(c.heading, c.digits, "95 % interval of the mean") for c in columns[4:6]]
+    rows, notes = [], []
+    for method in methods or results.methods:
+        found = describe(list(results.values(method, key).values()), resamples=resamples, seed=seed)
+        interval = found.interval
+        rows.append(
+            (
+                method,
+                found.count,
+                found.mean,
+                found.std,
+                interval.low if interval else None,
+                interval.high if interval else None,
+                found.median,
+                found.lower_quartile,
+                found.upper_quartile,
+                found.smallest,
+                found.largest,
+            )
+        )
+        notes += [f"{method}: {note}." for note in found.notes]
+    return Tabular(tuple(columns), tuple(rows), heading(key, unit), tuple(notes))
+
+
+def subject_table(
+    results: Results, keys: Sequence[Key], methods: Sequence[str] | None = None
+) -> Tabular:
+    """Every value: a row per subject and method, a column per metric; undefined ones as notes."""
+    names = tuple(methods or results.methods)
+    columns = [Column("subject"), Column("method")]
+    for key in keys:
+        unit = results.unit(key)
+        columns.append(Column(heading(key, unit), digits(key, unit)))
+    rows: list[tuple[Cell, ...]] = []
+    reasons: dict[str, None] = {}
+    for subject in results.subjects:
+        for method in names:
+            records = [results.record(subject, method, key) for key in keys]
+            values = (record.value if record else None for record in records)
+            rows.append((subject, method, *values))
+            for record in records:
+                if record and record.reason:
+                    reasons[f"{subject}, {method}: {record.reason}."] = None
+    sections = tuple(range(len(names), len(rows), len(names)))
+    return Tabular(tuple(columns), tuple(rows), notes=tuple(reasons), sections=sections)
+
+
+def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = "") -> Tabular:
+    """Comparisons of methods or groups: difference, interval, effect, p values."""
+    places = digits(key, unit)
+    columns = (
+        Column("first"),
+        Column("second"),
+        Column("n"),
+        Column("difference", places),
+        Column("low", places, "95 % interval"),
+        Column("high", places, "95 % interval"),
+        Column("rank-biserial r", 2),
+        Column("p", 4),
+        Column("p (Holm)", 4),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    notes = []
+    for found in comparisons:
+        one, two = found.counts
+        interval = found.interval
+        rows.append(
+            (
+                found.first,
+                found.second,
+                str(one) if one == two else f"{one}, {two}",
+                found.difference,
+                interval.low if interval else None,
+                interval.high if interval else None,
+                found.effect,
+                found.p,
+                found.p_holm,
+            )
+        )
+        if found.reason:
+            notes.append(f"{found.first} and {found.second}: {found.reason}.")
+    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes))
+
+
+def group_table(groups: Mapping[str, GroupComparison], key: Key, unit: str = "") -> Tabular:
+    """One metric by group, for several methods: count, mean ± std, median, p value of the test.
+
+    Args:
+        groups: Comparison of the groups by method (:func:`compare_groups`).
+        key: What was measured.
+        unit: Its unit.
+    """
+    places = digits(key, unit)
+    columns = (
+        Column("method"),
+        Column("group"),
+        Column("n", 0),
+        Column("mean ± std", places),
+        Column("median", places),
+        Column("test"),
+        Column("p", 4),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    notes, sections = [], []
+    for method, comparison in groups.items():
+        sections.append(len(rows))
+        for n, (name, found) in enumerate(comparison.groups.items()):
+            mean = None if found.mean is None else MeanStd(found.mean, found.std)
+            test = (comparison.test, comparison.p) if n == 0 else ("", None)
+            rows.append((method, name, found.count, mean, found.median, *test))
+        if comparison.reason:
+            notes.append(f"{method}: {comparison.reason}.")
+    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes), tuple(sections))
+
+
+def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str = "") -> Tabular:
+    """Bland–Altman analyses: bias and limits of agreement with their intervals.
+
+    Args:
+        analyses: Analysis by name (of a method, region or scalar map), or the error that says why
+            there is none.
+        unit: Unit of the measurements.
+    """
+    places = 4 if not unit else 3
+    columns = [Column(""), Column("n", 0)]
+    for name in ("bias", "lower limit", "upper limit"):
+        columns += [
+            Column("value", places, name),
+            Column("low", places, name),
+            Column("high", places, name),
+        ]
+    columns += [Column("slope", 3), Column("p of slope", 4)]
+    rows: list[tuple[Cell, ...]] = []
+    notes = []
+    for name, found in analyses.items():
+        if isinstance(found, InputError):
+            rows.append((name, *[None] * (len(columns) - 1)))
+            notes.append(f"{name}: {found}.")
+            continue
+        ends: list[Cell] = []
+        for value, interval in (found.bias, found.lower, found.upper):
+            ends += [value, interval.low, interval.high]
+        rows.append((name, len(found.subjects), *ends, found.slope, found.slope_p))
+    caption = "Bland–Altman: prediction − reference, with 95 % intervals"
+    return Tabular(
+        tuple(columns), tuple(rows), f"{caption} [{unit}]" if unit else caption, tuple(notes)
+    )
+
+
+def outlier_table(outliers: Sequence[Outlier], results: Results) -> Tabular:
+    """Flagged subjects, the farthest first."""
+    columns = (
+        Column("subject"),
+        Column("method"),
+        Column("metric"),
+        Column("value", 4),
+        Column("robust z", 1),
+        Column(""),
+    )
+    side = {True: "worse than the others", False: "better than the others", None: ""}
+    rows = tuple(
+        (o.subject, o.method, heading(o.key, results.unit(o.key)), o.value, o.score, side[o.worse])
+        for o in outliers
+    )
+    return Tabular(columns, rows, "Subjects far from the others")
