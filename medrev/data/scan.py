@@ -7,22 +7,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
-from medrev.dti import Gradients, convert_order, read_gradients, to_voxel_frame
+from medrev.dti import (
+    Convention,
+    Gradients,
+    read_gradients,
+    read_tensor,
+    tensor_convention,
+)
 from medrev.errors import GeometryError, GradientError, InputError
 from medrev.files import content_hash
 from medrev.volumes import (
+    Volume,
     as_affine,
     brain_mask,
     check_affine,
     check_mask,
-    nifti_shape,
-    read_nifti,
+    plain,
+    read_header,
+    read_volume,
     same_grid,
+    to_numpy,
 )
 
 __all__ = ["Scan", "from_torchio", "load_subject"]
@@ -42,6 +50,7 @@ class Scan:
         truth: Noise-free tensors like ``tensor``, or None.
         mask_source: given, median_otsu (from the b = 0 volumes) or nonzero (where the tensors are
             not all zero).
+        notes: What was put right on reading, one line each.
     """
 
     id: str
@@ -52,6 +61,7 @@ class Scan:
     tensor: torch.Tensor | None = None
     truth: torch.Tensor | None = None
     mask_source: str = "given"
+    notes: tuple[str, ...] = field(default=(), compare=False)
     split: str | None = field(default=None, compare=False)
 
     def contents(self) -> dict[str, str]:
@@ -64,23 +74,27 @@ class Scan:
             name: content_hash(f"{array.dtype}{array.shape}".encode() + array.tobytes())
             for name, value in arrays.items()
             if value is not None
-            for array in [np.ascontiguousarray(_plain(value))]
+            for array in [np.ascontiguousarray(plain(value))]
         }
 
 
-def load_subject(subject: Subject, data: DTIData) -> Scan:
+def load_subject(subject: Subject, data: DTIData, convention: Convention | None = None) -> Scan:
     """Read a subject's files, check them and turn gradients or tensors into the voxel frame.
+
+    NaN and infinity outside the mask become zero (:attr:`Scan.notes` counts them). Without a mask,
+    what is not finite and not enclosed by tensors counts as background.
 
     Of raw DWI only the shell of ``data.fit.b_max`` is read. Where a subject has both, raw DWI
     goes before tensors, unless ``data.degradation.kind`` is ``tensor``.
 
     Args:
         subject: Where the files are.
-        data: Fit, degradation, order and frame of ready tensors.
+        data: Fit, degradation, order and frame of ready tensors whose header does not say them.
+        convention: Order and frame of the subject's tensors, where they are known better.
 
     Raises:
-        InputError: A file is missing, truncated, of the wrong shape, has NaN or infinite values,
-            or its mask is empty or does not fit.
+        InputError: A file is missing, truncated, of the wrong shape, has NaN or infinite values
+            in the brain, or its mask is empty or does not fit.
         GeometryError: The affine is singular or sheared, or the grids differ.
         GradientError: b-values or b-vectors do not fit, are no unit vectors, have no b = 0, or are
             too few for a tensor.
@@ -91,10 +105,10 @@ def load_subject(subject: Subject, data: DTIData) -> Scan:
     use_tensor = subject.dwi is None or (
         data.degradation.kind == "tensor" and subject.tensor is not None
     )
-    mask = None if subject.mask is None else read_nifti(subject.mask)
+    mask = None if subject.mask is None else read_volume(subject.mask)
     truth = None if subject.truth is None else _read_tensor(subject.truth, data)
     if use_tensor and subject.tensor is not None:
-        tensor = _read_tensor(subject.tensor, data)
+        tensor = _read_tensor(subject.tensor, data, convention)
         return _scan(subject, data, mask=mask, truth=truth, tensor=tensor)
     assert subject.dwi is not None
     assert subject.bval is not None
@@ -102,7 +116,7 @@ def load_subject(subject: Subject, data: DTIData) -> Scan:
     count = _volume_count(subject.dwi)
     gradients = read_gradients(subject.bval, subject.bvec, count)
     chosen, gradients = gradients.shell(data.fit.b_max)
-    dwi = read_nifti(subject.dwi, volumes=chosen.tolist())
+    dwi = read_volume(subject.dwi, volumes=chosen.tolist(), allow_nan=True)
     return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
 
 
@@ -138,9 +152,9 @@ def from_torchio(subject: Any, data: DTIData | None = None, name: str = "subject
         found = ", ".join(map(str, subject)) or "nothing"
         raise InputError(f"{name}: a torchio Subject needs an image dwi or tensor, has {found}")
     dwi = images["dwi"]
-    gradients = _torchio_gradients(subject, name, len(dwi))
+    gradients = _torchio_gradients(subject, name, dwi.shape[0])
     chosen, gradients = gradients.shell(data.fit.b_max)
-    shell = MetaTensor(_plain(dwi)[chosen.tolist()], affine=dwi.affine)
+    shell = Volume(dwi.values[chosen.tolist()], dwi.affine)
     return _scan(described, data, mask=mask, truth=truth, dwi=shell, gradients=gradients)
 
 
@@ -161,67 +175,105 @@ def _scan(
     subject: Subject,
     data: DTIData,
     *,
-    mask: torch.Tensor | None,
-    truth: MetaTensor | None,
-    dwi: MetaTensor | None = None,
+    mask: Volume | None,
+    truth: Volume | None,
+    dwi: Volume | None = None,
     gradients: Gradients | None = None,
-    tensor: MetaTensor | None = None,
+    tensor: Volume | None = None,
 ) -> Scan:
     """Check that the volumes fit each other, and turn them into the voxel frame."""
     volume = dwi if dwi is not None else tensor
     assert volume is not None
     name = str(subject.dwi or subject.tensor or subject.id)
     affine = check_affine(volume.affine, name)
-    _check_finite(volume, name)
+    values, finite = _without_nan(volume.values)
     source = "given" if mask is not None else "median_otsu" if dwi is not None else "nonzero"
     if mask is not None:
         mask_name = str(subject.mask or f"{subject.id} mask")
-        mask = check_mask(mask, volume, name=mask_name, volume_name=name)
+        inside = check_mask(mask, volume, name=mask_name, volume_name=name)
     elif dwi is not None and gradients is not None:
-        mask = brain_mask(dwi[np.flatnonzero(gradients.b0).tolist()])
+        inside = brain_mask(Volume(values[np.flatnonzero(gradients.b0).tolist()], affine))
     else:
-        mask = (volume != 0).any(dim=0, keepdim=True)
-        if not mask.any():
+        inside = (values != 0).any(dim=0, keepdim=True)
+        if not inside.any():
             raise InputError(f"{name}: every tensor is zero")
-    inside = _plain(mask).bool()
+    inside = inside.bool()
+    notes = (*volume.notes, *_nan_notes(finite, inside, name, enclosed=source == "nonzero"))
     if truth is not None and (
         truth.shape[1:] != volume.shape[1:]
         or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)
     ):
         raise GeometryError(f"{subject.truth or 'truth'}: not on the grid of {name}")
-
-    def turned(t: torch.Tensor | None) -> torch.Tensor | None:
-        return None if t is None else to_voxel_frame(_plain(t), affine, data.tensor_frame) * inside
-
     return Scan(
         id=subject.id,
         mask=inside,
         affine=affine,
-        dwi=None if dwi is None else _plain(dwi),
+        dwi=None if dwi is None else values,
         gradients=None if gradients is None else gradients.in_voxel_frame(affine),
-        tensor=turned(tensor),
-        truth=turned(truth),
+        tensor=None if tensor is None else values * inside,
+        truth=None if truth is None else truth.values * inside,
         mask_source=source,
+        notes=notes,
         split=subject.split,
     )
 
 
-def _read_tensor(path: Path, data: DTIData) -> MetaTensor:
-    return _checked_tensor(read_nifti(path), str(path), data)
+def _without_nan(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values with 0 for what is not finite, and where (I, J, K) all channels are finite."""
+    finite = torch.ones(values.shape[1:], dtype=torch.bool)
+    for channel in values:
+        finite &= torch.isfinite(channel)
+    return (values if finite.all() else torch.where(finite, values, 0.0)), finite
 
 
-def _checked_tensor(volume: MetaTensor, name: str, data: DTIData) -> MetaTensor:
+def _nan_notes(
+    finite: torch.Tensor, inside: torch.Tensor, name: str, *, enclosed: bool
+) -> list[str]:
+    """Refuse NaN and infinity in the brain; count those outside of it.
+
+    Args:
+        finite: ``(I, J, K)``.
+        inside: Mask ``(1, I, J, K)``.
+        name: The file, for the message.
+        enclosed: The mask was made from the values: holes in it belong to the brain.
+    """
+    if finite.all():
+        return []
+    brain = inside[0]
+    if enclosed:
+        from scipy.ndimage import binary_fill_holes
+
+        brain = torch.from_numpy(binary_fill_holes(to_numpy(brain)))
+    bad = ~finite & brain
+    if bad.any():
+        first = tuple(int(n) for n in bad.nonzero()[0])
+        raise InputError(
+            f"{name}: {int(bad.sum())} voxels in the brain are NaN or infinite, the first at "
+            f"{first}: replace them, or give a mask without them"
+        )
+    return [f"{int((~finite).sum())} voxels outside the mask were NaN or infinite: taken as zero"]
+
+
+def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None) -> Volume:
+    if convention is None:
+        told = (data.tensor_order, data.tensor_frame)
+        convention = tensor_convention(read_header(path), told=told)
+    return read_tensor(path, convention, allow_nan=True)
+
+
+def _checked_tensor(volume: Volume, name: str, data: DTIData) -> Volume:
+    """Tensors of a torchio image, in the voxel frame."""
     if volume.shape[0] != 6:
         raise InputError(
             f"{name}: a tensor volume has six components on its fourth axis, "
             f"got {volume.shape[0]} of {'×'.join(str(n) for n in volume.shape[1:])} voxels"
         )
-    ordered = convert_order(_plain(volume), data.tensor_order, "fsl")
-    return MetaTensor(ordered, affine=volume.affine)
+    convention = Convention(data.tensor_order, data.tensor_frame)
+    return Volume(convention.in_voxel_frame(volume.values, volume.affine), volume.affine)
 
 
 def _volume_count(path: Path) -> int:
-    count, *grid = nifti_shape(path)
+    count, *grid = read_header(path).shape
     if count < 2:
         raise InputError(
             f"{path}: a diffusion series is 4D (I, J, K, volumes), got one volume of "
@@ -230,19 +282,9 @@ def _volume_count(path: Path) -> int:
     return count
 
 
-def _volume(image: Any) -> MetaTensor:
+def _volume(image: Any) -> Volume:
     """A torchio image as a volume (C, I, J, K) with its affine."""
-    return MetaTensor(image.data.float(), affine=torch.as_tensor(as_affine(image.affine)))
-
-
-def _check_finite(volume: torch.Tensor, name: str) -> None:
-    bad = int((~torch.isfinite(_plain(volume))).sum())
-    if bad:
-        raise InputError(f"{name}: {bad} values are NaN or infinite; replace them first")
-
-
-def _plain(values: Any) -> Any:
-    return values.as_tensor() if isinstance(values, MetaTensor) else values
+    return Volume(image.data.float(), as_affine(image.affine))
 
 
 def scans_and_subjects(items: Iterable[Any], data: DTIData) -> list[Scan | Subject]:

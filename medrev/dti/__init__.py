@@ -1,5 +1,6 @@
 """Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness."""
 
+from medrev.dti.convention import Convention, read_tensor, tensor_convention
 from medrev.dti.eigen import eigh, rebuild
 from medrev.dti.fit import fit_tensor, fit_tensor_s0
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
@@ -19,6 +20,7 @@ from medrev.dti.symmetry import (
 __all__ = [
     "COMPONENTS",
     "SYMMETRIES",
+    "Convention",
     "Frame",
     "Gradients",
     "Order",
@@ -38,6 +40,7 @@ __all__ = [
     "log_euclidean",
     "principal_direction",
     "read_gradients",
+    "read_tensor",
     "rebuild",
     "repair",
     "rotate",
@@ -45,6 +48,7 @@ __all__ = [
     "scalar_maps",
     "scalars",
     "symmetries",
+    "tensor_convention",
     "to_matrix",
     "to_voxel_frame",
 ]

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
 from medrev.dti.order import COLUMNS, ROWS
 from medrev.errors import InputError
+from medrev.volumes import plain
 
 __all__ = [
     "SYMMETRIES",
@@ -77,9 +77,9 @@ def apply_symmetry_scalar(values: torch.Tensor, symmetry: NDArray[Any]) -> torch
         InputError: If the matrix is not a signed permutation.
     """
     axes, signs = _parse(symmetry)
-    plain = values.as_tensor() if isinstance(values, MetaTensor) else values
-    lead = plain.ndim - 3
-    out = plain.permute(*range(lead), *(lead + axis for axis in axes))
+    array = plain(values)
+    lead = array.ndim - 3
+    out = array.permute(*range(lead), *(lead + axis for axis in axes))
     turned = [lead + n for n, sign in enumerate(signs) if sign < 0]
     return (out.flip(turned) if turned else out).contiguous()
 

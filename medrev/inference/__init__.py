@@ -7,7 +7,7 @@ from medrev.inference.model import MIN_VOXELS, Model
 from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
 from medrev.inference.prepared import predict
-from medrev.inference.subject import Source, recognise, tensor_convention
+from medrev.inference.source import Source, check_kind, convention_of, recognise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "Source",
     "Translation",
     "Weights",
+    "check_kind",
+    "convention_of",
     "infer_file",
     "load_model",
     "newest_run",
@@ -29,5 +31,4 @@ __all__ = [
     "read_weights",
     "recognise",
     "save_weights",
-    "tensor_convention",
 ]

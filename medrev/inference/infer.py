@@ -19,12 +19,8 @@ from medrev.inference.outputs import (
     writable_folder,
     write_outputs,
 )
-from medrev.inference.subject import (
-    recognise,
-    space_code,
-    tensor_convention,
-    tensors_of,
-)
+from medrev.inference.source import check_kind, convention_of, recognise
+from medrev.inference.subject import tensors_of
 from medrev.volumes import block_mask, pad_to_multiple, rescale_affine, voxel_size
 
 __all__ = ["infer_file"]
@@ -33,6 +29,12 @@ logger = logging.getLogger(__name__)
 
 #: How far outside the training voxel sizes an input may lie without a warning.
 _TOLERANCE = 0.1
+_ORIGINS = {
+    "given": "as given",
+    "header": "from its header",
+    "told": "from the JSON file",
+    "assumed": "assumed: give --tensor-order and --tensor-frame if they are not",
+}
 
 
 def infer_file(
@@ -58,7 +60,8 @@ def infer_file(
     that the factor does not divide are padded at the end of an axis by repeating the last voxel.
 
     Args:
-        input: Tensor NIfTI (six volumes), or raw DWI with gradients (:func:`recognise`).
+        input: Tensors (six components; NIfTI or NRRD), or raw DWI with gradients
+            (:func:`recognise`).
         model: Run folder, weight file or loaded model (default: newest finished run in ``runs``).
         mask: Brain mask on the input's grid (default: median_otsu of the b = 0 volumes; of
             tensors: where they are not zero).
@@ -69,7 +72,8 @@ def infer_file(
         device: auto, cpu, cuda, cuda:N or mps.
         direction: ``forward``: low to high resolution; ``inverse``: high to low.
         tensor_order: Component order of a tensor input: fsl, dipy, mrtrix or ants
-            (:func:`tensor_convention`).
+            (default: as the file or the JSON file beside it says, else fsl;
+            :func:`convention_of`).
         tensor_frame: Frame of a tensor input: fsl, voxel or ras.
         show_progress: Show progress bars on standard error.
 
@@ -81,16 +85,18 @@ def infer_file(
     """
     inverse = _is_inverse(direction)
     source = recognise(input, mask=mask, bval=bval, bvec=bvec)
-    order, frame, origin = tensor_convention(source, tensor_order, tensor_frame)
+    convention = convention_of(source, tensor_order, tensor_frame)
+    order, frame = convention.order, convention.frame
     paths = output_paths(source.path, Path() if output is None else Path(output), direction)
     check_outputs(paths, source.files, overwrite)
     loaded = _load(model, device)
     logger.info("%s", source)
+    check_kind(source, loaded.metadata.get("input", "tensor"), loaded.pipeline.name)
     if source.kind == "tensor":
-        logger.info("component order %s, frame %s (%s)", order, frame, origin)
+        logger.info("component order %s, frame %s (%s)", order, frame, _ORIGINS[convention.origin])
     with writable_folder(paths["fa"].parent):
         data = loaded.pipeline.data
-        tensor, scan, warnings = tensors_of(source, data, order, frame, show_progress=show_progress)
+        tensor, scan, warnings = tensors_of(source, data, convention, show_progress=show_progress)
         loaded.check(tensor, inverse)
         warnings += _spacing_doubts(loaded, scan.affine, inverse)
         if inverse and not _trained_backwards(loaded.pipeline):
@@ -124,6 +130,7 @@ def infer_file(
             "InputVoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
             "TensorOrder": order,
             "TensorFrame": frame,
+            "TensorConvention": convention.origin,
             "InputKind": source.kind,
             "Fit": data.fit.model_dump(mode="json") if source.kind == "dwi" else None,
             "MaskSource": scan.mask_source,
@@ -140,7 +147,7 @@ def infer_file(
             volumes,
             affine,
             sidecar=sidecar,
-            space=space_code(source.path),
+            space=source.header.space_code,
             overwrite=overwrite,
         )
 

@@ -1,26 +1,35 @@
-"""Geometry and files: NIfTI, NRRD, affines, grids, resampling, brain masks."""
+"""Geometry and files: NIfTI, NRRD, MetaImage, DICOM; affines, grids, resampling, masks."""
 
 from medrev.volumes.affine import (
     as_affine,
     check_affine,
     direction_cosines,
+    grid_distance,
+    rectify_affine,
     rescale_affine,
     same_grid,
     voxel_size,
 )
-from medrev.volumes.arrays import like, to_numpy
+from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
+from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
-from medrev.volumes.nifti_writer import write_nifti
+from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
 from medrev.volumes.plane import Plane, View
+from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import block_mean, upsample
+from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
+    "FORMATS",
+    "Header",
     "Padding",
     "Plane",
+    "TensorLayout",
     "View",
+    "Volume",
     "as_affine",
     "block_mask",
     "block_mean",
@@ -29,16 +38,24 @@ __all__ = [
     "check_mask",
     "crop_to_multiple",
     "direction_cosines",
+    "grid_distance",
     "interior",
+    "is_metatensor",
     "like",
     "nifti_shape",
     "pad_to_multiple",
+    "plain",
+    "read_header",
     "read_nifti",
+    "read_volume",
+    "rectify_affine",
     "rescale_affine",
     "same_grid",
+    "strip_suffix",
     "to_numpy",
     "upsample",
     "voxel_size",
+    "write_color_nifti",
     "write_nifti",
     "write_scalar_nrrd",
     "write_tensor_nrrd",

@@ -12,14 +12,18 @@ __all__ = [
     "as_affine",
     "check_affine",
     "direction_cosines",
+    "grid_distance",
+    "rectify_affine",
     "rescale_affine",
     "same_grid",
+    "usable_affine",
     "voxel_size",
 ]
 
 Affine = TypeVar("Affine", NDArray[Any], torch.Tensor)
 
 ORTHOGONALITY = 1e-3  # largest cosine between two grid axes
+SAME = 1e-4  # mm; two affines that place every voxel of a grid this near to each other are one
 
 
 def as_affine(affine: NDArray[Any] | torch.Tensor) -> NDArray[np.float64]:
@@ -136,26 +140,100 @@ def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> N
     return matrix
 
 
+def rectify_affine(
+    affine: NDArray[Any] | torch.Tensor, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], float]:
+    """The rectangular grid nearest to one with a slight shear.
+
+    A qform, an NRRD file and ITK know rotations only. A grid whose axes are not quite orthogonal
+    (:func:`check_affine` lets cosines up to 1e-3 pass) would lie in one place by the sform and in
+    another by the qform. So its axes are replaced by the orthogonal ones nearest to them; voxel
+    edges and the centre of the grid stay.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4, checked.
+        shape: Voxels along i, j, k.
+
+    Returns:
+        The affine, and how far the farthest voxel moved in mm. Where that would be at most
+        1e-4 mm, the affine is returned as it was, with 0.
+
+    Example:
+        >>> sheared = np.eye(4)
+        >>> sheared[0, 1] = 1e-3
+        >>> _, moved = rectify_affine(sheared, (101, 101, 101))
+        >>> round(moved, 3)
+        0.035
+    """
+    old = as_affine(affine)
+    new = old.copy()
+    new[:3, :3] = direction_cosines(old) * np.linalg.norm(old[:3, :3], axis=0)
+    centre = (np.array(shape[-3:]) - 1) / 2
+    new[:3, 3] += (old[:3, :3] - new[:3, :3]) @ centre
+    moved = grid_distance(old, new, shape)
+    return (old, 0.0) if moved <= SAME else (new, moved)
+
+
+def usable_affine(
+    affine: NDArray[Any] | torch.Tensor, shape: tuple[int, ...], name: str
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """What a reader makes of the affine in a file: checked, rectangular, and what to say of it.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4.
+        shape: Voxels along i, j, k.
+        name: The file, for messages.
+
+    Returns:
+        The affine, and a line for the user where it is not the file's.
+
+    Raises:
+        GeometryError: As :func:`check_affine`.
+    """
+    rectangular, moved = rectify_affine(check_affine(affine, name), shape)
+    if not moved:
+        return rectangular, ()
+    line = (
+        "the axes of the grid are not quite orthogonal: made so, which moves voxels by up to "
+        f"{moved:.2g} mm"
+    )
+    return rectangular, (line,)
+
+
+def grid_distance(
+    first: NDArray[Any] | torch.Tensor,
+    second: NDArray[Any] | torch.Tensor,
+    shape: tuple[int, ...],
+) -> float:
+    """Largest distance in mm between the two places of a voxel under two affines.
+
+    Args:
+        first: Voxel → RAS mm, 4×4.
+        second: Voxel → RAS mm, 4×4.
+        shape: Voxels along i, j, k; it is at the corners of the grid that two affines differ most.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[-3:]], indexing="ij"), float)
+    points = np.concatenate([corners.reshape(3, -1), np.ones((1, 8))])
+    distance = (as_affine(first) - as_affine(second)) @ points
+    return float(np.linalg.norm(distance[:3], axis=0).max())
+
+
 def same_grid(
     first: NDArray[Any] | torch.Tensor,
     second: NDArray[Any] | torch.Tensor,
     *,
     shape: tuple[int, ...] = (256, 256, 256),
-    tolerance: float = 1e-4,
+    tolerance: float = SAME,
 ) -> bool:
     """Whether two affines place every voxel at the same point.
 
     Args:
         first: Voxel → RAS mm, 4×4.
         second: Voxel → RAS mm, 4×4.
-        shape: Voxels along i, j, k over which the affines are compared: the corners of the grid
-            are where two affines differ most.
+        shape: Voxels along i, j, k over which the affines are compared.
         tolerance: Largest distance in mm.
     """
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape[-3:]], indexing="ij"), float)
-    points = np.concatenate([corners.reshape(3, -1), np.ones((1, 8))])
-    distance = (as_affine(first) - as_affine(second)) @ points
-    return bool(np.linalg.norm(distance[:3], axis=0).max() <= tolerance)
+    return grid_distance(first, second, shape) <= tolerance
 
 
 def _row(values: NDArray[Any]) -> str:

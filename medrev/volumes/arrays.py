@@ -1,19 +1,39 @@
-"""From MetaTensor to NumPy and back, for the libraries that speak NumPy only."""
+"""From MetaTensor and Volume to plain arrays and back."""
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
-__all__ = ["like", "to_numpy"]
+from medrev.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from monai.data.meta_tensor import MetaTensor
+
+__all__ = ["is_metatensor", "like", "plain", "to_numpy"]
 
 
-def to_numpy(values: torch.Tensor | NDArray[Any]) -> NDArray[Any]:
+def is_metatensor(values: object) -> "TypeGuard[MetaTensor]":
+    """Whether something is a MONAI ``MetaTensor``, told without importing MONAI.
+
+    Before MONAI is imported by somebody else, there is none.
+    """
+    module = sys.modules.get("monai.data.meta_tensor")
+    return module is not None and isinstance(values, module.MetaTensor)
+
+
+def plain(values: Any) -> Any:
+    """The tensor in a MetaTensor or Volume; anything else as it is."""
+    if isinstance(values, Volume):
+        return values.values
+    return values.as_tensor() if is_metatensor(values) else values
+
+
+def to_numpy(values: torch.Tensor | Volume | NDArray[Any]) -> NDArray[Any]:
     """A plain array that shares memory with the tensor where it can."""
-    if isinstance(values, MetaTensor):
-        values = values.as_tensor()
+    values = plain(values)
     if isinstance(values, torch.Tensor):
         return values.detach().cpu().numpy()
     return np.asarray(values)
@@ -30,10 +50,8 @@ def like(values: NDArray[Any] | torch.Tensor, reference: object) -> torch.Tensor
     Returns:
         A MetaTensor if the reference is one, else a plain tensor.
     """
-    if isinstance(values, MetaTensor):
-        values = values.as_tensor()
-    tensor = torch.as_tensor(values)
-    if not isinstance(reference, MetaTensor):
+    tensor = torch.as_tensor(plain(values))
+    if not is_metatensor(reference):
         return tensor
     meta = {key: reference.meta[key] for key in ("space_code",) if key in reference.meta}
-    return MetaTensor(tensor, affine=reference.affine.clone(), meta=meta)
+    return type(reference)(tensor, affine=reference.affine.clone(), meta=meta)

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 
 from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
+from medrev.volumes.arrays import is_metatensor, plain
 
 __all__ = ["Padding", "crop_to_multiple", "pad_to_multiple"]
 
@@ -38,23 +38,24 @@ class Padding:
         Raises:
             InputError: If the crop leaves nothing, or a mirrored volume is thinner than its pad.
         """
-        plain = volume.as_tensor() if isinstance(volume, MetaTensor) else volume
-        old = plain.shape[-3:]
+        values = plain(volume)
+        old = values.shape[-3:]
         crop = [
             slice(max(-b, 0), n - max(-a, 0))
             for n, b, a in zip(old, self.before, self.after, strict=True)
         ]
-        plain = plain[..., crop[0], crop[1], crop[2]]
-        if 0 in plain.shape[-3:]:
+        values = values[..., crop[0], crop[1], crop[2]]
+        if 0 in values.shape[-3:]:
             raise InputError(f"cropping {tuple(old)} voxels by {self} leaves nothing")
         pads = [max(n, 0) for pair in zip(self.before, self.after, strict=True) for n in pair]
         if any(pads):
-            plain = _pad(plain, pads, fill)
-        if not isinstance(volume, MetaTensor):
-            return plain
+            values = _pad(values, pads, fill)
+        if not is_metatensor(volume):
+            return values
         affine = as_affine(volume.affine)
         affine[:3, 3] -= affine[:3, :3] @ np.array(self.before, dtype=float)
-        return MetaTensor(plain, affine=torch.from_numpy(affine), meta=_meta(volume))
+        meta = {key: value for key, value in volume.meta.items() if key != "affine"}
+        return type(volume)(values, affine=torch.from_numpy(affine), meta=meta)
 
     def undo(self, volume: torch.Tensor, scale: int = 1) -> torch.Tensor:
         """Back to the field of view before; cropped voxels come back as zeros.
@@ -131,23 +132,19 @@ def _check_multiple(multiple: int) -> None:
         raise InputError(f"the multiple must be 1 or more, got {multiple}")
 
 
-def _pad(plain: torch.Tensor, pads: list[int], fill: Fill) -> torch.Tensor:
-    lead = plain.shape[:-3]
-    flat = plain.reshape(1, -1, *plain.shape[-3:])
+def _pad(values: torch.Tensor, pads: list[int], fill: Fill) -> torch.Tensor:
+    lead = values.shape[:-3]
+    flat = values.reshape(1, -1, *values.shape[-3:])
     sides = [*pads[4:], *pads[2:4], *pads[:2]]  # torch counts from the last axis
     if fill == "reflect" and any(
         p >= n
-        for n, pair in zip(plain.shape[-3:], (pads[:2], pads[2:4], pads[4:]), strict=True)
+        for n, pair in zip(values.shape[-3:], (pads[:2], pads[2:4], pads[4:]), strict=True)
         for p in pair
     ):
-        raise InputError(f"{tuple(plain.shape[-3:])} voxels are too few to mirror {pads} of them")
+        raise InputError(f"{tuple(values.shape[-3:])} voxels are too few to mirror {pads} of them")
     if fill == "zeros":
         padded = torch.nn.functional.pad(flat, sides)
     else:
         dtype = flat.dtype if flat.is_floating_point() else torch.float32
         padded = torch.nn.functional.pad(flat.to(dtype), sides, mode=TORCH_MODE[fill])
-    return padded.to(plain.dtype).reshape(*lead, *padded.shape[-3:])
-
-
-def _meta(volume: MetaTensor) -> dict[str, object]:
-    return {key: value for key, value in volume.meta.items() if key != "affine"}
+    return padded.to(values.dtype).reshape(*lead, *padded.shape[-3:])

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["DAMAGE", "open_binary", "write_gzip"]
+__all__ = ["DAMAGE", "open_binary", "read_gzip", "write_gzip"]
 
 fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
 
@@ -25,6 +25,12 @@ def open_binary(path: Path) -> IO[bytes]:
         opener = gzip.open if fast_gzip is None else fast_gzip.open
     stream: IO[bytes] = opener(path, "rb")
     return stream
+
+
+def read_gzip(file: IO[bytes]) -> Any:
+    """The bytes of the gzip stream that begins where a file stands; its check sum is checked."""
+    library = gzip if fast_gzip is None else fast_gzip
+    return library.GzipFile(fileobj=file) if library is gzip else library.IGzipFile(fileobj=file)
 
 
 def write_gzip(file: IO[bytes]) -> Any:

@@ -4,21 +4,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
 from medrev.volumes.affine import same_grid, voxel_size
-from medrev.volumes.arrays import like, to_numpy
+from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
 from medrev.volumes.grid import pad_to_multiple
 from medrev.volumes.resample import block_mean, upsample
+from medrev.volumes.volume import Volume
 
 __all__ = ["block_mask", "brain_mask", "check_mask", "interior"]
 
 WORKING_EDGE = 2.0  # mm: about where median_otsu's radius of 4 voxels fits a head
 
 
-def brain_mask(volume: torch.Tensor, *, median_radius: int = 4, passes: int = 4) -> torch.Tensor:
+def brain_mask(
+    volume: torch.Tensor | Volume, *, median_radius: int = 4, passes: int = 4
+) -> torch.Tensor:
     """Brain mask by median filter and Otsu's threshold (dipy's ``median_otsu``).
 
     Args:
@@ -39,7 +41,8 @@ def brain_mask(volume: torch.Tensor, *, median_radius: int = 4, passes: int = 4)
     mean = torch.as_tensor(to_numpy(volume).mean(axis=0, dtype=np.float32))[None]
     if mean.min() == mean.max():
         raise InputError(f"no brain can be found: every voxel is {mean.max():g}; give a mask")
-    edge = min(voxel_size(volume.affine)) if isinstance(volume, MetaTensor) else WORKING_EDGE
+    affine = _affine(volume)
+    edge = WORKING_EDGE if affine is None else min(voxel_size(affine))
     factor = max(1, round(WORKING_EDGE / edge))
     mean, padding = pad_to_multiple(mean, factor, fill="edge")
     coarse = block_mean(mean[None], factor)[0, 0].numpy()
@@ -102,15 +105,15 @@ def block_mask(
     shares = {"any": 1, "all": factor**3, "half": (factor**3 + 1) // 2}
     if rule not in shares:
         raise InputError(f"rule must be any, all or half, got {rule!r}")
-    plain = mask.as_tensor() if isinstance(mask, MetaTensor) else mask
+    inside = plain(mask) != 0
     i, j, k = (n // factor for n in size)
-    blocks = (plain != 0).reshape(*plain.shape[:-3], i, factor, j, factor, k, factor)
+    blocks = inside.reshape(*inside.shape[:-3], i, factor, j, factor, k, factor)
     return blocks.sum(dim=(-5, -3, -1)) >= shares[rule]
 
 
 def check_mask(
-    mask: torch.Tensor,
-    volume: MetaTensor,
+    mask: torch.Tensor | Volume,
+    volume: torch.Tensor | Volume,
     *,
     name: str = "mask",
     volume_name: str = "the volume",
@@ -118,8 +121,9 @@ def check_mask(
     """Check that a mask is binary, not empty and on the grid of a volume.
 
     Args:
-        mask: ``(1, I, J, K)``; a MetaTensor's affine is compared as well.
-        volume: ``(C, I, J, K)`` with its affine.
+        mask: ``(1, I, J, K)``.
+        volume: ``(C, I, J, K)``. Where both have an affine (Volume, MetaTensor), they are
+            compared.
         name: The mask's file, for the message.
         volume_name: The volume's file, for the message.
 
@@ -131,14 +135,17 @@ def check_mask(
             other number.
         GeometryError: If its affine places a voxel more than 0.01 mm elsewhere.
     """
-    if mask.ndim != 4 or mask.shape[0] != 1:
+    if len(mask.shape) != 4 or mask.shape[0] != 1:
         raise InputError(f"{name}: a 3D mask is needed, got {_count(mask)}")
     if mask.shape[1:] != volume.shape[1:]:
         raise InputError(
             f"{name}: the mask has {_size(mask)} voxels, {volume_name} has {_size(volume)}"
         )
-    if isinstance(mask, MetaTensor) and not same_grid(
-        mask.affine, volume.affine, shape=tuple(volume.shape[1:]), tolerance=1e-2
+    own, other = _affine(mask), _affine(volume)
+    if (
+        own is not None
+        and other is not None
+        and not same_grid(own, other, shape=tuple(volume.shape[1:]), tolerance=1e-2)
     ):
         raise GeometryError(
             f"{name}: the mask lies elsewhere than {volume_name} (their affines differ): "
@@ -158,9 +165,16 @@ def check_mask(
     return like(to_numpy(mask) != 0, volume)
 
 
-def _size(volume: torch.Tensor) -> str:
+def _affine(volume: object) -> Any:
+    """The affine of a Volume or MetaTensor, or None."""
+    if isinstance(volume, Volume) or is_metatensor(volume):
+        return volume.affine
+    return None
+
+
+def _size(volume: torch.Tensor | Volume) -> str:
     return "×".join(str(n) for n in volume.shape[1:])
 
 
-def _count(mask: torch.Tensor) -> str:
-    return f"{mask.shape[0]} volumes" if mask.ndim == 4 else f"shape {tuple(mask.shape)}"
+def _count(mask: torch.Tensor | Volume) -> str:
+    return f"{mask.shape[0]} volumes" if len(mask.shape) == 4 else f"shape {tuple(mask.shape)}"

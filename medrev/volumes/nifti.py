@@ -1,31 +1,35 @@
 """Reading NIfTI files, streaming one volume of a series at a time."""
 
-import difflib
 import io
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
-from medrev.volumes.affine import check_affine
-from medrev.volumes.gzipped import DAMAGE, open_binary
+from medrev.volumes.affine import check_affine, grid_distance, usable_affine
+from medrev.volumes.gzipped import open_binary
+from medrev.volumes.reading import check_file, one_line
+from medrev.volumes.volume import Header, TensorLayout, Volume
 
-__all__ = ["nifti_shape", "read_nifti"]
+if TYPE_CHECKING:
+    from monai.data.meta_tensor import MetaTensor
+
+__all__ = ["load_nifti", "nifti_header", "nifti_shape", "read_nifti"]
 
 QUIET = logging.getLogger(f"{__name__}.header")  # nibabel's own would print beside our message
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
 TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
+SYMMETRIC_MATRIX = 1005  # intent code: rows of the lower triangle on the fifth axis
+FORMS_DIFFER = 1e-2  # mm
 #: Header fields that go with the values from file to file.
 KEPT = ("descrip", "aux_file", "cal_min", "cal_max", "toffset", "intent_name", "intent_code")
 KEPT_INTENT = ("intent_p1", "intent_p2", "intent_p3")
@@ -33,7 +37,7 @@ KEPT_INTENT = ("intent_p1", "intent_p2", "intent_p3")
 
 def read_nifti(
     path: str | Path, *, volumes: Sequence[int] | None = None, allow_nan: bool = False
-) -> MetaTensor:
+) -> "MetaTensor":
     """Read a 3D or 4D NIfTI-1 or NIfTI-2 file, ``.nii`` or ``.nii.gz``.
 
     The file is streamed: memory is the float32 result and one volume. A 5D file whose fourth axis
@@ -46,35 +50,55 @@ def read_nifti(
 
     Returns:
         Volume ``(C, I, J, K)``, float32, scale factors applied; C is 1 for a 3D file. Its
-        ``affine`` (4×4, float64) leads from voxels to RAS mm, whatever the file's unit of length.
+        ``affine`` (4×4, float64) leads from voxels to RAS mm, whatever the file's unit of length;
+        axes that are not quite orthogonal are made so (:func:`medrev.volumes.rectify_affine`).
         ``meta`` has ``filename_or_obj``, ``space_code`` (NIfTI code 1 to 5), ``affine_source``
-        (sform, qform, or pixdim where both codes are 0) and ``nifti`` with the header fields that
-        :func:`write_nifti` writes again.
+        (sform, qform, or pixdim where both codes are 0), ``notes`` on the geometry, and ``nifti``
+        with the header fields that :func:`write_nifti` writes again.
 
     Raises:
         InputError: If the file is missing, empty, truncated, not NIfTI, not 3D or 4D, has complex
             or colour values, or NaN or infinite ones.
         GeometryError: If the affine is singular, sheared or not finite.
     """
+    return load_nifti(path, volumes=volumes, allow_nan=allow_nan).as_metatensor()
+
+
+def load_nifti(
+    path: str | Path, *, volumes: Sequence[int] | None = None, allow_nan: bool = False
+) -> Volume:
+    """As :func:`read_nifti`, without MONAI's classes."""
     path = Path(path)
-    _check_file(path)
-    with _one_line(path), open_binary(path) as stream:
-        header = _read_header(path, stream)
-        shape = _volume_shape(path, header)
-        affine = _affine(path, header)
-        wanted = _wanted(path, volumes, shape[0])
-        data = _read_data(path, stream, header, shape, wanted, allow_nan=allow_nan)
-    space, source = _space(header)
-    fields = {name: _value(header[name].item()) for name in KEPT + KEPT_INTENT}
-    fields["time_unit"] = header.get_xyzt_units()[1]
-    fields["time_step"] = float(header["pixdim"][4])
+    check_file(path)
+    with one_line(path), open_binary(path) as stream:
+        raw = _read_header(path, stream)
+        header = _header(path, raw)
+        wanted = _wanted(path, volumes, header.shape[0])
+        data = _read_data(path, stream, raw, header.shape, wanted, allow_nan=allow_nan)
+    fields = {name: _value(raw[name].item()) for name in KEPT + KEPT_INTENT}
+    fields["time_unit"] = raw.get_xyzt_units()[1]
+    fields["time_step"] = float(raw["pixdim"][4])
     meta = {
         "filename_or_obj": str(path),
-        "space_code": space,
-        "affine_source": source,
+        "space_code": header.space_code,
+        "affine_source": header.affine_source,
+        "notes": header.notes,
         "nifti": fields,
     }
-    return MetaTensor(torch.from_numpy(data), affine=torch.from_numpy(affine), meta=meta)
+    return Volume(torch.from_numpy(data), header.affine, meta, header)
+
+
+def nifti_header(path: str | Path) -> Header:
+    """Shape, geometry and what is to be known of them, without reading voxels.
+
+    Raises:
+        InputError: If the file is missing, empty, not NIfTI, or not 3D or 4D.
+        GeometryError: If the affine is singular, sheared or not finite.
+    """
+    path = Path(path)
+    check_file(path)
+    with one_line(path), open_binary(path) as stream:
+        return _header(path, _read_header(path, stream))
 
 
 def nifti_shape(path: str | Path) -> tuple[int, int, int, int]:
@@ -84,36 +108,9 @@ def nifti_shape(path: str | Path) -> tuple[int, int, int, int]:
         InputError: If the file is missing, empty, not NIfTI, or not 3D or 4D.
     """
     path = Path(path)
-    _check_file(path)
-    with _one_line(path), open_binary(path) as stream:
+    check_file(path)
+    with one_line(path), open_binary(path) as stream:
         return _volume_shape(path, _read_header(path, stream))
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, a .nii or .nii.gz file is needed")
-    if path.exists():
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty (0 bytes): copy it again")
-        return
-    message = f"{path}: no such file"
-    if not path.parent.is_dir():
-        raise InputError(f"{message}: the folder {path.parent} does not exist")
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], 3, 0.7)
-    raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
-
-
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """Turn the errors of streams into one line."""
-    try:
-        yield
-    except DAMAGE as error:
-        raise InputError(
-            f"{path}: truncated or damaged gzip file ({error}): copy it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _read_header(path: Path, stream: IO[bytes]) -> Any:
@@ -169,14 +166,56 @@ def _wanted(path: Path, volumes: Sequence[int] | None, count: int) -> list[int]:
     return wanted
 
 
-def _affine(path: Path, header: Any) -> NDArray[np.float64]:
-    unit = header.get_xyzt_units()[0]
+def _header(path: Path, raw: Any) -> Header:
+    """The header in the words of all formats."""
+    shape = _volume_shape(path, raw)
+    affine, notes = _affine(path, raw, shape)
+    space, source = _space(raw)
+    tensor = None
+    if len(raw.get_data_shape()) == 5 and shape[0] == 6:
+        symmetric = int(raw["intent_code"]) == SYMMETRIC_MATRIX
+        tensor = TensorLayout(order="ants" if symmetric else None)
+    return Header(path, "NIfTI", shape, affine, space, source, notes, tensor)
+
+
+def _affine(
+    path: Path, raw: Any, shape: tuple[int, int, int, int]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """The rectangular affine in mm, and what is to be said about it."""
+    unit = raw.get_xyzt_units()[0]
+    notes = []
+
+    def in_mm(affine: Any) -> NDArray[np.float64]:
+        affine = np.array(affine, dtype=np.float64)
+        affine[:3] *= TO_MM[unit]
+        return affine
+
     try:
-        affine = header.get_best_affine().astype(np.float64)
+        affine = check_affine(in_mm(raw.get_best_affine()), str(path))
     except (HeaderDataError, ValueError) as error:
+        if isinstance(error, GeometryError):
+            raise
         raise GeometryError(f"{path}: the qform is not valid: {error}") from error
-    affine[:3] *= TO_MM[unit]
-    return check_affine(affine, str(path))
+    if unit in ("meter", "micron"):
+        notes.append(f"lengths are in {unit}s: converted to mm")
+    if raw["sform_code"] > 0 and raw["qform_code"] > 0:
+        try:
+            apart = grid_distance(affine, in_mm(raw.get_qform()), shape)
+        except (HeaderDataError, ValueError):
+            apart = np.inf
+        if not apart <= FORMS_DIFFER:
+            how = f"by up to {apart:.3g} mm" if np.isfinite(apart) else "(it is not valid)"
+            notes.append(
+                f"the qform differs from the sform {how}: the sform is used, ITK and 3D Slicer "
+                "may show the file elsewhere"
+            )
+    elif raw["sform_code"] <= 0 and raw["qform_code"] <= 0:
+        notes.append(
+            "neither sform nor qform is set: position unknown, and left and right only assumed "
+            "(the first axis is taken to run from right to left, as in Analyze files)"
+        )
+    affine, more = usable_affine(affine, shape, str(path))
+    return affine, (*notes, *more)
 
 
 def _space(header: Any) -> tuple[int, str]:

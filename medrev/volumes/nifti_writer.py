@@ -1,29 +1,38 @@
 """Writing NIfTI files, whole or not at all, one volume of a series at a time."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import torch
-from monai.data.meta_tensor import MetaTensor
 
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path
-from medrev.volumes.affine import check_affine
+from medrev.volumes.affine import check_affine, rectify_affine
+from medrev.volumes.arrays import is_metatensor, plain
 from medrev.volumes.gzipped import write_gzip
+from medrev.volumes.quaternion import set_forms
+from medrev.volumes.volume import Volume
 
-__all__ = ["write_nifti"]
+if TYPE_CHECKING:
+    from monai.data.meta_tensor import MetaTensor
+
+__all__ = ["write_color_nifti", "write_nifti"]
 
 VECTOR_INTENTS = (1005, 1007)  # symmetric matrix, vector: their axis is the fifth
+RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
-def write_nifti(path: str | Path, volume: MetaTensor, *, overwrite: bool = False) -> Path:
+def write_nifti(
+    path: str | Path, volume: "MetaTensor | Volume", *, overwrite: bool = False
+) -> Path:
     """Write a volume as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
 
     The same volume always gives the same bytes (no file name or time in the gzip header). The
     space code and header fields found in ``volume.meta`` are written again; without them the
-    space is 1 (scanner).
+    space is 1 (scanner). Axes that are not quite orthogonal are made so
+    (:func:`medrev.volumes.rectify_affine`), as on reading.
 
     Args:
         path: File to write, ``.nii`` or ``.nii.gz``.
@@ -38,31 +47,61 @@ def write_nifti(path: str | Path, volume: MetaTensor, *, overwrite: bool = False
         InputError: If the volume has no affine, is not 4D, or has NaN or infinite values.
         GeometryError: If the affine is singular, sheared or not finite.
     """
+    path, values = _checked(path, volume)
+    header = _header(path, volume)
+    header.set_data_dtype(np.float32)
+    channels = (channel.numpy().astype("<f4", copy=False) for channel in values)
+    return _save(path, header, channels, overwrite)
+
+
+def write_color_nifti(
+    path: str | Path, volume: "MetaTensor | Volume", *, overwrite: bool = False
+) -> Path:
+    """Write red, green and blue as a 3D NIfTI of type RGB24 (128), which viewers show in colour.
+
+    Args:
+        path: File to write, ``.nii`` or ``.nii.gz``.
+        volume: ``(3, I, J, K)`` with its affine, values from 0 to 1.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError, InputError, GeometryError: As :func:`write_nifti`; InputError also for
+            another number of channels.
+    """
+    path, values = _checked(path, volume)
+    if values.shape[0] != 3:
+        raise InputError(f"{path}: red, green and blue are needed, got {values.shape[0]} channels")
+    header = _header(path, volume)
+    header.set_data_shape(tuple(values.shape[1:]))
+    header.set_data_dtype(RGB24)
+    pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8)
+    interleaved = pixels.permute(3, 2, 1, 0).contiguous().numpy()  # (K, J, I, 3)
+    return _save(path, header, iter([interleaved]), overwrite, order="C")
+
+
+def _checked(path: str | Path, volume: Any) -> tuple[Path, torch.Tensor]:
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise OutputError(f"{path}: the name must end in .nii or .nii.gz")
-    if not isinstance(volume, MetaTensor):
-        raise InputError(f"{path}: to write, a MetaTensor is needed, got {type(volume).__name__}")
-    if volume.ndim != 4 or 0 in volume.shape:
+    if not (isinstance(volume, Volume) or is_metatensor(volume)):
+        raise InputError(
+            f"{path}: to write, a Volume or MetaTensor is needed, got {type(volume).__name__}"
+        )
+    if len(volume.shape) != 4 or 0 in volume.shape:
         raise InputError(f"{path}: the volume must be (C, I, J, K), got {tuple(volume.shape)}")
-    header = _header(path, volume)
-    values = volume.as_tensor().detach().cpu()
+    values = plain(volume).detach().cpu()
     bad = sum(int((~torch.isfinite(channel)).sum()) for channel in values)
     if bad:
         raise InputError(f"{path}: not written: {bad} voxels are NaN or infinite")
-    with atomic_path(path, overwrite) as temporary, open(temporary, "wb") as file:
-        if path.suffix == ".gz":
-            with write_gzip(file) as stream:
-                _write(stream, header, values)
-        else:
-            _write(file, header, values)
-    return path
+    return path, values
 
 
-def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
+def _header(path: Path, volume: "MetaTensor | Volume") -> nib.Nifti1Header:
     header = nib.Nifti1Header()
     channels, *spatial = volume.shape
-    header.set_data_dtype(np.float32)
     header.set_data_shape((*spatial, channels) if channels > 1 else tuple(spatial))
     fields = dict(volume.meta.get("nifti", {}))
     time_unit, time_step = fields.pop("time_unit", "unknown"), fields.pop("time_step", 1.0)
@@ -71,10 +110,8 @@ def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
     for name, value in fields.items():
         header[name] = value.encode("latin-1") if isinstance(value, str) else value
     header.set_xyzt_units("mm", time_unit)
-    affine = check_affine(volume.affine, str(path))
-    code = int(volume.meta.get("space_code", 1))
-    header.set_sform(affine, code)
-    header.set_qform(affine, code)
+    affine, _ = rectify_affine(check_affine(volume.affine, str(path)), tuple(spatial))
+    set_forms(header, affine, int(volume.meta.get("space_code", 1)))
     if channels > 1:
         header["pixdim"][4] = time_step
     header["vox_offset"] = 352
@@ -83,8 +120,20 @@ def _header(path: Path, volume: MetaTensor) -> nib.Nifti1Header:
     return header
 
 
-def _write(stream: Any, header: nib.Nifti1Header, values: torch.Tensor) -> None:
+def _save(
+    path: Path, header: nib.Nifti1Header, arrays: Any, overwrite: bool, order: str = "F"
+) -> Path:
+    with atomic_path(path, overwrite) as temporary, open(temporary, "wb") as file:
+        if path.suffix == ".gz":
+            with write_gzip(file) as stream:
+                _write(stream, header, arrays, order)
+        else:
+            _write(file, header, arrays, order)
+    return path
+
+
+def _write(stream: Any, header: nib.Nifti1Header, arrays: Any, order: Any) -> None:
     stream.write(header.as_byteswapped("<").binaryblock)
     stream.write(bytes(4))  # no extensions
-    for volume in values:
-        stream.write(volume.numpy().astype("<f4", copy=False).tobytes(order="F"))
+    for array in arrays:
+        stream.write(array.tobytes(order=order))

@@ -128,8 +128,9 @@ def dwi_file(tmp_path: Path) -> Path:
     bvecs = np.concatenate([np.zeros((1, 3)), np.stack([r * np.cos(phi), r * np.sin(phi), z], 1)])
     bvals = np.array([0.0] + [1000.0] * 9)
     tensor = np.array([[1.4, 0.3, 0.1], [0.3, 0.7, -0.1], [0.1, -0.1, 0.5]]) * 1e-3
-    signal = 900 * np.exp(-bvals * np.einsum("na,ab,nb->n", bvecs, tensor, bvecs))
-    volumes = np.broadcast_to(signal[:, None, None, None], (10, *shape)).copy()
+    signal = np.exp(-bvals * np.einsum("na,ab,nb->n", bvecs, tensor, bvecs))
+    s0 = np.linspace(300, 900, shape[0])[:, None, None]  # so that median_otsu finds two classes
+    volumes = signal[:, None, None, None] * np.broadcast_to(s0, shape)
     volumes[:, :, 0] = 20  # air
     path = save(tmp_path / "sub-01_dwi.nii.gz", volumes, oblique())
     Gradients(bvals, bvecs).save(tmp_path / "sub-01_dwi.bval", tmp_path / "sub-01_dwi.bvec")

@@ -1,0 +1,207 @@
+"""What an input is: recognised from its header and from what lies beside it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from medrev.dti import Convention, tensor_convention
+from medrev.errors import GradientError, InputError
+from medrev.volumes import Header, read_header, strip_suffix
+
+__all__ = ["Kind", "Source", "check_kind", "convention_of", "recognise"]
+
+Kind = Literal["dwi", "tensor", "scalar"]
+
+_WORDS = {"dwi": "raw DWI", "tensor": "diffusion tensors", "scalar": "a scalar volume"}
+#: What a model of each kind can start from, and how to say so.
+_ACCEPTED: dict[str, tuple[tuple[Kind, ...], str]] = {
+    "tensor": (
+        ("tensor", "dwi"),
+        "diffusion tensors (six components, or raw DWI with b-values and b-vectors)",
+    ),
+    "scalar": (("scalar",), "a scalar 3D volume such as T1w or T2w"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input file and what it was recognised as.
+
+    Attributes:
+        path: The file, or the folder of a DICOM series.
+        kind: Raw diffusion-weighted volumes, tensors, or a scalar 3D volume.
+        header: Shape, geometry and format.
+        bval: b-values of raw DWI.
+        bvec: b-vectors of raw DWI.
+        mask: Brain mask, if one was given or lies beside raw DWI.
+    """
+
+    path: Path
+    kind: Kind
+    header: Header
+    bval: Path | None = None
+    bvec: Path | None = None
+    mask: Path | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Volumes and voxels, ``(C, I, J, K)``."""
+        return self.header.shape
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that enter the result; of a DICOM series those in its folder."""
+        own = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        return own + [p for p in (self.bval, self.bvec, self.mask) if p is not None]
+
+    def __str__(self) -> str:
+        size = "×".join(str(n) for n in self.shape[1:])
+        if self.shape[0] > 1:
+            what = "volumes" if self.kind == "dwi" else "components"
+            size = f"{self.shape[0]} {what} of {size}"
+        gradients = (
+            f", gradients from {self.bval.name} and {self.bvec.name}"
+            if (self.bval is not None and self.bvec is not None)
+            else ""
+        )
+        mask = f", mask {self.mask.name}" if self.mask is not None else ""
+        return (
+            f"{self.path}: {_WORDS[self.kind]} ({self.header.format}), {size} voxels"
+            f"{gradients}{mask}"
+        )
+
+
+def recognise(
+    path: str | Path,
+    *,
+    mask: str | Path | None = None,
+    bval: str | Path | None = None,
+    bvec: str | Path | None = None,
+) -> Source:
+    """Find out what an input is.
+
+    With b-values and b-vectors, given or beside the file (``X.bval`` and ``X.bvec`` of
+    ``X.nii.gz``, or ``bvals`` and ``bvecs`` of an HCP folder), it is raw DWI. Without, six
+    components are tensors; six volumes next to an HCP folder's ``bvals`` are tensors too, because
+    six volumes are too few for a tensor fit. One volume is a scalar. Without a given mask, raw DWI
+    takes the one beside it in BIDS or HCP naming (``X_desc-brain_mask``, ``X_mask`` or
+    ``X_dwi_mask`` for ``X_dwi``; ``nodif_brain_mask`` for ``data``).
+
+    Args:
+        path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
+        mask: Brain mask.
+        bval: b-values of raw DWI.
+        bvec: b-vectors of raw DWI.
+
+    Raises:
+        InputError: It is missing, of no known format, or none of the three.
+        GeometryError: Its grid cannot be used.
+        GradientError: Only one of the gradient files is there.
+    """
+    path = Path(path)
+    header = read_header(path)
+    mask = None if mask is None else Path(mask)
+    gradients = _gradient_files(path, bval, bvec, header.shape[0])
+    if gradients is not None:
+        if header.shape[0] < 2:
+            raise InputError(
+                f"{path}: raw DWI must be 4D (I, J, K, volumes), got a single 3D volume"
+            )
+        return Source(path, "dwi", header, *gradients, mask or _mask_beside(path))
+    if header.shape[0] == 6:
+        return Source(path, "tensor", header, mask=mask)
+    if header.shape[0] == 1:
+        return Source(path, "scalar", header, mask=mask)
+    if header.extra.get("dwi"):
+        raise InputError(
+            f"{path}: raw DWI in NRRD is not read: convert it to NIfTI with .bval and .bvec first "
+            "(DWIConvert, dcm2niix)"
+        )
+    stem = strip_suffix(path)
+    raise InputError(
+        f"{path}: {header.shape[0]} volumes are neither tensors (six components) nor DWI with "
+        f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
+    )
+
+
+def check_kind(source: Source, wanted: str, model: str) -> None:
+    """Check that a model can start from an input.
+
+    Args:
+        source: What was recognised.
+        wanted: What the model takes: ``tensor`` or ``scalar``.
+        model: Its name, for the message.
+
+    Raises:
+        InputError: It cannot.
+    """
+    kinds, words = _ACCEPTED[wanted]
+    if source.kind not in kinds:
+        size = "×".join(str(n) for n in source.shape[1:])
+        raise InputError(
+            f"{source.path}: the model {model} takes {words}, the input is {_WORDS[source.kind]} "
+            f"({source.header.format}, {size} voxels)"
+        )
+
+
+def convention_of(source: Source, order: str | None, frame: str | None) -> Convention:
+    """Component order and frame of the tensors that an input gives.
+
+    A choice given goes first, then the header of the file, then the keys ``TensorOrder`` and
+    ``TensorFrame`` of the JSON file beside it (medrev writes them), then FSL's convention (ANTs' of
+    5D NIfTI files). Raw DWI is always fitted in FSL's order and frame, like ``dtifit`` does.
+
+    Raises:
+        InputError: The order or frame is not known, or a NRRD file does not say its frame.
+    """
+    if source.kind != "tensor":
+        return Convention("fsl", "fsl", origin="header")
+    found = _sidecar(source.path)
+    told = (found.get("TensorOrder"), found.get("TensorFrame"))
+    return tensor_convention(source.header, order=order, frame=frame, told=told)
+
+
+def _mask_beside(path: Path) -> Path | None:
+    """The brain mask that lies beside raw DWI under a BIDS or HCP name, or None."""
+    stem = strip_suffix(path)
+    name = stem.removesuffix("_dwi")
+    names = [f"{name}_desc-brain_mask", f"{name}_mask", f"{stem}_mask"]
+    if stem == "data":
+        names = ["nodif_brain_mask"]
+    candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
+    return next((c for c in candidates if c.is_file()), None)
+
+
+def _gradient_files(
+    path: Path, bval: str | Path | None, bvec: str | Path | None, volumes: int
+) -> tuple[Path, Path] | None:
+    """The gradient files given or beside the input."""
+    if bval is not None and bvec is not None:
+        return Path(bval), Path(bvec)
+    if bval is not None or bvec is not None:
+        given, other = ("b-values", "b-vectors") if bval is not None else ("b-vectors", "b-values")
+        raise GradientError(f"{path}: {given} are given without {other}: give --bval and --bvec")
+    stem = path.with_name(strip_suffix(path))
+    named = Path(f"{stem}.bval"), Path(f"{stem}.bvec")
+    if all(file.is_file() for file in named):
+        return named
+    for file, other_file in (named, named[::-1]):
+        if file.is_file():
+            raise GradientError(
+                f"{path}: {file.name} lies beside it, but {other_file.name} does not"
+            )
+    folder = path.with_name("bvals"), path.with_name("bvecs")
+    if volumes not in (1, 6) and all(file.is_file() for file in folder):
+        return folder
+    return None
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """The JSON file beside an input, if there is a readable one."""
+    try:
+        text = path.with_name(f"{strip_suffix(path)}.json").read_text(encoding="utf-8")
+        document = json.loads(text)
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
