@@ -10,10 +10,10 @@ import torch
 
 from medrev.cohorts.case import Choices, Loaded
 from medrev.cohorts.grids import Grid, regrid
-from medrev.dti import COMPONENTS, convert_order, to_voxel_frame
+from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation import Prediction, interpolate
-from medrev.inference import recognise, tensor_convention
+from medrev.inference import convention_of, recognise
 from medrev.volumes import read_nifti, rescale_affine, voxel_size
 
 __all__ = ["Pair"]
@@ -176,8 +176,7 @@ def _read(path: Path) -> _Read:
     affine: Any = volume.affine.numpy()
     values = volume.as_tensor()
     if values.shape[0] == len(COMPONENTS):
-        order, frame, _ = tensor_convention(recognise(path), None, None)
-        values = to_voxel_frame(convert_order(values, order, "fsl"), affine, frame)
+        values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
 
 

@@ -1,6 +1,7 @@
 """The same brain in every form that scanners and pipelines leave behind gives the same result."""
 
 import json
+import locale
 
 import nibabel
 import nrrd
@@ -139,6 +140,7 @@ def test_options_that_contradict_the_header_are_obeyed_and_said(residual_model, 
 
 
 def scalar_files(tmp_path):
+    before = locale.setlocale(locale.LC_ALL)  # GDCM leaves another behind
     values = np.random.default_rng(0).uniform(0, 900, SHAPE).astype(np.float32)
     image = SimpleITK.GetImageFromArray(values.T)
     for name in ("t1.mha", "t1.nrrd"):
@@ -161,6 +163,7 @@ def scalar_files(tmp_path):
             piece.SetMetaData(tag, value)
         writer.SetFileName(str(folder / f"{k}.dcm"))
         writer.Execute(piece)
+    locale.setlocale(locale.LC_ALL, before)
     return [
         save(tmp_path / "t1.nii.gz", values, oblique()),
         save(tmp_path / "one.nii.gz", values[None], oblique()),

@@ -1,5 +1,6 @@
 """MetaImage and DICOM series in: ITK's values and positions, and one clear line for bad folders."""
 
+import locale
 import shutil
 
 import numpy as np
@@ -25,6 +26,7 @@ def image(dtype=np.float32, direction=None):
 
 def save_series(folder, made, *, uid="1.2.3", number="4", description="T1 mprage", name="s"):
     """One DICOM file per slice."""
+    before = locale.setlocale(locale.LC_ALL)  # GDCM leaves another behind
     folder.mkdir(exist_ok=True)
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
@@ -49,6 +51,7 @@ def save_series(folder, made, *, uid="1.2.3", number="4", description="T1 mprage
             piece.SetMetaData(tag, value)
         writer.SetFileName(str(folder / f"{name}{(k * 3) % 7:02d}.dcm"))  # not in spatial order
         writer.Execute(piece)
+    locale.setlocale(locale.LC_ALL, before)
     return folder
 
 
@@ -88,9 +91,10 @@ def test_several_components(tmp_path):
 
 @pytest.mark.parametrize("direction", [None, (1, 0, 0, 0, 0, 1, 0, -1, 0)])
 def test_a_dicom_series(tmp_path, direction):
-    made = image(np.int16, direction)
+    made, before = image(np.int16, direction), locale.setlocale(locale.LC_ALL)
     folder = save_series(tmp_path / "series", made)
     check_same(read_volume(folder), made)
+    assert locale.setlocale(locale.LC_ALL) == before
     header = read_header(folder)
     assert (header.format, header.shape) == ("DICOM series", (1, *SHAPE))
 
