@@ -1,7 +1,7 @@
 """Metrics on volumes and masks, baselines, and the held-out table."""
 
 from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
-from medrev.evaluation.baselines import BASELINES, interpolate
+from medrev.evaluation.baselines import BASELINES, interpolate, interpolate_to
 from medrev.evaluation.calibration import Calibration, calibration
 from medrev.evaluation.catalogue import CATALOGUE, Metric, digits, heading
 from medrev.evaluation.compared import Prediction
@@ -116,6 +116,7 @@ __all__ = [
     "heldout_table",
     "holm",
     "interpolate",
+    "interpolate_to",
     "log_euclidean_distance",
     "method_agreement",
     "nmse",

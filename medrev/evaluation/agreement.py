@@ -82,7 +82,8 @@ def bland_altman(
     t = float(stats.t.ppf(0.5 + level / 2, n - 1))
     of_bias = t * std / math.sqrt(n)
     of_limit = t * std * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    line = stats.linregress(mean, difference) if mean.var() > 0 else None
+    spread = np.ptp(mean) > 1e-12 * np.abs(mean).max()  # more than rounding
+    line = stats.linregress(mean, difference) if spread and difference.any() else None
     return BlandAltman(
         subjects=shared,
         means=tuple(mean.tolist()),

@@ -103,7 +103,7 @@ class Table:
         means: list[tuple[Cell, ...]] = []
         for method in self.methods:
             found = [self.summary(method, key) for key in self.metrics]
-            means.append((method, *(s and MeanStd(s.mean, s.std) for s in found)))
+            means.append((method, *(MeanStd(s.mean, s.std) if s else None for s in found)))
         parts = [Tabular((Column("method"), *columns), tuple(means)).to_markdown()]
         if per_subject:
             rows = [
