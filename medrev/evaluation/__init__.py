@@ -14,6 +14,7 @@ from medrev.evaluation.comparison import (
 )
 from medrev.evaluation.cycle import CycleResidual, cycle_residual
 from medrev.evaluation.deviations import Deviation, deviation, nmse
+from medrev.evaluation.eightbit import EIGHT_BIT, to_eight_bit, wrapped_mae
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
@@ -21,6 +22,19 @@ from medrev.evaluation.paper_tables import PAPER_TABLES, Model, paper_table
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
 from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
+from medrev.evaluation.segmentation import (
+    CITYSCAPES,
+    Confusion,
+    confusion,
+    labels_of_colours,
+    segmentation_records,
+)
+from medrev.evaluation.sensitivity import (
+    image_scores,
+    round_trip_sensitivity,
+    sensitivity,
+    sensitivity_records,
+)
 from medrev.evaluation.sharpness import (
     BANDS,
     band_names,
@@ -58,7 +72,9 @@ __all__ = [
     "BANDS",
     "BASELINES",
     "CATALOGUE",
+    "CITYSCAPES",
     "COLUMNS",
+    "EIGHT_BIT",
     "INTERIOR",
     "MASK",
     "METRICS",
@@ -69,6 +85,7 @@ __all__ = [
     "Calibration",
     "Column",
     "Comparison",
+    "Confusion",
     "CycleResidual",
     "Description",
     "Deviation",
@@ -98,6 +115,7 @@ __all__ = [
     "compare_methods",
     "comparison_table",
     "component_rmse",
+    "confusion",
     "cycle_residual",
     "data_range",
     "describe",
@@ -115,8 +133,10 @@ __all__ = [
     "heading",
     "heldout_table",
     "holm",
+    "image_scores",
     "interpolate",
     "interpolate_to",
+    "labels_of_colours",
     "log_euclidean_distance",
     "method_agreement",
     "nmse",
@@ -125,8 +145,12 @@ __all__ = [
     "outliers",
     "paper_table",
     "psnr",
+    "round_trip_sensitivity",
     "scalar_error",
     "score",
+    "segmentation_records",
+    "sensitivity",
+    "sensitivity_records",
     "slice_scores",
     "spectrum_ratio",
     "ssim",
@@ -135,6 +159,8 @@ __all__ = [
     "subject_table",
     "summary_table",
     "tensor_rmse",
+    "to_eight_bit",
     "volumetry",
     "weighted_direction_error",
+    "wrapped_mae",
 ]

@@ -1,0 +1,122 @@
+"""Model sensitivity: how much a score changes with a change of the input (one2one)."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from medrev.errors import InputError
+from medrev.evaluation.deviations import deviation
+from medrev.evaluation.images import data_range, psnr
+from medrev.evaluation.masked import Array
+from medrev.evaluation.records import WHOLE, Key, Record
+from medrev.evaluation.similarity import ssim
+
+__all__ = ["image_scores", "round_trip_sensitivity", "sensitivity", "sensitivity_records"]
+
+Image = TypeVar("Image")
+
+
+def image_scores(
+    prediction: Array, target: Array, value_range: float | None = None
+) -> dict[str, float]:
+    """The scores whose change one2one measures: L1 (MAE ÷ range), PSNR and SSIM.
+
+    Args:
+        prediction: Image of shape ``(C, I, J)`` or volume of shape ``(C, I, J, K)``.
+        target: Image of the same shape.
+        value_range: Data range; default: that of the target.
+    """
+    span = data_range(target) if value_range is None else value_range
+    return {
+        "nmae": deviation(prediction, target).mae / span,
+        "psnr": psnr(prediction, target, value_range=span),
+        "ssim": ssim(prediction, target, value_range=span),
+    }
+
+
+def sensitivity(
+    output: Image,
+    changed: Image,
+    target: Image,
+    scores: Callable[[Image, Image], Mapping[str, float]],
+) -> dict[str, float | None]:
+    """Change of a model's scores with a change of its input.
+
+    ``d‖E‖ = |E(f(x + dx), y) − E(f(x), y)|``, where a larger change means a more sensitive model.
+
+    Args:
+        output: The model's output f(x) of the input x.
+        changed: The model's output f(x + dx) of the changed input.
+        target: What both should be, y.
+        scores: Scores E of an output and its target, by name (:func:`image_scores`, or a class IoU
+            for labels).
+
+    Returns:
+        The change by name; None where a score is infinite.
+
+    References:
+        Shen et al., Towards learning a self-inverse network for bidirectional image-to-image
+        translation, section 6.
+
+    Example:
+        >>> sensitivity(3.0, 5.0, 4.5, lambda output, target: {"error": abs(output - target)})
+        {'error': 1.0}
+    """
+    before, after = scores(output, target), scores(changed, target)
+    return {
+        name: abs(after[name] - value)
+        if math.isfinite(value) and math.isfinite(after[name])
+        else None
+        for name, value in before.items()
+    }
+
+
+def round_trip_sensitivity(
+    model: Callable[[Image], Image],
+    perturb: Callable[[Image], Image],
+    source: Image,
+    target: Image,
+    scores: Callable[[Image, Image], Mapping[str, float]],
+) -> dict[str, float | None]:
+    """one2one's protocol: the changed input is what a baseline makes of the target.
+
+    Args:
+        model: f, from source to target: the model or the baseline in this direction.
+        perturb: The *baseline's* (pix2pix's) model from target to source, the same for all models:
+            ``x + dx = perturb(y)``.
+        source: The image x.
+        target: Its partner y.
+        scores: As in :func:`sensitivity`.
+    """
+    return sensitivity(model(source), model(perturb(target)), target, scores)
+
+
+def sensitivity_records(
+    changes: Mapping[str, float | None], *, subject: str, method: str, region: str = WHOLE
+) -> list[Record]:
+    """Changes of scores as records: ``d_nmae`` (d L1), ``d_psnr``, ``d_ssim``, ``d_iou``.
+
+    Args:
+        changes: What :func:`sensitivity` gave, by metric.
+        subject: Subject or image.
+        method: Name of the method.
+        region: Name of the region.
+
+    Raises:
+        InputError: A score is none of nmae, psnr, ssim, iou.
+    """
+    units = {"nmae": "", "psnr": "dB", "ssim": "", "iou": ""}
+    if unknown := set(changes) - set(units):
+        raise InputError(f"changes are of {', '.join(units)}, got {', '.join(sorted(unknown))}")
+    reason = "the change of an infinite score is undefined"
+    return [
+        Record(
+            subject,
+            method,
+            *Key(f"d_{name}", region),
+            value,
+            units[name],
+            reason if value is None else None,
+        )
+        for name, value in changes.items()
+    ]
