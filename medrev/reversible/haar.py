@@ -57,24 +57,65 @@ class Haar(OrthogonalLayer):
     def _transform(self, x: Tensor) -> Tensor:
         """Map (B, C, *spatial) to (B, C·2^d, *(spatial / 2))."""
         check_axes(self, x, self.spatial_dims, 2)
-        parts = [x]
-        for axis in range(2, 2 + self.spatial_dims):
-            pairs = [part.unflatten(axis, (-1, 2)).unbind(axis + 1) for part in parts]
-            parts = [half for a, b in pairs for half in (a + b, a - b)]
-        y = torch.stack(parts, 1 if self.low_pass_first else 2)
-        return y.flatten(1, 2) * self._scale
+        if is_tracing():
+            return self._merge_subbands(self._mix(self._squeeze(x).unflatten(1, (x.shape[1], -1))))
+        batch, channels, *sizes = x.shape
+        part = x.unsqueeze(2)  # (B, C, subbands so far, *spatial)
+        for axis, buffer in enumerate(self._memory(x)):
+            sizes[axis] //= 2
+            even, odd = part.unflatten(3 + axis, (-1, 2)).unbind(4 + axis)
+            if self.low_pass_first and axis == self.spatial_dims - 1:
+                y = buffer.view(batch, 2**axis, 2, channels, *sizes).movedim(3, 1)
+            else:
+                y = buffer.view(batch, channels, 2**axis, 2, *sizes)
+            torch.add(even, odd, out=y[:, :, :, 0])
+            torch.sub(even, odd, out=y[:, :, :, 1])
+            part = y.flatten(2, 3)
+        return self._merge_subbands(part).mul_(self._scale)
 
     def _transform_back(self, y: Tensor) -> Tensor:
         """Map (B, C·2^d, *spatial) to (B, C, *(spatial · 2))."""
-        subbands = 2**self.spatial_dims
         check_axes(self, y, self.spatial_dims)
-        check_channels(self, y, multiple=subbands)
-        sizes, axis = ((subbands, -1), 1) if self.low_pass_first else ((-1, subbands), 2)
-        parts = y.unflatten(1, sizes).unbind(axis)
-        for axis in range(2, 2 + self.spatial_dims):
-            sums, differences = parts[: len(parts) // 2], parts[len(parts) // 2 :]
-            parts = [_interleave(a, b, axis) for a, b in zip(sums, differences, strict=True)]
-        return parts[0] * self._scale
+        check_channels(self, y, multiple=2**self.spatial_dims)
+        part = self._divide_subbands(y)
+        if is_tracing():
+            return self._squeeze.inverse(self._mix(part).flatten(1, 2))
+        batch, channels, subbands, *sizes = part.shape
+        for axis, buffer in enumerate(self._memory(y)):
+            subbands //= 2
+            low, high = part.unflatten(2, (2, -1)).unbind(2)
+            before, after = sizes[: axis + 1], sizes[axis + 1 :]
+            x = buffer.view(batch, channels, subbands, *before, 2, *after)
+            even, odd = x.unbind(4 + axis)
+            torch.add(low, high, out=even)
+            torch.sub(low, high, out=odd)
+            part = x.flatten(3 + axis, 4 + axis)
+            sizes[axis] *= 2
+        return part.squeeze(2).mul_(self._scale)
+
+    def _memory(self, x: Tensor) -> list[Tensor]:
+        """Two pieces of memory, taken in turn: one to read from while the other is written."""
+        pair = [x.new_empty(x.numel()) for _ in range(min(2, self.spatial_dims))]
+        return [pair[axis % 2] for axis in range(self.spatial_dims)]
+
+    def _divide_subbands(self, y: Tensor) -> Tensor:
+        """View (B, C·2^d, …) as (B, C, 2^d, …)."""
+        subbands = 2**self.spatial_dims
+        if self.low_pass_first:
+            return y.unflatten(1, (subbands, -1)).transpose(1, 2)
+        return y.unflatten(1, (-1, subbands))
+
+    def _merge_subbands(self, part: Tensor) -> Tensor:
+        """View (B, C, 2^d, …) as (B, C·2^d, …)."""
+        return (part.transpose(1, 2) if self.low_pass_first else part).flatten(1, 2)
+
+    def _mix(self, part: Tensor) -> Tensor:
+        """Multiply the axis of the subbands (B, C, 2^d, …) by the symmetric Haar matrix."""
+        one = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=part.dtype, device=part.device)
+        matrix = one
+        for _ in range(self.spatial_dims - 1):
+            matrix = torch.kron(matrix, one)
+        return torch.einsum("st,bct...->bcs...", matrix, part) * self._scale
 
     @property
     def _scale(self) -> float:
@@ -83,15 +124,3 @@ class Haar(OrthogonalLayer):
     def extra_repr(self) -> str:
         """Show the number of axes and the order of the channels."""
         return f"spatial_dims={self.spatial_dims}, low_pass_first={self.low_pass_first}"
-
-
-def _interleave(a: Tensor, b: Tensor, axis: int) -> Tensor:
-    """Return a + b and a − b, alternating along the axis."""
-    if is_tracing():
-        return torch.stack((a + b, a - b), axis + 1).flatten(axis, axis + 1)
-    # Several times faster than stacking along the last axis.
-    pair = a.new_empty(*a.shape[: axis + 1], 2, *a.shape[axis + 1 :])
-    even, odd = pair.unbind(axis + 1)
-    torch.add(a, b, out=even)
-    torch.sub(a, b, out=odd)
-    return pair.flatten(axis, axis + 1)

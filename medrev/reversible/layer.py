@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from medrev.reversible.backend import is_tracing
 
@@ -71,10 +72,18 @@ def check_channels(layer: nn.Module, x: Tensor, *, multiple: int = 1, exactly: i
 
 
 def _run(x: Tensor, there: Map, back: Map) -> Tensor:
-    if is_tracing():
+    if is_tracing() or not _is_differentiated(x):
         return there(x)
     y: Tensor = _OrthogonalMap.apply(x, there, back)
     return y
+
+
+def _is_differentiated(x: Tensor) -> bool:
+    return (
+        (x.requires_grad and torch.is_grad_enabled())
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )
 
 
 class _OrthogonalMap(torch.autograd.Function):

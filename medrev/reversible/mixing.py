@@ -18,7 +18,8 @@ class OrthogonalMixing(OrthogonalLayer):
     distributed over the orthogonal matrices, is not trained, and its inverse is Qᵀ. It is drawn in
     float64 from a generator of its own and kept in two float32 buffers: ``weight`` (C, C), and
     ``remainder``, which is added where x is float64 (some devices have no float64). Half precision
-    is multiplied in float32, also under autocast.
+    is multiplied in float32, also under autocast. On a GPU the inverse is as exact as the products
+    that ``torch.set_float32_matmul_precision`` allows; PyTorch's default is full precision.
 
     Args:
         channels: Number of channels C.
