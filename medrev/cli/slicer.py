@@ -1,4 +1,4 @@
-"""``medrev-slicer``: results as a scene of 3D Slicer."""
+"""``medrev-slicer``: results as a scene of 3D Slicer, and medrev as a module inside it."""
 
 import argparse
 import sys
@@ -18,9 +18,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="medrev-slicer",
         allow_abbrev=False,
-        description="Open results in 3D Slicer.",
+        description="Open results in 3D Slicer, or run medrev inside it.",
         epilog="commands:\n"
-        "  scene RESULTS    write a scene bundle (.mrb) that Slicer opens with one double-click\n\n"
+        "  scene RESULTS    write a scene bundle (.mrb) that Slicer opens with one double-click\n"
+        "  install FOLDER   write the modules that run a model inside Slicer\n\n"
         "options of a command: medrev-slicer COMMAND --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,6 +79,31 @@ def scene_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def install_parser() -> argparse.ArgumentParser:
+    """The options of ``medrev-slicer install``."""
+    parser = argparse.ArgumentParser(
+        prog="medrev-slicer install",
+        allow_abbrev=False,
+        description="Write the command-line modules that run a model of medrev inside 3D Slicer:\n"
+        "one for tensor volumes, one for scalar volumes. Then add the folder in Slicer under\n"
+        "Edit > Application Settings > Modules > Additional module paths, and restart it.",
+        epilog="example:\n  medrev-slicer install ~/slicer-medrev --model runs/hcp_dti_sr",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="a folder of its own for the modules")
+    add(
+        "--model",
+        type=Path,
+        metavar="RUN|FILE",
+        help="run folder or .safetensors file that the modules propose (default: none, to be "
+        "chosen in Slicer)",
+    )
+    add("--overwrite", action="store_true", help="replace existing modules")
+    add("--debug", action="store_true", help="show tracebacks and the warnings of libraries")
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``medrev-slicer`` and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
@@ -102,7 +128,16 @@ def _scene(arguments: argparse.Namespace) -> None:
     print(output)
 
 
-COMMANDS = {"scene": (scene_parser, _scene)}
+def _install(arguments: argparse.Namespace) -> None:
+    from medrev.slicer.install import install_modules
+
+    for path in install_modules(
+        arguments.folder, model=arguments.model, overwrite=arguments.overwrite
+    ):
+        print(path)
+
+
+COMMANDS = {"scene": (scene_parser, _scene), "install": (install_parser, _install)}
 
 
 if __name__ == "__main__":

@@ -6,25 +6,24 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
+import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti import (
-    Frame,
-    Order,
-    color_fa,
-    convert_order,
-    from_voxel_frame,
-    read_gradients,
-    scalar_maps,
-    to_voxel_frame,
-)
+from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
-from medrev.volumes import as_affine, nifti_shape, read_nifti, to_numpy
+from medrev.volumes import (
+    Volume,
+    as_affine,
+    read_header,
+    read_volume,
+    strip_suffix,
+    to_numpy,
+)
 
 __all__ = ["bundle_from_results", "find_results", "input_volumes", "output_volumes"]
 
@@ -47,7 +46,7 @@ LOOKS = {
     "ad": _Look("AD", 0.003, 0.0015),
     "rd": _Look("RD", 0.003, 0.0015),
 }
-ENDINGS = (".nii.gz", ".nii")
+ENDINGS = (".nii.gz", ".nii", ".nrrd")
 #: Largest b-value, s/mm², of a volume without diffusion weighting.
 B0 = 50
 #: What tells the maps of one result apart by name.
@@ -156,17 +155,21 @@ def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
     """
     found: dict[str, list[SceneVolume]] = {"tensor": [], "color": [], "scalar": [], "mask": []}
     for file in files:
-        values, affine = _read(file)
-        if _stem(file).endswith("_mask"):
-            volume = SceneVolume("brain mask", values, affine, "mask")
-        elif len(values) == 6:
-            tensor = _to_voxel_frame(values, affine, _sidecar(file), file)
-            volume = SceneVolume("output tensors", tensor, affine, "tensor", description="mm²/s")
-        elif len(values) == 3:
-            whole = values / (255 if values.max() > 1 else 1)
-            volume = SceneVolume("output colour FA", whole, affine, "color")
+        if _is_rgb(file):
+            continue  # the tensors have the same colours
+        read = read_volume(file)
+        if strip_suffix(file).removesuffix(".seg").endswith("_mask"):
+            volume = SceneVolume("brain mask", read.values, read.affine, "mask")
+        elif read.shape[0] == 6:
+            tensor = _in_voxel_frame(read, _sidecar(file), file)
+            volume = SceneVolume(
+                "output tensors", tensor, read.affine, "tensor", description="mm²/s"
+            )
+        elif read.shape[0] == 3:
+            whole = read.values / (255 if read.values.max() > 1 else 1)
+            volume = SceneVolume("output colour FA", whole, read.affine, "color")
         else:
-            volume = _map(file, values, affine, {other.name for other in found["scalar"]})
+            volume = _map(file, read, {other.name for other in found["scalar"]})
         found[volume.kind].append(volume)
     for volume in found["tensor"]:
         data = torch.as_tensor(volume.data)
@@ -221,22 +224,22 @@ def input_volumes(
         return []
     if sidecar.get("InputKind") == "dwi":
         return [_without_weighting(path, sources)]
-    values, affine = _read(path)
-    if len(values) == 6:
-        tensor = _to_voxel_frame(values, affine, sidecar, path)
-        if brain is not None:
-            tensor = tensor * _on_grid(brain, tensor.shape[1:], affine)
-        fa = scalar_maps(tensor)["fa"]
-        return [
-            SceneVolume("input tensors", tensor, affine, "tensor", description="mm²/s"),
-            SceneVolume("input FA", fa, affine, window=1.0, level=0.5),
-        ]
-    return [SceneVolume("input", values[:1], affine)]
+    read = read_volume(path)
+    if read.shape[0] != 6:
+        return [SceneVolume("input", read.values[:1], read.affine)]
+    tensor = _in_voxel_frame(read, sidecar, path)
+    if brain is not None:
+        tensor = tensor * _on_grid(brain, tensor.shape[1:], read.affine)
+    fa = scalar_maps(tensor)["fa"]
+    return [
+        SceneVolume("input tensors", tensor, read.affine, "tensor", description="mm²/s"),
+        SceneVolume("input FA", fa, read.affine, window=1.0, level=0.5),
+    ]
 
 
 def _without_weighting(path: Path, sources: Sequence[Path]) -> SceneVolume:
     """The mean of the b = 0 volumes; the first volume where the b-values are not to be found."""
-    count = nifti_shape(path)[0]
+    count = read_header(path).shape[0]
     chosen = [0]
     beside = [path.with_name(source.name) for source in sources]
     for gradients in (sources[1:3], beside[1:3]):
@@ -245,24 +248,24 @@ def _without_weighting(path: Path, sources: Sequence[Path]) -> SceneVolume:
                 bvals = read_gradients(gradients[0], gradients[1], count).bvals
                 chosen = [int(n) for n in np.flatnonzero(bvals <= B0)] or chosen
                 break
-    values, affine = _read(path, chosen)
-    return SceneVolume("input b = 0", values.mean(dim=0), affine)
+    read = read_volume(path, volumes=chosen)
+    return SceneVolume("input b = 0", read.values.mean(dim=0), read.affine)
 
 
-def _map(file: Path, values: torch.Tensor, affine: NDArray[Any], taken: set[str]) -> SceneVolume:
+def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
     """A scalar map under a name of its own."""
-    sidecar, entities = _sidecar(file), dict(ENTITY.findall(_stem(file)))
+    sidecar, entities = _sidecar(file), dict(ENTITY.findall(strip_suffix(file)))
     look = LOOKS.get(entities.get("param", "")) if entities.get("desc", "sr") == "sr" else None
     if look is None:
-        look = _Look(str(sidecar.get("Description") or _stem(file)), color_table="Warm1")
+        look = _Look(str(sidecar.get("Description") or strip_suffix(file)), color_table="Warm1")
     base = name = f"output {look.name}"
     number = 2
     while name in taken:
         name, number = f"{base} ({number})", number + 1
     return SceneVolume(
         name,
-        values,
-        affine,
+        volume.values,
+        volume.affine,
         window=look.window,
         level=look.level,
         color_table=look.color_table,
@@ -270,18 +273,16 @@ def _map(file: Path, values: torch.Tensor, affine: NDArray[Any], taken: set[str]
     )
 
 
-def _to_voxel_frame(
-    values: torch.Tensor, affine: NDArray[Any], sidecar: dict[str, Any], file: Path
-) -> torch.Tensor:
-    """Tensors as medrev holds them, by what the sidecar says of them."""
-    order: Any = sidecar.get("TensorOrder")
-    frame: Any = sidecar.get("TensorFrame")
-    if order not in get_args(Order) or frame not in get_args(Frame):
+def _in_voxel_frame(volume: Volume, sidecar: dict[str, Any], file: Path) -> torch.Tensor:
+    """Tensors as medrev holds them, by what the file or its sidecar says of them."""
+    told = sidecar.get("TensorOrder"), sidecar.get("TensorFrame")
+    assert volume.header is not None
+    convention = tensor_convention(volume.header, told=told)
+    if convention.origin != "header" and None in told:
         raise InputError(
-            f"{file}: the sidecar must give TensorOrder ({', '.join(get_args(Order))}) and "
-            f"TensorFrame ({', '.join(get_args(Frame))}), got {order} and {frame}"
+            f"{file}: the sidecar must give TensorOrder and TensorFrame of the tensors"
         )
-    return to_voxel_frame(convert_order(values, order, "fsl"), affine, frame)
+    return convention.in_voxel_frame(volume.values, volume.affine)
 
 
 def _on_grid(mask: SceneVolume, shape: Sequence[int], affine: NDArray[Any]) -> torch.Tensor:
@@ -296,15 +297,16 @@ def _on_grid(mask: SceneVolume, shape: Sequence[int], affine: NDArray[Any]) -> t
     return (inside[i, j, k] & torch.as_tensor(within)).reshape(tuple(shape))
 
 
-def _read(
-    file: Path, volumes: Sequence[int] | None = None
-) -> tuple[torch.Tensor, NDArray[np.float64]]:
-    volume = read_nifti(file, volumes=volumes)
-    return torch.as_tensor(to_numpy(volume)), as_affine(volume.affine)
+def _is_rgb(file: Path) -> bool:
+    """Whether a NIfTI file has colours as one value per voxel."""
+    if read_header(file).format != "NIfTI":
+        return False
+    image: Any = nib.load(file)
+    return image.get_data_dtype().fields is not None
 
 
 def _sidecar(file: Path) -> dict[str, Any]:
-    path = file.with_name(f"{_stem(file)}.json")
+    path = file.with_name(f"{strip_suffix(file)}.json")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -331,8 +333,4 @@ def _is_own(file: Path) -> bool:
 
 def _group(file: Path) -> str:
     """What the names of all maps of one result have in common."""
-    return OWN.sub("", _stem(file))
-
-
-def _stem(file: Path) -> str:
-    return file.name.removesuffix(".gz").removesuffix(".nii")
+    return OWN.sub("", strip_suffix(file))

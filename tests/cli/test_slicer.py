@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -75,7 +76,25 @@ def test_bad_input_is_2_and_one_line(results, capsys, words, text):
     assert list(results.parent.iterdir()) == [results]
 
 
-@pytest.mark.parametrize("words", [[], ["show"], ["scene"], ["scene", "a", "--layout", "3"]])
+def test_modules_are_installed_and_their_paths_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main(["install", "modules"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [Path(line) for line in printed] == [
+        Path("modules") / name
+        for name in ("MedrevTensor", "MedrevTensor.xml", "MedrevScalar", "MedrevScalar.xml")
+    ]
+    assert all(Path(line).is_file() for line in printed)
+    assert command.main(["install", "modules"]) == 2
+    assert "MedrevTensor exists already" in capsys.readouterr().err
+    assert command.main(["install", "modules", "--overwrite", "--model", "missing"]) == 2
+    assert "missing: no such run folder or weight file" in capsys.readouterr().err
+    assert command.main(["install", "modules", "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["show"], ["scene"], ["scene", "a", "--layout", "3"], ["install"]]
+)
 def test_wrong_usage_is_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(words)
@@ -83,7 +102,9 @@ def test_wrong_usage_is_2(words, capsys):
     assert capsys.readouterr().err.startswith("usage: medrev-slicer")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["scene", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["scene", "--help"], ["install", "--help"], ["--version"]]
+)
 def test_help_is_0(words, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(words)

@@ -11,11 +11,13 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
+import torch
 
-from medrev.dti import Gradients, to_matrix
+from medrev.dti import Gradients, to_matrix, to_voxel_frame
 from medrev.errors import InputError, OutputError
 from medrev.inference import infer_file
 from medrev.slicer import bundle_from_results
+from medrev.volumes import write_tensor_nrrd
 
 from ..inference.conftest import dwi_file, make_model, residual_model
 from .conftest import grid, points, tensor_at
@@ -184,6 +186,31 @@ def test_other_maps_are_called_as_their_sidecars_describe_them(results, tmp_path
     assert display.get("colorNodeID") == "vtkMRMLColorTableNodeWarm1"
 
 
+def test_results_may_be_nrrd_and_have_colours_in_one_value(results, tmp_path):
+    """Of NRRD the header says the frame; colours come from the tensors."""
+    copy = shutil.copytree(results[1], tmp_path / "copy")
+    before = unpacked(bundle_from_results(copy, tmp_path / "before.mrb"))[1]
+    file = next(copy.glob("*diffusivity*.nii.gz"))
+    image = nibabel.load(file)
+    xx, yy, zz, xy, xz, yz = np.moveaxis(image.get_fdata(), -1, 0)
+    world_tensors = torch.from_numpy(np.stack([xx, xy, xz, yy, yz, zz]))
+    own = to_voxel_frame(world_tensors, image.affine, "ras")
+    write_tensor_nrrd(copy / file.name.replace(".nii.gz", ".nrrd"), own, image.affine)
+    file.unlink()
+    colours = np.zeros(image.shape[:3], [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    name = next(copy.glob("*param-fa*.nii.gz")).name.replace("param-fa", "param-colorfa")
+    nibabel.save(nibabel.Nifti1Image(colours, image.affine), copy / name)
+    sidecar = next(copy.glob("*param-fa*.json"))
+    shutil.copy(sidecar, copy / name.replace(".nii.gz", ".json"))
+    after = unpacked(bundle_from_results(copy, tmp_path / "after.mrb"))[1]
+    assert after.keys() == before.keys()
+    tensors = [world(*read["output tensors"])[0] for read in (after, before)]
+    np.testing.assert_allclose(*tensors, atol=1e-9)
+    for name in ("output colour FA", "brain mask"):  # on the right-handed grid of the NRRD file
+        turned = after[name][0][..., ::-1, :, :]
+        np.testing.assert_allclose(turned.astype(int), before[name][0].astype(int), atol=1)
+
+
 def test_files_may_be_given_and_a_bundle_gets_its_name_from_them(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = sorted(results[1].iterdir())
@@ -229,9 +256,12 @@ def test_bad_results_are_refused_and_nothing_is_written(results, tmp_path):
     assert "no such file" in message(copy, input=tmp_path / "missing.nii.gz")
     assert "no such file" in message([tmp_path / "missing.nii.gz"])
     document = json.loads(sidecar.read_text())
-    for wrong in ({"TensorOrder": "xyz"}, {"TensorFrame": None}):
+    for wrong, text in (
+        ({"TensorOrder": "xyz"}, "tensor order must be one of fsl, dipy, mrtrix, ants, got 'xyz'"),
+        ({"TensorFrame": None}, "must give TensorOrder and TensorFrame"),
+    ):
         sidecar.write_text(json.dumps(document | wrong))
-        assert "TensorOrder (fsl, dipy, mrtrix, ants) and TensorFrame" in message(copy)
+        assert text in message(copy)
     sidecar.write_text("[]")
     assert "must be a JSON object" in message([tensors])
     sidecar.unlink()

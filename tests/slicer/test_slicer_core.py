@@ -8,8 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from medrev.dti import read_tensor, tensor_convention
 from medrev.slicer import SceneVolume, write_scene
-from medrev.volumes import write_tensor_nrrd
+from medrev.volumes import read_header, write_tensor_nrrd
 
 from .conftest import ORIENTATIONS, grid, points, scalar_at, tensor_at, voxel_tensors
 
@@ -157,6 +158,12 @@ def test_slices_are_rendered(handed, view):
         assert (np.ptp(image.astype(int), axis=-1) > 30).mean() > 0.1
 
 
+def test_a_colour_volume_shows_its_colours(tmp_path):
+    path = write_scene(tmp_path / "a.mrb", volumes(grid()), background="colour")
+    image = check_slicer.picture(check_slicer.open_scene(path)[0], "Red")
+    assert image[128, 128].tolist() == [255, 128, 0]
+
+
 def test_red_is_left_right_green_front_back_blue_up_down(tmp_path):
     """The colour of a tensor is the direction of its largest eigenvalue in the world."""
     affine = grid(ORIENTATIONS[17], mirrored=True)
@@ -184,7 +191,7 @@ def test_tensors_are_right_in_both_readers_on_every_orientation(tmp_path, reader
     for axes in ORIENTATIONS:
         affine = grid(axes, mirrored)
         path = write_tensor_nrrd(tmp_path / "t.nrrd", voxel_tensors(affine), affine, overwrite=True)
-        scene, node = read_tensor(path, reader)
+        scene, node = read_slicer(path, reader)
         assert scene.IsNodePresent(node)
         own = check_slicer.affine(node)
         turn = own[:3, :3] / np.linalg.norm(own[:3, :3], axis=0)
@@ -200,13 +207,28 @@ def test_tensors_are_right_in_both_readers_on_every_orientation(tmp_path, reader
     assert worst_angle < 0.05
 
 
+@pytest.mark.parametrize("mirrored", [False, True], ids=["right", "left"])
+def test_medrev_reads_the_tensors_that_slicer_hands_over(tmp_path, mirrored):
+    """A module's input: Slicer writes it with its own storage node."""
+    affine = grid(ORIENTATIONS[30], mirrored)
+    scene, node = read_slicer(write_tensor_nrrd(tmp_path / "a.nrrd", voxel_tensors(affine), affine))
+    storage = scene.AddNewNodeByClass("vtkMRMLNRRDStorageNode")
+    handed_over = tmp_path / "b.nrrd"
+    storage.SetFileName(str(handed_over))
+    assert storage.WriteData(node) == 1
+    assert b"space: right-anterior-superior" in handed_over.read_bytes()
+    volume = read_tensor(handed_over, tensor_convention(read_header(handed_over)))
+    np.testing.assert_allclose(corners(volume.affine), corners(affine), atol=1e-4)
+    np.testing.assert_allclose(volume.values, voxel_tensors(volume.affine), atol=1e-9)
+
+
 def corners(affine):
     """The grid's eight corner voxels in the world, in one order for all of its orientations."""
     xyz = points(affine)[:, ::5, ::4, ::3].reshape(3, 8)
     return xyz[:, np.lexsort(np.round(xyz, 3))]
 
 
-def read_tensor(path, reader):
+def read_slicer(path, reader="scene"):
     """A tensor node as a scene's storage node reads it, or as 'Add data' does."""
     scene = check_slicer.new_scene()
     if reader == "add data":
