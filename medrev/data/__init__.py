@@ -9,6 +9,7 @@ from medrev.data.random_transforms import (
     RandTensorNoised,
     RandTensorSymmetryd,
 )
+from medrev.data.ranges import describe_values, training_ranges, unlike_training
 from medrev.data.scaling import auto_scale
 from medrev.data.scan import Scan, from_torchio, load_subject
 from medrev.data.subject import Subject
@@ -27,9 +28,12 @@ __all__ = [
     "Scan",
     "Subject",
     "auto_scale",
+    "describe_values",
     "find_cohort",
     "from_torchio",
     "load_subject",
     "prepare",
     "prepare_scan",
+    "training_ranges",
+    "unlike_training",
 ]

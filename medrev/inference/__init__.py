@@ -3,10 +3,11 @@
 from medrev.inference.device import pick_device
 from medrev.inference.infer import infer_file
 from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
-from medrev.inference.model import MIN_VOXELS, Model
+from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
 from medrev.inference.prepared import predict
+from medrev.inference.runner import MIN_VOXELS
 from medrev.inference.source import Source, check_kind, convention_of, recognise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 

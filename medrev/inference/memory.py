@@ -20,6 +20,11 @@ class _LiveBytes(TorchDispatchMode):
         self.peak = 0
         self._seen: set[int] = set()
 
+    def ignore(self, tensor: torch.Tensor) -> None:
+        """Never count a storage that was there before."""
+        self._before = tensor.untyped_storage()  # kept alive, so that its id is not used again
+        self._seen.add(id(self._before))
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
@@ -58,6 +63,7 @@ def peak_bytes(function: Callable[[torch.Tensor], torch.Tensor], example: torch.
         example: Its input; keep it small.
     """
     counter = _LiveBytes()
+    counter.ignore(example)
     with torch.no_grad(), counter:
         function(example)
     return counter.peak

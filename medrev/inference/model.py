@@ -1,8 +1,6 @@
 """A trained translator with what is needed to apply it to volumes in physical units."""
 
 import functools
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,23 +8,19 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
-from medrev.config.schema import Pipeline
+from medrev.config.schema import Paired, Pipeline
 from medrev.errors import InputError
 from medrev.files import content_hash
-from medrev.inference.memory import peak_bytes
+from medrev.inference.engines import Engine
 from medrev.inference.options import InferenceOptions, Translation
-from medrev.inference.plan import Plan, Shape, plan
-from medrev.inference.tiles import run_plan
+from medrev.inference.plan import Plan
+from medrev.inference.runner import MIN_VOXELS, Runner
+from medrev.inference.translation import translate
 from medrev.nets import Translator
 from medrev.progress import progress
-from medrev.volumes import block_mean, upsample
 
-__all__ = ["MIN_VOXELS", "Model"]
-
-#: Low-resolution voxels that a volume must have along every axis.
-MIN_VOXELS = 4
+__all__ = ["Model"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,6 @@ class Model:
     scale: float
     metadata: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
-    _probed: dict[bool, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def factor(self) -> int:
@@ -63,6 +56,26 @@ class Model:
         """Hash of the weight file."""
         return content_hash(self.path) if self.path is not None else None
 
+    @property
+    def inverse_is_trained(self) -> bool:
+        """Whether any term of the model's method asked for the inverse direction."""
+        method = self.pipeline.method
+        pixel = isinstance(method, Paired) and method.pixel_weight * method.inverse_weight
+        return bool(pixel or method.adversarial_weight or method.cycle_weight)
+
+    def runner(self, inverse: bool = False, engine: Engine | None = None) -> Runner:
+        """What applies one direction to volumes, with the weights as they are now.
+
+        Args:
+            inverse: From the fine to the coarse grid.
+            engine: What computes it (default: PyTorch in float32).
+
+        Raises:
+            InputError: The engine does not know the network's layers.
+        """
+        engine = Engine.torch(self.device) if engine is None else engine
+        return Runner(self.translator, self.pipeline, self.scale, inverse=inverse, engine=engine)
+
     def apply(
         self,
         volume: torch.Tensor | NDArray[Any],
@@ -71,7 +84,7 @@ class Model:
         max_memory: float | None = None,
         show_progress: bool = False,
     ) -> torch.Tensor:
-        """Translate tensors from one resolution to the other.
+        """Translate tensors from one resolution to the other, in float32.
 
         Sizes that do not suit the network are padded at the end of an axis by repeating the last
         voxel, and the result is cropped: the first corner of the field of view never moves.
@@ -79,8 +92,8 @@ class Model:
         Args:
             volume: ``(6, i, j, k)`` in mm²/s, voxel frame, internal order; background zero.
             inverse: From the fine to the coarse grid.
-            max_memory: Limit on activations in GiB (default: the pipeline's).
-            show_progress: Show a progress bar over tiles.
+            max_memory: Limit on everything that is held, in GiB (default: the pipeline's).
+            show_progress: Show a progress bar.
 
         Returns:
             ``(6, factor·i, factor·j, factor·k)``, or in reverse ``(6, ceil(I/factor), …)``, in
@@ -90,24 +103,12 @@ class Model:
             InputError: The volume is not ``(6, i, j, k)``, has fewer than 4 low-resolution voxels
                 along an axis, or holds NaN or Inf.
         """
-        tensor = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
+        tensor = _as_plain(volume)
         self.check(tensor, inverse)
-        data = self.pipeline.data
-        x = tensor.to(self.device)[None] / self.scale
-        if inverse:
-            x = _pad_to(x, [_up(n, self.factor) for n in x.shape[2:]])
-        elif data.input_grid == "target":
-            x = upsample(x, self.factor, data.upsampling)
-        was_training = self.translator.training
-        self.translator.eval()
-        try:
-            with torch.no_grad():
-                y = self._translate(x, inverse, max_memory, show_progress)
-        finally:
-            self.translator.train(was_training)
-        if inverse and data.input_grid == "target":
-            y = block_mean(y, self.factor)
-        return (y[0] * self.scale).cpu()
+        runner = self.runner(inverse)
+        chosen = runner.plan(tuple(tensor.shape[1:]), max_memory)
+        with progress("Translating", chosen.planes, enabled=show_progress) as bar:
+            return runner.run(tensor, chosen, bar.advance)
 
     def translate(
         self,
@@ -129,36 +130,30 @@ class Model:
             affine: Voxel → RAS mm of the volume, 4×4; without it the spacing is not looked at.
             mask: ``(1, i, j, k)``, brain; without it the values are not looked at.
             members: More models of the same factor whose results join the ensemble.
-            show_progress: Show a progress bar over tiles.
+            show_progress: Show a progress bar.
 
         Returns:
             The result on the grid that :meth:`apply` gives, whatever the network worked on.
 
         Raises:
-            InputError: As :meth:`apply`; or a member has another factor.
+            InputError: As :meth:`apply`; or a member has another factor, or an engine or a
+                precision is not to be had.
         """
-        options = InferenceOptions() if options is None else options
-        start = time.perf_counter()
-        tensor = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
-        return Translation(
-            volume=self.apply(
-                tensor, inverse, max_memory=options.max_memory, show_progress=show_progress
-            ),
-            engine=f"torch, float32, {self.device}",
-            plan=self.plan(tuple(tensor.shape[1:]), inverse, options.max_memory),
-            seconds=time.perf_counter() - start,
+        return translate(
+            (self, *members),
+            _as_plain(volume),
+            inverse=inverse,
+            options=InferenceOptions() if options is None else options,
+            affine=affine,
+            mask=mask,
+            show_progress=show_progress,
         )
 
     def plan(
         self, shape: tuple[int, ...], inverse: bool = False, max_memory: float | None = None
     ) -> Plan:
         """The plan that :meth:`apply` follows for a volume of ``shape`` (i, j, k)."""
-        data = self.pipeline.data
-        if inverse:
-            shape = tuple(_up(n, self.factor) for n in shape)
-        elif data.input_grid == "target":
-            shape = tuple(n * self.factor for n in shape)
-        return self._plan(self._cells(shape, inverse), inverse, max_memory)
+        return self.runner(inverse).plan(shape, max_memory)
 
     def check(self, tensor: torch.Tensor, inverse: bool = False) -> None:
         """Check that a volume can be translated, as :meth:`apply` does first.
@@ -175,90 +170,14 @@ class Model:
             raise InputError(
                 f"the volume must have at least {least} voxels along every axis, got {size}"
             )
-        bad = int((~torch.isfinite(tensor)).any(dim=0).sum())
+        finite = torch.ones(tensor.shape[1:], dtype=torch.bool, device=tensor.device)
+        for component in tensor:  # one at a time: a mask of all would take a quarter of the volume
+            finite &= torch.isfinite(component)
+        bad = int((~finite).sum())
         if bad:
             raise InputError(f"the tensors must be finite, got NaN or Inf in {bad} voxels")
 
-    @property
-    def _cell(self) -> tuple[int, int]:
-        """Voxels per cell of the network's X and Y grids."""
-        x = 2**self.pipeline.model.downsamplings
-        return x, x * self.pipeline.model_scale_factor
 
-    @property
-    def _window(self) -> int | None:
-        """Training patch in cells, for networks whose normalisation depends on it."""
-        if not self.translator.norm_depends_on_window:
-            return None
-        return max(1, self.pipeline.data.patches.size // self._cell[1])
-
-    def _cells(self, shape: tuple[int, ...], inverse: bool) -> Shape:
-        """Cells that hold a volume on the network's own grid, at least what the network needs."""
-        cell = self._cell[inverse]
-        least = max(math.ceil(MIN_VOXELS / self._cell[0]), 2, self._window or 0)
-        i, j, k = (max(math.ceil(n / cell), least) for n in shape)
-        return i, j, k
-
-    def _plan(self, cells: Shape, inverse: bool, max_memory: float | None) -> Plan:
-        limit = self.pipeline.inference.max_memory if max_memory is None else max_memory
-        return plan(
-            cells,
-            bytes_per_cell=self._bytes_per_cell(inverse),
-            max_memory=limit,
-            halo=self._halo,
-            window=self._window,
-        )
-
-    @property
-    def _halo(self) -> int:
-        """Receptive field to one side, in cells; an interpolated residual reaches 2 voxels."""
-        return math.ceil(max(self.translator.receptive_field // 2, 2) / self._cell[0])
-
-    def _bytes_per_cell(self, inverse: bool) -> float:
-        """Measured once on a small volume of zeros."""
-        if inverse not in self._probed:
-            cells = max(4, 12 // self._cell[0], self._window or 0)
-            edge = cells * self._cell[inverse]
-            example = torch.zeros(1, 6, edge, edge, edge, device=self.device)
-            was_training = self.translator.training
-            self.translator.eval()
-            peak = peak_bytes(self._direction(inverse), example)
-            self.translator.train(was_training)
-            self._probed[inverse] = peak / cells**3
-        return self._probed[inverse]
-
-    def _direction(self, inverse: bool) -> Any:
-        return self.translator.inverse if inverse else self.translator
-
-    def _translate(
-        self, x: torch.Tensor, inverse: bool, max_memory: float | None, show_progress: bool
-    ) -> torch.Tensor:
-        """Network range to network range, on the network's own grids."""
-        cell_in, cell_out = self._cell[inverse], self._cell[not inverse]
-        wanted = [n * cell_out // cell_in for n in x.shape[2:]]
-        cells = self._cells(tuple(x.shape[2:]), inverse)
-        x = _pad_to(x, [n * cell_in for n in cells])
-        chosen = self._plan(cells, inverse, max_memory)
-        with progress("Translating", chosen.count, enabled=show_progress) as bar:
-            y = run_plan(
-                chosen,
-                self._direction(inverse),
-                x,
-                cell_in=cell_in,
-                cell_out=cell_out,
-                bar=bar,
-            )
-        return y[..., : wanted[0], : wanted[1], : wanted[2]]
-
-
-def _up(length: int, multiple: int) -> int:
-    return math.ceil(length / multiple) * multiple
-
-
-def _pad_to(x: torch.Tensor, shape: list[int]) -> torch.Tensor:
-    """Repeat the last voxels of every axis until (B, C, *spatial) has this spatial shape."""
-    missing = [new - old for new, old in zip(shape, x.shape[2:], strict=True)]
-    if not any(missing):
-        return x
-    pads = [p for amount in reversed(missing) for p in (0, amount)]
-    return F.pad(x, pads, mode="replicate")
+def _as_plain(volume: torch.Tensor | NDArray[Any]) -> torch.Tensor:
+    """A plain float32 tensor of a volume."""
+    return torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from medrev.errors import InputError
+from medrev.inference.ensemble import ensemble_symmetries
 from medrev.inference.plan import Plan
 
 __all__ = ["ENGINES", "PRECISIONS", "SPACINGS", "InferenceOptions", "Translation"]
@@ -30,15 +31,15 @@ class InferenceOptions:
             takes bfloat16 where the processor has it and it was measured to be faster.
         max_memory: Limit in GiB on everything that the translation holds at a time: the volume,
             activations and accumulators (default: the pipeline's ``inference.max_memory``).
-        ensemble: How many symmetries of the grid the volume is turned by, at most 48; the results
-            are turned back and averaged. 1: none, 8: all flips, 24: all rotations.
+        ensemble: By how many symmetries of the grid the volume is turned; the results are turned
+            back and averaged. 1, 2, 4, 8 (all flips), 24 (all rotations by 90°) or 48 (all).
         cycle_residual: Also translate the result back and compare it with the input.
         spacing: Voxels outside the range of the training. ``auto``: coarser ones are resampled to
             the training's, finer ones kept. ``train``: both are resampled. ``keep``: neither.
         cache_dir: Where compiled engines are kept (default: the user's cache folder).
 
     Raises:
-        InputError: A value that is not listed.
+        InputError: A value that is not listed or not positive.
     """
 
     engine: EngineName = "auto"
@@ -57,10 +58,7 @@ class InferenceOptions:
         ):
             if value not in allowed:
                 raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'")
-        if not 1 <= self.ensemble <= 48:
-            raise InputError(
-                f"ensemble must be between 1 and 48 symmetries of the grid, got {self.ensemble}"
-            )
+        ensemble_symmetries(self.ensemble)
         if self.max_memory is not None and not self.max_memory > 0:
             raise InputError(f"max_memory must be a positive number of GiB, got {self.max_memory}")
 

@@ -1,20 +1,26 @@
-"""Whole volume, exact halo tiles or blended windows: which, how large, and why.
+"""Whole volume, exact halo tiles or blended windows: which, how large, how long, and why.
 
 Lengths are counted in *cells*. A cell is the smallest block that both grids of the network share:
 ``2^downsamplings`` voxels of its input and ``scale`` times as many of its output. Tiles that begin
 and end at cells keep strided layers aligned with the whole volume.
 """
 
+import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Plan", "plan"]
+from medrev.progress import format_seconds
+
+__all__ = ["Memory", "Plan", "Shape", "plan"]
 
 Shape = tuple[int, int, int]
+#: Peak in bytes of everything held, from the cells of a tile with its halo and the slab.
+Memory = Callable[[Shape, int], int]
 
-#: What the kernels of a network take beside the tensors that are counted.
-_WORKSPACE = 1.5
+#: Fewest planes of a slab: below, most of the work would be the planes around it.
+_LEAST_SLAB = 2
 
 
 @dataclass(frozen=True)
@@ -29,16 +35,21 @@ class Plan:
         shape: Cells of the (padded) volume along i, j, k.
         tile: Cells of a tile or window along i, j, k.
         halo: Cells on every side of a tile.
-        memory: Estimated peak of activations in bytes.
+        slab: Planes of cells that a layer handles at a time, for networks that are run plane by
+            plane; else as many as a tile has.
+        memory: Estimated peak in bytes, volume and result included.
         fits: Whether the estimate obeys the limit.
+        seconds: Estimated duration; None where it was not measured.
     """
 
     kind: Literal["whole", "tiles", "windows"]
     shape: Shape
     tile: Shape
     halo: int
+    slab: int
     memory: int
     fits: bool = True
+    seconds: float | None = None
 
     @property
     def count(self) -> int:
@@ -55,72 +66,98 @@ class Plan:
         )
         return i, j, k
 
+    @property
+    def cells(self) -> int:
+        """Cells that the network computes, those of halos and overlaps included."""
+        if self.kind == "windows":
+            return self.count * math.prod(self.tile)
+        return sum(math.prod(size) for size in self._sizes())
+
+    @property
+    def planes(self) -> int:
+        """Planes of cells along i that the calls of the network have, all together."""
+        if self.kind == "windows":
+            return self.count * self.tile[0]
+        return sum(size[0] for size in self._sizes())
+
+    def _sizes(self) -> Iterator[tuple[int, ...]]:
+        for starts in itertools.product(*self.starts):
+            yield tuple(
+                min(n, start + t + self.halo) - max(0, start - self.halo)
+                for start, t, n in zip(starts, self.tile, self.shape, strict=True)
+            )
+
     def __str__(self) -> str:
         size = "x".join(str(n) for n in self.tile)
-        memory = f"about {self.memory / 2**30:.2f} GiB"
+        cost = f"about {self.memory / 2**30:.2f} GiB"
+        if self.seconds is not None:
+            cost += f" and {format_seconds(math.ceil(self.seconds))}"
         if self.kind == "whole":
-            return f"whole volume, {memory}"
+            return f"whole volume, {cost}"
         if self.kind == "tiles":
-            return f"{self.count} tiles of {size} with a halo of {self.halo}, {memory}"
-        return f"{self.count} blended windows of {size}, {memory}"
+            return f"{self.count} tiles of {size} with a halo of {self.halo}, {cost}"
+        return f"{self.count} blended windows of {size}, {cost}"
 
 
 def plan(
     shape: Shape,
     *,
-    bytes_per_cell: float,
+    memory: Memory,
     max_memory: float,
     halo: int,
     window: int | None = None,
+    slab: int | None = None,
 ) -> Plan:
     """Choose how a volume goes through the network.
 
     Args:
         shape: Cells of the volume along i, j, k.
-        bytes_per_cell: Peak of activations per cell, in bytes (:func:`peak_bytes`).
-        max_memory: Limit on activations in GiB.
+        memory: Peak of everything held in bytes.
+        max_memory: Limit on it in GiB.
         halo: Receptive field to one side, in cells.
         window: Edge of the training patch in cells, given for networks whose normalisation depends
             on the window; the volume must be at least as large.
+        slab: Planes of a slab that is computed fastest, given for networks that are run plane by
+            plane along i: slabs can be thinner, and tiles are as long as the volume along i.
 
     Returns:
         A whole-volume plan where it fits; else the fewest tiles that fit (or, where not even the
         smallest sensible tile fits, that one with ``fits`` false).
     """
-    per_cell = bytes_per_cell * _WORKSPACE
     limit = max_memory * 2**30
-
-    def cost(tile: Shape) -> int:
-        # A tile in the middle of the volume has a halo on both sides.
-        edges = (min(t + 2 * halo, n) for t, n in zip(tile, shape, strict=True))
-        return math.ceil(math.prod(edges) * per_cell)
-
     if window is not None:
         i, j, k = (min(window, n) for n in shape)
-        memory = math.ceil(i * j * k * per_cell)
-        return Plan("windows", shape, (i, j, k), 0, memory, memory <= limit)
-    whole = math.ceil(math.prod(shape) * per_cell)
-    if whole <= limit:
-        return Plan("whole", shape, shape, 0, whole)
+        bytes_ = memory((i, j, k), i)
+        return Plan("windows", shape, (i, j, k), 0, i, bytes_, bytes_ <= limit)
+
+    streams = slab is not None
+    planes = shape[0] if slab is None else min(slab, shape[0])
+    bytes_ = memory(shape, planes)
+    while bytes_ > limit and streams and planes > _LEAST_SLAB:
+        planes = max(_LEAST_SLAB, planes // 2)
+        bytes_ = memory(shape, planes)
+    if bytes_ <= limit:
+        return Plan("whole", shape, shape, 0, planes, bytes_)
+
+    axes = (1, 2) if streams else (0, 1, 2)
     smallest = max(halo, 4)
     pieces = [1, 1, 1]
-
-    def tile_of(pieces: list[int]) -> Shape:
-        i, j, k = (math.ceil(n / p) for n, p in zip(shape, pieces, strict=True))
-        return i, j, k
-
-    tile = tile_of(pieces)
-    while cost(tile) > limit:
-        # Halve the axis that is longest now: near-cubic tiles have the least halo.
-        axis = max(range(3), key=lambda a: tile[a])
+    tile = shape
+    while bytes_ > limit:
+        # Split the axis that is longest now: near-cubic tiles have the least halo.
+        axis = max(axes, key=lambda a: tile[a])
         if tile[axis] <= smallest:
             break
         pieces[axis] += 1
-        tile = tile_of(pieces)
-    memory = cost(tile)
+        i, j, k = (math.ceil(n / p) for n, p in zip(shape, pieces, strict=True))
+        tile = i, j, k
+        # A tile in the middle of the volume has a halo on both sides.
+        x, y, z = (min(t + 2 * halo, n) for t, n in zip(tile, shape, strict=True))
+        planes = min(planes, x) if streams else x
+        bytes_ = memory((x, y, z), planes)
     if tile == shape:
-        return Plan("whole", shape, shape, 0, memory, False)
-    return Plan("tiles", shape, tile, halo, memory, memory <= limit)
+        return Plan("whole", shape, shape, 0, planes, bytes_, False)
+    return Plan("tiles", shape, tile, halo, planes, bytes_, bytes_ <= limit)
 
 
 def _step(window: int) -> int:

@@ -43,6 +43,11 @@ class Step:
             change = self.block.unmerge if self.inverse else self.block.merge
             stream.copy_(change(stream, h))
 
+    def memory(self, voxels: int) -> int:
+        """Bytes that :meth:`apply` holds for a stream of so many voxels, all channels counted."""
+        # Adding another type may make a copy; scaling makes several of the stream.
+        return 4 * voxels * (1 if self.block.is_additive else 6)
+
 
 @dataclass(frozen=True)
 class Residual:
@@ -51,10 +56,12 @@ class Residual:
     Attributes:
         radius: Cells that a result depends on, each way.
         function: From input to output voxels.
+        copies: How many times the result's memory it takes.
     """
 
     radius: int
     function: Callable[[Tensor], Tensor]
+    copies: float
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Stages:
         width: Channels of both streams.
         cell_in: Voxels of the input per cell, along every axis.
         cell_out: Voxels of the output per cell, along every axis.
+        channels_in: Channels of the input.
         channels_out: Channels of the output.
     """
 
@@ -87,6 +95,7 @@ class Stages:
     width: int
     cell_in: int
     cell_out: int
+    channels_in: int
     channels_out: int
 
 
@@ -103,11 +112,12 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     """
     if type(translator) is not RevGAN or translator.spatial_dims != 3:
         return None
-    blocks = list(translator.core.blocks)
-    if not all(type(b) in (AdditiveCoupling, AffineCoupling) for b in blocks):
+    if translator.core.exact:  # streams are rounded on the way
         return None
     steps = []
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(translator.core.blocks):
+        if type(block) is not AdditiveCoupling and type(block) is not AffineCoupling:
+            return None
         for name, net, target in block.half_steps():
             if type(net) is not SubNetwork or not is_plain(flatten(net)):
                 return None
@@ -131,6 +141,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         width=width,
         cell_in=fine if inverse else multiple,
         cell_out=multiple if inverse else fine,
+        channels_in=net.out_channels if inverse else net.in_channels,
         channels_out=net.in_channels if inverse else net.out_channels,
     )
 
@@ -157,7 +168,7 @@ def _end(name: str, layers: nn.Sequential, make_chain: MakeChain, planes: tuple[
         for layer in flatten(layers)
         if isinstance(layer, Conv) and layer.stride == (1, 1, 1)
     )
-    return ModuleChain(layers, math.ceil(reach / multiple), planes[1])
+    return ModuleChain(layers, math.ceil(reach / multiple), *planes)
 
 
 def _as_it_is(x: Tensor) -> Tensor:
@@ -169,8 +180,8 @@ def _residual(net: RevGAN, inverse: bool) -> Residual | None:
     if mode == "none":
         return None
     if inverse:
-        return Residual(0, lambda y: block_mean(y, factor))
-    return Residual(2, lambda x: upsample(x, factor, mode))
+        return Residual(0, lambda y: block_mean(y, factor), 1)
+    return Residual(2, lambda x: upsample(x, factor, mode), 6 if factor > 1 else 1)
 
 
 def _width(net: RevGAN) -> int:

@@ -7,12 +7,19 @@ no more of them is kept than lies between the lift, which leads, and the project
 behind by the receptive field.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from medrev.inference.stages import Stages
 
-__all__ = ["Stream", "planes_kept"]
+__all__ = ["Stream", "stream_memory"]
+
+
+#: Planes of cells whose residual is computed at a time.
+_RESIDUAL_PLANES = 8
 
 
 class Stream:
@@ -22,18 +29,60 @@ class Stream:
         stages: The direction, taken apart.
         slab: Planes of cells that a layer handles at a time. As many as the volume has: every
             layer sees the whole volume at once, which instance normalisation needs.
+        advance: Called with the number of planes (of cells) whenever some are finished.
     """
 
-    def __init__(self, stages: Stages, slab: int) -> None:
+    def __init__(
+        self, stages: Stages, slab: int, advance: Callable[[int], None] | None = None
+    ) -> None:
         self.stages = stages
         self.slab = slab
+        self.advance = advance
 
     def __call__(self, x: Tensor) -> Tensor:
         """Translate; sizes must be whole cells."""
-        return _Wave(self.stages, x, self.slab).run()
+        wave = _Wave(self.stages, x, self.slab)
+        while wave.projected < wave.length:
+            before = wave.projected
+            wave.move()
+            if self.advance is not None:
+                self.advance(wave.projected - before)
+        return wave.y
 
 
-def planes_kept(stages: Stages, slab: int, length: int) -> int:
+def stream_memory(stages: Stages, shape: tuple[int, int, int], slab: int) -> int:
+    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
+
+    Args:
+        stages: The direction.
+        shape: Cells of the volume along i, j, k.
+        slab: Planes of cells that a layer handles at a time.
+    """
+    length, j, k = shape
+    slab = min(slab, length)
+    plane = 4 * j * k
+    fine = plane * stages.cell_out**3 * stages.channels_out
+    result = length * fine
+    kept = _planes_kept(stages, slab, length) * plane * stages.width
+
+    part = (slab, j, k)
+    reach = slab + 2 * stages.lift.radius
+    packed = reach * plane * stages.cell_in**3 * stages.channels_in
+    # The input is not in channels-last format: what is unpacked is padded and copied once more.
+    moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
+    for step in stages.steps:
+        width = stages.split if step.target == 0 else stages.width - stages.split
+        moments.append(step.chain.memory(part) + step.memory(slab * j * k * width))
+    features = (slab + 2 * stages.project.radius) * plane * stages.width
+    moments.append(features + stages.project.memory(part))
+    moments.append(stages.project.memory(part) + slab * fine)
+    if stages.residual is not None:
+        planes = min(slab, _RESIDUAL_PLANES) + 2 * stages.residual.radius
+        moments.append(math.ceil(planes * fine * stages.residual.copies))
+    return result + kept + max(moments)
+
+
+def _planes_kept(stages: Stages, slab: int, length: int) -> int:
     """Planes of the streams that are kept at a time, of ``length`` that the volume has."""
     radii = [stages.project.radius, *(step.chain.radius for step in stages.steps)]
     return min(length, slab + sum(radii) + max(radii))
@@ -49,7 +98,7 @@ class _Wave:
         self.y = x.new_empty(
             (x.shape[0], stages.channels_out, *(n * stages.cell_out for n in size))
         )
-        kept = planes_kept(stages, slab, self.length)
+        kept = _planes_kept(stages, slab, self.length)
         self.streams = [
             torch.empty(
                 (x.shape[0], channels, kept, *size[1:]),
@@ -63,23 +112,21 @@ class _Wave:
         self.done = [0] * len(stages.steps)
         self.projected = 0
 
-    def run(self) -> Tensor:
-        """Move the wave from the first plane to the last."""
-        while self.projected < self.length:
-            self._forget()
-            front = min(self.length, self.lifted + self.slab)
-            self._lift(self.lifted, front)
-            self.lifted = front
-            for number, step in enumerate(self.stages.steps):
-                front = self._reach(front, step.chain.radius)
-                for low in range(self.done[number], front, self.slab):
-                    self._step(number, low, min(front, low + self.slab))
-                self.done[number] = front
-            front = self._reach(front, self.stages.project.radius)
-            for low in range(self.projected, front, self.slab):
-                self._project(low, min(front, low + self.slab))
-            self.projected = front
-        return self.y
+    def move(self) -> None:
+        """Lift a slab more, and let every layer go as far as it can then."""
+        self._forget()
+        front = min(self.length, self.lifted + self.slab)
+        self._lift(self.lifted, front)
+        self.lifted = front
+        for number, step in enumerate(self.stages.steps):
+            front = self._reach(front, step.chain.radius)
+            for low in range(self.done[number], front, self.slab):
+                self._step(number, low, min(front, low + self.slab))
+            self.done[number] = front
+        front = self._reach(front, self.stages.project.radius)
+        for low in range(self.projected, front, self.slab):
+            self._project(low, min(front, low + self.slab))
+        self.projected = front
 
     def _reach(self, front: int, radius: int) -> int:
         """How far a layer gets that needs ``radius`` planes beyond its own."""
@@ -126,13 +173,20 @@ class _Wave:
         cell = self.stages.cell_out
         place = self.y[:, :, low * cell : high * cell]
         place.copy_(part.crop(y, cell))
+        del y
+        if self.stages.residual is not None:
+            for start in range(low, high, _RESIDUAL_PLANES):
+                self._add_residual(start, min(high, start + _RESIDUAL_PLANES))
+
+    def _add_residual(self, low: int, high: int) -> None:
         residual = self.stages.residual
-        if residual is not None:
-            part = _Part(low, high, residual.radius, self.length)
-            cells = slice(part.start * self.stages.cell_in, part.stop * self.stages.cell_in)
-            whole = residual.function(self.x[:, :, cells])
-            margin = (low - part.start) * cell
-            place.add_(whole[:, :, margin : margin + (high - low) * cell])
+        assert residual is not None
+        part = _Part(low, high, residual.radius, self.length)
+        cell_in, cell_out = self.stages.cell_in, self.stages.cell_out
+        whole = residual.function(self.x[:, :, part.start * cell_in : part.stop * cell_in])
+        place = self.y[:, :, low * cell_out : high * cell_out]
+        before = (low - part.start) * cell_out
+        place.add_(whole[:, :, before : before + place.shape[2]])
 
 
 class _Part:

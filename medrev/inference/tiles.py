@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 
 from medrev.inference.plan import Plan
-from medrev.progress import Bar
 
 __all__ = ["run_plan"]
 
@@ -20,7 +19,6 @@ def run_plan(
     *,
     cell_in: int,
     cell_out: int,
-    bar: Bar | None = None,
 ) -> torch.Tensor:
     """Apply a network to a volume as planned.
 
@@ -30,27 +28,18 @@ def run_plan(
         volume: ``(1, C, I, J, K)`` with I = cell_in · plan.shape[0], and so on.
         cell_in: Voxels per cell in the input.
         cell_out: Voxels per cell in the output.
-        bar: Advanced by one for every call of the function.
 
     Returns:
         ``(1, C', I·cell_out/cell_in, …)`` on the device of the input volume.
     """
     if plan.kind == "whole":
-        result = function(volume)
-        if bar is not None:
-            bar.advance()
-        return result
+        return function(volume)
     run = _run_windows if plan.kind == "windows" else _run_tiles
-    return run(plan, function, volume, cells=(cell_in, cell_out), bar=bar)
+    return run(plan, function, volume, (cell_in, cell_out))
 
 
 def _run_tiles(
-    plan: Plan,
-    function: Function,
-    volume: torch.Tensor,
-    *,
-    cells: tuple[int, int],
-    bar: Bar | None,
+    plan: Plan, function: Function, volume: torch.Tensor, cells: tuple[int, int]
 ) -> torch.Tensor:
     """Disjoint tiles with a halo. At the edge of the volume a tile ends with the volume."""
     cell_in, cell_out = cells
@@ -68,19 +57,12 @@ def _run_tiles(
             size = (n * cell_out for n in plan.shape)
             result = piece.new_empty((*piece.shape[:2], *size))
         result[..., place[0], place[1], place[2]] = piece[..., keep[0], keep[1], keep[2]]
-        if bar is not None:
-            bar.advance()
     assert result is not None  # a plan has at least one tile
     return result
 
 
 def _run_windows(
-    plan: Plan,
-    function: Function,
-    volume: torch.Tensor,
-    *,
-    cells: tuple[int, int],
-    bar: Bar | None,
+    plan: Plan, function: Function, volume: torch.Tensor, cells: tuple[int, int]
 ) -> torch.Tensor:
     """Overlapping windows, averaged with Gaussian weights as in MONAI's sliding window."""
     cell_out = cells[1]
@@ -98,12 +80,10 @@ def _run_windows(
         piece = function(volume[..., cut[0], cut[1], cut[2]])
         if total is None:
             total = piece.new_zeros((*piece.shape[:2], *weight_sum.shape))
-        total[..., place[0], place[1], place[2]] += piece * weights
+        total[..., place[0], place[1], place[2]].addcmul_(piece, weights)
         weight_sum[place[0], place[1], place[2]] += weights
-        if bar is not None:
-            bar.advance()
     assert total is not None  # a plan has at least one window
-    return total / weight_sum
+    return total.div_(weight_sum)
 
 
 def _importance(size: list[int]) -> torch.Tensor:

@@ -218,10 +218,10 @@ def test_a_failure_while_writing_leaves_nothing(
 def test_an_interruption_leaves_nothing(residual_model, tensor_file, tmp_path, monkeypatch):
     model = residual_model()
 
-    def interrupt(*args):
+    def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(model.translator), "forward", interrupt)
+    monkeypatch.setattr("medrev.inference.runner.run_plan", interrupt)
     with pytest.raises(KeyboardInterrupt):
         infer_file(tensor_file, model=model, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,6 @@
+import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
@@ -11,8 +13,14 @@ from medrev.inference.tiles import run_plan
 GIB = 2**30
 
 
+def memory(tile, slab):
+    """1000 bytes per cell, and in slabs half of that and a share for the slab."""
+    cells = math.prod(tile)
+    return 1000 * cells if slab == tile[0] else 500 * cells * (1 + slab // tile[0])
+
+
 def test_a_volume_that_fits_goes_in_one_piece():
-    chosen = plan((40, 40, 40), bytes_per_cell=1000, max_memory=1, halo=9)
+    chosen = plan((40, 40, 40), memory=memory, max_memory=1, halo=9)
     assert (chosen.kind, chosen.count, chosen.fits) == ("whole", 1, True)
     assert "whole volume" in str(chosen)
 
@@ -21,10 +29,14 @@ def test_a_volume_that_fits_goes_in_one_piece():
     shape=st.tuples(*[st.integers(4, 90)] * 3),
     halo=st.integers(1, 12),
     share=st.floats(0.05, 0.9),
+    slab=st.none() | st.integers(2, 20),
 )
-def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share):
-    whole = plan(shape, bytes_per_cell=1000, max_memory=100, halo=halo)
-    chosen = plan(shape, bytes_per_cell=1000, max_memory=share * whole.memory / GIB, halo=halo)
+def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share, slab):
+    whole = plan(shape, memory=memory, max_memory=100, halo=halo)
+    limit = share * whole.memory / GIB
+    chosen = plan(shape, memory=memory, max_memory=limit, halo=halo, slab=slab)
+    assert slab is None or chosen.tile[0] == shape[0]
+    assert slab is None or chosen.slab <= slab
     for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
         covered = [c for s in starts for c in range(s, min(s + tile, length))]
         assert covered == list(range(length))
@@ -33,7 +45,7 @@ def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share):
 
 @given(shape=st.tuples(*[st.integers(12, 40)] * 3), window=st.integers(1, 12))
 def test_windows_cover_every_cell_and_stay_inside(shape, window):
-    chosen = plan(shape, bytes_per_cell=1, max_memory=1, halo=0, window=window)
+    chosen = plan(shape, memory=memory, max_memory=1, halo=0, window=window)
     for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
         assert starts[0] == 0
         assert starts[-1] + tile == length
@@ -42,7 +54,7 @@ def test_windows_cover_every_cell_and_stay_inside(shape, window):
 
 
 def test_what_cannot_fit_is_said():
-    chosen = plan((50, 50, 50), bytes_per_cell=10**6, max_memory=0.001, halo=9)
+    chosen = plan((50, 50, 50), memory=memory, max_memory=0.00001, halo=9)
     assert chosen.kind == "tiles"
     assert not chosen.fits
 
@@ -53,7 +65,36 @@ def test_blended_windows_of_a_pointwise_function_change_nothing(cell_in, cell_ou
         size = [n * cell_out // cell_in for n in x.shape[2:]]
         return torch.nn.functional.interpolate(x, size=size, mode="nearest") * 2
 
-    chosen = plan((9, 10, 11), bytes_per_cell=1, max_memory=1, halo=0, window=4)
+    chosen = plan((9, 10, 11), memory=memory, max_memory=1, halo=0, window=4)
     volume = torch.rand(1, 6, *(n * cell_in for n in (9, 10, 11)))
     blended = run_plan(chosen, function, volume, cell_in=cell_in, cell_out=cell_out)
     torch.testing.assert_close(blended, function(volume))
+
+
+def test_thin_slabs_come_before_tiles():
+    def of_slab(tile, slab):
+        return 10**6 * slab
+
+    chosen = plan((40, 40, 40), memory=of_slab, max_memory=6e6 / GIB, halo=9, slab=20)
+    assert (chosen.kind, chosen.slab) == ("whole", 5)
+
+
+@pytest.mark.parametrize("slab", [None, 4])
+def test_planes_and_cells_count_every_call(slab):
+    chosen = plan((20, 20, 20), memory=memory, max_memory=1e6 / GIB, halo=3, slab=slab)
+    assert chosen.kind == "tiles"
+    calls = []
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x.shape[2:])
+        return x
+
+    run_plan(chosen, function, torch.zeros(1, 6, 20, 20, 20), cell_in=1, cell_out=1)
+    assert len(calls) == chosen.count
+    assert sum(size[0] for size in calls) == chosen.planes
+    assert sum(math.prod(size) for size in calls) == chosen.cells
+
+
+def test_the_time_is_said():
+    chosen = plan((40, 40, 40), memory=memory, max_memory=1, halo=9)
+    assert str(dataclasses.replace(chosen, seconds=75.2)).endswith("GiB and 1 min 16 s")

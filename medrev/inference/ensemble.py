@@ -1,0 +1,111 @@
+"""Several estimates of one volume: their mean and spread, one after another in constant memory."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.dti import COMPONENTS, apply_symmetry, symmetries
+from medrev.errors import InputError
+
+__all__ = ["ENSEMBLES", "Spread", "ensemble_symmetries", "frobenius"]
+
+Symmetry = NDArray[np.int64]
+
+#: Sizes of groups of symmetries. The mean over a group turns as its input does, exactly.
+ENSEMBLES = (1, 2, 4, 8, 24, 48)
+
+#: Voxels that are handled at a time.
+_VOXELS = 1 << 18
+
+
+def ensemble_symmetries(count: int) -> tuple[Symmetry, ...]:
+    """A group of symmetries of the voxel grid, the identity first.
+
+    Args:
+        count: 1: none. 2: with the point reflection, which leaves tensors as they are. 4: half
+            turns about the axes. 8: all flips. 24: all rotations by 90°. 48: all symmetries.
+
+    Raises:
+        InputError: There is no such group.
+
+    Example:
+        >>> [np.diag(s).tolist() for s in ensemble_symmetries(2)]
+        [[1, 1, 1], [-1, -1, -1]]
+    """
+    flips = symmetries(flips=True, rotations=False)
+    if count == 1:
+        return flips[:1]
+    if count == 2:
+        return flips[0], next(s for s in flips if np.trace(s) == -3)
+    if count == 4:
+        return tuple(s for s in flips if round(np.linalg.det(s)) == 1)
+    if count == 8:
+        return flips
+    if count == 24:
+        return symmetries(flips=False, rotations=True)
+    if count == 48:
+        return symmetries()
+    raise InputError(f"ensemble must be one of {', '.join(map(str, ENSEMBLES))}, got {count}")
+
+
+def frobenius(tensors: torch.Tensor) -> torch.Tensor:
+    """Square of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` in every voxel.
+
+    Args:
+        tensors: ``(6, …)``; off-diagonal components count twice.
+
+    Returns:
+        ``(1, …)`` in the square of the unit.
+    """
+    total = torch.zeros_like(tensors[0])
+    for name, component in zip(COMPONENTS, tensors, strict=True):
+        total.addcmul_(component, component, value=1 if name[1] == name[2] else 2)
+    return total[None]
+
+
+class Spread:
+    """Running mean and spread of tensor volumes (Welford), which keeps no more than both.
+
+    Args:
+        shape: Voxels (I, J, K).
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self.mean = torch.zeros(len(COMPONENTS), *shape)
+        self._squares = torch.zeros(1, *shape)
+
+    def add(self, tensors: torch.Tensor, symmetry: Symmetry) -> None:
+        """Add an estimate.
+
+        Args:
+            tensors: ``(6, I', J', K')`` on the grid turned by the symmetry.
+            symmetry: How the grid was turned; the estimate is turned back first.
+        """
+        self.count += 1
+        back = symmetry.T
+        # Planes of the estimate along its first axis are planes of the mean along this one.
+        axis = int(np.abs(back[:, 0]).argmax())
+        mirrored = back[axis, 0] < 0
+        length = tensors.shape[1]
+        step = max(1, _VOXELS // (tensors[0, 0].numel()))
+        for low in range(0, length, step):
+            high = min(length, low + step)
+            value = apply_symmetry(tensors[:, low:high], back)
+            start = length - high if mirrored else low
+            self._update(
+                value,
+                self.mean.narrow(1 + axis, start, high - low),
+                self._squares.narrow(1 + axis, start, high - low),
+            )
+
+    def _update(self, value: torch.Tensor, mean: torch.Tensor, squares: torch.Tensor) -> None:
+        before = value - mean
+        mean.add_(before, alpha=1 / self.count)
+        # (x − old mean)(x − new mean) = (x − old mean)² (n − 1) / n
+        squares.add_(frobenius(before), alpha=(self.count - 1) / self.count)
+
+    @property
+    def std(self) -> torch.Tensor:
+        """``sqrt(Σ‖D_m − D̄‖² / (M − 1))`` in every voxel, ``(1, I, J, K)``; M must be 2 or more."""
+        return (self._squares / (self.count - 1)).sqrt_()

@@ -1,0 +1,187 @@
+"""A volume through one model or several: engine, plan, ensemble, and what is known afterwards."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+
+from medrev.data import describe_values, unlike_training
+from medrev.errors import InputError
+from medrev.inference.engines import alternative_engine, choose_engine
+from medrev.inference.job import Job
+from medrev.inference.options import InferenceOptions, Translation
+from medrev.inference.resolution import TOLERANCE, Regridding, regridding, result_mask
+from medrev.inference.runner import MIN_VOXELS
+from medrev.volumes import voxel_size
+
+if TYPE_CHECKING:
+    from medrev.inference.model import Model
+
+__all__ = ["translate"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds from which on another engine is worth trying, and how much faster it must be.
+_LONG, _WORTH = 20.0, 1.15
+
+
+def translate(
+    models: Sequence["Model"],
+    tensor: torch.Tensor,
+    *,
+    inverse: bool,
+    options: InferenceOptions,
+    affine: NDArray[Any] | None,
+    mask: torch.Tensor | None,
+    show_progress: bool,
+) -> Translation:
+    """Translate a volume; see :meth:`medrev.inference.Model.translate`.
+
+    Args:
+        models: The checkpoints of the ensemble. The first one is asked for the cycle residual.
+        tensor: ``(6, i, j, k)`` in mm²/s, plain, float32.
+        inverse: From the fine to the coarse grid.
+        options: How.
+        affine: Voxel → RAS mm, if known.
+        mask: ``(1, i, j, k)``, if known.
+        show_progress: Show a progress bar.
+    """
+    start = time.perf_counter()
+    first = models[0]
+    first.check(tensor, inverse)
+    for model in models[1:]:
+        if model.factor != first.factor:
+            raise InputError(
+                f"the models of an ensemble must have the same factor, got {first.factor} and "
+                f"{model.factor}"
+            )
+    warnings, notes = _doubts(models, tensor, affine, mask, inverse)
+    grid = None
+    if affine is not None:
+        grid = _grid(first, tuple(tensor.shape[1:]), affine, inverse, options.spacing)
+    volume, inside = tensor, mask
+    if grid is not None:
+        inside = (tensor != 0).any(dim=0, keepdim=True) if mask is None else mask > 0
+        volume, inside = grid.forth(tensor, inside)
+        warnings.append(f"the volume was resampled to {_edges(grid.edges)} mm and back")
+
+    engine = choose_engine(options.engine, options.precision, first.device, options.cache_dir)
+    held = 4 * tensor.numel() if grid is not None else 0
+    shape = tuple(volume.shape[1:])
+    job = Job(models, inverse, engine, options=options, shape=shape, held=held)
+    if options.engine == "auto":
+        job = _fastest(job, options)
+    chosen = job.plan
+    if not chosen.fits:
+        warnings.append(
+            f"about {chosen.memory / 2**30:.2f} GiB are needed, more than max_memory allows"
+        )
+    if chosen.kind == "windows":
+        notes.append(
+            "the network's normalisation depends on what it sees: it was run in blended windows "
+            "of the size it was trained on"
+        )
+    if options.cycle_residual and not first.inverse_is_trained:
+        warnings.append("the cycle residual says nothing: one direction was not trained")
+    logger.info("%s", job)
+    mean, std, residual = job.run(volume, show_progress)
+    if grid is not None:
+        assert inside is not None
+        shape = first.runner(inverse).result_shape(tuple(tensor.shape[1:]))
+        outside = result_mask(inside, first.factor, inverse)
+        mean = grid.back(mean, outside, shape)
+        std = None if std is None else grid.back(std, outside, shape)
+        if residual is not None:
+            residual = grid.back(residual, inside, tuple(tensor.shape[1:]))
+    return Translation(
+        volume=mean,
+        std=std,
+        cycle_residual=residual,
+        members=job.members,
+        engine=str(job.engine),
+        plan=chosen,
+        seconds=time.perf_counter() - start,
+        resampled=None if grid is None else grid.edges,
+        warnings=tuple(warnings),
+        notes=tuple(notes),
+    )
+
+
+def _fastest(job: Job, options: InferenceOptions) -> Job:
+    """The job on another engine, if it takes long and the other one is faster."""
+    if job.seconds < _LONG:
+        return job
+    engine = alternative_engine(job.engine, options.cache_dir)
+    if engine is None:
+        return job
+    try:
+        other = job.on(engine)
+    except InputError as error:
+        logger.debug("engine %s is not used: %s", engine.name, error)
+        return job
+    logger.debug("%s; %s", job, other)
+    return other if other.seconds * _WORTH < job.seconds else job
+
+
+def _doubts(
+    models: Sequence["Model"],
+    tensor: torch.Tensor,
+    affine: NDArray[Any] | None,
+    mask: torch.Tensor | None,
+    inverse: bool,
+) -> tuple[list[str], list[str]]:
+    """Warnings about a volume unlike those of the training, and notes on what is not known."""
+    warnings: list[str] = []
+    notes: list[str] = []
+    for model in models:
+        if affine is not None:
+            trained = _trained_edges(model, inverse)
+            if trained is not None:
+                warnings += _spacing_doubts(voxel_size(affine), trained)
+        ranges = model.metadata.get("ranges")
+        if not isinstance(ranges, dict):
+            notes.append("the model does not say what it was trained on: values are not compared")
+        elif mask is not None and affine is not None and bool((mask > 0).any()):
+            warnings += unlike_training(describe_values(tensor, mask, affine), ranges)
+    return list(dict.fromkeys(warnings)), list(dict.fromkeys(notes))
+
+
+def _trained_edges(model: "Model", inverse: bool) -> tuple[float, float] | None:
+    """Smallest and largest voxel edge (mm) of the training's volumes of this direction."""
+    known = model.metadata.get("voxel_size")
+    if not isinstance(known, list) or len(known) != 2:
+        return None
+    low, high = (float(edge) / (model.factor if inverse else 1) for edge in known)
+    return low, high
+
+
+def _spacing_doubts(edges: tuple[float, float, float], trained: tuple[float, float]) -> list[str]:
+    low, high = trained
+    if low * (1 - TOLERANCE) <= min(edges) and max(edges) <= high * (1 + TOLERANCE):
+        return []
+    return [
+        f"the voxels have {_edges(edges)} mm, the model was trained on edges of {low:.3g} to "
+        f"{high:.3g} mm: judge the result with care"
+    ]
+
+
+def _grid(
+    model: "Model",
+    shape: tuple[int, ...],
+    affine: NDArray[Any],
+    inverse: bool,
+    spacing: str,
+) -> Regridding | None:
+    trained = _trained_edges(model, inverse)
+    if trained is None:
+        return None
+    factor = model.factor if inverse else 1
+    least = MIN_VOXELS * factor
+    return regridding(shape, affine, trained, factor=factor, spacing=spacing, least=least)
+
+
+def _edges(edges: tuple[float, float, float]) -> str:
+    return " x ".join(f"{edge:.3g}" for edge in edges)
