@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from medrev.inference.chain import Chain, ModuleChain, TorchChain, flatten, is_plain
 from medrev.nets import RevGAN, Translator
 from medrev.nets.blocks import SubNetwork
-from medrev.reversible import AdditiveCoupling, AffineCoupling, Conv, Coupling
+from medrev.reversible import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Conv,
+    Coupling,
+    ReversibleSequence,
+)
 from medrev.volumes import block_mean, upsample
 
 __all__ = ["Residual", "Stages", "Step", "stages_of", "torch_chains"]
@@ -112,10 +118,11 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     """
     if type(translator) is not RevGAN or translator.spatial_dims != 3:
         return None
-    if translator.core.exact:  # streams are rounded on the way
+    core = translator.core
+    if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
         return None
     steps = []
-    for number, block in enumerate(translator.core.blocks):
+    for number, block in enumerate(core.blocks):
         if type(block) is not AdditiveCoupling and type(block) is not AffineCoupling:
             return None
         for name, net, target in block.half_steps():
@@ -137,7 +144,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
         residual=_residual(net, inverse),
-        split=width // 2 if net.core.split is None else net.core.split,
+        split=width // 2 if core.split is None else core.split,
         width=width,
         cell_in=fine if inverse else multiple,
         cell_out=multiple if inverse else fine,
