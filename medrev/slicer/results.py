@@ -87,7 +87,7 @@ def bundle_from_results(
         OutputError: If the bundle exists or cannot be written.
     """
     files = find_results(results, name)
-    target = f"{_group(files[0])}.mrb" if output is None else output
+    target = f"{_base(files[0])}.mrb" if output is None else output
     check_scene_path(target, overwrite=overwrite)
     outputs = output_volumes(files)
     brain = outputs[-1] if outputs[-1].kind == "mask" else None
@@ -122,6 +122,9 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
     else:
         where = "the files given"
         files = [Path(file) for file in results if _is_volume(Path(file))]
+        for file in files:
+            if not file.is_file():
+                raise InputError(f"{file}: no such file")
     if name is not None:
         files = [file for file in files if file.name.startswith(name)]
     if not files:
@@ -130,11 +133,16 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
             f"{where}: no volume with a sidecar by medrev{beginning}: give the folder that "
             "medrev-infer wrote to"
         )
-    groups = sorted({_group(file) for file in files})
-    if len(groups) > 1:
-        some = ", ".join(groups[:4]) + (", …" if len(groups) > 4 else "")
+    made: dict[tuple[str, str], str] = {}
+    for file in files:
+        sidecar = _sidecar(file)
+        source = str((sidecar.get("Sources") or [""])[0])
+        made.setdefault((source, str(sidecar.get("Direction"))), _base(file))
+    if len(made) > 1:
+        names = list(made.values())
+        some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
         raise InputError(
-            f"{where}: results of {len(groups)} inputs ({some}): choose one by the beginning of "
+            f"{where}: results of {len(names)} inputs ({some}): choose one by the beginning of "
             "its name"
         )
     return files
@@ -216,7 +224,7 @@ def input_volumes(
             for place in (source, folder / source, folder / source.name)
         ]
     )
-    path = next((place for place in places if place.is_file()), None)
+    path = next((place for place in places if place.exists()), None)
     if path is None:
         if input is not None:
             raise InputError(f"{input}: no such file")
@@ -331,6 +339,6 @@ def _is_own(file: Path) -> bool:
     )
 
 
-def _group(file: Path) -> str:
-    """What the names of all maps of one result have in common."""
+def _base(file: Path) -> str:
+    """The name of a map without what tells it from the other maps of a result."""
     return OWN.sub("", strip_suffix(file))

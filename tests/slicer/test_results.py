@@ -228,7 +228,10 @@ def test_files_may_be_given_and_a_bundle_gets_its_name_from_them(results, tmp_pa
 def test_the_results_of_several_inputs_are_not_mixed(results, tmp_path):
     copy = shutil.copytree(results[1], tmp_path / "copy")
     for file in list(copy.iterdir()):
-        shutil.copy(file, copy / file.name.replace("sub-01", "sub-02"))
+        target = shutil.copy(file, copy / file.name.replace("sub-01", "sub-02"))
+        if file.suffix == ".json":
+            document = json.loads(file.read_text())
+            target.write_text(json.dumps(document | {"Sources": ["sub-02_dwimap.nii.gz"]}))
     nibabel.save(nibabel.load(results[0]), copy / "unrelated.nii.gz")
     with pytest.raises(InputError, match=r"results of 2 inputs \(sub-01_res-hi, sub-02_res-hi\)"):
         bundle_from_results(copy, tmp_path / "case.mrb")
