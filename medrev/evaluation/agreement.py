@@ -83,7 +83,8 @@ def bland_altman(
     of_bias = t * std / math.sqrt(n)
     of_limit = t * std * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
     spread = np.ptp(mean) > 1e-12 * np.abs(mean).max()  # more than rounding
-    line = stats.linregress(mean, difference) if spread and difference.any() else None
+    varied = spread and mean.var() > 0 and difference.any()
+    line = stats.linregress(mean, difference) if varied else None
     return BlandAltman(
         subjects=shared,
         means=tuple(mean.tolist()),

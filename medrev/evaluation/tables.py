@@ -150,8 +150,8 @@ def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = ""
         Column("low", places, "95 % interval"),
         Column("high", places, "95 % interval"),
         Column("rank-biserial r", 2),
-        Column("p", 4),
-        Column("p (Holm)", 4),
+        Column("p", 4, bounded=True),
+        Column("p (Holm)", 4, bounded=True),
     )
     rows: list[tuple[Cell, ...]] = []
     notes = []
@@ -192,7 +192,7 @@ def group_table(groups: Mapping[str, GroupComparison], key: Key, unit: str = "")
         Column("mean ± std", places),
         Column("median", places),
         Column("test"),
-        Column("p", 4),
+        Column("p", 4, bounded=True),
     )
     rows: list[tuple[Cell, ...]] = []
     notes, sections = [], []
@@ -223,7 +223,7 @@ def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str 
             Column("low", places, name),
             Column("high", places, name),
         ]
-    columns += [Column("slope", 3), Column("p of slope", 4)]
+    columns += [Column("slope", 3), Column("p of slope", 4, bounded=True)]
     rows: list[tuple[Cell, ...]] = []
     notes = []
     for name, found in analyses.items():

@@ -37,11 +37,13 @@ class Column:
         heading: Its heading.
         digits: Digits after the point of its numbers; None for text and whole numbers.
         group: Heading that spans it and its neighbours of the same group.
+        bounded: Show a positive number that would be rounded to zero as a bound: ``< 0.0001``.
     """
 
     heading: str
     digits: int | None = None
     group: str = ""
+    bounded: bool = False
 
     @property
     def title(self) -> str:
@@ -144,7 +146,11 @@ class Tabular:
         for r, row in enumerate(self.rows):
             if r in self.sections and r:
                 lines.append(r"\midrule")
-            cells = [_latex(self._text(row, c)) for c in range(len(row))]
+            texts = [self._text(row, c) for c in range(len(row))]
+            cells = [
+                _latex(text if isinstance(cell, str) else text.replace("-", "−"))
+                for cell, text in zip(row, texts, strict=True)
+            ]
             bold = [rf"\textbf{{{t}}}" if (r, c) in self.bold else t for c, t in enumerate(cells)]
             lines.append(_latex_row(bold))
         lines += [r"\bottomrule", r"\end{tabular}"]
@@ -156,6 +162,8 @@ class Tabular:
     def _text(self, row: tuple[Cell, ...], c: int) -> str:
         """A cell as it is read, rounded to the column's digits."""
         cell, digits = row[c], self.columns[c].digits
+        if self.columns[c].bounded and isinstance(cell, float) and 0 < cell < 10 ** -(digits or 0):
+            return f"< {_round(10 ** -(digits or 0), digits)}"
         if cell is None:
             return "–"
         if isinstance(cell, str):
@@ -228,6 +236,7 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
+    "−": r"$-$",
     "∞": r"$\infty$",
     "–": "--",
     "→": r"$\rightarrow$",

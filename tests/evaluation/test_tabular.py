@@ -90,6 +90,24 @@ def test_latex_has_as_many_cells_in_each_row_and_nothing_unescaped(table):
     assert r"\caption{Errors \& deviations One of 8.}" in latex
 
 
+def test_latex_sets_minus_signs_in_numbers_and_hyphens_in_names():
+    columns = Column("method"), Column("bias", 2)
+    latex = Tabular(columns, (("one-to-one", -0.5), ("b", MeanStd(-1.0, 0.25)))).to_latex()
+    assert r"one-to-one & $-$0.50 \\" in latex
+    assert r"$-$1.00 $\pm$ 0.25" in latex
+
+
+def test_small_p_values_are_bounds_and_not_zero():
+    columns = Column("test"), Column("p", 4, bounded=True)
+    table = Tabular(columns, (("a", 3e-9), ("b", 0.0512), ("c", 0.0001)))
+    assert table.to_markdown().splitlines()[2:] == [
+        "| a | < 0.0001 |",
+        "| b | 0.0512 |",
+        "| c | 0.0001 |",
+    ]
+    assert "3e-09" in table.to_csv()
+
+
 def test_wrong_cells_are_refused():
     with pytest.raises(InputError, match="2 cells, the table 1"):
         Tabular((Column("a"),), (("x", 1),))
