@@ -1,0 +1,74 @@
+"""Timing in interleaved rounds, within a budget of minutes."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
+
+import torch
+
+__all__ = ["Budget", "interleave"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Budget:
+    """Shares the time of a benchmark among its parts.
+
+    Args:
+        minutes: Time for everything; None: no limit.
+        work: Sum of the parts' estimated work, in any unit.
+    """
+
+    def __init__(self, minutes: float | None, work: float) -> None:
+        self.end = None if minutes is None else time.monotonic() + 60 * minutes
+        self.work = work
+
+    def share(self, work: float) -> float:
+        """Seconds for the next part, which is then done; infinite without a limit.
+
+        What earlier parts left over, or took too much, is shared by those that come.
+        """
+        whole, self.work = max(self.work, work), self.work - work
+        if self.end is None:
+            return float("inf")
+        return max(0.0, self.end - time.monotonic()) * work / whole
+
+
+def interleave(
+    steps: Mapping[Key, Callable[[], Callable[[], None]]],
+    rounds: int,
+    device: torch.device,
+    advance: Callable[[Key], None] = lambda key: None,
+) -> dict[Key, list[float]]:
+    """Time every step once a round, so that what disturbs the machine disturbs all of them.
+
+    The order turns by one from round to round.
+
+    Args:
+        steps: For each key, a function that prepares a step (untimed) and returns it.
+        rounds: How often.
+        device: Waited for before the clock is read.
+        advance: Called with the key after each step.
+
+    Returns:
+        Seconds by key, one per round.
+    """
+    keys = list(steps)
+    times: dict[Key, list[float]] = {key: [] for key in keys}
+    for number in range(rounds):
+        turn = number % max(1, len(keys))
+        for key in keys[turn:] + keys[:turn]:
+            step = steps[key]()
+            _wait(device)
+            start = time.perf_counter()
+            step()
+            _wait(device)
+            times[key].append(time.perf_counter() - start)
+            del step
+            advance(key)
+    return times
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
