@@ -114,8 +114,9 @@ def result_mask(mask: Tensor, factor: int, inverse: bool) -> Tensor:
 def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Interpolate linearly onto a grid of another size over the same field of view.
 
-    Towards coarser grids the kernel widens with the voxels, so that nothing is skipped. Beyond the
-    border the outermost voxels are repeated. Weights are never negative and sum to 1.
+    On a coarser grid, a voxel is the mean of what was interpolated over all of it. Beyond the
+    border the outermost voxels are repeated. Weights are never negative and sum to 1, and a linear
+    ramp stays one away from the border.
 
     Args:
         values: ``(C, i, j, k)``.
@@ -140,12 +141,19 @@ def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _weights(old: int, new: int) -> Tensor:
     """The share (new, old) of every old voxel in every new one, along one axis."""
     ratio = old / new
-    width = max(1.0, ratio)
-    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * ratio - 0.5
-    reach = math.ceil(width)
-    offsets = torch.arange(-reach, reach + 2)
-    places = centres.floor().long()[:, None] + offsets
-    weights = (1 - (places - centres[:, None]).abs() / width).clamp(min=0)
-    weights /= weights.sum(dim=1, keepdim=True)
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5)[:, None] * ratio - 0.5
+    reach = math.ceil(ratio / 2) + 1
+    places = centres.floor() + torch.arange(-reach, reach + 2)
+    offsets = places - centres
+    if ratio > 1:  # the mean of the interpolated values over the new voxel
+        weights = (_hat_integral(offsets + ratio / 2) - _hat_integral(offsets - ratio / 2)) / ratio
+    else:
+        weights = (1 - offsets.abs()).clamp(min=0)
     result = torch.zeros(new, old, dtype=torch.float64)
-    return result.scatter_add_(1, places.clamp(0, old - 1), weights)
+    return result.scatter_add_(1, places.long().clamp(0, old - 1), weights)
+
+
+def _hat_integral(t: Tensor) -> Tensor:
+    """``∫ max(0, 1 − |u|) du`` from −∞ to t."""
+    t = t.clamp(-1, 1)
+    return 0.5 + t - 0.5 * t * t.abs()

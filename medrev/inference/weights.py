@@ -61,7 +61,8 @@ def save_weights(
         pipeline: The pipeline that built it.
         scale: Diffusivity (mm²/s) that is 1 in the network.
         extra: More JSON values for the header; ``voxel_size`` (smallest and largest edge, in
-            mm, of the low-resolution voxels in training) is compared with the input at inference.
+            mm, of the low-resolution voxels in training) and ``ranges``
+            (:func:`medrev.data.training_ranges`) are compared with the input at inference.
 
     Returns:
         The path.

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 
 from medrev.config.schema import DTIData, Pipeline
-from medrev.data import Cohort, PatchBatches, Prepared, auto_scale, find_cohort, prepare
+from medrev.data import (
+    Cohort,
+    PatchBatches,
+    Prepared,
+    auto_scale,
+    find_cohort,
+    prepare,
+    training_ranges,
+)
 from medrev.dti import COMPONENTS
 from medrev.evaluation import Table
 from medrev.inference import Model, load_model, pick_device
@@ -200,6 +208,7 @@ def _header(parts: Parts) -> dict[str, Any]:
     return {
         "degradation": sorted({subject.degradation for subject in parts.train}),
         "voxel_size": [float(min(edges)), float(max(edges))],
+        "ranges": training_ranges(parts.train),
     }
 
 

@@ -83,6 +83,9 @@ def test_inference_finds_and_loads_the_run(finished):
     assert model.pipeline == pipeline
     assert model.metadata["degradation"] == ["tensor"]
     assert model.metadata["voxel_size"] == [4.0, 4.0]
+    ranges = model.metadata["ranges"]
+    assert set(ranges) == {"md_p5", "md_p50", "md_p95", "mask_ml"}
+    assert all(low <= high for low, high in ranges.values())
     assert model.apply(torch.zeros(6, 8, 8, 8)).shape == (6, 16, 16, 16)
 
 
