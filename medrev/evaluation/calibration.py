@@ -1,10 +1,10 @@
 """Calibration of predicted standard deviations: coverage, reliability and sparsification."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from medrev.errors import InputError
@@ -92,19 +92,19 @@ def calibration_of(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
         raise InputError(f"calibration needs at least {bins} values, got {len(error)}")
     if not error.any():
         raise InputError("calibration is undefined: all errors are zero")
-    scaled = np.sort(error / sigma)
-    within = np.searchsorted(scaled, stats.norm.ppf(0.5 + LEVELS / 2), side="right") / len(scaled)
+    quantiles = stats.norm.ppf(0.5 + LEVELS / 2)
+    beyond = np.searchsorted(quantiles, error / sigma)  # how many intervals do not hold the error
+    within = np.cumsum(np.bincount(beyond, minlength=len(LEVELS)))[: len(LEVELS)] / len(error)
 
-    order = np.argsort(sigma, kind="stable")
+    order, by_error = np.argsort(sigma, kind="stable"), np.argsort(error, kind="stable")
     squares, variances = error[order] ** 2, sigma[order] ** 2
     starts = np.linspace(0, len(error), bins + 1).astype(int)
     counts = np.diff(starts)
     observed = np.sqrt(np.add.reduceat(squares, starts[:-1]) / counts)
     predicted = np.sqrt(np.add.reduceat(variances, starts[:-1]) / counts)
 
-    remaining, oracle = _remaining(squares), _remaining(np.sort(error) ** 2)
+    remaining, oracle = _remaining(squares), _remaining(error[by_error] ** 2)
     area = np.trapezoid(remaining - oracle, REMOVED)
-    correlation = stats.spearmanr(sigma, error).statistic if sigma.min() < sigma.max() else math.nan
     return Calibration(
         levels=tuple(LEVELS.round(4).tolist()),
         coverage=tuple(within.tolist()),
@@ -116,7 +116,7 @@ def calibration_of(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
         remaining=tuple(remaining.tolist()),
         oracle=tuple(oracle.tolist()),
         sparsification_error=float(area),
-        rank_correlation=None if math.isnan(correlation) else float(correlation),
+        rank_correlation=_correlation(_ranks(sigma, order), _ranks(error, by_error)),
     )
 
 
@@ -125,3 +125,20 @@ def _remaining(squares: Floats) -> Floats:
     kept = np.maximum(1, np.round((1 - REMOVED) * len(squares)).astype(int))
     means = np.cumsum(squares)[kept - 1] / kept
     return np.asarray(np.sqrt(means / means[0]))
+
+
+def _ranks(values: Floats, order: NDArray[np.intp]) -> Floats:
+    """Ranks of values that are sorted by ``order``; equal ones share the mean of theirs."""
+    ordered = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    counts = np.diff(np.append(first, len(values)))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(first + (counts - 1) / 2, counts)
+    return ranks
+
+
+def _correlation(one: Floats, two: Floats) -> float | None:
+    """Pearson's correlation; None if either is constant."""
+    one, two = one - one.mean(), two - two.mean()
+    norm = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / norm if norm > 0 else None

@@ -35,6 +35,8 @@ def gradient_energy(
     """
     array = as_array(volume)
     inside = as_mask(mask, array.shape[1:])
+    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    array, inside = array[(slice(None), *box)], inside[box]
     edges = spacing or (1.0,) * inside.ndim
     return tuple(_energy(array, inside, axis) / edges[axis] ** 2 for axis in range(inside.ndim))
 

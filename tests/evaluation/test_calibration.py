@@ -65,6 +65,14 @@ def test_bins_and_curves_are_those_of_a_plain_loop():
         assert found.oracle[n] == pytest.approx(np.sqrt(np.mean(np.square(best))) / whole)
 
 
+def test_the_rank_correlation_is_that_of_scipy_also_with_ties(case):
+    prediction, reference, std = case
+    for spread in (std, std.round(1)):
+        expected = stats.spearmanr(spread.ravel(), np.abs(prediction - reference).ravel())
+        found = calibration(prediction, reference, spread).rank_correlation
+        assert found == pytest.approx(expected.statistic, rel=1e-9)
+
+
 def test_sparsification_is_best_for_the_errors_themselves_and_bad_for_the_opposite(case):
     prediction, reference, _ = case
     error = np.abs(prediction - reference) + 1e-9
