@@ -1,0 +1,47 @@
+"""The pipeline schema: one frozen object that says everything about an experiment.
+
+A pipeline file is data (architecture, idea 4): every section is a model with fixed keys, ``kind``
+selects a variant, and nothing in it is evaluated as code. Units are in the field descriptions.
+"""
+
+from medrev.config.schema.data import (
+    Artefacts,
+    Augmentation,
+    Degradation,
+    DTIData,
+    Fit,
+    Patches,
+    Split,
+)
+from medrev.config.schema.method import Discriminator, Method, Optimizer, Paired, Unpaired
+from medrev.config.schema.model import RevGANModel
+from medrev.config.schema.pipeline import Pipeline
+from medrev.config.schema.training import (
+    EarlyStop,
+    EvaluationConfig,
+    InferenceConfig,
+    Schedule,
+    TrainingConfig,
+)
+
+__all__ = [
+    "Artefacts",
+    "Augmentation",
+    "DTIData",
+    "Degradation",
+    "Discriminator",
+    "EarlyStop",
+    "EvaluationConfig",
+    "Fit",
+    "InferenceConfig",
+    "Method",
+    "Optimizer",
+    "Paired",
+    "Patches",
+    "Pipeline",
+    "RevGANModel",
+    "Schedule",
+    "Split",
+    "TrainingConfig",
+    "Unpaired",
+]

@@ -1,0 +1,141 @@
+"""The ``data`` section: cohort, tensor fit, low-resolution twins, patches."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from medrev.config.schema.section import (
+    Count,
+    NonNegative,
+    PipelinePath,
+    Positive,
+    Probability,
+    Section,
+)
+
+__all__ = ["Artefacts", "Augmentation", "DTIData", "Degradation", "Fit", "Patches", "Split"]
+
+
+class Split(Section):
+    """How subjects are divided when the cohort has no ``split`` column of its own."""
+
+    validation: NonNegative = 0.1
+    """Share of subjects (below 1) or their number (1 and above) for validation while training."""
+    test: NonNegative = 0.2
+    """Share of subjects (below 1) or their number (1 and above) that training never sees."""
+    seed: int = 0
+    """Seed of the shuffling of subject names."""
+
+
+class Fit(Section):
+    """Tensor fit of raw diffusion-weighted volumes (dipy)."""
+
+    method: Literal["WLS", "OLS", "NLLS"] = "WLS"
+    """Weighted, ordinary or non-linear least squares."""
+    b_max: Positive = 1500
+    """Volumes with b below this value (s/mm²) are fitted."""
+
+
+class Degradation(Section):
+    """How the low-resolution twin of a subject is made."""
+
+    kind: Literal["auto", "dwi", "tensor", "mixed"] = "auto"
+    """dwi: mean of raw DWIs over blocks, then refit. tensor: block mean of tensors. mixed: either,
+    drawn for every patch. auto: dwi. Subjects without raw DWI get tensor under mixed and auto."""
+    factor: Annotated[int, Field(ge=2, le=8)] = 2
+    """Voxels of the high-resolution grid per low-resolution voxel, along every axis."""
+
+
+class Patches(Section):
+    """Which patches are cut out of a volume."""
+
+    size: Annotated[int, Field(ge=4)] = 24
+    """Edge of a patch in voxels of the high-resolution grid; a multiple of the factor."""
+    sampling: Literal["random", "grid"] = "random"
+    """random: positions drawn anew each time. grid: a fixed tiling, shuffled every epoch."""
+    stride: Count | None = None
+    """Step between grid patches in voxels, a multiple of the factor (default: the patch size)."""
+    min_brain: Probability = 0.01
+    """Patches with a smaller share of brain-mask voxels are dropped."""
+    per_subject: Count | None = None
+    """Random patches per subject and epoch (default: as many as the grid would give)."""
+
+
+class Artefacts(Section):
+    """MRI artefacts put on the low-resolution input by torchio, each with its probability."""
+
+    anisotropy: Probability = 0
+    motion: Probability = 0
+    bias_field: Probability = 0
+    noise: Probability = 0
+    copies: Annotated[int, Field(ge=0)] = 0
+    """Artefact-laden copies of every training subject's input, made once and cached."""
+
+    @model_validator(mode="after")
+    def _copies_carry_artefacts(self) -> "Artefacts":
+        if not self.copies and (self.anisotropy or self.motion or self.bias_field or self.noise):
+            raise ValueError("copies must be 1 or more where an artefact has a probability, got 0")
+        return self
+
+
+class Augmentation(Section):
+    """Random changes of training patches. Flips and rotations turn the tensors too."""
+
+    flips: bool = True
+    rotations: bool = True
+    """Rotations by multiples of 90°."""
+    diffusivity: NonNegative = 0
+    """Largest relative change of the mean diffusivity, the same for input and target."""
+    anisotropy: NonNegative = 0
+    """Largest relative change of the deviatoric part of the tensor, input and target alike."""
+    noise: NonNegative = 0
+    """Largest standard deviation (mm²/s) of Gaussian noise added to the input tensor."""
+    artefacts: Artefacts = Artefacts()
+
+
+class DTIData(Section):
+    """Diffusion tensors and their low-resolution twins."""
+
+    kind: Literal["dti"] = "dti"
+    root: PipelinePath
+    """Cohort folder: HCP layout, BIDS-like, ready tensors, or one with participants.tsv."""
+    layout: Literal["auto", "hcp", "bids", "tensors", "table"] = "auto"
+    table: PipelinePath | None = None
+    """CSV or TSV with the columns id and dwi or tensor (bval, bvec, mask, truth, split)."""
+    subjects: tuple[str, ...] | None = None
+    """Only these subjects (default: all)."""
+    tensor_order: Literal["fsl", "dipy", "mrtrix", "ants"] = "fsl"
+    """Component order of ready tensors."""
+    tensor_frame: Literal["fsl", "voxel", "ras"] = "fsl"
+    """Frame of ready tensors."""
+    input_grid: Literal["low", "target"] = "low"
+    """Grid of the network's input: low-resolution, or up-sampled to the target grid first."""
+    upsampling: Literal["nearest", "trilinear", "cubic"] = "nearest"
+    """How the input is brought to the target grid where input_grid is target."""
+    split: Split = Split()
+    fit: Fit = Fit()
+    degradation: Degradation = Degradation()
+    patches: Patches = Patches()
+    augmentation: Augmentation = Augmentation()
+    scale: Positive | Literal["auto"] = "auto"
+    """Diffusivity (mm²/s) that becomes 1 in the network; auto: standard deviation in the brain."""
+    batch_size: Count = 8
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that prepare subjects; auto: the number of cores, at most 8."""
+    cache_dir: PipelinePath | None = None
+    """Where prepared subjects are kept (default: the user's cache folder)."""
+
+    @model_validator(mode="after")
+    def _patches_fit_factor(self) -> "DTIData":
+        if self.patches.size % self.degradation.factor:
+            raise ValueError(
+                f"patches.size must be a multiple of degradation.factor "
+                f"({self.degradation.factor}), got {self.patches.size}"
+            )
+        stride = self.patches.stride
+        if stride is not None and stride % self.degradation.factor:
+            raise ValueError(
+                f"patches.stride must be a multiple of degradation.factor "
+                f"({self.degradation.factor}), got {stride}"
+            )
+        return self

@@ -1,0 +1,74 @@
+"""The ``method`` section: how the network learns."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section
+
+__all__ = ["Adversarial", "Discriminator", "Method", "Optimizer", "Paired", "Unpaired"]
+
+
+class Optimizer(Section):
+    """Adam or AdamW."""
+
+    kind: Literal["adam", "adamw"] = "adam"
+    lr: Positive = 2e-4
+    betas: tuple[Probability, Probability] = (0.5, 0.999)
+    weight_decay: NonNegative = 0
+
+
+class Discriminator(Section):
+    """PatchGAN (RevGAN, section 7.2)."""
+
+    width: Count = 64
+    strided_layers: Annotated[int, Field(ge=0, le=6)] = 2
+    """Stride-2 layers: 3 in the 2D PatchGAN of 70x70 pixels, 2 in 3D."""
+    conditional: bool = False
+    """Judge the output together with its input."""
+    optimizer: Optimizer = Optimizer()
+
+
+class Adversarial(Section):
+    """What the adversarial methods share."""
+
+    adversarial_weight: NonNegative = 1
+    """0 trains without adversary and builds none."""
+    adversarial_loss: Literal["log", "least_squares"] = "log"
+    pool_size: Annotated[int, Field(ge=0)] = 0
+    """Past outputs kept for the discriminator; 0: none."""
+    discriminator: Discriminator = Discriminator()
+    optimizer: Optimizer = Optimizer()
+
+
+class Paired(Adversarial):
+    """RevGAN eq. 12: pixel loss in both directions, plus the adversary of each domain."""
+
+    kind: Literal["paired"] = "paired"
+    pixel_loss: Literal["l1", "l2", "charbonnier"] = "l1"
+    pixel_weight: NonNegative = 100
+    """Lambda of eq. 12."""
+    inverse_weight: NonNegative = 1
+    """Weight of the inverse direction's loss relative to the forward direction's."""
+    inverse_share: Annotated[float, Field(gt=0, le=1)] = 1
+    """Share of each batch on which the inverse direction is trained; below 1 it saves time and
+    needs adversarial_weight and cycle_weight 0."""
+    cycle_weight: NonNegative = 0
+    """Weight of a cycle loss on top of eq. 12 (paper: 0)."""
+    masked: bool = False
+    """Pixel losses count brain voxels only (paper: all voxels of a patch)."""
+
+
+class Unpaired(Adversarial):
+    """RevGAN eq. 13: cycle consistency and the adversary of each domain."""
+
+    kind: Literal["unpaired"] = "unpaired"
+    adversarial_loss: Literal["log", "least_squares"] = "log"
+    pool_size: Annotated[int, Field(ge=0)] = 50
+    cycle_weight: NonNegative = 10
+    """Lambda of the cycle losses."""
+    identity_weight: NonNegative = 0
+    """Weight of the identity losses relative to cycle_weight (needs equal grids)."""
+
+
+Method = Annotated[Paired | Unpaired, Field(discriminator="kind")]

@@ -1,0 +1,33 @@
+"""What every section of a pipeline is made of: fixed keys and checked values."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Count",
+    "DefaultKind",
+    "NonNegative",
+    "PipelinePath",
+    "Positive",
+    "Probability",
+    "Section",
+]
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+#: A path in a pipeline file; resolved against the folder of the file that states it.
+PipelinePath = Annotated[Path, "relative to the pipeline file"]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors and the object cannot be changed."""
+
+    # Defaults are brought to the type of their field, so that a pipeline and its dump, read back,
+    # give the same text (1500.0, not 1500) and with it the same content keys.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )

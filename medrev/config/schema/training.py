@@ -1,0 +1,88 @@
+"""The sections ``training``, ``inference`` and ``evaluation``."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section
+
+__all__ = ["EarlyStop", "EvaluationConfig", "InferenceConfig", "Schedule", "TrainingConfig"]
+
+
+class Schedule(Section):
+    """Learning-rate factor over the whole training."""
+
+    kind: Literal["constant", "linear", "cosine"] = "constant"
+    """linear: constant until decay_start, then linearly to 0. cosine: half a period to 0."""
+    decay_start: Probability = 0.5
+    """Share of the training after which the linear schedule begins to fall."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class EarlyStop(Section):
+    """Stop when the validation error has not fallen for some validations."""
+
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Validations without improvement before stopping; 0: never stop early."""
+    min_delta: NonNegative = 0
+
+
+class TrainingConfig(Section):
+    """The training loop. Give epochs or steps, not both."""
+
+    #: Groups of keys of which a file or override that states one drops the others it extends.
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("epochs", "steps"),)
+
+    epochs: Count | None = None
+    steps: Count | None = None
+    """Optimiser steps."""
+    schedule: Schedule = Schedule()
+    accumulate: Count = 1
+    """Batches per optimiser step."""
+    clip_norm: Positive | None = None
+    """Largest gradient norm of each optimised group."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of the exponential moving average of weights; it is what is validated and saved."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = True
+    log_every: Count = 10
+    validate_every: Count | None = None
+    """Steps between validations on whole held-out volumes (default: ten times in a training)."""
+    checkpoint_every: Count = 200
+    """Steps between saved resume states."""
+    early_stop: EarlyStop = EarlyStop()
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingConfig":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class InferenceConfig(Section):
+    """From a volume to a volume."""
+
+    max_memory: Positive = 4.0
+    """GiB that activations may take; above it the volume is tiled with an exact halo."""
+    positive_definite: bool = True
+    """Repair tensors that are not positive definite (eigenvalues clamped)."""
+
+
+class EvaluationConfig(Section):
+    """The table on held-out subjects."""
+
+    interior: Annotated[int, Field(ge=1)] = 5
+    """Edge of the cube, odd, that must lie in the mask for a voxel to count as interior."""
+    baselines: tuple[Literal["nearest", "trilinear", "cubic", "bspline"], ...] = (
+        "nearest",
+        "trilinear",
+        "cubic",
+        "bspline",
+    )
+
+    @model_validator(mode="after")
+    def _interior_has_a_centre(self) -> "EvaluationConfig":
+        if self.interior % 2 == 0:
+            raise ValueError(f"interior must be an odd number, got {self.interior}")
+        return self
