@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Count",
-    "DefaultKind",
     "NonNegative",
     "PipelinePath",
     "Positive",
