@@ -20,6 +20,7 @@ from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.paper_tables import PAPER_TABLES, Model, paper_table
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
+from medrev.evaluation.region_tables import region_table, volume_table
 from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
 from medrev.evaluation.segmentation import (
@@ -145,6 +146,7 @@ __all__ = [
     "outliers",
     "paper_table",
     "psnr",
+    "region_table",
     "round_trip_sensitivity",
     "scalar_error",
     "score",
@@ -160,6 +162,7 @@ __all__ = [
     "summary_table",
     "tensor_rmse",
     "to_eight_bit",
+    "volume_table",
     "volumetry",
     "weighted_direction_error",
     "wrapped_mae",

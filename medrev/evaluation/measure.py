@@ -12,7 +12,7 @@ from medrev.evaluation.deviations import nmse_of
 from medrev.evaluation.images import psnr_of
 from medrev.evaluation.masked import Array
 from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.evaluation.regions import RegionVolume, volumetry
+from medrev.evaluation.regions import RegionVolume, region_names, volumetry
 from medrev.evaluation.sharpness import band_names, ratio_of
 from medrev.evaluation.target import Target
 from medrev.evaluation.tensors import (
@@ -28,6 +28,7 @@ __all__ = ["measure"]
 
 DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"
+VOLUMES = {"volume": "mL", "reference_volume": "mL", "volume_change": "%", "dice": ""}
 
 
 def measure(
@@ -86,12 +87,17 @@ class _Sheet:
         """Measure and record; an :class:`InputError` becomes the reason of an undefined value."""
         if not self.target.settings.measures(key.metric):
             return
-        number, reason = None, None
         try:
             number = float(value() if callable(value) else value)
         except InputError as error:
-            reason = str(error)
-        self.records.append(Record(self.subject, self.method, *key, number, unit, reason))
+            self.refuse(key, unit, str(error))
+            return
+        self.records.append(Record(self.subject, self.method, *key, number, unit))
+
+    def refuse(self, key: Key, unit: str, reason: str) -> None:
+        """Record why a value is undefined."""
+        if self.target.settings.measures(key.metric):
+            self.records.append(Record(self.subject, self.method, *key, None, unit, reason))
 
     def write_each(
         self, key: Key, names: Sequence[str], unit: str, values: Callable[[], Sequence[float]]
@@ -104,8 +110,7 @@ class _Sheet:
                 self.write(key._replace(component=name), unit, float(value))
         except InputError as error:
             for name in names:
-                fields = self.subject, self.method, *key._replace(component=name)
-                self.records.append(Record(*fields, None, unit, str(error)))
+                self.refuse(key._replace(component=name), unit, str(error))
 
 
 def _tensors(sheet: _Sheet, part: Part) -> None:
@@ -254,11 +259,18 @@ def _cycle(sheet: _Sheet, round_trip: Array, start: Array) -> None:
 
 def _volumes(sheet: _Sheet, labels: Array) -> None:
     target = sheet.target
-    if not target.settings.measures("volume", "reference_volume", "volume_change", "dice"):
+    if not target.settings.measures(*VOLUMES):
         return
     if target.labels is None or target.voxel_size is None:
         raise InputError("volumetry needs a label map of the reference and the voxel size")
-    regions = volumetry(labels, target.labels, target.voxel_size, target.settings.label_names)
+    names = region_names(target.labels, names=target.settings.label_names)
+    try:
+        regions = volumetry(labels, target.labels, target.voxel_size, target.settings.label_names)
+    except InputError as error:
+        for name in names.values():
+            for metric, unit in VOLUMES.items():
+                sheet.refuse(Key(metric, name), unit, str(error))
+        return
     for name, region in regions.items():
         sheet.write(Key("volume", name), "mL", region.prediction)
         sheet.write(Key("reference_volume", name), "mL", region.reference)

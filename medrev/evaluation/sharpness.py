@@ -215,4 +215,6 @@ def _energy(array: Floats, inside: NDArray[np.bool_], axis: int) -> float:
     pairs = np.take(inside, range(1, n), axis) & np.take(inside, range(n - 1), axis)
     if not pairs.any():
         return 0.0
-    return float(np.mean(np.diff(array, axis=axis + 1)[:, pairs] ** 2))
+    with np.errstate(invalid="ignore", over="ignore"):  # outside of the mask
+        differences = np.diff(array, axis=axis + 1)
+    return float(np.mean(differences[:, pairs] ** 2))

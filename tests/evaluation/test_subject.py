@@ -191,6 +191,18 @@ def test_undefined_values_have_the_same_keys_and_a_reason(mask):
     assert reasons == {None, "no voxel of label 3 lies in the mask"}
 
 
+def test_label_maps_of_a_prediction_that_are_wrong_have_a_reason():
+    volume, labels = np.ones((1, *SHAPE)), np.ones(SHAPE)
+    given = {"a": Prediction(volume, labels=labels + 0.5), "b": Prediction(volume, labels=labels)}
+    results = Results(
+        tuple(
+            evaluate_methods(given, volume, None, subject="A", labels=labels, voxel_size=(1, 1, 1))
+        )
+    )
+    assert "whole numbers" in results.record("A", "a", Key("dice", "label 1")).reason
+    assert results.record("A", "b", Key("dice", "label 1")).value == 1
+
+
 def test_a_thin_mask_has_no_interior_and_a_constant_reference_no_ssim():
     mask = np.zeros(SHAPE, bool)
     mask[4:8, 4:8, 4:8] = True

@@ -22,8 +22,10 @@ from medrev.evaluation import (
     group_table,
     outlier_table,
     paper_table,
+    region_table,
     subject_table,
     summary_table,
+    volume_table,
 )
 
 RMSE, INNER = Key("rmse"), Key("rmse", "interior")
@@ -118,6 +120,39 @@ def test_comparisons_groups_agreement_and_outliers_are_shown(results):
     table = outlier_table(find_outliers(far), far)
     assert table.rows[0][:3] == ("s4", "a", "RMSE [1e-5 mm²/s]")
     assert table.rows[0][-1] == "worse than the others"
+
+
+def test_regions_are_rows_and_the_best_method_of_each_is_bold():
+    grey, white = Key("mae", "grey matter", "FA"), Key("mae", "white matter", "FA")
+    table = region_table(
+        cohort({"a": {grey: [0.1, 0.3], white: [0.2, None]}, "b": {grey: [0.4], white: [0.1]}}),
+        "mae",
+        "FA",
+    )
+    assert table.rows[0][0] == "grey matter"
+    assert table.rows[0][1].mean == pytest.approx(0.2)
+    assert table.bold == {(0, 1), (1, 2)}
+    assert table.notes == (
+        "grey matter is over fewer subjects: a 2, b 1.",
+        "white matter is over fewer subjects: a 1, b 1.",
+    )
+    with pytest.raises(InputError, match="not measured"):
+        region_table(cohort({"a": {grey: [0.1]}}), "rmse")
+
+
+def test_volumes_before_and_after():
+    columns = {
+        Key("volume", "hippocampus"): [3.0, 5.0],
+        Key("reference_volume", "hippocampus"): [4.0, 4.0],
+        Key("volume_change", "hippocampus"): [-25.0, 25.0],
+        Key("dice", "hippocampus"): [0.8, 0.9],
+    }
+    table = volume_table(cohort({"model": columns}), "model")
+    assert table.to_markdown().splitlines()[-1] == (
+        "| hippocampus | 2 | 4.00 ± 0.00 | 4.00 ± 1.41 | 0.00 ± 35.36 | 0.8500 ± 0.0707 |"
+    )
+    with pytest.raises(InputError, match="needs label maps"):
+        volume_table(cohort({"model": columns}), "cubic")
 
 
 def test_revgan_table_3_has_the_papers_form():

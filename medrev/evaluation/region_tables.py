@@ -1,0 +1,91 @@
+"""Tables by region: one metric per tissue or label, and volumes before and after."""
+
+from collections.abc import Sequence
+
+from medrev.errors import InputError
+from medrev.evaluation.catalogue import digits, heading
+from medrev.evaluation.records import Key, Results
+from medrev.evaluation.summary import describe
+from medrev.evaluation.tables import best_rows
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+
+__all__ = ["region_table", "volume_table"]
+
+
+def region_table(
+    results: Results,
+    metric: str,
+    component: str | None = None,
+    methods: Sequence[str] | None = None,
+) -> Tabular:
+    """One metric in every region where it was measured: regions are rows, methods columns.
+
+    Args:
+        results: Records of a cohort.
+        metric: Key of :data:`CATALOGUE`.
+        component: Tensor component or scalar map.
+        methods: The columns; None: all methods. The best of each row is bold.
+
+    Raises:
+        InputError: The metric was measured nowhere.
+    """
+    names = tuple(methods or results.methods)
+    keys = [key for key in results.keys if (key.metric, key.component) == (metric, component)]
+    if not keys:
+        raise InputError(f"{Key(metric, '…', component)} was not measured in any region")
+    unit = results.unit(keys[0])
+    places = digits(keys[0], unit)
+    rows: list[tuple[Cell, ...]] = []
+    bold: set[tuple[int, int]] = set()
+    notes = []
+    for r, key in enumerate(keys):
+        cells = [_mean(results, name, key) for name in names]
+        counts = {name: len(results.values(name, key)) for name in names}
+        rows.append((key.region, *cells))
+        bold |= {(r, 1 + c) for c in best_rows(key, cells, places)}
+        if min(counts.values()) < len(results.subjects):
+            told = ", ".join(f"{name} {count}" for name, count in counts.items())
+            notes.append(f"{key.region} is over fewer subjects: {told}.")
+    columns = (Column("region"), *(Column(name, places) for name in names))
+    caption = heading(keys[0]._replace(region="mask"), unit)
+    return Tabular(columns, tuple(rows), caption, tuple(notes), bold=frozenset(bold))
+
+
+def volume_table(results: Results, method: str) -> Tabular:
+    """Volumes of the labelled regions in the reference and in a method's output.
+
+    Args:
+        results: Records of a cohort.
+        method: The method whose label maps were measured.
+
+    Raises:
+        InputError: No volume of the method was measured.
+    """
+    keys = [key for key in results.keys if key.metric == "volume" and results.values(method, key)]
+    if not keys:
+        raise InputError(f"no volume of {method} was measured: it needs label maps")
+    columns = (
+        Column("region"),
+        Column("n", 0),
+        Column("reference [mL]", 2),
+        Column(f"{method} [mL]", 2),
+        Column("change [%]", 2),
+        Column("Dice", 4),
+    )
+    rows = [
+        (
+            key.region,
+            len(results.values(method, key)),
+            *(
+                _mean(results, method, key._replace(metric=metric))
+                for metric in ("reference_volume", "volume", "volume_change", "dice")
+            ),
+        )
+        for key in keys
+    ]
+    return Tabular(columns, tuple(rows), "Volumes, mean ± standard deviation over subjects")
+
+
+def _mean(results: Results, method: str, key: Key) -> MeanStd | None:
+    found = describe(list(results.values(method, key).values()), resamples=0)
+    return None if found.mean is None else MeanStd(found.mean, found.std)
