@@ -1,8 +1,12 @@
 """The tensors of an input: read, checked, fitted, and doubted where they look strange."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data.scan import Scan, load_subject
@@ -19,7 +23,7 @@ from medrev.inference.source import Source
 from medrev.progress import progress
 from medrev.volumes import strip_suffix
 
-__all__ = ["tensors_of"]
+__all__ = ["Input", "read_input"]
 
 #: Slices along k that are fitted between two steps of the progress bar.
 _SLAB = 8
@@ -27,9 +31,37 @@ _SLAB = 8
 _MD_MAX = 0.02
 
 
-def tensors_of(
-    source: Source, data: DTIData, convention: Convention, *, show_progress: bool = False
-) -> tuple[torch.Tensor, Scan, list[str]]:
+@dataclass(frozen=True, eq=False)
+class Input:
+    """The tensors that a model starts from.
+
+    Attributes:
+        tensor: ``(6, i, j, k)`` in mm²/s, voxel frame, zero outside the mask.
+        mask: ``(1, i, j, k)``, boolean.
+        mask_source: given, median_otsu or nonzero.
+        affine: Voxel → RAS mm, 4×4.
+        convention: Order and frame of the input.
+        warnings: What was put right on reading, and values that no brain has.
+        hashes: SHA-256 of the input's files, in the order of :attr:`Source.files`.
+    """
+
+    tensor: torch.Tensor
+    mask: torch.Tensor
+    mask_source: str
+    affine: NDArray[Any]
+    convention: Convention
+    warnings: tuple[str, ...]
+    hashes: tuple[str, ...] = ()
+
+
+def read_input(
+    source: Source,
+    data: DTIData,
+    convention: Convention,
+    *,
+    show_progress: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> Input:
     """Read an input and bring it to tensors in the voxel frame.
 
     Args:
@@ -37,10 +69,7 @@ def tensors_of(
         data: The data section of the model's pipeline, for the fit.
         convention: Component order and frame of a tensor input.
         show_progress: Show a progress bar during the fit.
-
-    Returns:
-        Tensors ``(6, i, j, k)`` in mm²/s, zero outside the mask; the scan with mask and affine;
-        and warnings: what was put right on reading, and values that no brain has.
+        check: Called between the slabs of the fit; what it raises ends it.
 
     Raises:
         InputError, GeometryError, GradientError: As :func:`medrev.data.load_subject`.
@@ -56,17 +85,24 @@ def tensors_of(
     )
     scan = load_subject(subject, data, convention)
     warnings = [f"{file}: {note}" for note in (*scan.notes, *convention.notes)]
-    if scan.tensor is None:
-        tensor = _fit(scan, data, show_progress)
-        return tensor, scan, warnings + _unit_doubts(scan, tensor, file)
-    warnings += _unit_doubts(scan, scan.tensor, file)
-    if convention.measurement is None:
-        stored = from_voxel_frame(scan.tensor, scan.affine, convention.frame)
+    tensor = scan.tensor
+    if tensor is None:
+        tensor = _fit(scan, data, show_progress, check)
+    elif convention.measurement is None:
+        stored = from_voxel_frame(tensor, scan.affine, convention.frame)
         warnings += _order_doubts(scan, stored, file, convention.order)
-    return scan.tensor.float(), scan, warnings
+    warnings += _unit_doubts(scan, tensor, file)
+    return Input(
+        tensor=tensor.float(),
+        mask=scan.mask,
+        mask_source=scan.mask_source,
+        affine=scan.affine,
+        convention=convention,
+        warnings=tuple(warnings),
+    )
 
 
-def _fit(scan: Scan, data: DTIData, show_progress: bool) -> torch.Tensor:
+def _fit(scan: Scan, data: DTIData, show_progress: bool, check: Callable[[], None]) -> torch.Tensor:
     """Fit slab by slab; voxels do not know of each other."""
     assert scan.dwi is not None
     assert scan.gradients is not None
@@ -74,6 +110,7 @@ def _fit(scan: Scan, data: DTIData, show_progress: bool) -> torch.Tensor:
     parts = []
     with progress("Fitting tensors", len(slabs), enabled=show_progress) as bar:
         for start in slabs:
+            check()
             cut = slice(start, start + _SLAB)
             part = scan.dwi[..., cut], scan.gradients, scan.mask[..., cut], data.fit.method
             parts.append(fit_tensor(*part))

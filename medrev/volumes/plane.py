@@ -35,6 +35,7 @@ class Plane:
 
     Attributes:
         axis_of: Array axis that runs along x, y and z of the world.
+        axis: Array axis that runs through the picture.
         index: Index of the slice on the axis that runs through the picture.
         aspect: Height of a picture's pixel divided by its width.
         box: Rows and columns of a picture that hold the mask, with one pixel around it.
@@ -52,11 +53,11 @@ class Plane:
         self._orientation = nib.orientations.io_orientation(matrix)
         axes = self._orientation[:, 0].astype(int)
         self.axis_of = [int(np.flatnonzero(axes == world)[0]) for world in range(3)]
-        self._across, self._up, self._through = (self.axis_of[world] for world in _AXES[view])
+        self._across, self._up, self.axis = (self.axis_of[world] for world in _AXES[view])
         inside = mask[0] != 0
         if not bool(inside.any()):
             raise InputError("the mask is empty: there is nothing to show")
-        counts = inside.sum(dim=[a for a in range(3) if a != self._through])
+        counts = inside.sum(dim=[a for a in range(3) if a != self.axis])
         self.index = int(counts.argmax())
         edges = voxel_size(matrix)
         self.aspect = edges[self._up] / edges[self._across]
@@ -69,14 +70,14 @@ class Plane:
 
     def slab(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice as a volume ``(C, I, J, K)`` of one voxel's thickness."""
-        axis = self._through + 1
+        axis = self.axis + 1
         if volume.shape[axis] == 1:
             return volume
         return volume.index_select(axis, torch.tensor([self.index]))
 
     def picture(self, volume: torch.Tensor) -> NDArray[Any]:
         """A volume or slab ``(C, I, J, K)`` as (rows, columns, C)."""
-        axes = (self._up + 1, self._across + 1, self._through + 1, 0)
+        axes = (self._up + 1, self._across + 1, self.axis + 1, 0)
         plane = self.slab(volume).permute(*axes)[:, :, 0].numpy()
         if self._orientation[self._up, 1] < 0:
             plane = plane[::-1]

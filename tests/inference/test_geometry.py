@@ -1,5 +1,6 @@
 """A ramp in world coordinates survives from file to file to 1e-4 mm."""
 
+import functools
 import itertools
 
 import nibabel
@@ -9,10 +10,13 @@ import torch
 from monai.data import MetaTensor
 
 from medrev.dti import convert_order, from_voxel_frame
-from medrev.inference import infer_file
+from medrev.inference import infer_file as infer
 from medrev.volumes import read_nifti, write_nifti
 
 from .conftest import BASE, SLOPE, oblique, save_ramp, world
+
+infer_file = functools.partial(infer, quick_look=False)  # drawing takes half a second
+
 
 GRIDS = {
     "isotropic": (oblique(), (10, 11, 12)),

@@ -1,3 +1,4 @@
+import functools
 import json
 import logging
 from dataclasses import replace
@@ -10,9 +11,13 @@ import torch
 
 from medrev.dti import to_matrix
 from medrev.errors import CheckpointError, InputError, OutputError
-from medrev.inference import infer_file, recognise, save_weights
+from medrev.inference import infer_file as infer
+from medrev.inference import recognise, save_weights
 
 from .conftest import oblique, save
+
+infer_file = functools.partial(infer, quick_look=False)  # drawing takes half a second
+
 
 # dipy's Otsu threshold of a signal with two values only.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
@@ -23,15 +28,17 @@ def names(folder: Path) -> list[str]:
 
 
 def test_names_and_sidecars_are_bids(residual_model, dwi_file, tmp_path):
-    written = infer_file(dwi_file, model=residual_model(), output=tmp_path / "out")
+    written = infer(dwi_file, model=residual_model(), output=tmp_path / "out")
     stem = "sub-01_res-hi_model-tensor_param-{}_desc-sr_dwimap"
     expected = [
         f"{stem.format(p)}{suffix}"
-        for p in ("diffusivity", "fa", "md")
+        for p in ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
         for suffix in (".nii.gz", ".json")
     ]
+    expected.append("sub-01_res-hi_model-tensor_desc-sr_dwimap.png")
     assert [path.name for path in written] == expected
-    assert names(tmp_path / "out") == sorted(expected)
+    dataset = [".bidsignore", "dataset_description.json"]
+    assert names(tmp_path / "out") == sorted([*expected, *dataset])
     sidecar = json.loads(written[1].read_text())
     assert sidecar["Units"] == "mm^2/s"
     assert sidecar["Sources"][0] == str(dwi_file)
@@ -48,7 +55,7 @@ def test_names_and_sidecars_are_bids(residual_model, dwi_file, tmp_path):
 def test_raw_dwi_is_fitted_in_fsl_frame_and_order(residual_model, dwi_file, tmp_path):
     mask = tmp_path / "mask.nii.gz"
     written = infer_file(dwi_file, model=residual_model(), mask=mask, output=tmp_path / "out")
-    tensor, fa, md = (nibabel.load(path).get_fdata() for path in written[::2])
+    tensor, fa, md, ad, rd = (nibabel.load(path).get_fdata() for path in written[:10:2])
     # Deep inside the mask the tensor is the one that the signal was made of, in the bvecs' frame.
     truth = np.array([1.4, 0.3, 0.1, 0.7, -0.1, 0.5]) * 1e-3
     np.testing.assert_allclose(tensor[8:12, 8:12, 6:10], truth * np.ones((4, 4, 4, 6)), atol=2e-7)
@@ -56,6 +63,8 @@ def test_raw_dwi_is_fitted_in_fsl_frame_and_order(residual_model, dwi_file, tmp_
     np.testing.assert_allclose(md[10, 10, 8], values.mean(), rtol=1e-3)
     spread = np.sqrt(1.5 * ((values - values.mean()) ** 2).sum() / (values**2).sum())
     np.testing.assert_allclose(fa[10, 10, 8], spread, rtol=1e-3)
+    np.testing.assert_allclose(ad[10, 10, 8], values.max(), rtol=1e-3)
+    np.testing.assert_allclose(rd[10, 10, 8], np.sort(values)[:2].mean(), rtol=1e-3)
 
 
 def test_the_mask_is_the_inputs_mask_on_the_fine_grid(residual_model, dwi_file, tmp_path):

@@ -1,0 +1,60 @@
+"""The folder of results as a BIDS derivative dataset."""
+
+import json
+from pathlib import Path
+
+from medrev import __version__
+from medrev.errors import OutputError
+from medrev.files import atomic_path
+
+__all__ = ["BIDS_VERSION", "describe_dataset"]
+
+BIDS_VERSION = "1.10.0"
+#: Suffixes that BIDS has not adopted yet; the validator is told to pass over them.
+IGNORED = "*_dwimap.*\n"
+
+
+def describe_dataset(folder: Path) -> list[Path]:
+    """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
+
+    Nothing is written in a folder that belongs to a dataset already: one with a description in it
+    or above it (``derivatives/`` begins a dataset of its own).
+
+    Args:
+        folder: The root of the results.
+
+    Returns:
+        The files written.
+    """
+    if _belongs_to_a_dataset(folder.absolute()):
+        return []
+    description = {
+        "Name": "Super-resolved diffusion tensors",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+    }
+    written = []
+    for name, text in (
+        ("dataset_description.json", json.dumps(description, indent=2) + "\n"),
+        (".bidsignore", IGNORED),
+    ):
+        path = folder / name
+        if path.exists():
+            continue
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OutputError:
+            if path.exists():  # another process was faster
+                continue
+            raise
+        written.append(path)
+    return written
+
+
+def _belongs_to_a_dataset(folder: Path) -> bool:
+    for place in (folder, *folder.parents):
+        if (place / "dataset_description.json").is_file():
+            return "derivatives" not in folder.relative_to(place).parts
+    return False
