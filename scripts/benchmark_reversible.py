@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from medrev.cli.common import check_device_name, run_command
 from medrev.errors import OutputError
-from medrev.files import atomic_path
+from medrev.files import atomic_path, ensure_writable_folder
 
 if TYPE_CHECKING:
     import torch
@@ -117,6 +117,7 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.output / name for name in files):
         if path.exists() and not options.overwrite:
             raise OutputError(f"{path} exists; use --overwrite to replace it")
+    ensure_writable_folder(options.output)
     if not options.table5:
         compare(options, device)
     if with_table5:

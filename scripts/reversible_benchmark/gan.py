@@ -53,7 +53,7 @@ def measure_gan(
         bar: Advanced by `GAN_UNITS` per step.
         overrides: ``key=value`` for the pipeline.
     """
-    share = budget.share(gan_work(len(variants), rounds))
+    deadline = time.monotonic() + budget.share(gan_work(len(variants), rounds))
     case = Case((size,) * 3, GAN_DEPTH)
     batch = dict(zip("xy", (part.to(device) for part in case.batch()), strict=True))
     methods = {
@@ -68,7 +68,6 @@ def measure_gan(
     def advance(run: Run) -> None:
         bar.advance(GAN_UNITS, text=f"RevGAN step, {run.variant}")
 
-    start = time.monotonic()
     interleave(steps, 1, device, advance)  # the first step makes the optimisers' states
     for run, take in takes.items():
         parameters = [p for phase in methods[run].phases.values() for p in phase.parameters()]
@@ -78,12 +77,12 @@ def measure_gan(
         results.add(run, "retained_bytes", use.retained)
         results.add(run, "peak_bytes", use.peak)
         advance(run)
-    one_round = (time.monotonic() - start) / 2
-    done = max(1, int(min(rounds, share / one_round - 2)))
+    times = interleave(steps, rounds, device, advance, deadline=deadline)
+    results.add_times(times)
+    done = len(next(iter(times.values())))
     if done < rounds:
         results.notes.append(f"RevGAN step: the budget left time for {done} of {rounds} rounds")
         bar.advance((rounds - done) * len(steps) * GAN_UNITS)
-    results.add_times(interleave(steps, done, device, advance))
 
 
 def _prepared(take: Step) -> Callable[[], None]:

@@ -68,8 +68,7 @@ def measure_group(
 
     A note says where rounds were dropped. Every group gets at least one round.
     """
-    share = budget.share(group.work)
-    start = time.monotonic()
+    deadline = time.monotonic() + budget.share(group.work)
     net = trial_network(group.case).to(device).train()
     batch = tuple(part.to(device) for part in group.case.batch())
     steps = dict(_steps(group, net, batch, device))
@@ -81,16 +80,6 @@ def measure_group(
         results.add(run, "peak_bytes", use.peak)
         results.add(run, "peak_without_gradients_bytes", use.peak_without_gradients)
         bar.advance(group.units, text=f"{group.case.label} R={group.case.depth} {run.variant}")
-    one_round = time.monotonic() - start  # an upper bound: listing allocations takes time too
-    rounds = group.rounds
-    if rounds and (1 + rounds) * one_round > share:
-        rounds = max(1, min(rounds, int(share / one_round) - 1))
-    if rounds < group.rounds:
-        results.notes.append(
-            f"{group.case.label}, R = {group.case.depth}: the budget left time for {rounds} of "
-            f"{group.rounds} rounds"
-        )
-        bar.advance((group.rounds - rounds) * len(steps) * group.units)
 
     def prepared(step: Step) -> Callable[[], None]:
         net.zero_grad(set_to_none=True)
@@ -99,9 +88,23 @@ def measure_group(
     def advance(run: Run) -> None:
         bar.advance(group.units, text=f"{run.patch} R={run.depth} {run.dtype} {run.variant}")
 
-    if rounds:
-        preparations = {run: partial(prepared, step) for run, step in steps.items()}
-        results.add_times(interleave(preparations, rounds, device, advance))
+    if not group.rounds:
+        return
+    times = interleave(
+        {run: partial(prepared, step) for run, step in steps.items()},
+        group.rounds,
+        device,
+        advance,
+        deadline=deadline,
+    )
+    results.add_times(times)
+    rounds = len(next(iter(times.values())))
+    if rounds < group.rounds:
+        results.notes.append(
+            f"{group.case.label}, R = {group.case.depth}: the budget left time for {rounds} of "
+            f"{group.rounds} rounds"
+        )
+        bar.advance((group.rounds - rounds) * len(steps) * group.units)
 
 
 def autocast(dtype: str, device: torch.device) -> AbstractContextManager[object]:

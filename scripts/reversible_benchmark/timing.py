@@ -39,6 +39,8 @@ def interleave(
     rounds: int,
     device: torch.device,
     advance: Callable[[Key], None] = lambda key: None,
+    *,
+    deadline: float = float("inf"),
 ) -> dict[Key, list[float]]:
     """Time every step once a round, so that what disturbs the machine disturbs all of them.
 
@@ -46,16 +48,22 @@ def interleave(
 
     Args:
         steps: For each key, a function that prepares a step (untimed) and returns it.
-        rounds: How often.
+        rounds: How often at most.
         device: Waited for before the clock is read.
         advance: Called with the key after each step.
+        deadline: A round after the first is left out if it would end later, on the clock of
+            ``time.monotonic``.
 
     Returns:
         Seconds by key, one per round.
     """
     keys = list(steps)
     times: dict[Key, list[float]] = {key: [] for key in keys}
+    round_seconds = 0.0
     for number in range(rounds):
+        begun = time.monotonic()
+        if number and begun + round_seconds > deadline:
+            break
         turn = number % max(1, len(keys))
         for key in keys[turn:] + keys[:turn]:
             step = steps[key]()
@@ -66,6 +74,7 @@ def interleave(
             times[key].append(time.perf_counter() - start)
             del step
             advance(key)
+        round_seconds = time.monotonic() - begun
     return times
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -101,6 +102,14 @@ def test_rounds_are_interleaved_and_turned():
     times = interleave(steps, 2, CPU)
     assert "".join(order) == "abcbca"
     assert [len(times[key]) for key in "abc"] == [2, 2, 2]
+
+
+def test_rounds_that_would_pass_the_deadline_are_left_out_but_not_the_first():
+    steps = {"a": lambda: partial(time.sleep, 0.02)}
+    past = interleave(steps, 5, CPU, deadline=time.monotonic() - 1)
+    assert len(past["a"]) == 1
+    soon = interleave(steps, 50, CPU, deadline=time.monotonic() + 0.1)
+    assert len(soon["a"]) < 6
 
 
 def test_a_budget_is_shared_by_work_and_passes_on_what_is_left():
