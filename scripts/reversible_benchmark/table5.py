@@ -87,7 +87,7 @@ def setups(size: int = 256) -> tuple[tuple[Setup, Setup], tuple[Setup, Setup]]:
     ), (
         Setup("revgan-64", "RevGAN, K = 64", partial(revgan_2d, 64), size // 2),
         Setup(
-            "revgan-64-plain", "the same, plain autograd",
+            "revgan-64-plain", "RevGAN, K = 64, plain autograd",
             lambda depth: plain.of(revgan_2d(64, depth)), size // 2,
         ),
     )  # fmt: skip
