@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from medrev.errors import InputError
+from medrev.evaluation.masked import Floats
 from medrev.evaluation.records import Key, Results
 from medrev.evaluation.summary import Interval
 
@@ -29,7 +30,7 @@ class BlandAltman:
         lower: Lower limit of agreement, bias − 1.96 std, and its confidence interval.
         upper: Upper limit of agreement.
         slope: Slope of the differences over the means, whose p value tells whether the bias grows
-            with the measurement; None where all means are equal.
+            with the measurement; None where all means or all differences are equal.
         slope_p: That p value.
     """
 
@@ -82,9 +83,7 @@ def bland_altman(
     t = float(stats.t.ppf(0.5 + level / 2, n - 1))
     of_bias = t * std / math.sqrt(n)
     of_limit = t * std * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    spread = np.ptp(mean) > 1e-12 * np.abs(mean).max()  # more than rounding
-    varied = spread and mean.var() > 0 and difference.any()
-    line = stats.linregress(mean, difference) if varied else None
+    slope, slope_p = _line(mean, difference)
     return BlandAltman(
         subjects=shared,
         means=tuple(mean.tolist()),
@@ -92,8 +91,8 @@ def bland_altman(
         bias=(bias, _around(bias, of_bias, level)),
         lower=(bias - z * std, _around(bias - z * std, of_limit, level)),
         upper=(bias + z * std, _around(bias + z * std, of_limit, level)),
-        slope=None if line is None else float(line.slope),
-        slope_p=None if line is None or math.isnan(line.pvalue) else float(line.pvalue),
+        slope=slope,
+        slope_p=slope_p,
     )
 
 
@@ -113,6 +112,16 @@ def method_agreement(results: Results, method: str, key: Key) -> BlandAltman:
         raise InputError(f"agreement is measured for mean and volume, got {key.metric!r}")
     partner = key._replace(metric=f"reference_{key.metric}")
     return bland_altman(results.values(method, key), results.values(method, partner))
+
+
+def _line(mean: Floats, difference: Floats) -> tuple[float | None, float | None]:
+    """Slope of the differences over the means and its p value, where both vary."""
+    if any(np.ptp(v) <= 1e-12 * np.abs(v).max() for v in (mean, difference)):
+        return None, None
+    with np.errstate(all="ignore"):  # squares of tiny values vanish
+        line = stats.linregress(mean, difference)
+    slope, p = float(line.slope), float(line.pvalue)
+    return (None, None) if math.isnan(slope) or math.isnan(p) else (slope, p)
 
 
 def _around(value: float, half: float, level: float) -> Interval:

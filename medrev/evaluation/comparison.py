@@ -1,6 +1,7 @@
 """Are two methods different, are two groups? Rank tests with Holm's correction."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -208,8 +209,9 @@ def _paired(
     difference = pairs[:, 0] - pairs[:, 1]
     found = replace(bare, difference=float(difference.mean()), effect=_rank_biserial(difference))
     if resamples and len(shared) >= FEWEST:
-        interval = bootstrap_mean(difference, resamples=resamples, seed=seed)
-        found = replace(found, interval=interval)
+        with suppress(InputError):  # differences by rounding only
+            interval = bootstrap_mean(difference, resamples=resamples, seed=seed)
+            found = replace(found, interval=interval)
     if len(shared) < FEWEST_PAIRS:
         reason = f"not enough subjects ({len(shared)}, {FEWEST_PAIRS} are needed)"
         return replace(found, reason=reason)

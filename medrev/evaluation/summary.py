@@ -130,7 +130,7 @@ def bootstrap_mean(
         seed: Seed of the resampling.
 
     Raises:
-        InputError: There are fewer than five values.
+        InputError: There are fewer than five values, or they differ by rounding only.
 
     References:
         Efron, Better bootstrap confidence intervals, JASA 1987.
@@ -142,6 +142,8 @@ def bootstrap_mean(
         raise InputError(f"the level of a confidence interval must be between 0 and 1, got {level}")
     if array.min() == array.max():
         return Interval(float(array[0]), float(array[0]), level)
+    if np.ptp(array) <= 1e-12 * np.abs(array).max():
+        raise InputError("the values differ by rounding only")
     found = stats.bootstrap(
         (array,),
         np.mean,
