@@ -1,0 +1,312 @@
+"""What a page shows of one subject: pictures of a slice, and small volumes for the viewer."""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from medrev.cohorts import Case, Choices, Loaded
+from medrev.dti import color_fa
+from medrev.evaluation import Prediction
+from medrev.reports.png import encode_colour, encode_grey, encode_mapped
+from medrev.volumes import Plane, View, block_mean, rescale_affine
+
+__all__ = ["Preview", "Strip", "Tile", "ViewerVolume", "make_preview"]
+
+#: Models whose pictures are shown; the tables hold all.
+_MOST_MODELS = 3
+#: Voxels of a volume for the viewer; larger ones are averaged over blocks.
+_MOST_VOXELS = 1_300_000
+#: Longest side of a picture in pixels; larger ones are thinned out.
+_MOST_PIXELS = 288
+#: Colour map of errors and uncertainties: even in lightness, and for all kinds of eyes.
+ERRORS = "viridis"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture.
+
+    Attributes:
+        name: What it shows.
+        png: The file.
+        width: Pixels' width in mm, all together.
+        height: Height in mm.
+    """
+
+    name: str
+    png: bytes
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one slice at one window.
+
+    Attributes:
+        label: What is shown, with window and unit.
+        tiles: The pictures.
+    """
+
+    label: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class ViewerVolume:
+    """A volume of bytes for the viewer.
+
+    Attributes:
+        name: What it is.
+        overlay: Whether it is laid over another one.
+        nifti: NIfTI file, gzipped.
+        low: Value shown darkest.
+        high: Value shown brightest.
+        colours: Colour map.
+    """
+
+    name: str
+    overlay: bool
+    nifti: bytes
+    low: float
+    high: float
+    colours: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Pictures and volumes of one subject.
+
+    Attributes:
+        strips: The pictures.
+        volumes: The volumes, the first of which is shown first.
+        unit: Unit of the values shown, empty for none.
+    """
+
+    strips: tuple[Strip, ...]
+    volumes: tuple[ViewerVolume, ...]
+    unit: str
+
+    @property
+    def size(self) -> int:
+        """Bytes in a page, where all is written in base64."""
+        pictures = sum(len(tile.png) for strip in self.strips for tile in strip.tiles)
+        return (pictures + sum(len(volume.nifti) for volume in self.volumes)) * 4 // 3
+
+
+def make_preview(case: Case, choices: Choices) -> Preview:
+    """Load a subject and draw it.
+
+    Raises:
+        MedrevError: It cannot be loaded.
+    """
+    loaded = case.load(choices)
+    scene = _Scene(loaded)
+    views: tuple[View, ...] = ("axial",) if scene.tensors else ("axial", "coronal")
+    flat = min(loaded.reference.shape[1:]) == 1
+    strips = []
+    for view in views[:1] if flat else views:
+        plane = Plane(loaded.affine, scene.mask, view)
+        strips.append(_grey_strip(scene, plane, view))
+        if scene.tensors:
+            strips.append(_colour_strip(scene, plane))
+    return Preview(tuple(strips), () if flat else tuple(_viewer_volumes(scene)), scene.unit)
+
+
+class _Scene:
+    """What is shown of a subject: one number a voxel, its window, errors and uncertainties."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.affine, self.tensors = loaded.affine, loaded.tensors
+        reference = loaded.reference
+        whole = torch.ones(1, *reference.shape[1:], dtype=torch.bool)
+        self.mask = whole if loaded.mask is None else loaded.mask
+        self.unit = "1e-3 mm²/s" if self.tensors else ""
+        models = list(loaded.models)[:_MOST_MODELS]
+        chosen = [n for n in ("cubic", "input") if n in loaded.predictions][:1] + models
+        #: What is translated or interpolated, in the order of the pictures.
+        self.outputs: dict[str, torch.Tensor] = {
+            name: torch.as_tensor(loaded.predictions[name].volume) for name in chosen
+        }
+        self.reference = reference
+        self.low = loaded.low
+        self.errors = {
+            name: self.distance(self.outputs[name] - reference) * self.mask for name in models
+        }
+        self.stds = {
+            name: spread * self.mask
+            for name in models
+            if (spread := self._std(loaded.predictions[name])) is not None
+        }
+        shown = self.shown(reference)[self.mask]
+        shown = shown[torch.isfinite(shown)]
+        quantiles = _quantiles(shown, (0.005, 0.995))
+        self.window = (0.0, quantiles[1]) if self.tensors else quantiles
+        first = next(iter(self.errors.values()))[self.mask]
+        self.error_window = (0.0, _quantiles(first[torch.isfinite(first)], (0.0, 0.99))[1])
+
+    def shown(self, volume: torch.Tensor) -> torch.Tensor:
+        """One number a voxel (1, I, J, K): mean diffusivity of tensors, else the mean channel."""
+        if self.tensors:
+            return 1e3 * volume[[0, 3, 5]].mean(dim=0, keepdim=True)
+        return volume.float().mean(dim=0, keepdim=True)
+
+    def distance(self, difference: torch.Tensor) -> torch.Tensor:
+        """Size of an error (1, I, J, K): Frobenius norm of tensors, else the mean over channels."""
+        if self.tensors:
+            weights = difference.new_tensor([1, 2, 2, 1, 2, 1]).view(6, 1, 1, 1)
+            return 1e3 * (weights * difference**2).sum(dim=0, keepdim=True).sqrt()
+        return difference.abs().float().mean(dim=0, keepdim=True)
+
+    def _std(self, prediction: Prediction) -> torch.Tensor | None:
+        if prediction.std is None:
+            return None
+        std = torch.as_tensor(prediction.std)
+        if std.shape[0] == self.reference.shape[0]:
+            return self.distance(std)
+        return std[:1] * (1e3 if self.tensors else 1)
+
+    def on_fine_grid(self) -> torch.Tensor | None:
+        """The input on the reference's grid, every voxel as a block."""
+        if self.low is None or self.low.shape[0] != self.reference.shape[0]:
+            return None
+        size = tuple(self.reference.shape[1:])
+        return F.interpolate(self.low[None].float(), size=size, mode="nearest-exact")[0]
+
+
+def _quantiles(values: torch.Tensor, shares: tuple[float, float]) -> tuple[float, float]:
+    if not values.numel():
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.quantile(values.numpy(), shares))
+    return low, high if high > low else low + 1.0
+
+
+def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
+    """Input, interpolation, outputs and reference at one window; errors and std at another."""
+    low, high = scene.window
+    tiles = []
+    volumes = {"input": scene.on_fine_grid(), **scene.outputs, "reference": scene.reference}
+    if "input" in scene.outputs:
+        volumes["input"] = scene.outputs["input"]
+    for name, volume in volumes.items():
+        if volume is not None:
+            picture = _cut(plane, scene.shown(plane.slab(volume)), plane.slab(scene.mask))
+            tiles.append(_tile(name, encode_grey(picture, low, high), picture, plane, scene))
+    mapped = {f"error {n}": v for n, v in scene.errors.items()}
+    mapped |= {f"uncertainty {n}": v for n, v in scene.stds.items()}
+    if len(scene.errors) == 1:
+        mapped = {name.split()[0]: volume for name, volume in mapped.items()}
+    for name, volume in mapped.items():
+        picture = _cut(plane, plane.slab(volume), plane.slab(scene.mask))
+        png = encode_mapped(picture, *scene.error_window, ERRORS)
+        tiles.append(_tile(name, png, picture, plane, scene))
+    what = "mean diffusivity" if scene.tensors else "intensity"
+    unit = f" {scene.unit}" if scene.unit else ""
+    return Strip(
+        f"{view}: {what} {low:.3g} to {high:.3g}{unit}; errors 0 to "
+        f"{scene.error_window[1]:.3g}{unit}",
+        tuple(tiles),
+    )
+
+
+def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
+    """Principal directions: red left-right, green front-back, blue up-down."""
+    tiles = []
+    volumes = {"input": scene.on_fine_grid(), **scene.outputs, "reference": scene.reference}
+    inside = plane.slab(scene.mask)
+    for name, volume in volumes.items():
+        if volume is not None:
+            slab = torch.nan_to_num(plane.slab(volume)) * inside
+            picture = plane.crop(plane.colours(color_fa(slab).clamp(0, 1) * 1.4))[::-1]
+            tiles.append(_tile(name, encode_colour(picture), picture[..., 0], plane, scene))
+    return Strip(
+        "axial: principal direction by colour, brightness by fractional anisotropy; red "
+        "left-right, green front-back, blue up-down",
+        tuple(tiles),
+    )
+
+
+def _cut(plane: Plane, slab: torch.Tensor, inside: torch.Tensor) -> NDArray[Any]:
+    """The part with the brain, dark outside, its upper row first."""
+    shown = torch.where(inside.bool(), slab.float(), torch.zeros(()))
+    picture: NDArray[Any] = plane.crop(plane.picture(shown)[..., 0])[::-1]
+    step = max(1, -(-max(picture.shape) // _MOST_PIXELS))
+    return picture[::step, ::step]
+
+
+def _tile(name: str, png: bytes, picture: NDArray[Any], plane: Plane, scene: _Scene) -> Tile:
+    rows, columns = picture.shape
+    return Tile(name, png, float(columns), float(rows) * plane.aspect)
+
+
+def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:
+    """Reference first, then outputs and input; errors and uncertainties to lay over them."""
+    box = _box(scene.mask)
+    base: dict[str, torch.Tensor] = {"reference": scene.reference, **scene.outputs}
+    fine = scene.on_fine_grid()
+    if fine is not None and "input" not in base:
+        base["input"] = fine
+    inside = scene.mask.float()
+    found = [
+        _viewer_volume(name, scene.shown(volume) * inside, scene.affine, box, scene.window, "gray")
+        for name, volume in base.items()
+    ]
+    several = len(scene.errors) > 1
+    overlays: Mapping[str, Mapping[str, torch.Tensor]] = {
+        "error": scene.errors,
+        "uncertainty": scene.stds,
+    }
+    for what, volumes in overlays.items():
+        for name, volume in volumes.items():
+            title = f"{what} {name}" if several else what
+            args = title, volume, scene.affine, box, scene.error_window, ERRORS
+            found.append(_viewer_volume(*args, overlay=True))
+    return found
+
+
+def _box(mask: torch.Tensor) -> tuple[slice, ...]:
+    """The part of the grid that holds the mask."""
+    bounds = []
+    for axis in range(3):
+        line = mask[0].any(dim=tuple(a for a in range(3) if a != axis)).nonzero()
+        bounds.append(slice(max(0, int(line[0]) - 1), int(line[-1]) + 2))
+    return tuple(bounds)
+
+
+def _viewer_volume(
+    name: str,
+    volume: torch.Tensor,
+    affine: NDArray[np.float64],
+    box: tuple[slice, ...],
+    window: tuple[float, float],
+    colours: str,
+    overlay: bool = False,
+) -> ViewerVolume:
+    """Crop, average over blocks where it is large, and bring to 256 values."""
+    part = torch.nan_to_num(volume[(slice(None), *box)].float(), posinf=0.0, neginf=0.0)
+    shift = np.eye(4)
+    shift[:3, 3] = [s.start for s in box]
+    place = affine @ shift
+    factor = 1
+    while part[0].numel() / factor**3 > _MOST_VOXELS:
+        factor += 1
+    if factor > 1:
+        spare = [(-n) % factor for n in part.shape[1:]]
+        part = F.pad(part, [p for s in reversed(spare) for p in (0, s)])
+        part = block_mean(part[None], factor)[0]
+        place = rescale_affine(place, factor)
+    low, high = window
+    levels = ((part[0] - low) / (high - low)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    image = nib.Nifti1Image(levels.numpy(), place)
+    image.header.set_slope_inter((high - low) / 255, low)
+    image.header.set_xyzt_units("mm")
+    return ViewerVolume(
+        name, overlay, gzip.compress(image.to_bytes(), 6, mtime=0), low, high, colours
+    )
