@@ -20,6 +20,7 @@ FLOORS = (
     ("methods",),
     ("inference", "evaluation"),
     ("training", "cohorts", "slicer"),
+    ("reports",),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -123,6 +124,7 @@ def test_commands_import_nothing_slow_at_module_level(file):
     [
         "from medrev.cli.train import build_parser; build_parser()",
         "from medrev.cli.infer import build_parser; build_parser()",
+        "from medrev.cli.evaluate import build_parser; build_parser()",
         "from medrev.cli.slicer import build_parser, scene_parser; build_parser(); scene_parser()",
         "from medrev.cli.slicer import install_parser; install_parser()",
     ],

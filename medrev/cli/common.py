@@ -1,6 +1,7 @@
 """What the commands share: options, exit codes, and errors as one line on standard error.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage, pipeline or input; 130 interrupted.
+Exit codes: 0 done; 1 failed; 2 wrong usage, pipeline or input; 3 some subjects failed;
+130 interrupted.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from medrev.errors import ConfigError, MedrevError, OutputError
 
 __all__ = ["add_common_options", "check_device_name", "first_process", "run_command"]
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, PARTIAL, INTERRUPTED = 1, 2, 3, 130
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,6 @@
+"""Reports: one HTML page that needs nothing else, for a cohort or for a training run."""
+
+from medrev.reports.cohort import write_cohort_report
+from medrev.reports.evaluate import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate", "write_cohort_report"]

@@ -65,11 +65,12 @@ def ticks_between(low: float, high: float, count: int = 4) -> list[float]:
     """
     if not high > low:
         return [low]
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    power = 10.0 ** math.floor(math.log10((high - low) / count))
+    for step in (10 * power, 5 * power, 2 * power, power):
+        first = math.ceil(low / step - 1e-9)
+        last = math.floor(high / step + 1e-9)
+        if last - first + 1 >= count - 1:
+            break
     return [round(n * step, 12) for n in range(first, last + 1)]
 
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from medrev.reports.axis import Axis, format_tick
 
-__all__ = ["Line", "box_plot", "histogram", "line_chart", "number"]
+__all__ = ["DASHES", "Line", "box_plot", "histogram", "line_chart", "number"]
 
 WIDTH = 360
 _LABELS = 92.0  # for the names on the left of box plots
 _RIGHT = 350.0
 _ROW = 30
 #: Dashes by series, so that colour is not all that tells lines apart.
-_DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 2", "1 2", "10 4", "3 5")
+DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 2", "1 2", "10 4", "3 5")
 #: Up to so many subjects are all drawn in a box plot; of more, the outliers.
 _MOST_DOTS = 60
 
@@ -69,24 +69,21 @@ def box_plot(
         )
         finite = {subject: v for subject, v in group.items() if math.isfinite(v)}
         if finite:
-            parts += _box(finite, axis, middle, series.get(name, 0), name, digits)
+            summary = f'<g class="c{series.get(name, 0) % 8}"><title>{escape(name)}: '
+            parts += [summary, *_box(finite, axis, middle, digits), "</g>"]
     return _svg(parts, height, "Box plot: " + ", ".join(groups))
 
 
-def _box(
-    group: Mapping[str, float], axis: Axis, middle: float, series: int, name: str, digits: int
-) -> list[str]:
+def _box(group: Mapping[str, float], axis: Axis, middle: float, digits: int) -> list[str]:
+    """The end of a title, and the marks of one group."""
     values = np.array(list(group.values()))
     q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
     reach = 1.5 * (q3 - q1)
     low, high = values[values >= q1 - reach].min(), values[values <= q3 + reach].max()
     x1, xm, x3 = axis(q1), axis(median), axis(q3)
-    summary = (
-        f"{name}: median {number(median, digits)}, quartiles {number(q1, digits)} to "
-        f"{number(q3, digits)}, n = {len(values)}"
-    )
     parts = [
-        f'<g class="c{series % 8}"><title>{escape(summary)}</title>',
+        f"median {number(median, digits)}, quartiles {number(q1, digits)} to "
+        f"{number(q3, digits)}, n = {len(values)}</title>",
         f'<path class="whisker" d="M{axis(low):.1f} {middle:.1f}H{x1:.1f}M{x3:.1f} {middle:.1f}'
         f'H{axis(high):.1f}"/>',
         f'<rect class="box" x="{x1:.1f}" y="{middle - 8:.1f}" width="{max(1.0, x3 - x1):.1f}" '
@@ -102,7 +99,7 @@ def _box(
             f'<circle cx="{axis(value):.1f}" cy="{y:.1f}" r="2.2">'
             f"<title>{escape(subject)}: {number(value, digits)}</title></circle>"
         )
-    return [*parts, "</g>"]
+    return parts
 
 
 def histogram(
@@ -112,7 +109,7 @@ def histogram(
     series: Mapping[str, int],
     x_label: str,
 ) -> str:
-    """Outlines of histograms, as shares of all voxels in percent.
+    """Outlines of histograms, as shares of all values in percent, on a logarithmic scale.
 
     Args:
         counts: Number of voxels by bin, by method.
@@ -123,21 +120,22 @@ def histogram(
     shares = {
         name: 100 * np.asarray(c, float) / np.sum(c) for name, c in counts.items() if np.sum(c)
     }
-    top = max((float(share.max()) for share in shares.values()), default=1.0)
-    seen = [k for share in shares.values() for k in np.flatnonzero(share > 0.002 * top)]
+    positive = [float(v) for share in shares.values() for v in share[share > 0]] or [1.0]
+    floor = max(min(positive), max(positive) * 1e-5)
+    seen = [k for share in shares.values() for k in np.flatnonzero(share >= floor)]
     first, last = (min(seen), max(seen)) if seen else (0, len(edges) - 2)
     reach = max(abs(edges[first]), abs(edges[last + 1]))
-    x = Axis(-reach, reach, 40, _RIGHT)
-    y = Axis(0, top * 1.05, 190, 6)
+    x = Axis(-reach, reach, 46, _RIGHT)
+    y = Axis.around([floor, max(positive)], 190, 8, log=True)
     parts = _x_axis(x, bottom=190, top=6, label=x_label)
-    parts += _y_axis(y, left=40, right=_RIGHT, label="% of voxels")
+    parts += _y_axis(y, left=46, right=_RIGHT, label="% of values")
     for name, share in shares.items():
-        number_ = series.get(name, 0)
-        points = [f"M{x(edges[first]):.1f} {y(0):.1f}"]
+        order = series.get(name, 0)
+        points = [f"M{x(edges[first]):.1f} {y(share[first]):.1f}"]
         for k in range(first, last + 1):
             points.append(f"V{y(share[k]):.1f}H{x(edges[k + 1]):.1f}")
         parts.append(
-            f'<path class="line c{number_ % 8}"{_dash(number_)} d="{"".join(points)}V{y(0):.1f}">'
+            f'<path class="line c{order % 8}"{_dash(order)} d="{"".join(points)}">'
             f"<title>{escape(name)}</title></path>"
         )
     parts.append(f'<path class="zero" d="M{x(0):.1f} 6V190"/>')
@@ -214,7 +212,7 @@ def number(value: float, digits: int | None = None) -> str:
 
 
 def _dash(series: int) -> str:
-    dash = _DASHES[series % len(_DASHES)]
+    dash = DASHES[series % len(DASHES)]
     return f' stroke-dasharray="{dash}"' if dash else ""
 
 

@@ -17,7 +17,7 @@ from medrev.reports.png import data_uri
 
 __all__ = ["link_to", "niivue", "render", "write_page"]
 
-_VIEWER = "niivue-0.69.0.umd.js"
+_VIEWER, _LICENCE = "niivue-0.69.0.umd.js", "niivue-0.69.0.LICENSE.txt"
 
 
 def render(template: str, **context: Any) -> str:
@@ -40,11 +40,12 @@ def render(template: str, **context: Any) -> str:
 
 
 def niivue() -> Markup:
-    """The viewer's program, as it is put into a page."""
-    text = (resources.files("medrev.reports") / "static" / _VIEWER).read_text(encoding="utf-8")
-    if "</script" in text.lower():
+    """The viewer's program with its licence, as it is put into a page."""
+    folder = resources.files("medrev.reports") / "static"
+    program, licence = ((folder / name).read_text(encoding="utf-8") for name in (_VIEWER, _LICENCE))
+    if "</script" in (program + licence).lower() or "*/" in licence:
         raise RuntimeError("the viewer's program cannot be put into a page")
-    return Markup(text)
+    return Markup(f"/*!\n{licence}*/\n{program}")
 
 
 def link_to(path: Path, folder: Path) -> str:

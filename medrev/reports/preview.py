@@ -128,7 +128,7 @@ class _Scene:
         reference = loaded.reference
         whole = torch.ones(1, *reference.shape[1:], dtype=torch.bool)
         self.mask = whole if loaded.mask is None else loaded.mask
-        self.unit = "1e-3 mm²/s" if self.tensors else ""
+        self.unit = "×10⁻³ mm²/s" if self.tensors else ""
         models = list(loaded.models)[:_MOST_MODELS]
         chosen = [n for n in ("cubic", "input") if n in loaded.predictions][:1] + models
         #: What is translated or interpolated, in the order of the pictures.
@@ -248,15 +248,13 @@ def _tile(name: str, png: bytes, picture: NDArray[Any], plane: Plane, scene: _Sc
 
 def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:
     """Reference first, then outputs and input; errors and uncertainties to lay over them."""
-    box = _box(scene.mask)
     base: dict[str, torch.Tensor] = {"reference": scene.reference, **scene.outputs}
     fine = scene.on_fine_grid()
     if fine is not None and "input" not in base:
         base["input"] = fine
     inside = scene.mask.float()
     found = [
-        _viewer_volume(name, scene.shown(volume) * inside, scene.affine, box, scene.window, "gray")
-        for name, volume in base.items()
+        _viewer_volume(name, scene.shown(volume) * inside, scene) for name, volume in base.items()
     ]
     several = len(scene.errors) > 1
     overlays: Mapping[str, Mapping[str, torch.Tensor]] = {
@@ -266,8 +264,7 @@ def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:
     for what, volumes in overlays.items():
         for name, volume in volumes.items():
             title = f"{what} {name}" if several else what
-            args = title, volume, scene.affine, box, scene.error_window, ERRORS
-            found.append(_viewer_volume(*args, overlay=True))
+            found.append(_viewer_volume(title, volume, scene, overlay=True))
     return found
 
 
@@ -281,19 +278,14 @@ def _box(mask: torch.Tensor) -> tuple[slice, ...]:
 
 
 def _viewer_volume(
-    name: str,
-    volume: torch.Tensor,
-    affine: NDArray[np.float64],
-    box: tuple[slice, ...],
-    window: tuple[float, float],
-    colours: str,
-    overlay: bool = False,
+    name: str, volume: torch.Tensor, scene: _Scene, overlay: bool = False
 ) -> ViewerVolume:
     """Crop, average over blocks where it is large, and bring to 256 values."""
+    box = _box(scene.mask)
     part = torch.nan_to_num(volume[(slice(None), *box)].float(), posinf=0.0, neginf=0.0)
     shift = np.eye(4)
     shift[:3, 3] = [s.start for s in box]
-    place = affine @ shift
+    place = scene.affine @ shift
     factor = 1
     while part[0].numel() / factor**3 > _MOST_VOXELS:
         factor += 1
@@ -302,11 +294,16 @@ def _viewer_volume(
         part = F.pad(part, [p for s in reversed(spare) for p in (0, s)])
         part = block_mean(part[None], factor)[0]
         place = rescale_affine(place, factor)
-    low, high = window
+    low, high = scene.error_window if overlay else scene.window
     levels = ((part[0] - low) / (high - low)).clamp(0, 1).mul(255).round().to(torch.uint8)
     image = nib.Nifti1Image(levels.numpy(), place)
     image.header.set_slope_inter((high - low) / 255, low)
     image.header.set_xyzt_units("mm")
     return ViewerVolume(
-        name, overlay, gzip.compress(image.to_bytes(), 6, mtime=0), low, high, colours
+        name=name,
+        overlay=overlay,
+        nifti=gzip.compress(image.to_bytes(), 6, mtime=0),
+        low=low,
+        high=high,
+        colours=ERRORS if overlay else "gray",
     )

@@ -67,13 +67,18 @@
     if (nv) { return; }
     try {
       nv = new niivue.Niivue({
-        backColor: [0, 0, 0, 1], show3Dcrosshair: true, crosshairColor: [1, 0.75, 0.2, 0.7],
+        backColor: [0, 0, 0, 1], show3Dcrosshair: true,
+        crosshairColor: [1, 0.75, 0.2, 0.8], crosshairWidth: 0.5, crosshairWidthUnit: "mm",
         isResizeCanvas: true, dragAndDropEnabled: false, scrollRequiresFocus: true,
-        logLevel: "error", loadingText: "", textHeight: 0.035,
+        logLevel: "error", loadingText: "",
         onLocationChange: function (where) { place.textContent = where.string; }
       });
       await nv.attachToCanvas(canvas);
       await choose();
+      if (form.elements.overlay.options.length > 1) {
+        form.elements.overlay.selectedIndex = 1;
+        await show();
+      }
       canvas.dataset.ready = "yes";
     } catch (error) {
       message.textContent = "This browser cannot show volumes (WebGL 2 is needed); " +

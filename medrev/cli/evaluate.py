@@ -1,0 +1,234 @@
+"""``medrev-evaluate``: measure a cohort, and write its tables and its report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medrev.cli.common import PARTIAL, add_common_options, run_command
+from medrev.errors import ConfigError
+
+__all__ = ["build_parser", "main"]
+
+_BASELINES = ("nearest", "trilinear", "cubic", "bspline")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of ``medrev-evaluate``."""
+    parser = argparse.ArgumentParser(
+        prog="medrev-evaluate",
+        allow_abbrev=False,
+        description="Compare predictions with references over a cohort: tables per subject and "
+        "over all, statistics, and a report that is one HTML file. Prints the report's path.",
+        epilog="examples:\n"
+        "  medrev-evaluate runs/hcp_dti_sr\n"
+        "  medrev-evaluate first=runs/a second=runs/b --output evaluations/a-b\n"
+        "  medrev-evaluate results --reference truth --input low --workers 4\n"
+        "  medrev-evaluate cohort.tsv --group site --scheduler tcp://host:8786",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        metavar="[NAME=]INPUT",
+        help="run folders (their held-out subjects are translated), folders of predictions, or a "
+        "table (.csv, .tsv) with the columns id, reference and prediction or prediction_NAME",
+    )
+    data = parser.add_argument_group(
+        "volumes",
+        "folders, searched with sub-folders; patterns such as 'out/**/*_T1w.nii.gz'; or "
+        "single files",
+    )
+    data.add_argument("--reference", type=Path, metavar="DIR", help="references of predictions")
+    data.add_argument(
+        "--input", type=Path, metavar="DIR", dest="low", help="the models' inputs, for baselines"
+    )
+    data.add_argument(
+        "--mask",
+        type=Path,
+        metavar="DIR",
+        help="masks (default: files called *mask beside the references or predictions; else the "
+        "non-zero voxels of the reference); 'whole': all voxels",
+    )
+    data.add_argument("--labels", type=Path, metavar="DIR", help="label maps of the references")
+    data.add_argument(
+        "--uncertainty", type=Path, metavar="DIR", help="standard deviations of the predictions"
+    )
+    data.add_argument(
+        "--resample-reference",
+        choices=("no", "yes"),
+        default="no",
+        help="yes: bring references on another grid onto the predictions' (default: no, an error)",
+    )
+    data.add_argument("--data", type=Path, metavar="DIR", help="a run's cohort, if it has moved")
+    data.add_argument(
+        "--part",
+        choices=("test", "validation", "train"),
+        default="test",
+        help="part of a run's cohort (default: test)",
+    )
+    measures = parser.add_argument_group("measures")
+    measures.add_argument(
+        "--baselines",
+        metavar="NAME,…",
+        help=f"interpolations of the input: {', '.join(_BASELINES)}, or none (default: the "
+        "pipeline's, else all)",
+    )
+    measures.add_argument(
+        "--interior",
+        type=int,
+        metavar="N",
+        help="edge of the interior's neighbourhood in voxels, odd (default: the pipeline's, else "
+        "5)",
+    )
+    measures.add_argument(
+        "--range",
+        type=float,
+        metavar="R",
+        dest="value_range",
+        help="data range of PSNR and SSIM (default: the reference's in the mask)",
+    )
+    measures.add_argument(
+        "--participants",
+        type=Path,
+        metavar="FILE",
+        help="table with a row per subject (default: participants.tsv beside the volumes)",
+    )
+    measures.add_argument("--group", metavar="COLUMN", help="compare groups of subjects")
+    places = parser.add_argument_group("where subjects are run")
+    places.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes on this machine, or jobs of --cluster (default: 1)",
+    )
+    places.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a running dask scheduler, as tcp://host:8786"
+    )
+    places.add_argument(
+        "--cluster",
+        metavar="SYSTEM",
+        help="a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])",
+    )
+    places.add_argument(
+        "--memory", type=float, metavar="GIB", help="memory limit of a worker (default: its share)"
+    )
+    places.add_argument(
+        "--retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="further attempts after an unexpected error (default: 1)",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results (default: RUN/evaluation of a single run, else evaluation)",
+    )
+    add("--overwrite", action="store_true", help="replace an existing evaluation")
+    add("--resume", action="store_true", help="go on with an existing evaluation")
+    add(
+        "--embed",
+        type=int,
+        default=6,
+        metavar="N",
+        help="subjects with pictures and volumes in the report (default: 6)",
+    )
+    add("--title", metavar="TEXT", help="heading of the report")
+    add_common_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``medrev-evaluate`` and return its exit code."""
+    return run_command(
+        build_parser,
+        _evaluate,
+        argv,
+        memory_advice="run fewer --workers",
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    _check(arguments)
+    from medrev.cohorts import Sources
+    from medrev.reports import evaluate
+
+    whole = arguments.mask is not None and str(arguments.mask) == "whole"
+    sources = Sources(
+        inputs=tuple(arguments.inputs),
+        reference=arguments.reference,
+        low=arguments.low,
+        mask=None if whole else arguments.mask,
+        labels=arguments.labels,
+        uncertainty=arguments.uncertainty,
+        participants=arguments.participants,
+        part=arguments.part,
+        data=arguments.data,
+    )
+    choices: dict[str, Any] = {
+        "value_range": arguments.value_range,
+        "resample_reference": arguments.resample_reference == "yes",
+        "mask": "whole" if whole else "nonzero",
+        "device": arguments.device,
+    }
+    if arguments.baselines is not None:
+        choices["baselines"] = _baselines(arguments.baselines)
+    if arguments.interior is not None:
+        choices["edge"] = arguments.interior
+    evaluation = evaluate(
+        sources,
+        output=arguments.output,
+        choices=choices,
+        group=arguments.group,
+        title=arguments.title,
+        embed=arguments.embed,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        workers=arguments.workers or 1,
+        scheduler=arguments.scheduler,
+        cluster=arguments.cluster,
+        memory=arguments.memory,
+        retries=arguments.retries,
+    )
+    for name, why in evaluation.failures.items():
+        print(f"medrev-evaluate: {name}: {why}", file=sys.stderr)
+    print(evaluation.report)
+    return PARTIAL if evaluation.failures else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse values that make no sense before anything slow is imported."""
+    for name, least in (("workers", 1), ("retries", 0), ("embed", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} must be at least {least}, got {value}")
+    if arguments.memory is not None and not arguments.memory > 0:
+        raise ConfigError(f"--memory must be a positive number of GiB, got {arguments.memory}")
+    if arguments.value_range is not None and not arguments.value_range > 0:
+        raise ConfigError(f"--range must be positive, got {arguments.value_range}")
+    if arguments.interior is not None and (arguments.interior < 1 or arguments.interior % 2 == 0):
+        raise ConfigError(f"--interior must be odd and positive, got {arguments.interior}")
+    if arguments.resume and arguments.overwrite:
+        raise ConfigError("give either --resume or --overwrite")
+    if arguments.scheduler is not None and (arguments.workers or arguments.memory):
+        raise ConfigError("--workers and --memory are those of the workers of --scheduler")
+
+
+def _baselines(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if names == ("none",):
+        return ()
+    wrong = [name for name in names if name not in _BASELINES]
+    if wrong or not names:
+        raise ConfigError(
+            f"--baselines must be some of {', '.join(_BASELINES)}, or none, got {text!r}"
+        )
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

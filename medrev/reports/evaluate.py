@@ -1,0 +1,193 @@
+"""A whole evaluation: find the subjects, measure them, write tables and report."""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from medrev import __version__
+from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
+from medrev.errors import InputError, OutputError
+from medrev.files import atomic_path, ensure_writable_folder
+from medrev.reports.cohort import write_cohort_report
+
+__all__ = ["Evaluation", "evaluate"]
+
+logger = logging.getLogger(__name__)
+
+#: What marks a folder as an evaluation.
+_RECORD = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation has written.
+
+    Attributes:
+        folder: Where everything lies.
+        report: The HTML page.
+        evaluated: The results.
+    """
+
+    folder: Path
+    report: Path
+    evaluated: Evaluated
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why subjects were not evaluated, by name."""
+        return self.evaluated.failures
+
+
+def evaluate(
+    sources: Sources,
+    *,
+    output: Path | None = None,
+    choices: Mapping[str, Any] | None = None,
+    group: str | None = None,
+    title: str | None = None,
+    embed: int = 6,
+    overwrite: bool = False,
+    resume: bool = False,
+    show_progress: bool = True,
+    **places: Any,
+) -> Evaluation:
+    """Evaluate a cohort from its files to its report.
+
+    ::
+
+        report.html         the page
+        results.csv .json   one measured value per line
+        summary.csv .md .tex .json    means and standard deviations
+        evaluation.json     what was evaluated, how, with which versions
+        subjects/           one JSON file per subject, from which an interrupted evaluation goes on
+
+    Args:
+        sources: Where the volumes are.
+        output: Folder of the results (default: ``evaluation`` in the folder of a single run, else
+            here).
+        choices: Fields of :class:`medrev.cohorts.Choices`; those not given are the pipeline's.
+        group: Column of the participants' table whose groups are compared.
+        title: Heading of the page.
+        embed: Subjects with pictures and volumes in the page.
+        overwrite: Replace an evaluation that the folder holds.
+        resume: Go on with it: subjects whose files and options are the same are not measured again.
+        show_progress: Show progress bars on standard error.
+        places: Where subjects are run; see :func:`medrev.cohorts.run_subjects`.
+
+    Raises:
+        MedrevError: Inputs or options cannot be used, or results cannot be written.
+    """
+    found = find_cases(sources)
+    for note in found.notes:
+        logger.warning("note: %s", note)
+    folder = output if output is not None else _default_folder(found, sources)
+    _prepare(folder, overwrite=overwrite, resume=resume)
+    chosen = Choices(**{**found.options, **(choices or {})})
+    record = {
+        "medrev": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kind": found.kind,
+        "inputs": list(sources.inputs),
+        "subjects": len(found.cases),
+        "choices": asdict(chosen),
+        "models": {name: dict(found.origins.get(name, {})) for name in found.models},
+        "places": {name: value for name, value in places.items() if value is not None},
+    }
+    _write_json(folder / _RECORD, {**record, "status": "running"})
+    evaluated = evaluate_cohort(
+        found.cases,
+        chosen,
+        folder / "subjects",
+        failures=found.failures,
+        show_progress=show_progress,
+        **places,
+    )
+    if not evaluated.measured:
+        lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
+        raise InputError("\n".join(["no subject could be evaluated", *lines]))
+    if evaluated.reused:
+        logger.info("%d subjects were done before", evaluated.reused)
+    files = _write_tables(folder, evaluated)
+    report = folder / "report.html"
+    size = write_cohort_report(
+        report,
+        evaluated,
+        chosen,
+        title=title or _title(found),
+        origins=found.origins,
+        notes=found.notes,
+        files=files,
+        embed=embed,
+        show_progress=show_progress,
+        **places,
+    )
+    logger.info("report: %.1f MB", size / 1e6)
+    finished = {
+        "status": "finished",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "done": len(evaluated.measured),
+        "reused": evaluated.reused,
+        "failures": dict(evaluated.failures),
+        "seconds": evaluated.seconds,
+    }
+    _write_json(folder / _RECORD, {**record, **finished})
+    return Evaluation(folder, report, evaluated)
+
+
+def _default_folder(found: Found, sources: Sources) -> Path:
+    runs = [origin.get("run") for origin in found.origins.values()]
+    if found.kind == "runs" and len(runs) == 1:
+        part = "" if sources.part == "test" else f"_{sources.part}"
+        return Path(str(runs[0])) / f"evaluation{part}"
+    return Path("evaluation")
+
+
+def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
+    """See that the folder may be written to, and empty an evaluation that is replaced."""
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / _RECORD).is_file():
+            raise OutputError(
+                f"{folder} exists and is no evaluation (it has no {_RECORD}); "
+                "choose another --output"
+            )
+        if not (overwrite or resume):
+            raise OutputError(
+                f"{folder} holds an evaluation; --resume goes on with it, --overwrite replaces "
+                "it, or choose another --output"
+            )
+        if overwrite:
+            shutil.rmtree(folder / "subjects", ignore_errors=True)
+    ensure_writable_folder(folder)
+
+
+def _write_tables(folder: Path, evaluated: Evaluated) -> dict[str, str]:
+    """Write the tables, and say what they are."""
+    results = evaluated.results
+    texts = {
+        "results.csv": (results.to_csv(), "every measured value, one a line"),
+        "results.json": (results.to_json(), "the same as JSON"),
+    }
+    for name, (text, _) in texts.items():
+        with atomic_path(folder / name, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    files = {name: what for name, (_, what) in texts.items()}
+    return files | {_RECORD: "what was evaluated, how, and with which versions"}
+
+
+def _write_json(path: Path, document: Any) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _title(found: Found) -> str:
+    if found.kind == "runs":
+        names = [str(origin.get("name", name)) for name, origin in found.origins.items()]
+        return "Evaluation of " + " and ".join(dict.fromkeys(names))
+    models = [name for name in found.models if name != "model"]
+    return "Evaluation of " + " and ".join(models) if models else "Evaluation"
