@@ -36,14 +36,14 @@ class Tile:
     Attributes:
         name: What it shows.
         png: The file.
-        width: Pixels' width in mm, all together.
-        height: Height in mm.
+        width: Columns.
+        height: Rows.
     """
 
     name: str
     png: bytes
-    width: float
-    height: float
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
     for name, volume in volumes.items():
         if volume is not None:
             picture = _cut(plane, scene.shown(plane.slab(volume)), plane.slab(scene.mask))
-            tiles.append(_tile(name, encode_grey(picture, low, high), picture, plane, scene))
+            tiles.append(_tile(name, encode_grey(picture, low, high), picture))
     mapped = {f"error {n}": v for n, v in scene.errors.items()}
     mapped |= {f"uncertainty {n}": v for n, v in scene.stds.items()}
     if len(scene.errors) == 1:
@@ -206,7 +206,7 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
     for name, volume in mapped.items():
         picture = _cut(plane, plane.slab(volume), plane.slab(scene.mask))
         png = encode_mapped(picture, *scene.error_window, ERRORS)
-        tiles.append(_tile(name, png, picture, plane, scene))
+        tiles.append(_tile(name, png, picture))
     what = "mean diffusivity" if scene.tensors else "intensity"
     unit = f" {scene.unit}" if scene.unit else ""
     return Strip(
@@ -224,8 +224,8 @@ def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
     for name, volume in volumes.items():
         if volume is not None:
             slab = torch.nan_to_num(plane.slab(volume)) * inside
-            picture = plane.crop(plane.colours(color_fa(slab).clamp(0, 1) * 1.4))[::-1]
-            tiles.append(_tile(name, encode_colour(picture), picture[..., 0], plane, scene))
+            picture = _upright(plane, plane.colours(color_fa(slab) * 1.4))
+            tiles.append(_tile(name, encode_colour(picture), picture))
     return Strip(
         "axial: principal direction by colour, brightness by fractional anisotropy; red "
         "left-right, green front-back, blue up-down",
@@ -234,16 +234,27 @@ def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
 
 
 def _cut(plane: Plane, slab: torch.Tensor, inside: torch.Tensor) -> NDArray[Any]:
-    """The part with the brain, dark outside, its upper row first."""
+    """A slice as a picture, dark outside of the mask."""
     shown = torch.where(inside.bool(), slab.float(), torch.zeros(()))
-    picture: NDArray[Any] = plane.crop(plane.picture(shown)[..., 0])[::-1]
-    step = max(1, -(-max(picture.shape) // _MOST_PIXELS))
-    return picture[::step, ::step]
+    return _upright(plane, plane.picture(shown)[..., 0])
 
 
-def _tile(name: str, png: bytes, picture: NDArray[Any], plane: Plane, scene: _Scene) -> Tile:
-    rows, columns = picture.shape
-    return Tile(name, png, float(columns), float(rows) * plane.aspect)
+def _upright(plane: Plane, picture: NDArray[Any]) -> NDArray[Any]:
+    """The part with the brain, its upper row first, with square pixels, not too many of them."""
+    part = plane.crop(picture)[::-1]
+    height, width = part.shape[0] * plane.aspect, float(part.shape[1])
+    scale = min(max(1.0, 1 / plane.aspect), _MOST_PIXELS / max(height, width))
+    rows = np.arange(max(1, round(height * scale))) / (scale * plane.aspect)
+    columns = np.arange(max(1, round(width * scale))) / scale
+    picked: NDArray[Any] = part[
+        np.clip(rows.astype(int), 0, part.shape[0] - 1)[:, None],
+        np.clip(columns.astype(int), 0, part.shape[1] - 1)[None],
+    ]
+    return picked
+
+
+def _tile(name: str, png: bytes, picture: NDArray[Any]) -> Tile:
+    return Tile(name, png, width=picture.shape[1], height=picture.shape[0])
 
 
 def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:

@@ -1,7 +1,7 @@
 (function () {
   "use strict";
-  var form = document.getElementById("viewer-controls");
-  if (!form) { return; }
+  var controls = document.getElementById("viewer-controls");
+  if (!controls) { return; }
   var subjects = JSON.parse(document.getElementById("viewer-volumes").textContent);
   var canvas = document.getElementById("viewer-canvas");
   var message = document.getElementById("viewer-message");
@@ -23,7 +23,7 @@
       base64: document.getElementById(volume.id).textContent.trim(),
       name: volume.name + ".nii.gz",
       colormap: volume.colours,
-      opacity: overlay ? Number(form.elements.opacity.value) : 1,
+      opacity: overlay ? Number(controls.elements.opacity.value) : 1,
       // Small errors are see-through.
       cal_min: overlay ? volume.low + 0.06 * (volume.high - volume.low) : volume.low,
       cal_max: volume.high
@@ -32,22 +32,22 @@
 
   async function show() {
     var turn = ++shown;
-    var subject = subjects[Number(form.elements.subject.value)];
-    var chosen = [form.elements.base.value, form.elements.overlay.value]
+    var subject = subjects[Number(controls.elements.subject.value)];
+    var chosen = [controls.elements.base.value, controls.elements.overlay.value]
       .map(function (id) { return subject.volumes.find(function (v) { return v.id === id; }); })
       .filter(Boolean);
     var images = await Promise.all(chosen.map(function (v) { return image(v, v.overlay); }));
     if (turn !== shown) { return; }
     while (nv.volumes.length) { nv.removeVolume(nv.volumes[nv.volumes.length - 1]); }
     images.forEach(function (one) { nv.addVolume(one); });
-    nv.setSliceType(Number(form.elements.view.value));
+    nv.setSliceType(Number(controls.elements.view.value));
     canvas.dataset.shown = chosen.map(function (v) { return v.name; }).join(" + ");
     message.textContent = "";
   }
 
   function choose() {
-    var subject = subjects[Number(form.elements.subject.value)];
-    var names = { base: form.elements.base, overlay: form.elements.overlay };
+    var subject = subjects[Number(controls.elements.subject.value)];
+    var names = { base: controls.elements.base, overlay: controls.elements.overlay };
     var wanted = {};
     Object.keys(names).forEach(function (key) {
       var option = names[key].selectedOptions[0];
@@ -75,32 +75,31 @@
       });
       await nv.attachToCanvas(canvas);
       await choose();
-      if (form.elements.overlay.options.length > 1) {
-        form.elements.overlay.selectedIndex = 1;
+      if (controls.elements.overlay.options.length > 1) {
+        controls.elements.overlay.selectedIndex = 1;
         await show();
       }
       canvas.dataset.ready = "yes";
     } catch (error) {
       message.textContent = "This browser cannot show volumes (WebGL 2 is needed); " +
         "the pictures below are of the same subjects.";
-      form.querySelectorAll("select, input").forEach(function (e) { e.disabled = true; });
+      controls.disabled = true;
     }
   }
 
   subjects.forEach(function (subject, number) {
-    form.elements.subject.add(new Option(subject.name, String(number)));
+    controls.elements.subject.add(new Option(subject.name, String(number)));
   });
-  form.elements.subject.addEventListener("change", choose);
+  controls.elements.subject.addEventListener("change", choose);
   ["base", "overlay", "view"].forEach(function (name) {
-    form.elements[name].addEventListener("change", show);
+    controls.elements[name].addEventListener("change", show);
   });
-  form.elements.opacity.addEventListener("input", function () {
+  controls.elements.opacity.addEventListener("input", function () {
     if (nv && nv.volumes.length > 1) { nv.setOpacity(1, Number(this.value)); }
   });
-  form.addEventListener("submit", function (event) { event.preventDefault(); });
   document.querySelectorAll("[data-open-subject]").forEach(function (link) {
     link.addEventListener("click", function () {
-      form.elements.subject.value = link.dataset.openSubject;
+      controls.elements.subject.value = link.dataset.openSubject;
       if (nv) { choose(); }
     });
   });
