@@ -27,14 +27,15 @@ def volumes_in(
         optional: It is no error if there are none.
 
     Returns:
-        Paths by subject, sorted by subject. Of a single file, the subject is its own name's.
+        Paths by subject, sorted by subject; absolute, because workers have folders of their own.
+        Of a single file, the subject is its own name's.
 
     Raises:
         InputError: The place is missing or empty, or a subject has several volumes; all subjects
             concerned are named.
     """
     if place.is_file():
-        return {subject_of(place, place.parent): place}
+        return {subject_of(place, place.parent): place.absolute()}
     root, pattern = _split(place)
     if not root.is_dir():
         raise InputError(f"{what} not found: {root} is no folder and no file")
@@ -83,7 +84,7 @@ def _preferred(paths: list[Path]) -> list[Path]:
 def _single(found: Mapping[str, list[Path]], what: str, root: Path) -> dict[str, Path]:
     double = {name: paths for name, paths in found.items() if len(paths) > 1}
     if not double:
-        return {name: paths[0] for name, paths in found.items()}
+        return {name: paths[0].absolute() for name, paths in found.items()}
     lines = [
         f"{name}: {', '.join(str(path.relative_to(root)) for path in paths[:_MOST])}"
         + (f" … ({len(paths)} files)" if len(paths) > _MOST else "")

@@ -65,7 +65,9 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
     subjects = cohort.part(part)
     if not subjects:
         raise InputError(f"{cohort.root} has no {part} subjects; choose another --part")
-    weights = {name: model.path for name, model in models.items() if model.path is not None}
+    weights = {
+        name: model.path.absolute() for name, model in models.items() if model.path is not None
+    }
     pipeline = models[first].pipeline
     notes = [] if part == "test" else [f"these are {part} subjects, not held-out test subjects"]
     return Runs(
@@ -80,7 +82,7 @@ def _section(model: Model, data: Path | None) -> DTIData:
     section = model.pipeline.data
     if data is None:
         return section
-    return section.model_copy(update={"table" if section.table else "root": data})
+    return section.model_copy(update={"table" if section.table else "root": data.absolute()})
 
 
 def _difference(one: DTIData, two: DTIData) -> str:

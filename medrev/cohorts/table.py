@@ -58,7 +58,7 @@ def read_table(path: Path) -> Table:
     cases: list[Case] = []
     failures = {}
     for subject, cells in _rows(frame):
-        files = {c: path.parent / cells[c] for c in paths if c in cells}
+        files = {c: path.parent.absolute() / cells[c] for c in paths if c in cells}
         lacking = [c for c in ("reference", *models.values()) if c not in files]
         if lacking:
             failures[subject] = f"no {' and no '.join(lacking)} in {path.name}"

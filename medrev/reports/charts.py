@@ -13,9 +13,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from medrev.evaluation import BlandAltman
 from medrev.reports.axis import Axis, format_tick
 
-__all__ = ["DASHES", "Line", "box_plot", "histogram", "line_chart", "number"]
+__all__ = ["DASHES", "Line", "agreement_plot", "box_plot", "histogram", "line_chart", "number"]
 
 WIDTH = 360
 _LABELS = 92.0  # for the names on the left of box plots
@@ -140,6 +141,37 @@ def histogram(
         )
     parts.append(f'<path class="zero" d="M{x(0):.1f} 6V190"/>')
     return _svg(parts, 232, "Histogram of errors: " + ", ".join(shares))
+
+
+def agreement_plot(analysis: BlandAltman, unit: str = "") -> str:
+    """Bland–Altman plot: differences over means, with bias and limits of agreement.
+
+    Args:
+        analysis: The analysis.
+        unit: Unit of both axes.
+    """
+    bracket = f" [{unit}]" if unit else ""
+    levels = (analysis.lower[0], analysis.bias[0], analysis.upper[0])
+    x = Axis.around(list(analysis.means), 46, _RIGHT - 4, margin=0.05)
+    y = Axis.around([*analysis.differences, *levels, 0.0], 190, 8, margin=0.08)
+    parts = _x_axis(x, bottom=190, top=6, label=f"mean of prediction and reference{bracket}")
+    parts += _y_axis(y, left=46, right=_RIGHT, label=f"prediction − reference{bracket}")
+    parts.append(f'<path class="ideal" d="M46 {y(0):.1f}H{_RIGHT}"/>')
+    for level, name in zip(levels, ("lower limit", "bias", "upper limit"), strict=True):
+        dash = "" if name == "bias" else ' stroke-dasharray="6 3"'
+        parts.append(
+            f'<path class="line c1"{dash} d="M46 {y(level):.1f}H{_RIGHT}">'
+            f"<title>{name} {number(level)}</title></path>"
+        )
+    parts.append('<g class="c0">')
+    for subject, mean, difference in zip(
+        analysis.subjects, analysis.means, analysis.differences, strict=True
+    ):
+        parts.append(
+            f'<circle cx="{x(mean):.1f}" cy="{y(difference):.1f}" r="2.8"><title>'
+            f"{escape(subject)}: {number(difference)} at {number(mean)}</title></circle>"
+        )
+    return _svg([*parts, "</g>"], 232, "Bland–Altman plot")
 
 
 def line_chart(

@@ -2,8 +2,8 @@
 
 import functools
 import math
-import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,43 +11,64 @@ from typing import Any
 import numpy as np
 
 from medrev import __version__
-from medrev.cohorts import EDGES, Choices, Evaluated, run_subjects
-from medrev.evaluation import Key, Results, digits, heading
-from medrev.reports.charts import DASHES, Line, box_plot, histogram, line_chart, number
+from medrev.cohorts import Choices, Evaluated, run_subjects
+from medrev.evaluation import INTERIOR, NOISE_FLOOR, Key, Results, heading
+from medrev.evaluation.tables import subject_table
+from medrev.reports.charts import DASHES
+from medrev.reports.cohort_charts import (
+    agreement_charts,
+    boxes,
+    calibration_charts,
+    error_charts,
+    group_charts,
+)
+from medrev.reports.html_table import HtmlTable, html_table
 from medrev.reports.methods_text import methods_paragraphs
 from medrev.reports.page import link_to, niivue, render, write_page
 from medrev.reports.png import encode_mapped
 from medrev.reports.preview import ERRORS, Preview, make_preview
-from medrev.reports.tables import (
-    Cell,
-    DataTable,
-    Heading,
-    closeness,
-    headline_keys,
-    key_groups,
-    main_region,
-    score_table,
-)
+from medrev.reports.tables import CohortTables, badness, main_region
 
-__all__ = ["choose_subjects", "write_cohort_report"]
+__all__ = ["CohortPage", "choose_subjects", "write_cohort_report"]
 
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
 _MOST_BYTES = 50_000_000
-_MOST_BOXES = 8
 _MOST_WORST = 12
-_MOST_ROWS = 2000
+_MOST_ROWS = 1500
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortPage:
+    """What a report says beside the results themselves.
+
+    Attributes:
+        title: Heading of the page.
+        origins: What is known about every model.
+        notes: What the reader should know, one line each.
+        files: What the files beside the report are, by name.
+        group: Name of the column whose groups are compared.
+        groups: Group by subject.
+        embed: Subjects whose pictures and volumes are put into the page: the worst half, the
+            median, and the best. Fewer where they would make the page larger than about 55 MB.
+    """
+
+    title: str = "Evaluation"
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    embed: int = 6
 
 
 def write_cohort_report(
     path: Path,
     evaluated: Evaluated,
+    tables: CohortTables,
     choices: Choices,
+    page: CohortPage | None = None,
     *,
-    title: str = "Evaluation",
-    origins: Mapping[str, Mapping[str, Any]] | None = None,
-    notes: Sequence[str] = (),
-    files: Mapping[str, str] | None = None,
-    embed: int = 6,
     show_progress: bool = True,
     **places: Any,
 ) -> int:
@@ -56,13 +77,9 @@ def write_cohort_report(
     Args:
         path: The HTML file; replaced if it is there.
         evaluated: The results; at least one subject.
-        choices: How they were measured.
-        title: Heading of the page.
-        origins: What is known about every model.
-        notes: What the reader should know, one line each.
-        files: What the files beside the report are, by name.
-        embed: Subjects whose pictures and volumes are put into the page: the worst half, the
-            median, and the best. Fewer where they would make the page larger than about 55 MB.
+        tables: Its tables.
+        choices: How it was measured.
+        page: What else the report says.
         show_progress: Show a progress bar on standard error.
         places: Where the pictures are made; as for :func:`medrev.cohorts.run_subjects`.
 
@@ -72,64 +89,68 @@ def write_cohort_report(
     Raises:
         OutputError: It cannot be written.
     """
-    results = evaluated.results
-    keys = headline_keys(results)
-    key = keys[0]
-    model = evaluated.models[0]
-    chosen = choose_subjects(results, model, key, embed)
-    previews = {
-        name: outcome.value
-        for name, outcome in run_subjects(
-            functools.partial(make_preview, choices=choices),
-            {name: evaluated.cases[name] for name in chosen},
-            title="Drawing",
-            show_progress=show_progress,
-            **places,
-        ).items()
-        if outcome.value is not None
-    }
-    kept, left_out = _within(previews)
-    notes = [*notes, *left_out, *_subject_notes(evaluated)]
+    page = page or CohortPage()
+    results, models = evaluated.results, evaluated.models
+    chosen = choose_subjects(results, models[0], tables.keys[0], page.embed)
+    outcomes = run_subjects(
+        functools.partial(make_preview, choices=choices),
+        {name: evaluated.cases[name] for name in chosen},
+        title="Drawing",
+        show_progress=show_progress,
+        **places,
+    )
+    drawn = {name: o.value for name, o in outcomes.items() if o.value is not None}
+    kept, left_out = _within(drawn)
     html = render(
         "cohort.html.j2",
-        **_context(evaluated, choices, keys, origins or {}),
-        **_pictures(evaluated, kept, chosen, path.parent),
-        worst=_worst(results, keys, evaluated.models, list(kept)),
-        worst_note=_worst_note(results, key, model),
-        title=title,
-        notes=notes,
+        title=page.title,
+        notes=[*page.notes, *left_out, *_subject_notes(evaluated)],
         files=[
             {"name": name, "what": what, "href": link_to(path.parent / name, path.parent)}
-            for name, what in (files or {}).items()
+            for name, what in page.files.items()
         ],
+        methods=methods_paragraphs(evaluated, choices, page.origins),
+        worst=_worst(results, tables, models, list(kept)),
+        worst_note=_worst_note(results, tables.keys[0], models[0]),
+        **_tables(evaluated, tables, page),
+        **_charts(evaluated, tables, page),
+        **_pictures(evaluated, kept, chosen, path.parent),
+        **_frame(evaluated, tables, page, bool(kept)),
     )
     return write_page(path, html)
 
 
 def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[str, str]:
     """The subjects to show, and why: the worst half, the median, the best; worst first."""
-    values = results.values(model, key)
-    ranked = sorted(values, key=lambda name: (-closeness(key, values[name]), name))
+    ranked = _ranked(results, model, key)
     if count <= 0 or not ranked:
         return {}
     count = min(count, len(ranked))
-    worst = max(1, math.ceil(count / 2))
+    worst = math.ceil(count / 2)
     middle = len(ranked) // 2
-    wanted = list(range(worst))
-    wanted += [middle] if count > worst else []
+    wanted = [*range(worst), *([middle] if count > worst else [])]
     wanted += range(len(ranked) - 1, -1, -1)
-    places = sorted(list(dict.fromkeys(wanted))[:count])
     chosen = {}
-    for place in places:
-        why = f"{_ordinal(place + 1)}worst of {len(ranked)}" if place < worst else ""
-        if not why:
-            why = "median" if place == middle else f"{_ordinal(len(ranked) - place)}best"
+    for place in sorted(list(dict.fromkeys(wanted))[:count]):
+        if place < worst:
+            why = f"{_ordinal(place + 1)}worst of {len(ranked)}"
+        elif place == middle:
+            why = "median"
+        else:
+            why = f"{_ordinal(len(ranked) - place)}best of {len(ranked)}"
         chosen[ranked[place]] = why
     return chosen
 
 
-def _ordinal(number_: int) -> str:
-    return "" if number_ == 1 else f"{number_}. "
+def _ranked(results: Results, model: str, key: Key) -> list[str]:
+    """Subjects from the worst to the best."""
+    values = results.values(model, key)
+    return sorted(values, key=lambda name: (-badness(key, values[name]), name))
+
+
+def _ordinal(place: int) -> str:
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(place % 10 if place % 100 not in (11, 12, 13) else 0)
+    return "" if place == 1 else f"{place}{suffix or 'th'} "
 
 
 def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[str]]:
@@ -137,63 +158,125 @@ def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[s
     kept: dict[str, Preview] = {}
     size = 0
     for name, preview in previews.items():
-        if kept and size + preview.size > _MOST_BYTES:
-            left = len(previews) - len(kept)
-            return kept, [
-                f"{left} of the chosen subjects are not shown: the page would have become larger "
-                f"than {_MOST_BYTES / 1e6:.0f} MB"
-            ]
-        kept[name] = preview
         size += preview.size
+        if kept and size > _MOST_BYTES:
+            left = len(previews) - len(kept)
+            limit = f"{_MOST_BYTES / 1e6:.0f} MB"
+            return kept, [f"pictures of {left} more subjects would have taken more than {limit}"]
+        kept[name] = preview
     return kept, []
 
 
-def _context(
-    evaluated: Evaluated,
-    choices: Choices,
-    keys: Sequence[Key],
-    origins: Mapping[str, Mapping[str, Any]],
+def _frame(
+    evaluated: Evaluated, tables: CohortTables, page: CohortPage, pictures: bool
 ) -> dict[str, Any]:
-    """Tables and charts."""
-    results, models = evaluated.results, evaluated.models
-    series = {method: n for n, method in enumerate(results.methods)}
-    tables = functools.partial(score_table, results, models=models, series=series)
-    region = main_region(results)
-    count = len(evaluated.measured)
-    error_charts = _error_charts(evaluated, series)
-    calibration = _calibration(results, models, series)
-    sections = [("results", "Results")]
-    sections += [("distributions", "Distributions")] if count > 1 else []
-    sections += [("errors", "Errors")] if error_charts or calibration else []
-    sections += [("worst", "Worst first"), ("pictures", "Subjects"), ("methods", "Methods")]
-    sections += [("files", "Files")]
+    """Heading, sections, failures."""
+    count, models = len(evaluated.measured), evaluated.models
+    several = count > 1
+    sections = {
+        "results": "Results",
+        "comparisons": "Differences" if tables.comparisons else "",
+        "distributions": "Distributions" if several else "",
+        "groups": "Groups" if tables.grouped else "",
+        "errors": "Errors",
+        "agreement": "Agreement" if tables.agreements else "",
+        "worst": "Worst first",
+        "pictures": "Pictures" if pictures else "",
+        "methods": "Methods",
+        "files": "Files" if page.files else "",
+    }
     return {
         "facts": [
-            f"{count} subject{'s' if count != 1 else ''}",
-            f"{len(models)} model{'s' if len(models) != 1 else ''}",
+            f"{count} subject{'s' if several else ''}",
+            f"{len(models)} model{'s' if len(models) > 1 else ''}",
             f"medrev {__version__}",
             datetime.now().strftime("%Y-%m-%d %H:%M"),
         ],
-        "sections": sections,
+        "sections": [(id_, name) for id_, name in sections.items() if name],
         "failures": evaluated.failures,
         "total": count + len(evaluated.failures),
-        "headline": tables(keys, caption="Headline"),
-        "headline_caption": f"Mean ± standard deviation over subjects, in the {region}",
+        "closing": f"Written by medrev {__version__}.",
+    }
+
+
+def _series(evaluated: Evaluated) -> dict[str, int]:
+    """Number of every method's colour: models first."""
+    others = [m for m in evaluated.results.methods if m not in evaluated.models]
+    return {method: n for n, method in enumerate([*evaluated.models, *others])}
+
+
+def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
+    results, models = evaluated.results, evaluated.models
+    prepare = functools.partial(html_table, series=_series(evaluated), strong=models)
+    region = main_region(results)
+    floor = NOISE_FLOOR in results.methods
+    where = "mask" if region == "mask" else "whole volume"
+    interior = any(key.region == INTERIOR for key in tables.keys)
+    caption = f"{tables.summary.caption}, in the {where} unless said otherwise"
+    return {
+        "headline": prepare(
+            tables.summary, keys=tables.keys, caption=caption if interior else caption[:-22]
+        ),
         "headline_note": (
-            "The best mean of each column is marked; ↓ lower is better, ↑ higher, → nearer to the "
-            "number."
+            "The best mean of each column is marked; ↓ lower is better, ↑ higher, → nearer to "
+            "the number."
+            + (" The noise floor is what a perfect model would show." if floor else "")
         ),
-        "more_tables": [tables(group, caption=name) for name, group in key_groups(results).items()],
-        "comparisons": None,
-        "comparisons_note": "",
-        "boxes": _boxes(results, keys, series) if count > 1 else [],
+        "more_tables": [
+            prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
+            for theme, table in tables.details.items()
+        ],
+        "descriptions": [
+            prepare(table, caption=f"{table.caption}: distribution over subjects")
+            for table in tables.descriptions.values()
+        ],
+        "comparisons": [
+            html_table(table, caption=f"{table.caption}: {models[0]} against the others")
+            for table in tables.comparisons.values()
+        ],
+        "comparisons_note": (
+            f"{models[0]} against every other method on the same subjects: Wilcoxon's signed-rank "
+            "test, two-sided, corrected after Holm within each table; intervals by bootstrap. "
+            "Differences are first minus second."
+        ),
+        "groups_note": (
+            f"Groups by {page.group}: Mann–Whitney's test of two groups, Kruskal–Wallis's of more; "
+            "groups of fewer than three subjects are described, not tested."
+        ),
+        "group_tables": [
+            html_table(table, caption=f"{table.caption}: by {page.group}")
+            for table in tables.by_group.values()
+        ],
+        "agreement_tables": [html_table(table) for table in tables.agreement.values()],
+        "all_subjects": _all_subjects(tables),
+    }
+
+
+def _all_subjects(tables: CohortTables) -> HtmlTable:
+    """The largest of the tables: of large cohorts only its beginning is in the page."""
+    prepared = html_table(tables.subjects, keys=tables.keys, caption="Every subject and method")
+    rows = prepared.rows[:_MOST_ROWS]
+    if len(rows) == len(prepared.rows):
+        return prepared
+    caption = f"The first {len(rows)} of {len(prepared.rows)} rows; all are in tables/subjects.csv"
+    return HtmlTable(caption, prepared.columns, rows, prepared.spans)
+
+
+def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
+    results, models, series = evaluated.results, evaluated.models, _series(evaluated)
+    count = len(evaluated.measured)
+    calibration = calibration_charts(results, models, series)
+    return {
+        "boxes": boxes(results, tables.keys, series) if count > 1 else [],
         "boxes_note": (
-            "Box: quartiles and median; whiskers: to the last subject within 1.5 times the "
-            "quartiles' distance; a dot per subject" + (" beyond them." if count > 60 else ".")
+            "Box: median and quartiles; whiskers: to the last subject within 1.5 times the "
+            "distance of the quartiles; dots: "
+            + ("subjects beyond them." if count > 60 else "subjects.")
         ),
-        "groups": None,
-        "agreement": None,
-        "error_charts": error_charts + calibration,
+        "group_charts": group_charts(results, tables.keys[0], models, page.groups)
+        if tables.grouped
+        else [],
+        "error_charts": error_charts(evaluated, series) + calibration,
         "uncertain": bool(calibration),
         "errors_note": (
             "Errors are those of all voxels in the masks of all subjects and of all channels; the "
@@ -202,201 +285,44 @@ def _context(
         "error_legend": [
             {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]} for m, n in series.items()
         ],
-        "all_subjects": _all_subjects(results, keys, models),
-        "methods": methods_paragraphs(evaluated, choices, origins),
-        "closing": f"Written by medrev {__version__}.",
+        "agreement_charts": agreement_charts(tables.agreements, results),
+        "agreement_note": (
+            f"Bland–Altman analysis of {models[0]}: mean over the mask (volumes: of regions) in "
+            "prediction and reference, one dot per subject; lines: bias and 95 % limits of "
+            "agreement; dotted: no difference."
+        ),
     }
-
-
-def _boxes(
-    results: Results, keys: Sequence[Key], series: Mapping[str, int]
-) -> list[dict[str, str]]:
-    found = []
-    for key in keys[:_MOST_BOXES]:
-        groups = {m: results.values(m, key) for m in results.methods}
-        if any(groups.values()):
-            unit = results.unit(key)
-            svg = box_plot(groups, series=series, digits=digits(key, unit))
-            found.append({"svg": svg, "title": heading(key), "detail": unit})
-    return found
-
-
-def _error_charts(evaluated: Evaluated, series: Mapping[str, int]) -> list[dict[str, str]]:
-    """Errors of all voxels of all subjects: their histogram, and how many are how small."""
-    sums: dict[str, Any] = {}
-    units = {measured.unit for measured in evaluated.measured.values() if measured.histograms}
-    for measured in evaluated.measured.values():
-        for method, counts in measured.histograms.items():
-            sums[method] = sums.get(method, 0) + np.array(counts, float)
-    if not sums or len(units) != 1:
-        return []
-    unit = units.pop()
-    middle = len(EDGES) // 2 - 1  # the bin around zero
-    sizes = EDGES[middle + 1 :]
-    lines = []
-    for method, counts in sums.items():
-        both = counts[middle:].copy()
-        both[1:] += counts[middle - 1 :: -1]
-        within = 100 * np.cumsum(both)[:-1] / counts.sum()
-        lines.append(Line(method, [0.0, *sizes[:-1]], [0.0, *within], series[method]))
-    return [
-        {
-            "svg": histogram(sums, EDGES, series=series, x_label=f"error [{unit}]"),
-            "title": "Histogram",
-            "detail": "prediction − reference",
-        },
-        {
-            "svg": line_chart(
-                lines, x_label=f"size of error [{unit}]", y_label="% of values", from_zero=True
-            ),
-            "title": "Errors up to a size",
-            "detail": "the steeper, the better",
-        },
-    ]
-
-
-def _calibration(
-    results: Results, models: Sequence[str], series: Mapping[str, int]
-) -> list[dict[str, str]]:
-    """Reliability, coverage and sparsification of predicted standard deviations."""
-    curves = {
-        metric: {m: _curve(results, m, metric) for m in models}
-        for metric in ("bin_std", "bin_rmse", "coverage", "sparsification", "sparsification_oracle")
-    }
-    present = [m for m in models if curves["bin_std"][m]]
-    if not present:
-        return []
-    unit = next((results.unit(k) for k in results.keys if k.metric == "bin_std"), "")
-    bracket = f" [{unit}]" if unit else ""
-    reliability = [
-        Line(
-            m,
-            [v for _, v in curves["bin_std"][m]],
-            [v for _, v in curves["bin_rmse"][m]],
-            series[m],
-            dots=True,
-        )
-        for m in present
-    ]
-    coverage = [
-        Line(
-            m,
-            [x for x, _ in curves["coverage"][m]],
-            [y for _, y in curves["coverage"][m]],
-            series[m],
-            dots=True,
-        )
-        for m in present
-    ]
-    rest = [
-        Line(
-            m,
-            [x for x, _ in curves["sparsification"][m]],
-            [y for _, y in curves["sparsification"][m]],
-            series[m],
-        )
-        for m in present
-    ]
-    return [
-        {
-            "svg": line_chart(
-                reliability,
-                x_label=f"predicted standard deviation{bracket}",
-                y_label=f"RMSE{bracket}",
-                diagonal=True,
-                from_zero=True,
-            ),
-            "title": "Reliability",
-            "detail": "on the dotted line: calibrated",
-        },
-        {
-            "svg": line_chart(
-                coverage,
-                x_label="nominal level",
-                y_label="share of errors within",
-                diagonal=True,
-                from_zero=True,
-            ),
-            "title": "Coverage",
-            "detail": "of central intervals",
-        },
-        {
-            "svg": line_chart(
-                rest,
-                x_label="share of voxels left out, most uncertain first",
-                y_label="RMSE of the rest ÷ RMSE of all",
-                from_zero=True,
-            ),
-            "title": "Sparsification",
-            "detail": "the steeper, the better",
-        },
-    ]
-
-
-def _curve(results: Results, method: str, metric: str) -> list[tuple[float, float]]:
-    """Mean over subjects of every point of a curve, by its component."""
-    found = []
-    for key in results.keys:
-        if key.metric == metric:
-            values = results.values(method, key).values()
-            if values:
-                found.append((float(key.component or 0), statistics.fmean(values)))
-    return found
 
 
 def _worst(
-    results: Results, keys: Sequence[Key], models: Sequence[str], shown: Sequence[str]
-) -> DataTable:
-    """The worst subjects of the first model by the first metric."""
-    key, model = keys[0], models[0]
-    values = results.values(model, key)
-    ranked = sorted(values, key=lambda name: (-closeness(key, values[name]), name))
-    far = _far_out(key, values)
-    columns = [Heading("subject"), *(Heading(heading(k), results.unit(k)) for k in keys)]
-    rows = []
-    for name in ranked[:_MOST_WORST]:
-        href = f"#subject-{shown.index(name)}" if name in shown else ""
-        cells = [Cell(name, href)]
-        for k in keys:
-            value = results.values(model, k).get(name)
-            text = "–" if value is None else number(value, digits(k, results.unit(k)))
-            cells.append(Cell(text, flag=k == key and name in far))
-        rows.append(tuple(cells))
-    return DataTable(f"{model}: worst {len(rows)} of {len(ranked)}", tuple(columns), tuple(rows))
-
-
-def _far_out(key: Key, values: Mapping[str, float]) -> set[str]:
-    """Subjects beyond 1.5 times the quartiles' distance on the bad side."""
-    badness = {n: closeness(key, v) for n, v in values.items() if math.isfinite(v)}
-    if len(badness) < 4:
-        return set()
-    q1, _, q3 = statistics.quantiles(badness.values(), n=4, method="inclusive")
-    return {name for name, bad in badness.items() if bad > q3 + 1.5 * (q3 - q1)}
+    results: Results, tables: CohortTables, models: Sequence[str], shown: Sequence[str]
+) -> HtmlTable:
+    """The worst subjects of the first model by the first metric, outliers coloured."""
+    model, keys = models[0], tables.keys
+    ranked = _ranked(results, model, keys[0])[:_MOST_WORST]
+    table = subject_table(results, keys, [model])
+    places = {str(row[0]): row for row in table.rows}
+    far = {(o.subject, o.key) for o in tables.outliers if o.method == model and o.worse}
+    flags = {
+        (r, c + 1)
+        for r, subject in enumerate(ranked)
+        for c, key in enumerate(keys)
+        if (subject, key) in far
+    }
+    bare = type(table)(
+        (table.columns[0], *table.columns[2:]),
+        tuple((places[subject][0], *places[subject][2:]) for subject in ranked),
+        f"{model}: the worst {len(ranked)} of {len(results.values(model, keys[0]))}",
+    )
+    links = {name: f"#subject-{n}" for n, name in enumerate(shown)}
+    return html_table(bare, keys=keys, links=links, flags=flags)
 
 
 def _worst_note(results: Results, key: Key, model: str) -> str:
-    name = heading(key, results.unit(key))
     return (
-        f"Ordered by {name} of {model}. Coloured values lie more than 1.5 times the quartiles' "
-        "distance beyond the upper quartile."
+        f"Ordered by {heading(key, results.unit(key))} of {model}. Values that lie more than 3.5 "
+        "robust standard deviations from the median, on the bad side, are coloured."
     )
-
-
-def _all_subjects(results: Results, keys: Sequence[Key], models: Sequence[str]) -> DataTable:
-    columns = [Heading("subject"), Heading("model", text=True)]
-    columns += [Heading(heading(k), results.unit(k)) for k in keys]
-    rows = []
-    for subject in results.subjects:
-        for model in models:
-            cells = [Cell(subject), Cell(model)]
-            for key in keys:
-                record = results.record(subject, model, key)
-                value = None if record is None else record.value
-                cells.append(
-                    Cell("–" if value is None else number(value, digits(key, results.unit(key))))
-                )
-            rows.append(tuple(cells))
-    return DataTable("Models on all subjects", tuple(columns), tuple(rows[:_MOST_ROWS]))
 
 
 def _subject_notes(evaluated: Evaluated) -> list[str]:
@@ -407,7 +333,8 @@ def _subject_notes(evaluated: Evaluated) -> list[str]:
             shared.setdefault(note, []).append(name)
     lines = [f"{_some(names)}: {note}" for note, names in shared.items()]
     reasons = list(evaluated.results.reasons)
-    return lines + reasons[:20] + ([f"… and {len(reasons) - 20} more"] if len(reasons) > 20 else [])
+    rest = len(reasons) - _MOST_REASONS
+    return lines + reasons[:_MOST_REASONS] + ([f"… and {rest} more"] if rest > 0 else [])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -423,8 +350,8 @@ def _pictures(
     volumes: list[tuple[str, bytes]] = []
     for name, preview in previews.items():
         entries = []
-        for number_, volume in enumerate(preview.volumes):
-            identifier = f"volume-{len(viewer)}-{number_}"
+        for n, volume in enumerate(preview.volumes):
+            identifier = f"volume-{len(viewer)}-{n}"
             volumes.append((identifier, volume.nifti))
             entries.append(
                 {

@@ -13,7 +13,8 @@ from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path, ensure_writable_folder
-from medrev.reports.cohort import write_cohort_report
+from medrev.reports.cohort import CohortPage, write_cohort_report
+from medrev.reports.tables import CohortTables, cohort_tables
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -62,7 +63,7 @@ def evaluate(
 
         report.html         the page
         results.csv .json   one measured value per line
-        summary.csv .md .tex .json    means and standard deviations
+        tables/             means, tests, groups, agreement: CSV, JSON, Markdown and LaTeX
         evaluation.json     what was evaluated, how, with which versions
         subjects/           one JSON file per subject, from which an interrupted evaluation goes on
 
@@ -112,19 +113,21 @@ def evaluate(
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
     if evaluated.reused:
         logger.info("%d subjects were done before", evaluated.reused)
-    files = _write_tables(folder, evaluated)
+    groups = None if group is None else _groups(found, group)
+    tables = cohort_tables(evaluated.results, evaluated.models, groups)
+    files = _write_tables(folder, evaluated, tables)
     report = folder / "report.html"
-    size = write_cohort_report(
-        report,
-        evaluated,
-        chosen,
+    page = CohortPage(
         title=title or _title(found),
         origins=found.origins,
         notes=found.notes,
         files=files,
+        group=group or "",
+        groups=groups or {},
         embed=embed,
-        show_progress=show_progress,
-        **places,
+    )
+    size = write_cohort_report(
+        report, evaluated, tables, chosen, page, show_progress=show_progress, **places
     )
     logger.info("report: %.1f MB", size / 1e6)
     finished = {
@@ -165,18 +168,44 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
     ensure_writable_folder(folder)
 
 
-def _write_tables(folder: Path, evaluated: Evaluated) -> dict[str, str]:
+def _groups(found: Found, column: str) -> dict[str, str]:
+    """Group by subject.
+
+    Raises:
+        InputError: No subject has a value in the column.
+    """
+    groups = {case.id: case.columns[column] for case in found.cases if column in case.columns}
+    if not groups:
+        known = sorted({name for case in found.cases for name in case.columns})
+        raise InputError(
+            f"no subject has a value in the column {column!r}; columns with values: "
+            f"{', '.join(known) or 'none (is there a participants.tsv? give --participants)'}"
+        )
+    return groups
+
+
+def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
     """Write the tables, and say what they are."""
     results = evaluated.results
-    texts = {
-        "results.csv": (results.to_csv(), "every measured value, one a line"),
-        "results.json": (results.to_json(), "the same as JSON"),
-    }
-    for name, (text, _) in texts.items():
+    texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
+    for name, table in tables.files().items():
+        texts |= {
+            f"tables/{name}.csv": table.to_csv(),
+            f"tables/{name}.json": table.to_json(),
+            f"tables/{name}.md": table.to_markdown(),
+            f"tables/{name}.tex": table.to_latex(),
+        }
+    for name, text in texts.items():
         with atomic_path(folder / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    files = {name: what for name, (_, what) in texts.items()}
-    return files | {_RECORD: "what was evaluated, how, and with which versions"}
+    return {
+        "results.csv": "every measured value, one a line",
+        "results.json": "the same as JSON",
+        "tables/summary.csv": "means and standard deviations; also as JSON, Markdown and LaTeX",
+        "tables/subjects.csv": "a line per subject and method",
+        "tables": "all tables of this page in four formats",
+        _RECORD: "what was evaluated, how, and with which versions",
+    }
 
 
 def _write_json(path: Path, document: Any) -> None:

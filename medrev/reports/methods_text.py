@@ -47,9 +47,8 @@ def _subjects(evaluated: Evaluated) -> str:
         else f"{min(min(s) for s in sizes):g} to {max(max(s) for s in sizes):g} mm"
     )
     masks = sorted({_mask(str(f["mask"])) for f in facts})
-    left_out = (
-        f" {failed} further subjects could not be evaluated and were left out." if failed else ""
-    )
+    further = "1 further subject" if failed == 1 else f"{failed} further subjects"
+    left_out = f" {further} could not be evaluated." if failed else ""
     noun = "subject was" if count == 1 else "subjects were"
     return (
         f"{count} {noun} evaluated on the grid of the reference (voxels of {voxels}). "

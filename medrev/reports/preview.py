@@ -147,10 +147,10 @@ class _Scene:
         }
         shown = self.shown(reference)[self.mask]
         shown = shown[torch.isfinite(shown)]
-        quantiles = _quantiles(shown, (0.005, 0.995))
-        self.window = (0.0, quantiles[1]) if self.tensors else quantiles
+        bottom = 0.0 if self.tensors else _quantile(shown, 0.005)
+        self.window = _window(bottom, _quantile(shown, 0.995))
         first = next(iter(self.errors.values()))[self.mask]
-        self.error_window = (0.0, _quantiles(first[torch.isfinite(first)], (0.0, 0.99))[1])
+        self.error_window = _window(0.0, _quantile(first[torch.isfinite(first)], 0.99))
 
     def shown(self, volume: torch.Tensor) -> torch.Tensor:
         """One number a voxel (1, I, J, K): mean diffusivity of tensors, else the mean channel."""
@@ -181,10 +181,11 @@ class _Scene:
         return F.interpolate(self.low[None].float(), size=size, mode="nearest-exact")[0]
 
 
-def _quantiles(values: torch.Tensor, shares: tuple[float, float]) -> tuple[float, float]:
-    if not values.numel():
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.quantile(values.numpy(), shares))
+def _quantile(values: torch.Tensor, share: float) -> float:
+    return float(np.quantile(values.numpy(), share)) if values.numel() else 0.0
+
+
+def _window(low: float, high: float) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 

@@ -1,28 +1,41 @@
-"""Tables of a report: methods by metrics with the best marked, and plain rows of cells."""
+"""The tables of a cohort: which measurements go where, means, tests, groups, agreement."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from medrev.evaluation import CATALOGUE, INTERIOR, MASK, WHOLE, Key, Results, digits, heading
-from medrev.reports.charts import number
+from medrev.errors import InputError
+from medrev.evaluation import (
+    CATALOGUE,
+    INTERIOR,
+    MASK,
+    NOISE_FLOOR,
+    WHOLE,
+    BlandAltman,
+    GroupComparison,
+    Key,
+    Outlier,
+    Results,
+    compare_groups,
+    compare_methods,
+    find_outliers,
+    method_agreement,
+)
+from medrev.evaluation.tables import (
+    agreement_table,
+    comparison_table,
+    description_table,
+    group_table,
+    outlier_table,
+    subject_table,
+    summary_table,
+)
+from medrev.evaluation.tabular import Tabular
 
-__all__ = [
-    "Cell",
-    "Column",
-    "DataTable",
-    "ScoreTable",
-    "closeness",
-    "headline_keys",
-    "key_groups",
-    "main_region",
-    "score_table",
-]
+__all__ = ["CohortTables", "badness", "cohort_tables", "headline_keys", "main_region"]
 
-_ARROWS = {"lower": "↓", "higher": "↑", "zero": "→ 0", "one": "→ 1", "none": ""}
-_WORDS = {"lower": "lower", "higher": "higher", "zero": "nearer to 0", "one": "nearer to 1"}
-#: What goes into the first table, in this order, where it was measured.
+#: What goes into the first table, in this order, where it was measured: metric, region (None: the
+#: main one), component.
 _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("rmse", INTERIOR, None),
     ("rmse", None, None),
@@ -34,7 +47,6 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("ssim", None, None),
     ("gradient_ratio", None, None),
     ("not_positive_definite", None, None),
-    ("dice", None, None),
     ("pixel_accuracy", None, None),
     ("class_accuracy", None, None),
     ("class_iou", None, None),
@@ -52,95 +64,100 @@ _TRUST = {
     "cycle_mean",
     "cycle_relative",
 }
-_MOST_COLUMNS = 14
+#: Scalars whose agreement with the reference is analysed, at most so many.
+_AGREEMENT, _MOST_AGREEMENTS = ("mean", "volume"), 12
 
 
 @dataclass(frozen=True)
-class Column:
-    """A metric's column.
+class CohortTables:
+    """All tables of a cohort, and what charts are made of.
 
     Attributes:
-        key: What was measured where.
-        title: Its name without unit.
-        detail: Unit.
-        better: Which values are better, in words; empty for none.
-        arrow: The same as a sign.
+        keys: Measurements of the first table.
+        summary: Means ± standard deviations of these.
+        groups_of_keys: All other measurements by theme.
+        details: Their means ± standard deviations by theme.
+        descriptions: Median, quartiles and bootstrap interval, by key.
+        comparisons: The first model against all other methods, by key.
+        agreements: Bland–Altman analyses of the first model by what was measured, with its unit.
+        agreement: The same as tables, by unit.
+        grouped: Comparison of groups by model, by key; empty without groups.
+        by_group: The same as tables.
+        outliers: Subjects far from the others.
+        subjects: Every value of the first table.
     """
 
-    key: Key
-    title: str
-    detail: str
-    better: str
-    arrow: str
+    keys: tuple[Key, ...]
+    summary: Tabular
+    groups_of_keys: Mapping[str, tuple[Key, ...]]
+    details: Mapping[str, Tabular]
+    descriptions: Mapping[Key, Tabular]
+    comparisons: Mapping[Key, Tabular]
+    agreements: Mapping[Key, BlandAltman]
+    agreement: Mapping[str, Tabular]
+    outliers: tuple[Outlier, ...]
+    outlier_table: Tabular
+    subjects: Tabular
+    grouped: Mapping[Key, Mapping[str, GroupComparison]] = field(default_factory=dict)
+    by_group: Mapping[Key, Tabular] = field(default_factory=dict)
+
+    def files(self) -> dict[str, Tabular]:
+        """Every table by the name of its file."""
+        named = {"summary": self.summary, "subjects": self.subjects}
+        named |= {f"means_{_slug(theme)}": table for theme, table in self.details.items()}
+        for what, tables in (
+            ("description", self.descriptions),
+            ("comparison", self.comparisons),
+            ("groups", self.by_group),
+        ):
+            named |= {f"{what}_{_slug(str(key))}": table for key, table in tables.items()}
+        named |= {
+            f"agreement_{_slug(unit) or 'no_unit'}": table for unit, table in self.agreement.items()
+        }
+        return named | {"outliers": self.outlier_table}
 
 
-@dataclass(frozen=True)
-class Score:
-    """A cell: mean and standard deviation as text; None where there is none."""
+def cohort_tables(
+    results: Results, models: Sequence[str], groups: Mapping[str, str] | None = None
+) -> CohortTables:
+    """Make all tables of a cohort.
 
-    mean: str | None
-    std: str | None
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """A method's row."""
-
-    name: str
-    series: int
-    model: bool
-    first_baseline: bool
-    cells: tuple[Score, ...]
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Methods by metrics."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[ScoreRow, ...]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a plain table.
-
-    Attributes:
-        text: What it says.
-        href: Where it leads.
-        flag: Whether it deserves attention.
+    Args:
+        results: Records of all subjects.
+        models: Names of the models; all other methods are baselines.
+        groups: Group by subject, if groups are to be compared.
     """
-
-    text: str
-    href: str = ""
-    flag: bool = False
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A column of a plain table, its unit below; ``text`` columns are aligned to the left."""
-
-    title: str
-    detail: str = ""
-    text: bool = False
-    wrap: bool = False
-
-
-@dataclass(frozen=True)
-class DataTable:
-    """Rows of cells.
-
-    Attributes:
-        caption: What it shows.
-        columns: Headings.
-        rows: As many cells each.
-    """
-
-    caption: str
-    columns: tuple[Heading, ...]
-    rows: tuple[tuple[Cell, ...], ...] = field(default=())
+    keys = tuple(headline_keys(results))
+    methods = _ordered(results, models)
+    themes = key_groups(results)
+    rivals = [method for method in methods if method != NOISE_FLOOR]
+    many = len(results.subjects) > 1
+    grouped = {} if groups is None else _grouped(results, keys, models, groups)
+    agreements = _agreements(results, models[0])
+    found = find_outliers(results, keys, models)
+    return CohortTables(
+        keys=keys,
+        summary=_means(results, keys, models),
+        groups_of_keys=themes,
+        details={name: _means(results, theme, models, name) for name, theme in themes.items()},
+        descriptions={key: description_table(results, key, methods) for key in keys},
+        comparisons={
+            key: comparison_table(
+                compare_methods(results, key, against=models[0], methods=rivals),
+                key,
+                results.unit(key),
+            )
+            for key in keys
+            if many and len(rivals) > 1
+        },
+        agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
+        agreement=_agreement_tables(results, agreements),
+        outliers=found,
+        outlier_table=outlier_table(found, results),
+        subjects=subject_table(results, keys, methods),
+        grouped=grouped,
+        by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
+    )
 
 
 def main_region(results: Results) -> str:
@@ -155,8 +172,8 @@ def headline_keys(results: Results) -> list[Key]:
     return [key for key in wanted if key in results.keys]
 
 
-def key_groups(results: Results) -> dict[str, list[Key]]:
-    """All other measurements, by the table they go into."""
+def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
+    """All measurements but points of curves, by theme."""
     region = main_region(results)
     groups: dict[str, list[Key]] = {}
     for key in results.keys:
@@ -174,46 +191,10 @@ def key_groups(results: Results) -> dict[str, list[Key]]:
         else:
             name = f"Region {key.region}"
         groups.setdefault(name, []).append(key)
-    return groups
+    return {name: tuple(keys) for name, keys in groups.items()}
 
 
-def score_table(
-    results: Results,
-    keys: Sequence[Key],
-    *,
-    caption: str,
-    models: Sequence[str],
-    series: Mapping[str, int],
-) -> ScoreTable:
-    """Means ± standard deviations over subjects; the best mean of a column is marked."""
-    columns = tuple(_column(results, key) for key in keys)
-    cells: dict[str, list[Score]] = {method: [] for method in results.methods}
-    for column in columns:
-        values = {m: list(results.values(m, column.key).values()) for m in results.methods}
-        means = {m: _mean(v) for m, v in values.items() if v}
-        best = _best(column.key, {m: v for m, v in means.items() if m != "noise floor"})
-        shown = digits(column.key, results.unit(column.key))
-        for method, found in values.items():
-            cells[method].append(
-                Score(
-                    number(means[method], shown) if method in means else None,
-                    number(statistics.stdev(found), shown)
-                    if len(found) > 1 and all(map(math.isfinite, found))
-                    else None,
-                    method in best,
-                )
-            )
-    ordered = [m for m in results.methods if m in models]
-    others = [m for m in results.methods if m not in models]
-    rows = tuple(
-        ScoreRow(m, series.get(m, 0), m in models, m == others[0] if others else False, tuple(c))
-        for m in [*ordered, *others]
-        if (c := cells[m])
-    )
-    return ScoreTable(caption, columns, rows)
-
-
-def closeness(key: Key, value: float) -> float:
+def badness(key: Key, value: float) -> float:
     """How bad a value is: the larger, the worse."""
     metric = CATALOGUE.get(key.metric)
     better = metric.better if metric else "lower"
@@ -226,26 +207,71 @@ def closeness(key: Key, value: float) -> float:
     }[better]
 
 
-def _best(key: Key, means: Mapping[str, float]) -> set[str]:
-    """The methods with the best mean; none where all are equal or nothing is better."""
-    metric = CATALOGUE.get(key.metric)
-    if metric is None or metric.better == "none" or len(means) < 2:
-        return set()
-    badness = {method: closeness(key, mean) for method, mean in means.items()}
-    least = min(badness.values())
-    best = {method for method, bad in badness.items() if bad == least}
-    return best if len(best) < len(means) else set()
+def _ordered(results: Results, models: Sequence[str]) -> list[str]:
+    """Models first, the noise floor last."""
+    others = [m for m in results.methods if m not in models and m != NOISE_FLOOR]
+    floor = [m for m in results.methods if m == NOISE_FLOOR]
+    return [m for m in models if m in results.methods] + others + floor
 
 
-def _column(results: Results, key: Key) -> Column:
-    metric = CATALOGUE.get(key.metric)
-    better = metric.better if metric else "none"
-    return Column(
-        key, heading(key), results.unit(key), _WORDS.get(better, ""), _ARROWS.get(better, "")
+def _means(
+    results: Results, keys: Sequence[Key], models: Sequence[str], caption: str = ""
+) -> Tabular:
+    """Means ± standard deviations; the noise floor is no method and never the best."""
+    methods = _ordered(results, models)
+    table = summary_table(results, keys, methods, caption=caption)
+    rivals = [method for method in methods if method != NOISE_FLOOR]
+    bold = summary_table(results, keys, rivals).bold
+    sections = {len(models), len(rivals)} - {len(methods)}
+    return replace(table, bold=bold, sections=tuple(sorted(sections)))
+
+
+def _grouped(
+    results: Results, keys: Sequence[Key], models: Sequence[str], groups: Mapping[str, str]
+) -> dict[Key, dict[str, GroupComparison]]:
+    return {
+        key: {model: compare_groups(results.values(model, key), groups) for model in models}
+        for key in keys
+    }
+
+
+def _agreements(results: Results, model: str) -> dict[Key, BlandAltman | InputError]:
+    region = main_region(results)
+    keys = [
+        key
+        for key in results.keys
+        if key.metric in _AGREEMENT and (key.region == region or key.metric == "volume")
+    ]
+    found: dict[Key, BlandAltman | InputError] = {}
+    for key in keys[:_MOST_AGREEMENTS]:
+        try:
+            found[key] = method_agreement(results, model, key)
+        except InputError as error:
+            found[key] = error
+    return found
+
+
+def _agreement_tables(
+    results: Results, agreements: Mapping[Key, BlandAltman | InputError]
+) -> dict[str, Tabular]:
+    """One table per unit; none where nothing could be analysed."""
+    units = dict.fromkeys(
+        results.unit(key) for key, found in agreements.items() if isinstance(found, BlandAltman)
     )
+    return {
+        unit: agreement_table(
+            {_name(k): a for k, a in agreements.items() if results.unit(k) == unit}, unit
+        )
+        for unit in units
+    }
 
 
-def _mean(values: Sequence[float]) -> float:
-    if all(map(math.isfinite, values)):
-        return statistics.fmean(values)
-    return math.inf if math.inf in values else -math.inf
+def _name(key: Key) -> str:
+    parts = [key.metric, key.component or "", "" if key.region in (MASK, WHOLE) else key.region]
+    return " ".join(part for part in parts if part)
+
+
+def _slug(text: str) -> str:
+    """Text as part of a file's name."""
+    kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in text.lower())
+    return "_".join(part for part in kept.split("_") if part)

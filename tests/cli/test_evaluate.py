@@ -1,0 +1,149 @@
+"""``medrev-evaluate`` as users call it: exit codes, messages, what is written."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medrev.cli.evaluate import main
+
+from ..cohorts.conftest import AFFINE, brain, make_cohort, save
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return make_cohort(tmp_path, subjects=3, models=("a", "b"))
+
+
+def error_of(capsys) -> str:
+    return "\n".join(
+        line.removeprefix("medrev-evaluate: error: ")
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("medrev-evaluate: error: ")
+    )
+
+
+def test_a_cohort_is_evaluated_and_the_reports_path_printed(root, capsys):
+    assert main(["a", "--reference", "ref", "--input", "low", "--mask", "mask"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == "evaluation/report.html\n"
+    record = json.loads((root / "evaluation/evaluation.json").read_text())
+    assert record["status"] == "finished"
+    assert record["subjects"] == record["done"] == 3
+    lines = (root / "evaluation/tables/summary.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "method",
+        "model",
+        "nearest",
+        "trilinear",
+        "cubic",
+        "bspline",
+    ]
+
+
+def test_options_reach_the_measurement(root):
+    options = ["--baselines", "cubic", "--range", "200", "--interior", "3", "--output", "o"]
+    assert main(["x=a", "y=b", "--reference", "ref", "--input", "low", *options]) == 0
+    choices = json.loads(Path("o/evaluation.json").read_text())["choices"]
+    assert choices["baselines"] == ["cubic"]
+    assert (choices["value_range"], choices["edge"]) == (200, 3)
+    assert (root / "o/tables/summary.md").read_text().count("| x |") == 1
+
+
+def test_some_failed_subjects_are_listed_and_give_3(root, capsys):
+    Path("a/sub-02_desc-sr_T1w.nii.gz").write_bytes(b"nothing")
+    assert main(["a", "--reference", "ref"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == "evaluation/report.html\n"
+    listed = [line for line in captured.err.splitlines() if line.startswith("medrev-evaluate: sub")]
+    assert len(listed) == 1
+    assert f"sub-02: {root}/a/sub-02_desc-sr_T1w.nii.gz: not a NIfTI file" in listed[0]
+
+
+def test_a_missing_pair_is_listed_and_gives_3(root, capsys):
+    Path("ref/sub-03_T1w.nii.gz").unlink()
+    assert main(["a", "--reference", "ref"]) == 3
+    assert "sub-03: no reference of this subject was found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "--reference", "ref"], "predictions model not found: nowhere is no folder"),
+        (["a"], "give the references of its predictions with --reference"),
+        (["a", "--reference", "ref", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["a", "--reference", "ref", "--retries", "-1"], "--retries must be at least 0"),
+        (["a", "--reference", "ref", "--embed", "-1"], "--embed must be at least 0"),
+        (["a", "--reference", "ref", "--memory", "0"], "--memory must be a positive number"),
+        (["a", "--reference", "ref", "--range", "-1"], "--range must be positive"),
+        (["a", "--reference", "ref", "--interior", "4"], "--interior must be odd and positive"),
+        (["a", "--reference", "ref", "--baselines", "lanczos"], "--baselines must be some of"),
+        (["a", "--reference", "ref", "--resume", "--overwrite"], "either --resume or --overwrite"),
+        (["a", "--reference", "ref", "--cluster", "k8s"], "the cluster must be one of slurm"),
+        (["a", "--reference", "ref", "--scheduler", "x:1", "--workers", "2"], "those of the work"),
+        (["a", "--reference", "ref", "--group", "site"], "no subject has a value in the column"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(root, capsys, words, message):
+    assert main(words) == 2
+    error = error_of(capsys)
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_grids_that_differ_are_an_error_unless_resampled(root, capsys):
+    shifted = AFFINE.copy()
+    shifted[0, 3] = 0.75
+    for n in (1, 2, 3):
+        save(root / f"ref/sub-0{n}_T1w.nii.gz", brain(n), shifted)
+    assert main(["a", "--reference", "ref"]) == 2
+    assert "lies elsewhere than the reference" in error_of(capsys)
+    words = ["a", "--reference", "ref", "--resample-reference", "yes", "--overwrite"]
+    assert main(words) == 0
+    assert "reference resampled" in Path("evaluation/report.html").read_text()
+
+
+def test_constant_volumes_are_said_to_be_undefined(root):
+    save(root / "ref/sub-02_T1w.nii.gz", np.where(brain(2) > 0, 7.0, 0))
+    assert main(["a", "--reference", "ref"]) == 0
+    assert "the reference is constant in the mask" in Path("evaluation/report.html").read_text()
+
+
+def test_no_scheduler_is_said_soon(root, capsys):
+    started = time.monotonic()
+    assert main(["a", "--reference", "ref", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "no dask scheduler answers at 'tcp://127.0.0.1:9'" in error_of(capsys)
+    assert time.monotonic() - started < 15
+
+
+def test_an_existing_evaluation_is_kept_resumed_or_replaced(root, capsys):
+    words = ["a", "--reference", "ref"]
+    assert main(words) == 0
+    assert main(words) == 2
+    assert "--resume goes on with it, --overwrite replaces it" in error_of(capsys)
+    assert main([*words, "--resume"]) == 0
+    assert json.loads(Path("evaluation/evaluation.json").read_text())["reused"] == 3
+    assert main([*words, "--overwrite"]) == 0
+    assert json.loads(Path("evaluation/evaluation.json").read_text())["reused"] == 0
+
+
+def test_an_output_that_cannot_be_written_is_said_before_anything_is_computed(root, capsys):
+    Path("out").write_text("a file")
+    assert main(["a", "--reference", "ref", "--output", "out"]) == 2
+    assert "out is a file, not a folder" in error_of(capsys)
+
+
+def test_help_names_the_ways_to_run():
+    run = subprocess.run(
+        [sys.executable, "-m", "medrev.cli.evaluate", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for word in ("--workers", "--scheduler", "--cluster", "--reference", "--group", "--embed"):
+        assert word in run.stdout
