@@ -18,7 +18,7 @@ from medrev.evaluation.eightbit import EIGHT_BIT, to_eight_bit, wrapped_mae
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
-from medrev.evaluation.paper_tables import PAPER_TABLES, Model, paper_table
+from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
 from medrev.evaluation.region_tables import region_table, volume_table
 from medrev.evaluation.regions import RegionVolume, volumetry
@@ -95,7 +95,7 @@ __all__ = [
     "Key",
     "MeanStd",
     "Metric",
-    "Model",
+    "ModelDetails",
     "Outlier",
     "Prediction",
     "Record",

@@ -140,5 +140,6 @@ def _ranks(values: Floats, order: NDArray[np.intp]) -> Floats:
 def _correlation(one: Floats, two: Floats) -> float | None:
     """Pearson's correlation; None if either is constant."""
     one, two = one - one.mean(), two - two.mean()
-    norm = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / norm if norm > 0 else None
+    # Sums of products and no dot products, whose rounding depends on the number of threads.
+    norm = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    return float((one * two).sum()) / norm if norm > 0 else None

@@ -11,11 +11,11 @@ from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
-__all__ = ["PAPER_TABLES", "Model", "paper_table"]
+__all__ = ["PAPER_TABLES", "ModelDetails", "paper_table"]
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelDetails:
     """What the RevGAN tables say of a model beside its scores.
 
     Attributes:
@@ -115,7 +115,7 @@ def paper_table(
     results: Results | Mapping[str, Results],
     *,
     methods: Sequence[str] | None = None,
-    models: Mapping[str, Model] | None = None,
+    models: Mapping[str, ModelDetails] | None = None,
     slices: bool = False,
     caption: str = "",
 ) -> Tabular:
@@ -175,12 +175,12 @@ def _directions_as_rows(
 
 
 def _model_rows(
-    names: list[str], models: Mapping[str, Model], details: bool
+    names: list[str], models: Mapping[str, ModelDetails], details: bool
 ) -> list[tuple[Cell, ...]]:
     """Headings of the rows: name and, if wanted, width and number of parameters."""
     if not details:
         return [(name,) for name in names]
-    told = [models.get(name, Model()) for name in names]
+    told = [models.get(name, ModelDetails()) for name in names]
     return [
         (name, model.width, _millions(model.parameters))
         for name, model in zip(names, told, strict=True)
@@ -223,7 +223,7 @@ def _best(block: _Block, scores: list[_Score]) -> list[tuple[int, int]]:
     ]
 
 
-def _sections(names: list[str], models: Mapping[str, Model]) -> list[int]:
+def _sections(names: list[str], models: Mapping[str, ModelDetails]) -> list[int]:
     """First row of each section."""
     of = [models[name].section if name in models else "" for name in names]
     return [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]

@@ -9,7 +9,7 @@ from medrev.evaluation import (
     PAPER_TABLES,
     Key,
     MeanStd,
-    Model,
+    ModelDetails,
     Record,
     Results,
     agreement_table,
@@ -162,7 +162,7 @@ def test_revgan_table_3_has_the_papers_form():
         names[1]: {INNER: [6.7, 7.34], RMSE: [11.84, 12.98]},
         names[2]: {INNER: [16.5, 17.96], RMSE: [25.74, 28.14]},
     }
-    models = {name: Model(section=name[:3]) for name in names}
+    models = {name: ModelDetails(section=name[:3]) for name in names}
     table = paper_table("revgan-3", cohort(given), models=models)
     assert table.to_markdown().splitlines() == [
         "| Model | RMSE (Interior) | RMSE (Total) |",
@@ -181,7 +181,10 @@ def test_revgan_table_4_has_width_parameters_and_two_directions():
         Key("ssim", "whole"): [0.31],
     }
     one = cohort({"CycleGAN †": scores, "Unpaired RevGAN": scores})
-    models = {"CycleGAN †": Model(32, 5_700_000), "Unpaired RevGAN": Model(32, 1_718_000)}
+    models = {
+        "CycleGAN †": ModelDetails(32, 5_700_000),
+        "Unpaired RevGAN": ModelDetails(32, 1_718_000),
+    }
     table = paper_table("revgan-4", {"maps→satellite": one, "satellite→maps": one}, models=models)
     assert [c.title for c in table.columns] == [
         "Model", "Width", "Params",
