@@ -19,7 +19,7 @@ FLOORS = (
     ("losses", "nets", "data"),
     ("methods",),
     ("inference", "evaluation"),
-    ("training", "cohorts", "slicer"),
+    ("training", "cohorts", "slicer", "export"),
     ("reports",),
     ("cli",),
 )
@@ -125,6 +125,7 @@ def test_commands_import_nothing_slow_at_module_level(file):
         "from medrev.cli.train import build_parser; build_parser()",
         "from medrev.cli.infer import build_parser; build_parser()",
         "from medrev.cli.evaluate import build_parser; build_parser()",
+        "from medrev.cli.export import build_parser; build_parser()",
         "from medrev.cli.slicer import build_parser, scene_parser; build_parser(); scene_parser()",
         "from medrev.cli.slicer import install_parser; install_parser()",
     ],

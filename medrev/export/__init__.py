@@ -1,0 +1,16 @@
+"""Trained models for other programs: MONAI bundles, ONNX, TorchScript."""
+
+from medrev.export.bundle import write_bundle
+from medrev.export.graphs import write_onnx, write_torchscript
+from medrev.export.physical import PhysicalTranslator
+from medrev.export.transforms import FromVoxelFramed, OntoResultGridd, ToVoxelFramed
+
+__all__ = [
+    "FromVoxelFramed",
+    "OntoResultGridd",
+    "PhysicalTranslator",
+    "ToVoxelFramed",
+    "write_bundle",
+    "write_onnx",
+    "write_torchscript",
+]

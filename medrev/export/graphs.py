@@ -1,0 +1,145 @@
+"""Networks as files that other programs run: ONNX and TorchScript, checked against PyTorch."""
+
+import contextlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medrev.errors import InputError
+from medrev.export.physical import PhysicalTranslator
+from medrev.files import atomic_path
+from medrev.inference import Model
+
+__all__ = ["has_onnx", "write_onnx", "write_torchscript"]
+
+#: Names of input and output.
+INPUT, OUTPUT = "image", "pred"
+#: Largest difference allowed, in standard deviations of PyTorch's result.
+_TOLERANCE = 1e-4
+_ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def write_torchscript(
+    model: Model, path: str | Path, *, inverse: bool = False, overwrite: bool = False
+) -> Path:
+    """Write a direction of a model as TorchScript: (B, 6, I, J, K) to the other grid, in mm²/s.
+
+    Sizes are free, up to :attr:`PhysicalTranslator.multiple`. A network with instance
+    normalisation must be run on windows of its training patch.
+
+    Args:
+        model: The model.
+        path: File to write.
+        inverse: From the fine to the coarse grid.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: The file exists or cannot be written.
+        RuntimeError: The file written does not compute what PyTorch computes.
+    """
+    path = Path(path)
+    network = PhysicalTranslator.of(model, inverse=inverse)
+    with atomic_path(path, overwrite) as temporary:
+        with _quiet(), torch.no_grad():
+            traced = torch.jit.trace(network, _example(network, 1), check_trace=False)
+            torch.jit.save(traced, str(temporary))
+            loaded = torch.jit.load(str(temporary), map_location="cpu")
+        _compare(network, loaded, "TorchScript")
+    return path
+
+
+def write_onnx(
+    model: Model, path: str | Path, *, inverse: bool = False, overwrite: bool = False
+) -> Path:
+    """Write a direction of a model as ONNX; as :func:`write_torchscript`, otherwise.
+
+    Input and output are named ``image`` and ``pred``; all three sizes are free. Weights are inside
+    of the file.
+
+    Raises:
+        InputError: A package is missing.
+        OutputError: The file exists or cannot be written.
+        RuntimeError: The file written does not compute what PyTorch computes.
+    """
+    if not has_onnx():
+        missing = " ".join(name for name in _ONNX_PACKAGES if not _is_installed(name))
+        raise InputError(f"ONNX needs more packages: pip install {missing}")
+    path = Path(path)
+    network = PhysicalTranslator.of(model, inverse=inverse)
+    automatic = torch.export.Dim.AUTO
+    with atomic_path(path, overwrite) as temporary:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                (_example(network, 2),),
+                dynamo=True,
+                dynamic_shapes=({2: automatic, 3: automatic, 4: automatic},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+            assert program is not None
+            program.save(temporary, external_data=False)
+        _compare(network, _onnx_function(temporary), "ONNX")
+    return path
+
+
+def has_onnx() -> bool:
+    """Whether all packages for ONNX are installed."""
+    return all(_is_installed(name) for name in _ONNX_PACKAGES)
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _onnx_function(path: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def function(x: Tensor) -> Tensor:
+        (result,) = session.run([OUTPUT], {INPUT: x.numpy()})
+        return torch.from_numpy(result)
+
+    return function
+
+
+def _example(network: PhysicalTranslator, number: int) -> Tensor:
+    """Tensors of plausible size; every number has other sizes, all different."""
+    generator = torch.Generator().manual_seed(number)
+    sizes = (network.least + network.multiple * (number + step) for step in (1, 0, 2))
+    return 1e-3 * torch.randn(1, 6, *sizes, generator=generator)
+
+
+def _compare(network: PhysicalTranslator, function: Callable[[Tensor], Tensor], what: str) -> None:
+    """Compare a file with PyTorch on sizes that it was not made with, too."""
+    with torch.no_grad():
+        for number in (1, 4):
+            x = _example(network, number)
+            expected = network(x)
+            difference = float((function(x) - expected).abs().max() / expected.std())
+            if not difference <= _TOLERANCE:
+                raise RuntimeError(
+                    f"the {what} file does not compute what PyTorch computes: the largest "
+                    f"difference is {difference:.2g} standard deviations; please report this"
+                )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' remarks on Python values and missing packages to themselves."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from medrev.errors import InputError, OutputError
+from medrev.export import graphs, write_onnx, write_torchscript
+
+OPTIONS = {"norm": "batch", "global_residual": "cubic", "coupling": "affine"}
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_torchscript_computes_what_the_model_does(saved, tmp_path, inverse):
+    model = saved(**OPTIONS)
+    path = write_torchscript(model, tmp_path / "model.ts", inverse=inverse)
+    loaded = torch.jit.load(path)
+    for size in ((8, 8, 8), (10, 14, 12)):
+        volume = 1e-3 * torch.randn(6, *size)
+        expected = model.apply(volume, inverse)
+        difference = (loaded(volume[None])[0] - expected).abs().max()
+        assert difference <= 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_onnx_computes_what_the_model_does(saved, tmp_path, inverse):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = saved(**OPTIONS)
+    path = write_onnx(model, tmp_path / "model.onnx", inverse=inverse)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["model.onnx"]  # weights inside
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for size in ((8, 8, 8), (10, 14, 12)):
+        volume = (1e-3 * np.random.default_rng(0).standard_normal((6, *size))).astype(np.float32)
+        expected = model.apply(volume, inverse)
+        (result,) = session.run(["pred"], {"image": volume[None]})
+        difference = (torch.from_numpy(result[0]) - expected).abs().max()
+        assert difference <= 1e-4 * expected.std()
+
+
+def test_a_file_that_computes_something_else_is_not_left_behind(saved, tmp_path, monkeypatch):
+    load = torch.jit.load
+    monkeypatch.setattr(torch.jit, "load", lambda *a, **k: lambda x: load(*a, **k)(x) * 1.01)
+    with pytest.raises(RuntimeError, match=r"largest difference is 0\.\d+ standard deviations"):
+        write_torchscript(saved(), tmp_path / "model.ts")
+    assert not (tmp_path / "model.ts").exists()
+
+
+def test_existing_files_stay(saved, tmp_path):
+    path = tmp_path / "model.ts"
+    path.write_text("mine")
+    model = saved()
+    with pytest.raises(OutputError, match="exists already; give --overwrite"):
+        write_torchscript(model, path)
+    assert path.read_text() == "mine"
+    write_torchscript(model, path, overwrite=True)
+    assert torch.jit.load(path)(torch.zeros(1, 6, 4, 4, 4)).shape == (1, 6, 8, 8, 8)
+
+
+def test_missing_packages_are_named(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs, "_is_installed", lambda name: name == "onnx")
+    with pytest.raises(InputError, match="pip install onnxscript onnxruntime"):
+        write_onnx(saved(), tmp_path / "model.onnx")
