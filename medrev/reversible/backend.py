@@ -12,7 +12,14 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-__all__ = ["fast_operations_apply", "is_tracing", "stock_operations", "without_autocast"]
+__all__ = [
+    "autocast_is_on",
+    "fast_operations_apply",
+    "is_tracing",
+    "is_transformed",
+    "stock_operations",
+    "without_autocast",
+]
 
 _use_stock: ContextVar[bool] = ContextVar("medrev_use_stock_operations", default=False)
 
@@ -41,6 +48,7 @@ def fast_operations_apply(x: Tensor) -> bool:
     """Say whether the fast paths may be used for ``x``: on a CPU, eager, not under autocast."""
     return (
         not is_tracing()  # asked first: the compiler cannot read the switch
+        and not is_transformed()
         and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and not _use_stock.get()
@@ -53,8 +61,18 @@ def is_tracing() -> bool:
     return bool(torch.compiler.is_compiling() or torch._C._get_tracing_state())
 
 
+def is_transformed() -> bool:
+    """Say whether a transform of torch.func is at work: vmap, grad, jvp, jacrev."""
+    return bool(torch._C._are_functorch_transforms_active())
+
+
+def autocast_is_on(device: torch.device) -> bool:
+    """Say whether autocast is on for a device; it never is for one that knows none (meta)."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Give a context in which autocast is off for ``device``."""
-    if not torch.is_autocast_enabled(device.type):
+    if not autocast_is_on(device):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

@@ -86,21 +86,22 @@ class Conv(_ConvNd):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x`` with shape (B, in, *spatial) into (B, out, *spatial')."""
         amount: tuple[int, ...] = self.padding  # type: ignore[assignment]  # never a string here
-        if self._takes_fast_path(x):
+        weight = self.weight  # read once: a parametrisation computes it anew every time
+        if self._takes_fast_path(x, weight):
             y: Tensor = _FastConv.apply(
-                x, self.weight, self.bias, self.stride, amount, self.padding_mode
+                x, weight, self.bias, self.stride, amount, self.padding_mode
             )
             return y
         convolve = _CONVOLUTIONS[self.spatial_dims]
         if self.padding_mode == "zeros":
-            return convolve(x, self.weight, self.bias, self.stride, amount)
-        return convolve(pad(x, amount, self.padding_mode), self.weight, self.bias, self.stride, 0)
+            return convolve(x, weight, self.bias, self.stride, amount)
+        return convolve(pad(x, amount, self.padding_mode), weight, self.bias, self.stride, 0)
 
-    def _takes_fast_path(self, x: Tensor) -> bool:
+    def _takes_fast_path(self, x: Tensor, weight: Tensor) -> bool:
         return (
             self.spatial_dims == 3
             and x.dim() == 5
-            and x.dtype == self.weight.dtype == torch.float32
+            and x.dtype == weight.dtype == torch.float32
             and self.kernel_size[-1] > 1  # 1³ kernels are a matrix product: stock is fastest
             and (self.padding_mode == "reflect" or self._stock_leaves_onednn(x))
             and fast_operations_apply(x)

@@ -18,7 +18,8 @@ class Coupling(nn.Module):
     """Base of the couplings: ``f`` reads stream 2 and changes stream 1, then ``g`` the reverse.
 
     A subclass says how a sub-network's output ``h`` changes a stream (`merge`), how that is undone
-    (`unmerge`) and what it does to volumes (`merge_log_det`). None may modify its arguments.
+    (`unmerge`) and what it does to volumes (`merge_log_det`). None may modify its arguments. They
+    may use parameters of the coupling's own, but nothing that changes from call to call.
 
     Args:
         f: Sub-network from stream 2, shape (B, C2, *spatial), to what changes stream 1.
@@ -44,7 +45,10 @@ class Coupling(nn.Module):
         raise NotImplementedError
 
     def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return log |det| of `merge` as a map of the stream, shape (B,); ``h`` is held fixed."""
+        """Return log |det| of `merge` as a map of the stream, shape (B,).
+
+        ``stream`` is the one that `merge` is given, and ``h`` is held fixed.
+        """
         raise NotImplementedError
 
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:

@@ -43,8 +43,12 @@ class FixedPointGrid:
     def round(self, x: Tensor) -> Tensor:
         """Give the nearest grid point of every number (ties to even), in a new tensor.
 
-        Types narrower than float32 become float32, whose significand the grid is made for.
+        Types narrower than float32 become float32, whose significand the grid is made for. The
+        gradient takes the rounding for the identity (straight through).
         """
         if torch.finfo(x.dtype).eps > torch.finfo(torch.float32).eps:
             x = x.float()
-        return x.mul(1 / self.step).round_().mul_(self.step)
+        rounded = x.detach().mul(1 / self.step).round_().mul_(self.step)
+        if x.requires_grad and torch.is_grad_enabled():
+            return x + (rounded - x.detach())  # both are exact: the sum is `rounded`
+        return rounded

@@ -7,6 +7,7 @@ around them are opened up; what hooks on them would see is shown to them here.
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from medrev.reversible.steps import HalfStep
 
@@ -14,7 +15,9 @@ __all__ = ["after_block", "before_block", "is_observed"]
 
 
 def is_observed(module: nn.Module) -> bool:
-    """Say whether anyone may keep a tensor that passes: a forward hook anywhere in the module."""
+    """Say whether anyone may keep a tensor that passes: a forward hook on the module or on all."""
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        return True
     return any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
 

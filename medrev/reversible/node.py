@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.replay import without_cached_weights
 from medrev.reversible.sharding import is_sharded
 from medrev.reversible.walk import Run, split, walk
 from medrev.reversible.walk_back import WalkBack
@@ -59,7 +60,7 @@ class _ReversibleFunction(torch.autograd.Function):
         ctx.types = [t.dtype for t in x]
         ctx.channels = None
         streams = list(x) if channels is None else split(x[0], channels)
-        with run.autocast.restore():
+        with run.autocast.restore(), without_cached_weights():
             result = walk(run, streams, condition, records=ctx.records, join=channels is not None)
         if channels is None:
             outputs: tuple[Tensor, ...] = result.streams
@@ -121,7 +122,7 @@ def _backward(ctx: Any, grad_outputs: list[Tensor | None]) -> list[Tensor | None
     of_inputs = [needs[0]] * 2 if ctx.inputs[0] == 1 else list(needs[:2])
     if run.swapped and run.inverse:
         of_inputs.reverse()
-    with run.autocast.restore():
+    with run.autocast.restore(), without_cached_weights():
         state.walk(ctx.records, of_inputs)
     found = state.grads[::-1] if run.swapped and run.inverse else state.grads
     if ctx.inputs[0] == 1:

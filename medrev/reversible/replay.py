@@ -1,9 +1,9 @@
 """Evaluate a sub-network so that it can be evaluated again, later, with the same result.
 
 A sub-network's output may depend on more than its input and parameters: on random numbers
-(dropout), on buffers that it updates itself (batch-norm statistics, spectral norm's vectors) and on
-autocast. All three are recorded at the first evaluation and restored around the second, which
-leaves the random state and the buffers of the world untouched.
+(dropout), on buffers that it updates itself (batch-norm statistics, spectral norm's vectors), on
+its mode (training or evaluation) and on autocast. All are recorded at the first evaluation and
+restored around the second, which leaves the random state, buffers and modes of the world untouched.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-__all__ = ["AutocastState", "Record", "check_replay", "evaluate"]
+__all__ = ["AutocastState", "Record", "check_replay", "evaluate", "without_cached_weights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class AutocastState:
             tuple(
                 (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
                 for kind in kinds
+                if torch.amp.is_autocast_available(kind)
             )
         )
 
@@ -52,10 +54,11 @@ class AutocastState:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one evaluation depended on: random states and buffers as they were before it."""
+    """What one evaluation depended on: random states, buffers and modes as they were before it."""
 
     random_states: tuple[tuple[torch.device, Tensor], ...] = ()
     buffers: tuple[tuple[nn.Module, str, Tensor], ...] = ()
+    modes: tuple[tuple[nn.Module, bool], ...] = ()
 
     @contextmanager
     def restore(self) -> Iterator[None]:
@@ -63,13 +66,18 @@ class Record:
         present = [(device, _get_rng_state(device)) for device, _ in self.random_states]
         # The buffers are exchanged, not overwritten: other graphs may have saved the present ones.
         kept = [(module, name, module._buffers[name]) for module, name, _ in self.buffers]
+        switched = [module for module, training in self.modes if module.training != training]
         try:
+            for module in switched:
+                module.training = not module.training
             for device, state in self.random_states:
                 _set_rng_state(device, state)
             for module, name, value in self.buffers:
                 module._buffers[name] = value.clone()
             yield
         finally:
+            for module in switched:
+                module.training = not module.training
             for module, name, buffer in kept:
                 module._buffers[name] = buffer
             for device, state in present:
@@ -89,12 +97,12 @@ def evaluate(
     Returns:
         The output and its `Record`; the record holds no activations.
     """
-    devices = list(dict.fromkeys((torch.device("cpu"), device)))
-    before = [(device, _get_rng_state(device)) for device in devices]
+    devices = dict.fromkeys((torch.device("cpu"), device))
+    before = [(device, _get_rng_state(device)) for device in devices if device.type != "meta"]
+    modes = tuple((module, module.training) for module in net.modules())
     buffers = tuple(
         (module, name, buffer.clone())
-        for module in net.modules()
-        if module.training
+        for module, _ in modes
         for name, buffer in module._buffers.items()
         if buffer is not None
     )
@@ -104,7 +112,21 @@ def evaluate(
         for device, state in before
         if not torch.equal(_get_rng_state(device), state)
     )
-    return h, Record(drawn, buffers)
+    return h, Record(drawn, buffers, modes)
+
+
+@contextmanager
+def without_cached_weights() -> Iterator[None]:
+    """Switch ``torch.nn.utils.parametrize.cached`` off inside the ``with`` block.
+
+    As with autocast's cache: a weight computed without gradients must not be found by an evaluation
+    that needs them.
+    """
+    depth, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = depth
 
 
 def check_replay(label: str, h: Tensor, call: Callable[[], Tensor], record: Record) -> None:
@@ -118,11 +140,11 @@ def check_replay(label: str, h: Tensor, call: Callable[[], Tensor], record: Reco
         again = call()
     if torch.equal(h, again):
         return
-    difference = (again.double() - h.double()).abs().max().item()
-    size = h.double().abs().max().item()
-    if (
-        not difference <= 100 * torch.finfo(h.dtype).eps * size
-    ):  # kernels may vary the order of sums
+    first, second = h.double(), again.double()
+    size = first.nan_to_num(0, 0, 0).abs().max().item()
+    tolerance = 100 * torch.finfo(h.dtype).eps * size  # kernels may vary the order of sums
+    if not torch.allclose(second, first, rtol=0, atol=tolerance, equal_nan=True):
+        difference = (second - first).abs().max().item()
         raise RuntimeError(
             f"{label}: evaluated twice on the same input it gave results that differ by "
             f"{difference:.3g} (values up to {size:.3g}); it may depend only on its input, "

@@ -6,13 +6,14 @@ from typing import Any, Literal, cast, overload
 import torch
 from torch import Tensor, nn
 
-from medrev.reversible.backend import is_tracing
+from medrev.errors import ConfigError
+from medrev.reversible.backend import autocast_is_on, is_tracing, is_transformed
 from medrev.reversible.coupling import Coupling
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.hooks import is_observed
 from medrev.reversible.node import run_with_graph
 from medrev.reversible.replay import AutocastState
-from medrev.reversible.steps import half_steps
+from medrev.reversible.steps import HalfStep, half_steps
 from medrev.reversible.walk import Run, split, walk
 
 __all__ = ["ReversibleSequence"]
@@ -31,8 +32,8 @@ class ReversibleSequence(nn.Module):
     parameters, inputs without gradient, ``torch.autograd.grad``, DistributedDataParallel, and
     several uses in one graph, for example a cycle. Forward hooks of sub-networks run at both
     evaluations; hooks on a block may look, not change. Second derivatives raise an error. Under
-    ``torch.compile``, ``torch.export`` and tracing the blocks run as ordinary modules: right, but
-    without the saving of memory.
+    ``torch.compile``, ``torch.export``, tracing and the transforms of ``torch.func`` the blocks run
+    as ordinary modules: right, but without the saving of memory.
 
     Without ``exact`` a block's input is rebuilt to rounding error. With it, the streams and every
     output of a sub-network are rounded to multiples of 2⁻ᵇ, on which additions are exact: the
@@ -52,6 +53,7 @@ class ReversibleSequence(nn.Module):
             that cannot be replayed. For debugging; costs a third of a step.
 
     Raises:
+        ConfigError: If a block is not a coupling.
         ValueError: On use, if the channels are odd and ``split`` is None; if a sub-network changes
             the shape or type of a stream, or modifies its input in place; in exact mode, if a
             coupling is not additive or a stream leaves the range. The message names the block.
@@ -78,6 +80,12 @@ class ReversibleSequence(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
+        for index, block in enumerate(self.blocks):
+            if not hasattr(block, "half_steps"):  # a compiled or wrapped coupling has it too
+                raise ConfigError(
+                    f"block {index}: it must be a coupling, such as AdditiveCoupling, "
+                    f"got {type(block).__name__}; put other layers before or after the sequence"
+                )
         self.split = split
         self.exact = exact
         self.grid = FixedPointGrid(fraction_bits)
@@ -131,33 +139,34 @@ class ReversibleSequence(nn.Module):
 
     def _run(self, x: Any, condition: tuple[Tensor, ...], *, inverse: bool, log_det: bool) -> Any:
         is_tensor = isinstance(x, Tensor)
-        given = (x,) if is_tensor else tuple(x)
-        if not self.blocks:
-            return (x, given[0].new_zeros(given[0].shape[0])) if log_det else x
-        traced = is_tracing()
+        given = _checked(x, condition)
         grid = self.grid if self.exact else None
+        if not self.blocks:
+            given = given if grid is None else tuple(grid.round(t) for t in given)
+            same: Any = given[0] if is_tensor else given
+            return (same, given[0].new_zeros(given[0].shape[0])) if log_det else same
+        recorded = is_tracing() or is_transformed()
         steps, swapped = half_steps(
             cast(Iterable[Coupling], self.blocks), inverse=inverse, grid=grid
         )
         device = given[0].device
-        autocast = AutocastState() if traced else AutocastState.capture(device)
+        autocast = AutocastState() if recorded else AutocastState.capture(device)
         run = Run(
             steps,
             swapped=swapped,
             inverse=inverse,
             autocast=autocast,
-            check=self.check,
-            in_place=not (traced or is_observed(self)),
+            check=self.check and not recorded,
+            in_place=not (recorded or is_observed(self)),
             log_det=log_det,
+            recorded=recorded,
         )
         channels = self._first_channels(x, swapped and inverse) if is_tensor else None
-        if torch.is_autocast_enabled(
-            device.type
-        ):  # sums of many bfloat16 terms could not be undone
-            given = tuple(t.float() for t in given)
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        tracked = any(t.requires_grad for t in (*given, *condition, *parameters))
-        if torch.is_grad_enabled() and tracked and not traced:
+        if autocast_is_on(device):  # sums of many bfloat16 terms could not be undone
+            given = tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in given)
+        with_graph = torch.is_grad_enabled() and not recorded
+        parameters = self._trained_in(steps) if with_graph else []
+        if with_graph and any(t.requires_grad for t in (*given, *condition, *parameters)):
             results = run_with_graph(run, given, condition, parameters, channels)
         else:
             streams = given if channels is None else split(given[0], channels)
@@ -166,6 +175,16 @@ class ReversibleSequence(nn.Module):
             results += () if result.log_det is None else (result.log_det,)
         output: Any = results[0] if is_tensor else results[:2]
         return (output, results[-1]) if log_det else output
+
+    def _trained_in(self, steps: list[HalfStep]) -> list[nn.Parameter]:
+        """List the parameters that need gradients, each once."""
+        if getattr(self, "_is_replica", False):
+            raise RuntimeError(
+                "a ReversibleSequence cannot be trained under DataParallel, whose replicas have no "
+                "parameters of their own; use DistributedDataParallel"
+            )
+        parameters = dict.fromkeys(p for step in steps for p in step.parameters())
+        return [p for p in parameters if p.requires_grad]
 
     def _first_channels(self, x: Tensor, exchanged: bool) -> int:
         """Channels of the first stream of a tensor, whose streams may come in exchanged order."""
@@ -188,3 +207,23 @@ class ReversibleSequence(nn.Module):
         if self.exact:
             shown.append(f"exact=True, fraction_bits={self.grid.fraction_bits}")
         return ", ".join(shown)
+
+
+def _checked(x: Any, condition: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Give the tensor or the pair as a tuple.
+
+    Raises:
+        ValueError: If it is neither, or a condition is no tensor.
+    """
+    given = (x,) if isinstance(x, Tensor) else x
+    is_pair = isinstance(x, (tuple, list)) and len(x) == 2
+    if not (isinstance(x, Tensor) or is_pair) or not all(isinstance(t, Tensor) for t in given):
+        received = type(x).__name__ + (f" of {len(x)}" if isinstance(x, (tuple, list)) else "")
+        raise ValueError(
+            "a ReversibleSequence takes a tensor (B, C, *spatial) or a pair of tensors, "
+            f"got a {received}"
+        )
+    for c in condition:
+        if not isinstance(c, Tensor):
+            raise ValueError(f"a condition must be a tensor, got {type(c).__name__}; leave it out")
+    return tuple(given)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.backend import autocast_is_on
 from medrev.reversible.coupling import Coupling, check_shape
 from medrev.reversible.grid import FixedPointGrid
 
@@ -56,8 +57,8 @@ class HalfStep:
         return h if self.grid is None else self.grid.round(h)
 
     def parameters(self) -> list[nn.Parameter]:
-        """List the parameters of the sub-network, and those that the coupling itself has."""
-        return [*self.net.parameters(), *self.block.parameters(recurse=False)]
+        """List the parameters of the sub-network, and what else the coupling may change it by."""
+        return list((self.net if self.block.is_additive else self.block).parameters())
 
     def apply(self, stream: Tensor, h: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Change the stream in the direction of the run.
@@ -74,9 +75,9 @@ class HalfStep:
         """Give the stream before `apply`."""
         return self._change(stream, h, undo=not self.inverse, out=out)
 
-    def log_det(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return log |det| of `apply`, shape (B,), given the stream on the side of ``merge``."""
-        value = self.block.merge_log_det(stream, h)
+    def log_det(self, before: Tensor, after: Tensor, h: Tensor) -> Tensor:
+        """Return log |det| of `apply`, shape (B,), given the stream before and after it."""
+        value = self.block.merge_log_det(after if self.inverse else before, h)
         return -value if self.inverse else value
 
     def _change(self, stream: Tensor, h: Tensor, *, undo: bool, out: Tensor | None) -> Tensor:
@@ -93,7 +94,7 @@ class HalfStep:
 
     def _as_input(self, source: Tensor) -> Tensor:
         """Exact mode keeps float32 streams for sub-networks of half precision too."""
-        if self.grid is None or torch.is_autocast_enabled(source.device.type):
+        if self.grid is None or autocast_is_on(source.device):
             return source
         weight = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         return source if weight is None else source.to(weight.dtype)

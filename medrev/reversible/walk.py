@@ -26,6 +26,7 @@ class Run:
         check: Evaluate every sub-network again at once and compare.
         in_place: The run's own tensors may be overwritten: nobody else has seen them.
         log_det: Sum up log |det| too.
+        recorded: The operations are being recorded or transformed, so that no value can be read.
     """
 
     steps: list[HalfStep]
@@ -35,6 +36,7 @@ class Run:
     check: bool
     in_place: bool
     log_det: bool
+    recorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def walk(
     owned = [False, False]
     grid = run.steps[0].grid
     if grid is not None:
-        streams, owned = [grid.round(s) for s in streams], [True, True]
+        # Contiguous, because the order of a sub-network's sums may depend on the memory format.
+        streams, owned = [grid.round(s).contiguous() for s in streams], [True, True]
     log_det = streams[0].new_zeros(streams[0].shape[0]) if run.log_det else None
     peaks = [_magnitude(s) for s in streams] if grid is not None else []
     entered: tuple[Tensor, ...] = ()
@@ -91,17 +94,18 @@ def walk(
         h = _evaluate(run, step, streams[1 - step.target], condition, records)
         h = step.snapped(h)
         stream = streams[step.target]
-        if log_det is not None:
-            log_det = log_det + step.log_det(stream, h)
         place = stream if owned[step.target] else places[step.target]
-        streams[step.target] = step.apply(stream, h, out=place if run.in_place else None)
+        changed = step.apply(stream, h, out=place if run.in_place else None)
+        if log_det is not None:  # only sums are done in place, and they ask for the shape only
+            log_det = log_det + step.log_det(stream, changed, h)
+        streams[step.target] = changed
         owned[step.target] = True
         if grid is not None:
             peaks.append(_magnitude(streams[step.target]))
         if step.last and not run.inverse:
             after_block(step, entered, streams)
-    if grid is not None:
-        _check_range(run, peaks, grid.limit(streams[0].dtype))
+    if grid is not None and not run.recorded:
+        _check_range(run, peaks, min(grid.limit(s.dtype) for s in streams))
     in_whole = whole is not None and all(s is p for s, p in zip(streams, places, strict=True))
     if run.swapped and not run.inverse:
         streams.reverse()
@@ -140,6 +144,8 @@ def _shared_home(run: Run, streams: list[Tensor]) -> tuple[Tensor | None, list[T
 
 
 def _magnitude(stream: Tensor) -> Tensor:
+    if not stream.numel():
+        return stream.new_zeros(())
     low, high = stream.detach().aminmax()
     return torch.maximum(-low, high)
 

@@ -43,9 +43,9 @@ class WalkBack:
         self.index = {id(p): i for i, p in enumerate(parameters) if p.requires_grad}
         self.parameter_grads: list[Tensor | None] = [None] * len(parameters)
         self.grad_log_det = grad_log_det
-        # What the walk has made itself may be overwritten.
+        # What the walk has made itself may be overwritten. Not so the gradients: what a sub-network
+        # gives back for a parameter or a condition may be the very tensor that it was handed.
         self._own_stream = [False, False]
-        self._own_grad = [False, False]
 
     def walk(self, records: list[Record], inputs: list[bool]) -> None:
         """Undo all half-steps; ``inputs`` says which streams at the start need a gradient."""
@@ -93,7 +93,7 @@ class WalkBack:
         if not need[target]:
             self.grads[target] = None
         if need[source]:
-            self._add_to_grad(source, found.pop(0))
+            self.grads[source] = _sum(self.grads[source], found.pop(0))
         for i in [i for i, c in enumerate(condition) if c.requires_grad]:
             self.condition_grads[i] = _sum(self.condition_grads[i], found.pop(0))
         for p, g in zip(parameters, found, strict=True):
@@ -119,32 +119,20 @@ class WalkBack:
     ) -> list[Tensor | None]:
         with torch.enable_grad():
             b = self.streams[step.target].detach().requires_grad_()
-            outputs, grads = [], []
-            if grad is not None:
-                outputs.append(step.apply(b, h))
-                grads.append(grad)
+            outputs, grads = [step.apply(b, h)], [grad]
             if grad_log_det is not None:
-                outputs.append(step.log_det(b, h))
+                outputs.append(step.log_det(b, outputs[0], h))
                 grads.append(grad_log_det)
             *found, self.grads[step.target] = _grad(outputs, [*inputs, b], grads, sharded)
-            self._own_grad[step.target] = False
         return found
-
-    def _add_to_grad(self, index: int, grad: Tensor | None) -> None:
-        present = self.grads[index]
-        if present is None or grad is None:
-            self.grads[index] = grad if present is None else present
-        elif self._own_grad[index]:
-            present.add_(grad)
-        else:
-            self.grads[index] = present + grad
-            self._own_grad[index] = True
 
 
 def _grad(
-    outputs: list[Tensor], inputs: list[Tensor], grads: list[Tensor], sharded: bool
+    outputs: list[Tensor], inputs: list[Tensor], grads: list[Tensor | None], sharded: bool
 ) -> list[Tensor | None]:
-    pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad]
+    pairs = [
+        (o, g) for o, g in zip(outputs, grads, strict=True) if o.requires_grad and g is not None
+    ]
     if not pairs or not (inputs or sharded):
         return [None] * len(inputs)
     outs, gs = zip(*pairs, strict=True)

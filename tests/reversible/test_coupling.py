@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from medrev.reversible import AffineCoupling, ReversibleSequence, SwappedAdditiveCoupling
-from sequences import assert_equal_gradients, block, plain, sequence, subnetwork
+from medrev.reversible import (
+    AffineCoupling,
+    Coupling,
+    ReversibleSequence,
+    SwappedAdditiveCoupling,
+)
+from sequences import assert_equal_gradients, block, gradients, plain, sequence, subnetwork
 
 
 def jacobian_log_det(function, x: Tensor) -> Tensor:
@@ -111,6 +116,53 @@ def test_exchanged_streams_of_unequal_width_come_back(depth: int) -> None:
     assert torch.equal(torch.cat([y1, y2], 1), seq(x))
     for restored, original in zip(seq.inverse((y1, y2)), (a, b), strict=True):
         torch.testing.assert_close(restored, original)
+
+
+class Curved(Coupling):
+    """y = sinh(x) + w(h): its log-determinant depends on the stream, w on a module of its own."""
+
+    def __init__(self, f: nn.Module, g: nn.Module) -> None:
+        super().__init__(f, g)
+        self.weigh = nn.Linear(1, 1)
+
+    def _shift(self, h: Tensor) -> Tensor:
+        return self.weigh(h[..., None])[..., 0]
+
+    def merge(self, stream: Tensor, h: Tensor) -> Tensor:
+        return stream.sinh() + self._shift(h)
+
+    def unmerge(self, stream: Tensor, h: Tensor) -> Tensor:
+        return (stream - self._shift(h)).asinh()
+
+    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
+        return stream.cosh().log().flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_coupling_of_ones_own_may_bend_the_stream_and_hold_modules(inverse: bool) -> None:
+    torch.manual_seed(0)
+    blocks = [Curved(subnetwork(1, 1, 1), subnetwork(1, 1, 1)) for _ in range(2)]
+    seq = ReversibleSequence(blocks, split=1).double()
+    x = torch.randn(2, 2, 3, dtype=torch.float64, requires_grad=True)
+    inputs = [x, *seq.parameters()]
+    y, log_det = seq.inverse(x, log_det=True) if inverse else seq(x, log_det=True)
+    torch.testing.assert_close(
+        log_det, jacobian_log_det(lambda t: plain(seq, t, inverse=inverse), x)
+    )
+    assert_equal_gradients(
+        gradients(y, inputs), gradients(plain(seq, x, inverse=inverse), inputs), 1e-11
+    )
+    # The gradient of log |det| by differences along one direction.
+    direction, step = torch.randn_like(x), 1e-6
+    ahead, behind = (
+        (seq.inverse if inverse else seq)(x.detach() + s * direction, log_det=True)[1].sum()
+        for s in (step, -step)
+    )
+    _, log_det = seq.inverse(x, log_det=True) if inverse else seq(x, log_det=True)
+    (found,) = torch.autograd.grad(log_det.sum(), x)
+    torch.testing.assert_close(
+        (found * direction).sum(), (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-6
+    )
 
 
 class Conditional(nn.Module):

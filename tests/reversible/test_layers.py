@@ -122,6 +122,34 @@ def test_instance_norm_equals_the_stock_module(shape: tuple[int, ...], dtype: to
     assert_same(results(InstanceNorm(shape[1]), x), results(stock(shape[1]), x), tol)
 
 
+def test_instance_norm_goes_by_the_channels_it_gets_and_refuses_one_voxel() -> None:
+    x = torch.randn(2, 4, 5, 5)
+    assert_same(results(InstanceNorm(2), x), results(nn.InstanceNorm2d(4), x), 2e-5)
+    for size in (2, 1):
+        with pytest.raises(ValueError, match="more than 1 spatial element"):
+            InstanceNorm(4)(torch.zeros(size, 4, 1, 1))
+
+
+def test_a_parametrised_convolution_computes_its_weight_once_as_the_stock_module() -> None:
+    conv, stock = Conv(3, 2, 2, 3), nn.Conv3d(2, 2, 3, padding=1)
+    stock.load_state_dict(conv.state_dict())
+    torch.manual_seed(0)
+    nn.utils.parametrizations.spectral_norm(conv)
+    torch.manual_seed(0)
+    nn.utils.parametrizations.spectral_norm(stock)
+    x = torch.randn(1, 2, 5, 5, 5)
+    for _ in range(2):  # every computation of the weight goes on with the power iteration
+        torch.testing.assert_close(conv(x), stock(x), rtol=1e-5, atol=1e-6)
+
+
+def test_fast_layers_under_the_transforms_of_torch_func() -> None:
+    net = nn.Sequential(Conv(3, 2, 2, 3, padding_mode="reflect"), InstanceNorm(2))
+    x = torch.randn(1, 2, 5, 5, 5, requires_grad=True)
+    ours = torch.func.grad(lambda t: (net(t) ** 3).sum())(x.detach())
+    (expected,) = torch.autograd.grad((net(x) ** 3).sum(), x)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), dims=st.integers(1, 3))
 def test_the_gradient_of_reflection_padding_is_exact(data: st.DataObject, dims: int) -> None:
