@@ -12,7 +12,7 @@ from medrev.cohorts.case import Choices, Loaded
 from medrev.cohorts.grids import Grid, regrid
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
-from medrev.evaluation import Prediction, interpolate
+from medrev.evaluation import Prediction, interpolate_to
 from medrev.inference import convention_of, recognise
 from medrev.volumes import read_nifti, rescale_affine, voxel_size
 
@@ -190,17 +190,16 @@ def _baselines(low: _Read, target: _Target, choices: Choices) -> dict[str, Predi
         return {}
     if low.grid.same(target.grid):
         return {"input": Prediction(low.values)}
-    ratios = np.divide(target.grid.shape, low.grid.shape)
-    factor = int(ratios[0])
-    if factor > 1 and (ratios == factor).all():
-        fine = Grid(target.grid.shape, rescale_affine(low.grid.affine, 1 / factor))
+    if all(fine >= coarse for fine, coarse in zip(target.grid.shape, low.grid.shape, strict=True)):
+        i, j, k = np.divide(low.grid.shape, target.grid.shape)
+        fine = Grid(target.grid.shape, rescale_affine(low.grid.affine, (i, j, k)))
         if fine.same(target.grid):
             return {
-                name: Prediction(interpolate(low.values, factor, name))
+                name: Prediction(interpolate_to(low.values, target.grid.shape, name))
                 for name in choices.baselines
             }
     target.notes.append(
-        f"no baselines: the input's grid ({low.grid} voxels) is not a whole number of times "
-        f"coarser than the reference's ({target.grid}) over the same field of view"
+        f"no baselines: the input's grid ({low.grid} voxels) has not the same field of view as the "
+        f"reference's ({target.grid}), or is finer"
     )
     return {}

@@ -94,6 +94,7 @@ def html_table(
             _cell(
                 cell,
                 digits[c],
+                bounded=table.columns[c].bounded,
                 best=(r, c) in table.bold,
                 flag=(r, c) in flags,
                 href=(links or {}).get(name, "") if c == 0 else "",
@@ -131,7 +132,9 @@ def _digits(table: Tabular, c: int) -> int | None:
     return min(digits, 2 if max(sizes) < 1000 else 1)
 
 
-def _cell(cell: Cell, digits: int | None, *, best: bool, flag: bool, href: str) -> HtmlCell:
+def _cell(
+    cell: Cell, digits: int | None, *, bounded: bool, best: bool, flag: bool, href: str
+) -> HtmlCell:
     if isinstance(cell, MeanStd):
         deviation = "" if cell.std is None else number(cell.std, digits)
         return HtmlCell(number(cell.mean, digits), deviation, best, flag, href)
@@ -139,6 +142,8 @@ def _cell(cell: Cell, digits: int | None, *, best: bool, flag: bool, href: str) 
         text = "–"
     elif isinstance(cell, str):
         text = cell
+    elif bounded and 0 < cell < (least := 10 ** -(digits or 0)):
+        text = f"< {number(least, digits or 0)}"
     else:
         text = number(float(cell), digits or 0)
     return HtmlCell(text, "", best, flag, href)

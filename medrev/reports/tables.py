@@ -52,7 +52,7 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("class_iou", None, None),
     ("d_psnr", None, None),
     ("d_ssim", None, None),
-    ("d_mae", None, None),
+    ("d_nmae", None, None),
 )
 _SHARPNESS = {"gradient_ratio", "through_plane_ratio", "power_ratio", "coherence"}
 _TRUST = {

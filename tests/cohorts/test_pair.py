@@ -11,6 +11,7 @@ from scipy import ndimage
 from medrev.cohorts import Choices, Pair
 from medrev.cohorts.grids import Grid, regrid
 from medrev.errors import GeometryError, InputError
+from medrev.volumes import rescale_affine
 
 from .conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
 
@@ -54,8 +55,9 @@ def test_an_input_on_the_same_grid_is_itself_the_baseline(pair, cohort):
 @pytest.mark.parametrize(
     ("shape", "affine", "reason"),
     [
-        ((7, 6, 5), coarse_affine(), "is not a whole number of times coarser"),
-        ((7, 6, 8), AFFINE @ np.diag([2, 2, 2, 1]), "over the same field of view"),
+        ((7, 6, 5), coarse_affine(), "has not the same field of view"),
+        ((7, 6, 8), AFFINE @ np.diag([2, 2, 2, 1]), "has not the same field of view"),
+        ((28, 24, 32), rescale_affine(AFFINE, 0.5), "or is finer"),
     ],
 )
 def test_without_a_fitting_input_there_are_no_baselines_and_it_is_said(
@@ -65,6 +67,20 @@ def test_without_a_fitting_input_there_are_no_baselines_and_it_is_said(
     loaded = changed(pair, input=low).load(Choices())
     assert list(loaded.predictions) == ["model"]
     assert reason in loaded.notes[0]
+
+
+def test_slices_of_any_thickness_have_baselines(pair, cohort):
+    """Every second voxel along one axis, four voxels in three along another."""
+    shape = (SHAPE[0], SHAPE[1] // 2, 3 * SHAPE[2] // 4)
+    affine = rescale_affine(AFFINE, (1, 2, 4 / 3))
+    i = np.arange(shape[0])[:, None, None]
+    low = save(cohort / "thick.nii.gz", np.broadcast_to(i, shape).astype(np.float32), affine)
+    loaded = changed(pair, input=low).load(Choices(baselines=("cubic", "bspline")))
+    for name in ("cubic", "bspline"):
+        volume = loaded.predictions[name].volume[0]
+        assert volume.shape == SHAPE
+        assert np.allclose(volume, np.arange(SHAPE[0])[:, None, None], atol=1e-4)
+    assert not loaded.notes
 
 
 def test_without_a_mask_the_references_zeros_are_outside(pair):

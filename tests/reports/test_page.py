@@ -88,3 +88,9 @@ def test_no_space_for_the_report_is_one_clear_line(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"cannot write .*report\.html .*needs 0\.0 MB"):
         write_page(tmp_path / "report.html", "<html>")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_small_p_values_are_bounds_in_the_page_too():
+    columns = Column("pair"), Column("p", 4, bounded=True)
+    shown = html_table(Tabular(columns, (("a", 3e-9), ("b", 0.0512))))
+    assert [row.cells[1].text for row in shown.rows] == ["< 0.0001", "0.0512"]
