@@ -45,7 +45,7 @@ class Coupling(nn.Module):
         raise NotImplementedError
 
     def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return log |det| of `merge` as a map of the stream, shape (B,).
+        """Return log |det| of `merge` as a map of the stream, shape (B,), in at least float32.
 
         ``stream`` is the one that `merge` is given, and ``h`` is held fixed.
         """
@@ -72,7 +72,7 @@ class Coupling(nn.Module):
     def log_det(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Return log |det ∂(y1, y2)/∂(x1, x2)| of `forward`, natural logarithm, shape (B,)."""
         streams = [x1, x2]
-        total = x1.new_zeros(x1.shape[0])
+        total = no_log_det(x1)
         for _, net, target in self.half_steps():
             h = net(streams[1 - target])
             total = total + self.merge_log_det(streams[target], h)
@@ -114,7 +114,7 @@ class AdditiveCoupling(Coupling):
 
     def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return zeros: a shift keeps volumes."""
-        return stream.new_zeros(stream.shape[0])
+        return no_log_det(stream)
 
 
 class SwappedAdditiveCoupling(AdditiveCoupling):
@@ -186,7 +186,7 @@ class AffineCoupling(Coupling):
     def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return the sum of the log-scales s of every sample."""
         log_scale, _ = self._parameters_of(stream, h)
-        return log_scale.flatten(1).sum(1)
+        return log_scale.flatten(1).sum(1, dtype=no_log_det(stream).dtype)
 
     def _parameters_of(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         check_shape(stream, h, 2)
@@ -196,6 +196,11 @@ class AffineCoupling(Coupling):
     def extra_repr(self) -> str:
         """Show the clamp."""
         return f"clamp={self.clamp}"
+
+
+def no_log_det(x: Tensor) -> Tensor:
+    """Give zeros, shape (B,), of the type of ``x``, but at least float32."""
+    return x.new_zeros(x.shape[0], dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def check_shape(stream: Tensor, h: Tensor, factor: int) -> None:

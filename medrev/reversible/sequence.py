@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from medrev.errors import ConfigError
 from medrev.reversible.backend import autocast_is_on, is_tracing, is_transformed
-from medrev.reversible.coupling import Coupling
+from medrev.reversible.coupling import Coupling, no_log_det
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.hooks import is_observed
 from medrev.reversible.node import run_with_graph
@@ -144,7 +144,7 @@ class ReversibleSequence(nn.Module):
         if not self.blocks:
             given = given if grid is None else tuple(grid.round(t) for t in given)
             same: Any = given[0] if is_tensor else given
-            return (same, given[0].new_zeros(given[0].shape[0])) if log_det else same
+            return (same, no_log_det(given[0])) if log_det else same
         recorded = is_tracing() or is_transformed()
         steps, swapped = half_steps(
             cast(Iterable[Coupling], self.blocks), inverse=inverse, grid=grid
@@ -164,7 +164,7 @@ class ReversibleSequence(nn.Module):
         channels = self._first_channels(x, swapped and inverse) if is_tensor else None
         if autocast_is_on(device):  # sums of many bfloat16 terms could not be undone
             given = tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in given)
-        with_graph = torch.is_grad_enabled() and not recorded
+        with_graph = torch.is_grad_enabled() and not (recorded or torch.is_inference_mode_enabled())
         parameters = self._trained_in(steps) if with_graph else []
         if with_graph and any(t.requires_grad for t in (*given, *condition, *parameters)):
             results = run_with_graph(run, given, condition, parameters, channels)

@@ -45,6 +45,8 @@ class HalfStep:
         """Evaluate the sub-network and make sure that it left its input alone."""
         version = version_of(source)
         h: Tensor = self.net(self._as_input(source), *condition)
+        if not isinstance(h, Tensor):
+            raise ValueError(f"{self.label}: it must return a tensor, got a {type(h).__name__}")
         if version_of(source) != version:
             raise ValueError(
                 f"{self.label}: it must not modify its input in place; "

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from medrev.reversible.coupling import no_log_det
 from medrev.reversible.hooks import after_block, before_block
 from medrev.reversible.replay import AutocastState, Record, check_replay, evaluate
 from medrev.reversible.steps import HalfStep
@@ -85,7 +86,7 @@ def walk(
     if grid is not None:
         # Contiguous, because the order of a sub-network's sums may depend on the memory format.
         streams, owned = [grid.round(s).contiguous() for s in streams], [True, True]
-    log_det = streams[0].new_zeros(streams[0].shape[0]) if run.log_det else None
+    log_det = no_log_det(streams[0]) if run.log_det else None
     peaks = [_magnitude(s) for s in streams] if grid is not None else []
     entered: tuple[Tensor, ...] = ()
     for step in run.steps:

@@ -122,7 +122,7 @@ class WalkBack:
             outputs, grads = [step.apply(b, h)], [grad]
             if grad_log_det is not None:
                 outputs.append(step.log_det(b, outputs[0], h))
-                grads.append(grad_log_det)
+                grads.append(grad_log_det.to(outputs[1].dtype))
             *found, self.grads[step.target] = _grad(outputs, [*inputs, b], grads, sharded)
         return found
 

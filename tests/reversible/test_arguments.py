@@ -194,6 +194,14 @@ def test_what_is_neither_a_tensor_nor_a_pair_is_refused() -> None:
     assert first.shape == second.shape == x.shape
 
 
+def test_a_subnetwork_must_return_a_tensor() -> None:
+    seq = ReversibleSequence([AdditiveCoupling(nn.Identity(), nn.LSTM(4, 4))])
+    with pytest.raises(
+        ValueError, match="block 0, sub-network g: it must return a tensor, got a t"
+    ):
+        seq(torch.zeros(2, 6, 4))
+
+
 def test_blocks_must_be_couplings() -> None:
     with pytest.raises(ConfigError, match=r"block 1: it must be a coupling, .* got Permutation"):
         ReversibleSequence([*sequence(1).blocks, Permutation([1, 0])])

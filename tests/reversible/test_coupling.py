@@ -86,6 +86,21 @@ def test_gradients_through_log_det_equal_plain_autograd(
         )
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_log_det_is_summed_in_float32(dtype: torch.dtype) -> None:
+    """In float16 it would be infinite from 65 504 on, which a volume soon has."""
+    half = nn.Conv2d(1, 2, 1)
+    nn.init.zeros_(half.weight)
+    nn.init.constant_(half.bias, 0.5)
+    seq = ReversibleSequence([AffineCoupling(half, half)]).to(dtype)
+    y, log_det = seq(torch.zeros(1, 2, 400, 400, dtype=dtype), log_det=True)
+    scale = seq.blocks[0].log_scale(torch.tensor(0.5)).item()
+    torch.testing.assert_close(log_det, torch.tensor([2 * 400**2 * scale]), rtol=0.01, atol=0)
+    (log_det.sum() / 1e4).backward()
+    assert half.bias.grad[0].isfinite()
+    assert seq.blocks[0].log_det(*y.detach().chunk(2, 1)).dtype == torch.float32
+
+
 def test_only_the_log_det_is_used() -> None:
     seq = sequence(2, 2, "affine").double()
     x = torch.randn(2, 6, 4, 4, dtype=torch.float64, requires_grad=True)

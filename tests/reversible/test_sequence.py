@@ -320,6 +320,8 @@ def test_state_dict_round_trip_and_inference_mode() -> None:
     with torch.inference_mode():
         assert torch.equal(seq(x), other(x))
         torch.testing.assert_close(seq.inverse(seq(x)), x)
+        with torch.enable_grad():
+            assert torch.equal(seq(x), other(x))
 
 
 def test_a_parameter_changed_between_forward_and_backward_is_refused() -> None:
