@@ -69,6 +69,14 @@ def build_parser() -> argparse.ArgumentParser:
         default="test",
         help="part of a run's cohort (default: test)",
     )
+    data.add_argument(
+        "--ensemble",
+        type=int,
+        default=1,
+        metavar="N",
+        help="symmetries of the grid, 1 to 48, whose results a run's model averages; their spread "
+        "is its uncertainty (default: 1, none)",
+    )
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--baselines",
@@ -174,6 +182,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         "resample_reference": arguments.resample_reference == "yes",
         "mask": "whole" if whole else "nonzero",
         "device": arguments.device,
+        "ensemble": arguments.ensemble,
     }
     if arguments.baselines is not None:
         choices["baselines"] = _baselines(arguments.baselines)
@@ -206,6 +215,8 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} must be at least {least}, got {value}")
+    if not 1 <= arguments.ensemble <= 48:
+        raise ConfigError(f"--ensemble must be 1 to 48, got {arguments.ensemble}")
     if arguments.memory is not None and not arguments.memory > 0:
         raise ConfigError(f"--memory must be a positive number of GiB, got {arguments.memory}")
     if arguments.value_range is not None and not arguments.value_range > 0:

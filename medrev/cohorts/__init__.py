@@ -6,7 +6,6 @@ from medrev.cohorts.evaluate import Evaluated, evaluate_cohort
 from medrev.cohorts.find import Found, Sources, find_cases
 from medrev.cohorts.measure import EDGES, Measured, measure
 from medrev.cohorts.pair import Pair
-from medrev.cohorts.trained import Trained
 from medrev.cohorts.workers import CLUSTERS
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "Outcome",
     "Pair",
     "Sources",
-    "Trained",
     "evaluate_cohort",
     "find_cases",
     "measure",

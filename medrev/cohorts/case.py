@@ -16,7 +16,7 @@ from medrev.evaluation import BASELINES, Prediction
 from medrev.evaluation.baselines import Baseline
 from medrev.files import content_hash
 
-__all__ = ["Case", "Choices", "Loaded", "content_key"]
+__all__ = ["FROBENIUS", "Case", "Choices", "Loaded", "component_std", "content_key"]
 
 #: Part of every key: results of another form are not taken over.
 _FORM = 1
@@ -35,6 +35,8 @@ class Choices:
         mask: Where a subject has no mask file: ``nonzero`` takes the non-zero voxels of the
             reference, ``whole`` all.
         device: Where models run.
+        ensemble: How many symmetries of the grid a model's input is turned by; the spread of the
+            results is the uncertainty. 1: none.
     """
 
     baselines: tuple[Baseline, ...] = BASELINES
@@ -43,6 +45,7 @@ class Choices:
     resample_reference: bool = False
     mask: Literal["nonzero", "whole"] = "nonzero"
     device: str = "auto"
+    ensemble: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +106,25 @@ class Case(Protocol):
         Raises:
             MedrevError: They cannot be read, or do not fit each other.
         """
+
+
+#: What is to be known where :func:`component_std` was used.
+FROBENIUS = "the tensors' uncertainty, a Frobenius norm, was taken to be spread evenly"
+
+
+def component_std(frobenius: torch.Tensor) -> torch.Tensor:
+    """Standard deviations of the six components from that of the tensor.
+
+    If all components have one standard deviation σ, the Frobenius norm of the tensor's deviation
+    is 3σ: its square sums over three diagonal and, twice, three off-diagonal components.
+
+    Args:
+        frobenius: ``(1, I, J, K)``.
+
+    Returns:
+        ``(6, I, J, K)``, all channels alike.
+    """
+    return (frobenius / 3).expand(6, -1, -1, -1)
 
 
 def content_key(case: Case, choices: Choices) -> str:

@@ -10,8 +10,6 @@ from medrev.cohorts.case import Case
 from medrev.cohorts.folders import volumes_in
 from medrev.cohorts.names import is_image, is_mask, is_uncertainty
 from medrev.cohorts.pair import Pair
-from medrev.cohorts.runs import is_run, read_runs
-from medrev.cohorts.table import participants, read_table
 from medrev.errors import InputError
 
 __all__ = ["Found", "Sources", "find_cases"]
@@ -80,7 +78,7 @@ def find_cases(sources: Sources) -> Found:
             evaluated. The message names all subjects concerned.
     """
     named = _named(sources.inputs)
-    runs = [is_run(path) for path in named.values()]
+    runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
         found = _runs(named, sources)
@@ -100,6 +98,11 @@ def find_cases(sources: Sources) -> Found:
         lines = [f"  {name}: {why}" for name, why in list(found.failures.items())[:10]]
         raise InputError("\n".join(["no subject can be evaluated", *lines]))
     return found
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder is one of medrev-train's."""
+    return (path / "pipeline.yaml").is_file() or any(path.glob("checkpoints/*/*.safetensors"))
 
 
 def _named(inputs: tuple[str, ...]) -> dict[str, Path]:
@@ -128,6 +131,8 @@ def _refuse(sources: Sources, what: str, *names: str) -> None:
 
 
 def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
+    from medrev.cohorts.runs import read_runs
+
     runs = read_runs(named, part=sources.part, data=sources.data)
     return Found(
         kind="runs",
@@ -140,12 +145,16 @@ def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
 
 
 def _table(path: Path) -> Found:
+    from medrev.cohorts.table import read_table
+
     table = read_table(path)
     return Found(kind="table", cases=table.cases, models=table.models, failures=table.failures)
 
 
 def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     """Match folders of predictions and of references by subject."""
+    from medrev.cohorts.table import participants
+
     if sources.reference is None:
         first = next(iter(named.values()))
         raise InputError(

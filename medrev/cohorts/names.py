@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from medrev.data.subject import strip_nifti
+from medrev.volumes import strip_suffix
 
 __all__ = ["is_image", "is_mask", "is_uncertainty", "subject_of"]
 
@@ -17,8 +17,9 @@ _ROLES = re.compile(
     re.IGNORECASE,
 )
 _MASK = re.compile(r"(^|[._-])mask$", re.IGNORECASE)
-_OTHER = re.compile(r"(^|[._-])(dseg|seg|labels?|std|uncertainty|cycle|residual)$", re.IGNORECASE)
-_STD = re.compile(r"(^|[._-])(std|uncertainty)([._-]|$)", re.IGNORECASE)
+_STD = re.compile(r"(std|uncertainty)([._-]|$)", re.IGNORECASE)
+#: Neither images nor masks nor standard deviations.
+_OTHER = re.compile(r"(^|[._-])(dseg|seg|labels?)$|(cycle|residual)([._-]|$)", re.IGNORECASE)
 
 
 def subject_of(path: Path, root: Path) -> str:
@@ -43,27 +44,27 @@ def subject_of(path: Path, root: Path) -> str:
         'case7'
     """
     parts = path.relative_to(root).parts
-    found = _entities(strip_nifti(path).split("_"))
+    found = _entities(strip_suffix(path).split("_"))
     if "sub" not in found:
         found = _entities(parts[:-1])
     if "sub" in found:
         return "_".join(f"{name}-{found[name]}" for name in _IDENTITY if name in found)
-    return parts[0] if len(parts) > 1 else _without_roles(strip_nifti(path))
+    return parts[0] if len(parts) > 1 else _without_roles(strip_suffix(path))
 
 
 def is_mask(path: Path) -> bool:
     """Whether a file is a mask by its name: ``mask`` is its last word."""
-    return bool(_MASK.search(strip_nifti(path)))
+    return bool(_MASK.search(strip_suffix(path)))
 
 
 def is_uncertainty(path: Path) -> bool:
     """Whether a file holds standard deviations by its name."""
-    return bool(_STD.search(strip_nifti(path)))
+    return bool(_STD.search(strip_suffix(path)))
 
 
 def is_image(path: Path) -> bool:
     """Whether a file is neither a mask nor labels nor uncertainty by its name."""
-    return not (is_mask(path) or is_uncertainty(path) or _OTHER.search(strip_nifti(path)))
+    return not (is_mask(path) or is_uncertainty(path) or _OTHER.search(strip_suffix(path)))
 
 
 def _entities(words: "list[str] | tuple[str, ...]") -> dict[str, str]:

@@ -8,13 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from medrev.cohorts.case import Choices, Loaded
+from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.cohorts.grids import Grid, regrid
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation import Prediction, interpolate_to
-from medrev.inference import convention_of, recognise
-from medrev.volumes import read_nifti, rescale_affine, voxel_size
+from medrev.volumes import read_volume, rescale_affine, voxel_size
 
 __all__ = ["Pair"]
 
@@ -83,9 +82,7 @@ class Pair:
                     f"{path} has {given.values.shape[0]} volumes, the reference {self.reference} "
                     f"has {reference.shape[0]}: they are of different kinds"
                 )
-            std = self.uncertainties.get(name)
-            spread = None if std is None else target.bring(std, order=1, single=False)
-            predictions[name] = Prediction(given.values, std=spread)
+            predictions[name] = Prediction(given.values, std=self._std(name, target))
         models = list(predictions)
         mask, source = self._mask(target, choices)
         low = None if self.input is None else _read(self.input)
@@ -109,6 +106,16 @@ class Pair:
             },
             notes=tuple(target.notes),
         )
+
+    def _std(self, name: str, target: "_Target") -> torch.Tensor | None:
+        path = self.uncertainties.get(name)
+        if path is None:
+            return None
+        std = target.bring(path, order=1, single=False)
+        if target.tensors and std.shape[0] == 1:
+            target.notes.append(FROBENIUS)
+            return component_std(std)
+        return std
 
     def _mask(self, target: "_Target", choices: Choices) -> tuple[torch.Tensor | None, str]:
         if self.mask is not None:
@@ -159,11 +166,11 @@ class _Target:
 
     def bring(self, path: Path, *, order: Literal[0, 1], single: bool = True) -> torch.Tensor:
         """A mask, label map or standard deviation on the grid; it moves with the reference."""
-        volume = read_nifti(path)
-        values = volume.as_tensor()
+        volume = read_volume(path)
+        values = volume.values
         if single and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
-        grid = Grid(tuple(values.shape[1:]), volume.affine.numpy())
+        grid = Grid(tuple(values.shape[1:]), volume.affine)
         if self.own is not None and grid.same(self.own):
             return regrid(values, grid, self.grid, order=order)
         self.grid.check(path, grid, _ADVICE)
@@ -172,10 +179,11 @@ class _Target:
 
 def _read(path: Path) -> _Read:
     """Read a volume; NaN and infinity are let through: the metrics say where they matter."""
-    volume = read_nifti(path, allow_nan=True)
-    affine: Any = volume.affine.numpy()
-    values = volume.as_tensor()
+    volume = read_volume(path, allow_nan=True)
+    values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):
+        from medrev.inference import convention_of, recognise
+
         values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
 

@@ -4,16 +4,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medrev.cohorts.case import Case
 from medrev.cohorts.trained import Trained
-from medrev.config.schema import DTIData
-from medrev.data import find_cohort
 from medrev.errors import InputError
-from medrev.inference import WEIGHTS_FILE, Model, load_model
+from medrev.inference import Model, load_model
 
-__all__ = ["Runs", "is_run", "read_runs"]
+if TYPE_CHECKING:
+    from medrev.config.schema import DTIData
+
+__all__ = ["Runs", "read_runs"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,6 @@ class Runs:
     notes: tuple[str, ...]
 
 
-def is_run(path: Path) -> bool:
-    """Whether a folder is one of medrev-train's."""
-    return (path / "pipeline.yaml").is_file() or any(path.glob(f"checkpoints/*/{WEIGHTS_FILE}"))
-
-
 def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Runs:
     """The models of run folders and the subjects to try them on.
 
@@ -51,6 +47,8 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
         InputError: The cohort is not there, or the runs do not hold out the same subjects of the
             same data.
     """
+    from medrev.data import find_cohort
+
     models = {name: load_model(path, "cpu") for name, path in named.items()}
     sections = {name: _section(model, data) for name, model in models.items()}
     first, section = next(iter(sections.items()))
@@ -78,14 +76,14 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
     )
 
 
-def _section(model: Model, data: Path | None) -> DTIData:
+def _section(model: Model, data: Path | None) -> "DTIData":
     section = model.pipeline.data
     if data is None:
         return section
     return section.model_copy(update={"table" if section.table else "root": data.absolute()})
 
 
-def _difference(one: DTIData, two: DTIData) -> str:
+def _difference(one: "DTIData", two: "DTIData") -> str:
     """The first key that decides on subjects, inputs or references and is not the same."""
     for name in ("root", "table", "layout", "subjects", "split", "tensor_order", "tensor_frame"):
         if getattr(one, name) != getattr(two, name):

@@ -4,14 +4,16 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from medrev.cohorts.case import Choices, Loaded
-from medrev.config.schema import DTIData
-from medrev.data import Subject, prepare
+from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.evaluation import NOISE_FLOOR, Prediction, interpolate
-from medrev.inference import Model, load_model, predict
+from medrev.inference import InferenceOptions, Model, as_written, load_model
 from medrev.volumes import voxel_size
+
+if TYPE_CHECKING:
+    from medrev.config.schema import DTIData
+    from medrev.data import Prepared, Subject
 
 __all__ = ["Trained"]
 
@@ -27,9 +29,9 @@ class Trained:
         columns: Cells of the participants' table, for comparing groups.
     """
 
-    subject: Subject
+    subject: "Subject"
     models: Mapping[str, Path]
-    data: DTIData
+    data: "DTIData"
     columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -54,10 +56,12 @@ class Trained:
         Raises:
             MedrevError: A file cannot be read, or a model cannot be applied.
         """
+        from medrev.data import prepare
+
         data = self.data.model_copy(update={"workers": 1})
         prepared = prepare([self.subject], data, progress=False)[0]
         predictions = {
-            name: Prediction(predict(_model(path, choices.device), prepared))
+            name: _predict(_model(path, choices.device), prepared, choices.ensemble)
             for name, path in self.models.items()
         }
         for name in choices.baselines:
@@ -81,7 +85,19 @@ class Trained:
                 "degradation": prepared.degradation,
                 "prepared": prepared.key,
             },
+            notes=(FROBENIUS,) if choices.ensemble > 1 else (),
         )
+
+
+def _predict(model: Model, prepared: "Prepared", ensemble: int) -> Prediction:
+    """The tensors as they would be written, their uncertainty, and the round trip of the input."""
+    translation = model.translate(prepared.low, options=InferenceOptions(ensemble=ensemble))
+    volume, low = translation.volume, prepared.low
+    return Prediction(
+        as_written(model, volume, prepared.mask),
+        std=None if translation.std is None else component_std(translation.std),
+        cycle=(model.apply(volume, inverse=True), low) if model.inverse_is_trained else None,
+    )
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
-from medrev.inference.prepared import predict
+from medrev.inference.prepared import as_written, predict
 from medrev.inference.runner import MIN_VOXELS
 from medrev.inference.source import Source, check_kind, convention_of, recognise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "Translation",
     "Weights",
+    "as_written",
     "check_kind",
     "convention_of",
     "infer_file",

@@ -79,6 +79,7 @@ def test_a_missing_pair_is_listed_and_gives_3(root, capsys):
         (["a", "--reference", "ref", "--workers", "0"], "--workers must be at least 1, got 0"),
         (["a", "--reference", "ref", "--retries", "-1"], "--retries must be at least 0"),
         (["a", "--reference", "ref", "--embed", "-1"], "--embed must be at least 0"),
+        (["a", "--reference", "ref", "--ensemble", "49"], "--ensemble must be 1 to 48, got 49"),
         (["a", "--reference", "ref", "--memory", "0"], "--memory must be a positive number"),
         (["a", "--reference", "ref", "--range", "-1"], "--range must be positive"),
         (["a", "--reference", "ref", "--interior", "4"], "--interior must be odd and positive"),

@@ -38,6 +38,8 @@ def test_prediction_and_reference_have_one_name():
         ("sub-masked_T1w.nii.gz", False, False, True),
         ("sub-01_desc-sr_std_dwimap.nii.gz", False, True, False),
         ("sub-01_desc-uncertainty_T1w.nii.gz", False, True, False),
+        ("sub-01_model-tensor_param-diffusivity_desc-srstd_dwimap.nrrd", False, True, False),
+        ("sub-01_model-tensor_param-diffusivity_desc-srcycle_dwimap.nii", False, False, False),
         ("sub-01_dseg.nii.gz", False, False, False),
         ("case_labels.nii.gz", False, False, False),
         ("sub-01_T1w.nii.gz", False, False, True),
