@@ -1,6 +1,7 @@
 """``medrev-evaluate``: measure a cohort, and write its tables and its report."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     _check(arguments)
+    if not arguments.debug:  # one line a subject
+        logging.getLogger("medrev.inference").setLevel(logging.WARNING)
     from medrev.cohorts import Sources
     from medrev.reports import evaluate
 

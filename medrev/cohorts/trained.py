@@ -91,7 +91,8 @@ class Trained:
 
 def _predict(model: Model, prepared: "Prepared", ensemble: int) -> Prediction:
     """The tensors as they would be written, their uncertainty, and the round trip of the input."""
-    translation = model.translate(prepared.low, options=InferenceOptions(ensemble=ensemble))
+    options = InferenceOptions(engine="torch", precision="float32", ensemble=ensemble)
+    translation = model.translate(prepared.low, options=options)
     volume, low = translation.volume, prepared.low
     return Prediction(
         as_written(model, volume, prepared.mask),

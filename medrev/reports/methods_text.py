@@ -91,6 +91,17 @@ def _metrics(results: Results, metrics: set[str], choices: Choices) -> str:
             "Sharpness is the energy of the gradient in the mask divided by that of the reference; "
             "values below 1 mean blur."
         )
+    if choices.ensemble > 1:
+        said.append(
+            f"Models were applied to {choices.ensemble} flipped and rotated copies of the input; "
+            "the result is the mean of the results turned back, and its uncertainty their standard "
+            "deviation."
+        )
+    if "cycle_relative" in metrics:
+        said.append(
+            "The cycle residual is the difference between the input and the result of the model's "
+            "forward direction taken back by its inverse direction."
+        )
     if "coverage_error" in metrics:
         said.append(
             "Predicted standard deviations were compared with the errors by reliability "
@@ -134,7 +145,7 @@ def _model(name: str, origin: Mapping[str, Any]) -> str:
         "training",
         f" on {trained} subjects" if trained else "",
         f", weights of step {step}" if step else "",
-        f", seed {origin['seed']}; SHA-256 of the weights {str(origin['sha256'])[:16]}…).",
+        f", seed {origin['seed']}, applied in float32; SHA-256 of the weights {str(origin['sha256'])[:16]}…).",
     ]
     return "".join(parts)
 
