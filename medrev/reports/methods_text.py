@@ -145,7 +145,8 @@ def _model(name: str, origin: Mapping[str, Any]) -> str:
         "training",
         f" on {trained} subjects" if trained else "",
         f", weights of step {step}" if step else "",
-        f", seed {origin['seed']}, applied in float32; SHA-256 of the weights {str(origin['sha256'])[:16]}…).",
+        f", seed {origin['seed']}, applied in float32; SHA-256 of the weights "
+        f"{str(origin['sha256'])[:16]}…).",
     ]
     return "".join(parts)
 
