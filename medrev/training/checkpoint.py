@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from medrev import __version__
 from medrev.config.schema import Pipeline
@@ -87,7 +88,7 @@ def load_checkpoint(path: Path, pipeline: Pipeline) -> dict[str, Any]:
             f"{path} has format {content.get('format')} of medrev {content.get('medrev')}, this "
             f"is medrev {__version__} with format {FORMAT}; resume with the version it came from"
         )
-    different = differing_keys(content["pipeline"], pipeline.model_dump(mode="json"))
+    different = differing_keys(_completed(content["pipeline"]), pipeline.model_dump(mode="json"))
     if different:
         raise CheckpointError(
             f"the pipeline differs from the one that {path} was saved with: "
@@ -96,6 +97,14 @@ def load_checkpoint(path: Path, pipeline: Pipeline) -> dict[str, Any]:
         )
     state: dict[str, Any] = content["state"]
     return state
+
+
+def _completed(saved: dict[str, Any]) -> dict[str, Any]:
+    """Give keys that came to pipelines after a run began the values that they had by default."""
+    try:
+        return Pipeline.model_validate(saved).model_dump(mode="json")
+    except ValidationError:  # written by a version with other keys: all differences are named
+        return saved
 
 
 def differing_keys(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

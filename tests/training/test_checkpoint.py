@@ -28,6 +28,13 @@ def test_length_and_workers_may_change(saved, pipeline):
     assert load_checkpoint(saved, now)["step"] == 7
 
 
+def test_a_run_that_began_before_a_key_existed_goes_on(saved, pipeline):
+    content = torch.load(saved, weights_only=True)
+    del content["pipeline"]["model"]["core"]
+    torch.save(content, saved)
+    assert load_checkpoint(saved, pipeline())["step"] == 7
+
+
 def test_other_keys_may_not_and_all_are_named(saved, pipeline):
     now = pipeline(training={"clip_norm": 2}, model={"width": 8}, seed=4)
     with pytest.raises(CheckpointError) as caught:
