@@ -18,6 +18,8 @@ from medrev.errors import InputError, OutputError
 __all__ = ["atomic_folder", "atomic_path", "content_hash", "ensure_writable_folder"]
 
 _BLOCK = 1 << 20
+#: Errors of a disk that is full, or may not be written.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -174,7 +176,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}:
+        if error.errno in _DISK:
             raise OutputError(f"cannot write {target} ({_reason(error)})") from error
         raise
 

@@ -1,24 +1,27 @@
 """What the commands share: options, exit codes, and errors as one line on standard error.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, pipeline or input; 3 some subjects failed;
-130 interrupted.
+130 interrupted; 143 terminated.
 """
 
 import argparse
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 from medrev import __version__
 from medrev.errors import ConfigError, MedrevError, OutputError
 
 __all__ = ["add_common_options", "check_device_name", "first_process", "run_command"]
 
-FAILED, USAGE, PARTIAL, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, PARTIAL, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,10 @@ def check_device_name(text: str) -> str:
     if text in {"auto", "cpu", "cuda", "mps"} or (kind == "cuda" and colon and index.isdecimal()):
         return text
     raise argparse.ArgumentTypeError(f"must be auto, cpu, cuda, cuda:N or mps, got '{text}'")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what was begun is cleaned up, as after Ctrl-C."""
 
 
 def first_process() -> bool:
@@ -79,6 +86,7 @@ def run_command(
     arguments = parser.parse_intermixed_args(argv)
     _quieten(arguments.debug)
     code, message = FAILED, ""
+    _terminate_cleanly()
     try:
         code = body(arguments) or 0
         sys.stdout.flush()
@@ -89,7 +97,7 @@ def run_command(
         message = str(error) if first_process() or not shared else ""
         _show_traceback(arguments.debug)
     except KeyboardInterrupt as error:
-        code = INTERRUPTED
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
         message = (str(error) or "interrupted") if first_process() else ""
     except BrokenPipeError:
         _close_stdout()
@@ -98,6 +106,20 @@ def run_command(
         _show_traceback(arguments.debug)
     _print_errors(parser.prog, message)
     return code
+
+
+def _terminate_cleanly() -> None:
+    """Turn SIGTERM, which would leave temporary files behind, into an exception."""
+    process = os.getpid()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise Terminated("terminated")
+        signal.signal(number, signal.SIG_DFL)  # in a fork, as if nobody had asked
+        os.kill(os.getpid(), number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def _print_errors(prog: str, message: str) -> None:

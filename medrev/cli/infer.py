@@ -1,13 +1,22 @@
-"""``medrev-infer``: apply a trained model to one subject."""
+"""``medrev-infer``: apply a trained model to one subject or many."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from medrev.cli.common import add_common_options, run_command
+from medrev.cli.common import PARTIAL, add_common_options, run_command
+
+if TYPE_CHECKING:
+    from medrev.inference import Report
 
 __all__ = ["build_parser", "main"]
+
+ENGINES = ("auto", "torch", "openvino")
+PRECISIONS = ("auto", "float32", "bfloat16")
+SPACINGS = ("auto", "keep", "train")
+ENSEMBLES = (1, 2, 4, 8, 24, 48)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,25 +24,37 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="medrev-infer",
         allow_abbrev=False,
-        description="Super-resolve the diffusion tensors of a subject. Writes the tensors on the "
-        "finer grid, FA and MD maps, and a JSON sidecar, and prints their paths.",
+        description="Super-resolve diffusion tensors. Writes the tensors on the finer grid, their "
+        "maps, JSON sidecars and a picture, and prints their paths.",
         epilog="examples:\n"
         "  medrev-infer sub-01_dwi.nii.gz --mask sub-01_mask.nii.gz --output results\n"
-        "  medrev-infer tensor.nii.gz --model runs/hcp_dti_sr --tensor-order mrtrix",
+        "  medrev-infer tensor.nii.gz --model runs/hcp_dti_sr --tensor-order mrtrix\n"
+        "  medrev-infer BIDS_FOLDER --participant 01 02 --ensemble 8",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    _add_inputs(parser.add_argument_group("input"))
+    _add_outputs(parser.add_argument_group("output"))
+    _add_computing(parser.add_argument_group("model"))
+    add_common_options(parser)
+    return parser
+
+
+def _add_inputs(group: Any) -> None:
+    add = group.add_argument
     add(
-        "input",
+        "inputs",
         type=Path,
+        nargs="+",
         metavar="INPUT",
-        help="NIfTI of six tensor components, or of raw DWI with b-values and b-vectors",
+        help="raw DWI with b-values and b-vectors (NIfTI), or six tensor components (NIfTI, NRRD); "
+        "an HCP subject's folder; or the folder of a cohort (BIDS, HCP, ready tensors, table)",
     )
     add(
-        "--model",
-        type=Path,
-        metavar="RUN|FILE",
-        help="run folder or .safetensors file (default: the newest finished run in runs/)",
+        "--participant",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="only these subjects of a cohort, with or without 'sub-'",
     )
     add(
         "--mask",
@@ -45,12 +66,54 @@ def build_parser() -> argparse.ArgumentParser:
     add("--bval", type=Path, metavar="F", help="b-values (default: beside INPUT)")
     add("--bvec", type=Path, metavar="F", help="b-vectors (default: beside INPUT)")
     add(
+        "--tensor-order",
+        choices=("fsl", "dipy", "mrtrix", "ants"),
+        help="component order of tensors (default: what their header or the JSON file beside them "
+        "says, else fsl, Dxx Dxy Dxz Dyy Dyz Dzz)",
+    )
+    add(
+        "--tensor-frame",
+        choices=("fsl", "voxel", "ras"),
+        help="frame of tensors (default: what their header or the JSON file beside them says, "
+        "else fsl, the frame of dtifit's b-vectors)",
+    )
+
+
+def _add_outputs(group: Any) -> None:
+    add = group.add_argument
+    add(
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder of the results (default: the current folder)",
+        help="folder of the results (default: the current folder; of a cohort: "
+        "derivatives/medrev in its folder)",
     )
     add("--overwrite", action="store_true", help="replace existing results")
+    add("--format", choices=("nifti", "nrrd"), default="nifti", help="default: nifti")
+    add("--no-quick-look", action="store_true", help="draw no picture of the result")
+    add(
+        "--slicer",
+        action="store_true",
+        help="also write a scene of input and result that 3D Slicer opens (.mrb)",
+    )
+
+
+def _add_computing(group: Any) -> None:
+    add = group.add_argument
+    add(
+        "--model",
+        type=Path,
+        metavar="RUN|FILE",
+        help="run folder or .safetensors file (default: the newest finished run in runs/)",
+    )
+    add(
+        "--join",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN|FILE",
+        help="more models of the same factor; results are averaged, and their spread is written",
+    )
     add(
         "--direction",
         choices=("forward", "inverse"),
@@ -58,19 +121,34 @@ def build_parser() -> argparse.ArgumentParser:
         help="forward: low to high resolution (default); inverse: high to low",
     )
     add(
-        "--tensor-order",
-        choices=("fsl", "dipy", "mrtrix", "ants"),
-        help="component order of a tensor INPUT (default: what the JSON file beside it says, "
-        "else fsl, Dxx Dxy Dxz Dyy Dyz Dzz)",
+        "--ensemble",
+        type=int,
+        choices=ENSEMBLES,
+        default=1,
+        metavar="N",
+        help="average over N symmetries of the grid (2, 4, 8: flips; 24: rotations; 48: all) and "
+        "write their standard deviation (default: 1)",
     )
     add(
-        "--tensor-frame",
-        choices=("fsl", "voxel", "ras"),
-        help="frame of a tensor INPUT (default: what the JSON file beside it says, else fsl, the "
-        "frame of dtifit's b-vectors)",
+        "--cycle-residual",
+        action="store_true",
+        help="also translate the result back, and write its distance from the input",
     )
-    add_common_options(parser)
-    return parser
+    add(
+        "--spacing",
+        choices=SPACINGS,
+        default="auto",
+        help="voxels unlike those of the training: resample coarser ones (auto, default), all "
+        "(train) or none (keep)",
+    )
+    add("--engine", choices=ENGINES, default="auto", help="what computes the network")
+    add("--precision", choices=PRECISIONS, default="auto", help="of the convolutions")
+    add(
+        "--max-memory",
+        type=float,
+        metavar="GIB",
+        help="limit on the memory of a translation (default: inference.max_memory of the model)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,15 +157,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         build_parser,
         _infer,
         argv,
-        memory_advice="close other programs, or run with --device cpu",
+        memory_advice="close other programs, or give a lower --max-memory",
     )
 
 
-def _infer(arguments: argparse.Namespace) -> None:
-    from medrev.inference import infer_file
+def _infer(arguments: argparse.Namespace) -> int:
+    from medrev.errors import InputError
+    from medrev.inference import find_entries, is_cohort
 
+    inputs: list[Path] = arguments.inputs
+    one = len(inputs) == 1 and not is_cohort(inputs[0])
+    own = [name for name in ("mask", "bval", "bvec") if getattr(arguments, name) is not None]
+    if own and not one:
+        raise InputError(f"--{own[0]} is of one scan, got several inputs or a cohort")
+    if arguments.participant and not any(is_cohort(path) for path in inputs):
+        raise InputError("--participant is of a cohort, got a single scan; give its folder")
+    entries = find_entries(inputs, arguments.output, arguments.participant)
+    if one:
+        _infer_one(entries[0].path, entries[0].base, arguments)
+        return 0
+    return _infer_many(entries, arguments)
+
+
+def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
+    from medrev.inference import InferenceOptions, infer_file, picture_path
+
+    bundle = None
+    if arguments.slicer:
+        from medrev.slicer.scene import check_scene_path
+
+        picture = picture_path(base, arguments.output or Path(), arguments.direction)
+        bundle = check_scene_path(picture.with_suffix(".mrb"), overwrite=arguments.overwrite)
     written = infer_file(
-        arguments.input,
+        path,
         model=arguments.model,
         mask=arguments.mask,
         bval=arguments.bval,
@@ -98,9 +200,73 @@ def _infer(arguments: argparse.Namespace) -> None:
         direction=arguments.direction,
         tensor_order=arguments.tensor_order,
         tensor_frame=arguments.tensor_frame,
+        format=arguments.format,
+        options=InferenceOptions(**_options(arguments)),
+        members=tuple(arguments.join),
+        quick_look=not arguments.no_quick_look,
     )
-    for path in written:
-        print(path)
+    print(*written, sep="\n", flush=True)
+    if bundle is not None:
+        print(_bundle(written, bundle, overwrite=arguments.overwrite))
+
+
+def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
+    from medrev.inference import (
+        Entry,
+        InferenceOptions,
+        Request,
+        infer_many,
+        load_models,
+        picture_path,
+    )
+
+    request = Request(
+        direction=arguments.direction,
+        tensor_order=arguments.tensor_order,
+        tensor_frame=arguments.tensor_frame,
+        format=arguments.format,
+        options=InferenceOptions(**_options(arguments)),
+        members=len(arguments.join),
+        quick_look=not arguments.no_quick_look,
+        overwrite=arguments.overwrite,
+    )
+    models = load_models(arguments.model, tuple(arguments.join), arguments.device)
+
+    def on_done(entry: Entry, files: list[Path], new: bool) -> None:
+        if arguments.slicer:
+            picture = picture_path(entry.base, entry.folder, arguments.direction)
+            bundle = picture.with_suffix(".mrb")
+            if new or not bundle.exists():
+                files = [*files, _bundle(files, bundle, overwrite=new)]
+        print(*files, sep="\n", flush=True)
+
+    report = infer_many(list(entries), models, request, on_done=on_done)
+    _print_report(report)
+    return PARTIAL if report.failed else 0
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `InferenceOptions` is made of."""
+    names = ("engine", "precision", "max_memory", "ensemble", "cycle_residual", "spacing")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def _bundle(files: list[Path], bundle: Path, *, overwrite: bool) -> Path:
+    from medrev.slicer import bundle_from_results
+
+    return bundle_from_results(files, bundle, overwrite=overwrite)
+
+
+def _print_report(report: "Report") -> None:
+    """What became of the subjects, on standard error; the failed ones in a table."""
+    counts = f"{len(report.done)} done, {len(report.kept)} done before"
+    print(f"{counts}, {len(report.failed)} failed", file=sys.stderr)
+    if not report.failed:
+        return
+    width = max(len(name) for name in report.failed)
+    print("\nfailed:", file=sys.stderr)
+    for name, reason in report.failed.items():
+        print(f"  {name:<{width}}  {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

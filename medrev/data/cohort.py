@@ -12,7 +12,7 @@ from medrev.data.layouts import Listing, bids, hcp, table, tensors
 from medrev.data.subject import PARTS, Subject
 from medrev.errors import InputError
 
-__all__ = ["Cohort", "find_cohort"]
+__all__ = ["Cohort", "find_cohort", "list_subjects"]
 
 #: In the order in which they are tried. A table with paths says most, ready tensors least.
 _LAYOUTS: dict[str, ModuleType] = {"table": table, "hcp": hcp, "bids": bids, "tensors": tensors}
@@ -105,6 +105,26 @@ def _count(wanted: float, total: int, name: str) -> int:
             f"data.split.{name} must be a share below 1 or a whole number, got {wanted}"
         )
     return int(wanted)
+
+
+def list_subjects(root: Path) -> tuple[str, Listing]:
+    """Everything in a cohort folder or table, the broken subjects with the good ones.
+
+    Returns:
+        The layout's name; the subjects and what is wrong in the folder, one line each. What is
+        wrong with a subject's files, :meth:`Subject.problems` says.
+
+    Raises:
+        InputError: The folder is missing or of no known layout.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: no such folder")
+    layout = _recognise(root)
+    listing: Listing = _LAYOUTS[layout].read(root)
+    if not listing.subjects and not listing.problems:
+        raise _nothing_found(root, [layout])
+    listing.subjects.sort(key=lambda subject: subject.id)
+    return layout, listing
 
 
 def find_cohort(data: DTIData) -> Cohort:

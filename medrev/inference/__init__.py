@@ -1,12 +1,16 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
+from medrev.inference.batch import Report, infer_many
 from medrev.inference.device import pick_device
-from medrev.inference.infer import infer_file
+from medrev.inference.entries import Entry, find_entries, is_cohort
+from medrev.inference.infer import infer_file, load_models
 from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions, Translation
+from medrev.inference.outputs import picture_path
 from medrev.inference.plan import Plan, plan
 from medrev.inference.prepared import as_written, predict
+from medrev.inference.request import Request
 from medrev.inference.runner import MIN_VOXELS
 from medrev.inference.source import Source, check_kind, convention_of, recognise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
@@ -15,19 +19,27 @@ __all__ = [
     "FORMAT_VERSION",
     "MIN_VOXELS",
     "WEIGHTS_FILE",
+    "Entry",
     "InferenceOptions",
     "Model",
     "Plan",
+    "Report",
+    "Request",
     "Source",
     "Translation",
     "Weights",
     "as_written",
     "check_kind",
     "convention_of",
+    "find_entries",
     "infer_file",
+    "infer_many",
+    "is_cohort",
     "load_model",
+    "load_models",
     "newest_run",
     "pick_device",
+    "picture_path",
     "plan",
     "predict",
     "read_weights",

@@ -1,6 +1,7 @@
 """One subject from file to files: read, fit, translate, repair, write."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +92,9 @@ def infer_file(
     with writable_folder(folder):
         read = task.read(request, models, show_progress=show_progress)
         result = task.translate(read, request, models, show_progress=show_progress)
-        written = write_outputs(result, overwrite=overwrite)
+        del read
+        with ThreadPoolExecutor(1) as writer:  # an interruption waits until all files are named
+            written = writer.submit(write_outputs, result, overwrite=overwrite).result()
         describe_dataset(folder)
         return written
 

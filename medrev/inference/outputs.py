@@ -29,6 +29,7 @@ __all__ = [
     "Result",
     "check_outputs",
     "output_paths",
+    "picture_path",
     "sidecar_of",
     "writable_folder",
     "write_outputs",
@@ -146,8 +147,19 @@ def output_paths(
         stem = common_stem(base, other if MAPS[name].on_input else direction)
         paths[name] = folder / f"{stem}_{MAPS[name].entities}_dwimap{SUFFIXES[format]}"
     if picture:
-        paths[PICTURE] = folder / f"{common_stem(base, direction)}_desc-sr_dwimap.png"
+        paths[PICTURE] = picture_path(base, folder, direction)
     return paths
+
+
+def picture_path(base: str, folder: Path, direction: str) -> Path:
+    """The picture of a result; a scene of it has the same name.
+
+    Args:
+        base: What the names begin with.
+        folder: Where the files go.
+        direction: ``forward`` or ``inverse``.
+    """
+    return folder / f"{common_stem(base, direction)}_desc-sr_dwimap.png"
 
 
 def sidecar_of(path: Path) -> Path:

@@ -20,6 +20,7 @@ _REACH = 3
 _INCHES = 2.7  # width of a picture
 _BAR = 0.62  # width of a colour bar with its numbers
 _INK = "#d8dee6"
+_DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
 _UNIT = "10$^{-3}$ mm²/s"
 
 
@@ -104,7 +105,9 @@ class Comparison:
                 seen = picture[picture > 0]
                 brightest = float(np.percentile(seen, 99)) if seen.size else 1.0
                 place.show(axis, picture, row.aspect, vmin=0, vmax=brightest, cmap="magma")
-                axis.set_title(name, color="white", fontsize=9, pad=4, y=1.0 if index == 0 else 0.9)
+                place.label(axis, name)
+                if index == 0:
+                    axis.set_title("uncertainty", color="white", fontsize=10, pad=4)
                 place.bar(left + _INCHES, "magma", brightest, _UNIT)
             top -= height + gap
         figure.savefig(path, format="png")
@@ -134,6 +137,20 @@ class _Place:
     def show(self, axes: Any, picture: Array, aspect: float, **options: Any) -> None:
         """Draw a picture, its first row at the lower end."""
         axes.imshow(picture, origin="lower", interpolation="nearest", aspect=aspect, **options)
+
+    def label(self, axes: Any, text: str) -> None:
+        """Words in the lower left corner of a picture."""
+        from matplotlib.patheffects import withStroke
+
+        axes.text(
+            0.015,
+            0.015,
+            text,
+            color="white",
+            fontsize=8,
+            transform=axes.transAxes,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )
 
     def bar(self, left: float, cmap: str, top: float, unit: str) -> None:
         """A colour bar from 0 to ``top`` with its unit."""
@@ -222,13 +239,13 @@ def compare(
     def doubt(view: View, *wanted: str) -> tuple[str, Array] | None:
         cut = views[view]
         for name in wanted:
-            if name == "uncertainty" and std is not None:
+            if name == "deviation" and std is not None:
                 slab = cut.coarse(std) if inverse else cut.fine(std)
             elif name == "cycle residual" and cycle is not None:
                 slab = cut.fine(cycle) if inverse else cut.coarse(cycle)
             else:
                 continue
-            return f"{name}, {view}", 1e3 * cut.picture(slab)
+            return f"{_DOUBTS[name]}, {view}", 1e3 * cut.picture(slab)
         return None
 
     md = {name: scalar_maps(slab)["md"][None] for name, slab in slabs["axial"].items()}
@@ -244,7 +261,7 @@ def compare(
             },
             None,
             "",
-            doubt("axial", "uncertainty", "cycle residual"),
+            doubt("axial", "deviation", "cycle residual"),
             axial.plane.aspect,
         ),
         _Row(
@@ -263,7 +280,7 @@ def compare(
             },
             1.0,
             "",
-            doubt("coronal", "uncertainty", "cycle residual"),
+            doubt("coronal", "deviation", "cycle residual"),
             coronal.plane.aspect,
         ),
     )

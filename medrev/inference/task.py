@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from medrev import __version__
-from medrev.config.schema import Paired, Pipeline
 from medrev.dti import color_fa, from_voxel_frame, repair, scalar_maps
 from medrev.errors import InputError
 from medrev.files import content_hash
@@ -19,16 +17,15 @@ from medrev.inference.options import Translation
 from medrev.inference.outputs import Result, output_paths
 from medrev.inference.quick_look import compare
 from medrev.inference.request import Request
+from medrev.inference.resolution import result_mask
 from medrev.inference.source import Source, check_kind, convention_of
 from medrev.inference.subject import Input, read_input
-from medrev.volumes import block_mask, pad_to_multiple, rescale_affine, voxel_size
+from medrev.volumes import rescale_affine, voxel_size
 
 __all__ = ["Task"]
 
 logger = logging.getLogger(__name__)
 
-#: How far outside the training voxel sizes an input may lie without a warning.
-_TOLERANCE = 0.1
 _ORIGINS = {
     "given": "as given",
     "header": "from its header",
@@ -100,6 +97,7 @@ class Task:
             check=check,
         )
         model.check(read.tensor, request.inverse)
+        logger.info("mask: %s, %d voxels", read.mask_source, int(read.mask.sum()))
         return replace(read, hashes=self.hashes() if hashes is None else hashes)
 
     def hashes(self) -> tuple[str, ...]:
@@ -120,7 +118,7 @@ class Task:
             InputError: The result is not finite.
         """
         model, inverse = models[0], request.inverse
-        mask = _output_mask(read.mask, model.factor, inverse)
+        mask = result_mask(read.mask, model.factor, inverse)
         affine = rescale_affine(read.affine, model.factor if inverse else 1 / model.factor)
         translation = model.translate(
             read.tensor,
@@ -131,16 +129,13 @@ class Task:
             members=models[1:],
             show_progress=show_progress,
         )
-        warnings = [*read.warnings, *_spacing_doubts(model, read.affine, inverse)]
-        if inverse and not _trained_backwards(model.pipeline):
+        warnings = [*read.warnings, *translation.warnings]
+        if inverse and not model.inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
-        warnings += translation.warnings
         for line in warnings:
             logger.warning("warning: %s", line)
-        voxels = int(read.mask.sum())
-        logger.info("mask: %s, %d voxels; %s", read.mask_source, voxels, translation.plan)
-        if not translation.plan.fits:
-            logger.warning("warning: the plan needs more than inference.max_memory")
+        for line in translation.notes:
+            logger.info("note: %s", line)
         result = translation.volume * mask
         if not bool(torch.isfinite(result).all()):
             raise InputError(
@@ -220,37 +215,6 @@ class Task:
         }
 
 
-def _trained_backwards(pipeline: Pipeline) -> bool:
-    """Whether any term of the model's method asked for the inverse direction."""
-    method = pipeline.method
-    pixel = isinstance(method, Paired) and method.pixel_weight * method.inverse_weight
-    return bool(pixel or method.adversarial_weight or method.cycle_weight)
-
-
-def _output_mask(mask: torch.Tensor, factor: int, inverse: bool) -> torch.Tensor:
-    """The input's mask (1, I, J, K) on the grid of the result."""
-    plain = mask.float()
-    if inverse:
-        return block_mask(pad_to_multiple(plain, factor)[0], factor, "any")
-    return F.interpolate(plain[None], scale_factor=factor, mode="nearest")[0] > 0
-
-
-def _spacing_doubts(model: Model, affine: Any, inverse: bool) -> list[str]:
-    """Say where the voxels are larger or smaller than any in training."""
-    known = model.metadata.get("voxel_size")
-    if not isinstance(known, list) or len(known) != 2:
-        return []
-    low, high = (float(edge) for edge in known)
-    edges = voxel_size(rescale_affine(affine, model.factor) if inverse else affine)
-    if low * (1 - _TOLERANCE) <= min(edges) and max(edges) <= high * (1 + _TOLERANCE):
-        return []
-    size = " x ".join(f"{edge:.3g}" for edge in edges)
-    return [
-        f"the low-resolution voxels have {size} mm, the model was trained on edges of "
-        f"{low:.3g} to {high:.3g} mm: judge the result with care"
-    ]
-
-
 def _about_output(
     translation: Translation, affine: Any, mask: torch.Tensor, model: Model, inverse: bool
 ) -> dict[str, Any]:
@@ -263,7 +227,7 @@ def _about_output(
         "Engine": translation.engine,
         "EnsembleMembers": translation.members,
         "ResampledTo": None if translation.resampled is None else list(translation.resampled),
-        "Plan": str(translation.plan),
+        "Plan": str(replace(translation.plan, seconds=None)),  # the time differs from run to run
     }
 
 

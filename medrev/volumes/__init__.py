@@ -13,6 +13,7 @@ from medrev.volumes.affine import (
 from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
+from medrev.volumes.itk import is_dicom_folder
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
@@ -40,6 +41,7 @@ __all__ = [
     "direction_cosines",
     "grid_distance",
     "interior",
+    "is_dicom_folder",
     "is_metatensor",
     "like",
     "nifti_shape",

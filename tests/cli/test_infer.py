@@ -1,43 +1,103 @@
-import sys
-from pathlib import Path
-from types import ModuleType
+"""medrev-infer from the command line: arguments, codes, what goes to which stream, signals."""
 
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
 
 from medrev.cli import infer as command
+from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError
+from medrev.inference import InferenceOptions, options, save_weights
+from medrev.nets import build_translator
+from medrev.volumes import Volume, write_nifti
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The weight file of a small network that adds nothing to trilinear interpolation."""
+    document = {
+        "name": "tiny",
+        "data": {"root": "cohort"},
+        "model": {"width": 4, "depth": 1, "norm": "none", "global_residual": "trilinear"},
+        "method": {"kind": "paired"},
+        "training": {"steps": 1},
+    }
+    pipeline = Pipeline.model_validate(document)
+    translator = build_translator(
+        pipeline.model, in_channels=6, out_channels=6, scale_factor=pipeline.model_scale_factor
+    )
+    path = tmp_path_factory.mktemp("model") / "w.safetensors"
+    return save_weights(path, translator, pipeline, 1e-3)
+
+
+def save_tensor(path: Path, shape=(6, 5, 7)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = torch.zeros(6, *shape)
+    values[[0, 3, 5]] = torch.tensor([1.2e-3, 7e-4, 4e-4])[:, None, None, None]
+    affine = np.diag([2.0, 2, 2, 1])
+    write_nifti(path, Volume(values, affine), overwrite=True)
+    return path
 
 
 @pytest.fixture
-def inference(monkeypatch):
-    """Stands for medrev.inference and notes how it is called."""
-    module = ModuleType("medrev.inference")
-    module.calls = []
+def tensor_file(tmp_path):
+    return save_tensor(tmp_path / "sub-01_dwimap.nii.gz")
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Three subjects with tensors; the second one is damaged."""
+    for name in "ABC":
+        save_tensor(tmp_path / "cohort" / name / "tensor.nii.gz")
+    path = tmp_path / "cohort" / "B" / "tensor.nii.gz"
+    path.write_bytes(path.read_bytes()[:-30])
+    return tmp_path / "cohort"
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Notes how `infer_file` is called instead of calling it."""
+    noted = []
 
     def infer_file(source, **options):
-        module.calls.append((source, options))
+        noted.append((source, options))
         return [Path("out/tensor.nii.gz"), Path("out/fa.nii.gz")]
 
-    module.infer_file = infer_file
-    monkeypatch.setitem(sys.modules, "medrev.inference", module)
-    monkeypatch.setattr("medrev.inference", module, raising=False)
-    return module
+    monkeypatch.setattr("medrev.inference.infer_file", infer_file)
+    return noted
 
 
-def test_paths_of_the_results_go_to_stdout(inference, capsys):
-    assert command.main(["dwi.nii.gz"]) == 0
-    assert capsys.readouterr().out == "out/tensor.nii.gz\nout/fa.nii.gz\n"
+def run(*words) -> int:
+    return command.main([str(word) for word in words])
 
 
-def test_options_reach_the_function(inference):
+def test_paths_of_the_results_go_to_stdout(weights, tensor_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(tensor_file, "--model", weights, "--output", out, "--no-quick-look") == 0
+    printed = capsys.readouterr()
+    paths = [Path(line) for line in printed.out.splitlines()]
+    assert len(paths) == 12
+    assert all(path.is_file() and path.parent == out for path in paths)
+    assert "diffusion tensors (NIfTI), 6 components of 6×5×7 voxels" in printed.err
+
+
+def test_options_reach_the_function(calls):
     words = (
         "dwi.nii.gz --model runs/a --mask m.nii --bval b --bvec v --output out --overwrite "
-        "--device cuda:1 --direction inverse --tensor-order mrtrix --tensor-frame ras"
+        "--device cuda:1 --direction inverse --tensor-order mrtrix --tensor-frame ras "
+        "--format nrrd --no-quick-look --engine torch --precision float32 --max-memory 2.5 "
+        "--ensemble 8 --cycle-residual --spacing keep --join x y"
     )
-    assert command.main(words.split()) == 0
-    ((source, options),) = inference.calls
+    assert run(*words.split()) == 0
+    ((source, found),) = calls
     assert source == Path("dwi.nii.gz")
-    assert options == {
+    assert found == {
         "model": Path("runs/a"),
         "mask": Path("m.nii"),
         "bval": Path("b"),
@@ -48,15 +108,34 @@ def test_options_reach_the_function(inference):
         "direction": "inverse",
         "tensor_order": "mrtrix",
         "tensor_frame": "ras",
+        "format": "nrrd",
+        "options": InferenceOptions(
+            engine="torch",
+            precision="float32",
+            max_memory=2.5,
+            ensemble=8,
+            cycle_residual=True,
+            spacing="keep",
+        ),
+        "members": (Path("x"), Path("y")),
+        "quick_look": False,
     }
 
 
-def test_wrong_checkpoint_is_2(inference, monkeypatch, capsys):
+def test_the_choices_are_those_of_the_library():
+    assert command.ENGINES == options.ENGINES
+    assert command.PRECISIONS == options.PRECISIONS
+    assert command.SPACINGS == options.SPACINGS
+    for number in command.ENSEMBLES:
+        InferenceOptions(ensemble=number)
+
+
+def test_wrong_checkpoint_is_2(monkeypatch, capsys):
     def refuse(source, **options):
         raise CheckpointError("m.pt: not safetensors")
 
-    monkeypatch.setattr(inference, "infer_file", refuse)
-    assert command.main(["dwi.nii.gz"]) == 2
+    monkeypatch.setattr("medrev.inference.infer_file", refuse)
+    assert run("dwi.nii.gz") == 2
     assert capsys.readouterr().err == "medrev-infer: error: m.pt: not safetensors\n"
 
 
@@ -66,12 +145,158 @@ def test_wrong_checkpoint_is_2(inference, monkeypatch, capsys):
         [],
         ["a", "--direction", "back"],
         ["a", "--tensor-order", "x"],
-        ["a", "b"],
+        ["a", "--ensemble", "3"],
         ["a", "--out", "x"],
     ],
 )
-def test_wrong_usage_is_2(inference, argv):
+def test_wrong_usage_is_2(calls, argv):
     with pytest.raises(SystemExit) as caught:
         command.main(argv)
     assert caught.value.code == 2
-    assert inference.calls == []
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.nii", "b.nii", "--mask", "m.nii"], "--mask is of one scan"),
+        (["a.nii", "--participant", "01"], "--participant is of a cohort"),
+    ],
+)
+def test_options_that_do_not_go_together_are_2(calls, capsys, words, message):
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+    assert calls == []
+
+
+# --- many subjects ------------------------------------------------------------------------------
+
+
+def test_one_bad_subject_gives_3_and_a_table(weights, cohort, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = [cohort, "--model", weights, "--output", out, "--no-quick-look"]
+    assert run(*words) == 3
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 24
+    assert "2 done, 0 done before, 1 failed" in printed.err
+    last = printed.err.splitlines()[-2:]
+    assert last[0] == "failed:"
+    assert last[1].startswith("  B  ")
+    assert "truncated" in last[1]
+    assert {p.name for p in out.iterdir()} == {
+        "sub-A",
+        "sub-C",
+        "dataset_description.json",
+        ".bidsignore",
+    }
+    save_tensor(cohort / "B" / "tensor.nii.gz")
+    assert run(*words) == 0
+    printed = capsys.readouterr()
+    assert "1 done, 2 done before, 0 failed" in printed.err
+    assert len(printed.out.splitlines()) == 36
+
+
+def test_several_files_go_side_by_side(weights, tmp_path, capsys):
+    files = [save_tensor(tmp_path / f"sub-0{n}_dwimap.nii.gz") for n in (1, 2)]
+    missing = tmp_path / "sub-03_dwimap.nii.gz"
+    out = tmp_path / "out"
+    assert run(*files, missing, "--model", weights, "--output", out, "--no-quick-look") == 3
+    assert "no such file" in capsys.readouterr().err
+    assert len(list(out.glob("sub-0[12]_*param-fa*.nii.gz"))) == 2
+
+
+def test_participants(weights, cohort, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--model", weights, "--output", out, "--no-quick-look"]
+    assert run(cohort, *words, "--participant", "A", "sub-C") == 0
+    assert {p.name for p in out.glob("sub-*")} == {"sub-A", "sub-C"}
+    assert run(cohort, *words, "--participant", "D") == 2
+    assert "no such participant: D; there are A, B, C" in capsys.readouterr().err
+
+
+# --- Slicer -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["nifti", "nrrd"])
+def test_a_scene_for_slicer(weights, tensor_file, tmp_path, capsys, form):
+    import zipfile
+
+    out = tmp_path / "out"
+    words = [tensor_file, "--model", weights, "--output", out, "--slicer", "--no-quick-look"]
+    assert run(*words, "--format", form) == 0
+    last = Path(capsys.readouterr().out.splitlines()[-1])
+    assert last == out / "sub-01_res-hi_model-tensor_desc-sr_dwimap.mrb"
+    with zipfile.ZipFile(last) as bundle:
+        assert any(name.endswith(".mrml") for name in bundle.namelist())
+    for path in out.glob("*param*"):
+        path.unlink()
+    assert run(*words) == 2
+    assert ".mrb" in capsys.readouterr().err
+    assert not list(out.glob("*param*"))
+
+
+def test_scenes_of_a_cohort(weights, cohort, tmp_path):
+    out = tmp_path / "out"
+    words = [cohort, "--model", weights, "--output", out, "--slicer", "--no-quick-look"]
+    assert run(*words) == 3
+    assert len(list(out.glob("sub-*/dwi/*.mrb"))) == 2
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handlers():
+    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_signal_while_translating_leaves_nothing(
+    weights, tensor_file, cohort, tmp_path, monkeypatch, handlers, number, code, many
+):
+    from medrev.inference import Model
+
+    real = Model.translate
+
+    def hit(self, *args, **options):
+        os.kill(os.getpid(), number)
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(Model, "translate", hit)
+    out = tmp_path / "out"
+    source = [cohort] if many else [tensor_file]
+    assert run(*source, "--model", weights, "--output", out) == code
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_signal_while_writing_leaves_all_or_nothing(
+    weights, tensor_file, cohort, tmp_path, monkeypatch, handlers, number, many
+):
+    """What is being written is completed: no file is there without the others."""
+    from medrev.inference import outputs
+
+    real, written = outputs.write_nifti, threading.Event()
+
+    def hit(path, volume, **options):
+        if not written.is_set():
+            written.set()
+            os.kill(os.getpid(), number)
+        return real(path, volume, **options)
+
+    monkeypatch.setattr(outputs, "write_nifti", hit)
+    out = tmp_path / "out"
+    source = [cohort] if many else [tensor_file]
+    code = run(*source, "--model", weights, "--output", out, "--no-quick-look")
+    assert code == 128 + number
+    files = [p for p in out.rglob("sub-*") if p.is_file()]
+    assert len(files) == 12
+    assert not list(out.rglob(".medrev-*"))
+    for path in files:
+        if path.suffix == ".json":
+            json.loads(path.read_text())

@@ -29,6 +29,18 @@ def _is_tensor(path: Path) -> bool:
         return False
 
 
+def _damage(files: Iterable[Path]) -> list[str]:
+    """What is wrong with files whose header cannot be read."""
+    found = []
+    for path in files:
+        if "mask" not in path.name:
+            try:
+                nifti_shape(path)
+            except InputError as error:
+                found.append(str(error))
+    return found
+
+
 def _name(path: Path) -> str:
     name = strip_nifti(path)
     for suffix in _SUFFIXES:
@@ -41,6 +53,11 @@ def _owner(mask: Path, names: Iterable[str]) -> str | None:
     return max((n for n in names if mask.name.startswith(f"{n}_")), key=len, default=None)
 
 
+def _subjects(root: Path) -> list[Path]:
+    """Folders of subjects; ``derivatives`` holds datasets of their own, such as results."""
+    return [folder for folder in folders(root) if folder.name != "derivatives"]
+
+
 def _places(folder: Path) -> list[Path]:
     """The folder, and the ``dwi`` folders in it where it follows BIDS derivatives."""
     return [folder, *(p for p in sorted(folder.glob("**/dwi")) if p.is_dir())]
@@ -48,7 +65,7 @@ def _places(folder: Path) -> list[Path]:
 
 def matches(root: Path) -> bool:
     """Tell whether ``root`` or the folders in it hold a six-component file."""
-    places = [root, *(place for folder in folders(root) for place in _places(folder))]
+    places = [root, *(place for folder in _subjects(root) for place in _places(folder))]
     return any(_is_tensor(path) for place in places for path in nifti_files(place))
 
 
@@ -64,7 +81,7 @@ def read(root: Path) -> Listing:
             names = ", ".join(p.name for p in masks)
             listing.problems.append(f"{name}: one mask expected, found {names}")
         listing.subjects.append(Subject(id=name, tensor=tensor, mask=next(iter(masks), None)))
-    for folder in folders(root):
+    for folder in _subjects(root):
         files = [path for place in _places(folder) for path in nifti_files(place)]
         tensors = [path for path in files if _is_tensor(path)]
         masks = [path for path in files if "mask" in path.name]
@@ -80,4 +97,6 @@ def read(root: Path) -> Listing:
             listing.subjects.append(
                 Subject(id=folder.name, tensor=tensors[0], mask=next(iter(masks), None))
             )
+        else:
+            listing.problems += [f"{folder.name}: {line}" for line in _damage(files)]
     return listing
