@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Function = Callable[[Tensor], Tensor]
 #: Most cells of the volume that time is measured on.
-_TRIAL: Shape = (24, 32, 32)
+_TRIAL: Shape = (16, 32, 32)
 #: Values of the core in a slab: what lies between the layers then stays in a processor's cache, and
 #: the layers are still large enough to be computed at full speed.
 _SLAB_VALUES = 12_000_000
@@ -121,7 +121,7 @@ class Direction:
         x = self._example((i, j, k), self.engine.device).normal_()
         function = self.function(min(slab, i))
         seconds = []
-        for _ in range(3):  # the first one is slower: kernels are made, caches are cold
+        for _ in range(2):  # the first one is slower: kernels are made, caches are cold
             start = time.perf_counter()
             function(x)[0, 0, 0, 0, 0].item()  # waits for the device
             seconds.append(time.perf_counter() - start)

@@ -128,7 +128,8 @@ class Model:
             inverse: From the fine to the coarse grid.
             options: Engine, precision, memory, ensemble, … (default: :class:`InferenceOptions`).
             affine: Voxel → RAS mm of the volume, 4×4; without it the spacing is not looked at.
-            mask: ``(1, i, j, k)``, brain; without it the values are not looked at.
+            mask: ``(1, i, j, k)``, brain; without it the values are not looked at. With it, the
+                result is right inside of it and may be zero elsewhere.
             members: More models of the same factor whose results join the ensemble.
             show_progress: Show a progress bar.
 

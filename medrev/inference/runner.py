@@ -73,6 +73,17 @@ class Runner:
         """Receptive field to one side, in cells; an interpolated residual reaches 2 voxels."""
         return math.ceil(max(self.translator.receptive_field // 2, 2) / self._cells_x)
 
+    @property
+    def reach(self) -> int | None:
+        """Voxels of the volume that a result depends on, each way; None if it is not known."""
+        if self.window is not None or self._cells_x > 1:
+            return None
+        if self.pipeline.data.input_grid == "low":
+            return self.halo * self.cell_in
+        if self.inverse:
+            return self.halo + self.factor
+        return math.ceil(self.halo / self.factor) + 2  # the interpolation's own
+
     def plan(self, shape: tuple[int, ...], max_memory: float | None = None, held: int = 0) -> Plan:
         """Choose how a volume goes through the network.
 

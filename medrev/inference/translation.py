@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from medrev.data import describe_values, unlike_training
 from medrev.errors import InputError
 from medrev.inference.engines import alternative_engine, choose_engine
+from medrev.inference.field import field_of
 from medrev.inference.job import Job
 from medrev.inference.options import InferenceOptions, Translation
-from medrev.inference.resolution import TOLERANCE, Regridding, regridding, result_mask
+from medrev.inference.resolution import TOLERANCE, Regridding, regridding
 from medrev.inference.runner import MIN_VOXELS
 from medrev.volumes import voxel_size
 
@@ -62,16 +63,19 @@ def translate(
     grid = None
     if affine is not None:
         grid = _grid(first, tuple(tensor.shape[1:]), affine, inverse, options.spacing)
-    volume, inside = tensor, mask
     if grid is not None:
-        inside = (tensor != 0).any(dim=0, keepdim=True) if mask is None else mask > 0
-        volume, inside = grid.forth(tensor, inside)
         warnings.append(f"the volume was resampled to {_edges(grid.edges)} mm and back")
+    field = field_of(models, tensor, mask, grid, inverse=inverse, and_back=options.cycle_residual)
 
     engine = choose_engine(options.engine, options.precision, first.device, options.cache_dir)
-    held = 4 * tensor.numel() if grid is not None else 0
-    shape = tuple(volume.shape[1:])
-    job = Job(models, inverse, engine, options=options, shape=shape, held=held)
+    job = Job(
+        models,
+        inverse,
+        engine,
+        options=options,
+        shape=tuple(field.volume.shape[1:]),
+        held=0 if field.volume.data_ptr() == tensor.data_ptr() else tensor.nbytes,
+    )
     if options.engine == "auto":
         job = _fastest(job, options)
     chosen = job.plan
@@ -87,19 +91,11 @@ def translate(
     if options.cycle_residual and not first.inverse_is_trained:
         warnings.append("the cycle residual says nothing: one direction was not trained")
     logger.info("%s", job)
-    mean, std, residual = job.run(volume, show_progress)
-    if grid is not None:
-        assert inside is not None
-        shape = first.runner(inverse).result_shape(tuple(tensor.shape[1:]))
-        outside = result_mask(inside, first.factor, inverse)
-        mean = grid.back(mean, outside, shape)
-        std = None if std is None else grid.back(std, outside, shape)
-        if residual is not None:
-            residual = grid.back(residual, inside, tuple(tensor.shape[1:]))
+    mean, std, residual = job.run(field.volume, show_progress)
     return Translation(
-        volume=mean,
-        std=std,
-        cycle_residual=residual,
+        volume=field.restore(mean),
+        std=None if std is None else field.restore(std),
+        cycle_residual=None if residual is None else field.restore_input(residual),
         members=job.members,
         engine=str(job.engine),
         plan=chosen,

@@ -66,6 +66,17 @@ def test_the_ensemble_turns_as_its_input_does(make_model, count):
     assert (alone - apply_symmetry(model.apply(volume), turn)).abs().max() > 0.1 * alone.std()
 
 
+@pytest.mark.parametrize("count", [2, 8])
+def test_blocks_stay_where_they_are_when_sizes_are_odd(residual_model, count):
+    """Backwards the model takes block means, which do not depend on how the volume is turned."""
+    model = residual_model()
+    volume = 1e-3 * torch.randn(6, 11, 9, 13)
+    options = InferenceOptions(ensemble=count, **SINGLE)
+    result = model.translate(volume, inverse=True, options=options)
+    torch.testing.assert_close(result.volume, model.apply(volume, True), rtol=1e-4, atol=1e-8)
+    assert result.std.max() <= 1e-7
+
+
 def test_several_checkpoints_join(make_model):
     one, two = make_model(norm="none"), make_model(norm="none")
     with torch.no_grad():
