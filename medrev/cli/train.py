@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medrev.cli.common import add_common_options, first_process, run_command
-from medrev.errors import ConfigError, OutputError
+from medrev.errors import ConfigError, MedrevError, OutputError
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
@@ -99,7 +100,32 @@ def _train(arguments: argparse.Namespace) -> None:
     with aside:
         run = train(pipeline, output, resume=arguments.resume, device=arguments.device)
     if first_process():
+        _report(run.path)
         print(run.path)
+
+
+def _report(run: Path) -> None:
+    """Write the run's page; a trained model is not lost because its page cannot be written."""
+    from medrev.reports import write_run_report
+
+    try:
+        write_run_report(run, peak_memory=_peak_memory())
+    except MedrevError as error:
+        logging.getLogger("medrev").warning("warning: no report: %s", error)
+
+
+def _peak_memory() -> float | None:
+    """Most memory that this process held at a time, in GiB: the GPU's if it used one."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return float(torch.cuda.max_memory_allocated()) / 2**30
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _load(arguments: argparse.Namespace) -> "Pipeline":

@@ -109,7 +109,9 @@ class Case(Protocol):
 
 
 #: What is to be known where :func:`component_std` was used.
-FROBENIUS = "the tensors' uncertainty, a Frobenius norm, was taken to be spread evenly"
+FROBENIUS = (
+    "the tensors' uncertainty, a Frobenius norm, was taken to be spread evenly over components"
+)
 
 
 def component_std(frobenius: torch.Tensor) -> torch.Tensor:

@@ -2,5 +2,6 @@
 
 from medrev.reports.cohort import write_cohort_report
 from medrev.reports.evaluate import Evaluation, evaluate
+from medrev.reports.run import write_run_report
 
-__all__ = ["Evaluation", "evaluate", "write_cohort_report"]
+__all__ = ["Evaluation", "evaluate", "write_cohort_report", "write_run_report"]

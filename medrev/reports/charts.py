@@ -21,6 +21,7 @@ __all__ = ["DASHES", "Line", "agreement_plot", "box_plot", "histogram", "line_ch
 WIDTH = 360
 _LABELS = 92.0  # for the names on the left of box plots
 _RIGHT = 350.0
+_LEFT = 52  # for the numbers and the label of a vertical axis
 _ROW = 30
 #: Dashes by series, so that colour is not all that tells lines apart.
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 2", "1 2", "10 4", "3 5")
@@ -126,10 +127,10 @@ def histogram(
     seen = [k for share in shares.values() for k in np.flatnonzero(share >= floor)]
     first, last = (min(seen), max(seen)) if seen else (0, len(edges) - 2)
     reach = max(abs(edges[first]), abs(edges[last + 1]))
-    x = Axis(-reach, reach, 46, _RIGHT)
+    x = Axis(-reach, reach, _LEFT, _RIGHT)
     y = Axis.around([floor, max(positive)], 190, 8, log=True)
     parts = _x_axis(x, bottom=190, top=6, label=x_label)
-    parts += _y_axis(y, left=46, right=_RIGHT, label="% of values")
+    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label="% of values")
     for name, share in shares.items():
         order = series.get(name, 0)
         points = [f"M{x(edges[first]):.1f} {y(share[first]):.1f}"]
@@ -152,15 +153,15 @@ def agreement_plot(analysis: BlandAltman, unit: str = "") -> str:
     """
     bracket = f" [{unit}]" if unit else ""
     levels = (analysis.lower[0], analysis.bias[0], analysis.upper[0])
-    x = Axis.around(list(analysis.means), 46, _RIGHT - 4, margin=0.05)
+    x = Axis.around(list(analysis.means), _LEFT, _RIGHT - 4, margin=0.05)
     y = Axis.around([*analysis.differences, *levels, 0.0], 190, 8, margin=0.08)
     parts = _x_axis(x, bottom=190, top=6, label=f"mean of prediction and reference{bracket}")
-    parts += _y_axis(y, left=46, right=_RIGHT, label=f"prediction − reference{bracket}")
-    parts.append(f'<path class="ideal" d="M46 {y(0):.1f}H{_RIGHT}"/>')
+    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label=f"prediction − reference{bracket}")
+    parts.append(f'<path class="ideal" d="M{_LEFT} {y(0):.1f}H{_RIGHT}"/>')
     for level, name in zip(levels, ("lower limit", "bias", "upper limit"), strict=True):
         dash = "" if name == "bias" else ' stroke-dasharray="6 3"'
         parts.append(
-            f'<path class="line c1"{dash} d="M46 {y(level):.1f}H{_RIGHT}">'
+            f'<path class="line c1"{dash} d="M{_LEFT} {y(level):.1f}H{_RIGHT}">'
             f"<title>{name} {number(level)}</title></path>"
         )
     parts.append('<g class="c0">')
@@ -198,10 +199,10 @@ def line_chart(
     if diagonal:
         xs = ys = xs + ys
     spare = [0.0] if from_zero else []
-    x = Axis.around(xs + spare, 46, _RIGHT - 4)
+    x = Axis.around(xs + spare, _LEFT, _RIGHT - 4)
     y = Axis.around(ys + spare, 190, 8, log=log, margin=0 if from_zero else 0.05)
     parts = _x_axis(x, bottom=190, top=6, label=x_label)
-    parts += _y_axis(y, left=46, right=_RIGHT, label=y_label)
+    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label=y_label)
     if diagonal:
         low, high = max(x.low, y.low), min(x.high, y.high)
         parts.append(
@@ -277,7 +278,7 @@ def _y_axis(axis: Axis, *, left: float, right: float, label: str) -> list[str]:
         )
     middle = (axis.start + axis.end) / 2
     parts.append(
-        f'<text class="label" transform="translate(10 {middle:.1f}) rotate(-90)" '
+        f'<text class="label" transform="translate(9 {middle:.1f}) rotate(-90)" '
         f'text-anchor="middle">{escape(label)}</text>'
     )
     return parts

@@ -348,6 +348,8 @@ def _pictures(
     shown: list[dict[str, Any]] = []
     viewer: list[dict[str, Any]] = []
     volumes: list[tuple[str, bytes]] = []
+    every = [set(measured.notes) for measured in evaluated.measured.values()]
+    shared = set.intersection(*every)  # those of all subjects are told below the table
     for name, preview in previews.items():
         entries = []
         for n, volume in enumerate(preview.volumes):
@@ -372,7 +374,7 @@ def _pictures(
                     {"name": role, "href": link_to(path, folder)}
                     for role, path in evaluated.cases[name].files.items()
                 ],
-                "notes": evaluated.measured[name].notes,
+                "notes": [note for note in evaluated.measured[name].notes if note not in shared],
                 "viewer": len(viewer) if entries else None,
             }
         )

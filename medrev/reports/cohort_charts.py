@@ -37,7 +37,7 @@ def boxes(results: Results, keys: Sequence[Key], series: Mapping[str, int]) -> l
     found = []
     for key in keys[:_MOST_BOXES]:
         groups = {method: results.values(method, key) for method in series}
-        if any(groups.values()):
+        if len({value for group in groups.values() for value in group.values()}) > 1:
             unit = results.unit(key)
             svg = box_plot(groups, series=series, digits=digits(key, unit))
             found.append(Chart(svg, heading(key), unit))

@@ -31,6 +31,7 @@ class RunFolder:
         checkpoints/        last/ and best/, each weights.safetensors and state.pt
         heldout.csv .json .md    the table on the test subjects
         model_card.md
+        report.html         all of this as one page, written by medrev-train
 
     Args:
         path: The folder; it need not exist yet.

@@ -145,7 +145,7 @@ def test_agreement_shows_bias_and_limits():
     to_y = scale(ticks_of(svg, "end"))
     lines = {
         path.find("title").text.rpartition(" ")[0]: float(
-            re.search(r"M46 ([\d.]+)", path.get("d"))[1]
+            re.search(r"M52 ([\d.]+)", path.get("d"))[1]
         )
         for path in svg.iter("path")
         if path.find("title") is not None
