@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from medrev.inference.outputs import (
 from medrev.inference.request import Request
 from medrev.inference.subject import Input
 from medrev.inference.task import Task
+from medrev.inference.threads import one_thread
 from medrev.progress import Bar, progress
 
 __all__ = ["Report", "infer_many"]
@@ -106,7 +107,7 @@ class _Line:
         self.models, self.request, self.on_done, self.bar = models, request, on_done, bar
         self.report = Report()
         self._stopped = threading.Event()
-        self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._reader, self._writer = one_thread(), one_thread()
 
     def run(self, entries: list[Entry]) -> None:
         """All subjects, in their order."""

@@ -1,7 +1,6 @@
 """One subject from file to files: read, fit, translate, repair, write."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from medrev.inference.outputs import check_outputs, writable_folder, write_outpu
 from medrev.inference.request import Request
 from medrev.inference.source import recognise
 from medrev.inference.task import Task
+from medrev.inference.threads import one_thread
 
 __all__ = ["infer_file", "load_models"]
 
@@ -93,7 +93,7 @@ def infer_file(
         read = task.read(request, models, show_progress=show_progress)
         result = task.translate(read, request, models, show_progress=show_progress)
         del read
-        with ThreadPoolExecutor(1) as writer:  # an interruption waits until all files are named
+        with one_thread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
         describe_dataset(folder)
         return written
