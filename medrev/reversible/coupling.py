@@ -200,7 +200,7 @@ class AffineCoupling(Coupling):
 
 def no_log_det(x: Tensor) -> Tensor:
     """Give zeros, shape (B,), of the type of ``x``, but at least float32."""
-    return x.new_zeros(x.shape[0], dtype=torch.promote_types(x.dtype, torch.float32))
+    return x.new_zeros((x.shape[0],), dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def check_shape(stream: Tensor, h: Tensor, factor: int) -> None:

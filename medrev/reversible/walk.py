@@ -139,7 +139,9 @@ def _shared_home(run: Run, streams: list[Tensor]) -> tuple[Tensor | None, list[T
         return None, [None, None]
     if not (a.is_contiguous() and b.is_contiguous()):
         return None, [None, None]
-    whole = a.new_empty(1, a.shape[1] + b.shape[1], *a.shape[2:])
+    if type(a) is not Tensor:  # a new tensor would not have what a subclass carries (an affine)
+        return None, [None, None]
+    whole = a.new_empty((1, a.shape[1] + b.shape[1], *a.shape[2:]))
     parts: list[Tensor | None] = list(whole.split([a.shape[1], b.shape[1]], dim=1))
     return whole, parts[::-1] if run.swapped and not run.inverse else parts
 

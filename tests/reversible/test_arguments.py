@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from monai.data import MetaTensor
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
@@ -180,6 +181,21 @@ def test_shapes_without_data() -> None:
     y = seq(x)
     y.sum().backward()
     assert all(p.grad.shape == p.shape for p in seq.parameters())
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_tensor_that_carries_an_affine_keeps_it(batch: int) -> None:
+    seq, x = sequence(2, 3).double(), torch.randn(batch, 6, 5, 5, 5, dtype=torch.float64)
+    affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0], dtype=torch.float64))
+    carrying = MetaTensor(x, affine=affine)
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            y, log_det = seq(carrying, log_det=True)
+            assert torch.equal(y.as_tensor(), seq(x))
+            assert torch.equal(y.affine, affine)
+            assert not log_det.any()
+    expected = gradients(plain(seq, x), list(seq.parameters()))
+    assert_equal_gradients(gradients(seq(carrying), list(seq.parameters())), expected)
 
 
 def test_what_is_neither_a_tensor_nor_a_pair_is_refused() -> None:
