@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from medrev.config.schema.section import DefaultKind
+
 __all__ = ["Field", "known_keys", "words"]
 
 
@@ -50,11 +52,23 @@ class Field:
         """Whether ``kind`` selects between different sections."""
         return len(set(self.sections.values())) > 1
 
+    @property
+    def default_kind(self) -> str | None:
+        """The kind of a section that states none, where there are variants and a default."""
+        for _, limits in self.alternatives:
+            for limit in limits:
+                chooser = getattr(limit, "discriminator", None)
+                if isinstance(chooser, DefaultKind):
+                    return chooser.kind
+        return None
+
     def section(self, kind: Any = None) -> type[BaseModel] | None:
         """The section of this kind; the only one where there is no choice."""
         classes = set(self.sections.values())
         if len(classes) == 1:
             return classes.pop()
+        if kind is None:
+            kind = self.default_kind
         return self.sections.get(kind) if isinstance(kind, str) else None
 
     def child(self, key: str | int, kind: Any = None) -> "Field | None":

@@ -70,8 +70,10 @@ def merge(base: Entry, top: Entry, field: Field | None) -> Entry:
     kind = _kind(top)
     if kind is None:
         kind = _kind(base)
-    elif field is not None and field.has_variants and _kind(base) not in {kind, None}:
-        return top
+    elif field is not None and field.has_variants:
+        stated = _kind(base) or field.default_kind
+        if stated not in {kind, None}:
+            return top
     dropped = _excluded(top, field, kind)
     merged = {key: entry for key, entry in base.value.items() if key not in dropped}
     for key, entry in top.value.items():

@@ -4,14 +4,25 @@ from medrev.nets.blocks import SubNetwork
 from medrev.nets.build import build_discriminator, build_translator
 from medrev.nets.discriminators import PatchGAN
 from medrev.nets.initialise import initialise
+from medrev.nets.involution import Involution
+from medrev.nets.one_way import OneWay
+from medrev.nets.pair import Pair, SelfInverse
+from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.translator import Translator
+from medrev.nets.unet import UNet
 
 __all__ = [
+    "Involution",
+    "OneWay",
+    "Pair",
     "PatchGAN",
+    "ResNet",
     "RevGAN",
+    "SelfInverse",
     "SubNetwork",
     "Translator",
+    "UNet",
     "build_discriminator",
     "build_translator",
     "initialise",

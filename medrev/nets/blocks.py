@@ -7,12 +7,24 @@ References:
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.reversible import Conv, InstanceNorm
+from medrev.nets.checks import check_choice
+from medrev.reversible import Conv, InstanceNorm, SpaceToDepth
+from medrev.volumes.resample import upsample
 
-__all__ = ["SubNetwork", "normalisation", "normalised_conv", "upsampling_conv"]
+__all__ = [
+    "TRANSPOSED",
+    "DepthToSpace",
+    "Interpolation",
+    "SubNetwork",
+    "downsampling_conv",
+    "normalisation",
+    "normalised_conv",
+    "upsampling_conv",
+]
 
 _BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+#: Transposed convolutions by number of axes.
+TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
 def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
@@ -60,20 +72,101 @@ def normalised_conv(
     return [conv, normalisation(norm, spatial_dims, out_channels), nn.ReLU(inplace=True)]
 
 
-def upsampling_conv(
-    spatial_dims: int, in_channels: int, out_channels: int, *, norm: str = "instance"
+def downsampling_conv(
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    *,
+    kind: str = "strided",
+    padding: str = "reflect",
+    norm: str = "instance",
 ) -> list[nn.Module]:
-    """List the layers fractionally-strided 3-convolution to twice the size, normalisation, ReLU."""
-    conv = _TRANSPOSED[spatial_dims](
-        in_channels,
-        out_channels,
-        3,
-        stride=2,
-        padding=1,
-        output_padding=1,
-        bias=norm != "batch",
-    )
-    return [conv, normalisation(norm, spatial_dims, out_channels), nn.ReLU(inplace=True)]
+    """List layers to half the size: 3-convolution, normalisation, ReLU.
+
+    ``kind`` is ``"strided"`` (convolution of stride 2) or ``"subpixel"`` (every block of 2 × … × 2
+    voxels becomes channels, then a convolution on the coarse grid).
+    """
+    if kind == "strided":
+        return normalised_conv(
+            spatial_dims, in_channels, out_channels, 3, stride=2, padding=padding, norm=norm
+        )
+    check_choice("downsampling", kind, ("strided", "subpixel"))
+    wide = in_channels * 2**spatial_dims
+    return [
+        SpaceToDepth(2, spatial_dims),
+        *normalised_conv(spatial_dims, wide, out_channels, 3, padding=padding, norm=norm),
+    ]
+
+
+def upsampling_conv(
+    spatial_dims: int,
+    in_channels: int,
+    out_channels: int,
+    *,
+    kind: str = "transposed",
+    padding: str = "reflect",
+    norm: str = "instance",
+) -> list[nn.Module]:
+    """List layers to twice the size: 3-convolution, normalisation, ReLU.
+
+    ``kind`` is ``"transposed"`` (fractionally-strided convolution), ``"subpixel"`` (convolution on
+    the coarse grid to 2 × … × 2 times the channels, which become voxels; Shi et al.,
+    arXiv:1609.05158), ``"nearest"`` or ``"trilinear"`` (interpolation, bilinear in 2D, then a
+    convolution on the fine grid; Odena et al., *Deconvolution and Checkerboard Artifacts*).
+    """
+    if kind == "transposed":
+        conv: nn.Module = TRANSPOSED[spatial_dims](
+            in_channels,
+            out_channels,
+            3,
+            stride=2,
+            padding=1,
+            output_padding=1,
+            bias=norm != "batch",
+        )
+        return [conv, normalisation(norm, spatial_dims, out_channels), nn.ReLU(inplace=True)]
+    check_choice("upsampling", kind, ("transposed", "subpixel", "nearest", "trilinear"))
+    if kind == "subpixel":
+        wide = out_channels * 2**spatial_dims
+        conv = Conv(spatial_dims, in_channels, wide, 3, padding_mode=padding, bias=norm != "batch")
+        return [
+            conv,
+            DepthToSpace(2, spatial_dims),
+            normalisation(norm, spatial_dims, out_channels),
+            nn.ReLU(inplace=True),
+        ]
+    return [
+        Interpolation(kind),
+        *normalised_conv(spatial_dims, in_channels, out_channels, 3, padding=padding, norm=norm),
+    ]
+
+
+class DepthToSpace(SpaceToDepth):
+    """`SpaceToDepth` the other way round: (B, C·r^d, *spatial) to (B, C, *(spatial · r))."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Move channels into blocks of voxels."""
+        return super().inverse(x)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Move blocks of voxels into channels."""
+        return super().forward(y)
+
+
+class Interpolation(nn.Module):
+    """`medrev.volumes.upsample` by 2 as a layer; the field of view is kept."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *spatial) to (B, C, *(2 · spatial))."""
+        return upsample(x, 2, self.mode)
+
+    def extra_repr(self) -> str:
+        """Show the mode."""
+        return self.mode
 
 
 class SubNetwork(nn.Sequential):

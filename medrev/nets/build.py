@@ -1,15 +1,30 @@
 """From the sections of a pipeline to networks."""
 
-from medrev.config.schema import Discriminator, RevGANModel
+from typing import Any
+
+from medrev.config.schema import (
+    Discriminator,
+    InvolutionModel,
+    Model,
+    ResNetModel,
+    RevGANModel,
+    SelfInverseUNetModel,
+    UNetModel,
+)
+from medrev.errors import ConfigError
 from medrev.nets.discriminators import PatchGAN
+from medrev.nets.involution import Involution
+from medrev.nets.pair import Pair, SelfInverse
+from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.translator import Translator
+from medrev.nets.unet import UNet
 
 __all__ = ["build_discriminator", "build_translator"]
 
 
 def build_translator(
-    config: RevGANModel, *, in_channels: int, out_channels: int, scale_factor: int = 1
+    config: Model, *, in_channels: int, out_channels: int, scale_factor: int = 1
 ) -> Translator:
     """Build the translator of a pipeline, its weights drawn from PyTorch's random state.
 
@@ -20,12 +35,35 @@ def build_translator(
         scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
 
     Raises:
-        ConfigError: If options exclude each other.
+        ConfigError: If options exclude each other, or the kind of network needs equal grids or
+            equal channels and they are not.
     """
-    options = config.model_dump(exclude={"kind"})
-    return RevGAN(
-        in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor, **options
-    )
+    options: dict[str, Any] = config.model_dump(exclude={"kind"})
+    if isinstance(config, RevGANModel):
+        return RevGAN(
+            in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor, **options
+        )
+    if scale_factor != 1:
+        raise ConfigError(
+            f"model.kind {config.kind!r} needs input and output on one grid, got grids that differ "
+            f"by a factor of {scale_factor}; set data.input_grid=target or model.kind=revgan"
+        )
+    there = {"in_channels": in_channels, "out_channels": out_channels} | options
+    back = there | {"in_channels": out_channels, "out_channels": in_channels}
+    match config:
+        case ResNetModel():
+            return Pair(ResNet(**there), ResNet(**back))
+        case UNetModel():
+            return Pair(UNet(**there), UNet(**back))
+        case SelfInverseUNetModel():
+            return SelfInverse(UNet(**there))
+        case InvolutionModel():
+            if in_channels != out_channels:
+                raise ConfigError(
+                    "model.kind 'involution' needs as many input as output channels, got "
+                    f"{in_channels} and {out_channels}"
+                )
+            return SelfInverse(Involution(channels=in_channels, **options))
 
 
 def build_discriminator(
@@ -43,4 +81,5 @@ def build_discriminator(
         spatial_dims=spatial_dims,
         width=config.width,
         strided_layers=config.strided_layers,
+        norm=config.norm,
     )

@@ -5,18 +5,25 @@ References:
     CVPR 2019 (arXiv:1902.02729), section 3 and appendix A.
 """
 
-from itertools import pairwise
-
 from torch import Tensor, nn
 
-from medrev.errors import ConfigError, InputError
-from medrev.nets.blocks import SubNetwork, normalised_conv, upsampling_conv
+from medrev.errors import ConfigError
+from medrev.nets import reach
+from medrev.nets.blocks import SubNetwork
+from medrev.nets.checks import check_choice, check_input
 from medrev.nets.initialise import Initialisation, initialise
+from medrev.nets.lift import (
+    last_convolution,
+    lift,
+    lift_reach,
+    project,
+    project_reach,
+    widths_of,
+)
 from medrev.nets.translator import Translator
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,
-    Conv,
     Coupling,
     ODECore,
     ReversibleSequence,
@@ -60,7 +67,10 @@ class RevGAN(Translator):
         hidden: Channels between the convolutions of a sub-network; None: half the core's.
         norm: ``"instance"``, ``"batch"`` or ``"none"``.
         padding: ``"reflect"``, ``"replicate"`` or ``"zeros"``.
-        downsampling_padding: The same for the strided convolutions; None: as ``padding``.
+        downsampling_padding: The same for the down-sampling convolutions; None: as ``padding``.
+        downsampling: ``"strided"`` or ``"subpixel"`` (appendix B).
+        upsampling: ``"transposed"``, ``"subpixel"``, ``"nearest"`` or ``"trilinear"`` (bilinear in
+            2D), the last three as in appendix B.
         lift_kernel: Kernel of the first convolution, odd.
         project_kernel: Kernel of the last convolution, odd.
         lift_norm: Normalisation and ReLU after the first convolution.
@@ -105,6 +115,8 @@ class RevGAN(Translator):
         norm: str = "instance",
         padding: str = "reflect",
         downsampling_padding: str | None = None,
+        downsampling: str = "strided",
+        upsampling: str = "transposed",
         lift_kernel: int = 3,
         project_kernel: int = 1,
         lift_norm: bool = True,
@@ -119,14 +131,10 @@ class RevGAN(Translator):
         scale_factor: int = 1,
     ) -> None:
         super().__init__()
-        _check("spatial_dims", spatial_dims, (2, 3))
-        _check("coupling", coupling, ("additive", "affine"))
+        check_choice("spatial_dims", spatial_dims, (2, 3))
+        check_choice("coupling", coupling, ("additive", "affine"))
         _check_core(core, coupling, depth, ode_tolerance)
-        _check("final_activation", final_activation, ("none", "tanh"))
-        _check("global_residual", global_residual, tuple(_RESIDUAL_RADIUS))
-        for name, kernel in (("lift_kernel", lift_kernel), ("project_kernel", project_kernel)):
-            if kernel < 1 or kernel % 2 == 0:
-                raise ConfigError(f"{name} must be an odd number, got {kernel}")
+        check_choice("global_residual", global_residual, tuple(_RESIDUAL_RADIUS))
         if global_residual != "none" and in_channels != out_channels:
             raise ConfigError(
                 "global_residual needs as many input as output channels, got "
@@ -140,33 +148,35 @@ class RevGAN(Translator):
         )
         self.global_residual = global_residual
         evaluated = depth * (4 if core == "ode" else 2)  # sub-networks one behind the other
-        self._radius = _radius(lift_kernel, project_kernel, downsamplings, evaluated)
 
         squeezed = out_channels * scale_factor**spatial_dims
         self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
-        widths = [width * 2**i for i in range(downsamplings + 1)]
-        strided_padding = padding if downsampling_padding is None else downsampling_padding
+        widths = widths_of(width, downsamplings)
 
-        def lift(channels: int) -> nn.Sequential:
-            first = normalised_conv(
-                spatial_dims, channels, width, lift_kernel, padding=padding, norm=norm
+        def build_lift(channels: int) -> nn.Sequential:
+            return lift(
+                spatial_dims,
+                channels,
+                widths,
+                lift_kernel,
+                norm=norm,
+                padding=padding,
+                downsampling=downsampling,
+                downsampling_padding=downsampling_padding,
+                first_norm=lift_norm,
             )
-            if not lift_norm:
-                first = [Conv(spatial_dims, channels, width, lift_kernel, padding_mode=padding)]
-            for a, b in pairwise(widths):
-                first += normalised_conv(
-                    spatial_dims, a, b, 3, stride=2, padding=strided_padding, norm=norm
-                )
-            return nn.Sequential(*first)
 
-        def project(channels: int) -> nn.Sequential:
-            layers: list[nn.Module] = []
-            for a, b in pairwise(reversed(widths)):
-                layers += upsampling_conv(spatial_dims, a, b, norm=norm)
-            layers.append(Conv(spatial_dims, width, channels, project_kernel, padding_mode=padding))
-            if final_activation == "tanh":
-                layers.append(nn.Tanh())
-            return nn.Sequential(*layers)
+        def build_project(channels: int) -> nn.Sequential:
+            return project(
+                spatial_dims,
+                channels,
+                widths,
+                project_kernel,
+                norm=norm,
+                padding=padding,
+                upsampling=upsampling,
+                final_activation=final_activation,
+            )
 
         streams = (widths[-1] - widths[-1] // 2, widths[-1] // 2)
 
@@ -183,8 +193,8 @@ class RevGAN(Translator):
             )
 
         couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
-        self.lift_x = lift(in_channels)
-        self.lift_y = lift(squeezed)
+        self.lift_x = build_lift(in_channels)
+        self.lift_y = build_lift(squeezed)
         self.core: ReversibleSequence | ODECore = (
             _ode_core(subnetwork(widths[-1], widths[-1]), depth, ode_tolerance)
             if core == "ode"
@@ -193,20 +203,33 @@ class RevGAN(Translator):
                 split=streams[0],
             )
         )
-        self.project_y = project(squeezed)
-        self.project_x = project(in_channels)
+        self.project_y = build_project(squeezed)
+        self.project_x = build_project(in_channels)
+        self._radius = reach.radius(
+            [
+                *lift_reach(lift_kernel, downsamplings, downsampling),
+                *[reach.convolution(2 * SubNetwork.radius + 1)] * evaluated,
+                *project_reach(project_kernel, downsamplings, upsampling),
+            ],
+            self.size_multiple,
+        )
         if initialisation == "normal":
             initialise(self)
         else:  # the lifts keep PyTorch's own initialisation
             initialise(self.core, initialisation)
-            initialise(_last_convolution(self.project_y))
-            initialise(_last_convolution(self.project_x))
+            initialise(last_convolution(self.project_y))
+            initialise(last_convolution(self.project_x))
         if global_residual != "none" and zero_init:
-            nn.init.zeros_(_last_convolution(self.project_x).weight)
+            nn.init.zeros_(last_convolution(self.project_x).weight)
 
     def translate(self, x: Tensor) -> Tensor:
         """Compute F: (B, C_x, *spatial) to (B, C_y, *(spatial · r))."""
-        self._check_input(x, self.in_channels, self.size_multiple)
+        check_input(
+            x,
+            spatial_dims=self.spatial_dims,
+            channels=self.in_channels,
+            multiple=self.size_multiple,
+        )
         y = self.squeeze.inverse(self.project_y(self.core(self.lift_x(x))))
         if self.global_residual != "none":
             y = y + upsample(x, self.scale_factor, self.global_residual)
@@ -214,7 +237,12 @@ class RevGAN(Translator):
 
     def translate_back(self, y: Tensor) -> Tensor:
         """Compute G: (B, C_y, *(spatial · r)) to (B, C_x, *spatial)."""
-        self._check_input(y, self.out_channels, self.size_multiple * self.scale_factor)
+        check_input(
+            y,
+            spatial_dims=self.spatial_dims,
+            channels=self.out_channels,
+            multiple=self.size_multiple * self.scale_factor,
+        )
         x: Tensor = self.project_x(self.core.inverse(self.lift_y(self.squeeze(y))))
         if self.global_residual != "none":
             x = x + block_mean(y, self.scale_factor)
@@ -231,28 +259,9 @@ class RevGAN(Translator):
         """True if there is any instance normalisation, or a solver that chooses its steps."""
         return self._sees_window
 
-    def _check_input(self, x: Tensor, channels: int, multiple: int) -> None:
-        sizes = tuple(x.shape[2:])
-        if x.dim() != 2 + self.spatial_dims or x.shape[1] != channels:
-            axes = ", ".join("IJK"[: self.spatial_dims])
-            raise InputError(
-                f"the network takes (B, {channels}, {axes}), got shape {tuple(x.shape)}"
-            )
-        if any(n % multiple for n in sizes):
-            raise InputError(
-                f"the network takes sizes that are multiples of {multiple}, got {sizes}; "
-                "pad the volume first"
-            )
-
-
-def _check(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
-        choices = ", ".join(repr(choice) for choice in allowed)
-        raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
-
 
 def _check_core(core: str, coupling: str, depth: int, ode_tolerance: float | None) -> None:
-    _check("core", core, ("reversible", "ode"))
+    check_choice("core", core, ("reversible", "ode"))
     if core == "reversible" and ode_tolerance is not None:
         raise ConfigError(f"ode_tolerance needs core 'ode', got {ode_tolerance} and {core!r}")
     if core == "ode" and coupling != "additive":
@@ -265,14 +274,3 @@ def _ode_core(slope: nn.Module, steps: int, tolerance: float | None) -> ODECore:
     if tolerance is None:
         return ODECore(slope, method="rk4", steps=steps)
     return ODECore(slope, method="dopri5", rtol=tolerance, atol=tolerance)
-
-
-def _radius(lift_kernel: int, project_kernel: int, downsamplings: int, evaluated: int) -> int:
-    """Add up how far each layer reaches to one side, in voxels of the lift's grid."""
-    resampling = sum(2**i for i in range(downsamplings))  # stride-2 layers, each way
-    core = evaluated * SubNetwork.radius * 2**downsamplings
-    return lift_kernel // 2 + 2 * resampling + core + project_kernel // 2
-
-
-def _last_convolution(layers: nn.Sequential) -> Conv:
-    return [layer for layer in layers if isinstance(layer, Conv)][-1]

@@ -79,7 +79,16 @@ def changed(old: str, new: str) -> str:
             r"x.yaml:7: method.kind must be 'paired' or 'unpaired', got 'piared'; "
             r"did you mean 'paired'\?",
         ),
-        ("width: 8", "kind: unet", "x.yaml:5: model.kind must be 'revgan', got 'unet'"),
+        (
+            "width: 8",
+            "kind: unnet",
+            r"x.yaml:5: model.kind must be 'revgan' or .*, got 'unnet'; did you mean 'unet'\?",
+        ),
+        (
+            "width: 8",
+            "kind: unet\n  depth: 3",
+            r"x.yaml:6: model.depth: unknown key; .*allowed: .*levels.*kind",
+        ),
         (
             "kind: paired",
             "kind: paired\n  optimizer: {betas: [0.5]}",

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from medrev.config import Paired, Unpaired, load_pipeline
+from medrev.config import Paired, ResNetModel, UNetModel, Unpaired, load_pipeline
 from medrev.errors import ConfigError
 
 from .conftest import MINIMAL
@@ -185,3 +185,25 @@ class TestOverrides:
         path = write(MINIMAL.replace("steps: 5", "epochs: 5"))
         training = load_pipeline(path, ["training.steps=2"]).training
         assert (training.epochs, training.steps) == (None, 2)
+
+
+class TestDefaultKind:
+    """A model section without a kind is a revgan."""
+
+    def test_it_is_taken_where_none_is_stated(self, write):
+        assert load_pipeline(write()).model.kind == "revgan"
+
+    def test_another_kind_on_top_replaces_the_section(self, write):
+        write(name="base.yaml")
+        child = write("extends: base.yaml\nmodel:\n  kind: unet\n", "child.yaml")
+        assert load_pipeline(child).model == UNetModel()
+
+    def test_the_same_kind_on_top_keeps_it(self, write):
+        write(name="base.yaml")
+        child = write("extends: base.yaml\nmodel:\n  kind: revgan\n  depth: 1\n", "child.yaml")
+        assert (load_pipeline(child).model.width, load_pipeline(child).model.depth) == (8, 1)
+
+    def test_a_revgan_on_top_of_another_kind_has_to_be_named(self, write):
+        write(name="base.yaml", text=MINIMAL.replace("width: 8", "kind: resnet"))
+        child = write("extends: base.yaml\nmodel:\n  depth: 1\n", "child.yaml")
+        assert load_pipeline(child).model == ResNetModel(depth=1)

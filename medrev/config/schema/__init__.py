@@ -14,7 +14,14 @@ from medrev.config.schema.data import (
     Split,
 )
 from medrev.config.schema.method import Discriminator, Method, Optimizer, Paired, Unpaired
-from medrev.config.schema.model import RevGANModel
+from medrev.config.schema.model import (
+    InvolutionModel,
+    Model,
+    ResNetModel,
+    RevGANModel,
+    SelfInverseUNetModel,
+    UNetModel,
+)
 from medrev.config.schema.pipeline import Pipeline
 from medrev.config.schema.training import (
     EarlyStop,
@@ -34,14 +41,19 @@ __all__ = [
     "EvaluationConfig",
     "Fit",
     "InferenceConfig",
+    "InvolutionModel",
     "Method",
+    "Model",
     "Optimizer",
     "Paired",
     "Patches",
     "Pipeline",
+    "ResNetModel",
     "RevGANModel",
     "Schedule",
+    "SelfInverseUNetModel",
     "Split",
     "TrainingConfig",
+    "UNetModel",
     "Unpaired",
 ]

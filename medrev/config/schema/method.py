@@ -24,6 +24,7 @@ class Discriminator(Section):
     width: Count = 64
     strided_layers: Annotated[int, Field(ge=0, le=6)] = 2
     """Stride-2 layers: 3 in the 2D PatchGAN of 70x70 pixels, 2 in 3D."""
+    norm: Literal["instance", "batch", "none"] = "instance"
     conditional: bool = False
     """Judge the output together with its input."""
     optimizer: Optimizer = Optimizer()

@@ -2,11 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from medrev.config.schema.section import Count, Positive, Section
+from medrev.config.schema.section import Count, DefaultKind, Positive, Section
 
-__all__ = ["RevGANModel"]
+__all__ = [
+    "InvolutionModel",
+    "Model",
+    "ResNetModel",
+    "RevGANModel",
+    "SelfInverseUNetModel",
+    "UNetModel",
+]
+
+Padding = Literal["reflect", "replicate", "zeros"]
+Kernel = Literal[1, 3, 5, 7]
+Downsampling = Literal["strided", "subpixel"]
+Upsampling = Literal["transposed", "subpixel", "nearest", "trilinear"]
+Activation = Literal["none", "tanh"]
 
 
 class RevGANModel(Section):
@@ -24,9 +37,15 @@ class RevGANModel(Section):
     """Channels between the two convolutions of a sub-network (default: half the core's)."""
     norm: Literal["instance", "batch", "none"] = "instance"
     """batch uses running statistics at inference, so that tiles never change the result."""
-    padding: Literal["reflect", "replicate", "zeros"] = "reflect"
-    lift_kernel: Literal[1, 3, 5, 7] = 3
-    project_kernel: Literal[1, 3, 5, 7] = 1
+    padding: Padding = "reflect"
+    downsampling_padding: Padding | None = None
+    """Padding of the stride-2 convolutions (default: as padding; the authors' 2D code: zeros)."""
+    downsampling: Downsampling = "strided"
+    """subpixel: blocks of voxels become channels, then a convolution (appendix B)."""
+    upsampling: Upsampling = "transposed"
+    """subpixel, nearest and trilinear (bilinear in 2D) are those of appendix B."""
+    lift_kernel: Kernel = 3
+    project_kernel: Kernel = 1
     lift_norm: bool = True
     """Normalisation and ReLU after the lift's convolutions."""
     subnet_final_norm: bool = False
@@ -40,9 +59,92 @@ class RevGANModel(Section):
     and the inverse is as exact as the solver."""
     ode_tolerance: Positive | None = None
     """With core ode: steps chosen by the solver to this error, instead of depth equal ones."""
-    final_activation: Literal["none", "tanh"] = "none"
+    final_activation: Activation = "none"
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
     """The network adds to this interpolation of its input (and to the block mean, in reverse)."""
     initialisation: Literal["normal", "kaiming"] = "normal"
     """normal: N(0, 0.02), the paper's. kaiming: He's for the core and PyTorch's own for the lifts,
     which networks without normalisation need."""
+
+
+class ResNetModel(Section):
+    """Two residual generators, one for each direction (CycleGAN). Needs equal grids."""
+
+    kind: Literal["resnet"] = "resnet"
+    spatial_dims: Literal[2, 3] = 3
+    width: Count = 32
+    """Channels of the first layer (CycleGAN: 64; the baselines of RevGAN's tables: 32)."""
+    depth: Annotated[int, Field(ge=0)] = 6
+    """Residual blocks (6 for 128², 9 for 256² images)."""
+    downsamplings: Annotated[int, Field(ge=0, le=4)] = 2
+    norm: Literal["instance", "batch", "none"] = "instance"
+    padding: Padding = "reflect"
+    downsampling_padding: Padding | None = None
+    """Padding of the stride-2 convolutions (default: as padding; CycleGAN's code: zeros)."""
+    downsampling: Downsampling = "strided"
+    upsampling: Upsampling = "transposed"
+    lift_kernel: Kernel = 7
+    project_kernel: Kernel = 7
+    final_activation: Activation = "none"
+    """tanh for images in -1 to 1."""
+
+
+class _UNetOptions(Section):
+    """What both kinds of U-Net share."""
+
+    spatial_dims: Literal[2, 3] = 3
+    width: Count = 64
+    """Channels of the first layer; they double at each level up to 8 times as many."""
+    levels: Annotated[int, Field(ge=1, le=10)] = 3
+    """Down-samplings by 2 (8 for 256², 7 for 128² images); sizes must be multiples of 2^levels."""
+    norm: Literal["instance", "batch", "none"] = "batch"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of features dropped in the three coarsest decoder layers (pix2pix: 0.5)."""
+    final_activation: Activation = "none"
+    """tanh for images in -1 to 1."""
+
+
+class UNetModel(_UNetOptions):
+    """Two U-Nets, one for each direction (pix2pix). Needs equal grids."""
+
+    kind: Literal["unet"] = "unet"
+
+
+class SelfInverseUNetModel(_UNetOptions):
+    """One U-Net for both directions (one2one). Needs equal grids and channels."""
+
+    kind: Literal["self_inverse_unet"] = "self_inverse_unet"
+
+
+class InvolutionModel(Section):
+    """One network f with f(f(x)) = x for all weights. Needs equal grids and channels.
+
+    A reversible map, an exchange of its streams, and the map undone.
+    """
+
+    kind: Literal["involution"] = "involution"
+    spatial_dims: Literal[2, 3] = 3
+    width: Count = 32
+    """Channels inside a sub-network at the first level; they double at each further level."""
+    depth: Count = 2
+    """Reversible blocks at each level."""
+    downsamplings: Annotated[int, Field(ge=1, le=5)] = 2
+    """Levels, each of half the resolution of the one before."""
+    norm: Literal["instance", "none"] = "instance"
+    padding: Padding = "reflect"
+    zero_init: bool = True
+    """Sub-networks start at zero: f starts as an exchange of neighbouring voxels."""
+    coupling: Literal["additive", "affine"] = "additive"
+    exact: bool = False
+    """f(f(x)) = x bit for bit, on numbers rounded to multiples of 2^-16; additive coupling only."""
+    initialisation: Literal["normal", "kaiming"] = "normal"
+
+
+Model = Annotated[
+    Annotated[RevGANModel, Tag("revgan")]
+    | Annotated[ResNetModel, Tag("resnet")]
+    | Annotated[UNetModel, Tag("unet")]
+    | Annotated[SelfInverseUNetModel, Tag("self_inverse_unet")]
+    | Annotated[InvolutionModel, Tag("involution")],
+    Discriminator(DefaultKind("revgan")),
+]

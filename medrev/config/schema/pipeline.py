@@ -6,7 +6,7 @@ from pydantic import Field
 
 from medrev.config.schema.data import DTIData
 from medrev.config.schema.method import Method
-from medrev.config.schema.model import RevGANModel
+from medrev.config.schema.model import Model
 from medrev.config.schema.section import Section
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 
@@ -25,7 +25,7 @@ class Pipeline(Section):
     description: str = ""
     seed: int = 0
     data: DTIData
-    model: RevGANModel
+    model: Model
     method: Method
     training: TrainingConfig
     inference: InferenceConfig = InferenceConfig()

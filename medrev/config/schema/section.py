@@ -1,12 +1,14 @@
-"""What every section of a pipeline is made of: fixed keys and checked values."""
+"""What every section of a pipeline is made of: fixed keys, checked values, a choice of kinds."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Count",
+    "DefaultKind",
     "NonNegative",
     "PipelinePath",
     "Positive",
@@ -30,3 +32,28 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
     )
+
+
+@dataclass(frozen=True)
+class DefaultKind:
+    """Chooses the variant of a section by its ``kind``, and one of them where none is stated.
+
+    Use as ``Annotated[Annotated[A, Tag("a")] | Annotated[B, Tag("b")],
+    Discriminator(DefaultKind("a"))]``.
+
+    Args:
+        kind: The ``kind`` of a section that states none.
+    """
+
+    kind: str
+
+    @property
+    def __name__(self) -> str:
+        """What pydantic calls the choice."""
+        return "kind"
+
+    def __call__(self, value: Any) -> Any:
+        """Return the kind of a section given as keys and values, or as an object."""
+        if isinstance(value, dict):
+            return value.get("kind", self.kind)
+        return getattr(value, "kind", None)

@@ -1,0 +1,120 @@
+"""Translators made of one-way networks: two of them, or one that is its own inverse."""
+
+from torch import Tensor
+
+from medrev.errors import ConfigError
+from medrev.nets.one_way import OneWay
+from medrev.nets.translator import Translator
+
+__all__ = ["Pair", "SelfInverse"]
+
+
+class Pair(Translator):
+    """Two networks that share nothing, one for each direction, as in pix2pix and CycleGAN.
+
+    Args:
+        net_y: From x to y.
+        net_x: From y to x.
+
+    Raises:
+        ConfigError: If the output of one is no input of the other.
+
+    Example:
+        >>> import torch
+        >>> from medrev.nets import ResNet
+        >>> def net(a, b):
+        ...     return ResNet(in_channels=a, out_channels=b, spatial_dims=2, width=4, depth=1)
+        >>> pair = Pair(net(1, 3), net(3, 1))
+        >>> y = pair(torch.zeros(1, 1, 16, 16))
+        >>> y.shape, pair.inverse(y).shape
+        (torch.Size([1, 3, 16, 16]), torch.Size([1, 1, 16, 16]))
+    """
+
+    def __init__(self, net_y: OneWay, net_x: OneWay) -> None:
+        super().__init__()
+        there = (net_y.spatial_dims, net_y.in_channels, net_y.out_channels, net_y.size_multiple)
+        back = (net_x.spatial_dims, net_x.out_channels, net_x.in_channels, net_x.size_multiple)
+        if there != back:
+            raise ConfigError(
+                "the networks of a pair must have (axes, channels of x, channels of y, multiple of "
+                f"sizes) in common, got {there} and {back}"
+            )
+        self.net_y = net_y
+        self.net_x = net_x
+        self.size_multiple = net_y.size_multiple
+
+    def translate(self, x: Tensor) -> Tensor:
+        """Map x with shape (B, C_x, *spatial) to y with shape (B, C_y, *spatial)."""
+        y: Tensor = self.net_y(x)
+        return y
+
+    def translate_back(self, y: Tensor) -> Tensor:
+        """Map y with shape (B, C_y, *spatial) to x with shape (B, C_x, *spatial)."""
+        x: Tensor = self.net_x(y)
+        return x
+
+    @property
+    def receptive_field(self) -> int:
+        """Width in voxels of what one voxel of the result depends on, in either direction."""
+        return 2 * max(self.net_y.radius, self.net_x.radius) + 1
+
+    @property
+    def norm_depends_on_window(self) -> bool:
+        """True if either network normalises over the window."""
+        return self.net_y.norm_depends_on_window or self.net_x.norm_depends_on_window
+
+
+class SelfInverse(Translator):
+    r"""One network f for both directions, which learns :math:`f = f^{-1}`.
+
+    With half the parameters of a `Pair`. How nearly f(f(x)) = x depends on the training, except
+    for a network that is an involution by construction, `medrev.nets.Involution`.
+
+    References:
+        Shen et al., *Towards Learning a Self-inverse Network for Bidirectional Image-to-image
+        Translation* (arXiv:1909.04104).
+
+    Args:
+        net: f, with as many output as input channels.
+
+    Raises:
+        ConfigError: If the numbers of channels differ.
+
+    Example:
+        >>> import torch
+        >>> from medrev.nets import UNet
+        >>> f = SelfInverse(UNet(in_channels=1, out_channels=1, spatial_dims=2, width=4, levels=2))
+        >>> f = f.eval()
+        >>> x = torch.randn(1, 1, 8, 8)
+        >>> torch.equal(f(x), f.inverse(x))
+        True
+    """
+
+    def __init__(self, net: OneWay) -> None:
+        super().__init__()
+        if net.in_channels != net.out_channels:
+            raise ConfigError(
+                "a self-inverse network needs as many input as output channels, got "
+                f"{net.in_channels} and {net.out_channels}"
+            )
+        self.net = net
+        self.size_multiple = net.size_multiple
+
+    def translate(self, x: Tensor) -> Tensor:
+        """Map (B, C, *spatial) to the other domain, same shape."""
+        y: Tensor = self.net(x)
+        return y
+
+    def translate_back(self, y: Tensor) -> Tensor:
+        """Do the same as `translate`."""
+        return self.translate(y)
+
+    @property
+    def receptive_field(self) -> int:
+        """Width in voxels of what one voxel of the result depends on."""
+        return 2 * self.net.radius + 1
+
+    @property
+    def norm_depends_on_window(self) -> bool:
+        """True if the network normalises over the window."""
+        return self.net.norm_depends_on_window
