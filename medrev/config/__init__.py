@@ -5,6 +5,7 @@ from medrev.config.load import load_pipeline
 from medrev.config.schema import (
     Artefacts,
     Augmentation,
+    ConditionalDiscriminator,
     Degradation,
     Discriminator,
     DTIData,
@@ -22,6 +23,7 @@ from medrev.config.schema import (
     ResNetModel,
     RevGANModel,
     Schedule,
+    SelfInverse,
     SelfInverseUNetModel,
     Split,
     TrainingConfig,
@@ -32,6 +34,7 @@ from medrev.config.schema import (
 __all__ = [
     "Artefacts",
     "Augmentation",
+    "ConditionalDiscriminator",
     "DTIData",
     "Degradation",
     "Discriminator",
@@ -49,6 +52,7 @@ __all__ = [
     "ResNetModel",
     "RevGANModel",
     "Schedule",
+    "SelfInverse",
     "SelfInverseUNetModel",
     "Split",
     "TrainingConfig",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.config.schema import Paired, Pipeline
+from medrev.config.schema import Pipeline
 from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.inference.engines import Engine
@@ -59,9 +59,7 @@ class Model:
     @property
     def inverse_is_trained(self) -> bool:
         """Whether any term of the model's method asked for the inverse direction."""
-        method = self.pipeline.method
-        pixel = isinstance(method, Paired) and method.pixel_weight * method.inverse_weight
-        return bool(pixel or method.adversarial_weight or method.cycle_weight)
+        return self.pipeline.method.trains_inverse
 
     def runner(self, inverse: bool = False, engine: Engine | None = None) -> Runner:
         """What applies one direction to volumes, with the weights as they are now.

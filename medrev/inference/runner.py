@@ -50,7 +50,7 @@ class Runner:
         self.translator, self.pipeline, self.scale = translator, pipeline, scale
         self.inverse, self.engine = inverse, engine
         self.factor = pipeline.data.degradation.factor
-        cells_x = 2**pipeline.model.downsamplings
+        cells_x = translator.size_multiple
         self._cells_x = cells_x
         cells_y = cells_x * pipeline.model_scale_factor
         self.cell_in, self.cell_out = (cells_y, cells_x) if inverse else (cells_x, cells_y)

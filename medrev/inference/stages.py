@@ -1,6 +1,5 @@
 """A direction of a reversible translator, taken apart into what can be run plane by plane."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from medrev.nets.blocks import SubNetwork
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,
-    Conv,
     Coupling,
     ReversibleSequence,
 )
@@ -138,9 +136,9 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     lift, project = (net.lift_y, net.project_x) if inverse else (net.lift_x, net.project_y)
     fine, width = factor * multiple, _width(net)
     return Stages(
-        lift=_end("lift", lift, make_chain, (multiple, 1)),
+        lift=_end("lift", lift, make_chain, (multiple, 1), net.lift_radius),
         steps=tuple(steps),
-        project=_end("project", project, make_chain, (1, multiple)),
+        project=_end("project", project, make_chain, (1, multiple), net.project_radius),
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
         residual=_residual(net, inverse),
@@ -162,20 +160,13 @@ def torch_chains(dtype: torch.dtype) -> MakeChain:
     return make
 
 
-def _end(name: str, layers: nn.Sequential, make_chain: MakeChain, planes: tuple[int, int]) -> Chain:
+def _end(
+    name: str, layers: nn.Sequential, make_chain: MakeChain, planes: tuple[int, int], radius: int
+) -> Chain:
     """The lift or the projection; ``planes`` of its input and output per cell."""
     if is_plain(flatten(layers)):
         return make_chain(name, layers)
-    multiple = max(planes)
-    # Layers of stride 2 and 1/2 reach 1 + 2 + 4 + … voxels of the finest grid, each of the others,
-    # which are on that grid, half a kernel.
-    reach = multiple - 1
-    reach += sum(
-        int(layer.kernel_size[0]) // 2
-        for layer in flatten(layers)
-        if isinstance(layer, Conv) and layer.stride == (1, 1, 1)
-    )
-    return ModuleChain(layers, math.ceil(reach / multiple), *planes)
+    return ModuleChain(layers, radius, *planes)
 
 
 def _as_it_is(x: Tensor) -> Tensor:

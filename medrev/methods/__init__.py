@@ -1,4 +1,4 @@
-"""How a model learns: paired and unpaired translation in both directions."""
+"""How a model learns: paired, unpaired and self-inverse translation in both directions."""
 
 from medrev.methods.base import Batch, Cache, Logs, Method, Phase
 from medrev.methods.build import build_method

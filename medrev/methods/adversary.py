@@ -12,7 +12,7 @@ from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.methods.terms import as_float, detached, weighted_sum
 from medrev.volumes import upsample
 
-__all__ = ["DiscriminatorPhase", "Grids"]
+__all__ = ["DiscriminatorPhase", "Grids", "concatenate"]
 
 
 class Grids:

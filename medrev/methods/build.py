@@ -1,14 +1,17 @@
 """From a pipeline to its method."""
 
+from typing import Any
+
 from torch import nn
 
-from medrev.config.schema import Paired, Pipeline, Unpaired
+from medrev.config.schema import Paired, Pipeline, SelfInverse, Unpaired
 from medrev.dti import COMPONENTS
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
 from medrev.methods.paired import PairedTranslatorPhase
+from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
 from medrev.nets import build_discriminator
 
@@ -32,13 +35,20 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
     """
     config = pipeline.method
     check_consistent(pipeline)
+    if isinstance(config, SelfInverse):
+        shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
+        return _method(translator, SelfInverseTranslatorPhase(translator, config, shared), shared)
     grids = Grids(pipeline.model_scale_factor, pipeline.data.upsampling)
     adversary = build_adversary(pipeline, grids, rank) if config.adversarial_weight else None
-    phases: dict[str, Phase] = {}
     if isinstance(config, Paired):
-        phases["translator"] = PairedTranslatorPhase(translator, config, adversary, grids)
+        phase: Phase = PairedTranslatorPhase(translator, config, adversary, grids)
     else:
-        phases["translator"] = UnpairedTranslatorPhase(translator, config, adversary)
+        phase = UnpairedTranslatorPhase(translator, config, adversary)
+    return _method(translator, phase, adversary)
+
+
+def _method(translator: nn.Module, phase: Phase, adversary: Phase | None) -> Method:
+    phases = {"translator": phase}
     if adversary is not None:
         phases["discriminator"] = adversary
     return Method(translator, phases)
@@ -46,30 +56,41 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
 
 def build_adversary(pipeline: Pipeline, grids: Grids, rank: int) -> DiscriminatorPhase:
     """Build both discriminators of a pipeline and the phase that trains them."""
+    judges = [_discriminator(pipeline) for _ in "xy"]
+    return DiscriminatorPhase(*judges, grids=grids, **_options(pipeline, rank))
+
+
+def build_shared_adversary(pipeline: Pipeline, rank: int) -> SharedDiscriminatorPhase:
+    """Build the only discriminator of a self-inverse method and the phase that trains it."""
+    return SharedDiscriminatorPhase(_discriminator(pipeline), **_options(pipeline, rank))
+
+
+def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
+    """What both kinds of adversary are given."""
     config = pipeline.method
-    channels = len(COMPONENTS) * (2 if config.discriminator.conditional else 1)
-    judges = [
-        build_discriminator(
-            config.discriminator, in_channels=channels, spatial_dims=pipeline.model.spatial_dims
-        )
-        for _ in "xy"
-    ]
-    conditional = config.discriminator.conditional
-    edge = pipeline.data.patches.size // (1 if conditional else pipeline.model_scale_factor)
-    least = 3 * 2**config.discriminator.strided_layers
+    return {
+        "loss": AdversarialLoss(config.adversarial_loss),
+        "optimizer": config.discriminator.optimizer,
+        "pool_size": config.pool_size,
+        "seed": pipeline.seed + 7919 * rank,
+        "conditional": config.discriminator.conditional,
+    }
+
+
+def _discriminator(pipeline: Pipeline) -> nn.Module:
+    """Build one discriminator, if the patches are large enough for it."""
+    config = pipeline.method.discriminator
+    edge = pipeline.data.patches.size // (1 if config.conditional else pipeline.model_scale_factor)
+    least = 3 * 2**config.strided_layers
     if edge < least:
         raise ConfigError(
             f"the discriminator needs patches of at least {least} voxels on the grid it judges, "
             f"got {edge}; raise data.patches.size or lower method.discriminator.strided_layers"
         )
-    return DiscriminatorPhase(
-        *judges,
-        loss=AdversarialLoss(config.adversarial_loss),
-        optimizer=config.discriminator.optimizer,
-        pool_size=config.pool_size,
-        seed=pipeline.seed + 7919 * rank,
-        conditional=config.discriminator.conditional,
-        grids=grids,
+    return build_discriminator(
+        config,
+        in_channels=len(COMPONENTS) * (2 if config.conditional else 1),
+        spatial_dims=pipeline.model.spatial_dims,
     )
 
 
@@ -80,13 +101,18 @@ def check_consistent(pipeline: Pipeline) -> None:
         raise ConfigError(
             f"model.spatial_dims must be 3 for data.kind dti, got {pipeline.model.spatial_dims}"
         )
-    weights = [config.adversarial_weight, config.cycle_weight]
-    names = "adversarial_weight, cycle_weight"
-    if isinstance(config, Paired):
-        weights.append(config.pixel_weight)
-        names = "pixel_weight, " + names
-    if not any(weights):
-        raise ConfigError(f"method: one of {names} must be above 0, got 0 for all")
+    weights = [
+        name
+        for name in ("pixel_weight", "adversarial_weight", "cycle_weight")
+        if hasattr(config, name)
+    ]
+    if not any(getattr(config, name) for name in weights):
+        raise ConfigError(f"method: one of {', '.join(weights)} must be above 0, got 0 for all")
+    if isinstance(config, SelfInverse) and not pipeline.model.self_inverse:
+        raise ConfigError(
+            "method.kind self_inverse needs a network that is its own inverse: model.kind "
+            f"self_inverse_unet or involution, got {pipeline.model.kind}"
+        )
     if (
         isinstance(config, Paired)
         and config.inverse_share < 1

@@ -37,6 +37,9 @@ class Involution(OneWay):
     their neighbours, nearly the identity on smooth images. The activations kept for backward do not
     grow with ``depth``.
 
+    With additive couplings f keeps volumes (the determinant of its Jacobian is 1 or −1); affine
+    ones lift that restriction.
+
     In float32 the identity holds up to the rounding of the features, about 1e-6 of the largest one;
     affine couplings without normalisation can make features, and with them the error, large.
 

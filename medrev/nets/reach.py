@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 __all__ = [
     "Layer",
+    "cells_of_lift",
+    "cells_of_project",
     "convolution",
     "depth_to_space",
     "linear",
@@ -64,3 +66,29 @@ def radius(layers: Sequence[Layer], cell: int = 1) -> int:
             a, b = layer(a, b)
         farthest = max(farthest, voxel - a, b - voxel)
     return farthest
+
+
+def cells_of_lift(layers: Sequence[Layer], cell: int) -> int:
+    """Cells to each side that a cell depends on, through layers from voxels to cells.
+
+    Args:
+        layers: From first to last.
+        cell: Voxels per cell along an axis.
+    """
+    a = b = 0
+    for layer in reversed(layers):
+        a, b = layer(a, b)
+    return max(-(a // cell), b // cell)
+
+
+def cells_of_project(layers: Sequence[Layer], cell: int) -> int:
+    """Cells to each side that the voxels of a cell depend on, through layers from cells to voxels.
+
+    Args:
+        layers: From first to last.
+        cell: Voxels per cell along an axis.
+    """
+    a, b = 0, cell - 1
+    for layer in reversed(layers):
+        a, b = layer(a, b)
+    return max(-a, b)

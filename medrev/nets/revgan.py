@@ -205,14 +205,13 @@ class RevGAN(Translator):
         )
         self.project_y = build_project(squeezed)
         self.project_x = build_project(in_channels)
-        self._radius = reach.radius(
-            [
-                *lift_reach(lift_kernel, downsamplings, downsampling),
-                *[reach.convolution(2 * SubNetwork.radius + 1)] * evaluated,
-                *project_reach(project_kernel, downsamplings, upsampling),
-            ],
-            self.size_multiple,
-        )
+        there = lift_reach(lift_kernel, downsamplings, downsampling)
+        core_reach = [reach.convolution(2 * SubNetwork.radius + 1)] * evaluated
+        back = project_reach(project_kernel, downsamplings, upsampling)
+        self._radius = reach.radius([*there, *core_reach, *back], self.size_multiple)
+        #: Voxels of the core to each side that the lift, and the projection, depend on.
+        self.lift_radius = reach.cells_of_lift(there, self.size_multiple)
+        self.project_radius = reach.cells_of_project(back, self.size_multiple)
         if initialisation == "normal":
             initialise(self)
         else:  # the lifts keep PyTorch's own initialisation

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from medrev.config.schema import Pipeline
 from medrev.data import find_cohort
 from medrev.methods import Method, build_method
+from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
 from medrev.training.seeding import seed_everything
 from medrev.training.train import training_device, translator_of
@@ -164,7 +165,8 @@ def count_parameters(method: Method) -> dict[str, int]:
             counts[f"  {name}"] = _numel(part)
     for name, phase in method.phases.items():
         if name != "translator":
-            counts[f"{name}s (both)"] = _numel(phase)
+            both = isinstance(phase, DiscriminatorPhase)
+            counts[f"{name}s (both)" if both else name] = _numel(phase)
     return counts
 
 

@@ -36,9 +36,6 @@ def model_card(
         if table
         else "No test subjects were set aside.\n"
     )
-    core = f"{model.depth} reversible blocks ({model.coupling} coupling)"
-    if model.core == "ode":
-        core = "a core of continuous depth"
     adversary = f"adversary x{method.adversarial_weight:g} ({method.adversarial_loss} loss)"
     return f"""# {pipeline.name}
 
@@ -47,8 +44,8 @@ def model_card(
 ## Model
 
 - Task: {factor}x super-resolution of diffusion tensors; in reverse, {factor}x averaging.
-- Network: {model.kind}, width {model.width}, {core}, norm {model.norm}; {parameters:,} parameters \
-in both directions.
+- Network: {model.kind}, width {model.width}, {model.summary}, norm {model.norm}; {parameters:,} \
+parameters in both directions.
 - Training: {method.kind}, {adversary if method.adversarial_weight else "no adversary"}; \
 weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
 - Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \

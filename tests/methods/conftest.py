@@ -15,7 +15,12 @@ def pipeline() -> Callable[..., Pipeline]:
     """Build a small pipeline; no data are read."""
 
     def build(
-        method: dict[str, Any], *, factor: int = 2, grid: str = "low", depth: int = 1
+        method: dict[str, Any],
+        *,
+        factor: int = 2,
+        grid: str = "low",
+        depth: int = 1,
+        model: dict[str, Any] | None = None,
     ) -> Pipeline:
         small = {"width": 4, "strided_layers": 1} | method.pop("discriminator", {})
         return Pipeline.model_validate(
@@ -27,7 +32,7 @@ def pipeline() -> Callable[..., Pipeline]:
                     "patches": {"size": 12},
                     "degradation": {"factor": factor},
                 },
-                "model": {"width": 4, "depth": depth},
+                "model": model or {"width": 4, "depth": depth},
                 "method": {**method, "discriminator": small},
                 "training": {"steps": 2},
             }

@@ -13,7 +13,15 @@ from medrev.config.schema.data import (
     Patches,
     Split,
 )
-from medrev.config.schema.method import Discriminator, Method, Optimizer, Paired, Unpaired
+from medrev.config.schema.method import (
+    ConditionalDiscriminator,
+    Discriminator,
+    Method,
+    Optimizer,
+    Paired,
+    SelfInverse,
+    Unpaired,
+)
 from medrev.config.schema.model import (
     InvolutionModel,
     Model,
@@ -34,6 +42,7 @@ from medrev.config.schema.training import (
 __all__ = [
     "Artefacts",
     "Augmentation",
+    "ConditionalDiscriminator",
     "DTIData",
     "Degradation",
     "Discriminator",
@@ -51,6 +60,7 @@ __all__ = [
     "ResNetModel",
     "RevGANModel",
     "Schedule",
+    "SelfInverse",
     "SelfInverseUNetModel",
     "Split",
     "TrainingConfig",

@@ -6,7 +6,16 @@ from pydantic import Field
 
 from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section
 
-__all__ = ["Adversarial", "Discriminator", "Method", "Optimizer", "Paired", "Unpaired"]
+__all__ = [
+    "Adversarial",
+    "ConditionalDiscriminator",
+    "Discriminator",
+    "Method",
+    "Optimizer",
+    "Paired",
+    "SelfInverse",
+    "Unpaired",
+]
 
 
 class Optimizer(Section):
@@ -28,6 +37,13 @@ class Discriminator(Section):
     conditional: bool = False
     """Judge the output together with its input."""
     optimizer: Optimizer = Optimizer()
+
+
+class ConditionalDiscriminator(Discriminator):
+    """PatchGAN that judges the output together with its input, unless told otherwise."""
+
+    conditional: bool = True
+    """Judge the output together with its input."""
 
 
 class Adversarial(Section):
@@ -59,6 +75,12 @@ class Paired(Adversarial):
     masked: bool = False
     """Pixel losses count brain voxels only (paper: all voxels of a patch)."""
 
+    @property
+    def trains_inverse(self) -> bool:
+        """Whether any term of the loss asks for the inverse direction."""
+        pixel = self.pixel_weight * self.inverse_weight
+        return bool(pixel or self.adversarial_weight or self.cycle_weight)
+
 
 class Unpaired(Adversarial):
     """RevGAN eq. 13: cycle consistency and the adversary of each domain."""
@@ -71,5 +93,30 @@ class Unpaired(Adversarial):
     identity_weight: NonNegative = 0
     """Weight of the identity losses relative to cycle_weight (needs equal grids)."""
 
+    @property
+    def trains_inverse(self) -> bool:
+        """Whether any term of the loss asks for the inverse direction."""
+        return bool(self.adversarial_weight or self.cycle_weight)
 
-Method = Annotated[Paired | Unpaired, Field(discriminator="kind")]
+
+class SelfInverse(Adversarial):
+    """One network for both directions (one2one): batches (x, y) and (y, x) in turn.
+
+    One discriminator judges both domains. Needs a model that is its own inverse.
+    """
+
+    kind: Literal["self_inverse"] = "self_inverse"
+    pixel_loss: Literal["l1", "l2", "charbonnier"] = "l1"
+    pixel_weight: NonNegative = 100
+    """Lambda of eq. 4."""
+    masked: bool = False
+    """Pixel losses count brain voxels only."""
+    discriminator: ConditionalDiscriminator = ConditionalDiscriminator()
+
+    @property
+    def trains_inverse(self) -> bool:
+        """True: both directions are one."""
+        return True
+
+
+Method = Annotated[Paired | Unpaired | SelfInverse, Field(discriminator="kind")]

@@ -1,6 +1,6 @@
 """The ``model`` section: the network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -24,6 +24,9 @@ Activation = Literal["none", "tanh"]
 
 class RevGANModel(Section):
     """Lift, reversible core, project, in both directions (RevGAN, section 3, eq. 10-11)."""
+
+    #: Whether forward and inverse are one function.
+    self_inverse: ClassVar[bool] = False
 
     kind: Literal["revgan"] = "revgan"
     spatial_dims: Literal[2, 3] = 3
@@ -66,9 +69,18 @@ class RevGANModel(Section):
     """normal: N(0, 0.02), the paper's. kaiming: He's for the core and PyTorch's own for the lifts,
     which networks without normalisation need."""
 
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        if self.core == "ode":
+            return "a core of continuous depth"
+        return f"{self.depth} reversible blocks ({self.coupling} coupling)"
+
 
 class ResNetModel(Section):
     """Two residual generators, one for each direction (CycleGAN). Needs equal grids."""
+
+    self_inverse: ClassVar[bool] = False
 
     kind: Literal["resnet"] = "resnet"
     spatial_dims: Literal[2, 3] = 3
@@ -87,6 +99,11 @@ class ResNetModel(Section):
     project_kernel: Kernel = 7
     final_activation: Activation = "none"
     """tanh for images in -1 to 1."""
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        return f"{self.depth} residual blocks in each of two networks"
 
 
 class _UNetOptions(Section):
@@ -107,13 +124,27 @@ class _UNetOptions(Section):
 class UNetModel(_UNetOptions):
     """Two U-Nets, one for each direction (pix2pix). Needs equal grids."""
 
+    self_inverse: ClassVar[bool] = False
+
     kind: Literal["unet"] = "unet"
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        return f"two U-Nets of {self.levels} levels"
 
 
 class SelfInverseUNetModel(_UNetOptions):
     """One U-Net for both directions (one2one). Needs equal grids and channels."""
 
+    self_inverse: ClassVar[bool] = True
+
     kind: Literal["self_inverse_unet"] = "self_inverse_unet"
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        return f"one U-Net of {self.levels} levels"
 
 
 class InvolutionModel(Section):
@@ -121,6 +152,8 @@ class InvolutionModel(Section):
 
     A reversible map, an exchange of its streams, and the map undone.
     """
+
+    self_inverse: ClassVar[bool] = True
 
     kind: Literal["involution"] = "involution"
     spatial_dims: Literal[2, 3] = 3
@@ -138,6 +171,12 @@ class InvolutionModel(Section):
     exact: bool = False
     """f(f(x)) = x bit for bit, on numbers rounded to multiples of 2^-16; additive coupling only."""
     initialisation: Literal["normal", "kaiming"] = "normal"
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        levels = f"{self.depth} reversible blocks at each of {self.downsamplings} levels"
+        return f"an involution with {levels} ({self.coupling} coupling)"
 
 
 Model = Annotated[
