@@ -41,7 +41,8 @@ def make_model() -> Callable[..., Model]:
     """A model with random weights, large enough that every layer shows in the result."""
 
     def build(data: dict[str, Any] | None = None, scale: float = 1e-3, **model: Any) -> Model:
-        described = make_pipeline(data, zero_init=False, **model)
+        kept = {} if model.get("kind") == "resnet" else {"zero_init": False}
+        described = make_pipeline(data, **kept, **model)
         torch.manual_seed(0)
         translator = build_translator(
             described.model,

@@ -12,6 +12,9 @@ WITHOUT_WINDOW = [
     {"norm": "none", "depth": 0, "lift_kernel": 1, "global_residual": "cubic"},
     {"norm": "batch", "downsamplings": 1},
     {"norm": "batch", "downsamplings": 1, "lift_kernel": 7, "project_kernel": 5, "depth": 0},
+    {"norm": "batch", "downsamplings": 1, "downsampling": "subpixel", "upsampling": "subpixel"},
+    {"norm": "none", "downsamplings": 1, "upsampling": "nearest", "project_kernel": 5, "depth": 0},
+    {"norm": "none", "downsamplings": 2, "upsampling": "trilinear", "depth": 0},
     {"norm": "none", "coupling": "affine", "padding": "zeros", "width": 9},
     {"norm": "batch", "padding": "replicate", "lift_kernel": 7, "project_kernel": 5},
     {"norm": "batch", "subnet_final_norm": True, "final_activation": "tanh", "lift_norm": False},
@@ -54,6 +57,18 @@ def test_slabs_and_tiles_give_the_whole_networks_result(make_model, options, inv
     assert (in_tiles - in_one).abs().max() <= 1e-5 * expected.std()
     # Folded normalisation and another order of summation; affine coupling divides by small numbers.
     assert (in_one - expected).abs().max() <= 2e-4 * expected.std()
+
+
+@pytest.mark.parametrize("kind", ["resnet", "involution"])
+def test_tiles_of_other_networks_give_the_whole_networks_result(make_model, kind):
+    options = {"kind": kind, "norm": "none", "downsamplings": 1, "padding": "zeros"}
+    model = make_model({"input_grid": "target"}, **options)
+    volume = 1e-3 * torch.randn(6, 11, 9, 31)
+    runner = model.runner()
+    tiles = runner.plan(tuple(volume.shape[1:]), 1e-6)
+    assert tiles.count > 1
+    expected = whole_network(model, volume, inverse=False)
+    assert (runner.run(volume, tiles) - expected).abs().max() <= 1e-4 * expected.std()
 
 
 @pytest.mark.parametrize("slab", [1, 2, 3, 7])
