@@ -35,6 +35,7 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
     """
     config = pipeline.method
     check_consistent(pipeline)
+    check_patches(pipeline, translator)
     if isinstance(config, SelfInverse):
         shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
         return _method(translator, SelfInverseTranslatorPhase(translator, config, shared), shared)
@@ -92,6 +93,16 @@ def _discriminator(pipeline: Pipeline) -> nn.Module:
         in_channels=len(COMPONENTS) * (2 if config.conditional else 1),
         spatial_dims=pipeline.model.spatial_dims,
     )
+
+
+def check_patches(pipeline: Pipeline, translator: nn.Module) -> None:
+    """Raise ConfigError where patches have a size that the network does not take."""
+    multiple = getattr(translator, "size_multiple", 1) * pipeline.model_scale_factor
+    if pipeline.data.patches.size % multiple:
+        raise ConfigError(
+            f"data.patches.size must be a multiple of {multiple} for this network (model.kind "
+            f"{pipeline.model.kind}), got {pipeline.data.patches.size}"
+        )
 
 
 def check_consistent(pipeline: Pipeline) -> None:

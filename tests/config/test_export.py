@@ -81,6 +81,19 @@ class TestSchema:
     def test_refuses_what_the_loader_refuses(self, key):
         assert self.errors(MINIMAL.replace("width: 8", key)) != []
 
+    @pytest.mark.parametrize(
+        ("section", "fits"),
+        [
+            ("kind: unet\n  levels: 8", True),
+            ("kind: involution\n  exact: true", True),
+            ("kind: unet\n  depth: 3", False),
+            ("kind: revgan\n  levels: 3", False),
+            ("kind: vit", False),
+        ],
+    )
+    def test_knows_the_kinds_of_models(self, section, fits):
+        assert (self.errors(MINIMAL.replace("width: 8", section)) == []) == fits
+
     def test_accepts_subjects_named_by_numbers(self):
         assert self.errors(MINIMAL.replace("cohort", "cohort\n  subjects: [100307]")) == []
 

@@ -104,3 +104,7 @@ def test_contradictions_are_named(method):
         method(nothing)
     with pytest.raises(ConfigError, match=r"patches of at least 12 voxels .* got 6"):
         method({"kind": "paired", "discriminator": {"strided_layers": 2}})
+    with pytest.raises(ConfigError, match=r"patches.size must be a multiple of 8 .*unet\), got 12"):
+        method({"kind": "paired"}, grid="target", model={"kind": "unet", "width": 2, "levels": 3})
+    with pytest.raises(ConfigError, match=r"patches.size must be a multiple of 8 .*revgan\), got"):
+        method({"kind": "paired"}, model={"width": 2, "downsamplings": 2})

@@ -39,6 +39,10 @@ def test_linear_schedule_falls_after_its_start():
     assert found[-1] == pytest.approx(0.02)
 
 
+def test_linear_schedule_may_fall_from_the_beginning():
+    assert np.allclose(factors(kind="linear", decay_start=0), 1 - np.arange(100) / 100)
+
+
 def test_cosine_schedule_is_half_a_period():
     found = factors(kind="cosine")
     assert (found[0], found[50]) == pytest.approx((1, 0.5))
