@@ -1,6 +1,7 @@
 """The adversary of each domain, shared by the paired and the unpaired method (RevGAN, eq. 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -74,6 +75,7 @@ class DiscriminatorPhase(Phase):
         }
         self.conditional = conditional
         self.grids = grids or Grids()
+        self._watched: dict[str, Tensor] | None = None
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
         """Return the loss of both discriminators and its two terms."""
@@ -95,13 +97,41 @@ class DiscriminatorPhase(Phase):
             fake_x: G(y), with gradient.
             fake_y: F(x), with gradient.
         """
-        with frozen([self.discriminators]):
+        if self._watched is not None:
+            self._watched.update(x=fake_x, y=fake_y)
+        with frozen([self.discriminators]) if self._watched is None else nullcontext():
             return {
                 f"adversarial_{domain}": self.loss.generator(
                     as_float(self.discriminators[domain](self._seen(domain, batch, fake)))
                 )
                 for domain, fake in (("y", fake_y), ("x", fake_x))
             }
+
+    def tell(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> Tensor:
+        """Return the loss of both discriminators, without pool and without detaching anything."""
+        losses = [
+            self.loss.discriminator(
+                as_float(judge(self._seen(domain, batch, batch[domain]))),
+                as_float(judge(self._seen(domain, batch, fake))),
+            )
+            for (domain, fake), judge in zip(
+                (("x", fake_x), ("y", fake_y)), self.discriminators.values(), strict=True
+            )
+        ]
+        return losses[0] + losses[1]
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, Tensor]]:
+        """Let `fool` keep the discriminators' graph, and hand on what it was given.
+
+        For losses whose gradients are taken one by one: a backward pass would reach the
+        discriminators.
+        """
+        self._watched = {}
+        try:
+            yield self._watched
+        finally:
+            self._watched = None
 
     def _seen(self, domain: str, batch: Batch, sample: Tensor) -> Tensor:
         """What the discriminator of a domain looks at."""

@@ -4,12 +4,20 @@ from typing import Any
 
 from torch import nn
 
-from medrev.config.schema import Paired, Pipeline, SelfInverse, Unpaired
+from medrev.config.schema import (
+    InvolutionModel,
+    Paired,
+    Pipeline,
+    RevGANModel,
+    SelfInverse,
+    Unpaired,
+)
 from medrev.dti import COMPONENTS
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
+from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
@@ -45,6 +53,9 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
         phase: Phase = PairedTranslatorPhase(translator, config, adversary, grids)
     else:
         phase = UnpairedTranslatorPhase(translator, config, adversary)
+    if config.consensus_weight and adversary is not None:
+        phase = ConsensusTranslatorPhase(phase, adversary, config.consensus_weight)
+        return _method(translator, phase, ConsensusDiscriminatorPhase(adversary))
     return _method(translator, phase, adversary)
 
 
@@ -119,6 +130,8 @@ def check_consistent(pipeline: Pipeline) -> None:
     ]
     if not any(getattr(config, name) for name in weights):
         raise ConfigError(f"method: one of {', '.join(weights)} must be above 0, got 0 for all")
+    if getattr(config, "consensus_weight", 0):
+        check_consensus(pipeline)
     if isinstance(config, SelfInverse) and not pipeline.model.self_inverse:
         raise ConfigError(
             "method.kind self_inverse needs a network that is its own inverse: model.kind "
@@ -144,3 +157,21 @@ def check_consistent(pipeline: Pipeline) -> None:
                 "method.identity_weight needs input and output on one grid; set "
                 f"data.input_grid=target or identity_weight=0, got {config.identity_weight}"
             )
+
+
+def check_consensus(pipeline: Pipeline) -> None:
+    """Raise ConfigError where consensus optimisation cannot be had."""
+    model = pipeline.model
+    reversible = isinstance(model, InvolutionModel) or (
+        isinstance(model, RevGANModel) and model.depth > 0
+    )
+    if reversible:
+        raise ConfigError(
+            "method.consensus_weight takes second derivatives, which a reversible core does not "
+            "have, because it keeps no graph; set it to 0 or use model.kind resnet or unet, got "
+            f"{model.kind}"
+        )
+    if not pipeline.method.adversarial_weight:
+        raise ConfigError(
+            "method.consensus_weight needs an adversary: set adversarial_weight above 0, got 0"
+        )

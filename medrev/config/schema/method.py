@@ -74,6 +74,9 @@ class Paired(Adversarial):
     """Weight of a cycle loss on top of eq. 12 (paper: 0)."""
     masked: bool = False
     """Pixel losses count brain voxels only (paper: all voxels of a patch)."""
+    consensus_weight: NonNegative = 0
+    """Weight of consensus optimisation (Mescheder et al.; RevGAN, appendix B). It takes second
+    derivatives, which no reversible core has: resnet, unet, or revgan of depth 0."""
 
     @property
     def trains_inverse(self) -> bool:
@@ -92,6 +95,9 @@ class Unpaired(Adversarial):
     """Lambda of the cycle losses."""
     identity_weight: NonNegative = 0
     """Weight of the identity losses relative to cycle_weight (needs equal grids)."""
+    consensus_weight: NonNegative = 0
+    """Weight of consensus optimisation (Mescheder et al.; RevGAN, appendix B). It takes second
+    derivatives, which no reversible core has: resnet, unet, or revgan of depth 0."""
 
     @property
     def trains_inverse(self) -> bool:
