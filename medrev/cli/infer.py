@@ -103,16 +103,11 @@ def _add_computing(group: Any) -> None:
     add(
         "--model",
         type=Path,
+        action="append",
         metavar="RUN|FILE",
-        help="run folder or .safetensors file (default: the newest finished run in runs/)",
-    )
-    add(
-        "--join",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="RUN|FILE",
-        help="more models of the same factor; results are averaged, and their spread is written",
+        help="run folder or .safetensors file (default: the newest finished run in runs/); of "
+        "several (--model A --model B), which must have one factor, the results are averaged and "
+        "their standard deviation is written",
     )
     add(
         "--direction",
@@ -182,6 +177,7 @@ def _infer(arguments: argparse.Namespace) -> int:
 def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
     from medrev.inference import InferenceOptions, infer_file, picture_path
 
+    models = arguments.model or [None]
     bundle = None
     if arguments.slicer:
         from medrev.slicer.scene import check_scene_path
@@ -190,7 +186,7 @@ def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
         bundle = check_scene_path(picture.with_suffix(".mrb"), overwrite=arguments.overwrite)
     written = infer_file(
         path,
-        model=arguments.model,
+        model=models[0],
         mask=arguments.mask,
         bval=arguments.bval,
         bvec=arguments.bvec,
@@ -202,7 +198,7 @@ def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
         tensor_frame=arguments.tensor_frame,
         format=arguments.format,
         options=InferenceOptions(**_options(arguments)),
-        members=tuple(arguments.join),
+        members=tuple(models[1:]),
         quick_look=not arguments.no_quick_look,
     )
     print(*written, sep="\n", flush=True)
@@ -220,17 +216,18 @@ def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
         picture_path,
     )
 
+    models = arguments.model or [None]
     request = Request(
         direction=arguments.direction,
         tensor_order=arguments.tensor_order,
         tensor_frame=arguments.tensor_frame,
         format=arguments.format,
         options=InferenceOptions(**_options(arguments)),
-        members=len(arguments.join),
+        members=len(models) - 1,
         quick_look=not arguments.no_quick_look,
         overwrite=arguments.overwrite,
     )
-    models = load_models(arguments.model, tuple(arguments.join), arguments.device)
+    loaded = load_models(models[0], tuple(models[1:]), arguments.device)
 
     def on_done(entry: Entry, files: list[Path], new: bool) -> None:
         if arguments.slicer:
@@ -240,7 +237,7 @@ def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
                 files = [*files, _bundle(files, bundle, overwrite=new)]
         print(*files, sep="\n", flush=True)
 
-    report = infer_many(list(entries), models, request, on_done=on_done)
+    report = infer_many(list(entries), loaded, request, on_done=on_done)
     _print_report(report)
     return PARTIAL if report.failed else 0
 

@@ -18,6 +18,7 @@ Array = NDArray[Any]
 #: Coarse slices to either side that cubic interpolation of one slice needs.
 _REACH = 3
 _INCHES = 2.7  # width of a picture
+_MARGIN = 0.055  # height of the words below a picture, as a share of its width
 _BAR = 0.62  # width of a colour bar with its numbers
 _INK = "#d8dee6"
 _DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
@@ -338,8 +339,16 @@ class _Cut:
 
     def picture(self, slab: torch.Tensor) -> Array:
         """A scalar slab as a picture of the brain."""
-        return self.plane.crop(np.where(self.brain, self.plane.picture(slab)[..., 0], 0))
+        whole = np.where(self.brain, self.plane.picture(slab)[..., 0], 0)
+        return _with_margin(self.plane.crop(whole))
 
     def colours(self, slab: torch.Tensor) -> Array:
         """A slab of colours as a picture of the brain."""
-        return self.plane.crop(np.where(self.brain[..., None], self.plane.colours(slab), 0))
+        whole = np.where(self.brain[..., None], self.plane.colours(slab), 0)
+        return _with_margin(self.plane.crop(whole))
+
+
+def _with_margin(picture: Array) -> Array:
+    """A picture with black rows at its lower end, where words are written."""
+    rows = max(1, round(_MARGIN * picture.shape[1]))
+    return np.pad(picture, [(rows, 0), *[(0, 0)] * (picture.ndim - 1)])

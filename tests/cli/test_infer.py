@@ -92,7 +92,7 @@ def test_options_reach_the_function(calls):
         "dwi.nii.gz --model runs/a --mask m.nii --bval b --bvec v --output out --overwrite "
         "--device cuda:1 --direction inverse --tensor-order mrtrix --tensor-frame ras "
         "--format nrrd --no-quick-look --engine torch --precision float32 --max-memory 2.5 "
-        "--ensemble 8 --cycle-residual --spacing keep --join x y"
+        "--ensemble 8 --cycle-residual --spacing keep --model x --model y"
     )
     assert run(*words.split()) == 0
     ((source, found),) = calls
