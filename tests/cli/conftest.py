@@ -26,6 +26,9 @@ def _settings_of_the_process(monkeypatch):
     with warnings.catch_warnings():
         yield
     root.level, logger.level, logger.propagate, logger.handlers[:] = before
+    for name, part in logging.root.manager.loggerDict.items():
+        if name.startswith("medrev.") and isinstance(part, logging.Logger):
+            part.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
