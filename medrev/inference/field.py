@@ -34,6 +34,7 @@ class Field:
         grid: How it was resampled, if it was.
         mask: Mask on the grid that it was resampled to.
         crop: What was cut out of that, if less than all.
+        inside: Mask ``(1, i, j, k)`` of the volume, if results matter inside of it only.
     """
 
     volume: torch.Tensor
@@ -44,6 +45,7 @@ class Field:
     grid: Regridding | None = None
     mask: torch.Tensor | None = None
     crop: Crop | None = None
+    inside: torch.Tensor | None = None
 
     def restore(self, result: torch.Tensor) -> torch.Tensor:
         """A result ``(C, …)`` of the volume as one of the volume given."""
@@ -103,10 +105,22 @@ def field_of(
         crop = crop_to_mask(mask, reach, least=MIN_VOXELS * multiple, multiple=multiple)
     if crop is not None:
         volume = crop.take(volume)
+    inside = mask if mask is None or crop is None else crop.take(mask)
     size = tuple(volume.shape[1:])
     if inverse:  # now, so that blocks are the same however the volume is turned
         volume = pad_to_multiple(volume, factor, fill="edge")[0]
-    return Field(volume, tuple(tensor.shape[1:]), size, factor, inverse, grid, mask, crop)
+        inside = None if inside is None else pad_to_multiple(inside.float(), factor)[0]
+    return Field(
+        volume,
+        tuple(tensor.shape[1:]),
+        size,
+        factor,
+        inverse,
+        grid=grid,
+        mask=mask,
+        crop=crop,
+        inside=None if and_back else inside,
+    )
 
 
 def _reach(models: "Sequence[Model]", inverse: bool, and_back: bool) -> int | None:

@@ -31,6 +31,7 @@ class Job:
         engine: What computes them.
         options: Ensemble, memory, cycle residual.
         shape: Voxels of the volume.
+        mask: ``(1, i, j, k)``: where results are wanted (default: everywhere).
         held: Bytes that the caller holds beside the volume.
 
     Raises:
@@ -45,16 +46,17 @@ class Job:
         *,
         options: InferenceOptions,
         shape: tuple[int, ...],
+        mask: torch.Tensor | None = None,
         held: int = 0,
     ) -> None:
         self.models, self.inverse, self.engine = tuple(models), inverse, engine
-        self.options, self.shape, self.held = options, shape, held
+        self.options, self.shape, self.mask, self.held = options, shape, mask, held
         self.symmetries = ensemble_symmetries(options.ensemble)
         self.members = len(self.models) * len(self.symmetries)
         self._runners = [model.runner(inverse, engine) for model in self.models]
         self._back = self.models[0].runner(not inverse, engine) if options.cycle_residual else None
         self._plans: dict[tuple[int, tuple[int, ...]], Plan] = {}
-        first = self._runners[0].timed(self._plan(0, shape))
+        first = self._runners[0].timed(self._plan(0, shape), mask)
         #: How the volume as it is goes through the first network.
         self.plan = dataclasses.replace(first, memory=max(p.memory for p in self._all_plans()))
         #: Estimated duration.
@@ -68,6 +70,7 @@ class Job:
             engine,
             options=self.options,
             shape=self.shape,
+            mask=self.mask,
             held=self.held,
         )
 
@@ -102,8 +105,11 @@ class Job:
             turned = volume if is_first else apply_symmetry(volume, symmetry)
             runner = self._runners[number]
             plan = self._plan(number, tuple(turned.shape[1:]))
-            result = runner.run(turned, plan, bar.advance)
-            del turned
+            mask = self.mask
+            if mask is not None and not is_first:
+                mask = apply_symmetry_scalar(mask, symmetry)
+            result = runner.run(turned, plan, bar.advance, mask)
+            del turned, mask
             if self._back is not None and residual is None:
                 residual = self._residual(volume, result, bar)
             if self.members > 1:

@@ -13,7 +13,7 @@ from medrev.config.schema import Pipeline
 from medrev.inference.direction import Direction
 from medrev.inference.engines import Engine
 from medrev.inference.plan import Plan, Shape, plan
-from medrev.inference.tiles import run_plan
+from medrev.inference.tiles import run_plan, wanted_parts
 from medrev.nets import Translator
 from medrev.volumes import block_mean, upsample
 
@@ -120,14 +120,26 @@ class Runner:
                 slab=self._direction.slab(cells),
             )
 
-    def timed(self, chosen: Plan) -> Plan:
-        """A plan with the time it will take, measured on a small volume."""
+    def timed(self, chosen: Plan, mask: Tensor | None = None) -> Plan:
+        """A plan with the time it will take, measured on a small volume.
+
+        Args:
+            chosen: The plan.
+            mask: As in :meth:`run`.
+        """
         with _evaluating(self.translator):
             seconds = self._direction.seconds_per_cell(chosen.tile, chosen.slab)
-        return dataclasses.replace(chosen, seconds=seconds * chosen.cells)
+        seconds *= chosen.cells
+        if chosen.kind != "whole":
+            seconds *= len(wanted_parts(chosen, self._wanted(mask))) / chosen.count
+        return dataclasses.replace(chosen, seconds=seconds)
 
     def run(
-        self, volume: Tensor, chosen: Plan, advance: Callable[[int], None] | None = None
+        self,
+        volume: Tensor,
+        chosen: Plan,
+        advance: Callable[[int], None] | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Translate a volume.
 
@@ -135,7 +147,9 @@ class Runner:
             volume: ``(6, i, j, k)`` in mm²/s, checked.
             chosen: :meth:`plan` for its shape.
             advance: Called with the number of planes (of cells) whenever some are finished;
-                ``chosen.planes`` in all.
+                ``chosen.planes`` in all, if there is no mask.
+            mask: ``(1, i, j, k)``: where results are wanted (default: everywhere). Elsewhere they
+                may be zero.
 
         Returns:
             ``(6, I, J, K)`` in mm²/s, float32, on the CPU.
@@ -148,6 +162,7 @@ class Runner:
                 x,
                 cell_in=self.cell_in,
                 cell_out=self.cell_out,
+                wanted=self._wanted(mask),
             )
             del x
             size = self._network_result(volume.shape[1:])
@@ -179,6 +194,17 @@ class Runner:
         least = max(math.ceil(MIN_VOXELS / self._cells_x), 2, self.window or 0)
         i, j, k = (max(math.ceil(n / self.cell_in), least) for n in shape)
         return i, j, k
+
+    def _wanted(self, mask: Tensor | None) -> Tensor | None:
+        """The cells (I, J, K) that hold any voxel of a mask of the volume."""
+        if mask is None:
+            return None
+        inside = (mask > 0).float()[None]
+        if not self.inverse and self.pipeline.data.input_grid == "target":
+            inside = F.interpolate(inside, scale_factor=self.factor, mode="nearest")
+        shape = self._network_shape(tuple(mask.shape[1:]))
+        inside = _pad_to(inside, [n * self.cell_in for n in self._cells(shape)])
+        return F.max_pool3d(inside, self.cell_in)[0, 0] > 0
 
     def _network_input(self, volume: Tensor) -> Tensor:
         """The volume in network range, on the network's own grid, padded to whole cells."""

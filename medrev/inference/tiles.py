@@ -7,8 +7,10 @@ import torch
 
 from medrev.inference.plan import Plan
 
-__all__ = ["run_plan"]
+__all__ = ["run_plan", "wanted_parts"]
 
+#: First cells of tiles or windows.
+Parts = list[tuple[int, int, int]]
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -19,6 +21,7 @@ def run_plan(
     *,
     cell_in: int,
     cell_out: int,
+    wanted: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Apply a network to a volume as planned.
 
@@ -28,23 +31,43 @@ def run_plan(
         volume: ``(1, C, I, J, K)`` with I = cell_in · plan.shape[0], and so on.
         cell_in: Voxels per cell in the input.
         cell_out: Voxels per cell in the output.
+        wanted: Boolean, of the plan's shape: cells whose result is wanted. Tiles and windows
+            without any are left out, which changes nothing in the others.
 
     Returns:
-        ``(1, C', I·cell_out/cell_in, …)`` on the device of the input volume.
+        ``(1, C', I·cell_out/cell_in, …)`` on the device of the input volume; zero where tiles or
+        windows were left out.
     """
     if plan.kind == "whole":
         return function(volume)
     run = _run_windows if plan.kind == "windows" else _run_tiles
-    return run(plan, function, volume, (cell_in, cell_out))
+    return run(plan, function, volume, (cell_in, cell_out), wanted_parts(plan, wanted))
+
+
+def wanted_parts(plan: Plan, wanted: torch.Tensor | None) -> Parts:
+    """First cells of the tiles or windows of a plan that hold any cell that is wanted."""
+    parts = list(itertools.product(*plan.starts))
+    if wanted is None:
+        return parts
+    chosen = []
+    for starts in parts:
+        i, j, k = (slice(a, a + t) for a, t in zip(starts, plan.tile, strict=True))
+        if bool(wanted[i, j, k].any()):
+            chosen.append(starts)
+    return chosen or parts[:1]  # the network says what its result looks like
 
 
 def _run_tiles(
-    plan: Plan, function: Function, volume: torch.Tensor, cells: tuple[int, int]
+    plan: Plan,
+    function: Function,
+    volume: torch.Tensor,
+    cells: tuple[int, int],
+    parts: Parts,
 ) -> torch.Tensor:
     """Disjoint tiles with a halo. At the edge of the volume a tile ends with the volume."""
     cell_in, cell_out = cells
     result: torch.Tensor | None = None
-    for starts in itertools.product(*plan.starts):
+    for starts in parts:
         cut, keep, place = [], [], []
         for start, tile, length in zip(starts, plan.tile, plan.shape, strict=True):
             stop = min(start + tile, length)
@@ -55,21 +78,25 @@ def _run_tiles(
         piece = function(volume[..., cut[0], cut[1], cut[2]])
         if result is None:
             size = (n * cell_out for n in plan.shape)
-            result = piece.new_empty((*piece.shape[:2], *size))
+            result = piece.new_zeros((*piece.shape[:2], *size))
         result[..., place[0], place[1], place[2]] = piece[..., keep[0], keep[1], keep[2]]
     assert result is not None  # a plan has at least one tile
     return result
 
 
 def _run_windows(
-    plan: Plan, function: Function, volume: torch.Tensor, cells: tuple[int, int]
+    plan: Plan,
+    function: Function,
+    volume: torch.Tensor,
+    cells: tuple[int, int],
+    parts: Parts,
 ) -> torch.Tensor:
     """Overlapping windows, averaged with Gaussian weights as in MONAI's sliding window."""
     cell_out = cells[1]
     total: torch.Tensor | None = None
     weights = _importance([n * cell_out for n in plan.tile]).to(volume.device)
     weight_sum = torch.zeros([n * cell_out for n in plan.shape], device=volume.device)
-    for starts in itertools.product(*plan.starts):
+    for starts in parts:
         cut, place = (
             [
                 slice(start * cell, (start + tile) * cell)
@@ -83,7 +110,7 @@ def _run_windows(
         total[..., place[0], place[1], place[2]].addcmul_(piece, weights)
         weight_sum[place[0], place[1], place[2]] += weights
     assert total is not None  # a plan has at least one window
-    return total.div_(weight_sum)
+    return total.div_(weight_sum.clamp_(min=1e-12))
 
 
 def _importance(size: list[int]) -> torch.Tensor:

@@ -74,6 +74,7 @@ def translate(
         engine,
         options=options,
         shape=tuple(field.volume.shape[1:]),
+        mask=field.inside,
         held=0 if field.volume.data_ptr() == tensor.data_ptr() else tensor.nbytes,
     )
     if options.engine == "auto":

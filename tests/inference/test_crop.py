@@ -3,6 +3,7 @@ import torch
 
 from medrev.inference import InferenceOptions
 from medrev.inference.crop import crop_to_mask
+from medrev.inference.direction import Direction
 from medrev.inference.resolution import result_mask
 
 SINGLE = {"engine": "torch", "precision": "float32"}
@@ -38,15 +39,39 @@ def test_inside_of_the_mask_nothing_changes(make_model, options, inverse):
         assert (a - b).abs().max() <= 1e-5 * b[where.expand_as(b)].std()
 
 
+@pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize(
-    "options", [{"norm": "instance", "data": {"patches": {"size": 16}}}, {"downsamplings": 1}]
+    ("options", "limit"),
+    [
+        ({"norm": "instance", "data": {"patches": {"size": 16}}}, 4),
+        ({"norm": "instance", "data": {"patches": {"size": 16}, "input_grid": "target"}}, 4),
+        ({"norm": "batch", "downsamplings": 1}, 1e-6),
+    ],
+    ids=str,
 )
-def test_where_the_rest_matters_nothing_is_cropped(make_model, options):
+def test_tiles_and_windows_without_a_voxel_of_the_mask_are_left_out(
+    make_model, options, limit, inverse, monkeypatch
+):
     model = make_model(**options)
-    volume = 1e-3 * torch.randn(6, 40, 30, 36)
-    whole = model.translate(volume, options=InferenceOptions(**SINGLE))
-    part = model.translate(volume, options=InferenceOptions(**SINGLE), mask=a_mask((40, 30, 36)))
-    assert torch.equal(whole.volume, part.volume)
+    shape = (51, 44, 47) if inverse else (40, 30, 36)
+    volume, mask = 1e-3 * torch.randn(6, *shape), a_mask(shape)
+    calls = []
+    function = Direction.function
+
+    def counted(self, slab, advance=None):
+        inner = function(self, slab, advance)
+        return lambda x: calls.append(1) or inner(x)
+
+    monkeypatch.setattr(Direction, "function", counted)
+    chosen = InferenceOptions(max_memory=limit, ensemble=2, **SINGLE)
+    results, counts = [], []
+    for given in (None, mask):
+        calls.clear()
+        result = model.translate(volume, inverse=inverse, options=chosen, mask=given)
+        results.append(result.volume * result_mask(mask, 2, inverse))
+        counts.append(len(calls))
+    assert counts[1] < 0.7 * counts[0]
+    torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("multiple", [1, 3])
