@@ -15,7 +15,6 @@ Only the ratios mean anything on a shared machine.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -200,16 +199,18 @@ def print_memory(options: argparse.Namespace) -> None:
     row = Row(network, engine, precision)
     runnable(model, row, small, None)()  # libraries are loaded, graphs are compiled
     function = runnable(model, row, volume, None if options.no_mask else make_mask(volume))
-    before = resident()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget earlier peaks
+    before = resident("VmRSS")
     result = function()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resident("VmHWM")
     print(json.dumps(max(0.0, (peak - before - result.nbytes) / 2**30)))
 
 
-def resident() -> int:
-    """Bytes of this process that lie in memory now."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * resource.getpagesize()
+def resident(what: str) -> int:
+    """Bytes of this process that lie in memory: now (VmRSS), or at their peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{what}:"))
+    return int(line.split()[1]) * 1024
 
 
 def to_markdown(rows: list[Row], options: argparse.Namespace) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "TorchChain",
     "flatten",
     "is_plain",
+    "layout",
 ]
 
 #: Edge of the volume, in cells, on which the memory of unknown layers is measured.
@@ -81,7 +82,7 @@ class Convolution:
         if self.amount:
             sides = [self.amount] * 4 + [self.amount * first, self.amount * last]
             x = F.pad(x, sides, mode=_TORCH_MODES[self.mode])
-        return x.contiguous(memory_format=torch.channels_last_3d)
+        return x.contiguous(memory_format=layout(x.device, x.dtype))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve a padded slab."""
@@ -231,6 +232,13 @@ class ModuleChain:
         return peak_bytes(self.module, example) / _TRIAL_CELLS**3
 
 
+def layout(device: torch.device, dtype: torch.dtype) -> torch.memory_format:
+    """The memory format in which a device convolves fastest."""
+    if device.type == "cpu" or (device.type == "cuda" and dtype == torch.bfloat16):
+        return torch.channels_last_3d
+    return torch.contiguous_format
+
+
 def flatten(module: nn.Module) -> list[nn.Module]:
     """The layers of nested sequences in order, identities left out."""
     if isinstance(module, nn.Sequential):
@@ -278,7 +286,7 @@ def _folded(conv: Conv, following: nn.Module | None, dtype: torch.dtype) -> Conv
         bias = shift + exact(following.bias) if following.affine else shift
         weight = weight * gain[:, None, None, None, None]
     return Convolution(
-        weight.to(device, dtype).contiguous(memory_format=torch.channels_last_3d),
+        weight.to(device, dtype).contiguous(memory_format=layout(device, dtype)),
         None if bias is None else bias.to(device, torch.float32),
         int(conv.padding[0]),
         conv.padding_mode,

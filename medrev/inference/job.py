@@ -92,7 +92,12 @@ class Job:
             Mean, standard deviation (None without an ensemble) and cycle residual (None unless
             asked for) as in :class:`medrev.inference.Translation`.
         """
-        planes = sum(plan.planes for plan in self._all_plans())
+        planes = 0
+        for number, symmetry in self._members():
+            plan = self._plan(number, _turned(self.shape, symmetry))
+            planes += self._runners[number].planes(plan, self._mask(symmetry))
+        if self._back is not None:
+            planes += self._back.planes(self._plan(-1, self._runners[0].result_shape(self.shape)))
         with progress("Translating", planes, enabled=show_progress) as bar:
             return self._run(volume, bar)
 
@@ -105,11 +110,8 @@ class Job:
             turned = volume if is_first else apply_symmetry(volume, symmetry)
             runner = self._runners[number]
             plan = self._plan(number, tuple(turned.shape[1:]))
-            mask = self.mask
-            if mask is not None and not is_first:
-                mask = apply_symmetry_scalar(mask, symmetry)
-            result = runner.run(turned, plan, bar.advance, mask)
-            del turned, mask
+            result = runner.run(turned, plan, bar.advance, self._mask(symmetry))
+            del turned
             if self._back is not None and residual is None:
                 residual = self._residual(volume, result, bar)
             if self.members > 1:
@@ -126,6 +128,10 @@ class Job:
         again = self._back.run(result, self._plan(-1, tuple(result.shape[1:])), bar.advance)
         i, j, k = volume.shape[1:]
         return frobenius(again[:, :i, :j, :k] - volume).sqrt_()
+
+    def _mask(self, symmetry: Symmetry) -> torch.Tensor | None:
+        """The mask, turned as the volume is."""
+        return None if self.mask is None else apply_symmetry_scalar(self.mask, symmetry)
 
     def _members(self) -> Iterator[tuple[int, Symmetry]]:
         """Number of the model and symmetry of every member, the volume as it is first."""

@@ -105,7 +105,7 @@ class Model:
         self.check(tensor, inverse)
         runner = self.runner(inverse)
         chosen = runner.plan(tuple(tensor.shape[1:]), max_memory)
-        with progress("Translating", chosen.planes, enabled=show_progress) as bar:
+        with progress("Translating", runner.planes(chosen), enabled=show_progress) as bar:
             return runner.run(tensor, chosen, bar.advance)
 
     def translate(

@@ -7,7 +7,7 @@ and end at cells keep strided layers aligned with the whole volume.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,29 +67,22 @@ class Plan:
         return i, j, k
 
     @property
-    def cells(self) -> int:
-        """Cells that the network computes, those of halos and overlaps included."""
-        if self.kind == "windows":
-            return self.count * math.prod(self.tile)
-        return sum(math.prod(size) for size in self._sizes())
+    def parts(self) -> list[Shape]:
+        """First cells of all tiles or windows."""
+        return list(itertools.product(*self.starts))
 
-    @property
-    def planes(self) -> int:
-        """Planes of cells along i that the calls of the network have, all together."""
-        if self.kind == "windows":
-            return self.count * self.tile[0]
-        return sum(size[0] for size in self._sizes())
-
-    def _sizes(self) -> Iterator[tuple[int, ...]]:
-        for starts in itertools.product(*self.starts):
-            yield tuple(
-                min(n, start + t + self.halo) - max(0, start - self.halo)
-                for start, t, n in zip(starts, self.tile, self.shape, strict=True)
-            )
+    def size_of(self, part: Shape) -> Shape:
+        """Cells along i, j, k that the network computes for a tile or window, halo included."""
+        i, j, k = (
+            min(n, start + t + self.halo) - max(0, start - self.halo)
+            for start, t, n in zip(part, self.tile, self.shape, strict=True)
+        )
+        return i, j, k
 
     def __str__(self) -> str:
         size = "x".join(str(n) for n in self.tile)
-        cost = f"about {self.memory / 2**30:.2f} GiB"
+        gib = self.memory / 2**30
+        cost = f"about {gib:.2f} GiB" if gib >= 0.1 else f"about {gib * 1024:.0f} MiB"
         if self.seconds is not None:
             cost += f" and {format_seconds(math.ceil(self.seconds))}"
         if self.kind == "whole":

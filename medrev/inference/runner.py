@@ -129,10 +129,14 @@ class Runner:
         """
         with _evaluating(self.translator):
             seconds = self._direction.seconds_per_cell(chosen.tile, chosen.slab)
-        seconds *= chosen.cells
-        if chosen.kind != "whole":
-            seconds *= len(wanted_parts(chosen, self._wanted(mask))) / chosen.count
-        return dataclasses.replace(chosen, seconds=seconds)
+        parts = wanted_parts(chosen, self._wanted(mask))
+        cells = sum(math.prod(chosen.size_of(part)) for part in parts)
+        return dataclasses.replace(chosen, seconds=seconds * cells)
+
+    def planes(self, chosen: Plan, mask: Tensor | None = None) -> int:
+        """Planes of cells along i that :meth:`run` computes, those of all tiles together."""
+        parts = wanted_parts(chosen, self._wanted(mask))
+        return sum(chosen.size_of(part)[0] for part in parts)
 
     def run(
         self,
@@ -147,7 +151,7 @@ class Runner:
             volume: ``(6, i, j, k)`` in mm²/s, checked.
             chosen: :meth:`plan` for its shape.
             advance: Called with the number of planes (of cells) whenever some are finished;
-                ``chosen.planes`` in all, if there is no mask.
+                :meth:`planes` in all.
             mask: ``(1, i, j, k)``: where results are wanted (default: everywhere). Elsewhere they
                 may be zero.
 

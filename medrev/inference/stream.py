@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from medrev.inference.chain import layout
 from medrev.inference.stages import Stages
 
 __all__ = ["Stream", "stream_memory"]
@@ -103,7 +104,7 @@ class _Wave:
             torch.empty(
                 (x.shape[0], channels, kept, *size[1:]),
                 device=x.device,
-                memory_format=torch.channels_last_3d,
+                memory_format=layout(x.device, torch.float32),
             )
             for channels in (stages.split, stages.width - stages.split)
         ]

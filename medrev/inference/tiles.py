@@ -1,16 +1,13 @@
 """Carrying out a plan: cut, translate, put together."""
 
-import itertools
 from collections.abc import Callable
 
 import torch
 
-from medrev.inference.plan import Plan
+from medrev.inference.plan import Plan, Shape
 
 __all__ = ["run_plan", "wanted_parts"]
 
-#: First cells of tiles or windows.
-Parts = list[tuple[int, int, int]]
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -44,16 +41,16 @@ def run_plan(
     return run(plan, function, volume, (cell_in, cell_out), wanted_parts(plan, wanted))
 
 
-def wanted_parts(plan: Plan, wanted: torch.Tensor | None) -> Parts:
+def wanted_parts(plan: Plan, wanted: torch.Tensor | None) -> list[Shape]:
     """First cells of the tiles or windows of a plan that hold any cell that is wanted."""
-    parts = list(itertools.product(*plan.starts))
-    if wanted is None:
+    parts = plan.parts
+    if wanted is None or plan.kind == "whole":
         return parts
     chosen = []
-    for starts in parts:
-        i, j, k = (slice(a, a + t) for a, t in zip(starts, plan.tile, strict=True))
+    for part in parts:
+        i, j, k = (slice(a, a + t) for a, t in zip(part, plan.tile, strict=True))
         if bool(wanted[i, j, k].any()):
-            chosen.append(starts)
+            chosen.append(part)
     return chosen or parts[:1]  # the network says what its result looks like
 
 
@@ -62,7 +59,7 @@ def _run_tiles(
     function: Function,
     volume: torch.Tensor,
     cells: tuple[int, int],
-    parts: Parts,
+    parts: list[Shape],
 ) -> torch.Tensor:
     """Disjoint tiles with a halo. At the edge of the volume a tile ends with the volume."""
     cell_in, cell_out = cells
@@ -89,7 +86,7 @@ def _run_windows(
     function: Function,
     volume: torch.Tensor,
     cells: tuple[int, int],
-    parts: Parts,
+    parts: list[Shape],
 ) -> torch.Tensor:
     """Overlapping windows, averaged with Gaussian weights as in MONAI's sliding window."""
     cell_out = cells[1]

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MODES = {"reflect": "reflect", "replicate": "edge"}
+#: How many times the memory of PyTorch's kernels, copies in other layouts included, is taken.
+_COPIES = 4
 _INSTALL = 'engine openvino needs the package openvino: pip install "openvino>=2026.1"'
 
 
@@ -68,7 +70,7 @@ class _OpenVINOChain:
 
     def __init__(self, chain: TorchChain, store: "_Store") -> None:
         self.radius = chain.radius
-        self.memory = chain.memory  # OpenVINO tells nothing of its own; it holds much the same
+        self._chain = chain
         self._steps = chain.steps
         self._store = store
         self._weights: list[Any] = []
@@ -88,6 +90,10 @@ class _OpenVINOChain:
         request.infer(inputs, share_outputs=True)
         return torch.from_numpy(request.get_output_tensor(0).data)
 
+    def memory(self, shape: tuple[int, int, int]) -> int:
+        """Largest number of bytes that a call holds, as was seen for graphs of two convolutions."""
+        return _COPIES * self._chain.memory(shape)
+
 
 class _Store:
     """Compiled graphs, in this process and on disk."""
@@ -95,14 +101,25 @@ class _Store:
     def __init__(self, folder: Path, precision: str) -> None:
         self.folder = folder
         self.precision = precision
-        self._requests: dict[str, Any] = {}
+        self._models: dict[str, Any] = {}
+        self._used = ""
+        self._request: Any = None
 
     def request(self, steps: list[Any], *, first: bool, last: bool) -> Any:
-        """What runs a graph, compiled if need be."""
+        """What runs a graph, compiled if need be.
+
+        Only one graph at a time holds memory for what lies between its layers.
+        """
         structure = _describe(steps, first=first, last=last)
-        if structure not in self._requests:
-            self._requests[structure] = self._compiled(structure, steps, first, last)
-        return self._requests[structure]
+        if structure != self._used:
+            self._request = None
+            if self._used:
+                self._models[self._used].release_memory()
+            if structure not in self._models:
+                self._models[structure] = self._compiled(structure, steps, first, last)
+            self._request = self._models[structure].create_infer_request()
+            self._used = structure
+        return self._request
 
     def _compiled(self, structure: str, steps: list[Any], first: bool, last: bool) -> Any:
         import openvino
@@ -126,7 +143,7 @@ class _Store:
         if model is None:
             model = core.compile_model(_graph(steps, first=first, last=last), "CPU", options)
             _write(model, path)
-        return model.create_infer_request()
+        return model
 
 
 def _read(core: Any, path: Path, options: dict[str, Any]) -> Any:
