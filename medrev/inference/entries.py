@@ -75,8 +75,8 @@ def find_entries(
     cohort into a BIDS dataset there (default: ``derivatives/medrev`` in the cohort's folder).
 
     Args:
-        inputs: Files, folders of a DICOM series, HCP folders of a subject, or folders (tables) of a
-            cohort: BIDS, HCP, ready tensors (:mod:`medrev.data.layouts`).
+        inputs: Files, folders of a DICOM series, BIDS or HCP folders of a subject, or folders
+            (tables) of a cohort: BIDS, HCP, ready tensors (:mod:`medrev.data.layouts`).
         output: Folder of the results.
         participants: Only these subjects of a cohort, with or without ``sub-``.
 
@@ -86,7 +86,9 @@ def find_entries(
     entries: list[Entry] = []
     people: dict[str, str] = {}
     for path in inputs:
-        if is_cohort(path):
+        if _is_bids_subject(path):
+            entries += _cohort(path.absolute().parent, output, [path.absolute().name], people)
+        elif is_cohort(path):
             entries += _cohort(path, output, participants, people)
         else:
             data, folder = _hcp_data(path) or path, output or Path()
@@ -100,6 +102,13 @@ def _hcp_data(path: Path) -> Path | None:
     """HCP's diffusion series where a path is the folder of a subject."""
     candidates = (path / place for place in _HCP_DATA) if path.is_dir() else ()
     return next((place for place in candidates if place.is_file()), None)
+
+
+def _is_bids_subject(path: Path) -> bool:
+    folder = path.absolute()
+    if not folder.name.startswith("sub-"):
+        return False
+    return (folder / "dwi").is_dir() or any(folder.glob("ses-*/dwi"))
 
 
 def _cohort(

@@ -83,6 +83,8 @@ def test_a_bids_dataset_of_sessions(dwi_file, models, tmp_path):
     chosen = find_entries([root], participants=["01"])
     assert [e.name for e in chosen] == ["sub-01_ses-1", "sub-01_ses-2"]
     assert [e.name for e in find_entries([root], participants=["sub-02"])] == ["sub-02"]
+    subject = find_entries([root / "sub-01"])
+    assert subject == chosen
     with pytest.raises(InputError, match="no such participant: 03; there are sub-01"):
         find_entries([root], participants=["03"])
 
