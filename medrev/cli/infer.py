@@ -47,7 +47,7 @@ def _add_inputs(group: Any) -> None:
         nargs="+",
         metavar="INPUT",
         help="raw DWI with b-values and b-vectors (NIfTI), or six tensor components (NIfTI, NRRD); "
-        "the folder of a BIDS or HCP subject; or the folder of a cohort (BIDS, HCP, ready tensors, table)",
+        "the folder of a BIDS or HCP subject; or of a cohort (BIDS, HCP, ready tensors, table)",
     )
     add(
         "--participant",

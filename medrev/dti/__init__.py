@@ -5,7 +5,7 @@ from medrev.dti.eigen import eigh, rebuild
 from medrev.dti.fit import fit_tensor, fit_tensor_s0
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
-from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars
+from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars, tensor_maps
 from medrev.dti.order import COMPONENTS, Order, convert_order, from_matrix, to_matrix
 from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
 from medrev.dti.symmetry import (
@@ -49,6 +49,7 @@ __all__ = [
     "scalars",
     "symmetries",
     "tensor_convention",
+    "tensor_maps",
     "to_matrix",
     "to_voxel_frame",
 ]

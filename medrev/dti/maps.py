@@ -8,7 +8,7 @@ from medrev.dti.eigen import eigh
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["color_fa", "principal_direction", "scalar_maps", "scalars"]
+__all__ = ["color_fa", "principal_direction", "scalar_maps", "scalars", "tensor_maps"]
 
 CHUNK = 50_000  # voxels at a time
 
@@ -34,6 +34,35 @@ def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
         for name, values in scalars(_decompose(t, chunk)[0].T).items():
             maps[name][chunk] = values
     return {name: like(values.reshape(shape), t) for name, values in maps.items()}
+
+
+def tensor_maps(t: torch.Tensor, axes: NDArray[np.float64]) -> dict[str, torch.Tensor]:
+    """All maps of a tensor volume at the price of one decomposition.
+
+    Args:
+        t: ``(6, I, J, K)``, mm²/s. Zero tensors are background.
+        axes: Orthogonal 3×3 matrix from the frame of the tensors to RAS, for the colours
+            (:func:`medrev.volumes.direction_cosines` for the voxel frame).
+
+    Returns:
+        :func:`scalar_maps` as ``(1, I, J, K)`` each, and ``colorfa``: :func:`color_fa` in RAS.
+
+    Raises:
+        InputError: If there are not six components.
+    """
+    from dipy.reconst import dti
+
+    voxels, shape = _voxels(t)
+    size = int(np.prod(shape))
+    maps = {name: np.zeros((1, size), np.float32) for name in ("fa", "md", "ad", "rd")}
+    maps["colorfa"] = np.zeros((3, size), np.float32)
+    for chunk in _chunks(voxels):
+        eigenvalues, eigenvectors = _decompose(t, chunk)
+        found = scalars(eigenvalues.T)
+        for name, values in found.items():
+            maps[name][0, chunk] = values
+        maps["colorfa"][:, chunk] = dti.color_fa(found["fa"], axes @ eigenvectors).T
+    return {name: like(values.reshape(-1, *shape), t) for name, values in maps.items()}
 
 
 def scalars(eigenvalues: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

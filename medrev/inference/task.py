@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from medrev import __version__
-from medrev.dti import color_fa, from_voxel_frame, repair, scalar_maps
+from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.inference.model import Model
@@ -20,7 +20,7 @@ from medrev.inference.request import Request
 from medrev.inference.resolution import result_mask
 from medrev.inference.source import Source, check_kind, convention_of
 from medrev.inference.subject import Input, read_input
-from medrev.volumes import rescale_affine, voxel_size
+from medrev.volumes import direction_cosines, rescale_affine, voxel_size
 
 __all__ = ["Task"]
 
@@ -145,11 +145,7 @@ class Task:
         if model.pipeline.inference.positive_definite:
             result, repaired = repair(result)
             logger.info("%d of %d tensors repaired", repaired, int(mask.sum()))
-        volumes = {
-            "diffusivity": result,
-            "colorfa": color_fa(from_voxel_frame(result, affine, "ras")),
-        }
-        volumes |= {name: values[None] for name, values in scalar_maps(result).items()}
+        volumes = {"diffusivity": result, **tensor_maps(result, direction_cosines(affine))}
         if translation.std is not None:
             volumes["std"] = translation.std * mask
         if translation.cycle_residual is not None:

@@ -3,6 +3,7 @@
 import pytest
 
 from medrev.data import Cohort, Subject, find_cohort, load_subject
+from medrev.data.cohort import list_subjects
 from medrev.errors import InputError
 
 
@@ -210,3 +211,25 @@ def test_every_layout_loads_to_the_same_scan(phantom, config, tmp_path):
         scans.append(load_subject(find_cohort(data).subjects[0], data))
     assert (scans[0].dwi == scans[1].dwi).all()
     assert scans[0].dwi.shape[0] == 13  # the volume of b = 3000 is left out
+
+
+def test_all_subjects_are_listed_the_broken_ones_too(phantom, config, tmp_path):
+    for name in "ABC":
+        phantom.save_tensor(tmp_path / name / "tensor.nii.gz")
+    (tmp_path / "B" / "tensor.nii.gz").write_bytes(b"damaged")
+    phantom.save_tensor(tmp_path / "derivatives" / "medrev" / "sub-A" / "dwi" / "t.nii.gz")
+    layout, listing = list_subjects(tmp_path)
+    assert layout == "tensors"
+    assert [subject.id for subject in listing.subjects] == ["A", "C"]
+    assert len(listing.problems) == 1
+    assert listing.problems[0].startswith("B: ")
+    assert "not a NIfTI file" in listing.problems[0]
+    with pytest.raises(InputError, match=r"B: .*not a NIfTI file"):
+        find_cohort(config(tmp_path))
+
+
+def test_a_folder_without_subjects_is_not_listed(tmp_path):
+    with pytest.raises(InputError, match="no subjects in"):
+        list_subjects(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        list_subjects(tmp_path / "none")

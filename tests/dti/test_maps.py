@@ -5,8 +5,16 @@ import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 
-from medrev.dti import color_fa, principal_direction, rotate, scalar_maps
+from medrev.dti import (
+    color_fa,
+    from_voxel_frame,
+    principal_direction,
+    rotate,
+    scalar_maps,
+    tensor_maps,
+)
 from medrev.errors import InputError
+from medrev.volumes import direction_cosines
 
 
 def test_a_known_tensor():
@@ -63,3 +71,17 @@ def test_six_components_are_needed():
     for function in (scalar_maps, principal_direction, color_fa):
         with pytest.raises(InputError, match="6, I, J, K"):
             function(torch.zeros(3, 2, 2, 2))
+
+
+def test_all_maps_at_once_are_those_one_by_one():
+    rng = np.random.default_rng(5)
+    t = torch.from_numpy(rng.normal(0, 1e-3, (6, 5, 6, 7)).astype(np.float32))
+    t[:, 0] = 0
+    affine = np.eye(4)
+    affine[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1, 2, 3]
+    maps = tensor_maps(t, direction_cosines(affine))
+    for name, values in scalar_maps(t).items():
+        np.testing.assert_array_equal(maps.pop(name)[0].numpy(), values.numpy())
+    expected = color_fa(from_voxel_frame(t, affine, "ras"))
+    np.testing.assert_allclose(maps.pop("colorfa").numpy(), expected.numpy(), atol=2e-4)
+    assert maps == {}
