@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors",),
     ("files", "progress"),
+    ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),
     ("losses", "nets", "data"),

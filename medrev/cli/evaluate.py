@@ -5,10 +5,13 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import PARTIAL, add_common_options, run_command
 from medrev.errors import ConfigError
+
+if TYPE_CHECKING:
+    from medrev.parallel import Pool
 
 __all__ = ["build_parser", "main"]
 
@@ -165,6 +168,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if not arguments.debug:  # one line a subject
         logging.getLogger("medrev.inference").setLevel(logging.WARNING)
+    from medrev.parallel import Pool
+
+    with Pool(
+        workers=arguments.workers or 1,
+        scheduler=arguments.scheduler,
+        cluster=arguments.cluster,
+        memory=arguments.memory,
+        warm="medrev.cohorts",
+    ) as pool:
+        pool.start()  # workers start while this process imports
+        return _run(arguments, pool)
+
+
+def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
     from medrev.cohorts import Sources
     from medrev.reports import evaluate
 
@@ -200,10 +217,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         embed=arguments.embed,
         overwrite=arguments.overwrite,
         resume=arguments.resume,
-        workers=arguments.workers or 1,
-        scheduler=arguments.scheduler,
-        cluster=arguments.cluster,
-        memory=arguments.memory,
+        pool=pool,
         retries=arguments.retries,
     )
     for name, why in evaluation.failures.items():

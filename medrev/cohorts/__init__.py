@@ -1,15 +1,12 @@
-"""Many subjects at once: finding them, running them, keeping their results."""
+"""Cohorts: finding their subjects, measuring them, keeping the results."""
 
 from medrev.cohorts.case import Case, Choices, Loaded
-from medrev.cohorts.engine import Outcome, run_subjects
 from medrev.cohorts.evaluate import Evaluated, evaluate_cohort
 from medrev.cohorts.find import Found, Sources, find_cases
 from medrev.cohorts.measure import EDGES, Measured, measure
 from medrev.cohorts.pair import Pair
-from medrev.cohorts.workers import CLUSTERS
 
 __all__ = [
-    "CLUSTERS",
     "EDGES",
     "Case",
     "Choices",
@@ -17,11 +14,9 @@ __all__ = [
     "Found",
     "Loaded",
     "Measured",
-    "Outcome",
     "Pair",
     "Sources",
     "evaluate_cohort",
     "find_cases",
     "measure",
-    "run_subjects",
 ]

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medrev.cohorts.case import Case, Choices, content_key
-from medrev.cohorts.engine import Outcome, run_subjects
 from medrev.cohorts.measure import Measured, measure
 from medrev.cohorts.store import Store
 from medrev.errors import InputError
 from medrev.evaluation import Results
+from medrev.parallel import Outcome, Pool
 
 __all__ = ["Evaluated", "evaluate_cohort"]
 
@@ -58,9 +57,10 @@ def evaluate_cohort(
     choices: Choices,
     folder: Path,
     *,
+    pool: Pool | None = None,
+    retries: int = 1,
     failures: Mapping[str, str] | None = None,
     show_progress: bool = True,
-    **places: Any,
 ) -> Evaluated:
     """Measure every subject, and keep each result in a file as soon as it is there.
 
@@ -71,10 +71,10 @@ def evaluate_cohort(
         cases: The subjects.
         choices: What is measured, and how.
         folder: Where the results are kept, one JSON file per subject.
+        pool: Where subjects are run (default: one after the other in this process).
+        retries: Further attempts after an unexpected error.
         failures: Subjects that are known to be impossible, and why.
         show_progress: Show a progress bar on standard error.
-        places: Where and how often subjects are run: ``workers``, ``scheduler``, ``cluster``,
-            ``memory``, ``retries`` of :func:`run_subjects`.
 
     Raises:
         InputError: Two subjects have the same name.
@@ -93,13 +93,13 @@ def evaluate_cohort(
         if outcome.value is not None:
             store.save(outcome.name, outcome.value)
 
-    outcomes = run_subjects(
+    outcomes = (pool or Pool()).run(
         functools.partial(measure, choices=choices),
         {name: case for name, case in named.items() if name not in done},
+        retries=retries,
         on_done=keep,
         title="Evaluating",
         show_progress=show_progress,
-        **places,
     )
     new = {name: o.value for name, o in outcomes.items() if o.value is not None}
     failed = {name: o.error for name, o in outcomes.items() if o.error is not None}

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from medrev import __version__
-from medrev.cohorts import Choices, Evaluated, run_subjects
+from medrev.cohorts import Choices, Evaluated
 from medrev.evaluation import INTERIOR, NOISE_FLOOR, Key, Results, heading
 from medrev.evaluation.tables import subject_table
+from medrev.parallel import Pool
 from medrev.reports.charts import DASHES
 from medrev.reports.cohort_charts import (
     agreement_charts,
@@ -27,9 +28,9 @@ from medrev.reports.methods_text import methods_paragraphs
 from medrev.reports.page import link_to, niivue, render, write_page
 from medrev.reports.png import encode_mapped
 from medrev.reports.preview import ERRORS, Preview, make_preview
-from medrev.reports.tables import CohortTables, badness, main_region
+from medrev.reports.tables import CohortTables, badness, headline_keys, main_region
 
-__all__ = ["CohortPage", "choose_subjects", "write_cohort_report"]
+__all__ = ["CohortPage", "Drawn", "choose_subjects", "draw_subjects", "write_cohort_report"]
 
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
 _MOST_BYTES = 50_000_000
@@ -49,8 +50,6 @@ class CohortPage:
         files: What the files beside the report are, by name.
         group: Name of the column whose groups are compared.
         groups: Group by subject.
-        embed: Subjects whose pictures and volumes are put into the page: the worst half, the
-            median, and the best. Fewer where they would make the page larger than about 55 MB.
     """
 
     title: str = "Evaluation"
@@ -59,18 +58,58 @@ class CohortPage:
     files: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
-    embed: int = 6
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of some subjects.
+
+    Attributes:
+        previews: Pictures and volumes by subject, the worst first.
+        reasons: Why each of them was chosen.
+    """
+
+    previews: Mapping[str, Preview]
+    reasons: Mapping[str, str]
+
+
+def draw_subjects(
+    evaluated: Evaluated,
+    choices: Choices,
+    count: int,
+    *,
+    pool: Pool | None = None,
+    show_progress: bool = True,
+) -> Drawn:
+    """Make the pictures of the subjects that the report shows.
+
+    Args:
+        evaluated: The results.
+        choices: How they were measured.
+        count: How many subjects: the worst half, the median, and the best.
+        pool: Where the pictures are made (default: in this process).
+        show_progress: Show a progress bar on standard error.
+    """
+    results = evaluated.results
+    chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
+    outcomes = (pool or Pool()).run(
+        functools.partial(make_preview, choices=choices),
+        {name: evaluated.cases[name] for name in chosen},
+        title="Drawing",
+        show_progress=show_progress,
+    )
+    drawn = {name: o.value for name, o in outcomes.items() if o.value is not None}
+    return Drawn(drawn, chosen)
 
 
 def write_cohort_report(
     path: Path,
     evaluated: Evaluated,
+    *,
     tables: CohortTables,
     choices: Choices,
+    drawn: Drawn,
     page: CohortPage | None = None,
-    *,
-    show_progress: bool = True,
-    **places: Any,
 ) -> int:
     """Write the report of an evaluated cohort.
 
@@ -79,9 +118,9 @@ def write_cohort_report(
         evaluated: The results; at least one subject.
         tables: Its tables.
         choices: How it was measured.
+        drawn: Pictures; only the first of them where all would make the page larger than about
+            55 MB.
         page: What else the report says.
-        show_progress: Show a progress bar on standard error.
-        places: Where the pictures are made; as for :func:`medrev.cohorts.run_subjects`.
 
     Returns:
         Size of the file in bytes.
@@ -91,16 +130,7 @@ def write_cohort_report(
     """
     page = page or CohortPage()
     results, models = evaluated.results, evaluated.models
-    chosen = choose_subjects(results, models[0], tables.keys[0], page.embed)
-    outcomes = run_subjects(
-        functools.partial(make_preview, choices=choices),
-        {name: evaluated.cases[name] for name in chosen},
-        title="Drawing",
-        show_progress=show_progress,
-        **places,
-    )
-    drawn = {name: o.value for name, o in outcomes.items() if o.value is not None}
-    kept, left_out = _within(drawn)
+    kept, left_out = _within(drawn.previews)
     html = render(
         "cohort.html.j2",
         title=page.title,
@@ -114,7 +144,7 @@ def write_cohort_report(
         worst_note=_worst_note(results, tables.keys[0], models[0]),
         **_tables(evaluated, tables, page),
         **_charts(evaluated, tables, page),
-        **_pictures(evaluated, kept, chosen, path.parent),
+        **_pictures(evaluated, kept, drawn.reasons, path.parent),
         **_frame(evaluated, tables, page, bool(kept)),
     )
     return write_page(path, html)

@@ -1,9 +1,11 @@
 """A whole evaluation: find the subjects, measure them, write tables and report."""
 
+import functools
 import json
 import logging
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,8 @@ from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path, ensure_writable_folder
-from medrev.reports.cohort import CohortPage, write_cohort_report
+from medrev.parallel import Pool
+from medrev.reports.cohort import CohortPage, draw_subjects, write_cohort_report
 from medrev.reports.tables import CohortTables, cohort_tables
 
 __all__ = ["Evaluation", "evaluate"]
@@ -54,8 +57,9 @@ def evaluate(
     embed: int = 6,
     overwrite: bool = False,
     resume: bool = False,
+    pool: Pool | None = None,
+    retries: int = 1,
     show_progress: bool = True,
-    **places: Any,
 ) -> Evaluation:
     """Evaluate a cohort from its files to its report.
 
@@ -77,8 +81,9 @@ def evaluate(
         embed: Subjects with pictures and volumes in the page.
         overwrite: Replace an evaluation that the folder holds.
         resume: Go on with it: subjects whose files and options are the same are not measured again.
+        pool: Where subjects are run (default: one after the other in this process).
+        retries: Further attempts after an unexpected error.
         show_progress: Show progress bars on standard error.
-        places: Where subjects are run; see :func:`medrev.cohorts.run_subjects`.
 
     Raises:
         MedrevError: Inputs or options cannot be used, or results cannot be written.
@@ -86,6 +91,7 @@ def evaluate(
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
+    groups = None if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
     _prepare(folder, overwrite=overwrite, resume=resume)
     chosen = Choices(**{**found.options, **(choices or {})})
@@ -97,25 +103,31 @@ def evaluate(
         "subjects": len(found.cases),
         "choices": asdict(chosen),
         "models": {name: dict(found.origins.get(name, {})) for name in found.models},
-        "places": {name: value for name, value in places.items() if value is not None},
     }
     _write_json(folder / _RECORD, {**record, "status": "running"})
     evaluated = evaluate_cohort(
         found.cases,
         chosen,
         folder / "subjects",
+        pool=pool,
+        retries=retries,
         failures=found.failures,
         show_progress=show_progress,
-        **places,
     )
     if not evaluated.measured:
         lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
     if evaluated.reused:
         logger.info("%d subjects were done before", evaluated.reused)
-    groups = None if group is None else _groups(found, group)
-    tables = cohort_tables(evaluated.results, evaluated.models, groups)
-    files = _write_tables(folder, evaluated, tables)
+    draw = functools.partial(
+        draw_subjects, evaluated, chosen, embed, pool=pool, show_progress=show_progress
+    )
+    with ThreadPoolExecutor(1) as thread:
+        # Workers draw while this process computes the statistics.
+        waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
+        tables = cohort_tables(evaluated.results, evaluated.models, groups)
+        files = _write_tables(folder, evaluated, tables)
+        drawn = draw() if waiting is None else waiting.result()
     report = folder / "report.html"
     page = CohortPage(
         title=title or _title(found),
@@ -124,10 +136,9 @@ def evaluate(
         files=files,
         group=group or "",
         groups=groups or {},
-        embed=embed,
     )
     size = write_cohort_report(
-        report, evaluated, tables, chosen, page, show_progress=show_progress, **places
+        report, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
     )
     logger.info("report: %.1f MB", size / 1e6)
     finished = {

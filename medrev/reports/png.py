@@ -10,6 +10,22 @@ from numpy.typing import NDArray
 
 __all__ = ["data_uri", "encode_colour", "encode_grey", "encode_mapped", "palette"]
 
+#: Importing matplotlib for its colours takes longer than drawing.
+_VIRIDIS = (
+    b"RAFURAJVRANXRQVYRQZaRQhbRglcRgteRgxfRg5hRw9iRxFjRxJlRxRmRxVnRxZpRxhqSBlrSBpsSBxuSB1vSB5w"
+    b"SCBxSCFySCJzSCN0RyV1RyZ2Ryd3Ryh4Ryp5Ryt6Ryx7Ri18Ri98RjB9RjF+RTJ/RTR/RTWARTaBRDeBRDmCQzqD"
+    b"QzuDQzyEQj2EQj6FQkCFQUGGQUKGQEOHQESHP0WHP0eIPkiIPkmJPUqJPUuJPUyJPE2KPE6KO1CKO1GKOlKLOlOL"
+    b"OVSLOVWLOFaLOFeMN1iMN1mMNlqMNluMNVyMNV2MNF6NNF+NM2CNM2GNMmKNMmONMWSNMWWNMWaNMGeNMGiNL2mN"
+    b"L2qNLmuOLmyOLm2OLW6OLW+OLHCOLHGOLHKOK3OOK3SOKnWOKnaOKneOKXiOKXmOKHqOKHqOKHuOJ3yOJ32OJ36O"
+    b"Jn+OJoCOJoGOJYKOJYONJISNJIWNJIaNI4eNI4iNI4mNIomNIoqNIouNIYyNIY2MIY6MII+MIJCMIJGMH5KMH5OL"
+    b"H5SLH5WLH5aLHpeKHpiKHpmKHpmKHpqJHpuJHpyJHp2IHp6IHp+IHqCHH6GHH6KGH6OGIKSFIKWFIaaFIaeEIqeE"
+    b"I6iDI6mCJKqCJauBJqyBJ62AKK5/Ka9/KrB+K7F9LLF9LrJ8L7N7MLR6MrV6M7Z5Nbd4Nrh3OLl2Obl2O7p1Pbt0"
+    b"PrxzQL1yQr5xRL5wRb9vR8BuScFtS8JsTcJrT8NpUcRoU8VnVcZmV8ZlWcdkW8hiXslhYMlgYspfZMtdZ8xcacxb"
+    b"a81Zbc5YcM5Wcs9VdNBUd9BSedFRfNJPftJOgdNMg9NLhtRJiNVHi9VGjdZEkNZDktdBldc/l9g+mtg8ndk6n9k4"
+    b"oto3pdo1p9szqtsyrdwwr9wust0std0rt90put4nvd4mv98kwt8ixd8hx+AfyuAezeAdz+Ec0uEb1OEa1+IZ2uIY"
+    b"3OIY3+MY4eMY5OMY5+QZ6eQZ7OQa7uUb8eUc8+Ue9uYf+OYh+uYi/eck"
+)
+
 
 def encode_grey(picture: NDArray[Any], low: float, high: float) -> bytes:
     """A picture (rows, columns) in 256 greys from ``low`` (black) to ``high`` (white)."""
@@ -27,7 +43,9 @@ def encode_colour(picture: NDArray[Any]) -> bytes:
 
 
 def palette(name: str) -> NDArray[np.uint8]:
-    """The 256 colours (256, 3) of one of matplotlib's colour maps."""
+    """The 256 colours (256, 3) of viridis, or of another of matplotlib's colour maps."""
+    if name == "viridis":
+        return np.frombuffer(base64.b64decode(_VIRIDIS), np.uint8).reshape(256, 3)
     from matplotlib import colormaps
 
     colours: NDArray[np.uint8] = colormaps[name](np.arange(256), bytes=True)[:, :3]

@@ -14,6 +14,7 @@ from medrev.cohorts import Choices, Evaluated, Sources, evaluate_cohort, find_ca
 from medrev.cohorts.store import Store
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import Key
+from medrev.parallel import Pool
 
 from .conftest import SHAPE, brain, make_cohort, save
 
@@ -22,13 +23,14 @@ def evaluate(root: Path, choices: Choices | None = None, **places) -> Evaluated:
     sources = Sources(
         inputs=(str(root / "a"),), reference=root / "ref", low=root / "low", mask=root / "mask"
     )
-    return evaluate_cohort(
-        find_cases(sources).cases,
-        choices or Choices(baselines=("cubic",)),
-        root / "out",
-        show_progress=False,
-        **places,
-    )
+    with Pool(**places) as pool:
+        return evaluate_cohort(
+            find_cases(sources).cases,
+            choices or Choices(baselines=("cubic",)),
+            root / "out",
+            pool=pool,
+            show_progress=False,
+        )
 
 
 def test_every_subject_and_method_is_measured(cohort):

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.image import imread
 
-from medrev.reports.png import data_uri, encode_colour, encode_grey, encode_mapped
+from medrev.reports.png import data_uri, encode_colour, encode_grey, encode_mapped, palette
 
 PICTURE = np.linspace(-1, 3, 35).reshape(5, 7)
 
@@ -25,6 +25,11 @@ def test_colours_are_those_of_the_map():
     pixels = read(encode_mapped(PICTURE, 0, 2, "viridis"))[..., :3]
     expected = colormaps["viridis"](np.clip(PICTURE / 2, 0, 1))[..., :3]
     assert np.allclose(pixels, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["viridis", "cividis"])
+def test_palettes_are_matplotlibs(name):
+    assert np.array_equal(palette(name), colormaps[name](np.arange(256), bytes=True)[:, :3])
 
 
 def test_channels_are_kept():

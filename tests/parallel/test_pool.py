@@ -9,9 +9,9 @@ import cloudpickle
 import pytest
 import torch
 
-from medrev.cohorts import Outcome, run_subjects
-from medrev.cohorts.workers import medrev_version
 from medrev.errors import ClusterError, ConfigError, InputError
+from medrev.parallel import Outcome, Pool, run_subjects
+from medrev.parallel.workers import medrev_version
 
 NUMBERS = {f"sub-{n:02d}": n for n in range(6)}
 
@@ -76,6 +76,25 @@ def test_every_subject_is_done_in_the_order_given(place):
         (name, 2 * n) for name, n in NUMBERS.items()
     ]
     assert sorted(o.name for o in seen) == sorted(NUMBERS)
+
+
+def test_workers_are_kept_from_one_task_to_the_next():
+    subjects = {f"sub-{n}": 0.05 for n in range(4)}
+    with Pool(workers=2, warm="medrev.files") as pool:
+        pool.start()
+        first = pool.run(process, subjects, show_progress=False)
+        second = pool.run(process, subjects, show_progress=False)
+    places = [{outcome.value for outcome in run.values()} for run in (first, second)]
+    assert places[1] <= places[0]
+    assert os.getpid() not in places[0]
+
+
+def test_a_pool_that_never_ran_closes_too():
+    with Pool(workers=2):
+        pass
+    with pytest.raises(ClusterError), Pool(scheduler="nonsense") as pool:
+        pool.start()
+        pool.run(double, NUMBERS, show_progress=False)
 
 
 def test_no_subjects_need_no_workers():
@@ -158,7 +177,7 @@ def test_an_address_that_is_none_is_a_clear_error(address):
 
 
 def test_workers_of_another_version_are_refused(scheduler, monkeypatch):
-    monkeypatch.setattr("medrev.cohorts.workers.__version__", "0.0.7")
+    monkeypatch.setattr("medrev.parallel.workers.__version__", "0.0.7")
     with pytest.raises(ClusterError, match=r"have medrev .*, this is 0\.0\.7"):
         run_subjects(double, NUMBERS, scheduler=scheduler, show_progress=False)
     assert medrev_version() == "0.0.7"

@@ -1,0 +1,6 @@
+"""Many subjects at once: here, in worker processes of this machine, or on a cluster."""
+
+from medrev.parallel.pool import Outcome, Pool, run_subjects
+from medrev.parallel.workers import CLUSTERS
+
+__all__ = ["CLUSTERS", "Outcome", "Pool", "run_subjects"]

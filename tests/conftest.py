@@ -1,0 +1,69 @@
+"""A dask scheduler and two workers on this machine, started as users start them."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    """A port at which nothing answers."""
+    return unused_port()
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a scheduler with two workers of one thread."""
+    folder = tmp_path_factory.mktemp("dask")
+    address = f"tcp://127.0.0.1:{unused_port()}"
+    common = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+    with (folder / "log.txt").open("w") as log:
+
+        def start(command: str, *arguments: str) -> subprocess.Popen:
+            module = f"distributed.cli.dask_{command}"
+            line = [sys.executable, "-m", module, *arguments, *common]
+            return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
+
+        port = address.rpartition(":")[2]
+        processes = [start("scheduler", "--host", "127.0.0.1", "--port", port)]
+        for number in range(2):
+            place = str(folder / f"worker-{number}")
+            processes.append(
+                start("worker", address, "--nthreads", "1", "--local-directory", place)
+            )
+        try:
+            _wait_for_workers(address, 2)
+            yield address
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+            for process in processes:
+                process.wait(20)
+
+
+def _wait_for_workers(address: str, count: int) -> None:
+    from distributed import Client
+
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            host, port = address.removeprefix("tcp://").split(":")
+            if probe.connect_ex((host, int(port))) == 0:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with Client(address, timeout=30) as client:
+        client.wait_for_workers(count, timeout=60)
