@@ -234,7 +234,8 @@ def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
             picture = picture_path(entry.base, entry.folder, arguments.direction)
             bundle = picture.with_suffix(".mrb")
             if new or not bundle.exists():
-                files = [*files, _bundle(files, bundle, overwrite=new)]
+                _bundle(files, bundle, overwrite=new)
+            files = [*files, bundle]
         print(*files, sep="\n", flush=True)
 
     report = infer_many(list(entries), loaded, request, on_done=on_done)

@@ -103,6 +103,7 @@ class Result:
         space: NIfTI code of the space.
         sidecar: What the JSON files of all maps have in common.
         comparison: What the picture shows.
+        others: Maps that an earlier result of the same name may have had, and this one has not.
     """
 
     paths: dict[str, Path]
@@ -113,6 +114,7 @@ class Result:
     space: int
     sidecar: dict[str, Any]
     comparison: Comparison | None = None
+    others: tuple[Path, ...] = ()
 
 
 def output_paths(
@@ -211,7 +213,7 @@ def write_outputs(result: Result, *, overwrite: bool) -> list[Path]:
 
     Args:
         result: What was computed.
-        overwrite: Replace existing files.
+        overwrite: Replace existing files, and remove :attr:`Result.others` written by medrev.
 
     Returns:
         The files written: each map followed by its sidecar, then the picture.
@@ -235,7 +237,20 @@ def write_outputs(result: Result, *, overwrite: bool) -> list[Path]:
             text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             temporary = stack.enter_context(atomic_path(sidecar_of(path), overwrite))
             temporary.write_text(text, encoding="utf-8")
+    if overwrite:
+        _remove_others(result)
     return all_files(result.paths)
+
+
+def _remove_others(result: Result) -> None:
+    """Remove an earlier result's uncertainty, which would be taken for that of this one."""
+    for path in result.others:
+        sidecar = sidecar_of(path)
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            document = json.loads(sidecar.read_text(encoding="utf-8"))
+            if document["GeneratedBy"][0]["Name"] == "medrev":
+                path.unlink()
+                sidecar.unlink()
 
 
 def _write_map(name: str, path: Path, result: Result) -> None:

@@ -14,7 +14,7 @@ from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.inference.model import Model
 from medrev.inference.options import Translation
-from medrev.inference.outputs import Result, output_paths
+from medrev.inference.outputs import PICTURE, Result, output_paths
 from medrev.inference.quick_look import compare
 from medrev.inference.request import Request
 from medrev.inference.resolution import result_mask
@@ -50,15 +50,16 @@ class Task:
 
     def paths(self, request: Request) -> dict[str, Path]:
         """The files of the result."""
-        return output_paths(
-            self.base,
-            self.folder,
-            request.direction,
-            format=request.format,
+        return self._paths(
+            request,
             std=request.options.ensemble > 1 or request.members > 0,
             cycle=request.options.cycle_residual,
             picture=request.quick_look,
         )
+
+    def _paths(self, request: Request, **wanted: bool) -> dict[str, Path]:
+        direction, form = request.direction, request.format
+        return output_paths(self.base, self.folder, direction, format=form, **wanted)
 
     def read(
         self,
@@ -150,7 +151,9 @@ class Task:
             volumes["std"] = translation.std * mask
         if translation.cycle_residual is not None:
             volumes["cycle"] = translation.cycle_residual * read.mask
-        paths = self.paths(request)
+        wanted = (*volumes, PICTURE)
+        paths = {name: path for name, path in self.paths(request).items() if name in wanted}
+        possible = self._paths(request, std=True, cycle=True, picture=False)
         picture = None
         if request.quick_look:
             old, new = (
@@ -171,7 +174,7 @@ class Task:
                 subtitle=f"{old} mm → {new} mm, model {model.pipeline.name}",
             )
         return Result(
-            paths={name: path for name, path in paths.items() if name in (*volumes, "picture")},
+            paths=paths,
             volumes=volumes,
             affine=affine,
             input_affine=read.affine,
@@ -187,6 +190,7 @@ class Task:
                 "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
             },
             comparison=picture,
+            others=tuple(path for name, path in possible.items() if name not in paths),
         )
 
     def _about_input(

@@ -60,7 +60,9 @@ def test_colours_are_directions_in_the_world(residual_model, fibres, tmp_path):
 def test_nrrd_says_the_same_as_nifti(make_model, tensor_file, tmp_path, left):
     path = save_ramp(tmp_path / "sub-02_dwimap.nii", (7, 6, 8), oblique(left=left))
     nifti, nrrds = (
-        by_param(infer_file(path, model=make_model(), output=tmp_path / f, format=f))
+        by_param(
+            infer_file(path, model=make_model(), output=tmp_path / f, format=f, quick_look=False)
+        )
         for f in ("nifti", "nrrd")
     )
     assert nifti.keys() == nrrds.keys()
@@ -82,7 +84,9 @@ def test_nrrd_says_the_same_as_nifti(make_model, tensor_file, tmp_path, left):
         for values, turn in ((one.values, axes), (stored, two.header.tensor.frame))
     ]
     np.testing.assert_allclose(worlds[0], worlds[1], atol=1e-9)
-    again = infer_file(nrrds["diffusivity"], model=make_model(), output=tmp_path / "again")
+    again = infer_file(
+        nrrds["diffusivity"], model=make_model(), output=tmp_path / "again", quick_look=False
+    )
     assert json.loads(again[1].read_text())["TensorConvention"] == "header"
 
 
@@ -144,6 +148,21 @@ def test_the_sidecar_says_how_it_was_made(residual_model, tensor_file, tmp_path)
 )
 def test_base_names(path, expected):
     assert base_name(Path(path)) == expected
+
+
+def test_the_uncertainty_of_an_earlier_result_does_not_stay(residual_model, tensor_file, tmp_path):
+    model = residual_model()
+    options = InferenceOptions(ensemble=2, cycle_residual=True)
+    first = infer_file(tensor_file, model=model, output=tmp_path, options=options, quick_look=False)
+    (tmp_path / "notes_dwimap.json").write_text("{}")
+    again = infer_file(tensor_file, model=model, output=tmp_path, overwrite=True, quick_look=False)
+    gone = set(first) - set(again)
+    assert len(gone) == 4
+    assert not any(path.exists() for path in gone)
+    foreign = next(path for path in gone if path.name.endswith("srstd_dwimap.json"))
+    foreign.write_text("{}")
+    infer_file(tensor_file, model=model, output=tmp_path, overwrite=True, quick_look=False)
+    assert foreign.exists()
 
 
 # --- the dataset --------------------------------------------------------------------------------
