@@ -108,6 +108,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="table with a row per subject (default: participants.tsv beside the volumes)",
     )
+    measures.add_argument(
+        "--paper-table",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also write a table in a paper's own form: revgan-2, revgan-3, revgan-4, one2one-1 to "
+        "one2one-5; may be repeated",
+    )
     measures.add_argument("--group", metavar="COLUMN", help="compare groups of subjects")
     places = parser.add_argument_group("where subjects are run")
     places.add_argument(
@@ -217,6 +225,7 @@ def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
         embed=arguments.embed,
         overwrite=arguments.overwrite,
         resume=arguments.resume,
+        paper_tables=arguments.paper_table,
         pool=pool,
         retries=arguments.retries,
     )

@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,10 +14,12 @@ from typing import Any
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
+from medrev.evaluation import PAPER_TABLES, paper_table
+from medrev.evaluation.tabular import Tabular
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
 from medrev.reports.cohort import CohortPage, draw_subjects, write_cohort_report
-from medrev.reports.tables import CohortTables, cohort_tables
+from medrev.reports.tables import cohort_tables
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -57,6 +59,7 @@ def evaluate(
     embed: int = 6,
     overwrite: bool = False,
     resume: bool = False,
+    paper_tables: Sequence[str] = (),
     pool: Pool | None = None,
     retries: int = 1,
     show_progress: bool = True,
@@ -81,6 +84,7 @@ def evaluate(
         embed: Subjects with pictures and volumes in the page.
         overwrite: Replace an evaluation that the folder holds.
         resume: Go on with it: subjects whose files and options are the same are not measured again.
+        paper_tables: Tables in the papers' own forms, of :data:`PAPER_TABLES`, written too.
         pool: Where subjects are run (default: one after the other in this process).
         retries: Further attempts after an unexpected error.
         show_progress: Show progress bars on standard error.
@@ -88,6 +92,9 @@ def evaluate(
     Raises:
         MedrevError: Inputs or options cannot be used, or results cannot be written.
     """
+    for name in paper_tables:
+        if name not in PAPER_TABLES:
+            raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
@@ -126,7 +133,10 @@ def evaluate(
         # Workers draw while this process computes the statistics.
         waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
         tables = cohort_tables(evaluated.results, evaluated.models, groups)
-        files = _write_tables(folder, evaluated, tables)
+        named = tables.files() | {
+            f"paper_{name}": paper_table(name, evaluated.results) for name in paper_tables
+        }
+        files = _write_tables(folder, evaluated, named)
         drawn = draw() if waiting is None else waiting.result()
     report = folder / "report.html"
     page = CohortPage(
@@ -195,11 +205,13 @@ def _groups(found: Found, column: str) -> dict[str, str]:
     return groups
 
 
-def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
+def _write_tables(
+    folder: Path, evaluated: Evaluated, tables: Mapping[str, Tabular]
+) -> dict[str, str]:
     """Write the tables, and say what they are."""
     results = evaluated.results
     texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
-    for name, table in tables.files().items():
+    for name, table in tables.items():
         texts |= {
             f"tables/{name}.csv": table.to_csv(),
             f"tables/{name}.json": table.to_json(),

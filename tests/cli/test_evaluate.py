@@ -55,6 +55,17 @@ def test_options_reach_the_measurement(root):
     assert (root / "o/tables/summary.md").read_text().count("| x |") == 1
 
 
+def test_a_table_in_a_papers_form_is_written(root, capsys):
+    options = ["--reference", "ref", "--baselines", "none", "--paper-table", "one2one-5"]
+    assert main(["x=a", "y=b", *options]) == 0
+    header, *rows = (root / "evaluation/tables/paper_one2one-5.csv").read_text().splitlines()
+    assert "PSNR" in header
+    assert any(",x," in f",{row}," for row in rows)
+    capsys.readouterr()
+    assert main(["a", "--reference", "ref", "--output", "o", "--paper-table", "revgan-9"]) == 2
+    assert "a paper's table is one of revgan-2" in error_of(capsys)
+
+
 def test_some_failed_subjects_are_listed_and_give_3(root, capsys):
     Path("a/sub-02_desc-sr_T1w.nii.gz").write_bytes(b"nothing")
     assert main(["a", "--reference", "ref"]) == 3
