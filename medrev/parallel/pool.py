@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from medrev.errors import ConfigError, MedrevError
-from medrev.parallel.workers import CLUSTERS, DEATHS, connect, one_line
+from medrev.parallel.workers import CLUSTERS, DEATHS, connect, load_jobqueue, one_line
 from medrev.progress import Bar, progress
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Pool:
         if cluster is not None and cluster not in CLUSTERS:
             raise ConfigError(f"the cluster must be one of {', '.join(CLUSTERS)}, got {cluster!r}")
         self.is_here = scheduler is None and cluster is None and workers == 1
+        self._cluster = cluster
         self._connection = connect(workers, scheduler, cluster, memory=memory, warm=warm)
         self._stack = contextlib.ExitStack()
         self._client: Future[Client] | None = None
@@ -102,6 +103,8 @@ class Pool:
         """Start the workers, or find the scheduler, while this process does something else."""
         if self.is_here or self._client is not None:
             return
+        if self._cluster is not None:
+            load_jobqueue(self._cluster)
         thread = ThreadPoolExecutor(1)
         self._client = thread.submit(self._stack.enter_context, self._connection)
         thread.shutdown(wait=False)

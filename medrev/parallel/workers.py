@@ -4,7 +4,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
+import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,15 +19,16 @@ from medrev.errors import ClusterError, ConfigError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["CLUSTERS", "DEATHS", "connect", "medrev_version", "one_line"]
+__all__ = ["CLUSTERS", "DEATHS", "connect", "load_jobqueue", "medrev_version", "one_line"]
 
-#: Batch systems that workers can be asked of, and their classes in dask-jobqueue.
+#: Batch systems that workers can be asked of: their classes in dask-jobqueue, and the commands by
+#: which jobs are submitted.
 CLUSTERS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
+    "slurm": ("SLURMCluster", "sbatch"),
+    "pbs": ("PBSCluster", "qsub"),
+    "sge": ("SGECluster", "qsub"),
+    "lsf": ("LSFCluster", "bsub"),
+    "htcondor": ("HTCondorCluster", "condor_submit"),
 }
 
 #: Seconds within which a scheduler has to answer.
@@ -133,6 +138,57 @@ def _jobs(cluster: str, workers: int, memory: float | None) -> Any:
     """Workers as jobs of a batch system."""
     import dask
 
+    dask_jobqueue = load_jobqueue(cluster)
+    name, command = CLUSTERS[cluster]
+    if shutil.which(command) is None:
+        raise ClusterError(
+            f"the command {command} of {cluster} is not found: run this where jobs are submitted"
+        )
+    configured = dask.config.get(f"jobqueue.{cluster}.memory", None)
+    limit = f"{memory}GiB" if memory is not None else configured or "8GiB"
+    try:
+        jobs = getattr(dask_jobqueue, name)(
+            cores=1, processes=1, memory=limit, scheduler_options={"dashboard": False}
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(f"no workers from {cluster}: {one_line(error)}") from error
+    if cluster == "slurm":
+        _test_job(jobs)
+    jobs.scale(jobs=workers)
+    return jobs
+
+
+def _test_job(jobs: Any) -> None:
+    """Let SLURM look at the job: one that cannot be submitted would be waited for without end.
+
+    Raises:
+        ClusterError: It would not be accepted.
+    """
+    answer = subprocess.run(
+        ["sbatch", "--test-only"],
+        input=jobs.job_script(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        jobs.close()
+        reason = " ".join(answer.stderr.split()).removeprefix("sbatch: error: ")
+        raise ClusterError(
+            f"slurm does not accept the job ({reason}): set queue, account and time under "
+            "jobqueue.slurm in dask's configuration (~/.config/dask/jobqueue.yaml)"
+        )
+
+
+def load_jobqueue(cluster: str) -> Any:
+    """Import dask-jobqueue, in the main thread, without what it does to the handling of signals.
+
+    On import it lets Ctrl-C end the process as if all were well.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         import dask_jobqueue
     except ImportError:
@@ -140,14 +196,11 @@ def _jobs(cluster: str, workers: int, memory: float | None) -> Any:
             f"--cluster {cluster} needs the package dask-jobqueue; "
             "run: pip install 'medrev[cluster]'"
         ) from None
-    configured = dask.config.get(f"jobqueue.{cluster}.memory", None)
-    limit = f"{memory}GiB" if memory is not None else configured or "8GiB"
-    try:
-        jobs = getattr(dask_jobqueue, CLUSTERS[cluster])(cores=1, processes=1, memory=limit)
-        jobs.scale(jobs=workers)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(f"no workers from {cluster}: {one_line(error)}") from error
-    return jobs
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return dask_jobqueue
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,9 @@ def draw_subjects(
     """
     results = evaluated.results
     chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
+    shown = replace(choices, baselines=tuple(b for b in choices.baselines if b == "cubic"))
     outcomes = (pool or Pool()).run(
-        functools.partial(make_preview, choices=choices),
+        functools.partial(make_preview, choices=shown),
         {name: evaluated.cases[name] for name in chosen},
         title="Drawing",
         show_progress=show_progress,
