@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -181,6 +182,41 @@ def test_workers_of_another_version_are_refused(scheduler, monkeypatch):
     with pytest.raises(ClusterError, match=r"have medrev .*, this is 0\.0\.7"):
         run_subjects(double, NUMBERS, scheduler=scheduler, show_progress=False)
     assert medrev_version() == "0.0.7"
+
+
+def test_a_batch_system_that_is_not_there_is_a_clear_error(monkeypatch, tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        Pool(cluster="slurm") as pool,
+        pytest.raises(ClusterError, match="the command sbatch of slurm is not found"),
+    ):
+        pool.run(double, NUMBERS, show_progress=False)
+
+
+def test_a_job_that_the_batch_system_refuses_is_not_waited_for(monkeypatch, tmp_path):
+    """A command in the place of sbatch, which answers as it does for a wrong queue."""
+    pytest.importorskip("dask_jobqueue")
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition: x' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with (
+        Pool(cluster="slurm") as pool,
+        pytest.raises(ClusterError, match=r"not accept the job \(invalid partition: x\)"),
+    ):
+        pool.run(double, NUMBERS, show_progress=False)
+
+
+def test_ctrl_c_stays_what_it_was():
+    """dask-jobqueue takes it over when it is imported."""
+    pytest.importorskip("dask_jobqueue")
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGINT);"
+        "from medrev.parallel.workers import load_jobqueue; load_jobqueue('slurm');"
+        "assert signal.getsignal(signal.SIGINT) is before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
