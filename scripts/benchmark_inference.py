@@ -187,7 +187,10 @@ def memory_of(row: Row, options: argparse.Namespace) -> float:
         values = value if isinstance(value, list) else [value]
         words += [f"--{name.replace('_', '-')}", *map(str, values)]
     words += ["--no-mask"] if options.no_mask else []
-    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        print(f"{row.name}: memory not measured: {run.stderr[-500:]}", file=sys.stderr)
+        return float("nan")
     return float(json.loads(run.stdout.splitlines()[-1]))
 
 

@@ -87,7 +87,7 @@ class Direction:
             advance: Called with the number of planes (of cells) whenever some are finished.
         """
         if self._stages is not None:
-            return Stream(self._stages, slab, advance)
+            return Stream(self._stages, slab, advance, self.engine.memory_format)
 
         def whole(x: Tensor) -> Tensor:
             y: Tensor = self.translator(x, inverse=self.inverse)

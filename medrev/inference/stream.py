@@ -31,18 +31,25 @@ class Stream:
         slab: Planes of cells that a layer handles at a time. As many as the volume has: every
             layer sees the whole volume at once, which instance normalisation needs.
         advance: Called with the number of planes (of cells) whenever some are finished.
+        memory_format: Of the streams (default: in which the device convolves fastest).
     """
 
     def __init__(
-        self, stages: Stages, slab: int, advance: Callable[[int], None] | None = None
+        self,
+        stages: Stages,
+        slab: int,
+        advance: Callable[[int], None] | None = None,
+        memory_format: torch.memory_format | None = None,
     ) -> None:
         self.stages = stages
         self.slab = slab
         self.advance = advance
+        self.memory_format = memory_format
 
     def __call__(self, x: Tensor) -> Tensor:
         """Translate; sizes must be whole cells."""
-        wave = _Wave(self.stages, x, self.slab)
+        memory_format = self.memory_format or layout(x.device, torch.float32)
+        wave = _Wave(self.stages, x, self.slab, memory_format)
         while wave.projected < wave.length:
             before = wave.projected
             wave.move()
@@ -92,7 +99,9 @@ def _planes_kept(stages: Stages, slab: int, length: int) -> int:
 class _Wave:
     """One volume on its way."""
 
-    def __init__(self, stages: Stages, x: Tensor, slab: int) -> None:
+    def __init__(
+        self, stages: Stages, x: Tensor, slab: int, memory_format: torch.memory_format
+    ) -> None:
         self.stages, self.x, self.slab = stages, x, slab
         size = [n // stages.cell_in for n in x.shape[2:]]
         self.length = size[0]
@@ -104,7 +113,7 @@ class _Wave:
             torch.empty(
                 (x.shape[0], channels, kept, *size[1:]),
                 device=x.device,
-                memory_format=layout(x.device, torch.float32),
+                memory_format=memory_format,
             )
             for channels in (stages.split, stages.width - stages.split)
         ]

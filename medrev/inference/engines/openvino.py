@@ -30,6 +30,8 @@ _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _MODES = {"reflect": "reflect", "replicate": "edge"}
 #: How many times the memory of PyTorch's kernels, copies in other layouts included, is taken.
 _COPIES = 4
+#: Lift, step and projection.
+_REQUESTS = 3
 _INSTALL = 'engine openvino needs the package openvino: pip install "openvino>=2026.1"'
 
 
@@ -102,24 +104,26 @@ class _Store:
         self.folder = folder
         self.precision = precision
         self._models: dict[str, Any] = {}
-        self._used = ""
-        self._request: Any = None
+        self._requests: dict[str, Any] = {}  # the one used last is the last one
 
     def request(self, steps: list[Any], *, first: bool, last: bool) -> Any:
         """What runs a graph, compiled if need be.
 
-        Only one graph at a time holds memory for what lies between its layers.
+        A request holds memory for what lies between its layers: only those that take turns inside
+        of a volume are kept.
         """
         structure = _describe(steps, first=first, last=last)
-        if structure != self._used:
-            self._request = None
-            if self._used:
-                self._models[self._used].release_memory()
+        request = self._requests.pop(structure, None)
+        if request is None:
+            if len(self._requests) >= _REQUESTS:
+                oldest = next(iter(self._requests))
+                del self._requests[oldest]
+                self._models[oldest].release_memory()
             if structure not in self._models:
                 self._models[structure] = self._compiled(structure, steps, first, last)
-            self._request = self._models[structure].create_infer_request()
-            self._used = structure
-        return self._request
+            request = self._models[structure].create_infer_request()
+        self._requests[structure] = request
+        return request
 
     def _compiled(self, structure: str, steps: list[Any], first: bool, last: bool) -> Any:
         import openvino
