@@ -1,5 +1,6 @@
-"""A dask scheduler and two workers on this machine, started as users start them."""
+"""What all tests share: one thread for each of several processes, and a dask scheduler."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes with several threads hinder each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
