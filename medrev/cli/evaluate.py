@@ -38,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="[NAME=]INPUT",
         help="run folders (their held-out subjects are translated), folders of predictions, or a "
-        "table (.csv, .tsv) with the columns id, reference and prediction or prediction_NAME",
+        "table (.csv, .tsv) with the columns id, reference and prediction or prediction_NAME; or "
+        "finished evaluations, one per direction, for --paper-table",
     )
     data = parser.add_argument_group(
         "volumes",
@@ -190,9 +191,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
-    from medrev.cohorts import Sources
-    from medrev.reports import evaluate
+    from medrev.cohorts import Sources, named_inputs
+    from medrev.reports import combine, evaluate, is_evaluation
 
+    named = named_inputs(tuple(arguments.inputs))
+    if all(map(is_evaluation, named.values())):
+        output = arguments.output or Path("evaluation_tables")
+        written = combine(named, arguments.paper_table, output, overwrite=arguments.overwrite)
+        print(*written, sep="\n")
+        return 0
     whole = arguments.mask is not None and str(arguments.mask) == "whole"
     sources = Sources(
         inputs=tuple(arguments.inputs),

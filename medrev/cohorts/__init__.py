@@ -2,7 +2,7 @@
 
 from medrev.cohorts.case import Case, Choices, Loaded
 from medrev.cohorts.evaluate import Evaluated, evaluate_cohort
-from medrev.cohorts.find import Found, Sources, find_cases
+from medrev.cohorts.find import Found, Sources, find_cases, named_inputs
 from medrev.cohorts.measure import EDGES, Measured, measure
 from medrev.cohorts.pair import Pair
 
@@ -19,4 +19,5 @@ __all__ = [
     "evaluate_cohort",
     "find_cases",
     "measure",
+    "named_inputs",
 ]

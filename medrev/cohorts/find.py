@@ -12,7 +12,7 @@ from medrev.cohorts.names import is_image, is_mask, is_uncertainty
 from medrev.cohorts.pair import Pair
 from medrev.errors import InputError
 
-__all__ = ["Found", "Sources", "find_cases"]
+__all__ = ["Found", "Sources", "find_cases", "named_inputs"]
 
 _TABLES = (".csv", ".tsv")
 
@@ -77,7 +77,7 @@ def find_cases(sources: Sources) -> Found:
         InputError: A folder is missing, several files claim to be one subject's, or nothing can be
             evaluated. The message names all subjects concerned.
     """
-    named = _named(sources.inputs)
+    named = named_inputs(sources.inputs)
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
@@ -105,8 +105,12 @@ def _is_run(path: Path) -> bool:
     return (path / "pipeline.yaml").is_file() or any(path.glob("checkpoints/*/*.safetensors"))
 
 
-def _named(inputs: tuple[str, ...]) -> dict[str, Path]:
-    """``[NAME=]PATH`` as paths by name; a name is made of the path where none is given."""
+def named_inputs(inputs: tuple[str, ...]) -> dict[str, Path]:
+    """``[NAME=]PATH`` as paths by name; a name is made of the path where none is given.
+
+    Raises:
+        InputError: A name is empty, or there twice.
+    """
     pairs: list[tuple[str, Path]] = []
     for text in inputs:
         name, equals, rest = text.partition("=")

@@ -107,6 +107,7 @@ def _origin(run: Path, model: Model) -> dict[str, Any]:
         "step": _json(run / "run.json").get("best_step"),
         "medrev": model.metadata.get("medrev"),
         "parameters": sum(p.numel() for p in model.translator.parameters()),
+        "width": getattr(pipeline.model, "width", None),
         "factor": model.factor,
         "git_commit": environment.get("git_commit"),
         "trained_on": len(environment.get("data", {}).get("train", [])) or None,

@@ -1,7 +1,15 @@
 """Reports: one HTML page that needs nothing else, for a cohort or for a training run."""
 
 from medrev.reports.cohort import write_cohort_report
+from medrev.reports.combine import combine, is_evaluation
 from medrev.reports.evaluate import Evaluation, evaluate
 from medrev.reports.run import write_run_report
 
-__all__ = ["Evaluation", "evaluate", "write_cohort_report", "write_run_report"]
+__all__ = [
+    "Evaluation",
+    "combine",
+    "evaluate",
+    "is_evaluation",
+    "write_cohort_report",
+    "write_run_report",
+]

@@ -257,6 +257,14 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
             for theme, table in tables.details.items()
         ],
+        "region_tables": [
+            html_table(table, caption=f"{name}, by region")
+            for name, table in tables.regions.items()
+        ],
+        "papers": [
+            html_table(table, caption=f"{table.caption or 'Table'} ({name})")
+            for name, table in tables.papers.items()
+        ],
         "descriptions": [
             prepare(table, caption=f"{table.caption}: distribution over subjects")
             for table in tables.descriptions.values()

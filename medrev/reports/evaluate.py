@@ -14,12 +14,12 @@ from typing import Any
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import PAPER_TABLES, paper_table
-from medrev.evaluation.tabular import Tabular
+from medrev.evaluation.paper_tables import ModelDetails
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
 from medrev.reports.cohort import CohortPage, draw_subjects, write_cohort_report
-from medrev.reports.tables import cohort_tables
+from medrev.reports.combine import check_papers, write_formats
+from medrev.reports.tables import CohortTables, cohort_tables
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -84,7 +84,7 @@ def evaluate(
         embed: Subjects with pictures and volumes in the page.
         overwrite: Replace an evaluation that the folder holds.
         resume: Go on with it: subjects whose files and options are the same are not measured again.
-        paper_tables: Tables in the papers' own forms, of :data:`PAPER_TABLES`, written too.
+        paper_tables: Tables in the forms of papers that are wanted too (:data:`PAPER_TABLES`).
         pool: Where subjects are run (default: one after the other in this process).
         retries: Further attempts after an unexpected error.
         show_progress: Show progress bars on standard error.
@@ -92,9 +92,7 @@ def evaluate(
     Raises:
         MedrevError: Inputs or options cannot be used, or results cannot be written.
     """
-    for name in paper_tables:
-        if name not in PAPER_TABLES:
-            raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
+    check_papers(paper_tables)
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
@@ -132,11 +130,14 @@ def evaluate(
     with ThreadPoolExecutor(1) as thread:
         # Workers draw while this process computes the statistics.
         waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
-        tables = cohort_tables(evaluated.results, evaluated.models, groups)
-        named = tables.files() | {
-            f"paper_{name}": paper_table(name, evaluated.results) for name in paper_tables
-        }
-        files = _write_tables(folder, evaluated, named)
+        tables = cohort_tables(
+            evaluated.results,
+            evaluated.models,
+            groups,
+            papers=paper_tables,
+            details={name: _details(origin) for name, origin in found.origins.items()},
+        )
+        files = _write_tables(folder, evaluated, tables)
         drawn = draw() if waiting is None else waiting.result()
     report = folder / "report.html"
     page = CohortPage(
@@ -185,8 +186,13 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
                 "it, or choose another --output"
             )
         if overwrite:
-            shutil.rmtree(folder / "subjects", ignore_errors=True)
+            for name in ("subjects", "tables"):
+                shutil.rmtree(folder / name, ignore_errors=True)
     ensure_writable_folder(folder)
+
+
+def _details(origin: Mapping[str, Any]) -> ModelDetails:
+    return ModelDetails(width=origin.get("width"), parameters=origin.get("parameters"))
 
 
 def _groups(found: Found, column: str) -> dict[str, str]:
@@ -205,22 +211,14 @@ def _groups(found: Found, column: str) -> dict[str, str]:
     return groups
 
 
-def _write_tables(
-    folder: Path, evaluated: Evaluated, tables: Mapping[str, Tabular]
-) -> dict[str, str]:
+def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
     """Write the tables, and say what they are."""
     results = evaluated.results
-    texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
-    for name, table in tables.items():
-        texts |= {
-            f"tables/{name}.csv": table.to_csv(),
-            f"tables/{name}.json": table.to_json(),
-            f"tables/{name}.md": table.to_markdown(),
-            f"tables/{name}.tex": table.to_latex(),
-        }
-    for name, text in texts.items():
+    for name, text in (("results.csv", results.to_csv()), ("results.json", results.to_json())):
         with atomic_path(folder / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    for name, table in tables.files().items():
+        write_formats(folder / "tables" / name, table, overwrite=True)
     return {
         "results.csv": "every measured value, one a line",
         "results.json": "the same as JSON",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from medrev.errors import InputError
@@ -21,6 +22,8 @@ from medrev.evaluation import (
     find_outliers,
     method_agreement,
 )
+from medrev.evaluation.paper_tables import ModelDetails, paper_table
+from medrev.evaluation.region_tables import region_table, volume_table
 from medrev.evaluation.tables import (
     agreement_table,
     comparison_table,
@@ -83,6 +86,8 @@ class CohortTables:
         agreement: The same as tables, by unit.
         grouped: Comparison of groups by model, by key; empty without groups.
         by_group: The same as tables.
+        regions: Measurements of the first table by label, and volumes; empty without label maps.
+        papers: Tables in the forms of papers, by name.
         outliers: Subjects far from the others.
         subjects: Every value of the first table.
     """
@@ -100,6 +105,8 @@ class CohortTables:
     subjects: Tabular
     grouped: Mapping[Key, Mapping[str, GroupComparison]] = field(default_factory=dict)
     by_group: Mapping[Key, Tabular] = field(default_factory=dict)
+    regions: Mapping[str, Tabular] = field(default_factory=dict)
+    papers: Mapping[str, Tabular] = field(default_factory=dict)
 
     def files(self) -> dict[str, Tabular]:
         """Every table by the name of its file."""
@@ -114,11 +121,21 @@ class CohortTables:
         named |= {
             f"agreement_{_slug(unit) or 'no_unit'}": table for unit, table in self.agreement.items()
         }
-        return named | {"outliers": self.outlier_table}
+        named |= {f"regions_{_slug(name)}": table for name, table in self.regions.items()}
+        return (
+            named
+            | {"outliers": self.outlier_table}
+            | {f"paper_{name}": table for name, table in self.papers.items()}
+        )
 
 
 def cohort_tables(
-    results: Results, models: Sequence[str], groups: Mapping[str, str] | None = None
+    results: Results,
+    models: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+    *,
+    papers: Sequence[str] = (),
+    details: Mapping[str, ModelDetails] | None = None,
 ) -> CohortTables:
     """Make all tables of a cohort.
 
@@ -126,6 +143,11 @@ def cohort_tables(
         results: Records of all subjects.
         models: Names of the models; all other methods are baselines.
         groups: Group by subject, if groups are to be compared.
+        papers: Tables in the forms of papers that are wanted (:data:`PAPER_TABLES`).
+        details: What these tables say of the models.
+
+    Raises:
+        InputError: A paper's table is not known.
     """
     keys = tuple(headline_keys(results))
     methods = _ordered(results, models)
@@ -157,6 +179,10 @@ def cohort_tables(
         subjects=subject_table(results, keys, methods),
         grouped=grouped,
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
+        regions=_regions(results, keys, methods, models),
+        papers={
+            name: paper_table(name, results, methods=rivals, models=details) for name in papers
+        },
     )
 
 
@@ -173,7 +199,7 @@ def headline_keys(results: Results) -> list[Key]:
 
 
 def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
-    """All measurements but points of curves, by theme."""
+    """All measurements but points of curves and those of labels, by theme."""
     region = main_region(results)
     groups: dict[str, list[Key]] = {}
     for key in results.keys:
@@ -189,7 +215,7 @@ def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
         elif key.region == region:
             name = "Whole mask" if region == MASK else "Whole volume"
         else:
-            name = f"Region {key.region}"
+            continue  # labels have tables of their own
         groups.setdefault(name, []).append(key)
     return {name: tuple(keys) for name, keys in groups.items()}
 
@@ -233,6 +259,26 @@ def _grouped(
         key: {model: compare_groups(results.values(model, key), groups) for model in models}
         for key in keys
     }
+
+
+def _regions(
+    results: Results, keys: Sequence[Key], methods: Sequence[str], models: Sequence[str]
+) -> dict[str, Tabular]:
+    """Measurements of the first table by label, where there are labels; and their volumes."""
+    labels = {key.region for key in results.keys} - {INTERIOR, MASK, WHOLE}
+    if not labels:
+        return {}
+    measured = {(key.metric, key.component) for key in results.keys if key.region in labels}
+    wanted = dict.fromkeys((key.metric, key.component) for key in keys)
+    found = {}
+    for metric, component in wanted:
+        if (metric, component) in measured:
+            table = region_table(results, metric, component, methods)
+            found[_name(Key(metric, MASK, component))] = table
+    for model in models:
+        with suppress(InputError):  # it has no label maps
+            found[f"volume {model}"] = volume_table(results, model)
+    return found
 
 
 def _agreements(results: Results, model: str) -> dict[Key, BlandAltman | InputError]:

@@ -159,3 +159,35 @@ def test_help_names_the_ways_to_run():
     )
     for word in ("--workers", "--scheduler", "--cluster", "--reference", "--group", "--embed"):
         assert word in run.stdout
+
+
+def test_a_papers_table_is_written_and_shown(root):
+    words = ["x=a", "y=b", "--reference", "ref", "--mask", "mask", "--input", "low"]
+    assert main([*words, "--paper-table", "revgan-4"]) == 0
+    table = Path("evaluation/tables/paper_revgan-4.md").read_text()
+    assert "| x |" in table
+    assert "±" in table
+    assert "revgan-4" in Path("evaluation/report.html").read_text()
+
+
+def test_two_directions_are_combined_into_a_papers_table(root, capsys):
+    for model, name in (("a", "there"), ("b", "back")):
+        assert main([f"net={model}", "--reference", "ref", "--output", name]) == 0
+    capsys.readouterr()
+    words = ["X→Y=there", "Y→X=back", "--paper-table", "one2one-2", "--output", "tables"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"tables/one2one-2.{suffix}" for suffix in ("csv", "json", "md", "tex")
+    ]
+    rows = [line.split(",")[:2] for line in Path("tables/one2one-2.csv").read_text().splitlines()]
+    assert rows == [["Direction", "Method"], ["X→Y", "net"], ["Y→X", "net"]]
+    assert main(words) == 2
+    assert "exists already; give --overwrite" in error_of(capsys)
+    assert main(["there", "back"]) == 2
+    assert "give --paper-table, one of revgan-2" in error_of(capsys)
+
+
+def test_an_unknown_table_is_said_before_anything_is_measured(root, capsys):
+    assert main(["a", "--reference", "ref", "--paper-table", "revgan-9"]) == 2
+    assert "a paper's table is one of" in error_of(capsys)
+    assert not Path("evaluation").exists()

@@ -15,7 +15,8 @@ from medrev.cohorts import Sources
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import Key, Record, Results
 from medrev.reports import Evaluation, evaluate
-from medrev.reports.cohort import choose_subjects
+from medrev.reports.cohort import _within, choose_subjects
+from medrev.reports.preview import Preview, ViewerVolume
 
 from ..cohorts.conftest import SHAPE, make_cohort, save
 from .browser import Page, find_chromium
@@ -355,3 +356,44 @@ def test_the_page_is_valid_html(evaluation, tmp_path):
     ):
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_label_maps_give_tables_by_region(root, tmp_path):
+    labels = np.zeros(SHAPE)
+    labels[2:7, 2:-2, 2:-2], labels[7:12, 2:-2, 2:-2] = 1, 2
+    for n in range(1, SUBJECTS + 1):
+        save(tmp_path / f"labels/sub-{n:02d}_dseg.nii.gz", labels)
+    given = Sources(
+        inputs=(str(root / "revgan"),), reference=root / "ref", labels=tmp_path / "labels"
+    )
+    done = evaluate(given, output=tmp_path / "out", show_progress=False)
+    text = (done.folder / "tables/regions_psnr.md").read_text()
+    assert "label 1" in text
+    assert "label 2" in text
+    assert "By region" in done.report.read_text()
+
+
+def test_pictures_beyond_the_limit_are_left_out_and_it_is_said():
+    volume = ViewerVolume("v", overlay=False, nifti=bytes(9_000_000), low=0, high=1, colours="gray")
+    preview = Preview((), (volume,), "")
+    kept, notes = _within({f"s{n}": preview for n in range(10)})
+    assert list(kept) == ["s0", "s1", "s2", "s3"]  # 12 MB each in base64
+    assert notes == ["pictures of 6 more subjects would have taken more than 50 MB"]
+
+
+@pytest.mark.slow
+def test_200_subjects_stay_below_60_mb(tmp_path):
+    """Pure noise, which cannot be compressed, in a tenth of the subjects that are shown."""
+    rng = np.random.default_rng(0)
+    for n in range(200):
+        shape = (72, 72, 72) if n < 20 else (12, 12, 12)
+        reference = rng.normal(100, 20, shape)
+        name = f"sub-{n:03d}_T1w.nii"
+        save(tmp_path / "ref" / name, reference)
+        for model in ("a", "b"):
+            noise = rng.normal(0, 10 if n < 20 else 1, shape)
+            save(tmp_path / model / name, reference + noise)
+    given = Sources(inputs=(str(tmp_path / "a"), str(tmp_path / "b")), reference=tmp_path / "ref")
+    done = evaluate(given, output=tmp_path / "out", embed=60, show_progress=False)
+    size = done.report.stat().st_size
+    assert 20e6 < size < 60e6

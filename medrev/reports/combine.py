@@ -1,0 +1,96 @@
+"""Tables over several evaluations: the two directions of a translation in one table of a paper."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medrev.errors import InputError, OutputError
+from medrev.evaluation import Results
+from medrev.evaluation.paper_tables import PAPER_TABLES, paper_table
+from medrev.evaluation.tabular import Tabular
+from medrev.files import atomic_path
+
+__all__ = ["check_papers", "combine", "is_evaluation", "write_formats"]
+
+
+def is_evaluation(path: Path) -> bool:
+    """Whether a folder is one of medrev-evaluate's."""
+    return (path / "evaluation.json").is_file() and (path / "results.json").is_file()
+
+
+def check_papers(names: Sequence[str]) -> None:
+    """Refuse names that are none of a paper's table.
+
+    Raises:
+        InputError: Naming those that are known.
+    """
+    for name in names:
+        if name not in PAPER_TABLES:
+            raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
+
+
+def combine(
+    evaluations: Mapping[str, Path],
+    papers: Sequence[str],
+    output: Path,
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write tables of papers over finished evaluations, one per direction of a translation.
+
+    Args:
+        evaluations: Folder of medrev-evaluate by direction, such as ``photo→label``.
+        papers: Which tables (:data:`PAPER_TABLES`).
+        output: Folder of the tables.
+        overwrite: Replace existing tables.
+
+    Returns:
+        The files written, in four formats each.
+
+    Raises:
+        InputError: No table is asked for, it is not known, or a folder holds no results.
+        OutputError: A table exists already or cannot be written.
+    """
+    if not papers:
+        raise InputError(
+            "evaluations are combined into tables: give --paper-table, one of "
+            + ", ".join(PAPER_TABLES)
+        )
+    check_papers(papers)
+    found = {
+        name: Results.from_json((folder / "results.json").read_text(encoding="utf-8"))
+        for name, folder in evaluations.items()
+    }
+    written: list[Path] = []
+    for name in papers:
+        written += write_formats(output / name, paper_table(name, found), overwrite=overwrite)
+    return written
+
+
+def write_formats(stem: Path, table: Tabular, *, overwrite: bool) -> list[Path]:
+    """Write a table as CSV, JSON, Markdown and LaTeX.
+
+    Args:
+        stem: Path of the files without suffix.
+        table: The table.
+        overwrite: Replace existing files.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: A file exists already or cannot be written.
+    """
+    texts = {
+        ".csv": table.to_csv,
+        ".json": table.to_json,
+        ".md": table.to_markdown,
+        ".tex": table.to_latex,
+    }
+    paths = [stem.with_name(stem.name + suffix) for suffix in texts]
+    existing = [path for path in paths if path.exists() and not overwrite]
+    if existing:
+        raise OutputError(f"{existing[0]} exists already; give --overwrite to replace it")
+    for path, text in zip(paths, texts.values(), strict=True):
+        with atomic_path(path, overwrite=True) as temporary:
+            temporary.write_text(text(), encoding="utf-8")
+    return paths
