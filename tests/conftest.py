@@ -1,10 +1,12 @@
 """What all tests share: one thread for each of several processes, and a dask scheduler."""
 
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,22 @@ ROOT = Path(__file__).parents[1]
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes with several threads hinder each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_the_process(monkeypatch):
+    """Commands set logging and warnings for their process; tests share theirs."""
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("PYTHONWARNINGS", "default")
+    root, logger = logging.getLogger(), logging.getLogger("medrev")
+    before = root.level, logger.level, logger.propagate, logger.handlers[:]
+    with warnings.catch_warnings():
+        yield
+    root.level, logger.level, logger.propagate, logger.handlers[:] = before
+    for name, part in logging.root.manager.loggerDict.items():
+        if name.startswith("medrev.") and isinstance(part, logging.Logger):
+            part.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
