@@ -104,6 +104,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="data range of PSNR and SSIM (default: the reference's in the mask)",
     )
     measures.add_argument(
+        "--label-colours",
+        choices=("cityscapes",),
+        help="images are coloured labels: segmentation scores by the nearest colour",
+    )
+    measures.add_argument(
         "--participants",
         type=Path,
         metavar="FILE",
@@ -216,6 +221,7 @@ def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
         "value_range": arguments.value_range,
         "resample_reference": arguments.resample_reference == "yes",
         "mask": "whole" if whole else "nonzero",
+        "colours": arguments.label_colours,
         "device": arguments.device,
         "ensemble": arguments.ensemble,
     }

@@ -29,7 +29,9 @@ class Choices:
     Attributes:
         baselines: Interpolations of the input that are measured beside the models.
         edge: Edge of the interior's neighbourhood in voxels, odd.
-        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
+        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask, of image
+            files that of their type.
+        colours: Name of the colours of coloured label images, for segmentation scores.
         resample_reference: Bring a reference on another grid onto the prediction's, instead of
             refusing it.
         mask: Where a subject has no mask file: ``nonzero`` takes the non-zero voxels of the
@@ -42,6 +44,7 @@ class Choices:
     baselines: tuple[Baseline, ...] = BASELINES
     edge: int = 5
     value_range: float | None = None
+    colours: Literal["cityscapes"] | None = None
     resample_reference: bool = False
     mask: Literal["nonzero", "whole"] = "nonzero"
     device: str = "auto"
@@ -61,6 +64,7 @@ class Loaded:
         low: The input ``(C, i, j, k)`` on its own grid, if there is one.
         labels: Label map ``(I, J, K)``, if there is one.
         tensors: Whether the volumes are diffusion tensors.
+        largest: Largest value that the type of an image file holds; None of volumes.
         facts: What the report says about the subject.
         notes: What the user should know, one line each.
     """
@@ -73,6 +77,7 @@ class Loaded:
     low: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     tensors: bool = False
+    largest: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from medrev.cohorts.names import subject_of
+from medrev.cohorts.pictures import PICTURES
 from medrev.errors import InputError
 
 __all__ = ["volumes_in"]
 
-_VOLUMES = (".nii", ".nii.gz")
+_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", *PICTURES)
 _WILD = "*?["
 _MOST = 5
 
@@ -42,15 +43,13 @@ def volumes_in(
     chosen = [
         path
         for path in (_walk(root) if pattern is None else sorted(root.glob(pattern)))
-        if path.name.endswith(_VOLUMES) and path.is_file() and (pattern or accept(path))
+        if path.name.lower().endswith(_VOLUMES) and path.is_file() and (pattern or accept(path))
     ]
     if not chosen and optional:
         return {}
     if not chosen:
         wanted = f"matches {pattern} in {root}" if pattern else f"is in {root} or below"
-        raise InputError(
-            f"{what} not found: no {' or '.join(_VOLUMES)} file {wanted}; found: {_contents(root)}"
-        )
+        raise InputError(f"{what} not found: no volume or image {wanted}; found: {_contents(root)}")
     found: dict[str, list[Path]] = {}
     for path in chosen:
         found.setdefault(subject_of(path, root), []).append(path)

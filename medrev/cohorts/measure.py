@@ -10,7 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.cohorts.case import Case, Choices, Loaded, content_key
-from medrev.evaluation import Record, Results, Settings, evaluate_methods
+from medrev.evaluation import Prediction, Record, Results, Settings, evaluate_methods
+from medrev.evaluation.segmentation import (
+    CITYSCAPES,
+    confusion,
+    labels_of_colours,
+    segmentation_records,
+)
 from medrev.volumes import voxel_size
 
 __all__ = ["EDGES", "Measured", "measure"]
@@ -81,17 +87,7 @@ def measure(case: Case, choices: Choices) -> Measured:
     started = time.perf_counter()
     loaded = case.load(choices)
     ready = time.perf_counter()
-    records = evaluate_methods(
-        loaded.predictions,
-        loaded.reference,
-        loaded.mask,
-        subject=case.id,
-        labels=loaded.labels,
-        voxel_size=voxel_size(loaded.affine),
-        settings=Settings(
-            tensors=loaded.tensors, edge=choices.edge, value_range=choices.value_range
-        ),
-    )
+    records, confusions = _records(case.id, loaded, choices)
     measured = time.perf_counter()
     histograms, unit = _histograms(loaded)
     return Measured(
@@ -99,11 +95,55 @@ def measure(case: Case, choices: Choices) -> Measured:
         histograms=histograms,
         unit=unit,
         models=tuple(loaded.models),
-        facts=loaded.facts,
+        facts={**loaded.facts, **({"confusions": confusions} if confusions else {})},
         key=key,
         notes=loaded.notes,
         seconds={"load": round(ready - started, 4), "metrics": round(measured - ready, 4)},
     )
+
+
+def _records(
+    subject: str, loaded: Loaded, choices: Choices
+) -> tuple[list[Record], dict[str, list[list[int]]]]:
+    """The metrics, and of coloured label images the confusion of their classes by method."""
+    settings = Settings(
+        tensors=loaded.tensors,
+        edge=choices.edge,
+        value_range=loaded.largest if choices.value_range is None else choices.value_range,
+        unit="" if loaded.largest is None else "grey levels",
+    )
+    if loaded.largest is None:
+        records = evaluate_methods(
+            loaded.predictions,
+            loaded.reference,
+            loaded.mask,
+            subject=subject,
+            labels=loaded.labels,
+            voxel_size=voxel_size(loaded.affine),
+            settings=settings,
+        )
+        return records, {}
+    flat = {
+        name: Prediction(
+            torch.as_tensor(p.volume)[..., 0],
+            None if p.std is None else torch.as_tensor(p.std)[..., 0],
+        )
+        for name, p in loaded.predictions.items()
+    }
+    reference = loaded.reference[..., 0]
+    mask = None if loaded.mask is None else loaded.mask[..., 0]
+    labels = None if loaded.labels is None else loaded.labels[..., 0]
+    records = evaluate_methods(
+        flat, reference, mask, subject=subject, labels=labels, settings=settings
+    )
+    confusions = {}
+    if choices.colours is not None:
+        true = labels_of_colours(reference)
+        for name, prediction in flat.items():
+            counts = confusion(labels_of_colours(prediction.volume), true, classes=len(CITYSCAPES))
+            records += segmentation_records(counts, method=name, subject=subject)
+            confusions[name] = counts.counts.tolist()
+    return records, confusions
 
 
 def _histograms(loaded: Loaded) -> tuple[dict[str, tuple[int, ...]], str]:

@@ -10,6 +10,7 @@ import torch
 
 from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.cohorts.grids import Grid, regrid
+from medrev.cohorts.pictures import PICTURES, read_picture
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation import Prediction, interpolate_to
@@ -98,6 +99,7 @@ class Pair:
             low=None if low is None else low.values,
             labels=labels,
             tensors=target.tensors,
+            largest=target.largest,
             facts={
                 "shape": list(reference.shape),
                 "voxel_size": [round(edge, 4) for edge in voxel_size(target.grid.affine)],
@@ -124,7 +126,7 @@ class Pair:
                 raise InputError(f"{self.mask}: the mask is empty: every voxel is 0")
             return mask, self.mask.name
         inside = (target.volume != 0).any(dim=0, keepdim=True)
-        if choices.mask == "whole" or bool(inside.all()):
+        if choices.mask == "whole" or target.largest is not None or bool(inside.all()):
             return None, "whole volume"
         if not bool(inside.any()):
             raise InputError(f"{self.reference}: every voxel is 0")
@@ -137,6 +139,7 @@ class _Read:
 
     values: torch.Tensor
     grid: Grid
+    largest: float | None = None
 
     @property
     def tensors(self) -> bool:
@@ -150,6 +153,7 @@ class _Target:
         self.volume = read.values
         self.grid = Grid(read.grid.shape, read.grid.affine, f"the reference {pair.reference}")
         self.tensors = read.tensors
+        self.largest = read.largest
         self.notes: list[str] = []
         self.own: Grid | None = None  # where it lay before it was moved
 
@@ -166,11 +170,9 @@ class _Target:
 
     def bring(self, path: Path, *, order: Literal[0, 1], single: bool = True) -> torch.Tensor:
         """A mask, label map or standard deviation on the grid; it moves with the reference."""
-        volume = read_volume(path)
-        values = volume.values
+        values, grid = _plain(path)
         if single and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
-        grid = Grid(tuple(values.shape[1:]), volume.affine)
         if self.own is not None and grid.same(self.own):
             return regrid(values, grid, self.grid, order=order)
         self.grid.check(path, grid, _ADVICE)
@@ -179,6 +181,9 @@ class _Target:
 
 def _read(path: Path) -> _Read:
     """Read a volume; NaN and infinity are let through: the metrics say where they matter."""
+    if path.suffix.lower() in PICTURES:
+        values, largest = read_picture(path)
+        return _Read(values, Grid(tuple(values.shape[1:]), np.eye(4)), largest)
     volume = read_volume(path, allow_nan=True)
     values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):
@@ -186,6 +191,15 @@ def _read(path: Path) -> _Read:
 
         values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
+
+
+def _plain(path: Path) -> tuple[torch.Tensor, Grid]:
+    """A mask, label map or standard deviation, and where it lies."""
+    if path.suffix.lower() in PICTURES:
+        values, _ = read_picture(path, indexed=True)
+        return values, Grid(tuple(values.shape[1:]), np.eye(4))
+    volume = read_volume(path)
+    return volume.values, Grid(tuple(volume.shape[1:]), volume.affine)
 
 
 def _baselines(low: _Read, target: _Target, choices: Choices) -> dict[str, Prediction]:

@@ -136,6 +136,7 @@ def evaluate(
             groups,
             papers=paper_tables,
             details={name: _details(origin) for name, origin in found.origins.items()},
+            totals=evaluated.totals,
         )
         files = _write_tables(folder, evaluated, tables)
         drawn = draw() if waiting is None else waiting.result()

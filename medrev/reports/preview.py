@@ -124,7 +124,7 @@ class _Scene:
     """What is shown of a subject: one number a voxel, its window, errors and uncertainties."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self.affine, self.tensors = loaded.affine, loaded.tensors
+        self.affine, self.tensors, self.largest = loaded.affine, loaded.tensors, loaded.largest
         reference = loaded.reference
         whole = torch.ones(1, *reference.shape[1:], dtype=torch.bool)
         self.mask = whole if loaded.mask is None else loaded.mask
@@ -198,6 +198,10 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
         volumes["input"] = scene.outputs["input"]
     for name, volume in volumes.items():
         if volume is not None:
+            if scene.largest is not None and volume.shape[0] == 3:
+                picture = _upright(plane, plane.picture(volume) / scene.largest)
+                tiles.append(_tile(name, encode_colour(picture), picture))
+                continue
             picture = _cut(plane, scene.shown(plane.slab(volume)), plane.slab(scene.mask))
             tiles.append(_tile(name, encode_grey(picture, low, high), picture))
     mapped = {f"error {n}": v for n, v in scene.errors.items()}
@@ -209,10 +213,10 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
         png = encode_mapped(picture, *scene.error_window, ERRORS)
         tiles.append(_tile(name, png, picture))
     what = "mean diffusivity" if scene.tensors else "intensity"
+    what = f"{view}: {what}" if scene.largest is None else what
     unit = f" {scene.unit}" if scene.unit else ""
     return Strip(
-        f"{view}: {what} {low:.3g} to {high:.3g}{unit}; errors 0 to "
-        f"{scene.error_window[1]:.3g}{unit}",
+        f"{what} {low:.3g} to {high:.3g}{unit}; errors 0 to {scene.error_window[1]:.3g}{unit}",
         tuple(tiles),
     )
 

@@ -16,6 +16,7 @@ from medrev.evaluation import (
     GroupComparison,
     Key,
     Outlier,
+    Record,
     Results,
     compare_groups,
     compare_methods,
@@ -136,6 +137,7 @@ def cohort_tables(
     *,
     papers: Sequence[str] = (),
     details: Mapping[str, ModelDetails] | None = None,
+    totals: Sequence[Record] = (),
 ) -> CohortTables:
     """Make all tables of a cohort.
 
@@ -145,6 +147,7 @@ def cohort_tables(
         groups: Group by subject, if groups are to be compared.
         papers: Tables in the forms of papers that are wanted (:data:`PAPER_TABLES`).
         details: What these tables say of the models.
+        totals: Scores over all subjects together, which these tables show instead of means.
 
     Raises:
         InputError: A paper's table is not known.
@@ -181,9 +184,16 @@ def cohort_tables(
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
         regions=_regions(results, keys, methods, models),
         papers={
-            name: paper_table(name, results, methods=rivals, models=details) for name in papers
+            name: paper_table(name, _with_totals(results, totals), methods=rivals, models=details)
+            for name in papers
         },
     )
+
+
+def _with_totals(results: Results, totals: Sequence[Record]) -> Results:
+    """Results in which totals stand in the place of the subjects' own values."""
+    metrics = {record.metric for record in totals}
+    return Results.join([[r for r in results if r.metric not in metrics], totals])
 
 
 def main_region(results: Results) -> str:

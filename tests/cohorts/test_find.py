@@ -134,7 +134,7 @@ def test_a_folder_without_volumes_says_what_it_holds(cohort):
     empty = cohort / "empty"
     empty.mkdir()
     (empty / "readme.txt").touch()
-    with pytest.raises(InputError, match=r"no \.nii or \.nii\.gz file .*found: readme\.txt"):
+    with pytest.raises(InputError, match=r"no volume or image .*found: readme\.txt"):
         find(cohort, "empty")
 
 
