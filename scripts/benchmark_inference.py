@@ -95,7 +95,7 @@ def make_model(network: str, options: argparse.Namespace) -> Model:
     )
     torch.manual_seed(0)
     translator = build_translator(
-        pipeline.model, in_channels=6, out_channels=6, scale_factor=pipeline.model_scale_factor
+        pipeline.model, in_channels=6, out_channels=6, scale_factor=pipeline.data.grid_factor
     )
     return Model(translator.eval().requires_grad_(False), pipeline, 1e-3)
 

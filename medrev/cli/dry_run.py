@@ -22,7 +22,7 @@ def print_dry_run(pipeline: "Pipeline", device: str) -> None:
     from medrev.training import dry_run
 
     print(dump_pipeline(pipeline), flush=True)
-    cohort = find_cohort(pipeline.data)
+    cohort = find_cohort(pipeline.dti)
     _print_comments("data found", cohort_lines(cohort))
     _print_comments("estimates", dry_run(pipeline, device).lines())
 

@@ -77,7 +77,7 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
 
 
 def _section(model: Model, data: Path | None) -> "DTIData":
-    section = model.pipeline.data
+    section = model.pipeline.dti
     if data is None:
         return section
     return section.model_copy(update={"table" if section.table else "root": data.absolute()})

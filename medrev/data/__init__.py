@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medrev.data.batches import PatchBatches
 from medrev.data.cohort import Cohort, find_cohort
+from medrev.data.epochs import EpochBatches
 from medrev.data.preparation import prepare, prepare_scan
 from medrev.data.prepared import Prepared
 from medrev.data.ranges import describe_values, training_ranges, unlike_training
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockMeand",
     "Cohort",
+    "EpochBatches",
     "FitTensord",
     "PatchBatches",
     "Prepared",

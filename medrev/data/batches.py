@@ -1,15 +1,11 @@
 """Batches of training patches, from memory.
 
 Prepared volumes are small (tens of MB), so everything stays in memory and no worker processes are
-needed. Every random number of a sample comes from a generator of its own, seeded by (seed, epoch,
-index of the sample in the epoch): the sequence is a function of these three numbers. A checkpoint
-therefore holds an epoch and a position instead of generator states, and with several processes each
-takes its slice of every batch, so that together they see just what one process would.
+needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,16 +13,15 @@ from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data.augmentation import add_noise, scale_microstructure
+from medrev.data.epochs import EpochBatches, Sample
 from medrev.data.patches import all_positions, cut, grid_positions
 from medrev.data.prepared import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
-from medrev.errors import CheckpointError, ConfigError, InputError
+from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.volumes import upsample
 
 __all__ = ["PatchBatches"]
-
-Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class _Source:
     anywhere: NDArray[np.int64]
 
 
-class PatchBatches:
+class PatchBatches(EpochBatches):
     """Iterate over batches of patches, epoch after epoch.
 
     Every batch is a dict: ``x`` the input with shape (B, 6, s/r, s/r, s/r), or (B, 6, s, s, s)
@@ -84,85 +79,17 @@ class PatchBatches:
             raise InputError("patches need at least one prepared subject, got none")
         if not scale > 0:
             raise InputError(f"scale must be positive, got {scale}")
-        if train and data.batch_size % world:
-            raise ConfigError(
-                f"data.batch_size must be a multiple of the number of processes ({world}), "
-                f"got {data.batch_size}"
-            )
-        self.data, self.seed, self.train, self.unpaired = data, seed, train, unpaired
-        self.rank, self.world, self.scale = rank, world, scale
-        self.epoch, self.position = 0, 0
+        super().__init__(
+            data.batch_size, seed, train=train, unpaired=unpaired, rank=rank, world=world
+        )
+        self.data, self.scale = data, scale
         self._size = data.patches.size
         augmentation = data.augmentation
         self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
         self._sources = [self._source(subject, scale) for subject in prepared]
-        self._content = content_hash(" ".join(subject.key for subject in prepared).encode())[:12]
         self._items = self._list_items()
-        self._order: tuple[int, list[NDArray[np.int64]]] | None = None
-
-    def __len__(self) -> int:
-        """Number of batches per epoch."""
-        count, batch = len(self._items), self.data.batch_size
-        return max(1, count // batch) if self.train else -(-count // batch)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches from the current position to the end of the epoch."""
-        epoch = self.epoch
-        for number in range(self.position, len(self)):
-            last = number + 1 == len(self)
-            self.epoch, self.position = (epoch + 1, 0) if last else (epoch, number + 1)
-            yield self.batch(epoch, number)
-
-    @property
-    def patches_per_epoch(self) -> int:
-        """Number of patches that an epoch draws from (all processes together)."""
-        return len(self._items)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the iteration stands; after a batch was yielded, the next one follows."""
-        return {"epoch": self.epoch, "position": self.position, **self._identity()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where another iteration stood.
-
-        Raises:
-            CheckpointError: The state is of other data or settings.
-        """
-        for name, value in self._identity().items():
-            if state.get(name) != value:
-                raise CheckpointError(
-                    f"the saved position in the data does not fit: {name} is {value} now and was "
-                    f"{state.get(name)}; resume with the data and settings of the saved run"
-                )
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
-
-    def batch(self, epoch: int, number: int) -> Batch:
-        """Return this process's slice of a batch, whatever the current position.
-
-        Args:
-            epoch: Number of the epoch, from 0.
-            number: Number of the batch in the epoch, from 0.
-        """
-        size = self.data.batch_size
-        total = len(self) * size if self.train else len(self._items)
-        whole = np.arange(number * size, min((number + 1) * size, total))
-        mine = np.array_split(whole, self.world)[self.rank]
-        if len(mine) == 0:
-            return {}
-        samples = [self._sample(epoch, int(index)) for index in mine]
-        return {
-            name: torch.stack([sample[n] for sample in samples])
-            for n, name in enumerate(("x", "y", "mask"))
-        }
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "seed": self.seed,
-            "patches": len(self._items),
-            "batch_size": self.data.batch_size,
-            "unpaired": self.unpaired,
-            "content": self._content,
-        }
+        content = content_hash(" ".join(subject.key for subject in prepared).encode())[:12]
+        self._start(content, len(self._items))
 
     def _source(self, subject: Prepared, scale: float) -> _Source:
         patches, factor = self.data.patches, self.data.degradation.factor
@@ -209,32 +136,14 @@ class PatchBatches:
             items.append(np.stack([np.full(count, n), which], axis=1))
         return np.concatenate(items).astype(np.int64)
 
-    def _orders(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The epoch's order of samples, one for x and (unpaired) another for y."""
-        if self._order is None or self._order[0] != epoch:
-            count = len(self._items)
-            orders = [
-                np.random.default_rng((self.seed, epoch, stream)).permutation(count)
-                if self.train
-                else np.roll(np.arange(count), stream * (count // 2))
-                for stream in range(2)
-            ]
-            self._order = (epoch, orders)
-        return self._order[1]
-
-    def _sample(self, epoch: int, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        orders = self._orders(epoch)
-        rng = np.random.default_rng((self.seed, epoch, 2, index))
-        place = index % len(self._items)
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+        one = self._augmented(*self._patch(self._items[first], rng), rng)
         if not self.unpaired:
-            return self._augmented(*self._patch(self._items[orders[0][place]], rng), rng)
-        first = self._augmented(*self._patch(self._items[orders[0][place]], rng), rng)
-        second = self._augmented(*self._patch(self._items[orders[1][place]], rng), rng)
-        return first[0], second[1], second[2]
+            return one
+        two = self._augmented(*self._patch(self._items[second], rng), rng)
+        return one[0], two[1], two[2]
 
-    def _patch(
-        self, item: NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Sample:
         """Cut x, y and mask at one place; views, not copies."""
         source = self._sources[item[0]]
         if item[1] >= 0:
@@ -253,7 +162,7 @@ class PatchBatches:
 
     def _augmented(
         self, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> Sample:
         if not self.train:
             return x, y, mask
         change = self.data.augmentation

@@ -14,6 +14,7 @@ from medrev.evaluation.comparison import (
 )
 from medrev.evaluation.cycle import CycleResidual, cycle_residual
 from medrev.evaluation.deviations import Deviation, deviation, nmse
+from medrev.evaluation.directions import translation_row
 from medrev.evaluation.eightbit import EIGHT_BIT, to_eight_bit, wrapped_mae
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
@@ -22,7 +23,15 @@ from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_tab
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
 from medrev.evaluation.region_tables import region_table, volume_table
 from medrev.evaluation.regions import RegionVolume, volumetry
-from medrev.evaluation.scores import METRICS, NOISE_FLOOR, Row, score, subject_rows
+from medrev.evaluation.scores import (
+    DIGITS,
+    HIGHER_IS_BETTER,
+    METRICS,
+    NOISE_FLOOR,
+    Row,
+    score,
+    subject_rows,
+)
 from medrev.evaluation.segmentation import (
     CITYSCAPES,
     Confusion,
@@ -75,7 +84,9 @@ __all__ = [
     "CATALOGUE",
     "CITYSCAPES",
     "COLUMNS",
+    "DIGITS",
     "EIGHT_BIT",
+    "HIGHER_IS_BETTER",
     "INTERIOR",
     "MASK",
     "METRICS",
@@ -162,6 +173,7 @@ __all__ = [
     "summary_table",
     "tensor_rmse",
     "to_eight_bit",
+    "translation_row",
     "volume_table",
     "volumetry",
     "weighted_direction_error",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medrev.evaluation.scores import METRICS, Row
+from medrev.evaluation.scores import DIGITS, METRICS, Row
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
 if TYPE_CHECKING:
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 __all__ = ["Summary", "Table", "heldout_table"]
-
-_DIGITS = {
-    "ratio_interior": 3,
-    "ratio": 3,
-    "ssim": 4,
-    "fa_error": 4,
-    "not_positive_definite": 3,
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ class Table:
 
     def to_markdown(self, per_subject: bool = False) -> str:
         """A Markdown table of means ± std, followed by a table per subject if wanted."""
-        columns = [Column(METRICS[key], _DIGITS.get(key, 2)) for key in self.metrics]
+        columns = [Column(METRICS[key], DIGITS.get(key, 2)) for key in self.metrics]
         means: list[tuple[Cell, ...]] = []
         for method in self.methods:
             found = [self.summary(method, key) for key in self.metrics]
@@ -210,7 +202,7 @@ def _json_summary(summary: Summary | None) -> dict[str, float | int | None] | No
 def _cell(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.{_DIGITS.get(metric, 2)}f}" if math.isfinite(value) else "∞"
+    return f"{value:.{DIGITS.get(metric, 2)}f}" if math.isfinite(value) else "∞"
 
 
 def _summary_cell(metric: str, summary: Summary | None, deviations: bool = True) -> str:

@@ -10,7 +10,15 @@ from medrev.evaluation.records import INTERIOR, MASK, Key, Results
 from medrev.evaluation.subject import evaluate_methods
 from medrev.evaluation.target import Settings
 
-__all__ = ["METRICS", "NOISE_FLOOR", "Row", "score", "subject_rows"]
+__all__ = [
+    "DIGITS",
+    "HIGHER_IS_BETTER",
+    "METRICS",
+    "NOISE_FLOOR",
+    "Row",
+    "score",
+    "subject_rows",
+]
 
 #: The method name of the noise-free truth scored against the noisy reference.
 NOISE_FLOOR = "noise floor"
@@ -27,7 +35,34 @@ METRICS: dict[str, str] = {
     "md_error": "MD error [1e-5 mm²/s]",
     "direction_error": "direction error [°]",
     "not_positive_definite": "not positive definite [%]",
+    "nmae_forward": "L1 x→y",
+    "psnr_forward": "PSNR x→y [dB]",
+    "ssim_forward": "SSIM x→y",
+    "nmae_inverse": "L1 y→x",
+    "psnr_inverse": "PSNR y→x [dB]",
+    "ssim_inverse": "SSIM y→x",
+    "cycle_x": "cycle error x→y→x",
+    "cycle_y": "cycle error y→x→y",
 }
+
+#: Digits of the metrics that have more than two.
+DIGITS = {
+    "ratio_interior": 3,
+    "ratio": 3,
+    "ssim": 4,
+    "fa_error": 4,
+    "not_positive_definite": 3,
+    "nmae_forward": 4,
+    "ssim_forward": 4,
+    "nmae_inverse": 4,
+    "ssim_inverse": 4,
+    "cycle_x": 5,
+    "cycle_y": 5,
+}
+#: Metrics of which larger values are better.
+HIGHER_IS_BETTER = frozenset(
+    {"psnr", "ssim", "psnr_forward", "ssim_forward", "psnr_inverse", "ssim_inverse"}
+)
 
 #: Which records the scores are.
 _KEYS = {
@@ -126,7 +161,8 @@ def subject_rows(
             "ratio_interior": _ratio(scores["rmse_interior"], cubic["rmse_interior"]),
             "ratio": _ratio(scores["rmse"], cubic["rmse"]),
         }
-        row = {key: {**scores, **ratios}[key] for key in METRICS}
+        found = {**scores, **ratios}
+        row = {key: found[key] for key in METRICS if key in found}
         rows.append(Row(subject, method, row, notes))
     return rows
 

@@ -245,7 +245,7 @@ def _inferer(model: Model, network: PhysicalTranslator) -> dict[str, Any]:
 
 def _window(model: Model, network: PhysicalTranslator) -> int:
     """Voxels of the input along each edge of the training's patch."""
-    high = model.pipeline.data.patches.size
+    high = model.pipeline.dti.patches.size
     return high if network.inverse else high // network.factor
 
 

@@ -77,7 +77,7 @@ class PhysicalTranslator(nn.Module):
     @staticmethod
     def arguments(model: Model, *, inverse: bool = False) -> dict[str, Any]:
         """The arguments that make the module of a loaded model, as plain values."""
-        data = model.pipeline.data
+        data = model.pipeline.dti
         return {
             "model": model.pipeline.model.model_dump(mode="json"),
             "factor": model.factor,

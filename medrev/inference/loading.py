@@ -34,11 +34,12 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Model
     place = pick_device(device)
     path = _weight_file(Path(source))
     weights = read_weights(path)
+    data = weights.pipeline.data
     translator = build_translator(
         weights.pipeline.model,
-        in_channels=6,
-        out_channels=6,
-        scale_factor=weights.pipeline.model_scale_factor,
+        in_channels=data.channels[0],
+        out_channels=data.channels[1],
+        scale_factor=data.grid_factor,
     )
     expected = translator.state_dict()
     wrong = [

@@ -44,7 +44,7 @@ class Model:
     @property
     def factor(self) -> int:
         """High-resolution voxels per low-resolution voxel along every axis."""
-        return self.pipeline.data.degradation.factor
+        return self.pipeline.data.factor
 
     @property
     def device(self) -> torch.device:

@@ -49,14 +49,14 @@ class Runner:
     ) -> None:
         self.translator, self.pipeline, self.scale = translator, pipeline, scale
         self.inverse, self.engine = inverse, engine
-        self.factor = pipeline.data.degradation.factor
+        self.factor = pipeline.data.factor
         cells_x = translator.size_multiple
         self._cells_x = cells_x
-        cells_y = cells_x * pipeline.model_scale_factor
+        cells_y = cells_x * pipeline.data.grid_factor
         self.cell_in, self.cell_out = (cells_y, cells_x) if inverse else (cells_x, cells_y)
         #: Training patch in cells, for networks whose normalisation depends on it.
         self.window = (
-            max(1, pipeline.data.patches.size // cells_y)
+            max(1, min(pipeline.data.sample_shape) // cells_y)
             if translator.norm_depends_on_window
             else None
         )

@@ -92,7 +92,7 @@ class Task:
             logger.info("component order %s, frame %s (%s)", order, frame, origin)
         read = read_input(
             source,
-            model.pipeline.data,
+            model.pipeline.dti,
             convention,
             show_progress=show_progress,
             check=check,
@@ -198,7 +198,7 @@ class Task:
     ) -> dict[str, Any]:
         source, model = self.source, models[0]
         convention = read.convention
-        fit = model.pipeline.data.fit.model_dump(mode="json") if source.kind == "dwi" else None
+        fit = model.pipeline.dti.fit.model_dump(mode="json") if source.kind == "dwi" else None
         return {
             "Sources": [str(path) for path in source.files],
             "SourceSHA256": list(read.hashes),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from medrev import __version__
-from medrev.config.schema import Pipeline
+from medrev.config.schema import DTIData, Pipeline
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path
 
@@ -22,6 +22,12 @@ FORMAT_VERSION = 1
 KIND = "translator"
 
 _KEY = "medrev"
+#: What the numbers of a tensor model are.
+_TENSORS = {
+    "component_order": ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"],
+    "frame": "voxel",
+    "units": "mm^2/s",
+}
 _PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
@@ -52,8 +58,8 @@ def save_weights(
     """Write a translator's parameters and buffers, whole or not at all.
 
     The header holds, as JSON under the key ``medrev``: format version, kind, medrev version, the
-    resolved pipeline, scale in mm²/s, channels, component order and frame of the network, factor,
-    and ``extra``.
+    resolved pipeline, scale, channels of x and y, factor, and ``extra``; of tensor models component
+    order, frame and units too.
 
     Args:
         path: File to write, replaced if it exists; must end in ``.safetensors``.
@@ -78,11 +84,9 @@ def save_weights(
         "medrev": __version__,
         "pipeline": pipeline.model_dump(mode="json"),
         "scale": float(scale),
-        "channels": 6,
-        "component_order": ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"],
-        "frame": "voxel",
-        "units": "mm^2/s",
-        "factor": pipeline.data.degradation.factor,
+        "channels": list(pipeline.data.channels),
+        "factor": pipeline.data.factor,
+        **(_TENSORS if isinstance(pipeline.data, DTIData) else {}),
         **(extra or {}),
     }
     state = {

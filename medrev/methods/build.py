@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from medrev.config.schema import (
+    ContrastData,
     InvolutionModel,
     Paired,
     Pipeline,
@@ -12,7 +13,6 @@ from medrev.config.schema import (
     SelfInverse,
     Unpaired,
 )
-from medrev.dti import COMPONENTS
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
@@ -47,7 +47,7 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
     if isinstance(config, SelfInverse):
         shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
         return _method(translator, SelfInverseTranslatorPhase(translator, config, shared), shared)
-    grids = Grids(pipeline.model_scale_factor, pipeline.data.upsampling)
+    grids = Grids(pipeline.data.grid_factor, pipeline.data.upsampling)
     adversary = build_adversary(pipeline, grids, rank) if config.adversarial_weight else None
     if isinstance(config, Paired):
         phase: Phase = PairedTranslatorPhase(translator, config, adversary, grids)
@@ -68,13 +68,14 @@ def _method(translator: nn.Module, phase: Phase, adversary: Phase | None) -> Met
 
 def build_adversary(pipeline: Pipeline, grids: Grids, rank: int) -> DiscriminatorPhase:
     """Build both discriminators of a pipeline and the phase that trains them."""
-    judges = [_discriminator(pipeline) for _ in "xy"]
+    judges = [_discriminator(pipeline, channels) for channels in pipeline.data.channels]
     return DiscriminatorPhase(*judges, grids=grids, **_options(pipeline, rank))
 
 
 def build_shared_adversary(pipeline: Pipeline, rank: int) -> SharedDiscriminatorPhase:
     """Build the only discriminator of a self-inverse method and the phase that trains it."""
-    return SharedDiscriminatorPhase(_discriminator(pipeline), **_options(pipeline, rank))
+    judge = _discriminator(pipeline, pipeline.data.channels[0])
+    return SharedDiscriminatorPhase(judge, **_options(pipeline, rank))
 
 
 def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
@@ -89,39 +90,42 @@ def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
     }
 
 
-def _discriminator(pipeline: Pipeline) -> nn.Module:
-    """Build one discriminator, if the patches are large enough for it."""
-    config = pipeline.method.discriminator
-    edge = pipeline.data.patches.size // (1 if config.conditional else pipeline.model_scale_factor)
+def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
+    """Build one discriminator, if the samples are large enough for it."""
+    config, data = pipeline.method.discriminator, pipeline.data
+    edge = min(data.sample_shape) // (1 if config.conditional else data.grid_factor)
     least = 3 * 2**config.strided_layers
     if edge < least:
         raise ConfigError(
             f"the discriminator needs patches of at least {least} voxels on the grid it judges, "
-            f"got {edge}; raise data.patches.size or lower method.discriminator.strided_layers"
+            f"got {edge}; raise {data.sample_key} or lower method.discriminator.strided_layers"
         )
     return build_discriminator(
         config,
-        in_channels=len(COMPONENTS) * (2 if config.conditional else 1),
+        in_channels=sum(data.channels) if config.conditional else channels,
         spatial_dims=pipeline.model.spatial_dims,
     )
 
 
 def check_patches(pipeline: Pipeline, translator: nn.Module) -> None:
-    """Raise ConfigError where patches have a size that the network does not take."""
-    multiple = getattr(translator, "size_multiple", 1) * pipeline.model_scale_factor
-    if pipeline.data.patches.size % multiple:
+    """Raise ConfigError where samples have a size that the network does not take."""
+    data = pipeline.data
+    multiple = getattr(translator, "size_multiple", 1) * data.grid_factor
+    if any(size % multiple for size in data.sample_shape):
         raise ConfigError(
-            f"data.patches.size must be a multiple of {multiple} for this network (model.kind "
-            f"{pipeline.model.kind}), got {pipeline.data.patches.size}"
+            f"{data.sample_key} must be a multiple of {multiple} for this network (model.kind "
+            f"{pipeline.model.kind}), got {data.sample_shape[0]}"
         )
 
 
 def check_consistent(pipeline: Pipeline) -> None:
     """Raise ConfigError where options of the method exclude each other."""
-    config = pipeline.method
-    if pipeline.data.kind == "dti" and pipeline.model.spatial_dims != 3:
+    config, data = pipeline.method, pipeline.data
+    if pipeline.model.spatial_dims != data.spatial_dims:
+        samples = f" with samples {data.samples}" if isinstance(data, ContrastData) else ""
         raise ConfigError(
-            f"model.spatial_dims must be 3 for data.kind dti, got {pipeline.model.spatial_dims}"
+            f"model.spatial_dims must be {data.spatial_dims} for data.kind {data.kind}{samples}, "
+            f"got {pipeline.model.spatial_dims}"
         )
     weights = [
         name
@@ -132,6 +136,11 @@ def check_consistent(pipeline: Pipeline) -> None:
         raise ConfigError(f"method: one of {', '.join(weights)} must be above 0, got 0 for all")
     if getattr(config, "consensus_weight", 0):
         check_consensus(pipeline)
+    if pipeline.model.self_inverse and data.channels[0] != data.channels[1]:
+        raise ConfigError(
+            f"model.kind {pipeline.model.kind} needs as many channels in as out, the data has "
+            f"{data.channels[0]} and {data.channels[1]}"
+        )
     if isinstance(config, SelfInverse) and not pipeline.model.self_inverse:
         raise ConfigError(
             "method.kind self_inverse needs a network that is its own inverse: model.kind "
@@ -152,10 +161,15 @@ def check_consistent(pipeline: Pipeline) -> None:
                 "method.discriminator.conditional must be false for kind unpaired (there are no "
                 "pairs to judge), got true"
             )
-        if config.identity_weight and pipeline.model_scale_factor != 1:
+        if config.identity_weight and data.grid_factor != 1:
             raise ConfigError(
                 "method.identity_weight needs input and output on one grid; set "
                 f"data.input_grid=target or identity_weight=0, got {config.identity_weight}"
+            )
+        if config.identity_weight and data.channels[0] != data.channels[1]:
+            raise ConfigError(
+                "method.identity_weight needs as many channels in as out; set it to 0, got "
+                f"{data.channels[0]} and {data.channels[1]} channels"
             )
 
 

@@ -12,7 +12,15 @@ import yaml
 
 from medrev import __version__
 from medrev.errors import InputError
-from medrev.evaluation import METRICS, NOISE_FLOOR, Row, Table, heldout_table
+from medrev.evaluation import (
+    DIGITS,
+    HIGHER_IS_BETTER,
+    METRICS,
+    NOISE_FLOOR,
+    Row,
+    Table,
+    heldout_table,
+)
 from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.progress import format_seconds
 from medrev.reports.charts import Line, box_plot, line_chart
@@ -22,9 +30,14 @@ from medrev.reports.page import link_to, render, write_page
 
 __all__ = ["write_run_report"]
 
-_HIGHER = {"psnr", "ssim"}
-_DIGITS = {"ratio_interior": 3, "ratio": 3, "ssim": 4, "fa_error": 4, "not_positive_definite": 3}
 _MOST_SAMPLES, _MOST_BOXES = 6, 6
+#: Charts of validation errors: what their axis says, and the columns they show.
+_VALIDATION = {
+    "RMSE [1e-5 mm²/s]": ("rmse_interior", "rmse"),
+    "L1, share of the range": ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y"),
+    "PSNR [dB]": ("psnr_forward", "psnr_inverse"),
+    "SSIM": ("ssim_forward", "ssim_inverse"),
+}
 #: Files of a run that are linked, and what they are.
 _FILES = {
     "model_card.md": "what the model is, what it saw, how far it can be trusted",
@@ -139,7 +152,7 @@ def _heldout(path: Path) -> Table | None:
 
 def _heldout_table(table: Table) -> HtmlTable:
     """Means ± standard deviations, the best marked, the noise floor below."""
-    columns = [Column(METRICS[key], _DIGITS.get(key, 2)) for key in table.metrics]
+    columns = [Column(METRICS[key], DIGITS.get(key, 2)) for key in table.metrics]
     rows: list[tuple[str | MeanStd | None, ...]] = []
     for method in table.methods:
         found = [table.summary(method, key) for key in table.metrics]
@@ -152,7 +165,7 @@ def _heldout_table(table: Table) -> HtmlTable:
             if isinstance(cell := row[c], MeanStd) and row[0] != NOISE_FLOOR
         }
         if len(set(means.values())) > 1:
-            best = (max if key in _HIGHER else min)(means.values())
+            best = (max if key in HIGHER_IS_BETTER else min)(means.values())
             bold |= {(r, c) for r, mean in means.items() if mean == best}
     count = len(table.subjects)
     caption = f"{count} held-out subject{'s' if count > 1 else ''}"
@@ -178,7 +191,7 @@ def _boxes(table: Table) -> list[Chart]:
             value = row.scores.get(key)
             if value is not None:
                 groups[row.method][row.subject] = value
-        svg = box_plot(groups, series=_series(table), digits=_DIGITS.get(key, 2))
+        svg = box_plot(groups, series=_series(table), digits=DIGITS.get(key, 2))
         charts.append(Chart(svg, METRICS[key]))
     return charts
 
@@ -197,13 +210,15 @@ def _curves(
         svg = line_chart(lines, x_label="step", y_label="loss", log=positive)
         charts.append(Chart(svg, ", ".join(names), "training"))
     if validation.get("step"):
-        names = [name for name in ("rmse_interior", "rmse") if name in validation]
-        lines = [
-            Line(METRICS[name], validation["step"], validation[name], n, dots=True)
-            for n, name in enumerate(names)
-        ]
-        svg = line_chart(lines, x_label="step", y_label="RMSE [1e-5 mm²/s]")
-        charts.append(Chart(svg, "rmse_interior, rmse", "validation, whole volumes"))
+        for title, columns in _VALIDATION.items():
+            found = [name for name in columns if name in validation]
+            lines = [
+                Line(METRICS[name], validation["step"], validation[name], n, dots=True)
+                for n, name in enumerate(found)
+            ]
+            if lines:
+                svg = line_chart(lines, x_label="step", y_label=title)
+                charts.append(Chart(svg, ", ".join(found), "validation"))
     if "lr" in metrics:
         svg = line_chart([Line("lr", steps, metrics["lr"])], x_label="step", y_label="rate")
         charts.append(Chart(svg, "learning rate"))

@@ -3,7 +3,6 @@
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 
 import medrev
 from medrev.config.schema import Pipeline
-from medrev.data import Prepared
+from medrev.training.tasks import Task
 
 __all__ = ["describe_environment", "git_commit"]
 
@@ -20,9 +19,8 @@ _PACKAGES = ("torch", "monai", "torchio", "dipy", "nibabel", "numpy", "scipy", "
 
 def describe_environment(
     pipeline: Pipeline,
-    parts: Mapping[str, Sequence[Prepared]],
+    task: Task,
     *,
-    scale: float,
     device: torch.device,
     processes: int,
 ) -> dict[str, Any]:
@@ -30,8 +28,7 @@ def describe_environment(
 
     Args:
         pipeline: The experiment.
-        parts: Prepared subjects by part (train, validation, test).
-        scale: Diffusivity (mm²/s) that is 1 in the network.
+        task: Its data.
         device: Where training runs.
         processes: How many train together.
     """
@@ -49,20 +46,8 @@ def describe_environment(
         "processes": processes,
         "seed": pipeline.seed,
         "deterministic": pipeline.training.deterministic,
-        "scale": scale,
-        "data": {
-            part: [
-                {
-                    "id": subject.id,
-                    "key": subject.key,
-                    "degradation": subject.degradation,
-                    "mask": subject.mask_source,
-                    "shape": list(subject.high.shape[1:]),
-                }
-                for subject in subjects
-            ]
-            for part, subjects in parts.items()
-        },
+        "scale": task.scale,
+        "data": task.describe(),
     }
 
 

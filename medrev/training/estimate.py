@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medrev.config.schema import Pipeline
+from medrev.config.schema import DTIData, Pipeline
 from medrev.data import find_cohort
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
 from medrev.training.seeding import seed_everything
+from medrev.training.tasks import build_task
 from medrev.training.train import training_device, translator_of
 from medrev.training.trainer import Trainer, total_steps
 from medrev.volumes import nifti_shape
@@ -109,9 +110,8 @@ class RandomBatches:
 
     def __init__(self, pipeline: Pipeline) -> None:
         data = pipeline.data
-        self.size = data.patches.size
-        self.low = self.size // pipeline.model_scale_factor
-        self.count = data.batch_size
+        self.channels, self.shape = data.channels, data.sample_shape
+        self.factor, self.count = data.grid_factor, data.batch_size
         self.generator = torch.Generator().manual_seed(pipeline.seed)
 
     def __len__(self) -> int:
@@ -123,11 +123,13 @@ class RandomBatches:
     def batch(self) -> dict[str, Tensor]:
         """Draw a batch."""
 
-        def draw(channels: int, edge: int) -> Tensor:
-            return torch.randn(self.count, channels, edge, edge, edge, generator=self.generator)
+        def draw(channels: int, factor: int) -> Tensor:
+            sizes = (n // factor for n in self.shape)
+            return torch.randn(self.count, channels, *sizes, generator=self.generator)
 
-        mask = torch.ones(self.count, 1, self.size, self.size, self.size)
-        return {"x": draw(6, self.low), "y": draw(6, self.size), "mask": mask}
+        x, y = self.channels
+        mask = torch.ones(self.count, 1, *self.shape)
+        return {"x": draw(x, self.factor), "y": draw(y, 1), "mask": mask}
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to remember."""
@@ -173,6 +175,8 @@ def count_parameters(method: Method) -> dict[str, int]:
 def batches_per_epoch(pipeline: Pipeline) -> tuple[int, bool]:
     """Batches of an epoch, and whether the number is exact; else it is an upper bound."""
     data = pipeline.data
+    if not isinstance(data, DTIData):
+        return len(build_task(pipeline).batches()), True
     subjects = find_cohort(data).part("train")
     patches = data.patches
     if patches.sampling == "random" and patches.per_subject is not None:

@@ -3,21 +3,18 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from medrev.config.schema import Pipeline, TrainingConfig
-from medrev.data import Prepared
 from medrev.inference import Model, save_weights
 from medrev.progress import Bar, progress
 from medrev.training.checkpoint import save_checkpoint
 from medrev.training.interrupt import Interruption, TrainingInterrupted
 from medrev.training.meter import CsvLog, open_tensorboard
 from medrev.training.run_folder import RunFolder
-from medrev.training.samples import save_sample
+from medrev.training.tasks import Score, Task
 from medrev.training.trainer import DivergedError, Trainer
-from medrev.training.validation import Score, validate
 
 __all__ = ["History", "Loop"]
 
@@ -49,10 +46,9 @@ class Loop:
     Args:
         trainer: Takes the steps.
         run: Where logs, pictures and checkpoints go; process 0 alone writes.
-        model: The translator to validate and save, with scale and pipeline.
-        validation: Subjects for validation; without any, the best checkpoint is the last.
-        extra: More entries for the header of the weight files.
-        pictured: The subject of the sample pictures.
+        model: The translator to validate and save, with scale, pipeline and the header of its
+            weight files.
+        task: Validates; without a validation part, the best checkpoint is the last.
         quiet: Show no progress bar.
     """
 
@@ -61,18 +57,15 @@ class Loop:
         trainer: Trainer,
         run: RunFolder,
         model: Model,
+        task: Task,
         *,
-        validation: Sequence[Prepared] = (),
-        pictured: Prepared | None = None,
-        extra: dict[str, Any] | None = None,
         quiet: bool = False,
     ) -> None:
         self.trainer = trainer
         self.run = run
         self.model = model
-        self.subjects = validation
-        self.pictured = pictured
-        self.extra = extra or {}
+        self.task = task
+        self.validates = task.counts["validation"] > 0
         self.quiet = quiet
         self.history = History()
         self.saved: int | None = None
@@ -165,7 +158,7 @@ class Loop:
     def _due_for_validation(self) -> bool:
         step = self.trainer.step_number
         wanted = step > 0 and (step % self.every == 0 or step >= self.trainer.total)
-        return bool(self.subjects) and wanted and self.history.validated != step
+        return self.validates and wanted and self.history.validated != step
 
     def _due_for_saving(self) -> bool:
         step = self.trainer.step_number
@@ -178,7 +171,7 @@ class Loop:
     def _validate(self, bar: Bar) -> None:
         """Validate in process 0; tell all processes; keep the best."""
         world, step = self.trainer.world, self.trainer.step_number
-        score: Score | None = validate(self.model, self.subjects) if world.is_main else None
+        score: Score | None = self.task.validate(self.model) if world.is_main else None
         error = world.broadcast(score.error if score else math.inf)
         better = error < self.history.best - self.config.early_stop.min_delta
         self.history.validated = step
@@ -188,28 +181,25 @@ class Loop:
             self._save("best")
         if score is None:
             return
-        errors = {"rmse_interior": score.rmse_interior, "rmse": score.rmse}
-        self.scores.write({"step": step, **errors, "best_step": self.history.best_step})
+        self.scores.write({"step": step, **score.values, "best_step": self.history.best_step})
         if self.board:
-            for name, value in errors.items():
+            for name, value in score.values.items():
                 self.board.add_scalar(f"validation/{name}", value, step)
-        self._picture(score.prediction, f"step {step}, {self.subjects[0].id}")
+        self._picture(score.sample)
         bar.note(
-            f"step {step}: validation RMSE {score.rmse_interior:.3f} interior, "
-            f"{score.rmse:.3f} mask (1e-5 mm²/s)" + (", the best so far" if better else "")
+            f"step {step}: validation {score.message}" + (", the best so far" if better else "")
         )
 
-    def _picture(self, prediction: Any, title: str) -> None:
-        subject = self.subjects[0] if self.subjects else self.pictured
-        if subject is not None:
-            save_sample(self.run.sample(self.trainer.step_number), subject, prediction, title)
+    def _picture(self, sample: Any = None) -> None:
+        step = self.trainer.step_number
+        self.task.picture(self.run.sample(step), self.model, f"step {step}", sample)
 
     def _save(self, which: str) -> None:
         """Save weights and resume state; a state is complete only when its file is."""
         state = self.state_dict()
         if self.trainer.world.is_main:
             step = self.trainer.step_number
-            extra = self.extra | {"step": step}
+            extra = self.model.metadata | {"step": step}
             save_weights(
                 self.run.weights(which),
                 self.model.translator,
@@ -231,12 +221,12 @@ class Loop:
         )
 
     def _finish(self) -> None:
-        """Without validation the best is the last, with a picture of a training subject."""
-        if not self.subjects:
+        """Without validation the best is the last, with a picture of a training sample."""
+        if not self.validates:
             self.history.best_step = self.trainer.step_number
             self._save("best")
-            if self.trainer.world.is_main and self.pictured is not None:
-                self._picture(self.model.apply(self.pictured.low), f"{self.pictured.id} (training)")
+            if self.trainer.world.is_main:
+                self._picture()
         if self._stopped_early():
             logger.info(
                 "stopped early at step %d: no better validation since step %d",

@@ -2,41 +2,27 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from medrev.config.schema import DTIData, Pipeline
-from medrev.data import (
-    Cohort,
-    PatchBatches,
-    Prepared,
-    auto_scale,
-    find_cohort,
-    prepare,
-    training_ranges,
-)
-from medrev.dti import COMPONENTS
+from medrev.config.schema import Pipeline
 from medrev.evaluation import Table
 from medrev.inference import Model, load_model, pick_device
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
 from medrev.training.checkpoint import load_checkpoint
-from medrev.training.distributed import World, join_world
+from medrev.training.distributed import join_world
 from medrev.training.environment import describe_environment
 from medrev.training.loop import Loop
 from medrev.training.meter import require_tensorboard
 from medrev.training.model_card import model_card
 from medrev.training.run_folder import RunFolder
 from medrev.training.seeding import deterministic_algorithms, seed_everything
+from medrev.training.tasks import Task, build_task
 from medrev.training.trainer import Trainer, check_precision, total_steps
-from medrev.training.validation import heldout
-from medrev.volumes import rescale_affine, voxel_size
 
-__all__ = ["Parts", "prepare_parts", "train", "translator_of"]
+__all__ = ["train", "translator_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,21 +68,12 @@ def train(
             run.check(resume=resume, overwrite=overwrite)
         state = load_checkpoint(run.state(), pipeline) if resume else None
         show = world.is_main and not quiet
-        parts = prepare_parts(find_cohort(pipeline.data), pipeline.data, world, show)
-        scale = auto_scale(parts.train) if pipeline.data.scale == "auto" else pipeline.data.scale
+        task = build_task(pipeline, world, show=show)
 
         seed_everything(pipeline.seed)
         translator = translator_of(pipeline)
         method = build_method(pipeline, translator, rank=world.rank)
-        batches = PatchBatches(
-            parts.train,
-            pipeline.data,
-            scale,
-            pipeline.seed,
-            unpaired=pipeline.method.kind == "unpaired",
-            rank=world.rank,
-            world=world.size,
-        )
+        batches = task.batches(rank=world.rank, world=world.size)
         seed_everything(pipeline.seed + world.rank)
         trainer = Trainer(
             method,
@@ -106,16 +83,8 @@ def train(
             device=place,
             world=world,
         )
-        model = Model(_translator(trainer), pipeline, scale)
-        loop = Loop(
-            trainer,
-            run,
-            model,
-            validation=parts.validation,
-            pictured=parts.train[0],
-            extra=_header(parts),
-            quiet=not show,
-        )
+        model = Model(_translator(trainer), pipeline, task.scale, task.header())
+        loop = Loop(trainer, run, model, task, quiet=not show)
         if state is not None:
             loop.load_state_dict(state)
             if world.is_main:
@@ -124,15 +93,13 @@ def train(
             run.begin(pipeline, resume=resume)
             run.write_json(
                 "environment.json",
-                describe_environment(
-                    pipeline, parts.named(), scale=scale, device=place, processes=world.size
-                ),
+                describe_environment(pipeline, task, device=place, processes=world.size),
             )
         world.barrier()
         try:
             loop.train()
             if world.is_main:
-                _conclude(run, pipeline, parts, loop, quiet)
+                _conclude(run, task, loop, quiet)
         except BaseException as error:
             if world.is_main:
                 status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -144,40 +111,11 @@ def train(
     return run
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The prepared subjects of every part."""
-
-    train: Sequence[Prepared]
-    validation: Sequence[Prepared]
-    test: Sequence[Prepared]
-
-    def named(self) -> dict[str, Sequence[Prepared]]:
-        """The parts by name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-def prepare_parts(cohort: Cohort, data: DTIData, world: World, show: bool) -> Parts:
-    """Prepare every subject of a cohort; process 0 fills the cache, the others read it."""
-    names = ("train", "validation", "test")
-    subjects = [subject for name in names for subject in cohort.part(name)]
-    if world.is_main:
-        prepared = prepare(subjects, data, progress=show)
-    world.barrier()
-    if not world.is_main:
-        prepared = prepare(subjects, data, progress=False)
-    found = iter(prepared)
-    train_, validation, test = ([next(found) for _ in cohort.part(name)] for name in names)
-    return Parts(train_, validation, test)
-
-
 def translator_of(pipeline: Pipeline) -> Translator:
     """Build the translator of a pipeline."""
+    x, y = pipeline.data.channels
     return build_translator(
-        pipeline.model,
-        in_channels=len(COMPONENTS),
-        out_channels=len(COMPONENTS),
-        scale_factor=pipeline.model_scale_factor,
+        pipeline.model, in_channels=x, out_channels=y, scale_factor=pipeline.data.grid_factor
     )
 
 
@@ -198,32 +136,15 @@ def _translator(trainer: Trainer) -> Translator:
     return translator
 
 
-def _header(parts: Parts) -> dict[str, Any]:
-    """What the weight file's header says about the training data."""
-    edges = [
-        edge
-        for subject in parts.train
-        for edge in voxel_size(rescale_affine(subject.affine.numpy(), subject.factor))
-    ]
-    return {
-        "degradation": sorted({subject.degradation for subject in parts.train}),
-        "voxel_size": [float(min(edges)), float(max(edges))],
-        "ranges": training_ranges(parts.train),
-    }
-
-
-def _conclude(run: RunFolder, pipeline: Pipeline, parts: Parts, loop: Loop, quiet: bool) -> None:
-    """Score the best checkpoint on the test subjects and write table and model card."""
+def _conclude(run: RunFolder, task: Task, loop: Loop, quiet: bool) -> None:
+    """Score the best checkpoint on the test part and write table and model card."""
     model = load_model(run.weights("best"), loop.model.device)
-    if parts.test:
-        run.write_table(heldout(model, parts.test, pipeline, show_progress=not quiet))
+    if task.counts["test"]:
+        run.write_table(task.heldout(model, show_progress=not quiet))
     card = model_card(
-        pipeline,
+        task,
         parameters=sum(p.numel() for p in model.translator.parameters()),
-        scale=model.scale,
-        subjects={name: len(subjects) for name, subjects in parts.named().items()},
         step=loop.history.best_step,
-        degradations=sorted({subject.degradation for subject in parts.train}),
         table=run.table,
     )
     run.write_text("model_card.md", card)

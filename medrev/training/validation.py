@@ -13,11 +13,11 @@ from medrev.inference import Model, predict
 from medrev.progress import progress
 from medrev.volumes import interior
 
-__all__ = ["Score", "heldout", "validate"]
+__all__ = ["VolumeScore", "heldout", "validate"]
 
 
 @dataclass(frozen=True)
-class Score:
+class VolumeScore:
     """Errors on the validation subjects, means over subjects, in 1e-5 mm²/s.
 
     Attributes:
@@ -36,7 +36,7 @@ class Score:
         return self.rmse if math.isnan(self.rmse_interior) else self.rmse_interior
 
 
-def validate(model: Model, subjects: Sequence[Prepared]) -> Score:
+def validate(model: Model, subjects: Sequence[Prepared]) -> VolumeScore:
     """Apply a model to whole volumes and measure its errors.
 
     Args:
@@ -54,7 +54,7 @@ def validate(model: Model, subjects: Sequence[Prepared]) -> Score:
             inner.append(tensor_rmse(prediction, subject.high, core))
         whole.append(tensor_rmse(prediction, subject.high, subject.mask))
     assert first is not None
-    return Score(
+    return VolumeScore(
         rmse_interior=sum(inner) / len(inner) if inner else math.nan,
         rmse=sum(whole) / len(whole),
         prediction=first,
@@ -84,7 +84,7 @@ def heldout(
                 low=subject.low,
                 reference=subject.high,
                 mask=subject.mask,
-                factor=pipeline.data.degradation.factor,
+                factor=pipeline.data.factor,
                 baselines=pipeline.evaluation.baselines,
                 truth=subject.truth,
                 edge=pipeline.evaluation.interior,

@@ -126,7 +126,7 @@ def _method(variant: Variant, device: torch.device, overrides: Sequence[str]) ->
             pipeline.model,
             in_channels=len(COMPONENTS),
             out_channels=len(COMPONENTS),
-            scale_factor=pipeline.model_scale_factor,
+            scale_factor=pipeline.data.grid_factor,
         )
         method = build_method(pipeline, variant.of(translator))  # type: ignore[arg-type]
     if variant.stock:

@@ -30,7 +30,7 @@ def weights(tmp_path_factory):
     }
     pipeline = Pipeline.model_validate(document)
     translator = build_translator(
-        pipeline.model, in_channels=6, out_channels=6, scale_factor=pipeline.model_scale_factor
+        pipeline.model, in_channels=6, out_channels=6, scale_factor=pipeline.data.grid_factor
     )
     path = tmp_path_factory.mktemp("model") / "w.safetensors"
     return save_weights(path, translator, pipeline, 1e-3)

@@ -121,7 +121,9 @@ def test_what_where_allowed_and_received(write, old, new, message):
 
 def test_missing_section_names_the_file(write):
     (line,) = errors_of(write(changed("data:\n  root: cohort\n", "")))
-    assert line.startswith("x.yaml: data is missing; it must be a section with keys of kind, root")
+    assert line == (
+        "x.yaml: data is missing; it must be a section of the kind 'dti', 'contrast' or 'images'"
+    )
 
 
 def test_all_errors_at_once_in_the_order_of_lines(write):

@@ -82,7 +82,7 @@ def test_evaluation_goes_over_the_grid_once_unchanged(subjects, config):
     data = config(augmentation=FULL, batch_size=8)
     held_out = batches(subjects, data, train=False)
     patches = torch.cat([batch["y"] for batch in held_out])
-    assert len(patches) == held_out.patches_per_epoch == 3 * 4 * 3 + 3 * 3 * 3
+    assert len(patches) == held_out.samples_per_epoch == 3 * 4 * 3 + 3 * 3 * 3
     first = subjects[0].high[:, :4, :4, :4] / 1e-3
     torch.testing.assert_close(patches[0], first)
     assert all(map(same, held_out, batches(subjects, data, train=False)))

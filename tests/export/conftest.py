@@ -31,7 +31,7 @@ def saved(tmp_path: Path) -> Callable[..., Model]:
             pipeline.model,
             in_channels=6,
             out_channels=6,
-            scale_factor=pipeline.model_scale_factor,
+            scale_factor=pipeline.data.grid_factor,
         )
         with torch.no_grad():
             for parameter in translator.parameters():

@@ -48,7 +48,7 @@ def make_model() -> Callable[..., Model]:
             described.model,
             in_channels=6,
             out_channels=6,
-            scale_factor=described.model_scale_factor,
+            scale_factor=described.data.grid_factor,
         )
         with torch.no_grad():
             for parameter in translator.parameters():

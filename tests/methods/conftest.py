@@ -49,7 +49,7 @@ def method(pipeline: Callable[..., Pipeline]) -> Callable[..., Method]:
         torch.manual_seed(0)
         chosen = pipeline(config, **options)
         translator = build_translator(
-            chosen.model, in_channels=6, out_channels=6, scale_factor=chosen.model_scale_factor
+            chosen.model, in_channels=6, out_channels=6, scale_factor=chosen.data.grid_factor
         )
         return build_method(chosen, translator)
 

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import sys
 
 import pytest
 import torch
@@ -15,9 +14,10 @@ from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
 from medrev.inference import load_model, newest_run
-from medrev.training import DivergedError, RunFolder, TrainingInterrupted, loop, train
+from medrev.training import DivergedError, RunFolder, TrainingInterrupted, train
+from medrev.training.tasks import dti
 from medrev.training.trainer import Trainer
-from medrev.training.validation import Score
+from medrev.training.validation import VolumeScore
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +149,9 @@ def test_training_stops_early_and_keeps_the_best(tmp_path, pipeline, monkeypatch
 
     def score(model, subjects):
         error = next(errors)
-        return Score(error, error, subjects[0].high)
+        return VolumeScore(error, error, subjects[0].high)
 
-    monkeypatch.setattr(loop, "validate", score)
+    monkeypatch.setattr(dti, "validate", score)
     early = {"steps": 50, "validate_every": 1, "early_stop": {"patience": 2}}
     run = train(pipeline(training=early), tmp_path / "run", quiet=True)
     assert [float(row["rmse"]) for row in rows(run.validation)] == [5, 3, 4, 4]
@@ -234,7 +234,7 @@ def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["medrev.training.train"], "heldout", interrupted)
+        patch.setattr(dti, "heldout", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(chosen, tmp_path / "run", quiet=True)
     assert RunFolder(tmp_path / "run").read_status()["status"] == "interrupted"

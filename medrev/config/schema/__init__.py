@@ -4,6 +4,12 @@ A pipeline file is data (architecture, idea 4): every section is a model with fi
 selects a variant, and nothing in it is evaluated as code. Units are in the field descriptions.
 """
 
+from medrev.config.schema.contrast import (
+    ContrastAugmentation,
+    ContrastData,
+    Intensities,
+    Slices,
+)
 from medrev.config.schema.data import (
     Artefacts,
     Augmentation,
@@ -13,6 +19,7 @@ from medrev.config.schema.data import (
     Patches,
     Split,
 )
+from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import (
     ConditionalDiscriminator,
     Discriminator,
@@ -30,7 +37,7 @@ from medrev.config.schema.model import (
     SelfInverseUNetModel,
     UNetModel,
 )
-from medrev.config.schema.pipeline import Pipeline
+from medrev.config.schema.pipeline import Data, Pipeline
 from medrev.config.schema.training import (
     EarlyStop,
     EvaluationConfig,
@@ -43,13 +50,18 @@ __all__ = [
     "Artefacts",
     "Augmentation",
     "ConditionalDiscriminator",
+    "ContrastAugmentation",
+    "ContrastData",
     "DTIData",
+    "Data",
     "Degradation",
     "Discriminator",
     "EarlyStop",
     "EvaluationConfig",
     "Fit",
+    "ImageData",
     "InferenceConfig",
+    "Intensities",
     "InvolutionModel",
     "Method",
     "Model",
@@ -62,6 +74,7 @@ __all__ = [
     "Schedule",
     "SelfInverse",
     "SelfInverseUNetModel",
+    "Slices",
     "Split",
     "TrainingConfig",
     "UNetModel",

@@ -1,6 +1,6 @@
-"""The ``data`` section: cohort, tensor fit, low-resolution twins, patches."""
+"""The ``data`` section of diffusion tensors: cohort, fit, low-resolution twins, patches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -96,6 +96,11 @@ class Augmentation(Section):
 class DTIData(Section):
     """Diffusion tensors and their low-resolution twins."""
 
+    spatial_dims: ClassVar[int] = 3
+    #: Components of the tensor.
+    channels: ClassVar[tuple[int, int]] = (6, 6)
+    sample_key: ClassVar[str] = "data.patches.size"
+
     kind: Literal["dti"] = "dti"
     root: PipelinePath
     """Cohort folder: HCP layout, BIDS-like, ready tensors, or one with participants.tsv."""
@@ -124,6 +129,21 @@ class DTIData(Section):
     """Processes that prepare subjects; auto: the number of cores, at most 8."""
     cache_dir: PipelinePath | None = None
     """Where prepared subjects are kept (default: the user's cache folder)."""
+
+    @property
+    def factor(self) -> int:
+        """Voxels of the fine grid per voxel of the coarse one, along every axis."""
+        return self.degradation.factor
+
+    @property
+    def grid_factor(self) -> int:
+        """Ratio of the grids that the network sees: 1 where its input is interpolated before."""
+        return self.factor if self.input_grid == "low" else 1
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """Sizes of a training sample on the grid of y."""
+        return (self.patches.size,) * 3
 
     @model_validator(mode="after")
     def _patches_fit_factor(self) -> "DTIData":

@@ -2,15 +2,25 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from medrev.config.schema.contrast import ContrastData
 from medrev.config.schema.data import DTIData
+from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
-from medrev.config.schema.section import Section
+from medrev.config.schema.section import DefaultKind, Section
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
+from medrev.errors import ConfigError
 
-__all__ = ["Pipeline"]
+__all__ = ["Data", "Pipeline"]
+
+Data = Annotated[
+    Annotated[DTIData, Tag("dti")]
+    | Annotated[ContrastData, Tag("contrast")]
+    | Annotated[ImageData, Tag("images")],
+    Discriminator(DefaultKind("dti")),
+]
 
 
 class Pipeline(Section):
@@ -24,7 +34,7 @@ class Pipeline(Section):
     """Name of the run folder."""
     description: str = ""
     seed: int = 0
-    data: DTIData
+    data: Data
     model: Model
     method: Method
     training: TrainingConfig
@@ -32,6 +42,14 @@ class Pipeline(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @property
-    def model_scale_factor(self) -> int:
-        """Grid ratio inside the network: the degradation factor, or 1 on the target grid."""
-        return self.data.degradation.factor if self.data.input_grid == "low" else 1
+    def dti(self) -> DTIData:
+        """The ``data`` section of a pipeline of diffusion tensors.
+
+        Raises:
+            ConfigError: It is of another kind.
+        """
+        if not isinstance(self.data, DTIData):
+            raise ConfigError(
+                f"{self.name} works on data.kind {self.data.kind}; data.kind dti is needed here"
+            )
+        return self.data

@@ -1,0 +1,107 @@
+"""The ``data`` section of contrast synthesis: several contrasts of the same heads (BraTS)."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from medrev.config.schema.data import Patches, Split
+from medrev.config.schema.section import (
+    Count,
+    NonNegative,
+    PipelinePath,
+    Positive,
+    Probability,
+    Section,
+)
+
+__all__ = ["ContrastAugmentation", "ContrastData", "Intensities", "Slices"]
+
+
+class Intensities(Section):
+    """How the intensities of a whole volume, never of a slice or patch, come to network range.
+
+    Zero becomes -1 and the percentile of the brain's voxels 1.
+    """
+
+    percentile: Annotated[float, Field(gt=50, le=100)] = 99.5
+    """Percentile of the volume's brain voxels that becomes 1."""
+    clip: bool = True
+    """Cut off what lies above: the tanh at the end of a network cannot exceed 1."""
+
+
+class Slices(Section):
+    """Which slices are taken, where the network is 2D."""
+
+    axis: Literal["sagittal", "coronal", "axial"] = "axial"
+    size: Annotated[int, Field(ge=8)] = 256
+    """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
+    min_brain: Probability = 0.01
+    """Slices with a smaller share of brain voxels are not trained on."""
+
+
+class ContrastAugmentation(Section):
+    """Random changes of training samples, the same for both contrasts."""
+
+    flips: bool = True
+    """Mirror left and right."""
+    shift: Annotated[int, Field(ge=0)] = 0
+    """Largest shift within the slice plane in voxels, along each axis (2D only)."""
+    brightness: NonNegative = 0
+    """Largest relative change of the intensities, of each contrast by itself."""
+
+
+class ContrastData(Section):
+    """Two contrasts of the same heads on one grid, such as T1w and T2w of BraTS."""
+
+    #: Both sides of a translation have one grid.
+    input_grid: ClassVar[str] = "low"
+    upsampling: ClassVar[str] = "nearest"
+    factor: ClassVar[int] = 1
+    grid_factor: ClassVar[int] = 1
+    channels: ClassVar[tuple[int, int]] = (1, 1)
+
+    kind: Literal["contrast"] = "contrast"
+    root: PipelinePath
+    """Cohort folder: BraTS (2018 to 2024 names), BIDS-like (anat), or one with a table."""
+    layout: Literal["auto", "brats", "bids", "table"] = "auto"
+    source: str = "t1"
+    """Contrast x: t1, t1ce, t2, flair, or a BIDS suffix or table column."""
+    target: str = "t2"
+    """Contrast y."""
+    subjects: tuple[str, ...] | None = None
+    """Only these subjects (default: all)."""
+    samples: Literal["slices", "patches"] = "slices"
+    """slices for 2D networks, patches for 3D ones."""
+    slices: Slices = Slices()
+    patches: Patches = Patches(size=32)
+    intensities: Intensities = Intensities()
+    augmentation: ContrastAugmentation = ContrastAugmentation()
+    split: Split = Split()
+    batch_size: Count = 1
+    scale: Positive | Literal["auto"] = "auto"
+    """Intensity to which results are brought (1 of the network); auto: the median of the training
+    volumes of that contrast. Intensities of MRI have no unit."""
+    cache_dir: PipelinePath | None = None
+    """Where prepared subjects are kept (default: the user's cache folder)."""
+
+    @property
+    def spatial_dims(self) -> int:
+        """Axes of a sample."""
+        return 2 if self.samples == "slices" else 3
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Sizes of a training sample."""
+        edge = self.slices.size if self.samples == "slices" else self.patches.size
+        return (edge,) * self.spatial_dims
+
+    @property
+    def sample_key(self) -> str:
+        """The key of the pipeline that sets the size of a sample."""
+        return "data.slices.size" if self.samples == "slices" else "data.patches.size"
+
+    @model_validator(mode="after")
+    def _two_contrasts(self) -> "ContrastData":
+        if self.source == self.target:
+            raise ValueError(f"source and target must be two contrasts, got {self.source!r} twice")
+        return self
