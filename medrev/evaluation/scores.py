@@ -15,6 +15,8 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "METRICS",
     "NOISE_FLOOR",
+    "TENSOR_METRICS",
+    "TRANSLATION_METRICS",
     "Row",
     "score",
     "subject_rows",
@@ -23,8 +25,8 @@ __all__ = [
 #: The method name of the noise-free truth scored against the noisy reference.
 NOISE_FLOOR = "noise floor"
 
-#: Metric key → heading with unit.
-METRICS: dict[str, str] = {
+#: Metrics of diffusion tensors: key → heading with unit.
+TENSOR_METRICS: dict[str, str] = {
     "rmse_interior": "RMSE interior [1e-5 mm²/s]",
     "rmse": "RMSE mask [1e-5 mm²/s]",
     "ratio_interior": "÷ cubic interior",
@@ -35,6 +37,9 @@ METRICS: dict[str, str] = {
     "md_error": "MD error [1e-5 mm²/s]",
     "direction_error": "direction error [°]",
     "not_positive_definite": "not positive definite [%]",
+}
+#: Metrics of images and contrasts, in both directions.
+TRANSLATION_METRICS: dict[str, str] = {
     "nmae_forward": "L1 x→y",
     "psnr_forward": "PSNR x→y [dB]",
     "ssim_forward": "SSIM x→y",
@@ -44,6 +49,8 @@ METRICS: dict[str, str] = {
     "cycle_x": "cycle error x→y→x",
     "cycle_y": "cycle error y→x→y",
 }
+#: All metrics, in the order of tables.
+METRICS = TENSOR_METRICS | TRANSLATION_METRICS
 
 #: Digits of the metrics that have more than two.
 DIGITS = {
@@ -162,7 +169,7 @@ def subject_rows(
             "ratio": _ratio(scores["rmse"], cubic["rmse"]),
         }
         found = {**scores, **ratios}
-        row = {key: found[key] for key in METRICS if key in found}
+        row = {key: found[key] for key in TENSOR_METRICS}
         rows.append(Row(subject, method, row, notes))
     return rows
 

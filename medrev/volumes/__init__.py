@@ -21,14 +21,18 @@ from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import block_mean, upsample
+from medrev.volumes.slicing import SLICE_AXES, Slicing, Turn
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
     "FORMATS",
+    "SLICE_AXES",
     "Header",
     "Padding",
     "Plane",
+    "Slicing",
     "TensorLayout",
+    "Turn",
     "View",
     "Volume",
     "as_affine",

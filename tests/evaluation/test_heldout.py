@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from medrev.evaluation import (
-    METRICS,
     NOISE_FLOOR,
+    TENSOR_METRICS,
     Row,
     heldout_table,
     interpolate,
@@ -50,7 +50,7 @@ def test_rows_are_the_model_the_baselines_and_the_noise_floor():
     rows = rows_of(0, "A")
     names = ["model", "nearest", "trilinear", "cubic", "bspline", NOISE_FLOOR]
     assert [row.method for row in rows] == names
-    assert all(list(row.scores) == list(METRICS) for row in rows)
+    assert all(list(row.scores) == list(TENSOR_METRICS) for row in rows)
     assert all(value is not None for row in rows for value in row.scores.values())
 
 
@@ -98,7 +98,7 @@ def test_markdown_csv_json_and_terminal_show_the_same_table():
     assert document["summary"]["cubic"]["ratio"]["mean"] == 1
     stream = io.StringIO()
     table.print(Console(file=stream, width=160))
-    for heading in METRICS.values():
+    for heading in TENSOR_METRICS.values():
         assert heading in stream.getvalue()
 
 
