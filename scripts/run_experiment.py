@@ -1,0 +1,249 @@
+"""Train the rows of an experiment under one budget, and tabulate them.
+
+An experiment is a YAML file in ``scripts/experiments``: rows are pipelines with overrides. With
+``--steps`` every row takes the same number of steps; with ``--budget`` the minutes are shared
+equally, and each row takes the steps that its share allows (its time per step is measured first).
+Rows that are done are not done again; ``table.md`` and the run folders lie in ``--output``.
+
+    experiments=scripts/experiments
+    python scripts/run_experiment.py $experiments/table3.yaml --budget 30 --output runs/table3
+    python scripts/run_experiment.py $experiments/shapes.yaml --steps 500 --output runs/shapes
+"""
+
+import argparse
+import csv
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from medrev.config import Pipeline, load_pipeline
+from medrev.errors import ConfigError, MedrevError
+from medrev.evaluation import DIGITS, METRICS
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.files import atomic_path, ensure_writable_folder
+
+
+class Row(BaseModel):
+    """A row of the table: a pipeline, what is changed in it, and figures to set beside ours."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    pipeline: Path
+    overrides: list[str] = []
+    beside: list[float] = []
+
+
+class Experiment(BaseModel):
+    """Rows, and the columns of their table.
+
+    Attributes:
+        title: Heading.
+        rows: What is trained.
+        overrides: For every row.
+        metrics: Columns from the held-out table.
+        losses: Columns from the log of losses: heading → terms that are added.
+        round_trip: A column with the largest error of F⁻¹(F(x)) on a training batch.
+        baselines: Methods of the held-out table that get a line of their own.
+        beside: Headings of the figures that rows set beside ours.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    rows: list[Row]
+    overrides: list[str] = []
+    metrics: list[str]
+    losses: dict[str, list[str]] = {}
+    round_trip: bool = False
+    baselines: list[str] = []
+    beside: list[str] = []
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment; paths of pipelines are relative to its file.
+
+    Raises:
+        ConfigError: It cannot be read, or says something that is not known.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        experiment = Experiment.model_validate(document)
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    for row in experiment.rows:
+        row.pipeline = path.parent / row.pipeline
+    unknown = set(experiment.metrics) - set(METRICS)
+    if unknown:
+        raise ConfigError(f"{path}: metrics must be of {', '.join(METRICS)}, got {unknown}")
+    return experiment
+
+
+def load_row(row: Row, overrides: list[str], steps: int | None = None) -> Pipeline:
+    """The pipeline of a row; the numbers of steps and validations only where ``steps`` says so."""
+    length = (
+        [] if steps is None else [f"training.steps={steps}", f"training.validate_every={steps}"]
+    )
+    return load_pipeline(row.pipeline, [*row.overrides, *overrides, *length])
+
+
+def run_row(
+    row: Row, experiment: Experiment, overrides: list[str], folder: Path, length: "Length"
+) -> dict[str, Any]:
+    """Train a row and return its figures."""
+    from medrev.training import train
+
+    steps = length.of(load_row(row, overrides))
+    pipeline = load_row(row, overrides, steps)
+    run = train(pipeline, folder, overwrite=folder.exists(), quiet=True)
+    if run.table is None:
+        raise ConfigError(f"{row.name}: the data has no test part")
+    methods = ["model", *experiment.baselines]
+    figures: dict[str, Any] = {"name": row.name, "steps": steps, "seconds": _seconds(run.metrics)}
+    for method in methods:
+        for metric in experiment.metrics:
+            summary = run.table.summary(method, metric)
+            if summary is not None:
+                figures[f"{method} {metric}"] = [summary.mean, summary.std]
+    figures |= _details(run.path, experiment)
+    return figures
+
+
+class Length:
+    """How long rows are trained: steps, or minutes."""
+
+    def __init__(self, steps: int | None, minutes: float | None) -> None:
+        self.steps, self.minutes = steps, minutes
+
+    def of(self, pipeline: Pipeline) -> int:
+        """Steps of a pipeline, at most its own."""
+        from medrev.training import dry_run
+
+        if self.steps is not None:
+            return self.steps
+        assert self.minutes is not None
+        estimate = dry_run(pipeline)
+        return max(1, min(int(60 * self.minutes / estimate.seconds_per_step), estimate.steps))
+
+    def __str__(self) -> str:
+        if self.steps is not None:
+            return f"{self.steps} steps a row"
+        return f"{self.minutes:.3g} minutes of training a row"
+
+
+def _details(run: Path, experiment: Experiment) -> dict[str, Any]:
+    """Parameters, losses at the end, and the round trip."""
+    import torch
+
+    from medrev.inference import load_model
+    from medrev.training.tasks import build_task
+
+    model = load_model(run, "cpu")
+    figures: dict[str, Any] = {"parameters": sum(p.numel() for p in model.translator.parameters())}
+    log = list(csv.DictReader((run / "metrics.csv").read_text(encoding="utf-8").splitlines()))
+    tail = log[-max(1, len(log) // 10) :]
+    for heading, terms in experiment.losses.items():
+        values = [sum(float(entry.get(term) or "nan") for term in terms) for entry in tail]
+        figures[heading] = [statistics.fmean(values), None]
+    if experiment.round_trip:
+        batch = next(iter(build_task(model.pipeline).batches()))["x"]
+        with torch.no_grad():
+            back = model.translator.inverse(model.translator(batch))
+        figures["round trip"] = float((back - batch).abs().max())
+    return figures
+
+
+def _seconds(metrics: Path) -> float:
+    last = list(csv.DictReader(metrics.read_text(encoding="utf-8").splitlines()))[-1]
+    return float(last["seconds"])
+
+
+def markdown(experiment: Experiment, done: dict[str, dict[str, Any]], length: Length) -> str:
+    """The table as Markdown."""
+    columns = [Column("model"), Column("parameters"), Column("steps")]
+    columns += [Column(METRICS[key], DIGITS.get(key, 2)) for key in experiment.metrics]
+    columns += [Column(heading, 3) for heading in experiment.losses]
+    columns += [Column("largest round-trip error")] * experiment.round_trip
+    columns += [Column(heading, 2) for heading in experiment.beside]
+    rows: list[tuple[Cell, ...]] = []
+    for row in experiment.rows:
+        if row.name not in done:
+            continue
+        found = done[row.name]
+        cells: list[Cell] = [row.name, found["parameters"], found["steps"]]
+        cells += [_cell(found.get(f"model {key}")) for key in experiment.metrics]
+        cells += [_cell(found.get(heading)) for heading in experiment.losses]
+        cells += [f"{found['round trip']:.1e}"] * experiment.round_trip
+        cells += [*row.beside, *[None] * (len(experiment.beside) - len(row.beside))]
+        rows.append(tuple(cells))
+    first = next(iter(done.values()))
+    empty = len(columns) - 3 - len(experiment.metrics)
+    for name in experiment.baselines:
+        cells = [_cell(first.get(f"{name} {key}")) for key in experiment.metrics]
+        if any(cell is not None for cell in cells):
+            rows.append((name, None, None, *cells, *[None] * empty))
+    table = Tabular(tuple(columns), tuple(rows)).to_markdown()
+    return f"# {experiment.title}\n\n{length}.\n\n{table}"
+
+
+def _cell(value: Any) -> Cell:
+    if value is None or not math.isfinite(value[0]):
+        return None
+    return MeanStd(value[0], value[1])
+
+
+def main() -> int:
+    """Run the experiment of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("experiment", type=Path, help="a file of scripts/experiments")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--budget", type=float, help="minutes of training, all rows together")
+    length.add_argument("--steps", type=int, help="steps of every row")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--rows", nargs="+", type=int, metavar="N", help="only these, from 1")
+    parser.add_argument("overrides", nargs="*", help="key=value for every row", metavar="key=value")
+    args = parser.parse_intermixed_args()
+    try:
+        experiment = read_experiment(args.experiment)
+        numbers = args.rows or range(1, len(experiment.rows) + 1)
+        minutes = None if args.budget is None else args.budget / len(numbers)
+        done = run(
+            experiment, args.output, Length(args.steps, minutes), list(numbers), args.overrides
+        )
+    except MedrevError as error:
+        print(f"run_experiment: error: {error}", file=sys.stderr)
+        return 2
+    print(markdown(experiment, done, Length(args.steps, minutes)))
+    return 0
+
+
+def run(
+    experiment: Experiment, output: Path, length: Length, numbers: list[int], overrides: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Train the rows with these numbers (from 1), unless they are done, and write the table."""
+    ensure_writable_folder(output)
+    done: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(experiment.rows, start=1):
+        result = output / f"{number:02d}.json"
+        if result.exists():
+            done[row.name] = json.loads(result.read_text(encoding="utf-8"))
+        elif number in numbers:
+            print(f"{row.name}: {length}", file=sys.stderr, flush=True)
+            changes = [*experiment.overrides, *overrides]
+            done[row.name] = run_row(row, experiment, changes, output / f"{number:02d}", length)
+            with atomic_path(result) as temporary:
+                temporary.write_text(json.dumps(done[row.name], indent=2) + "\n", encoding="utf-8")
+        if done:
+            with atomic_path(output / "table.md", overwrite=True) as temporary:
+                temporary.write_text(markdown(experiment, done, length), encoding="utf-8")
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())
