@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from medrev.cohorts.names import subject_of
-from medrev.cohorts.pictures import PICTURES
 from medrev.errors import InputError
+from medrev.volumes import PICTURES
 
 __all__ = ["volumes_in"]
 

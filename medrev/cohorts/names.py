@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from medrev.cohorts.pictures import PICTURES
-from medrev.volumes import strip_suffix
+from medrev.volumes import PICTURES, strip_suffix
 
 __all__ = ["is_image", "is_mask", "is_uncertainty", "subject_of"]
 

@@ -10,11 +10,11 @@ import torch
 
 from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.cohorts.grids import Grid, regrid
-from medrev.cohorts.pictures import PICTURES, read_picture
+from medrev.cohorts.pictures import read_picture
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation import Prediction, interpolate_to
-from medrev.volumes import read_volume, rescale_affine, voxel_size
+from medrev.volumes import PICTURES, read_volume, rescale_affine, voxel_size
 
 __all__ = ["Pair"]
 

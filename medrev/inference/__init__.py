@@ -3,6 +3,7 @@
 from medrev.inference.batch import Report, infer_many
 from medrev.inference.device import pick_device
 from medrev.inference.entries import Entry, find_entries, is_cohort
+from medrev.inference.images import translate_images
 from medrev.inference.infer import infer_file, load_models
 from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import Model
@@ -45,4 +46,5 @@ __all__ = [
     "read_weights",
     "recognise",
     "save_weights",
+    "translate_images",
 ]

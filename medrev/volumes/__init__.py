@@ -1,4 +1,4 @@
-"""Geometry and files: NIfTI, NRRD, MetaImage, DICOM; affines, grids, resampling, masks."""
+"""Geometry and files: NIfTI, NRRD, MetaImage, DICOM, PNG; affines, grids, resampling, masks."""
 
 from medrev.volumes.affine import (
     as_affine,
@@ -18,6 +18,7 @@ from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
+from medrev.volumes.pictures import PICTURES, PictureHeader, picture_header, read_pixels
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import block_mean, upsample
@@ -26,9 +27,11 @@ from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
     "FORMATS",
+    "PICTURES",
     "SLICE_AXES",
     "Header",
     "Padding",
+    "PictureHeader",
     "Plane",
     "Slicing",
     "TensorLayout",
@@ -50,9 +53,11 @@ __all__ = [
     "like",
     "nifti_shape",
     "pad_to_multiple",
+    "picture_header",
     "plain",
     "read_header",
     "read_nifti",
+    "read_pixels",
     "read_volume",
     "rectify_affine",
     "rescale_affine",

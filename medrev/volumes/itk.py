@@ -1,4 +1,4 @@
-"""Reading what SimpleITK reads: MetaImage files and folders of a DICOM series."""
+"""Reading what SimpleITK reads: MetaImage files, folders of a DICOM series, 16-bit colours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,14 @@ from medrev.volumes.affine import usable_affine
 from medrev.volumes.reading import check_file, one_line
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["dicom_header", "is_dicom_folder", "load_dicom", "load_metaimage", "metaimage_header"]
+__all__ = [
+    "dicom_header",
+    "is_dicom_folder",
+    "load_dicom",
+    "load_metaimage",
+    "load_pixels",
+    "metaimage_header",
+]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: DICOM tags: what names a series, and where a slice lies.
@@ -129,6 +136,17 @@ def _open_series(folder: Path) -> tuple[Header, Any]:
     with _errors(folder):
         image = _read_series(names)
     return _header(folder, "DICOM series", image, image.GetNumberOfComponentsPerPixel()), image
+
+
+def load_pixels(path: str | Path) -> NDArray[Any]:
+    """Read an image file of several channels as it is stored, ``(H, W, C)``.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    with _errors(Path(path)):
+        pixels: NDArray[Any] = _itk().GetArrayFromImage(_itk().ReadImage(str(path)))
+    return pixels
 
 
 def _itk() -> Any:

@@ -1,0 +1,110 @@
+"""Image files (PNG, JPEG, TIFF, BMP): the pixels as they are stored."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medrev.errors import InputError
+from medrev.volumes.itk import load_pixels
+from medrev.volumes.reading import check_file
+
+__all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels"]
+
+#: Endings of image files.
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+#: What other modes of Pillow are brought to.
+_MODES = dict.fromkeys(("P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"), "RGB") | {
+    "1": "L",
+    "LA": "L",
+}
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What an image file says of itself.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        channels: 1 grey, 3 colour; transparency is not counted.
+    """
+
+    height: int
+    width: int
+    channels: int
+
+
+def picture_header(path: Path) -> PictureHeader:
+    """Size and kind of an image, without its pixels.
+
+    Raises:
+        InputError: It is missing, or its header is damaged.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        return PictureHeader(height, width, 3 if _plain_mode(image) == "RGB" else 1)
+
+
+def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], float]:
+    """Read an image.
+
+    Args:
+        path: PNG, JPEG, TIFF or BMP; grey or colour, 8 or 16 bits. Transparency is dropped (of
+            16-bit grey with transparency 8 bits are read), palettes become colours.
+        indexed: Leave the numbers of a palette as they are: label maps.
+
+    Returns:
+        ``(H, W, C)``, uint8 or uint16, C 1 or 3, rows from the top; and the largest value that its
+        type holds, 255 or 65535.
+
+    Raises:
+        InputError: It is missing, damaged, or has values of another kind.
+    """
+    with _opened(path) as image:
+        if _deep_colour(image):
+            array = load_pixels(path)[..., :3]
+        else:
+            mode = "P" if indexed and image.mode == "P" else _plain_mode(image)
+            array = np.asarray(image if image.mode == mode else image.convert(mode))
+    if array.dtype == np.uint8:
+        largest = 255.0
+    elif array.dtype in (np.uint16, np.int32) and 0 <= array.min() <= array.max() <= 65535:
+        array, largest = array.astype(np.uint16), 65535.0
+    else:
+        raise InputError(f"{path}: images have 8 or 16 bits without sign, got {array.dtype}")
+    return (array[..., None] if array.ndim == 2 else array), largest
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An image, its errors turned into one line."""
+    from PIL import Image, UnidentifiedImageError
+
+    check_file(path)
+    damage = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError)
+    try:
+        with Image.open(path) as image:
+            yield image
+    except InputError:
+        raise
+    except (*damage, Image.DecompressionBombError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as an image: {text}") from None
+
+
+def _deep_colour(image: Any) -> bool:
+    """Whether colours have 16 bits, of which Pillow would read 8."""
+    return _plain_mode(image) == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _plain_mode(image: Any) -> str:
+    """The mode without transparency and palette; grey with transparency in 16 bits is grey."""
+    if any(str(tile[3]).startswith("LA;16") for tile in image.tile):
+        return "L"
+    return _MODES.get(image.mode, str(image.mode))
