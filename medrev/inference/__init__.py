@@ -1,6 +1,7 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
 from medrev.inference.batch import Report, infer_many
+from medrev.inference.contrast import slicing_for, translate_volume
 from medrev.inference.device import pick_device
 from medrev.inference.entries import Entry, find_entries, is_cohort
 from medrev.inference.images import translate_images
@@ -46,5 +47,7 @@ __all__ = [
     "read_weights",
     "recognise",
     "save_weights",
+    "slicing_for",
     "translate_images",
+    "translate_volume",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.inference.engines import Engine
 from medrev.inference.memory import peak_bytes
@@ -41,6 +40,7 @@ class Direction:
         inverse: From Y to X.
         engine: What computes it.
         cells: Voxels per cell of the input and of the output.
+        channels: Channels of the input.
         window: Cells along each edge of the only window it is run on, if its normalisation depends
             on the window.
 
@@ -55,12 +55,14 @@ class Direction:
         engine: Engine,
         *,
         cells: tuple[int, int],
+        channels: int,
         window: int | None = None,
     ) -> None:
         self.translator = translator
         self.inverse = inverse
         self.engine = engine
         self.cell_in, self.cell_out = cells
+        self.channels = channels
         self.window = window
         self._stages = stages_of(translator, inverse, engine.make_chain)
         if self._stages is None and engine.name != "torch":
@@ -137,4 +139,4 @@ class Direction:
 
     def _example(self, shape: Shape, device: str | torch.device) -> Tensor:
         sizes = (n * self.cell_in for n in shape)
-        return torch.zeros(1, len(COMPONENTS), *sizes, device=device)
+        return torch.zeros(1, self.channels, *sizes, device=device)

@@ -1,15 +1,13 @@
 """Whole images through a translator: padded to sizes that it takes, and cropped again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from medrev.errors import InputError
 from medrev.inference.model import Model
+from medrev.nets import evaluating
 
-__all__ = ["evaluating", "reflect_to_multiple", "translate_images"]
+__all__ = ["reflect_to_multiple", "translate_images"]
 
 #: Pixels that a network is given along every axis at least: its own paddings need some.
 _LEAST = 16
@@ -44,7 +42,7 @@ def translate_images(model: Model, images: Tensor, *, inverse: bool = False) -> 
         raise InputError("the images must be finite, got NaN or Inf")
     height, width = images.shape[2:]
     translator = model.translator
-    with torch.no_grad(), evaluating(translator):
+    with evaluating(translator):
         given = reflect_to_multiple(
             images.to(model.device).float(), translator.size_multiple, least=_LEAST
         )
@@ -68,15 +66,3 @@ def reflect_to_multiple(images: Tensor, multiple: int, *, least: int = 1) -> Ten
             place = torch.arange(wanted, device=images.device) % period
             images = images.index_select(axis, torch.where(place < size, place, period - place))
     return images
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into ``eval()`` for the block, and each part back as it was after it."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True

@@ -30,7 +30,7 @@ class Model:
     Attributes:
         translator: Module with ``forward`` (X → Y) and ``inverse`` (Y → X).
         pipeline: The pipeline that built it.
-        scale: Diffusivity (mm²/s) that is 1 in the network.
+        scale: Value that is 1 in the network; of tensor models a diffusivity (mm²/s).
         metadata: Header of the weight file (empty for a model in training).
         path: The weight file, if it came from one.
     """
@@ -69,8 +69,13 @@ class Model:
             engine: What computes it (default: PyTorch in float32).
 
         Raises:
-            InputError: The engine does not know the network's layers.
+            InputError: The network is 2D, or the engine does not know its layers.
         """
+        if self.pipeline.data.spatial_dims != 3:
+            raise InputError(
+                f"the network of {self.pipeline.name} is 2D and takes slices, not volumes: "
+                "use medrev.inference.translate_volume"
+            )
         engine = Engine.torch(self.device) if engine is None else engine
         return Runner(self.translator, self.pipeline, self.scale, inverse=inverse, engine=engine)
 
@@ -82,24 +87,27 @@ class Model:
         max_memory: float | None = None,
         show_progress: bool = False,
     ) -> torch.Tensor:
-        """Translate tensors from one resolution to the other, in float32.
+        """Translate a volume with a 3D network, in float32.
+
+        Tensors go from one resolution to the other.
 
         Sizes that do not suit the network are padded at the end of an axis by repeating the last
         voxel, and the result is cropped: the first corner of the field of view never moves.
 
         Args:
-            volume: ``(6, i, j, k)`` in mm²/s, voxel frame, internal order; background zero.
-            inverse: From the fine to the coarse grid.
+            volume: ``(C, i, j, k)``; of tensors ``(6, i, j, k)`` in mm²/s, voxel frame, internal
+                order; background zero.
+            inverse: From Y to X; of tensors from the fine to the coarse grid.
             max_memory: Limit on everything that is held, in GiB (default: the pipeline's).
             show_progress: Show a progress bar.
 
         Returns:
-            ``(6, factor·i, factor·j, factor·k)``, or in reverse ``(6, ceil(I/factor), …)``, in
-            mm²/s, float32, on the CPU.
+            ``(C', factor·i, factor·j, factor·k)``, or in reverse ``(C', ceil(I/factor), …)``, in
+            the unit of the volume, float32, on the CPU.
 
         Raises:
-            InputError: The volume is not ``(6, i, j, k)``, has fewer than 4 low-resolution voxels
-                along an axis, or holds NaN or Inf.
+            InputError: The network is 2D, or the volume is not ``(C, i, j, k)``, has fewer than 4
+                low-resolution voxels along an axis, or holds NaN or Inf.
         """
         tensor = _as_plain(volume)
         self.check(tensor, inverse)
@@ -158,11 +166,15 @@ class Model:
         """Check that a volume can be translated, as :meth:`apply` does first.
 
         Raises:
-            InputError: The volume is not ``(6, i, j, k)``, has fewer than 4 low-resolution voxels
-                along an axis, or holds NaN or Inf.
+            InputError: The volume is not ``(C, i, j, k)`` with the channels that the direction
+                takes (6 of tensors), has fewer than 4 low-resolution voxels along an axis, or holds
+                NaN or Inf.
         """
-        if tensor.ndim != 4 or tensor.shape[0] != 6:
-            raise InputError(f"tensors must have shape (6, I, J, K), got {tuple(tensor.shape)}")
+        channels = self.pipeline.data.channels[inverse]
+        if tensor.ndim != 4 or tensor.shape[0] != channels:
+            raise InputError(
+                f"volumes must have shape ({channels}, I, J, K), got {tuple(tensor.shape)}"
+            )
         least = MIN_VOXELS * (self.factor if inverse else 1)
         if min(tensor.shape[1:]) < least:
             size = "x".join(str(n) for n in tensor.shape[1:])
@@ -174,7 +186,7 @@ class Model:
             finite &= torch.isfinite(component)
         bad = int((~finite).sum())
         if bad:
-            raise InputError(f"the tensors must be finite, got NaN or Inf in {bad} voxels")
+            raise InputError(f"the volume must be finite, got NaN or Inf in {bad} voxels")
 
 
 def _as_plain(volume: torch.Tensor | NDArray[Any]) -> torch.Tensor:

@@ -2,10 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,7 +12,7 @@ from medrev.inference.direction import Direction
 from medrev.inference.engines import Engine
 from medrev.inference.plan import Plan, Shape, plan
 from medrev.inference.tiles import run_plan, wanted_parts
-from medrev.nets import Translator
+from medrev.nets import Translator, evaluating
 from medrev.volumes import block_mean, upsample
 
 __all__ = ["MIN_VOXELS", "Runner"]
@@ -33,8 +31,8 @@ class Runner:
     Args:
         translator: The module. Its weights are read now.
         pipeline: The pipeline that built it.
-        scale: Diffusivity (mm²/s) that is 1 in the network.
-        inverse: From the fine to the coarse grid.
+        scale: Value that is 1 in the network; of tensor models a diffusivity (mm²/s).
+        inverse: From Y to X, of tensor models from the fine to the coarse grid.
         engine: What computes the network.
     """
 
@@ -50,6 +48,8 @@ class Runner:
         self.translator, self.pipeline, self.scale = translator, pipeline, scale
         self.inverse, self.engine = inverse, engine
         self.factor = pipeline.data.factor
+        there, back = pipeline.data.channels
+        self.channels_in, self.channels_out = (back, there) if inverse else (there, back)
         cells_x = translator.size_multiple
         self._cells_x = cells_x
         cells_y = cells_x * pipeline.data.grid_factor
@@ -65,6 +65,7 @@ class Runner:
             inverse,
             engine,
             cells=(self.cell_in, self.cell_out),
+            channels=self.channels_in,
             window=self.window,
         )
 
@@ -94,9 +95,10 @@ class Runner:
         """
         limit = self.pipeline.inference.max_memory if max_memory is None else max_memory
         cells = self._cells(self._network_shape(shape))
-        given = 4 * 6 * math.prod(shape)
-        inner = 4 * 6 * math.prod(cells)
-        x, y = inner * self.cell_in**3, inner * self.cell_out**3
+        given = 4 * self.channels_in * math.prod(shape)
+        inner = 4 * math.prod(cells)
+        x = inner * self.channels_in * self.cell_in**3
+        y = inner * self.channels_out * self.cell_out**3
         cropped = self._network_result(shape) != tuple(n * self.cell_out for n in cells)
         after = given + held + y * (1 + cropped)
         padded = self._network_shape(shape) != tuple(n * self.cell_in for n in cells)
@@ -105,12 +107,12 @@ class Runner:
         def memory(tile: Shape, slab: int) -> int:
             during = given + held + x + self._direction.memory(tile, slab)
             if self.window is not None:
-                during += y + y // 6 + 2 * 4 * math.prod(tile) * self.cell_out**3
+                during += y + y // self.channels_out + 2 * 4 * math.prod(tile) * self.cell_out**3
             elif tile != cells:
                 during += y
             return math.ceil(_MARGIN * max(before, during, after))
 
-        with _evaluating(self.translator):
+        with evaluating(self.translator):
             return plan(
                 cells,
                 memory=memory,
@@ -127,7 +129,7 @@ class Runner:
             chosen: The plan.
             mask: As in :meth:`run`.
         """
-        with _evaluating(self.translator):
+        with evaluating(self.translator):
             seconds = self._direction.seconds_per_cell(chosen.tile, chosen.slab)
         parts = wanted_parts(chosen, self._wanted(mask))
         cells = sum(math.prod(chosen.size_of(part)) for part in parts)
@@ -148,7 +150,7 @@ class Runner:
         """Translate a volume.
 
         Args:
-            volume: ``(6, i, j, k)`` in mm²/s, checked.
+            volume: ``(C, i, j, k)``, checked; of tensor models 6 components in mm²/s.
             chosen: :meth:`plan` for its shape.
             advance: Called with the number of planes (of cells) whenever some are finished;
                 :meth:`planes` in all.
@@ -156,9 +158,9 @@ class Runner:
                 may be zero.
 
         Returns:
-            ``(6, I, J, K)`` in mm²/s, float32, on the CPU.
+            ``(C', I, J, K)`` in the unit of the volume, float32, on the CPU.
         """
-        with _evaluating(self.translator):
+        with evaluating(self.translator):
             x = self._network_input(volume)
             y = run_plan(
                 chosen,
@@ -221,18 +223,6 @@ class Runner:
             x = x / self.scale
         cells = self._cells(shape)
         return _pad_to(x, [n * self.cell_in for n in cells])
-
-
-@contextmanager
-def _evaluating(translator: Translator) -> Iterator[None]:
-    """``eval()`` and no gradients inside of the block; the mode before after it."""
-    was_training = translator.training
-    translator.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        translator.train(was_training)
 
 
 def _upsampled(x: Tensor, factor: int, mode: str) -> Tensor:

@@ -3,6 +3,7 @@
 from medrev.nets.blocks import SubNetwork
 from medrev.nets.build import build_discriminator, build_translator
 from medrev.nets.discriminators import PatchGAN
+from medrev.nets.evaluating import evaluating
 from medrev.nets.initialise import initialise
 from medrev.nets.involution import Involution
 from medrev.nets.one_way import OneWay
@@ -25,5 +26,6 @@ __all__ = [
     "UNet",
     "build_discriminator",
     "build_translator",
+    "evaluating",
     "initialise",
 ]

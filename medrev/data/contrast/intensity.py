@@ -8,7 +8,7 @@ import torch
 
 from medrev.errors import InputError
 
-__all__ = ["from_network", "intensity_scale", "to_network"]
+__all__ = ["BACKGROUND", "from_network", "intensity_scale", "to_network"]
 
 #: The value of the background, 0, in network range.
 BACKGROUND = -1.0
