@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and naming them by their content.
+"""Writing files whole or not at all, naming them by their content, listing them.
 
 A result appears under its name only when it is complete: it is written beside its target and
 renamed, so a killed or failed command leaves no half-written file behind.
@@ -15,7 +15,13 @@ from pathlib import Path
 
 from medrev.errors import InputError, OutputError
 
-__all__ = ["atomic_folder", "atomic_path", "content_hash", "ensure_writable_folder"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "content_hash",
+    "ensure_writable_folder",
+    "files_below",
+]
 
 _BLOCK = 1 << 20
 #: Errors of a disk that is full, or may not be written.
@@ -140,6 +146,15 @@ def content_hash(source: str | os.PathLike[str] | bytes) -> str:
     except OSError as error:
         raise InputError(f"cannot read {source} ({_reason(error)})") from None
     return digest.hexdigest()
+
+
+def files_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """All files below a folder, sorted; hidden ones and those of hidden folders are left out."""
+    found = []
+    for place, subfolders, files in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:

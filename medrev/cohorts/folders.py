@@ -1,11 +1,11 @@
 """Volumes in a folder by subject: predictions, references, inputs, masks, label maps."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from medrev.cohorts.names import subject_of
 from medrev.errors import InputError
+from medrev.files import files_below
 from medrev.volumes import PICTURES
 
 __all__ = ["volumes_in"]
@@ -42,7 +42,7 @@ def volumes_in(
         raise InputError(f"{what} not found: {root} is no folder and no file")
     chosen = [
         path
-        for path in (_walk(root) if pattern is None else sorted(root.glob(pattern)))
+        for path in (files_below(root) if pattern is None else sorted(root.glob(pattern)))
         if path.name.lower().endswith(_VOLUMES) and path.is_file() and (pattern or accept(path))
     ]
     if not chosen and optional:
@@ -63,15 +63,6 @@ def _split(place: Path) -> tuple[Path, str | None]:
     if first is None or place.exists():
         return place, None
     return Path(*parts[:first]) if first else Path(), str(Path(*parts[first:]))
-
-
-def _walk(root: Path) -> list[Path]:
-    """All files below a folder, hidden ones and those of hidden folders left out."""
-    found = []
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(folder, name) for name in files if not name.startswith(".")]
-    return sorted(found)
 
 
 def _preferred(paths: list[Path]) -> list[Path]:

@@ -1,0 +1,71 @@
+"""Decoding images once: what is resized stays in memory as long as there is room."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from medrev.config.schema import ImageData
+from medrev.data.images.image_set import Picture
+from medrev.data.images.reading import from_pixels, with_channels
+from medrev.data.images.transforms import resize
+from medrev.volumes import read_pixels
+
+__all__ = ["CACHE_BYTES", "Loader"]
+
+#: Bytes of decoded images that are kept.
+CACHE_BYTES = 1 << 30
+
+
+class Loader:
+    """Reads pictures of a data set, with the channels and in the size that are wanted.
+
+    What was decoded is kept in the type of its file (a byte per channel of most), until ``limit``
+    is reached; what comes later is decoded each time.
+
+    Args:
+        data: Channels, sizes and resampling.
+        limit: Bytes to keep.
+    """
+
+    def __init__(self, data: ImageData, limit: int = CACHE_BYTES) -> None:
+        self.data, self.limit = data, limit
+        self.held = 0
+        self._kept: dict[tuple[Path, str | None, int, int | None], NDArray[Any]] = {}
+        self._last: tuple[Path, NDArray[Any]] | None = None
+
+    def pixels(self, picture: Picture, channels: int, edge: int | None) -> NDArray[Any]:
+        """The pixels ``(H, W, C)`` of a picture, resized to ``edge`` unless that is None.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        key = picture.path, picture.half, channels, edge
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        pixels = with_channels(picture.of_file(self._decoded(picture.path)), channels)
+        if edge is not None:
+            pixels = resize(pixels, edge, self.data.resampling)
+        if self.held + pixels.nbytes <= self.limit:
+            pixels = pixels.copy() if pixels.base is not None else pixels  # not the whole file
+            self._kept[key] = pixels
+            self.held += pixels.nbytes
+        return pixels
+
+    def whole(self, picture: Picture, channels: int) -> torch.Tensor:
+        """A picture as it is validated and tested: all of it, ``(C, H, W)`` in network range.
+
+        It is resized to ``crop_size``, the size of training samples, as in pix2pix; or left as it
+        is where ``load_size`` is null.
+        """
+        edge = None if self.data.load_size is None else self.data.crop_size
+        return from_pixels(self.pixels(picture, channels, edge))
+
+    def _decoded(self, path: Path) -> NDArray[Any]:
+        """The pixels of a file; both halves of one file are read at once."""
+        if self._last is None or self._last[0] != path:
+            self._last = None
+            self._last = path, read_pixels(path)[0]
+        return self._last[1]

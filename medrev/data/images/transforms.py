@@ -1,0 +1,58 @@
+"""Resizing, cropping and mirroring of pixels ``(H, W, C)``."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+__all__ = ["random_crop", "resize"]
+
+
+def resize(
+    pixels: NDArray[Any], edge: int, resampling: Literal["bicubic", "nearest"] = "bicubic"
+) -> NDArray[Any]:
+    """Resize to a square, whatever the aspect ratio, as pix2pix does.
+
+    Args:
+        pixels: ``(H, W, C)``, uint8 or uint16.
+        edge: Rows and columns of the result.
+        resampling: bicubic (Keys' kernel with a = −0.5, as wide as it must be where the image
+            shrinks, so that nothing aliases) or nearest, which makes no new values.
+
+    Returns:
+        ``(edge, edge, C)`` of the same type, rounded and cut off at its ends.
+    """
+    if pixels.shape[:2] == (edge, edge):
+        return pixels
+    if resampling == "nearest":
+        rows, columns = ((2 * np.arange(edge) + 1) * n // (2 * edge) for n in pixels.shape[:2])
+        chosen: NDArray[Any] = pixels[rows[:, None], columns]
+        return chosen
+    values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+    resized = F.interpolate(values[None], size=(edge, edge), mode="bicubic", antialias=True)[0]
+    largest = np.iinfo(pixels.dtype).max
+    rounded: NDArray[Any] = resized.round().clamp(0, largest).numpy().astype(pixels.dtype)
+    return np.ascontiguousarray(rounded.transpose(1, 2, 0))
+
+
+def random_crop(
+    images: list[NDArray[Any]], edge: int, rng: np.random.Generator, *, flip: bool
+) -> list[NDArray[Any]]:
+    """Cut the same square out of images of one size, and mirror all or none of them.
+
+    Args:
+        images: ``(H, W, C)`` each, H and W at least ``edge``.
+        edge: Rows and columns of the square.
+        rng: Draws the place and the mirroring.
+        flip: Mirror left and right with probability ½.
+
+    Returns:
+        Views of the images.
+    """
+    height, width = images[0].shape[:2]
+    top = int(rng.integers(height - edge + 1))
+    left = int(rng.integers(width - edge + 1))
+    step = -1 if flip and rng.random() < 0.5 else 1
+    return [image[top : top + edge, left : left + edge][:, ::step] for image in images]
