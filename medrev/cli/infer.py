@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medrev.cli.common import PARTIAL, add_common_options, run_command
 
 if TYPE_CHECKING:
-    from medrev.inference import Report
+    from medrev.inference import Entry, Kind, Model, Report
 
 __all__ = ["build_parser", "main"]
 
@@ -158,47 +158,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _infer(arguments: argparse.Namespace) -> int:
     from medrev.errors import InputError
-    from medrev.inference import find_entries, is_cohort
+    from medrev.inference import find_entries, kind_of, load_models
 
     inputs: list[Path] = arguments.inputs
-    one = len(inputs) == 1 and not is_cohort(inputs[0])
+    chosen = arguments.model or [None]
+    models = load_models(chosen[0], tuple(chosen[1:]), arguments.device)
+    kind = kind_of(models[0], arguments.direction)
+    singles = [path for path in inputs if kind.single(path) is not None]
+    one = len(inputs) == len(singles) == 1
     own = [name for name in ("mask", "bval", "bvec") if getattr(arguments, name) is not None]
     if own and not one:
         raise InputError(f"--{own[0]} is of one scan, got several inputs or a cohort")
-    if arguments.participant and not any(is_cohort(path) for path in inputs):
+    if arguments.participant and len(singles) == len(inputs):
         raise InputError("--participant is of a cohort, got a single scan; give its folder")
-    entries = find_entries(inputs, arguments.output, arguments.participant)
+    entries = find_entries(inputs, arguments.output, arguments.participant, kind=kind)
     if one:
-        _infer_one(entries[0].path, entries[0].base, arguments)
+        _infer_one(entries[0], models, kind, arguments)
         return 0
-    return _infer_many(entries, arguments)
+    return _infer_many(entries, models, kind, arguments)
 
 
-def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
-    from medrev.inference import InferenceOptions, infer_file, picture_path
+def _infer_one(
+    entry: "Entry", models: "tuple[Model, ...]", kind: "Kind", arguments: argparse.Namespace
+) -> None:
+    from medrev.inference import InferenceOptions, infer_file
 
-    models = arguments.model or [None]
     bundle = None
     if arguments.slicer:
         from medrev.slicer.scene import check_scene_path
 
-        picture = picture_path(base, arguments.output or Path(), arguments.direction)
-        bundle = check_scene_path(picture.with_suffix(".mrb"), overwrite=arguments.overwrite)
+        path = kind.picture_path(entry.base, entry.folder).with_suffix(".mrb")
+        bundle = check_scene_path(path, overwrite=arguments.overwrite)
     written = infer_file(
-        path,
+        entry.path,
         model=models[0],
         mask=arguments.mask,
         bval=arguments.bval,
         bvec=arguments.bvec,
         output=arguments.output,
         overwrite=arguments.overwrite,
-        device=arguments.device,
         direction=arguments.direction,
         tensor_order=arguments.tensor_order,
         tensor_frame=arguments.tensor_frame,
         format=arguments.format,
         options=InferenceOptions(**_options(arguments)),
-        members=tuple(models[1:]),
+        members=models[1:],
         quick_look=not arguments.no_quick_look,
     )
     print(*written, sep="\n", flush=True)
@@ -206,17 +210,14 @@ def _infer_one(path: Path, base: str, arguments: argparse.Namespace) -> None:
         print(_bundle(written, bundle, overwrite=arguments.overwrite))
 
 
-def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
-    from medrev.inference import (
-        Entry,
-        InferenceOptions,
-        Request,
-        infer_many,
-        load_models,
-        picture_path,
-    )
+def _infer_many(
+    entries: "list[Entry]",
+    models: "tuple[Model, ...]",
+    kind: "Kind",
+    arguments: argparse.Namespace,
+) -> int:
+    from medrev.inference import InferenceOptions, Request, infer_many
 
-    models = arguments.model or [None]
     request = Request(
         direction=arguments.direction,
         tensor_order=arguments.tensor_order,
@@ -227,18 +228,16 @@ def _infer_many(entries: Sequence[Any], arguments: argparse.Namespace) -> int:
         quick_look=not arguments.no_quick_look,
         overwrite=arguments.overwrite,
     )
-    loaded = load_models(models[0], tuple(models[1:]), arguments.device)
 
-    def on_done(entry: Entry, files: list[Path], new: bool) -> None:
+    def on_done(entry: "Entry", files: list[Path], new: bool) -> None:
         if arguments.slicer:
-            picture = picture_path(entry.base, entry.folder, arguments.direction)
-            bundle = picture.with_suffix(".mrb")
+            bundle = kind.picture_path(entry.base, entry.folder).with_suffix(".mrb")
             if new or not bundle.exists():
                 _bundle(files, bundle, overwrite=new)
             files = [*files, bundle]
         print(*files, sep="\n", flush=True)
 
-    report = infer_many(list(entries), loaded, request, on_done=on_done)
+    report = infer_many(entries, models, request, on_done=on_done)
     _print_report(report)
     return PARTIAL if report.failed else 0
 

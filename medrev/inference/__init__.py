@@ -3,13 +3,14 @@
 from medrev.inference.batch import Report, infer_many
 from medrev.inference.contrast import slicing_for, translate_volume
 from medrev.inference.device import pick_device
-from medrev.inference.entries import Entry, find_entries, is_cohort
+from medrev.inference.entries import find_entries
+from medrev.inference.entry import Entry
 from medrev.inference.images import translate_images
 from medrev.inference.infer import infer_file, load_models
+from medrev.inference.kinds import Kind, kind_of
 from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
 from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions, Translation
-from medrev.inference.outputs import picture_path
 from medrev.inference.plan import Plan, plan
 from medrev.inference.prepared import as_written, predict
 from medrev.inference.request import Request
@@ -23,6 +24,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "Entry",
     "InferenceOptions",
+    "Kind",
     "Model",
     "Plan",
     "Report",
@@ -36,12 +38,11 @@ __all__ = [
     "find_entries",
     "infer_file",
     "infer_many",
-    "is_cohort",
+    "kind_of",
     "load_model",
     "load_models",
     "newest_run",
     "pick_device",
-    "picture_path",
     "plan",
     "predict",
     "read_weights",

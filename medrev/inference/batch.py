@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from medrev.errors import MedrevError, OutputError
-from medrev.inference.dataset import describe_dataset
-from medrev.inference.entries import Entry
+from medrev.inference.entry import Entry
+from medrev.inference.kinds.build import kind_of
+from medrev.inference.kinds.task import Task
 from medrev.inference.model import Model
 from medrev.inference.outputs import (
     PICTURE,
@@ -25,8 +26,6 @@ from medrev.inference.outputs import (
     write_outputs,
 )
 from medrev.inference.request import Request
-from medrev.inference.subject import Input
-from medrev.inference.task import Task
 from medrev.inference.threads import one_thread
 from medrev.progress import Bar, progress
 
@@ -78,6 +77,9 @@ def infer_many(
     Returns:
         What became of every subject. An interruption ends the whole; what is being written then is
         completed first.
+
+    Raises:
+        InputError: What is asked cannot be done with these models, whatever the subject.
     """
     with progress("Subjects", len(entries), enabled=show_progress) as bar, _notes_above(bar):
         line = _Line(models, request, on_done, bar)
@@ -92,9 +94,9 @@ def infer_many(
 class _Ready:
     """A subject that was read; without ``read``, its results are there already."""
 
-    task: Task
+    task: Task[Any]
     paths: dict[str, Path]
-    read: Input | None
+    read: Any
     replace: bool = False
 
 
@@ -105,6 +107,8 @@ class _Line:
         self, models: tuple[Model, ...], request: Request, on_done: OnDone, bar: Bar
     ) -> None:
         self.models, self.request, self.on_done, self.bar = models, request, on_done, bar
+        self.kind = kind_of(models[0], request.direction)
+        self.kind.check(request, models)
         self.report = Report()
         self._stopped = threading.Event()
         self._reader, self._writer = one_thread(), one_thread()
@@ -134,7 +138,7 @@ class _Line:
 
     def _read(self, entry: Entry) -> _Ready:
         with _named(entry.name):
-            task = entry.task()
+            task = self.kind.task(entry)
             paths = task.paths(self.request)
             hashes = task.hashes()
             state = "new"
@@ -167,7 +171,7 @@ class _Line:
     def _write(self, entry: Entry, ready: _Ready, result: Result) -> None:
         with _named(entry.name), writable_folder(ready.task.folder):
             files = write_outputs(result, overwrite=ready.replace)
-            describe_dataset(entry.root)
+            self.kind.describe(entry.root)
             self.on_done(entry, files, True)
         self.report.done[entry.name] = files
 

@@ -14,7 +14,7 @@ BIDS_VERSION = "1.10.0"
 IGNORED = "*_dwimap.*\n"
 
 
-def describe_dataset(folder: Path) -> list[Path]:
+def describe_dataset(folder: Path, title: str) -> list[Path]:
     """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
 
     Nothing is written in a folder that belongs to a dataset already: one with a description in it
@@ -22,6 +22,7 @@ def describe_dataset(folder: Path) -> list[Path]:
 
     Args:
         folder: The root of the results.
+        title: Name of the dataset.
 
     Returns:
         The files written.
@@ -29,7 +30,7 @@ def describe_dataset(folder: Path) -> list[Path]:
     if _belongs_to_a_dataset(folder.absolute()):
         return []
     description = {
-        "Name": "Super-resolved diffusion tensors",
+        "Name": title,
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "medrev", "Version": __version__}],

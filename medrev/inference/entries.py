@@ -1,73 +1,23 @@
-"""From what the user names to the subjects to be done: files, HCP folders, cohorts."""
+"""From what the user names to the subjects to be done: files, folders of one, cohorts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from medrev.data.cohort import list_subjects
-from medrev.data.subject import Subject
 from medrev.errors import InputError
-from medrev.inference.names import base_name, bids_folder, bids_label
-from medrev.inference.source import recognise
-from medrev.inference.task import Task
-from medrev.volumes import is_dicom_folder
+from medrev.inference.entry import Entry
+from medrev.inference.kinds.kind import Kind, Member
+from medrev.inference.kinds.tensor import TensorKind
 
-__all__ = ["Entry", "find_entries", "is_cohort"]
-
-_HCP_DATA = [
-    Path(folder) / name
-    for folder in ("", "T1w/Diffusion", "Diffusion")
-    for name in ("data.nii.gz", "data.nii")
-]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A subject to be done, not yet looked into.
-
-    Attributes:
-        name: What the user knows it by.
-        path: The input.
-        root: Folder of all results.
-        folder: Where its results go, in ``root``.
-        base: What their names begin with.
-        mask: Brain mask.
-        bval: b-values.
-        bvec: b-vectors.
-        problem: Why it cannot be done, where that is known already.
-    """
-
-    name: str
-    path: Path
-    root: Path
-    folder: Path
-    base: str
-    mask: Path | None = None
-    bval: Path | None = None
-    bvec: Path | None = None
-    problem: str | None = None
-
-    def task(self) -> Task:
-        """Look into it.
-
-        Raises:
-            InputError: It cannot be done.
-        """
-        if self.problem is not None:
-            raise InputError(self.problem)
-        source = recognise(self.path, mask=self.mask, bval=self.bval, bvec=self.bvec)
-        return Task(source, self.folder, self.base)
-
-
-def is_cohort(path: Path) -> bool:
-    """Whether an input names a folder (or table) of subjects, not one scan."""
-    if path.is_dir():
-        return _hcp_data(path) is None and not is_dicom_folder(path)
-    return path.suffix in (".csv", ".tsv")
+__all__ = ["find_entries"]
 
 
 def find_entries(
-    inputs: list[Path], output: Path | None = None, participants: list[str] | None = None
+    inputs: list[Path],
+    output: Path | None = None,
+    participants: list[str] | None = None,
+    *,
+    kind: Kind | None = None,
 ) -> list[Entry]:
     """The subjects that inputs name.
 
@@ -75,54 +25,50 @@ def find_entries(
     cohort into a BIDS dataset there (default: ``derivatives/medrev`` in the cohort's folder).
 
     Args:
-        inputs: Files, folders of a DICOM series, BIDS or HCP folders of a subject, or folders
-            (tables) of a cohort: BIDS, HCP, ready tensors (:mod:`medrev.data.layouts`).
+        inputs: Files, folders of a DICOM series, folders of one subject, or folders (tables) of a
+            cohort, as the kind knows them.
         output: Folder of the results.
         participants: Only these subjects of a cohort, with or without ``sub-``.
+        kind: What the model works on (:func:`medrev.inference.kind_of`; default: tensors).
 
     Raises:
         InputError: There is no such cohort, or a participant is in none.
     """
+    kind = TensorKind() if kind is None else kind
     entries: list[Entry] = []
     people: dict[str, str] = {}
     for path in inputs:
-        if _is_bids_subject(path):
-            entries += _cohort(path.absolute().parent, output, [path.absolute().name], people)
-        elif is_cohort(path):
-            entries += _cohort(path, output, participants, people)
+        if kind.is_member(path):
+            person = path.absolute()
+            entries += _cohort(kind, person.parent, output, [person.name], people)
+            continue
+        data = kind.single(path)
+        if data is None:
+            entries += _cohort(kind, path, output, participants, people)
         else:
-            data, folder = _hcp_data(path) or path, output or Path()
-            entries.append(Entry(str(path), data, folder, folder, base_name(data)))
+            folder = output or Path()
+            entries.append(Entry(str(path), data, folder, folder, kind.base(data)))
     if participants is not None:
         _check_participants(participants, people)
     return _without_clashes(entries)
 
 
-def _hcp_data(path: Path) -> Path | None:
-    """HCP's diffusion series where a path is the folder of a subject."""
-    candidates = (path / place for place in _HCP_DATA) if path.is_dir() else ()
-    return next((place for place in candidates if place.is_file()), None)
-
-
-def _is_bids_subject(path: Path) -> bool:
-    folder = path.absolute()
-    if not folder.name.startswith("sub-"):
-        return False
-    return (folder / "dwi").is_dir() or any(folder.glob("ses-*/dwi"))
-
-
 def _cohort(
-    root: Path, output: Path | None, participants: list[str] | None, people: dict[str, str]
+    kind: Kind,
+    root: Path,
+    output: Path | None,
+    participants: list[str] | None,
+    people: dict[str, str],
 ) -> list[Entry]:
-    _, listing = list_subjects(root)
+    members, problems = kind.members(root)
     where = root if root.is_dir() else root.parent
     target = where / "derivatives" / "medrev" if output is None else output
     entries = []
-    for subject in listing.subjects:
-        people.update({_short(subject.person): subject.person, _short(subject.id): subject.id})
-        if _wanted(subject.id, subject.person, participants):
-            entries.append(_entry(subject, target))
-    for line in listing.problems:
+    for member in members:
+        people.update({_short(member.person): member.person, _short(member.id): member.id})
+        if _wanted(member.id, member.person, participants):
+            entries.append(_entry(kind, member, target))
+    for line in problems:
         name = line.partition(":")[0]
         people.setdefault(_short(name), name)
         if participants is None or _short(name) in map(_short, participants):
@@ -130,21 +76,18 @@ def _cohort(
     return entries
 
 
-def _entry(subject: Subject, target: Path) -> Entry:
-    path = subject.dwi or subject.tensor or Path(subject.id)
-    base = base_name(path)
-    if not base.startswith("sub-"):
-        base = f"sub-{bids_label(subject.id.removeprefix('sub-'))}"
+def _entry(kind: Kind, member: Member, target: Path) -> Entry:
+    folder, base = kind.place(member)
     return Entry(
-        name=subject.id,
-        path=path,
+        name=member.id,
+        path=member.path,
         root=target,
-        folder=target / bids_folder(base),
+        folder=target / folder,
         base=base,
-        mask=subject.mask,
-        bval=subject.bval,
-        bvec=subject.bvec,
-        problem="; ".join(subject.problems()) or None,
+        mask=member.mask,
+        bval=member.bval,
+        bvec=member.bvec,
+        problem=member.problem,
     )
 
 

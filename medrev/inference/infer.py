@@ -4,15 +4,13 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from medrev.inference.dataset import describe_dataset
+from medrev.inference.entry import Entry
+from medrev.inference.kinds.build import kind_of
 from medrev.inference.loading import load_model, newest_run
 from medrev.inference.model import Model
-from medrev.inference.names import base_name
 from medrev.inference.options import InferenceOptions
 from medrev.inference.outputs import check_outputs, writable_folder, write_outputs
 from medrev.inference.request import Request
-from medrev.inference.source import recognise
-from medrev.inference.task import Task
 from medrev.inference.threads import one_thread
 
 __all__ = ["infer_file", "load_models"]
@@ -84,18 +82,21 @@ def infer_file(
         quick_look=quick_look,
         overwrite=overwrite,
     )
-    source = recognise(input, mask=mask, bval=bval, bvec=bvec)
-    folder = Path() if output is None else Path(output)
-    task = Task(source, folder, base_name(source.path))
-    check_outputs(task.paths(request), source.files, overwrite)
     models = load_models(model, members, device)
+    kind = kind_of(models[0], direction)
+    kind.check(request, models)
+    path, folder = Path(input), Path() if output is None else Path(output)
+    mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
+    base = kind.base(path)
+    task = kind.task(Entry(str(input), path, folder, folder, base, mask, bval, bvec))
+    check_outputs(task.paths(request), task.source.files, overwrite)
     with writable_folder(folder):
         read = task.read(request, models, show_progress=show_progress)
         result = task.translate(read, request, models, show_progress=show_progress)
         del read
         with one_thread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
-        describe_dataset(folder)
+        kind.describe(folder)
         return written
 
 

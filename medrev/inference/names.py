@@ -43,16 +43,16 @@ def bids_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", text) or "unknown"
 
 
-def bids_folder(base: str) -> Path:
+def bids_folder(base: str, datatype: str) -> Path:
     """Where BIDS puts the files of a subject's session.
 
     Example:
-        >>> bids_folder("sub-01_ses-2_run-1").as_posix()
+        >>> bids_folder("sub-01_ses-2_run-1", "dwi").as_posix()
         'sub-01/ses-2/dwi'
     """
     entities = dict(part.split("-", 1) for part in base.split("_") if "-" in part)
     folder = Path(f"sub-{entities['sub']}") if "sub" in entities else Path()
-    return (folder / f"ses-{entities['ses']}" if "ses" in entities else folder) / "dwi"
+    return (folder / f"ses-{entities['ses']}" if "ses" in entities else folder) / datatype
 
 
 def common_stem(base: str, direction: str) -> str:

@@ -5,28 +5,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from medrev.dti import color_fa, scalar_maps
-from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample
-
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Doubt", "Row", "with_margin"]
 
 Array = NDArray[Any]
 
-#: Coarse slices to either side that cubic interpolation of one slice needs.
-_REACH = 3
 _INCHES = 2.7  # width of a picture
 _MARGIN = 0.055  # height of the words below a picture, as a share of its width
 _BAR = 0.62  # width of a colour bar with its numbers
 _INK = "#d8dee6"
-_DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
-_UNIT = "10$^{-3}$ mm²/s"
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class Doubt:
+    """An uncertainty on one slice.
+
+    Attributes:
+        label: What it is, and view.
+        picture: ``(rows, columns)``, like the row's other pictures.
+        unit: Of the values.
+    """
+
+    label: str
+    picture: Array
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
     """One quantity on one slice.
 
     Attributes:
@@ -34,16 +41,16 @@ class _Row:
         pictures: ``(rows, columns[, 3])`` by column's name.
         top: Value of the brightest grey; None for pictures in colour.
         unit: Of the values.
-        doubt: Picture of an uncertainty on the same slice, with its name.
         aspect: Height of a pixel divided by its width.
+        doubts: How sure the result is, on the same slice.
     """
 
     label: str
     pictures: dict[str, Array]
     top: float | None
     unit: str
-    doubt: tuple[str, Array] | None
     aspect: float
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +65,26 @@ class Comparison:
 
     title: str
     subtitle: str
-    rows: tuple[_Row, ...]
+    rows: tuple[Row, ...]
 
-    def save(self, path: Path) -> None:
+    @property
+    def about(self) -> dict[str, Any]:
+        """Nothing: a picture has no sidecar."""
+        return {}
+
+    def write(self, path: Path) -> None:
         """Draw it into a PNG file."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         columns = len(self.rows[0].pictures)
-        doubted = any(row.doubt is not None for row in self.rows)
+        doubted = max(len(row.doubts) for row in self.rows)
         shapes = [next(iter(row.pictures.values())).shape for row in self.rows]
         heights = [
             _INCHES * shape[0] / shape[1] * row.aspect
             for shape, row in zip(shapes, self.rows, strict=True)
         ]
-        widths = [*[_INCHES] * columns, _BAR, *([_INCHES, _BAR] if doubted else [])]
+        widths = [*[_INCHES] * columns, _BAR, *[_INCHES, _BAR] * doubted]
         head, gap = 0.85, 0.06
         size = (sum(widths) + 0.1, sum(heights) + gap * len(heights) + head)
         figure = Figure(figsize=size, dpi=120, facecolor="black")
@@ -99,17 +111,17 @@ class Comparison:
                 place.wheel(left)
             else:
                 place.bar(left, "gray", row.top, row.unit)
-            if doubted and row.doubt is not None:
-                name, picture = row.doubt
+            for number, doubt in enumerate(row.doubts):
                 left += _BAR
                 axis = place.axes(left, _INCHES - gap)
-                seen = picture[picture > 0]
+                seen = doubt.picture[doubt.picture > 0]
                 brightest = float(np.percentile(seen, 99)) if seen.size else 1.0
-                place.show(axis, picture, row.aspect, vmin=0, vmax=brightest, cmap="magma")
-                place.label(axis, name)
-                if index == 0:
+                place.show(axis, doubt.picture, row.aspect, vmin=0, vmax=brightest, cmap="magma")
+                place.label(axis, doubt.label)
+                if index == number == 0:
                     axis.set_title("uncertainty", color="white", fontsize=10, pad=4)
-                place.bar(left + _INCHES, "magma", brightest, _UNIT)
+                left += _INCHES
+                place.bar(left, "magma", brightest, doubt.unit)
             top -= height + gap
         figure.savefig(path, format="png")
 
@@ -187,168 +199,7 @@ class _Place:
             )
 
 
-def compare(
-    source: torch.Tensor,
-    result: torch.Tensor,
-    *,
-    source_affine: Array,
-    affine: Array,
-    source_mask: torch.Tensor,
-    mask: torch.Tensor,
-    factor: int,
-    inverse: bool,
-    std: torch.Tensor | None = None,
-    cycle: torch.Tensor | None = None,
-    title: str = "",
-    subtitle: str = "",
-) -> Comparison:
-    """Cut the slices that a picture shows.
-
-    The axial and the coronal slice with most brain, through the same places of the world: input,
-    cubic interpolation (in reverse: block mean), output and, where given, uncertainty. Coarse
-    voxels are shown as they are. Left is left.
-
-    Args:
-        source: Input tensors ``(6, …)``, mm²/s, voxel frame.
-        result: Output tensors ``(6, …)``, mm²/s, voxel frame.
-        source_affine: Voxel → RAS mm, 4×4, of the input.
-        affine: Of the result.
-        source_mask: Mask ``(1, …)`` of the input.
-        mask: Of the result.
-        factor: Fine voxels per coarse one along every axis.
-        inverse: The result is the coarse one.
-        std: Standard deviation ``(1, …)`` on the result's grid, mm²/s.
-        cycle: Cycle residual ``(1, …)`` on the input's grid, mm²/s.
-        title: Above the pictures.
-        subtitle: Below the title.
-    """
-    fine_affine, fine_mask = (source_affine, source_mask) if inverse else (affine, mask)
-    views = {
-        view: _Cut(Plane(fine_affine, fine_mask, view), fine_mask, factor)
-        for view in ("axial", "coronal")
-    }
-    slabs: dict[View, dict[str, torch.Tensor]] = {}
-    for view, cut in views.items():
-        slabs[view] = {  # type: ignore[index]
-            "input": cut.fine(source) if inverse else cut.coarse(source),
-            "block mean" if inverse else "cubic": (
-                cut.mean(source) if inverse else cut.cubic(source)
-            ),
-            "output": cut.coarse(result) if inverse else cut.fine(result),
-        }
-
-    def doubt(view: View, *wanted: str) -> tuple[str, Array] | None:
-        cut = views[view]
-        for name in wanted:
-            if name == "deviation" and std is not None:
-                slab = cut.coarse(std) if inverse else cut.fine(std)
-            elif name == "cycle residual" and cycle is not None:
-                slab = cut.fine(cycle) if inverse else cut.coarse(cycle)
-            else:
-                continue
-            return f"{_DOUBTS[name]}, {view}", 1e3 * cut.picture(slab)
-        return None
-
-    md = {name: scalar_maps(slab)["md"][None] for name, slab in slabs["axial"].items()}
-    seen = md["output"][md["output"] > 0]
-    top = 1e3 * float(np.percentile(seen, 99)) if len(seen) else 1.0
-    axial, coronal = views["axial"], views["coronal"]
-    rows = (
-        _Row(
-            "colour FA, axial",
-            {
-                name: np.clip(axial.colours(color_fa(slab)) * 1.3, 0, 1)
-                for name, slab in slabs["axial"].items()
-            },
-            None,
-            "",
-            doubt("axial", "deviation", "cycle residual"),
-            axial.plane.aspect,
-        ),
-        _Row(
-            "mean diffusivity, axial",
-            {name: 1e3 * axial.picture(values) for name, values in md.items()},
-            top,
-            _UNIT,
-            doubt("axial", "cycle residual"),
-            axial.plane.aspect,
-        ),
-        _Row(
-            "FA, coronal",
-            {
-                name: coronal.picture(scalar_maps(slab)["fa"][None])
-                for name, slab in slabs["coronal"].items()
-            },
-            1.0,
-            "",
-            doubt("coronal", "deviation", "cycle residual"),
-            coronal.plane.aspect,
-        ),
-    )
-    return Comparison(title, subtitle, rows)
-
-
-class _Cut:
-    """One slice of the fine grid, and what coarse volumes show of it.
-
-    Args:
-        plane: Slice of the fine grid.
-        mask: ``(1, I, J, K)`` on the fine grid.
-        factor: Fine voxels per coarse one.
-    """
-
-    def __init__(self, plane: Plane, mask: torch.Tensor, factor: int) -> None:
-        self.plane, self.factor = plane, factor
-        self.axis = plane.axis + 1
-        self.shape = mask.shape[1:]
-        self.brain = plane.picture(mask.float())[..., 0] > 0
-
-    def fine(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a volume on the fine grid."""
-        return self.plane.slab(volume)
-
-    def coarse(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a coarse volume with every voxel repeated."""
-        slab = volume.narrow(self.axis, self.plane.index // self.factor, 1)
-        for axis in range(1, 4):
-            if axis != self.axis:
-                slab = slab.repeat_interleave(self.factor, axis)
-                slab = slab.narrow(axis, 0, self.shape[axis - 1])
-        return slab
-
-    def cubic(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a coarse volume after cubic interpolation."""
-        middle = self.plane.index // self.factor
-        start = max(0, middle - _REACH)
-        stop = min(volume.shape[self.axis], middle + _REACH + 1)
-        part = volume.narrow(self.axis, start, stop - start)
-        fine = upsample(part[None].float(), self.factor, "cubic")[0]
-        return fine.narrow(self.axis, self.plane.index - start * self.factor, 1)
-
-    def mean(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a fine volume's block mean, every voxel repeated."""
-        start = self.plane.index // self.factor * self.factor
-        part = volume.narrow(self.axis, start, min(self.factor, volume.shape[self.axis] - start))
-        padded, _ = pad_to_multiple(part, self.factor, fill="edge")
-        slab = block_mean(padded[None].float(), self.factor)[0]
-        for axis in range(1, 4):
-            if axis != self.axis:
-                slab = slab.repeat_interleave(self.factor, axis)
-                slab = slab.narrow(axis, 0, self.shape[axis - 1])
-        return slab
-
-    def picture(self, slab: torch.Tensor) -> Array:
-        """A scalar slab as a picture of the brain."""
-        whole = np.where(self.brain, self.plane.picture(slab)[..., 0], 0)
-        return _with_margin(self.plane.crop(whole))
-
-    def colours(self, slab: torch.Tensor) -> Array:
-        """A slab of colours as a picture of the brain."""
-        whole = np.where(self.brain[..., None], self.plane.colours(slab), 0)
-        return _with_margin(self.plane.crop(whole))
-
-
-def _with_margin(picture: Array) -> Array:
+def with_margin(picture: Array) -> Array:
     """A picture with black rows at its lower end, where words are written."""
     rows = max(1, round(_MARGIN * picture.shape[1]))
     return np.pad(picture, [(rows, 0), *[(0, 0)] * (picture.ndim - 1)])

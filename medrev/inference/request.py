@@ -7,7 +7,9 @@ from medrev.errors import InputError
 from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions
 
-__all__ = ["Request"]
+__all__ = ["Direction", "Request"]
+
+Direction = Literal["forward", "inverse"]
 
 _DIRECTIONS = ("forward", "inverse")
 _FORMATS = ("nifti", "nrrd")
@@ -18,7 +20,8 @@ class Request:
     """Settings that hold for every subject.
 
     Attributes:
-        direction: ``forward``: low to high resolution; ``inverse``: high to low.
+        direction: ``forward``: from x to y (low to high resolution, source to target contrast,
+            …); ``inverse``: from y to x.
         tensor_order: Component order of tensor inputs (default: found out).
         tensor_frame: Frame of tensor inputs (default: found out).
         format: Of the results: ``nifti`` or ``nrrd``.
@@ -31,7 +34,7 @@ class Request:
         InputError: A value is not known.
     """
 
-    direction: Literal["forward", "inverse"] = "forward"
+    direction: Direction = "forward"
     tensor_order: str | None = None
     tensor_frame: str | None = None
     format: Literal["nifti", "nrrd"] = "nifti"

@@ -9,13 +9,20 @@ from medrev.dti import Convention, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.volumes import Header, read_header, strip_suffix
 
-__all__ = ["Kind", "Source", "check_kind", "convention_of", "recognise"]
+__all__ = ["Accepted", "Source", "check_kind", "convention_of", "recognise"]
 
-Kind = Literal["dwi", "tensor", "scalar"]
+Found = Literal["dwi", "tensor", "scalar", "series", "image"]
+Accepted = Literal["tensor", "scalar", "image"]
 
-_WORDS = {"dwi": "raw DWI", "tensor": "diffusion tensors", "scalar": "a scalar volume"}
+_WORDS: dict[Found, str] = {
+    "dwi": "raw DWI",
+    "tensor": "diffusion tensors",
+    "scalar": "a scalar volume",
+    "series": "a series of volumes",
+    "image": "an image",
+}
 #: What a model of each kind can start from, and how to say so.
-_ACCEPTED: dict[str, tuple[tuple[Kind, ...], str]] = {
+_ACCEPTED: dict[Accepted, tuple[tuple[Found, ...], str]] = {
     "tensor": (
         ("tensor", "dwi"),
         "diffusion tensors (six components, or raw DWI with b-values and b-vectors)",
@@ -30,7 +37,8 @@ class Source:
 
     Attributes:
         path: The file, or the folder of a DICOM series.
-        kind: Raw diffusion-weighted volumes, tensors, or a scalar 3D volume.
+        kind: Raw diffusion-weighted volumes, tensors, a scalar 3D volume, or a series of volumes
+            of which nobody says what they are.
         header: Shape, geometry and format.
         bval: b-values of raw DWI.
         bvec: b-vectors of raw DWI.
@@ -38,7 +46,7 @@ class Source:
     """
 
     path: Path
-    kind: Kind
+    kind: Found
     header: Header
     bval: Path | None = None
     bvec: Path | None = None
@@ -58,7 +66,7 @@ class Source:
     def __str__(self) -> str:
         size = "×".join(str(n) for n in self.shape[1:])
         if self.shape[0] > 1:
-            what = "volumes" if self.kind == "dwi" else "components"
+            what = "components" if self.kind == "tensor" else "volumes"
             size = f"{self.shape[0]} {what} of {size}"
         gradients = (
             f", gradients from {self.bval.name} and {self.bvec.name}"
@@ -84,7 +92,8 @@ def recognise(
     With b-values and b-vectors, given or beside the file (``X.bval`` and ``X.bvec`` of
     ``X.nii.gz``, or ``bvals`` and ``bvecs`` of an HCP folder), it is raw DWI. Without, six
     components are tensors; six volumes next to an HCP folder's ``bvals`` are tensors too, because
-    six volumes are too few for a tensor fit. One volume is a scalar. Without a given mask, raw DWI
+    six volumes are too few for a tensor fit. One volume is a scalar; any other number without
+    gradients is a series, which no model takes. Without a given mask, raw DWI
     takes the one beside it in BIDS or HCP naming (``X_desc-brain_mask``, ``X_mask`` or
     ``X_dwi_mask`` for ``X_dwi``; ``nodif_brain_mask`` for ``data``).
 
@@ -95,7 +104,7 @@ def recognise(
         bvec: b-vectors of raw DWI.
 
     Raises:
-        InputError: It is missing, of no known format, or none of the three.
+        InputError: It is missing, or of no known format.
         GeometryError: Its grid cannot be used.
         GradientError: Only one of the gradient files is there.
     """
@@ -113,36 +122,46 @@ def recognise(
         return Source(path, "tensor", header, mask=mask)
     if header.shape[0] == 1:
         return Source(path, "scalar", header, mask=mask)
-    if header.extra.get("dwi"):
-        raise InputError(
-            f"{path}: raw DWI in NRRD is not read: convert it to NIfTI with .bval and .bvec first "
-            "(DWIConvert, dcm2niix)"
-        )
-    stem = strip_suffix(path)
-    raise InputError(
-        f"{path}: {header.shape[0]} volumes are neither tensors (six components) nor DWI with "
-        f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
-    )
+    return Source(path, "series", header, mask=mask)
 
 
-def check_kind(source: Source, wanted: str, model: str) -> None:
+def check_kind(source: Source, wanted: Accepted, model: str) -> None:
     """Check that a model can start from an input.
 
     Args:
         source: What was recognised.
-        wanted: What the model takes: ``tensor`` or ``scalar``.
+        wanted: What the model takes.
         model: Its name, for the message.
 
     Raises:
         InputError: It cannot.
     """
     kinds, words = _ACCEPTED[wanted]
-    if source.kind not in kinds:
-        size = "×".join(str(n) for n in source.shape[1:])
-        raise InputError(
-            f"{source.path}: the model {model} takes {words}, the input is {_WORDS[source.kind]} "
-            f"({source.header.format}, {size} voxels)"
+    if source.kind in kinds:
+        return
+    if source.kind == "series" and wanted == "tensor":
+        raise InputError(_without_gradients(source))
+    count = "" if source.kind == "scalar" else f"{source.shape[0]} of "
+    size = "×".join(str(n) for n in source.shape[1:])
+    raise InputError(
+        f"{source.path}: the model {model} takes {words}, the input is {_WORDS[source.kind]} "
+        f"({source.header.format}, {count}{size} voxels)"
+    )
+
+
+def _without_gradients(source: Source) -> str:
+    """What is missing for a series to be raw DWI."""
+    path = source.path
+    if source.header.extra.get("dwi"):
+        return (
+            f"{path}: raw DWI in NRRD is not read: convert it to NIfTI with .bval and .bvec first "
+            "(DWIConvert, dcm2niix)"
         )
+    stem = strip_suffix(path)
+    return (
+        f"{path}: {source.shape[0]} volumes are neither tensors (six components) nor DWI with "
+        f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
+    )
 
 
 def convention_of(source: Source, order: str | None, frame: str | None) -> Convention:

@@ -19,7 +19,7 @@ from medrev.inference import (
     load_model,
     save_weights,
 )
-from medrev.inference.task import Task
+from medrev.inference.kinds.tensor import TensorTask as Task
 
 from .conftest import oblique, save, save_ramp
 

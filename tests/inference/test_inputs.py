@@ -13,8 +13,8 @@ import torch
 
 from medrev.dti import convert_order, from_voxel_frame, to_matrix
 from medrev.errors import InputError
+from medrev.inference import check_kind, recognise
 from medrev.inference import infer_file as infer
-from medrev.inference import recognise
 from medrev.volumes import read_volume, write_tensor_nrrd
 
 from .conftest import oblique, rotation, save
@@ -192,7 +192,7 @@ def test_dwi_in_nrrd_says_what_to_do(tmp_path):
     header = {"kinds": ["list", "domain", "domain", "domain"], "modality": "DWMRI"}
     nrrd.write(str(tmp_path / "d.nrrd"), np.ones((9, *SHAPE)), header)
     with pytest.raises(InputError, match="raw DWI in NRRD is not read: convert it to NIfTI"):
-        recognise(tmp_path / "d.nrrd")
+        check_kind(recognise(tmp_path / "d.nrrd"), "tensor", "m")
 
 
 # --- number types, units, gradients -------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_a_dataset_in_a_dataset_is_one_under_derivatives_only(tmp_path, place, w
     (tmp_path / "dataset_description.json").write_text("{}")
     folder = tmp_path / place
     folder.mkdir(parents=True, exist_ok=True)
-    assert len(describe_dataset(folder)) == written
+    assert len(describe_dataset(folder, "Results")) == written
 
 
 # --- the picture --------------------------------------------------------------------------------

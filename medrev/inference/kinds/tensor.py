@@ -1,31 +1,41 @@
-"""The inference of one subject in three steps, so that cohorts can overlap them."""
+"""Diffusion tensors and raw DWI in, tensors on the other grid and their maps out."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from medrev import __version__
+from medrev.data.cohort import list_subjects
+from medrev.data.subject import Subject
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
-from medrev.files import content_hash
+from medrev.inference.kinds.kind import Kind, Member
+from medrev.inference.kinds.task import Task
+from medrev.inference.maps import Map
 from medrev.inference.model import Model
+from medrev.inference.names import base_name
 from medrev.inference.options import Translation
-from medrev.inference.outputs import PICTURE, Result, output_paths
-from medrev.inference.quick_look import compare
+from medrev.inference.outputs import PICTURE, Output, Result
 from medrev.inference.request import Request
 from medrev.inference.resolution import result_mask
-from medrev.inference.source import Source, check_kind, convention_of
+from medrev.inference.source import Source, convention_of
 from medrev.inference.subject import Input, read_input
-from medrev.volumes import direction_cosines, rescale_affine, voxel_size
+from medrev.inference.tensor_look import compare_tensors
+from medrev.inference.tensor_maps import MAPS, output_paths, picture_path
+from medrev.volumes import direction_cosines, is_dicom_folder, rescale_affine, voxel_size
 
-__all__ = ["Task"]
+__all__ = ["TensorKind", "TensorTask"]
 
 logger = logging.getLogger(__name__)
 
+_HCP_DATA = [
+    Path(folder) / name
+    for folder in ("", "T1w/Diffusion", "Diffusion")
+    for name in ("data.nii.gz", "data.nii")
+]
 _ORIGINS = {
     "given": "as given",
     "header": "from its header",
@@ -34,22 +44,69 @@ _ORIGINS = {
 }
 
 
-@dataclass(frozen=True)
-class Task:
-    """An input and where its results go.
+class TensorKind(Kind):
+    """Diffusion tensors, fitted or ready, and their cohorts (:mod:`medrev.data.layouts`)."""
 
-    Attributes:
-        source: The input.
-        folder: Where its results go.
-        base: What their names begin with.
-    """
+    accepts = "tensor"
+    datatype = "dwi"
+    title = "Super-resolved diffusion tensors"
 
-    source: Source
-    folder: Path
-    base: str
+    def check(self, request: Request, models: tuple[Model, ...]) -> None:
+        """Everything can be asked of tensors; whether the models fit, translating says."""
+
+    def single(self, path: Path) -> Path | None:
+        """Files, DICOM series, and HCP's diffusion series in the folder of a subject."""
+        if path.is_dir():
+            return _hcp_data(path) or (path if is_dicom_folder(path) else None)
+        return None if path.suffix in (".csv", ".tsv") else path
+
+    def is_member(self, path: Path) -> bool:
+        """The folder of a subject in a BIDS dataset."""
+        folder = path.absolute()
+        if not folder.name.startswith("sub-"):
+            return False
+        return (folder / "dwi").is_dir() or any(folder.glob("ses-*/dwi"))
+
+    def members(self, root: Path) -> tuple[list[Member], list[str]]:
+        """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
+        _, listing = list_subjects(root)
+        return [_member(subject) for subject in listing.subjects], listing.problems
+
+    def base(self, path: Path) -> str:
+        """The name without suffix and what was said of an earlier result."""
+        return base_name(path)
+
+    def work_on(self, source: Source, folder: Path, base: str) -> "TensorTask":
+        """Super-resolution, or its reverse."""
+        return TensorTask(source, folder, base)
+
+    def picture_path(self, base: str, folder: Path) -> Path:
+        """The picture of a result."""
+        return picture_path(base, folder, self.direction)
+
+
+def _hcp_data(path: Path) -> Path | None:
+    """HCP's diffusion series where a path is the folder of a subject."""
+    return next((path / place for place in _HCP_DATA if (path / place).is_file()), None)
+
+
+def _member(subject: Subject) -> Member:
+    return Member(
+        id=subject.id,
+        person=subject.person,
+        path=subject.dwi or subject.tensor or Path(subject.id),
+        mask=subject.mask,
+        bval=subject.bval,
+        bvec=subject.bvec,
+        problem="; ".join(subject.problems()) or None,
+    )
+
+
+class TensorTask(Task[Input]):
+    """Tensors of one scan on the other grid."""
 
     def paths(self, request: Request) -> dict[str, Path]:
-        """The files of the result."""
+        """Tensors, their maps, uncertainty and picture."""
         return self._paths(
             request,
             std=request.options.ensemble > 1 or request.members > 0,
@@ -70,20 +127,8 @@ class Task:
         show_progress: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> Input:
-        """Step one: recognise, read, fit.
-
-        Args:
-            request: What is asked.
-            models: The model, and those that join it.
-            hashes: Of the input's files, if they are known already.
-            show_progress: Show a progress bar during the fit.
-            check: Called now and then; what it raises ends the step.
-
-        Raises:
-            InputError: The input is not for this model, or cannot be used.
-        """
+        """Read, and fit raw DWI."""
         source, model = self.source, models[0]
-        check_kind(source, model.metadata.get("input", "tensor"), model.pipeline.name)
         convention = convention_of(source, request.tensor_order, request.tensor_frame)
         logger.info("%s", source)
         if source.kind == "tensor":
@@ -101,10 +146,6 @@ class Task:
         logger.info("mask: %s, %d voxels", read.mask_source, int(read.mask.sum()))
         return replace(read, hashes=self.hashes() if hashes is None else hashes)
 
-    def hashes(self) -> tuple[str, ...]:
-        """SHA-256 of every file that enters the result."""
-        return tuple(content_hash(path) for path in self.source.files)
-
     def translate(
         self,
         read: Input,
@@ -113,11 +154,7 @@ class Task:
         *,
         show_progress: bool = False,
     ) -> Result:
-        """Step two: translate, mask, repair, and compute the maps.
-
-        Raises:
-            InputError: The result is not finite.
-        """
+        """Translate, mask, repair, and compute the maps."""
         model, inverse = models[0], request.inverse
         mask = result_mask(read.mask, model.factor, inverse)
         affine = rescale_affine(read.affine, model.factor if inverse else 1 / model.factor)
@@ -133,10 +170,7 @@ class Task:
         warnings = [*read.warnings, *translation.warnings]
         if inverse and not model.inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
-        for line in warnings:
-            logger.warning("warning: %s", line)
-        for line in translation.notes:
-            logger.info("note: %s", line)
+        said = self.say(warnings, translation.notes)
         result = translation.volume * mask
         if not bool(torch.isfinite(result).all()):
             raise InputError(
@@ -154,12 +188,23 @@ class Task:
         wanted = (*volumes, PICTURE)
         paths = {name: path for name, path in self.paths(request).items() if name in wanted}
         possible = self._paths(request, std=True, cycle=True, picture=False)
-        picture = None
+        outputs: dict[str, Output] = {
+            name: Map(
+                values=values,
+                affine=read.affine if MAPS[name].on_input else affine,
+                description=MAPS[name].description,
+                units=MAPS[name].units,
+                kind=MAPS[name].kind,
+                space=self.source.header.space_code,
+                convention=read.convention,
+            )
+            for name, values in volumes.items()
+        }
         if request.quick_look:
             old, new = (
                 " × ".join(f"{n:.3g}" for n in voxel_size(a)) for a in (read.affine, affine)
             )
-            picture = compare(
+            outputs[PICTURE] = compare_tensors(
                 read.tensor,
                 result,
                 source_affine=read.affine,
@@ -175,43 +220,27 @@ class Task:
             )
         return Result(
             paths=paths,
-            volumes=volumes,
-            affine=affine,
-            input_affine=read.affine,
-            convention=read.convention,
-            space=self.source.header.space_code,
+            outputs=outputs,
             sidecar={
-                **self._about_input(read, request, models),
+                **self.about_input(read.hashes, request, models),
+                **self._about_tensors(read, model),
                 **_about_output(translation, affine, mask, model, inverse),
                 "RepairedTensors": repaired,
-                "Warnings": warnings,
-                "Notes": list(translation.notes),
-                "Request": request.fingerprint(models),
-                "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+                **said,
             },
-            comparison=picture,
             others=tuple(path for name, path in possible.items() if name not in paths),
         )
 
-    def _about_input(
-        self, read: Input, request: Request, models: tuple[Model, ...]
-    ) -> dict[str, Any]:
-        source, model = self.source, models[0]
+    def _about_tensors(self, read: Input, model: Model) -> dict[str, Any]:
         convention = read.convention
-        fit = model.pipeline.dti.fit.model_dump(mode="json") if source.kind == "dwi" else None
+        fit = model.pipeline.dti.fit.model_dump(mode="json") if self.source.kind == "dwi" else None
         return {
-            "Sources": [str(path) for path in source.files],
-            "SourceSHA256": list(read.hashes),
-            "InputKind": source.kind,
             "InputVoxelSize": [round(edge, 6) for edge in voxel_size(read.affine)],
             "TensorOrder": convention.order,
             "TensorFrame": convention.frame,
             "TensorConvention": convention.origin,
             "Fit": fit,
             "MaskSource": read.mask_source,
-            "Direction": request.direction,
-            "Model": _describe(model),
-            "EnsembleModels": [_describe(each) for each in models[1:]],
         }
 
 
@@ -228,14 +257,4 @@ def _about_output(
         "EnsembleMembers": translation.members,
         "ResampledTo": None if translation.resampled is None else list(translation.resampled),
         "Plan": str(replace(translation.plan, seconds=None)),  # the time differs from run to run
-    }
-
-
-def _describe(model: Model) -> dict[str, Any]:
-    return {
-        "Name": model.pipeline.name,
-        "File": None if model.path is None else str(model.path),
-        "SHA256": model.sha256,
-        "Version": model.metadata.get("medrev"),
-        "Scale": model.scale,
     }
