@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medrev.data.prepared import Prepared
 from medrev.volumes import as_affine
 
-__all__ = ["describe_values", "training_ranges", "unlike_training"]
+__all__ = ["describe_values", "is_outside", "mask_volume", "training_ranges", "unlike_training"]
 
 #: Percentiles of the mean diffusivity in the brain that are compared.
 _PERCENTILES = (5, 50, 95)
@@ -34,11 +34,21 @@ def describe_values(
     md = md[:: max(1, len(md) // _VOXELS)]
     shares = torch.tensor([p / 100 for p in _PERCENTILES], dtype=torch.float64)
     percentiles = torch.quantile(md, shares).tolist()
-    voxel = abs(float(torch.linalg.det(torch.as_tensor(as_affine(affine))[:3, :3])))
     return {
         **{f"md_p{p}": value for p, value in zip(_PERCENTILES, percentiles, strict=True)},
-        "mask_ml": int(inside.sum()) * voxel / 1000,
+        "mask_ml": mask_volume(inside, affine),
     }
+
+
+def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:
+    """Size of a mask in ml.
+
+    Args:
+        mask: Of any shape, non-zero inside.
+        affine: Voxel → RAS mm, 4×4.
+    """
+    voxel = abs(float(torch.linalg.det(torch.as_tensor(as_affine(affine))[:3, :3])))
+    return int((mask > 0).sum()) * voxel / 1000
 
 
 def training_ranges(subjects: Iterable[Prepared]) -> dict[str, list[float]]:
@@ -65,13 +75,13 @@ def unlike_training(
     doubts = []
     for percentile in _PERCENTILES:
         name = f"md_p{percentile}"
-        if _outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
+        if is_outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
             low, high = ranges[name]
             doubts.append(
                 f"the {percentile}th percentile of the mean diffusivity is {values[name]:.3g} "
                 f"mm²/s, in training it was {low:.3g} to {high:.3g}: judge the result with care"
             )
-    if _outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
+    if is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
         low, high = ranges["mask_ml"]
         doubts.append(
             f"the mask has {values['mask_ml']:.0f} ml, in training it had {low:.0f} to {high:.0f}: "
@@ -80,7 +90,8 @@ def unlike_training(
     return doubts
 
 
-def _outside(value: float, allowed: Sequence[float] | None, tolerance: float) -> bool:
+def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) -> bool:
+    """Whether a value lies outside of a range by more than a share of its ends; None: no range."""
     if allowed is None:
         return False
     low, high = allowed

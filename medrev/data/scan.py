@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
+from medrev.data.finite import finite_notes, without_nan
 from medrev.data.subject import Subject
 from medrev.dti import (
     Convention,
@@ -30,7 +31,6 @@ from medrev.volumes import (
     read_header,
     read_volume,
     same_grid,
-    to_numpy,
 )
 
 __all__ = ["Scan", "from_torchio", "load_subject"]
@@ -186,7 +186,7 @@ def _scan(
     assert volume is not None
     name = str(subject.dwi or subject.tensor or subject.id)
     affine = check_affine(volume.affine, name)
-    values, finite = _without_nan(volume.values)
+    values, finite = without_nan(volume.values)
     source = "given" if mask is not None else "median_otsu" if dwi is not None else "nonzero"
     if mask is not None:
         mask_name = str(subject.mask or f"{subject.id} mask")
@@ -198,7 +198,7 @@ def _scan(
         if not inside.any():
             raise InputError(f"{name}: every tensor is zero")
     inside = inside.bool()
-    notes = (*volume.notes, *_nan_notes(finite, inside, name, enclosed=source == "nonzero"))
+    notes = (*volume.notes, *finite_notes(finite, inside, name, enclosed=source == "nonzero"))
     if truth is not None and (
         truth.shape[1:] != volume.shape[1:]
         or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)
@@ -216,42 +216,6 @@ def _scan(
         notes=notes,
         split=subject.split,
     )
-
-
-def _without_nan(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values with 0 for what is not finite, and where (I, J, K) all channels are finite."""
-    finite = torch.ones(values.shape[1:], dtype=torch.bool)
-    for channel in values:
-        finite &= torch.isfinite(channel)
-    return (values if finite.all() else torch.where(finite, values, 0.0)), finite
-
-
-def _nan_notes(
-    finite: torch.Tensor, inside: torch.Tensor, name: str, *, enclosed: bool
-) -> list[str]:
-    """Refuse NaN and infinity in the brain; count those outside of it.
-
-    Args:
-        finite: ``(I, J, K)``.
-        inside: Mask ``(1, I, J, K)``.
-        name: The file, for the message.
-        enclosed: The mask was made from the values: holes in it belong to the brain.
-    """
-    if finite.all():
-        return []
-    brain = inside[0]
-    if enclosed:
-        from scipy.ndimage import binary_fill_holes
-
-        brain = torch.from_numpy(binary_fill_holes(to_numpy(brain)))
-    bad = ~finite & brain
-    if bad.any():
-        first = tuple(int(n) for n in bad.nonzero()[0])
-        raise InputError(
-            f"{name}: {int(bad.sum())} voxels in the brain are NaN or infinite, the first at "
-            f"{first}: replace them, or give a mask without them"
-        )
-    return [f"{int((~finite).sum())} voxels outside the mask were NaN or infinite: taken as zero"]
 
 
 def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None) -> Volume:

@@ -1,0 +1,69 @@
+"""Reading one contrast of a head: checked, with the mask of its brain."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.data.finite import finite_notes, without_nan
+from medrev.errors import InputError
+from medrev.volumes import check_affine, check_mask, read_volume
+
+__all__ = ["ContrastScan", "read_contrast"]
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastScan:
+    """A scalar volume in memory.
+
+    Attributes:
+        volume: ``(1, I, J, K)``, float32, on the grid of the file; zero outside the mask.
+        mask: ``(1, I, J, K)``, boolean.
+        mask_source: given, or nonzero: where the volume is not zero.
+        affine: Voxel → RAS mm, 4×4.
+        notes: What was put right on reading, one line each.
+    """
+
+    volume: torch.Tensor
+    mask: torch.Tensor
+    mask_source: Literal["given", "nonzero"]
+    affine: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastScan:
+    """Read a scalar volume and its brain mask.
+
+    NaN and infinity outside the mask become zero (:attr:`ContrastScan.notes` counts them).
+
+    Args:
+        path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
+        mask: Brain mask on its grid (default: where the volume is not zero).
+
+    Raises:
+        InputError: A file is missing, damaged or not one 3D volume, has NaN or infinite values in
+            the brain, or the mask is empty or does not fit.
+        GeometryError: An affine is singular or sheared, or the grids differ.
+    """
+    read = read_volume(path, allow_nan=True)
+    if read.shape[0] != 1:
+        raise InputError(f"{path}: one 3D volume is needed, got a series of {read.shape[0]}")
+    affine = check_affine(read.affine, str(path))
+    values, finite = without_nan(read.values)
+    if mask is not None:
+        inside = check_mask(read_volume(mask), read, name=str(mask), volume_name=str(path)).bool()
+    else:
+        inside = values != 0
+        if not bool(inside.any()):
+            raise InputError(f"{path}: every voxel is zero")
+    notes = (*read.notes, *finite_notes(finite, inside, str(path), enclosed=mask is None))
+    return ContrastScan(
+        volume=values * inside,
+        mask=inside,
+        mask_source="nonzero" if mask is None else "given",
+        affine=affine,
+        notes=notes,
+    )
