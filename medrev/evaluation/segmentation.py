@@ -5,37 +5,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
 from medrev.evaluation.masked import Array
 from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.volumes import to_numpy
+from medrev.volumes import CITYSCAPES, Colour, classes_of_colours, to_numpy
 
 __all__ = ["CITYSCAPES", "Confusion", "confusion", "labels_of_colours", "segmentation_records"]
-
-#: Colour of each of the 19 classes of Cityscapes, in the order of their training numbers.
-CITYSCAPES: dict[str, tuple[int, int, int]] = {
-    "road": (128, 64, 128),
-    "sidewalk": (244, 35, 232),
-    "building": (70, 70, 70),
-    "wall": (102, 102, 156),
-    "fence": (190, 153, 153),
-    "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30),
-    "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35),
-    "terrain": (152, 251, 152),
-    "sky": (70, 130, 180),
-    "person": (220, 20, 60),
-    "rider": (255, 0, 0),
-    "car": (0, 0, 142),
-    "truck": (0, 0, 70),
-    "bus": (0, 60, 100),
-    "train": (0, 80, 100),
-    "motorcycle": (0, 0, 230),
-    "bicycle": (119, 11, 32),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +120,10 @@ def confusion(
 
 
 def labels_of_colours(
-    image: Array, colours: Sequence[tuple[int, int, int]] = tuple(CITYSCAPES.values())
+    image: Array,
+    colours: Sequence[Colour] = tuple(CITYSCAPES.values()),
+    *,
+    tolerance: float | None = None,
 ) -> NDArray[np.int64]:
     """The class of each pixel of a coloured label image: that of the nearest colour.
 
@@ -152,6 +133,9 @@ def labels_of_colours(
     Args:
         image: Image of shape ``(3, I, J)``, 0 to 255.
         colours: Colour of each class.
+        tolerance: Pixels farther than this from every colour (0 to 441) get the class 255, which
+            is ignored where it is the true one: for references, whose colours are exact but which
+            have areas of no class. None: every pixel gets a class.
 
     Returns:
         Class of each pixel, ``(I, J)``.
@@ -169,13 +153,8 @@ def labels_of_colours(
         raise InputError(f"a coloured image has the shape (3, I, J), got {values.shape}")
     if not np.isfinite(values).all():
         raise InputError("a coloured image must be finite, got NaN or Inf")
-    nearest = np.zeros(values.shape[1:], dtype=np.int64)
-    smallest = np.full(values.shape[1:], np.inf)
-    for number, colour in enumerate(colours):
-        distance = ((values - np.array(colour, dtype=np.float64)[:, None, None]) ** 2).sum(axis=0)
-        nearer = distance < smallest
-        nearest[nearer], smallest[nearer] = number, distance[nearer]
-    return nearest
+    labels = classes_of_colours(torch.from_numpy(values), colours, tolerance=tolerance)
+    return to_numpy(labels)
 
 
 def segmentation_records(

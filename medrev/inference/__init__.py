@@ -15,6 +15,7 @@ from medrev.inference.plan import Plan, plan
 from medrev.inference.prepared import as_written, predict
 from medrev.inference.request import Request
 from medrev.inference.runner import MIN_VOXELS
+from medrev.inference.segmentation import segment_image, segmenter_of
 from medrev.inference.source import Source, check_kind, convention_of, recognise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
@@ -48,6 +49,8 @@ __all__ = [
     "read_weights",
     "recognise",
     "save_weights",
+    "segment_image",
+    "segmenter_of",
     "slicing_for",
     "translate_images",
     "translate_volume",

@@ -5,11 +5,15 @@ from typing import Any
 from torch import nn
 
 from medrev.config.schema import (
+    Adversarial,
     ContrastData,
+    FCN8sModel,
+    ImageData,
     InvolutionModel,
     Paired,
     Pipeline,
     RevGANModel,
+    Segmentation,
     SelfInverse,
     Unpaired,
 )
@@ -19,9 +23,10 @@ from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
+from medrev.methods.segmentation import SegmentationPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
-from medrev.nets import build_discriminator
+from medrev.nets import Segmenter, build_discriminator
 
 __all__ = ["build_method"]
 
@@ -42,8 +47,12 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
         ConfigError: The sections of the pipeline contradict each other.
     """
     config = pipeline.method
+    check_segmentation(pipeline)
     check_consistent(pipeline)
     check_patches(pipeline, translator)
+    if isinstance(config, Segmentation):
+        assert isinstance(translator, Segmenter)
+        return _method(translator, SegmentationPhase(translator, config), None)
     if isinstance(config, SelfInverse):
         shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
         return _method(translator, SelfInverseTranslatorPhase(translator, config, shared), shared)
@@ -78,9 +87,15 @@ def build_shared_adversary(pipeline: Pipeline, rank: int) -> SharedDiscriminator
     return SharedDiscriminatorPhase(judge, **_options(pipeline, rank))
 
 
+def _adversarial(pipeline: Pipeline) -> Adversarial:
+    config = pipeline.method
+    assert isinstance(config, Adversarial)
+    return config
+
+
 def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
     """What both kinds of adversary are given."""
-    config = pipeline.method
+    config = _adversarial(pipeline)
     return {
         "loss": AdversarialLoss(config.adversarial_loss),
         "optimizer": config.discriminator.optimizer,
@@ -92,7 +107,7 @@ def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
 
 def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
     """Build one discriminator, if the samples are large enough for it."""
-    config, data = pipeline.method.discriminator, pipeline.data
+    config, data = _adversarial(pipeline).discriminator, pipeline.data
     edge = min(data.sample_shape) // (1 if config.conditional else data.grid_factor)
     least = 3 * 2**config.strided_layers
     if edge < least:
@@ -130,9 +145,9 @@ def check_consistent(pipeline: Pipeline) -> None:
     weights = [
         name
         for name in ("pixel_weight", "adversarial_weight", "cycle_weight")
-        if hasattr(config, name)
+        if name in type(config).model_fields
     ]
-    if not any(getattr(config, name) for name in weights):
+    if weights and not any(getattr(config, name) for name in weights):
         raise ConfigError(f"method: one of {', '.join(weights)} must be above 0, got 0 for all")
     if getattr(config, "consensus_weight", 0):
         check_consensus(pipeline)
@@ -173,6 +188,21 @@ def check_consistent(pipeline: Pipeline) -> None:
             )
 
 
+def check_segmentation(pipeline: Pipeline) -> None:
+    """Raise ConfigError unless segmentation networks learn segmentation, and no others do."""
+    model, method = pipeline.model, pipeline.method
+    if isinstance(model, FCN8sModel) != isinstance(method, Segmentation):
+        raise ConfigError(
+            "model.kind fcn8s and method.kind segmentation belong together, got model.kind "
+            f"{model.kind} with method.kind {method.kind}"
+        )
+    if isinstance(method, Segmentation) and not isinstance(pipeline.data, ImageData):
+        raise ConfigError(
+            "method.kind segmentation needs label images in colour: data.kind images, got "
+            f"{pipeline.data.kind}"
+        )
+
+
 def check_consensus(pipeline: Pipeline) -> None:
     """Raise ConfigError where consensus optimisation cannot be had."""
     model = pipeline.model
@@ -185,7 +215,7 @@ def check_consensus(pipeline: Pipeline) -> None:
             "have, because it keeps no graph; set it to 0 or use model.kind resnet or unet, got "
             f"{model.kind}"
         )
-    if not pipeline.method.adversarial_weight:
+    if not _adversarial(pipeline).adversarial_weight:
         raise ConfigError(
             "method.consensus_weight needs an adversary: set adversarial_weight above 0, got 0"
         )

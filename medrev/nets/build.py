@@ -4,6 +4,7 @@ from typing import Any
 
 from medrev.config.schema import (
     Discriminator,
+    FCN8sModel,
     InvolutionModel,
     Model,
     ResNetModel,
@@ -13,12 +14,15 @@ from medrev.config.schema import (
 )
 from medrev.errors import ConfigError
 from medrev.nets.discriminators import PatchGAN
+from medrev.nets.fcn import FCN8s
 from medrev.nets.involution import Involution
 from medrev.nets.pair import Pair, SelfInverse
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
+from medrev.nets.segmenter import Segmenter
 from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
+from medrev.volumes import PALETTES, Colour
 
 __all__ = ["build_discriminator", "build_translator"]
 
@@ -64,6 +68,23 @@ def build_translator(
                     f"{in_channels} and {out_channels}"
                 )
             return SelfInverse(Involution(channels=in_channels, **options))
+        case FCN8sModel():
+            if out_channels != 3:
+                raise ConfigError(
+                    "model.kind 'fcn8s' makes label images of 3 channels (red, green, blue), the "
+                    f"data has {out_channels}"
+                )
+            del options["colours"]
+            colours = colours_of(config)
+            net = FCN8s(in_channels=in_channels, classes=len(colours), **options)
+            return Segmenter(net, colours)
+
+
+def colours_of(config: FCN8sModel) -> tuple[Colour, ...]:
+    """The colour of each class, in the order of the classes."""
+    if isinstance(config.colours, str):
+        return tuple(PALETTES[config.colours].values())
+    return config.colours
 
 
 def build_discriminator(

@@ -43,9 +43,10 @@ def depth_to_space(factor: int = 2) -> Layer:
     return lambda a, b: (a // factor, b // factor)
 
 
-def linear() -> Layer:
-    """Reach of linear up-sampling by 2 with the corners of the field of view kept."""
-    return lambda a, b: ((a - 1) // 2, (b - 1) // 2 + 1)
+def linear(factor: int = 2) -> Layer:
+    """Reach of linear up-sampling by an even factor, the corners of the field of view kept."""
+    half = factor // 2
+    return lambda a, b: ((a - half) // factor, (b - half) // factor + 1)
 
 
 def radius(layers: Sequence[Layer], cell: int = 1) -> int:

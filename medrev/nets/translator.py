@@ -20,10 +20,12 @@ class Translator(nn.Module, ABC):
         scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
         size_multiple: The size of x must be a multiple of this along every axis (that of y, of
             ``scale_factor`` times this).
+        has_inverse: False for a model of one direction, whose ``inverse`` raises InputError.
     """
 
     scale_factor: int = 1
     size_multiple: int = 1
+    has_inverse: bool = True
 
     @abstractmethod
     def translate(self, x: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ def model_card(task: Task, *, parameters: int, step: int, table: Table | None) -
         if table
         else f"No test {facts.subject}s were set aside.\n"
     )
-    adversary = f"adversary x{method.adversarial_weight:g} ({method.adversarial_loss} loss)"
     counts = ", ".join(f"{count} {part}" for part, count in task.counts.items())
     return f"""# {pipeline.name}
 
@@ -35,7 +34,7 @@ def model_card(task: Task, *, parameters: int, step: int, table: Table | None) -
 - Task: {facts.task}.
 - Network: {model.kind}, width {model.width}, {model.summary}, norm {model.norm}; {parameters:,} \
 parameters in both directions.
-- Training: {method.kind}, {adversary if method.adversarial_weight else "no adversary"}; \
+- Training: {method.kind}, {method.summary}; \
 weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
 - Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \
 environment.json.

@@ -1,4 +1,4 @@
-"""Geometry and files: NIfTI, NRRD, MetaImage, DICOM, PNG; affines, grids, resampling, masks."""
+"""Geometry and files: NIfTI, NRRD, MetaImage, DICOM, PNG; affines, grids, masks, palettes."""
 
 from medrev.volumes.affine import (
     as_affine,
@@ -18,6 +18,14 @@ from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
+from medrev.volumes.palette import (
+    CITYSCAPES,
+    PALETTES,
+    VOID,
+    Colour,
+    check_known,
+    classes_of_colours,
+)
 from medrev.volumes.pictures import PICTURES, PictureHeader, picture_header, read_pixels
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.reading import strip_suffix
@@ -26,9 +34,13 @@ from medrev.volumes.slicing import SLICE_AXES, Slicing, Turn
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
+    "CITYSCAPES",
     "FORMATS",
+    "PALETTES",
     "PICTURES",
     "SLICE_AXES",
+    "VOID",
+    "Colour",
     "Header",
     "Padding",
     "PictureHeader",
@@ -43,7 +55,9 @@ __all__ = [
     "block_mean",
     "brain_mask",
     "check_affine",
+    "check_known",
     "check_mask",
+    "classes_of_colours",
     "crop_to_multiple",
     "direction_cosines",
     "grid_distance",

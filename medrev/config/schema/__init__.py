@@ -21,15 +21,18 @@ from medrev.config.schema.data import (
 )
 from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import (
+    Adversarial,
     ConditionalDiscriminator,
     Discriminator,
     Method,
     Optimizer,
     Paired,
+    Segmentation,
     SelfInverse,
     Unpaired,
 )
 from medrev.config.schema.model import (
+    FCN8sModel,
     InvolutionModel,
     Model,
     ResNetModel,
@@ -47,6 +50,7 @@ from medrev.config.schema.training import (
 )
 
 __all__ = [
+    "Adversarial",
     "Artefacts",
     "Augmentation",
     "ConditionalDiscriminator",
@@ -58,6 +62,7 @@ __all__ = [
     "Discriminator",
     "EarlyStop",
     "EvaluationConfig",
+    "FCN8sModel",
     "Fit",
     "ImageData",
     "InferenceConfig",
@@ -72,6 +77,7 @@ __all__ = [
     "ResNetModel",
     "RevGANModel",
     "Schedule",
+    "Segmentation",
     "SelfInverse",
     "SelfInverseUNetModel",
     "Slices",

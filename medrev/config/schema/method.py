@@ -1,6 +1,6 @@
 """The ``method`` section: how the network learns."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ __all__ = [
     "Method",
     "Optimizer",
     "Paired",
+    "Segmentation",
     "SelfInverse",
     "Unpaired",
 ]
@@ -56,6 +57,13 @@ class Adversarial(Section):
     """Past outputs kept for the discriminator; 0: none."""
     discriminator: Discriminator = Discriminator()
     optimizer: Optimizer = Optimizer()
+
+    @property
+    def summary(self) -> str:
+        """The adversary in words."""
+        if not self.adversarial_weight:
+            return "no adversary"
+        return f"adversary x{self.adversarial_weight:g} ({self.adversarial_loss} loss)"
 
 
 class Paired(Adversarial):
@@ -125,4 +133,27 @@ class SelfInverse(Adversarial):
         return True
 
 
-Method = Annotated[Paired | Unpaired | SelfInverse, Field(discriminator="kind")]
+class Segmentation(Section):
+    """Cross entropy of the classes that the colours of y stand for. Needs model.kind fcn8s."""
+
+    #: Whether any term of the loss asks for the inverse direction.
+    trains_inverse: ClassVar[bool] = False
+
+    kind: Literal["segmentation"] = "segmentation"
+    tolerance: NonNegative = 30
+    """Largest distance in RGB (0 to 441) between a pixel of a label image and the colour of its
+    class. Others are void: they have no class, and are neither learnt nor scored."""
+    unknown: Literal["void", "refuse"] = "void"
+    """refuse: stop at a label image that has void pixels, naming their colour."""
+    class_weights: Literal["none", "inverse_frequency"] = "none"
+    """inverse_frequency: pixels weigh inversely to how often their class was seen so far."""
+    optimizer: Optimizer = Optimizer(lr=1e-4, betas=(0.9, 0.999))
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        weighted = ", classes weighted by inverse frequency"
+        return f"cross entropy{'' if self.class_weights == 'none' else weighted}"
+
+
+Method = Annotated[Paired | Unpaired | SelfInverse | Segmentation, Field(discriminator="kind")]

@@ -2,11 +2,12 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from medrev.config.schema.section import Count, DefaultKind, Positive, Section
 
 __all__ = [
+    "FCN8sModel",
     "InvolutionModel",
     "Model",
     "ResNetModel",
@@ -20,6 +21,8 @@ Kernel = Literal[1, 3, 5, 7]
 Downsampling = Literal["strided", "subpixel"]
 Upsampling = Literal["transposed", "subpixel", "nearest", "trilinear"]
 Activation = Literal["none", "tanh"]
+Level = Annotated[int, Field(ge=0, le=255)]
+Colours = Annotated[tuple[tuple[Level, Level, Level], ...], Field(min_length=2, max_length=255)]
 
 
 class RevGANModel(Section):
@@ -179,11 +182,46 @@ class InvolutionModel(Section):
         return f"an involution with {levels} ({self.coupling} coupling)"
 
 
+class FCN8sModel(Section):
+    """FCN-8s (Long et al., arXiv:1411.4038): from a photograph to coloured labels, one way only."""
+
+    self_inverse: ClassVar[bool] = False
+
+    kind: Literal["fcn8s"] = "fcn8s"
+    spatial_dims: Literal[2, 3] = 2
+    width: Count = 64
+    """Channels of the first layers (VGG-16: 64); they double at poolings up to 8 times as many."""
+    fc_width: Count = 4096
+    """Channels of the two layers that were fully connected in VGG-16 (fc6, fc7)."""
+    norm: Literal["instance", "batch", "none"] = "batch"
+    """none is the paper's, whose weights come from ImageNet; from random ones it hardly learns."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of features dropped after fc6 and after fc7 in training."""
+    colours: Literal["cityscapes"] | Colours = "cityscapes"
+    """Colour of each class in label images: [red, green, blue] from 0 to 255, or a palette's name
+    (cityscapes: its 19 classes)."""
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        count = "the" if isinstance(self.colours, str) else str(len(self.colours))
+        named = f" of {self.colours}" if isinstance(self.colours, str) else ""
+        return f"VGG-16 with skips from pool3 and pool4 to {count} classes{named}"
+
+    @model_validator(mode="after")
+    def _colours_differ(self) -> "FCN8sModel":
+        twice = [list(c) for n, c in enumerate(self.colours) if c in self.colours[:n]]
+        if twice and not isinstance(self.colours, str):
+            raise ValueError(f"colours must differ from class to class, got {twice[0]} twice")
+        return self
+
+
 Model = Annotated[
     Annotated[RevGANModel, Tag("revgan")]
     | Annotated[ResNetModel, Tag("resnet")]
     | Annotated[UNetModel, Tag("unet")]
     | Annotated[SelfInverseUNetModel, Tag("self_inverse_unet")]
-    | Annotated[InvolutionModel, Tag("involution")],
+    | Annotated[InvolutionModel, Tag("involution")]
+    | Annotated[FCN8sModel, Tag("fcn8s")],
     Discriminator(DefaultKind("revgan")),
 ]
