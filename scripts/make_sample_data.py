@@ -8,16 +8,15 @@ ICBM-152 tissue maps) and takes about four minutes. How a brain is made: `script
 """
 
 import argparse
-import gzip
 import json
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from phantom import COHORT, Subject, SubjectSpec, simulate_subject
+from phantom.files import save_nifti
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 __all__ = ["main", "write_subject"]
@@ -29,30 +28,6 @@ COLUMNS = (
     "participant_id", "split", "truth", "voxel_mm", "matrix", "axes", "handedness", "tilt_deg",
     "b_value", "directions", "snr", "notes",
 )  # fmt: skip
-
-
-def save_nifti(
-    array: np.ndarray, affine: np.ndarray, path: Path, slope: float | None = None
-) -> None:
-    """Write a compressed NIfTI whose bytes depend on nothing but the arguments.
-
-    Args:
-        array: Stored integers.
-        affine: Voxel-to-scanner affine in mm, written as both qform and sform.
-        path: Where to, ending in ".nii.gz".
-        slope: Factor from stored integers to values; None for 1.
-    """
-    image = nib.Nifti1Image(array, affine)
-    image.header.set_xyzt_units("mm")
-    image.set_qform(affine, 1)
-    image.set_sform(affine, 1)
-    raw = bytearray(image.to_bytes())
-    if slope is not None:
-        # nibabel would rescale the array: put the slope into the finished header instead
-        raw[112:116] = np.float32(slope).tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a fixed time stamp and no file name in the gzip header
-    path.write_bytes(gzip.compress(bytes(raw), compresslevel=9, mtime=0))
 
 
 def write_subject(spec: SubjectSpec, subject: Subject, folder: Path) -> dict[str, str]:

@@ -9,7 +9,9 @@ The pieces, in the order in which a subject is made:
 - :mod:`phantom.bundles`: fibre bundles and their directions;
 - :mod:`phantom.microstructure`: diffusion compartments of every fine voxel;
 - :mod:`phantom.acquisition`: gradient tables, signals, point spread, noise, masks, tensor fit;
-- :mod:`phantom.subject`: :func:`simulate_subject`, all of it for one subject.
+- :mod:`phantom.subject`: :func:`simulate_subject`, all of it for one subject;
+- :mod:`phantom.contrasts`: T1, T2 and FLAIR images of such a head instead of its diffusion;
+- :mod:`phantom.files`: writing volumes.
 """
 
 from phantom.spec import COHORT, SubjectSpec
