@@ -1,16 +1,97 @@
-"""Every shipped pipeline trains: two real steps on a small cohort, to the held-out table."""
+"""Every shipped pipeline has its paper's size and trains for two real steps on small data."""
 
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from medrev.config import load_pipeline
 from medrev.inference import load_model
+from medrev.nets import build_translator
 from medrev.training import train
 
-PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").rglob("*.yaml"))
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "pipelines"
+PIPELINES = sorted(FOLDER.rglob("*.yaml"))
+load = cache(load_pipeline)
+
+#: Rows that a paper's table has, by the beginning of the files' names.
+ROWS = {
+    "hcp_table3": 12,  # RevGAN
+    "cityscapes_table2": 6,
+    "maps_table4": 8,
+    "one2one": 5,  # two networks on three data sets; the sixth is brats_t1_t2_self_inverse.yaml
+    "cyclegan_report": 9,  # three tasks; grey to colour in seven ways
+}
+
+#: Parameters in millions by the beginning of a name: those that RevGAN's Tables 2 and 4 print, and
+#: what follows from the widths that papers state: pix2pix's U-Net for 256 x 256 has 54.4 (its code
+#: prints that), CycleGAN's generator 11.38.
+MILLIONS = {
+    "cityscapes_table2_cyclegan": 3.9,
+    "cityscapes_table2_pix2pix": 3.9,
+    "cityscapes_table2_revgan_w32": 1.3,
+    "cityscapes_table2_revgan_w56": 3.9,
+    "maps_table4_cyclegan": 5.7,
+    "maps_table4_pix2pix": 5.7,
+    "maps_table4_revgan_w32": 1.7,
+    "maps_table4_revgan_w58": 5.6,
+    "maps_table4_revgan_w64": 6.8,
+    "one2one_brats_pix2pix": 2 * 54.4,
+    "one2one_cityscapes_pix2pix": 2 * 54.4,
+    "one2one_cityscapes_self_inverse": 54.4,
+    "one2one_maps_pix2pix": 2 * 54.4,
+    "one2one_maps_self_inverse": 54.4,
+    "brats_t1_t2_self_inverse": 54.4,
+    "brats_t1_t2_self_inverse_3d": 6.2,  # 4 x 4 x 4 kernels of 1-32-64-128-256 and back
+    "cyclegan_report": 2 * 11.38,
+}
+
+
+@cache
+def millions(path):
+    """Parameters of both directions of a translator, discriminators not counted."""
+    pipeline = load(path)
+    x, y = pipeline.data.channels
+    with torch.device("meta"):
+        net = build_translator(
+            pipeline.model, in_channels=x, out_channels=y, scale_factor=pipeline.data.grid_factor
+        )
+    return sum(p.numel() for p in net.parameters()) / 1e6
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_a_shipped_pipeline_is_valid_and_has_the_size_of_its_paper(path):
+    pipeline = load(path)
+    assert pipeline.name == path.stem
+    if pipeline.data.kind == "dti":
+        assert pipeline.data.root == ROOT / "sample_data"
+    else:
+        assert pipeline.data.root.parent == ROOT / "data"
+    published = [start for start in MILLIONS if path.stem.startswith(start)]
+    if published:
+        assert millions(path) == pytest.approx(MILLIONS[max(published, key=len)], abs=0.06)
+
+
+def test_every_row_of_the_papers_tables_is_shipped():
+    names = [path.stem for path in PIPELINES if path.parent.name == "paper"]
+    found = Counter(next(start for start in ROWS if name.startswith(start)) for name in names)
+    assert found == ROWS
+
+
+def test_the_documented_table_of_pipelines_is_that_of_the_files():
+    lines = [
+        f"| `{path.relative_to(FOLDER).as_posix()}` | {load(path).description} "
+        f"| {load(path).method.kind} | {millions(path):.4g} M |"
+        for path in PIPELINES
+    ]
+    text = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    table = text.split("## Shipped pipelines\n")[1].split("\n## ")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == lines
 
 
 @pytest.fixture(scope="module")
