@@ -15,6 +15,7 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "METRICS",
     "NOISE_FLOOR",
+    "SEGMENTATION_METRICS",
     "TENSOR_METRICS",
     "TRANSLATION_METRICS",
     "Row",
@@ -49,8 +50,14 @@ TRANSLATION_METRICS: dict[str, str] = {
     "cycle_x": "cycle error x→y→x",
     "cycle_y": "cycle error y→x→y",
 }
+#: Metrics of segmentations, counted over all images together.
+SEGMENTATION_METRICS: dict[str, str] = {
+    "pixel_accuracy": "per-pixel accuracy",
+    "class_accuracy": "per-class accuracy",
+    "class_iou": "class IoU",
+}
 #: All metrics, in the order of tables.
-METRICS = TENSOR_METRICS | TRANSLATION_METRICS
+METRICS = TENSOR_METRICS | TRANSLATION_METRICS | SEGMENTATION_METRICS
 
 #: Digits of the metrics that have more than two.
 DIGITS = {
@@ -65,10 +72,14 @@ DIGITS = {
     "ssim_inverse": 4,
     "cycle_x": 5,
     "cycle_y": 5,
+    "pixel_accuracy": 3,
+    "class_accuracy": 3,
+    "class_iou": 3,
 }
 #: Metrics of which larger values are better.
 HIGHER_IS_BETTER = frozenset(
     {"psnr", "ssim", "psnr_forward", "ssim_forward", "psnr_inverse", "ssim_inverse"}
+    | SEGMENTATION_METRICS.keys()
 )
 
 #: Which records the scores are.

@@ -23,21 +23,15 @@ from medrev.evaluation import (
 )
 from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.progress import format_seconds
-from medrev.reports.charts import Line, box_plot, line_chart
+from medrev.reports.charts import box_plot
 from medrev.reports.cohort_charts import Chart
+from medrev.reports.curves import training_curves
 from medrev.reports.html_table import HtmlTable, html_table
 from medrev.reports.page import link_to, render, write_page
 
 __all__ = ["write_run_report"]
 
 _MOST_SAMPLES, _MOST_BOXES = 6, 6
-#: Charts of validation errors: what their axis says, and the columns they show.
-_VALIDATION = {
-    "RMSE [1e-5 mm²/s]": ("rmse_interior", "rmse"),
-    "L1, share of the range": ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y"),
-    "PSNR [dB]": ("psnr_forward", "psnr_inverse"),
-    "SSIM": ("ssim_forward", "ssim_inverse"),
-}
 #: Files of a run that are linked, and what they are.
 _FILES = {
     "model_card.md": "what the model is, what it saw, how far it can be trusted",
@@ -98,7 +92,7 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         heldout=None if table is None else _heldout_table(table),
         heldout_notes=[] if table is None else table.notes,
         boxes=[] if table is None else _boxes(table),
-        curves=_curves(metrics, validation),
+        curves=training_curves(metrics, validation),
         samples=samples,
         data=_data(environment),
         resources=_resources(status, environment, metrics, peak_memory),
@@ -193,35 +187,6 @@ def _boxes(table: Table) -> list[Chart]:
                 groups[row.method][row.subject] = value
         svg = box_plot(groups, series=_series(table), digits=DIGITS.get(key, 2))
         charts.append(Chart(svg, METRICS[key]))
-    return charts
-
-
-def _curves(
-    metrics: Mapping[str, Sequence[float]], validation: Mapping[str, Sequence[float]]
-) -> list[Chart]:
-    """Losses, learning rate, validation errors."""
-    charts = []
-    steps = metrics.get("step", [])
-    losses = [n for n in metrics if n not in ("step", "epoch", "lr", "seconds")]
-    for first in range(0, len(losses), 4):
-        names = losses[first : first + 4]
-        lines = [Line(name, steps, metrics[name], n) for n, name in enumerate(names)]
-        positive = all(v > 0 for line in lines for v in line.y if math.isfinite(v))
-        svg = line_chart(lines, x_label="step", y_label="loss", log=positive)
-        charts.append(Chart(svg, ", ".join(names), "training"))
-    if validation.get("step"):
-        for title, columns in _VALIDATION.items():
-            found = [name for name in columns if name in validation]
-            lines = [
-                Line(METRICS[name], validation["step"], validation[name], n, dots=True)
-                for n, name in enumerate(found)
-            ]
-            if lines:
-                svg = line_chart(lines, x_label="step", y_label=title)
-                charts.append(Chart(svg, ", ".join(found), "validation"))
-    if "lr" in metrics:
-        svg = line_chart([Line("lr", steps, metrics["lr"])], x_label="step", y_label="rate")
-        charts.append(Chart(svg, "learning rate"))
     return charts
 
 

@@ -195,7 +195,13 @@ class Trainer:
 
     def _update(self) -> None:
         """Step the optimisers at the learning rate of the schedule, and the moving average."""
-        factor = learning_rate_factor(self.config.schedule, self.step_number, self.total)
+        factor = learning_rate_factor(
+            self.config.schedule,
+            self.step_number,
+            self.total,
+            epoch=self.epoch,
+            epochs=-(-self.total * self.config.accumulate // len(self.batches)),
+        )
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.method.phases[name].optimizer.lr * factor

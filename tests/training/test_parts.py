@@ -43,6 +43,35 @@ def test_linear_schedule_may_fall_from_the_beginning():
     assert np.allclose(factors(kind="linear", decay_start=0), 1 - np.arange(100) / 100)
 
 
+def by_epochs(total, steps, **schedule):
+    """Factors of ``total`` epochs of ``steps`` steps."""
+    chosen = Schedule(per_epoch=True, **schedule)
+    return [
+        learning_rate_factor(chosen, step, total * steps, epoch=step // steps, epochs=total)
+        for step in range(total * steps)
+    ]
+
+
+@pytest.mark.parametrize(("constant", "falling"), [(100, 100), (10, 10), (0, 20), (3, 4)])
+def test_by_epochs_the_linear_schedule_is_that_of_cyclegans_code(constant, falling):
+    epochs = constant + falling
+    found = by_epochs(epochs, 3, kind="linear", decay_start=constant / epochs)
+    # options --n_epochs and --n_epochs_decay, with epochs counted from 1
+    expected = [1 - max(0, e - constant) / (falling + 1) for e in range(1, epochs + 1)]
+    assert found == pytest.approx(np.repeat(expected, 3).tolist())
+
+
+def test_by_steps_and_by_epochs_the_linear_schedule_differs_by_less_than_an_epochs_fall():
+    steps = np.array(factors(400, kind="linear", decay_start=0.5))
+    epochs = np.array(by_epochs(200, 2, kind="linear", decay_start=0.5))
+    assert 0 < np.abs(steps - epochs).max() <= 1 / 100
+
+
+def test_by_epochs_the_cosine_schedule_has_steps():
+    found = by_epochs(4, 2, kind="cosine")
+    assert found == pytest.approx(np.repeat(factors(4, kind="cosine"), 2).tolist())
+
+
 def test_cosine_schedule_is_half_a_period():
     found = factors(kind="cosine")
     assert (found[0], found[50]) == pytest.approx((1, 0.5))

@@ -16,6 +16,9 @@ class Schedule(Section):
     """linear: constant until decay_start, then linearly to 0. cosine: half a period to 0."""
     decay_start: Probability = 0.5
     """Share of the training after which the linear schedule begins to fall."""
+    per_epoch: bool = False
+    """The factor changes from epoch to epoch only, as in the code of CycleGAN and RevGAN, where it
+    is 1 ÷ (falling epochs + 1) in the last one. Else from step to step."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
 
 
