@@ -22,6 +22,7 @@ load = cache(load_pipeline)
 #: Rows that a paper's table has, by the beginning of the files' names.
 ROWS = {
     "hcp_table3": 12,  # RevGAN
+    "cityscapes_fcn8s": 1,  # the network behind the FCN scores of Table 2
     "cityscapes_table2": 6,
     "maps_table4": 8,
     "one2one": 5,  # two networks on three data sets; the sixth is brats_t1_t2_self_inverse.yaml
@@ -32,6 +33,7 @@ ROWS = {
 #: what follows from the widths that papers state: pix2pix's U-Net for 256 x 256 has 54.4 (its code
 #: prints that), CycleGAN's generator 11.38.
 MILLIONS = {
+    "cityscapes_fcn8s": 134.4,  # Long et al., Table 1: 134
     "cityscapes_table2_cyclegan": 3.9,
     "cityscapes_table2_pix2pix": 3.9,
     "cityscapes_table2_revgan_w32": 1.3,

@@ -1,7 +1,7 @@
 """What is learnt: translators and discriminators of any dimension."""
 
 from medrev.nets.blocks import SubNetwork
-from medrev.nets.build import build_discriminator, build_translator
+from medrev.nets.build import build_discriminator, build_translator, colours_of
 from medrev.nets.discriminators import PatchGAN
 from medrev.nets.evaluating import evaluating
 from medrev.nets.fcn import FCN8s
@@ -30,6 +30,7 @@ __all__ = [
     "UNet",
     "build_discriminator",
     "build_translator",
+    "colours_of",
     "evaluating",
     "initialise",
 ]

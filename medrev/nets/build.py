@@ -24,7 +24,7 @@ from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 from medrev.volumes import PALETTES, Colour
 
-__all__ = ["build_discriminator", "build_translator"]
+__all__ = ["build_discriminator", "build_translator", "colours_of"]
 
 
 def build_translator(
