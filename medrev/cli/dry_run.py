@@ -1,11 +1,12 @@
 """What ``medrev-train --dry-run`` prints: a pipeline file whose comments say what would happen."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
-    from medrev.data import Cohort, Subject
+    from medrev.data import Cohort
+    from medrev.data.subject import Member
 
 __all__ = ["cohort_lines", "print_dry_run"]
 
@@ -27,7 +28,7 @@ def print_dry_run(pipeline: "Pipeline", device: str) -> None:
     _print_comments("estimates", dry_run(pipeline, device).lines())
 
 
-def cohort_lines(cohort: "Cohort") -> Iterator[str]:
+def cohort_lines(cohort: "Cohort[Any]") -> Iterator[str]:
     """The data found: layout, and the subjects and sizes of each part."""
     yield cohort.describe()
     for part in ("train", "validation", "test"):
@@ -38,13 +39,13 @@ def cohort_lines(cohort: "Cohort") -> Iterator[str]:
     yield "sizes:      " + ", ".join(_sizes(cohort.subjects))
 
 
-def _sizes(subjects: "tuple[Subject, ...]") -> list[str]:
+def _sizes(subjects: "tuple[Member, ...]") -> list[str]:
     """The different sizes, by the headers of the files, and how many subjects have each."""
     from medrev.volumes import nifti_shape
 
     counts: dict[str, int] = {}
     for subject in subjects:
-        path = subject.dwi or subject.tensor
+        path = subject.image
         if path is not None:
             volumes, *grid = nifti_shape(path)
             size = "x".join(map(str, grid)) + f" voxels of {volumes} volumes"

@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from medrev.data.batches import PatchBatches
-from medrev.data.cohort import Cohort, find_cohort
+from medrev.data.cohort import Cohort
 from medrev.data.epochs import EpochBatches
+from medrev.data.find import find_cohort
 from medrev.data.preparation import prepare, prepare_scan
 from medrev.data.prepared import Prepared
 from medrev.data.ranges import describe_values, training_ranges, unlike_training

@@ -1,42 +1,55 @@
-"""Cohorts: finding the subjects of a study on disk and dividing them into parts."""
+"""Cohorts of any kind of scans: finding them on disk, checking them, dividing them into parts."""
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from typing import Generic, Protocol, TypeVar
 
-from medrev.config.schema import DTIData, Split
-from medrev.data.layouts import Listing, bids, hcp, table, tensors
-from medrev.data.subject import PARTS, Subject
+from medrev.config.schema import Split
+from medrev.data.layouts import Listing
+from medrev.data.subject import PARTS, Member
 from medrev.errors import InputError
 
-__all__ = ["Cohort", "find_cohort", "list_subjects"]
+__all__ = ["Cohort", "Layout", "gather", "list_members", "recognise_layout"]
 
-#: In the order in which they are tried. A table with paths says most, ready tensors least.
-_LAYOUTS: dict[str, ModuleType] = {"table": table, "hcp": hcp, "bids": bids, "tensors": tensors}
+M = TypeVar("M", bound=Member)
+
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}
 
 
+class Layout(Protocol[M]):
+    """How a cohort lies on disk: a module of `medrev.data.layouts` or one like it."""
+
+    EXPECTED: str
+
+    def matches(self, root: Path, /) -> bool:
+        """Whether a folder looks like it."""
+
+    def read(self, root: Path, /) -> Listing[M]:
+        """The scans in a folder, and what is wrong there."""
+
+
 @dataclass(frozen=True)
-class Cohort:
+class Cohort(Generic[M]):
     """The subjects of a study.
 
     Attributes:
         subjects: All subjects, sorted by name.
-        layout: Which layout they were found in: hcp, bids, tensors or table.
+        layout: Name of the layout they were found in.
         root: The folder (or table) they were found in.
         split: How they are divided where no subject says which part it belongs to.
     """
 
-    subjects: tuple[Subject, ...]
+    subjects: tuple[M, ...]
     layout: str
     root: Path
     split: Split = field(default_factory=Split)
 
-    def part(self, name: str) -> tuple[Subject, ...]:
-        """Return the subjects of a part, with :attr:`Subject.split` set to it.
+    def part(self, name: str) -> tuple[M, ...]:
+        """Return the subjects of a part, with :attr:`Member.split` set to it.
 
         The cohort's own ``split`` column decides where there is one. Else people (not scans: the
         sessions of one person stay together) are ordered by a hash of seed and name, so that the
@@ -67,10 +80,9 @@ class Cohort:
 
     def describe(self) -> str:
         """One line for people: how many scans, of which layout, where."""
-        dwi = sum(subject.dwi is not None for subject in self.subjects)
-        kind = "raw DWI" if dwi == len(self.subjects) else f"{dwi} of them raw DWI"
-        kind = kind if dwi else "ready tensors"
-        return f"{len(self.subjects)} scans ({kind}), {self.layout} layout, in {self.root}"
+        counts = Counter(subject.kind for subject in self.subjects).most_common()
+        kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
+        return f"{len(self.subjects)} scans ({kinds}), {self.layout} layout, in {self.root}"
 
     def _divide(self) -> dict[str, set[str]]:
         def rank(person: str) -> bytes:
@@ -107,52 +119,64 @@ def _count(wanted: float, total: int, name: str) -> int:
     return int(wanted)
 
 
-def list_subjects(root: Path) -> tuple[str, Listing]:
-    """Everything in a cohort folder or table, the broken subjects with the good ones.
-
-    Returns:
-        The layout's name; the subjects and what is wrong in the folder, one line each. What is
-        wrong with a subject's files, :meth:`Subject.problems` says.
+def recognise_layout(root: Path, layouts: Mapping[str, Layout[M]]) -> str:
+    """The name of the first layout that a folder (or table) has.
 
     Raises:
-        InputError: The folder is missing or of no known layout.
+        InputError: It has none of them.
     """
-    if not root.exists():
-        raise InputError(f"{root}: no such folder")
-    layout = _recognise(root)
-    listing: Listing = _LAYOUTS[layout].read(root)
+    if root.is_file():
+        if root.suffix not in (".csv", ".tsv"):
+            raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
+        return "table"
+    for name, layout in layouts.items():
+        if layout.matches(root):
+            return name
+    raise _nothing_found(root, layouts)
+
+
+def list_members(root: Path, layout: str, layouts: Mapping[str, Layout[M]]) -> Listing[M]:
+    """Everything in a cohort folder or table, the broken with the good, sorted by name.
+
+    Raises:
+        InputError: There is nothing of this layout.
+    """
+    listing = layouts[layout].read(root)
     if not listing.subjects and not listing.problems:
-        raise _nothing_found(root, [layout])
+        raise _nothing_found(root, {layout: layouts[layout]})
     listing.subjects.sort(key=lambda subject: subject.id)
-    return layout, listing
+    return listing
 
 
-def find_cohort(data: DTIData) -> Cohort:
-    """Find the subjects under ``data.root`` (or in ``data.table``).
+def gather(
+    root: Path,
+    layout: str,
+    layouts: Mapping[str, Layout[M]],
+    *,
+    wanted: tuple[str, ...] | None,
+    split: Split,
+) -> Cohort[M]:
+    """Find the subjects of a cohort and check that all can be used.
 
-    With ``layout: auto`` the layouts are tried in the order table (with path columns), HCP, BIDS,
-    ready tensors; :attr:`Cohort.layout` says which one it was.
+    Args:
+        root: Folder or table, which is there.
+        layout: Name of its layout, or auto: the first that it has.
+        layouts: The layouts to choose from, in the order in which they are tried.
+        wanted: Only these subjects (None: all).
+        split: How they are divided where the cohort does not say it.
 
     Raises:
-        InputError: The folder is missing or of no known layout, files are missing, identifiers
-            are double, or the chosen subjects are not there. Several problems come together, one
-            a line.
+        InputError: It is of no known layout, files are missing, identifiers are double, or the
+            chosen subjects are not there. Several problems come together, one a line.
     """
-    root = data.root if data.table is None else data.table
-    if not root.exists():
-        what = "data.root" if data.table is None else "data.table"
-        raise InputError(f"{what} not found: {root}")
-    layout: str = "table" if data.table is not None else data.layout
     if layout == "auto":
-        layout = _recognise(root)
+        layout = recognise_layout(root, layouts)
     elif layout != "table" and not root.is_dir():
         raise InputError(f"data.root must be a folder for the layout {layout}, got a file: {root}")
-    listing: Listing = _LAYOUTS[layout].read(root)
-    if not listing.subjects and not listing.problems:
-        raise _nothing_found(root, [layout])
-    subjects = _chosen(listing.subjects, data.subjects, root)
+    listing = list_members(root, layout, layouts)
+    subjects = _chosen(listing.subjects, wanted, root)
     names = {subject.id for subject in subjects}
-    problems = [line for line in listing.problems if data.subjects is None or _about(line, names)]
+    problems = [line for line in listing.problems if wanted is None or _about(line, names)]
     for name, count in Counter(subject.id for subject in subjects).items():
         if count > 1:
             problems.append(f"{name}: listed {count} times; identifiers must be unique")
@@ -161,29 +185,17 @@ def find_cohort(data: DTIData) -> Cohort:
     problems += [line for subject in subjects for line in subject.problems()]
     if problems:
         raise InputError(_together(problems, f"the {layout} cohort {root}"))
-    ordered = tuple(sorted(subjects, key=lambda subject: subject.id))
-    return Cohort(subjects=ordered, layout=layout, root=root, split=data.split)
+    return Cohort(subjects=tuple(subjects), layout=layout, root=root, split=split)
 
 
-def _recognise(root: Path) -> str:
-    if root.is_file():
-        if table.find_table(root) is None:
-            raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
-        return "table"
-    for name, layout in _LAYOUTS.items():
-        if layout.matches(root):
-            return name
-    raise _nothing_found(root, list(_LAYOUTS))
-
-
-def _nothing_found(root: Path, layouts: list[str]) -> InputError:
-    expected = "; ".join(f"{name}: {_LAYOUTS[name].EXPECTED}" for name in layouts)
+def _nothing_found(root: Path, layouts: Mapping[str, Layout[M]]) -> InputError:
+    expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
     entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
     shown = ", ".join(entries[:6]) + (f" … ({len(entries)} entries)" if len(entries) > 6 else "")
     return InputError(f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}")
 
 
-def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:
+def _chosen(subjects: list[M], wanted: tuple[str, ...] | None, root: Path) -> list[M]:
     if wanted is None:
         return subjects
     names = [subject.id for subject in subjects]
@@ -200,7 +212,7 @@ def _about(problem: str, names: set[str]) -> bool:
     return problem.split(":", maxsplit=1)[0] in names
 
 
-def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
+def _checked_splits(subjects: list[M]) -> tuple[list[M], list[str]]:
     """Bring the split column to the names of the parts; all subjects have one or none has."""
     problems = []
     checked = []

@@ -3,7 +3,7 @@
 import pytest
 
 from medrev.data import Cohort, Subject, find_cohort, load_subject
-from medrev.data.cohort import list_subjects
+from medrev.data.find import list_subjects
 from medrev.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""Simulated heads in several contrasts: deterministic, named as BraTS, no contrast a mere lookup."""
+"""Simulated heads in several contrasts: deterministic, named as BraTS, none a mere lookup."""
 
 import sys
 from pathlib import Path

@@ -72,9 +72,9 @@ def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
     return ranked[0] if ranked else None
 
 
-def read(root: Path) -> Listing:
+def read(root: Path) -> Listing[Subject]:
     """List the subjects; every session, and every run of several in a folder, is one."""
-    listing = Listing()
+    listing: Listing[Subject] = Listing()
     for folder in _dwi_folders(root):
         series = _series(folder)
         if not series:
@@ -97,7 +97,7 @@ def read(root: Path) -> Listing:
     return listing
 
 
-def _add_participants(listing: Listing, path: Path) -> None:
+def _add_participants(listing: Listing[Subject], path: Path) -> None:
     """Take ``split`` and ``truth`` over from the participants' table."""
     rows = {row["id"]: row for row in read_rows(path)}
     for index, subject in enumerate(listing.subjects):

@@ -21,9 +21,9 @@ def matches(root: Path) -> bool:
     return any(_diffusion_folder(folder) is not None for folder in folders(root))
 
 
-def read(root: Path) -> Listing:
+def read(root: Path) -> Listing[Subject]:
     """List the subjects; folders without a diffusion folder are passed over."""
-    listing = Listing()
+    listing: Listing[Subject] = Listing()
     for folder in folders(root):
         place = _diffusion_folder(folder)
         if place is None:

@@ -3,17 +3,20 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from medrev.data.subject import Subject
+from medrev.data.subject import Member
 
 __all__ = ["Listing", "first_file", "folders", "nifti_files"]
 
+M = TypeVar("M", bound=Member)
+
 
 @dataclass
-class Listing:
+class Listing(Generic[M]):
     """Subjects found in a layout and what was wrong, one line each."""
 
-    subjects: list[Subject] = field(default_factory=list)
+    subjects: list[M] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 

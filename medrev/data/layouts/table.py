@@ -70,7 +70,7 @@ def matches(root: Path) -> bool:
     return table is not None and has_paths(table)
 
 
-def read(root: Path) -> Listing:
+def read(root: Path) -> Listing[Subject]:
     """List the subjects of the table that ``root`` is or holds."""
     table = find_table(root)
     if table is None:
@@ -80,7 +80,7 @@ def read(root: Path) -> Listing:
         raise InputError(
             f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
         )
-    listing = Listing()
+    listing: Listing[Subject] = Listing()
     for number, row in enumerate(rows, start=2):
         if not row["id"]:
             listing.problems.append(f"{table.name} row {number}: the identifier is empty")

@@ -69,9 +69,9 @@ def matches(root: Path) -> bool:
     return any(_is_tensor(path) for place in places for path in nifti_files(place))
 
 
-def read(root: Path) -> Listing:
+def read(root: Path) -> Listing[Subject]:
     """List the subjects, from the files in ``root`` and from the folders in it."""
-    listing = Listing()
+    listing: Listing[Subject] = Listing()
     files = nifti_files(root)
     flat = {tensor: _name(tensor) for tensor in filter(_is_tensor, files)}
     owners = {p: _owner(p, flat.values()) for p in files if "mask" in p.name}

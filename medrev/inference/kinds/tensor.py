@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from medrev.data.cohort import list_subjects
+from medrev.data.find import list_subjects
 from medrev.data.subject import Subject
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError

@@ -11,6 +11,7 @@ from medrev.data import (
     Cohort,
     PatchBatches,
     Prepared,
+    Subject,
     auto_scale,
     find_cohort,
     prepare,
@@ -140,7 +141,7 @@ class DTITask(Task):
 
 
 def prepare_parts(
-    cohort: Cohort, data: DTIData, world: World, show: bool
+    cohort: Cohort[Subject], data: DTIData, world: World, show: bool
 ) -> dict[str, Sequence[Prepared]]:
     """Prepare every subject of a cohort; process 0 fills the cache, the others read it."""
     names = ("train", "validation", "test")
