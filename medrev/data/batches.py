@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import DTIData
 from medrev.data.augmentation import add_noise, scale_microstructure
 from medrev.data.epochs import EpochBatches, Sample
-from medrev.data.patches import all_positions, cut, grid_positions
+from medrev.data.patches import Places, cut, find_places, list_items
 from medrev.data.prepared import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import InputError
@@ -32,8 +32,7 @@ class _Source:
     averaged: torch.Tensor | None
     target: torch.Tensor
     mask: torch.Tensor
-    grid: NDArray[np.int64]
-    anywhere: NDArray[np.int64]
+    places: Places
 
 
 class PatchBatches(EpochBatches):
@@ -87,12 +86,13 @@ class PatchBatches(EpochBatches):
         augmentation = data.augmentation
         self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
         self._sources = [self._source(subject, scale) for subject in prepared]
-        self._items = self._list_items()
+        places = [source.places for source in self._sources]
+        self._items = list_items(places, data.patches, train=train)
         content = content_hash(" ".join(subject.key for subject in prepared).encode())[:12]
         self._start(content, len(self._items))
 
     def _source(self, subject: Prepared, scale: float) -> _Source:
-        patches, factor = self.data.patches, self.data.degradation.factor
+        factor = self.data.degradation.factor
         if subject.factor != factor:
             raise InputError(
                 f"{subject.id} was prepared with the factor {subject.factor}, "
@@ -105,13 +105,6 @@ class PatchBatches(EpochBatches):
                 low = upsample(low[None], factor, self.data.upsampling)[0].contiguous()
             return low
 
-        try:
-            grid = grid_positions(
-                subject.mask, patches.size, factor, patches.min_brain, patches.stride
-            )
-            anywhere = all_positions(subject.mask, patches.size, factor, patches.min_brain)
-        except InputError as error:
-            raise InputError(f"{subject.id}: {error}") from error
         lows = (subject.low, *(subject.copies if self.train else ()))
         averaged = subject.low_tensor if self.train else None
         return _Source(
@@ -119,22 +112,8 @@ class PatchBatches(EpochBatches):
             averaged=None if averaged is None else ready(averaged),
             target=subject.high / scale,
             mask=subject.mask,
-            grid=grid,
-            anywhere=anywhere,
+            places=find_places(subject.mask, self.data.patches, factor, subject.id),
         )
-
-    def _list_items(self) -> NDArray[np.int64]:
-        """(subject, grid position, or -1 for a random one) of an epoch's samples, in order."""
-        patches = self.data.patches
-        random = self.train and patches.sampling == "random"
-        items = []
-        for n, source in enumerate(self._sources):
-            count = len(source.grid)
-            if random and patches.per_subject is not None:
-                count = patches.per_subject
-            which = np.full(count, -1) if random else np.arange(count)
-            items.append(np.stack([np.full(count, n), which], axis=1))
-        return np.concatenate(items).astype(np.int64)
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
         one = self._augmented(*self._patch(self._items[first], rng), rng)
@@ -146,10 +125,7 @@ class PatchBatches(EpochBatches):
     def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Sample:
         """Cut x, y and mask at one place; views, not copies."""
         source = self._sources[item[0]]
-        if item[1] >= 0:
-            position = source.grid[item[1]]
-        else:
-            position = source.anywhere[rng.integers(len(source.anywhere))]
+        position = source.places.position(item[1], rng)
         x = source.inputs[rng.integers(len(source.inputs)) if len(source.inputs) > 1 else 0]
         if source.averaged is not None and rng.random() < 0.5:
             x = source.averaged

@@ -13,7 +13,7 @@ from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Member
 from medrev.errors import InputError
 
-__all__ = ["Cohort", "Layout", "gather", "list_members", "recognise_layout"]
+__all__ = ["Cohort", "Layout", "gather", "list_members", "recognise_layout", "together"]
 
 M = TypeVar("M", bound=Member)
 
@@ -119,8 +119,13 @@ def _count(wanted: float, total: int, name: str) -> int:
     return int(wanted)
 
 
-def recognise_layout(root: Path, layouts: Mapping[str, Layout[M]]) -> str:
+def recognise_layout(root: Path, layouts: Mapping[str, Layout[M]], hint: str = "") -> str:
     """The name of the first layout that a folder (or table) has.
+
+    Args:
+        root: The folder or table.
+        layouts: The layouts, in the order in which they are tried.
+        hint: Where data is to be had, for the message.
 
     Raises:
         InputError: It has none of them.
@@ -132,10 +137,12 @@ def recognise_layout(root: Path, layouts: Mapping[str, Layout[M]]) -> str:
     for name, layout in layouts.items():
         if layout.matches(root):
             return name
-    raise _nothing_found(root, layouts)
+    raise _nothing_found(root, layouts, hint)
 
 
-def list_members(root: Path, layout: str, layouts: Mapping[str, Layout[M]]) -> Listing[M]:
+def list_members(
+    root: Path, layout: str, layouts: Mapping[str, Layout[M]], hint: str = ""
+) -> Listing[M]:
     """Everything in a cohort folder or table, the broken with the good, sorted by name.
 
     Raises:
@@ -143,7 +150,7 @@ def list_members(root: Path, layout: str, layouts: Mapping[str, Layout[M]]) -> L
     """
     listing = layouts[layout].read(root)
     if not listing.subjects and not listing.problems:
-        raise _nothing_found(root, {layout: layouts[layout]})
+        raise _nothing_found(root, {layout: layouts[layout]}, hint)
     listing.subjects.sort(key=lambda subject: subject.id)
     return listing
 
@@ -155,6 +162,7 @@ def gather(
     *,
     wanted: tuple[str, ...] | None,
     split: Split,
+    hint: str = "",
 ) -> Cohort[M]:
     """Find the subjects of a cohort and check that all can be used.
 
@@ -164,16 +172,17 @@ def gather(
         layouts: The layouts to choose from, in the order in which they are tried.
         wanted: Only these subjects (None: all).
         split: How they are divided where the cohort does not say it.
+        hint: Where data is to be had, for the message when there is none.
 
     Raises:
         InputError: It is of no known layout, files are missing, identifiers are double, or the
             chosen subjects are not there. Several problems come together, one a line.
     """
     if layout == "auto":
-        layout = recognise_layout(root, layouts)
+        layout = recognise_layout(root, layouts, hint)
     elif layout != "table" and not root.is_dir():
         raise InputError(f"data.root must be a folder for the layout {layout}, got a file: {root}")
-    listing = list_members(root, layout, layouts)
+    listing = list_members(root, layout, layouts, hint)
     subjects = _chosen(listing.subjects, wanted, root)
     names = {subject.id for subject in subjects}
     problems = [line for line in listing.problems if wanted is None or _about(line, names)]
@@ -184,15 +193,18 @@ def gather(
     problems += split_problems
     problems += [line for subject in subjects for line in subject.problems()]
     if problems:
-        raise InputError(_together(problems, f"the {layout} cohort {root}"))
+        raise InputError(together(problems, f"the {layout} cohort {root}"))
     return Cohort(subjects=tuple(subjects), layout=layout, root=root, split=split)
 
 
-def _nothing_found(root: Path, layouts: Mapping[str, Layout[M]]) -> InputError:
+def _nothing_found(root: Path, layouts: Mapping[str, Layout[M]], hint: str) -> InputError:
     expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
     entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
     shown = ", ".join(entries[:6]) + (f" … ({len(entries)} entries)" if len(entries) > 6 else "")
-    return InputError(f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}")
+    hint = f"; {hint}" if hint else ""
+    return InputError(
+        f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}{hint}"
+    )
 
 
 def _chosen(subjects: list[M], wanted: tuple[str, ...] | None, root: Path) -> list[M]:
@@ -233,7 +245,14 @@ def _checked_splits(subjects: list[M]) -> tuple[list[M], list[str]]:
     return checked, problems
 
 
-def _together(problems: list[str], where: str, limit: int = 10) -> str:
+def together(problems: list[str], where: str, limit: int = 10) -> str:
+    """One message of several problems.
+
+    Args:
+        problems: One line each.
+        where: What has them.
+        limit: So many are told, and the number of the others.
+    """
     if len(problems) == 1:
         return f"{where}: {problems[0]}"
     rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []

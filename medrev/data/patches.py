@@ -5,15 +5,84 @@ are multiples of the factor, so that every patch has an exact counterpart on the
 grid: the patch of ``size / factor`` voxels at ``position / factor``.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrev.config.schema import Patches
 from medrev.errors import InputError
 
-__all__ = ["all_positions", "brain_share", "cut", "grid_positions"]
+__all__ = [
+    "Places",
+    "all_positions",
+    "brain_share",
+    "cut",
+    "find_places",
+    "grid_positions",
+    "list_items",
+]
 
 Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where patches lie in one volume.
+
+    Attributes:
+        grid: Those of a tiling, shape (P, 3).
+        anywhere: All that are allowed, shape (Q, 3).
+    """
+
+    grid: Positions
+    anywhere: Positions
+
+    def position(self, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """A position of the tiling, or where the number is -1 any one."""
+        if number >= 0:
+            return np.asarray(self.grid[number])
+        return np.asarray(self.anywhere[rng.integers(len(self.anywhere))])
+
+
+def find_places(mask: torch.Tensor, patches: Patches, factor: int, name: str) -> Places:
+    """Where the patches of a pipeline lie in a volume.
+
+    Args:
+        mask: Brain mask with shape (1, I, J, K).
+        patches: Size, stride and share of brain.
+        factor: Positions are multiples of it.
+        name: Of the subject, for messages.
+
+    Raises:
+        InputError: The volume is smaller than a patch, or no patch has enough brain.
+    """
+    try:
+        grid = grid_positions(mask, patches.size, factor, patches.min_brain, patches.stride)
+        return Places(grid, all_positions(mask, patches.size, factor, patches.min_brain))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def list_items(places: Sequence[Places], patches: Patches, *, train: bool) -> NDArray[np.int64]:
+    """The samples of an epoch in order: (subject, number in its tiling, or -1 for any position).
+
+    Args:
+        places: Of each subject.
+        patches: Sampling, and random patches per subject.
+        train: Otherwise those of the tilings.
+    """
+    random = train and patches.sampling == "random"
+    items = []
+    for n, subject in enumerate(places):
+        count = len(subject.grid)
+        if random and patches.per_subject is not None:
+            count = patches.per_subject
+        which = np.full(count, -1) if random else np.arange(count)
+        items.append(np.stack([np.full(count, n), which], axis=1))
+    return np.concatenate(items).astype(np.int64)
 
 
 def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[np.float64]:

@@ -74,7 +74,7 @@ def test_inputs_on_the_target_grid(subjects, config, mode):
     held_out = batches(subjects[:1], data, train=False)
     batch = next(iter(held_out))
     whole = upsample(subjects[0].low[None] / 1e-3, 2, mode)
-    i, j, k = held_out._sources[0].grid[0]
+    i, j, k = held_out._sources[0].places.grid[0]
     torch.testing.assert_close(batch["x"][0], whole[0, :, i : i + 4, j : j + 4, k : k + 4])
 
 

@@ -81,8 +81,6 @@ class ContrastData(Section):
     scale: Positive | Literal["auto"] = "auto"
     """Intensity to which results are brought (1 of the network); auto: the median of the training
     volumes of that contrast. Intensities of MRI have no unit."""
-    cache_dir: PipelinePath | None = None
-    """Where prepared subjects are kept (default: the user's cache folder)."""
 
     @property
     def spatial_dims(self) -> int:

@@ -37,7 +37,8 @@ class ContrastScan:
 def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastScan:
     """Read a scalar volume and its brain mask.
 
-    NaN and infinity outside the mask become zero (:attr:`ContrastScan.notes` counts them).
+    NaN and infinity outside the mask become zero, and so do negative values
+    (:attr:`ContrastScan.notes` counts them).
 
     Args:
         path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
@@ -53,13 +54,18 @@ def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastS
         raise InputError(f"{path}: one 3D volume is needed, got a series of {read.shape[0]}")
     affine = check_affine(read.affine, str(path))
     values, finite = without_nan(read.values)
+    values, negative = _without_negative(values)
     if mask is not None:
         inside = check_mask(read_volume(mask), read, name=str(mask), volume_name=str(path)).bool()
     else:
         inside = values != 0
         if not bool(inside.any()):
-            raise InputError(f"{path}: every voxel is zero")
-    notes = (*read.notes, *finite_notes(finite, inside, str(path), enclosed=mask is None))
+            raise InputError(f"{path}: no voxel is above zero")
+    notes = (
+        *read.notes,
+        *finite_notes(finite, inside, str(path), enclosed=mask is None),
+        *negative,
+    )
     return ContrastScan(
         volume=values * inside,
         mask=inside,
@@ -67,3 +73,12 @@ def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastS
         affine=affine,
         notes=notes,
     )
+
+
+def _without_negative(values: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
+    """Values with 0 for negative ones, and a line that counts them."""
+    count = int((values < 0).sum())
+    if not count:
+        return values, []
+    lowest = float(values.min())
+    return values.clamp(min=0), [f"{count} voxels were negative, down to {lowest:g}: taken as zero"]

@@ -7,20 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from medrev.data.layouts.listing import Listing, folders, nifti_files
-from medrev.data.layouts.table import read_rows
+from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 
-__all__ = ["EXPECTED", "matches", "read"]
+__all__ = ["EXPECTED", "find_mask", "matches", "read", "session_folders"]
 
 EXPECTED = "sub-*/[ses-*/]dwi/*_dwi.{nii.gz,bval,bvec}"
 
 
-def _dwi_folders(root: Path) -> list[Path]:
+def session_folders(root: Path, name: str) -> list[Path]:
+    """The folders of a name (dwi, anat) of all subjects and sessions."""
     found = []
     for subject in folders(root):
         if subject.name.startswith("sub-"):
-            found += [subject / "dwi"]
-            found += [s / "dwi" for s in folders(subject) if s.name.startswith("ses-")]
+            found += [subject / name]
+            found += [s / name for s in folders(subject) if s.name.startswith("ses-")]
     return [folder for folder in found if folder.is_dir()]
 
 
@@ -31,7 +32,7 @@ def _series(folder: Path) -> list[Path]:
 
 def matches(root: Path) -> bool:
     """Tell whether any ``sub-*`` folder in ``root`` holds a DWI series."""
-    return any(_series(folder) for folder in _dwi_folders(root))
+    return any(_series(folder) for folder in session_folders(root, "dwi"))
 
 
 def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
@@ -54,11 +55,17 @@ def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
     return None
 
 
-def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
-    """Find the mask of a series or, when it is alone in its folder, any brain mask there."""
-    stem = strip_nifti(dwi).removesuffix("_dwi")
-    relative = dwi.parent.relative_to(root)
-    places = [dwi.parent, root / "derivatives" / relative]
+def find_mask(folder: Path, root: Path, stem: str, *, alone: bool) -> Path | None:
+    """Find the mask of a series.
+
+    Args:
+        folder: Of the series.
+        root: Of the dataset.
+        stem: What the names of the series' files begin with.
+        alone: The series is the only one in its folder: any brain mask there is its.
+    """
+    relative = folder.relative_to(root)
+    places = [folder, root / "derivatives" / relative]
     if (root / "derivatives").is_dir():
         places += [pipeline / relative for pipeline in folders(root / "derivatives")]
     masks = [
@@ -75,7 +82,7 @@ def _mask(dwi: Path, root: Path, alone: bool) -> Path | None:
 def read(root: Path) -> Listing[Subject]:
     """List the subjects; every session, and every run of several in a folder, is one."""
     listing: Listing[Subject] = Listing()
-    for folder in _dwi_folders(root):
+    for folder in session_folders(root, "dwi"):
         series = _series(folder)
         if not series:
             listing.problems.append(f"no *_dwi.nii.gz in {folder}")
@@ -88,24 +95,16 @@ def read(root: Path) -> Listing[Subject]:
                     dwi=dwi,
                     bval=_gradient_file(dwi, root, "bval"),
                     bvec=_gradient_file(dwi, root, "bvec"),
-                    mask=_mask(dwi, root, alone),
+                    mask=find_mask(
+                        folder, root, strip_nifti(dwi).removesuffix("_dwi"), alone=alone
+                    ),
                 )
             )
-    participants = root / "participants.tsv"
-    if participants.is_file():
-        _add_participants(listing, participants)
+    take_participants(listing, root, _described)
     return listing
 
 
-def _add_participants(listing: Listing[Subject], path: Path) -> None:
-    """Take ``split`` and ``truth`` over from the participants' table."""
-    rows = {row["id"]: row for row in read_rows(path)}
-    for index, subject in enumerate(listing.subjects):
-        names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
-        row = next((rows[name] for name in names if name in rows), None)
-        if row is None:
-            continue
-        truth = row.get("truth")
-        listing.subjects[index] = replace(
-            subject, split=row.get("split"), truth=path.parent / truth if truth else None
-        )
+def _described(subject: Subject, row: dict[str, str], folder: Path) -> Subject:
+    """A subject with the ``split`` and ``truth`` of the participants' table."""
+    truth = row.get("truth")
+    return replace(subject, split=row.get("split"), truth=folder / truth if truth else None)

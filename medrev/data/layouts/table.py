@@ -1,13 +1,26 @@
 """A CSV or TSV file of paths, one subject a row; paths are relative to the table's folder."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from medrev.data.layouts.listing import Listing
-from medrev.data.subject import Subject
+from medrev.data.subject import Member, Subject
 from medrev.errors import InputError
 
-__all__ = ["EXPECTED", "find_table", "has_paths", "matches", "read", "read_rows"]
+__all__ = [
+    "EXPECTED",
+    "find_table",
+    "has_paths",
+    "list_rows",
+    "matches",
+    "read",
+    "read_rows",
+    "take_participants",
+]
+
+M = TypeVar("M", bound=Member)
 
 EXPECTED = "participants.tsv (or a .csv) with the columns id and dwi, bval, bvec or tensor"
 
@@ -64,6 +77,30 @@ def has_paths(path: Path) -> bool:
     return any(row.get(name, "").endswith(_NIFTI) for row in rows for name in ("dwi", "tensor"))
 
 
+def take_participants(
+    listing: Listing[M], root: Path, change: Callable[[M, dict[str, str], Path], M]
+) -> None:
+    """Take over what ``participants.tsv`` says of subjects, where there is one.
+
+    Its identifiers are the subjects', or the persons' with or without ``sub-``.
+
+    Args:
+        listing: Changed in place.
+        root: Folder of the table.
+        change: Gives the subject as a row of the table, whose paths are relative to the folder,
+            has it.
+    """
+    path = root / "participants.tsv"
+    if not path.is_file():
+        return
+    rows = {row["id"]: row for row in read_rows(path)}
+    for index, subject in enumerate(listing.subjects):
+        names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
+        row = next((rows[name] for name in names if name in rows), None)
+        if row is not None:
+            listing.subjects[index] = change(subject, row, root)
+
+
 def matches(root: Path) -> bool:
     """Tell whether ``root`` is, or holds, a table with paths."""
     table = find_table(root)
@@ -75,24 +112,37 @@ def read(root: Path) -> Listing[Subject]:
     table = find_table(root)
     if table is None:
         return Listing()
-    rows = read_rows(table)
     if not has_paths(table):
         raise InputError(
             f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
         )
-    listing: Listing[Subject] = Listing()
-    for number, row in enumerate(rows, start=2):
-        if not row["id"]:
+    return list_rows(table, _subject)
+
+
+def list_rows(table: Path, make: Callable[[dict[str, str], Path], M]) -> Listing[M]:
+    """List what the rows of a table make.
+
+    Args:
+        table: The file.
+        make: Gives a subject of a row, whose paths are relative to the folder.
+    """
+    listing: Listing[M] = Listing()
+    for number, row in enumerate(read_rows(table), start=2):
+        if row["id"]:
+            listing.subjects.append(make(row, table.parent))
+        else:
             listing.problems.append(f"{table.name} row {number}: the identifier is empty")
-            continue
-        paths = {name: table.parent / row[name] for name in _PATHS if name in row}
-        if "dwi" in paths:
-            for name, ending in (("bval", ".bval"), ("bvec", ".bvec")):
-                beside = _beside(paths["dwi"], ending)
-                if name not in paths and beside.is_file():
-                    paths[name] = beside
-        listing.subjects.append(Subject(id=row["id"], split=row.get("split"), **paths))
     return listing
+
+
+def _subject(row: dict[str, str], folder: Path) -> Subject:
+    paths = {name: folder / row[name] for name in _PATHS if name in row}
+    if "dwi" in paths:
+        for name, ending in (("bval", ".bval"), ("bvec", ".bvec")):
+            beside = _beside(paths["dwi"], ending)
+            if name not in paths and beside.is_file():
+                paths[name] = beside
+    return Subject(id=row["id"], split=row.get("split"), **paths)
 
 
 def _beside(dwi: Path, ending: str) -> Path:

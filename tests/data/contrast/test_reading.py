@@ -56,11 +56,20 @@ def test_nan_outside_the_brain_is_zero_and_inside_an_error(head, tmp_path):
         read_contrast(save(tmp_path / "t1.nii", holed))
 
 
+def test_negative_values_are_zero_and_not_of_the_mask(head, tmp_path):
+    strange = head.copy()
+    strange[2, 2, 2], strange[0, 0, 0] = -40, -3
+    scan = read_contrast(save(tmp_path / "t1.nii", strange))
+    assert np.array_equal(scan.volume[0], np.maximum(strange, 0))
+    assert np.array_equal(scan.mask[0], strange > 0)
+    assert scan.notes == ("2 voxels were negative, down to -40: taken as zero",)
+
+
 def test_what_is_not_one_head_is_refused(head, tmp_path):
     path = save(tmp_path / "t1.nii", head)
     with pytest.raises(InputError, match="series of 2"):
         read_contrast(save(tmp_path / "two.nii", np.stack([head, head], -1)))
-    with pytest.raises(InputError, match="every voxel is zero"):
+    with pytest.raises(InputError, match="no voxel is above zero"):
         read_contrast(save(tmp_path / "zero.nii", 0 * head))
     with pytest.raises(InputError, match="mask is empty"):
         read_contrast(path, save(tmp_path / "m0.nii", 0 * head))
