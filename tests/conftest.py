@@ -1,4 +1,4 @@
-"""What all tests share: one thread for each of several processes, and a dask scheduler."""
+"""What all tests share: limits of time, one thread for each of several processes, a scheduler."""
 
 import logging
 import os
@@ -19,6 +19,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes with several thread
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: Seconds that a test marked as slow may take; the others' limit is in pyproject.toml.
+SLOW = 3600
+#: Tests that have begun and not ended, in whatever process.
+_running: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW))
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    _running.append(nodeid)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    if nodeid in _running:
+        _running.remove(nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of a run that is stopped: what it was busy with."""
+    for nodeid in _running:
+        terminalreporter.write_line(f"was running: {nodeid}")
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +103,11 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             for process in reversed(processes):
                 process.terminate()
             for process in processes:
-                process.wait(20)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(20)
 
 
 def _wait_for_workers(address: str, count: int) -> None:

@@ -146,6 +146,11 @@ def test_a_pipeline_is_checked_without_torch():
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     return set(run.stdout.split())

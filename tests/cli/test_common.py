@@ -1,5 +1,6 @@
 import argparse
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -150,14 +151,19 @@ def test_closed_pipe_is_quiet():
         "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
         "sys.exit(main(['--print-schema']))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", f"import time; time.sleep(.3)\n{code}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 1
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+    finally:
+        os.close(writing)
+    assert (done.stderr, done.returncode) == (b"", 1)
 
 
 @pytest.mark.parametrize("command", ["train", "infer"])
@@ -167,6 +173,7 @@ def test_help_imports_nothing_slow(command):
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     assert run.stdout.startswith(f"usage: medrev-{command}")
     imported = {line.split("|")[-1].strip() for line in run.stderr.splitlines()}

@@ -156,6 +156,7 @@ def test_help_names_the_ways_to_run():
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     for word in ("--workers", "--scheduler", "--cluster", "--reference", "--group", "--embed"):
         assert word in run.stdout

@@ -12,7 +12,11 @@ def test_two_workers_over_tcp_on_one_machine(cohort, scheduler, monkeypatch):
     monkeypatch.chdir(cohort)
     command = [sys.executable, "-m", "medrev.cli.evaluate", "a", "--reference", "ref"]
     run = subprocess.run(
-        [*command, "--scheduler", scheduler], capture_output=True, text=True, check=False
+        [*command, "--scheduler", scheduler],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     assert run.returncode == 0, run.stderr
     there = Path("evaluation/results.csv").read_text()

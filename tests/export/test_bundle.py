@@ -19,7 +19,9 @@ from medrev.volumes import rescale_affine
 def monai_bundle(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("fire")
     command = [sys.executable, "-m", "monai.bundle", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def verify(folder: Path) -> subprocess.CompletedProcess[str]:

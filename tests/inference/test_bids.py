@@ -22,7 +22,12 @@ def errors_of(folder: Path) -> list[str]:
     command = [str(VALIDATOR), str(folder), "--json"]
     path = f"{VALIDATOR.parent}{os.pathsep}{os.environ['PATH']}"  # where its deno is
     run = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path},
+        timeout=120,
     )
     found = json.loads(run.stdout)["issues"]["issues"]
     return [

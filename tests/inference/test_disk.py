@@ -32,7 +32,7 @@ def mount(tmp_path):
         place.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(place)]
         try:
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("mounting a disk is not allowed here")
         mounted.append(place)
@@ -40,7 +40,7 @@ def mount(tmp_path):
 
     yield make
     for place in mounted:
-        subprocess.run(["umount", str(place)], check=False, capture_output=True)
+        subprocess.run(["umount", str(place)], check=False, capture_output=True, timeout=120)
 
 
 @pytest.mark.parametrize("size", [0, 400, 3000])
@@ -87,7 +87,9 @@ def test_an_input_on_a_read_only_disk_is_read(make_model, tensor_file, mount, tm
     disk = mount("size=2m")
     copy = disk / tensor_file.name
     copy.write_bytes(tensor_file.read_bytes())
-    if subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-o", "remount,ro", str(disk)], check=False, timeout=120
+    ).returncode:
         pytest.skip("mounting a disk is not allowed here")
     written = infer_file(copy, model=make_model(), output=tmp_path / "out", quick_look=False)
     assert all(path.is_file() for path in written)

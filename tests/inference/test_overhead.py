@@ -28,6 +28,7 @@ def test_an_inference_imports_what_it_needs_only(residual_model, tensor_file, tm
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     lines = run.stdout.splitlines()
     before, after = set(lines[0].split()), set(lines[-1].split())

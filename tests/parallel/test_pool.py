@@ -216,7 +216,7 @@ def test_ctrl_c_stays_what_it_was():
         "from medrev.parallel.workers import load_jobqueue; load_jobqueue('slurm');"
         "assert signal.getsignal(signal.SIGINT) is before"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

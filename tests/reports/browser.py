@@ -60,14 +60,15 @@ class Page:
             self.call(f"{domain}.enable")
 
     async def _connect(self, address: str) -> WebSocketClientConnection:
-        return await websocket_connect(address, max_message_size=1 << 28)
+        connection = websocket_connect(address, max_message_size=1 << 28)
+        return await asyncio.wait_for(connection, 30)
 
     def _address(self, file: Path) -> str:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if file.is_file() and len(lines := file.read_text().splitlines()) > 1:
                 url = f"http://127.0.0.1:{lines[0]}/json/list"
-                with urllib.request.urlopen(url) as answer:
+                with urllib.request.urlopen(url, timeout=10) as answer:
                     targets = json.load(answer)
                 for target in targets:
                     if target["type"] == "page":
@@ -153,5 +154,9 @@ class Page:
         """Close the browser."""
         self._socket.close()
         self._process.terminate()
-        self._process.wait(20)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(20)
         self._loop.close()

@@ -346,6 +346,7 @@ def test_the_page_is_valid_html(evaluation, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     if npm.returncode:
         pytest.skip(f"npm cannot fetch the validators: {npm.stderr[:200]}")
@@ -354,7 +355,9 @@ def test_the_page_is_valid_html(evaluation, tmp_path):
         ["npx", "html-validate", str(evaluation.report)],
         ["java", "-jar", str(jar), str(evaluation.report)],
     ):
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
         assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -95,5 +95,9 @@ def test_gradients_of_a_cycle_equal_those_of_the_joint_batch(tmp_path: Path, wor
         )
         for rank in (0, 1)
     ]
-    errors = [process.communicate(timeout=100)[1] for process in processes]
+    try:
+        errors = [process.communicate(timeout=100)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], errors

@@ -80,7 +80,7 @@ def test_modules_have_no_dot_in_their_name_and_can_be_executed(tmp_path, echo):
     for script, description in zip(files[::2], files[1::2], strict=True):
         assert os.access(script, os.X_OK)
         assert not os.access(description, os.X_OK) or os.geteuid() == 0
-        told = subprocess.run([script, "--xml"], capture_output=True, check=True)
+        told = subprocess.run([script, "--xml"], capture_output=True, check=True, timeout=120)
         assert told.stdout == description.read_bytes()
 
 
@@ -89,7 +89,7 @@ def test_the_script_starts_the_python_given_apart_from_slicers(tmp_path, echo):
     environment = {**os.environ, "PYTHONHOME": "/a", "PYTHONPATH": "/b", "LD_LIBRARY_PATH": "/c"}
     words = ["/tmp/in put.nrrd", "out;put.nrrd", "--model", "$HOME"]
     run = subprocess.run(
-        [script, *words], capture_output=True, text=True, check=False, env=environment
+        [script, *words], capture_output=True, text=True, check=False, env=environment, timeout=120
     )
     assert run.returncode == 3
     assert run.stdout.splitlines() == [

@@ -87,6 +87,7 @@ def python(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     if run.stdout.strip() == str(ROOT / "medrev" / "__init__.py"):
         return Path(sys.executable)
@@ -137,7 +138,13 @@ def test_the_installed_module_runs_as_slicer_starts_it(case, tmp_path, python):
     }
     words = ["in.nrrd", "out.nrrd", "--mask", "mask.nrrd", "--model", weights, "--device", "cpu"]
     run = subprocess.run(
-        [script, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [script, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert (run.returncode, run.stderr) == (0, "")
     found, _ = tensors_in_world(tmp_path / "out.nrrd")

@@ -118,7 +118,7 @@ def test_teem_reads_the_tensors(tmp_path):
     path = write_tensor_nrrd(tmp_path / "t.nrrd", voxel_tensors(grid()), grid())
     raw = tmp_path / "raw.nrrd"
     command = ["teem-unu", "save", "-f", "nrrd", "-e", "raw", "-i", path, "-o", raw]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert run.stderr == ""
     np.testing.assert_array_equal(nrrd.read(raw)[0], nrrd.read(path)[0])
     ours, teems = nrrd.read_header(str(path)), nrrd.read_header(str(raw))

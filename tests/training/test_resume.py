@@ -169,13 +169,15 @@ def test_killed_and_resumed_equals_straight(tmp_path, pipeline):
         stdout=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    deadline = time.monotonic() + 120
-    while not (parts.state().is_file() and parts.read_status().get("step", 0) >= 4):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        deadline = time.monotonic() + 120
+        while not (parts.state().is_file() and parts.read_status().get("step", 0) >= 4):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait(30)
     assert parts.read_status()["status"] == "running"
     assert 4 <= parts.read_status()["step"] < 40
     resumed = train(chosen, parts.path, resume=True, quiet=True, device="cpu")
