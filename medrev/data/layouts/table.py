@@ -112,11 +112,12 @@ def read(root: Path) -> Listing[Subject]:
     table = find_table(root)
     if table is None:
         return Listing()
+    listing = list_rows(table, _subject)
     if not has_paths(table):
         raise InputError(
             f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
         )
-    return list_rows(table, _subject)
+    return listing
 
 
 def list_rows(table: Path, make: Callable[[dict[str, str], Path], M]) -> Listing[M]:

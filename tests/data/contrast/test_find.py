@@ -107,6 +107,20 @@ def test_a_table_has_a_column_for_each_contrast(tmp_path, config):
     assert cohort.describe().startswith("2 scans (pd + t1), table layout")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,age\na,30\n", "no column of volumes; expected participants.tsv"),
+        ("name,t1\na,1.nii\n", "needs an identifier column"),
+        ("id,t1,t2\n,1.nii,2.nii\n", "row 2: the identifier is empty"),
+    ],
+)
+def test_wrong_tables(tmp_path, config, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        find_contrasts(config(tmp_path / "list.csv"))
+
+
 def test_a_split_beside_brats(brats, config):
     root = brats()
     lines = ["id\tsplit", *(f"BraTS2021_{n:05d}\t{'train' if n < 3 else 'test'}" for n in range(4))]

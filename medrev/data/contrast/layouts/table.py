@@ -34,9 +34,10 @@ def read(root: Path) -> Listing[ContrastSubject]:
     table = find_table(root)
     if table is None:
         return Listing()
+    listing = list_rows(table, _subject)
     if not matches(root):
         raise InputError(f"{table} has no column of volumes; expected {EXPECTED}")
-    return list_rows(table, _subject)
+    return listing
 
 
 def _subject(row: dict[str, str], folder: Path) -> ContrastSubject:
