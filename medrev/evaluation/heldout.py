@@ -142,13 +142,14 @@ class Table:
     def print(self, console: "Console | None" = None, title: str = "Held-out subjects") -> None:
         """Print means ± std to a terminal, metrics down and methods across so that it fits.
 
-        Where the terminal is too narrow for both, the means alone.
+        Of a single subject its name is printed instead of the number. Where the terminal is too
+        narrow for both, the means alone.
         """
         from rich.console import Console
 
         console = console or Console()
-        shown = f"{title} ({len(self.subjects)})"
         single = len(self.subjects) < 2
+        shown = f"{title}: {self.subjects[0]}" if single else f"{title} ({len(self.subjects)})"
         suffixes = ("", "") if single else (": mean ± standard deviation", ": mean")
         table = self._rich(shown + suffixes[0], deviations=True)
         unlimited = console.options.update(max_width=1000)

@@ -162,8 +162,9 @@ def _heldout_table(table: Table) -> HtmlTable:
             best = (max if key in HIGHER_IS_BETTER else min)(means.values())
             bold |= {(r, c) for r, mean in means.items() if mean == best}
     count = len(table.subjects)
-    caption = f"{count} held-out subject{'s' if count > 1 else ''}"
-    caption += ", mean ± standard deviation" if count > 1 else ""
+    caption = f"held-out: {table.subjects[0]}"
+    if count > 1:
+        caption = f"{count} held-out subjects, mean ± standard deviation"
     tabular = Tabular((Column("method"), *columns), tuple(rows), caption)
     floor = [r for r, row in enumerate(rows) if row[0] == NOISE_FLOOR]
     tabular = replace(tabular, bold=frozenset(bold), sections=(1, *floor))

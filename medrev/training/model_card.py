@@ -1,6 +1,7 @@
 """The model card of a run: what the model is, what it saw, how far it can be trusted."""
 
 from medrev import __version__
+from medrev.config.schema import FCN8sModel
 from medrev.evaluation import Table
 from medrev.training.tasks import Task
 
@@ -18,9 +19,12 @@ def model_card(task: Task, *, parameters: int, step: int, table: Table | None) -
     """
     pipeline, facts = task.pipeline, task.card()
     model, method = pipeline.model, pipeline.method
+    several = table is not None and len(table.subjects) > 1
+    spread = f"; mean ± standard deviation over {facts.subject}s" if several else ""
+    ways = "" if isinstance(model, FCN8sModel) else " in both directions"
     results = (
-        f"{table.to_markdown()}\nOn {len(table.subjects)} test {facts.subject}(s) that training "
-        f"never saw; mean ± standard deviation over {facts.subject}s.\n"
+        f"{table.to_markdown()}\nOn {task.counts['test']} test {facts.subject}(s) that training "
+        f"never saw{spread}.\n"
         if table
         else f"No test {facts.subject}s were set aside.\n"
     )
@@ -33,7 +37,7 @@ def model_card(task: Task, *, parameters: int, step: int, table: Table | None) -
 
 - Task: {facts.task}.
 - Network: {model.kind}, width {model.width}, {model.summary}, norm {model.norm}; {parameters:,} \
-parameters in both directions.
+parameters{ways}.
 - Training: {method.kind}, {method.summary}; \
 weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
 - Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \
