@@ -1,14 +1,17 @@
 """What ``medrev-train --dry-run`` prints: a pipeline file whose comments say what would happen."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
+    from medrev.config.schema import Data
     from medrev.data import Cohort
+    from medrev.data.images import ImageSet
     from medrev.data.subject import Member
 
-__all__ = ["cohort_lines", "print_dry_run"]
+__all__ = ["cohort_lines", "data_lines", "image_lines", "print_dry_run"]
 
 _MOST_NAMES, _MOST_SIZES = 8, 3
 
@@ -19,13 +22,26 @@ def print_dry_run(pipeline: "Pipeline", device: str) -> None:
     The output is itself a pipeline file: everything beside the resolved keys is a comment.
     """
     from medrev.config import dump_pipeline
-    from medrev.data import find_cohort
     from medrev.training import dry_run
 
     print(dump_pipeline(pipeline), flush=True)
-    cohort = find_cohort(pipeline.dti)
-    _print_comments("data found", cohort_lines(cohort))
+    _print_comments("data found", data_lines(pipeline.data))
     _print_comments("estimates", dry_run(pipeline, device).lines())
+
+
+def data_lines(data: "Data") -> Iterator[str]:
+    """The data found, whatever its kind."""
+    if data.kind == "images":
+        from medrev.data.images import find_images
+
+        return image_lines(find_images(data))
+    if data.kind == "contrast":
+        from medrev.data.contrast import find_contrasts
+
+        return cohort_lines(find_contrasts(data))
+    from medrev.data import find_cohort
+
+    return cohort_lines(find_cohort(data))
 
 
 def cohort_lines(cohort: "Cohort[Any]") -> Iterator[str]:
@@ -33,24 +49,47 @@ def cohort_lines(cohort: "Cohort[Any]") -> Iterator[str]:
     yield cohort.describe()
     for part in ("train", "validation", "test"):
         subjects = cohort.part(part)
-        names = [subject.id for subject in subjects[:_MOST_NAMES]]
-        more = [f"… {len(subjects) - _MOST_NAMES} more"] if len(subjects) > _MOST_NAMES else []
-        yield f"{part + ':':<12}{len(subjects)} ({', '.join(names + more) or 'none'})"
+        yield f"{part + ':':<12}{len(subjects)} ({_named([subject.id for subject in subjects])})"
     yield "sizes:      " + ", ".join(_sizes(cohort.subjects))
+
+
+def image_lines(images: "ImageSet") -> Iterator[str]:
+    """The images found: layout, pairs or counts of each part, sizes, and what was decided."""
+    yield images.describe()
+    for name in ("train", "validation", "test"):
+        part = images.part(name)
+        yield f"{name + ':':<12}{part} ({_named([picture.name for picture in part.x or part.y])})"
+    parts = (images.train, images.validation, images.test)
+    pictures = [picture for part in parts for picture in part.x + part.y]
+    sizes = Counter(f"{picture.size[1]}x{picture.size[0]} pixels" for picture in pictures)
+    yield "sizes:      " + ", ".join(_common(sizes))
+    for note in images.notes:
+        yield f"note:       {note}"
+
+
+def _named(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = [f"… {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join(names[:_MOST_NAMES] + more) or "none"
 
 
 def _sizes(subjects: "tuple[Member, ...]") -> list[str]:
     """The different sizes, by the headers of the files, and how many subjects have each."""
     from medrev.volumes import nifti_shape
 
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for subject in subjects:
         path = subject.image
         if path is not None:
             volumes, *grid = nifti_shape(path)
             size = "x".join(map(str, grid)) + f" voxels of {volumes} volumes"
-            counts[size] = counts.get(size, 0) + 1
-    common = sorted(counts.items(), key=lambda item: -item[1])
+            counts[size] += 1
+    return _common(counts)
+
+
+def _common(counts: Counter[str]) -> list[str]:
+    """The most common sizes, and how many have others."""
+    common = counts.most_common()
     lines = [f"{count} of {size}" for size, count in common[:_MOST_SIZES]]
     others = sum(count for _, count in common[_MOST_SIZES:])
     return [*lines, f"{others} of other sizes"] if others else lines

@@ -172,8 +172,8 @@ class Loop:
         """Validate in process 0; tell all processes; keep the best."""
         world, step = self.trainer.world, self.trainer.step_number
         score: Score | None = self.task.validate(self.model) if world.is_main else None
-        error = world.broadcast(score.error if score else math.inf)
-        better = error < self.history.best - self.config.early_stop.min_delta
+        error = world.broadcast(_error_of(score))
+        better = error == -math.inf or error < self.history.best - self.config.early_stop.min_delta
         self.history.validated = step
         self.history.stale = 0 if better else self.history.stale + 1
         if better:
@@ -187,7 +187,8 @@ class Loop:
                 self.board.add_scalar(f"validation/{name}", value, step)
         self._picture(score.sample)
         bar.note(
-            f"step {step}: validation {score.message}" + (", the best so far" if better else "")
+            f"step {step}: validation {score.message}"
+            + (", the best so far" if better and score.error is not None else "")
         )
 
     def _picture(self, sample: Any = None) -> None:
@@ -235,3 +236,10 @@ class Loop:
             )
         if self.board:
             self.board.close()
+
+
+def _error_of(score: Score | None) -> float:
+    """The error by which checkpoints are chosen; −∞, always the best, where nothing tells."""
+    if score is None:
+        return math.inf
+    return -math.inf if score.error is None else score.error

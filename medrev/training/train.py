@@ -106,7 +106,7 @@ def train(
                 run.write_status(status, step=trainer.step_number, steps=trainer.total)
             raise
         if world.is_main and run.table is not None and not quiet:
-            _print_table(run.table)
+            _print_table(run.table, task.card().subject)
         world.barrier()
     return run
 
@@ -152,8 +152,9 @@ def _conclude(run: RunFolder, task: Task, loop: Loop, quiet: bool) -> None:
     run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
 
 
-def _print_table(table: Table) -> None:
+def _print_table(table: Table, subject: str) -> None:
     from rich.console import Console
 
     console = Console(stderr=True)
-    table.print(console if console.is_terminal else Console(stderr=True, width=120))
+    shown = console if console.is_terminal else Console(stderr=True, width=120)
+    table.print(shown, title=f"Held-out {subject}s")

@@ -1,9 +1,11 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
-from medrev.cli.dry_run import cohort_lines
+from medrev.cli.dry_run import cohort_lines, data_lines
 from medrev.config import Split
+from medrev.config.schema import ImageData
 from medrev.data import Cohort, Subject
 
 
@@ -35,3 +37,21 @@ def test_many_sizes_are_summed_up(cohort, tmp_path):
         nib.save(image, tmp_path / f"{number:02}.nii.gz")
     *_, sizes = cohort_lines(cohort)
     assert sizes.endswith(", 3 of other sizes")
+
+
+def test_pairs_of_images_sizes_and_decisions_are_told(tmp_path):
+    for name in ("train/a.png", "train/b.png", "train/c.png", "val/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (32, 12)).save(tmp_path / name)
+    data = ImageData(root=tmp_path, crop_size=8, channels_b=1)
+    first, train, validation, test, sizes, *notes = data_lines(data)
+    assert first == f"8 images, aligned layout, in {tmp_path}"
+    assert train.startswith("train:      2 pairs (")
+    assert validation.startswith("validation: 1 pair (")
+    assert test == "test:       1 pair (a)"
+    assert sizes == "sizes:      8 of 16x12 pixels"
+    assert [note.partition("note:       ")[2] for note in notes] == [
+        "4 of 4 images of A are grey and are converted to colour (data.channels_a: 3)",
+        "there is val but no test: val is the test part, as in the papers",
+        "validation: 0.1 of the training images, by a hash of names",
+    ]

@@ -1,6 +1,8 @@
 """Batches of crops of images."""
 
-import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +18,7 @@ from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.progress import progress
 
-__all__ = ["ImageBatches"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["ImageBatches", "image_keys"]
 
 
 class ImageBatches(EpochBatches):
@@ -39,7 +39,8 @@ class ImageBatches(EpochBatches):
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
         loader: Reads the images (default: one of its own).
-        show: Show progress while the files are hashed.
+        keys: Gives the hashes of the files of the part (default: `image_keys`). They are asked for
+            when the state is, not before: with them another run is known to go on with this data.
 
     Raises:
         InputError: Pairs are needed and there are none, or a file cannot be read.
@@ -56,7 +57,7 @@ class ImageBatches(EpochBatches):
         rank: int = 0,
         world: int = 1,
         loader: Loader | None = None,
-        show: bool = False,
+        keys: Callable[[], Mapping[Path, str]] | None = None,
     ) -> None:
         super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
         if not unpaired and not part.paired:
@@ -67,8 +68,13 @@ class ImageBatches(EpochBatches):
             )
         self.part, self.data = part, data
         self.loader = Loader(data) if loader is None else loader
-        self._bad: set[Picture] = set()
-        self._start(_content(part, show), len(part.x), len(part.y))
+        self._keys = keys or (lambda: image_keys(part.x + part.y))
+        self._start("", len(part.x), len(part.y))
+
+    def _identity(self) -> dict[str, Any]:
+        if not self._content:
+            self._content = _content(self.part, self._keys())
+        return super()._identity()
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
         data, (cx, cy) = self.data, self.data.channels
@@ -93,36 +99,37 @@ class ImageBatches(EpochBatches):
         count = len(sides[0][0])
         for step in range(count):
             chosen = [(pictures[(index + step) % count], channels) for pictures, channels in sides]
-            if any(picture in self._bad for picture, _ in chosen):
+            if any(picture in self.loader.bad for picture, _ in chosen):
                 continue
             images = []
             for picture, channels in chosen:
                 try:
                     images.append(self.loader.pixels(picture, channels, self.data.load_size))
                 except InputError as error:
-                    self._damaged(picture, error)
+                    self.loader.damaged(picture, error)
                     break
             else:
                 return images
         raise InputError("every training image is damaged")
 
-    def _damaged(self, picture: Picture, error: InputError) -> None:
-        if self.data.on_damage == "stop":
-            raise InputError(
-                f"{error}; replace the file, or set data.on_damage=skip to go on without it"
-            ) from error
-        logger.warning("skipped, the next image takes its place: %s", error)
-        self._bad.add(picture)
 
+def image_keys(pictures: Iterable[Picture], *, show: bool = False) -> dict[Path, str]:
+    """Hash of the content of every file, by its path.
 
-def _content(part: ImagePart, show: bool) -> str:
-    """Hash of the names, sides and contents of all images."""
-    pictures = [("x", picture) for picture in part.x] + [("y", picture) for picture in part.y]
-    hashes = {}
-    paths = list(dict.fromkeys(picture.path for _, picture in pictures))
+    Raises:
+        InputError: A file cannot be read.
+    """
+    paths = list(dict.fromkeys(picture.path for picture in pictures))
+    keys = {}
     with progress("Hashing images", len(paths), enabled=show) as bar:
         for path in paths:
-            hashes[path] = content_hash(path)
+            keys[path] = content_hash(path)
             bar.advance(1)
-    lines = [f"{side} {p.name} {p.half} {hashes[p.path]}" for side, p in pictures]
+    return keys
+
+
+def _content(part: ImagePart, keys: Mapping[Path, str]) -> str:
+    """Hash of the names, sides and contents of all images."""
+    pictures = [("x", picture) for picture in part.x] + [("y", picture) for picture in part.y]
+    lines = [f"{side} {p.name} {p.half} {keys[p.path]}" for side, p in pictures]
     return content_hash("\n".join(lines).encode())[:12]

@@ -60,9 +60,12 @@ def find_images(data: ImageData, *, show: bool = False) -> ImageSet:
     if not len(validation) and data.validation:
         train, validation = _set_aside(train, data.validation)
         notes.append(f"validation: {data.validation:g} of the training images, by a hash of names")
-    for name, part in (("train", train), ("validation", validation), ("test", test)):
-        if layout == "unaligned" and part.paired and len(part):
-            notes.append(f"{name}: both sides have the same names, they are taken for pairs")
+    named = {"train": train, "validation": validation, "test": test}
+    alike = [name for name, part in named.items() if part.paired and len(part)]
+    if layout == "unaligned" and alike:
+        notes.append(
+            f"in {', '.join(alike)} both sides have the same names and are taken for pairs"
+        )
     return ImageSet(root, layout, train, validation, test, tuple(notes))
 
 

@@ -81,7 +81,7 @@ class ImagePart:
 
     def __str__(self) -> str:
         if self.paired:
-            return f"{len(self.x)} pairs"
+            return f"{len(self.x)} pair{'' if len(self.x) == 1 else 's'}"
         return f"{len(self.x)} images of x, {len(self.y)} of y, no pairs"
 
 

@@ -1,5 +1,6 @@
 """Decoding images once: what is resized stays in memory as long as there is room."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from medrev.config.schema import ImageData
 from medrev.data.images.image_set import Picture
 from medrev.data.images.reading import from_pixels, with_channels
 from medrev.data.images.transforms import resize
+from medrev.errors import InputError
 from medrev.volumes import read_pixels
 
 __all__ = ["CACHE_BYTES", "Loader"]
+
+logger = logging.getLogger(__name__)
 
 #: Bytes of decoded images that are kept.
 CACHE_BYTES = 1 << 30
@@ -27,11 +31,16 @@ class Loader:
     Args:
         data: Channels, sizes and resampling.
         limit: Bytes to keep.
+
+    Attributes:
+        held: Bytes that are kept.
+        bad: Pictures that turned out to be damaged.
     """
 
     def __init__(self, data: ImageData, limit: int = CACHE_BYTES) -> None:
         self.data, self.limit = data, limit
         self.held = 0
+        self.bad: set[Picture] = set()
         self._kept: dict[tuple[Path, str | None, int, int | None], NDArray[Any]] = {}
         self._last: tuple[Path, NDArray[Any]] | None = None
 
@@ -62,6 +71,20 @@ class Loader:
         """
         edge = None if self.data.load_size is None else self.data.crop_size
         return from_pixels(self.pixels(picture, channels, edge))
+
+    def damaged(self, picture: Picture, error: InputError) -> None:
+        """Answer a damaged file as ``data.on_damage`` says: stop, or say so once and go on.
+
+        Raises:
+            InputError: ``on_damage`` is stop.
+        """
+        if self.data.on_damage == "stop":
+            raise InputError(
+                f"{error}; replace the file, or set data.on_damage=skip to go on without it"
+            ) from error
+        if picture not in self.bad:
+            logger.warning("left out: %s", error)
+        self.bad.add(picture)
 
     def _decoded(self, path: Path) -> NDArray[Any]:
         """The pixels of a file; both halves of one file are read at once."""

@@ -19,13 +19,14 @@ class Score:
     """Errors on the validation part.
 
     Attributes:
-        error: What the best checkpoint is chosen by; lower is better.
+        error: What the best checkpoint is chosen by; lower is better. None where nothing tells (no
+            pairs to compare with): then the latest is the best.
         values: A row of ``validation.csv``: names of `medrev.evaluation.METRICS` and their means.
         message: The same in words.
         sample: What :meth:`Task.picture` shows.
     """
 
-    error: float
+    error: float | None
     values: Mapping[str, float]
     message: str
     sample: Any = None
