@@ -179,7 +179,8 @@ def markdown(experiment: Experiment, done: dict[str, dict[str, Any]], length: Le
         cells: list[Cell] = [row.name, found["parameters"], found["steps"]]
         cells += [_cell(found.get(f"model {key}")) for key in experiment.metrics]
         cells += [_cell(found.get(heading)) for heading in experiment.losses]
-        cells += [f"{found['round trip']:.1e}"] * experiment.round_trip
+        if experiment.round_trip:
+            cells.append(f"{found['round trip']:.1e}")
         cells += [*row.beside, *[None] * (len(experiment.beside) - len(row.beside))]
         rows.append(tuple(cells))
     first = next(iter(done.values()))
