@@ -16,6 +16,7 @@ from medrev.evaluation.cycle import CycleResidual, cycle_residual
 from medrev.evaluation.deviations import Deviation, deviation, nmse
 from medrev.evaluation.directions import translation_row
 from medrev.evaluation.eightbit import EIGHT_BIT, to_eight_bit, wrapped_mae
+from medrev.evaluation.flicker import slice_flicker
 from medrev.evaluation.heldout import Summary, Table, heldout_table
 from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
@@ -168,6 +169,7 @@ __all__ = [
     "segmentation_records",
     "sensitivity",
     "sensitivity_records",
+    "slice_flicker",
     "slice_scores",
     "spectrum_ratio",
     "ssim",

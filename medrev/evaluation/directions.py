@@ -1,9 +1,11 @@
 """Scores of a translation in both directions, for the held-out table of images and contrasts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from medrev.errors import InputError
 from medrev.evaluation.deviations import deviation
+from medrev.evaluation.flicker import slice_flicker
 from medrev.evaluation.images import psnr
 from medrev.evaluation.masked import Array
 from medrev.evaluation.scores import Row
@@ -12,6 +14,9 @@ from medrev.evaluation.similarity import ssim
 __all__ = ["translation_row"]
 
 Pair = tuple[Array, Array]
+
+#: The direction that ends in a domain.
+_MASKS = {"x": "inverse", "y": "forward"}
 
 
 def translation_row(
@@ -22,6 +27,7 @@ def translation_row(
     cycles: Mapping[str, Pair] | None = None,
     masks: Mapping[str, Array] | None = None,
     value_range: float = 2.0,
+    slice_axis: int | None = None,
 ) -> Row:
     """Score the translations of one pair of images or volumes, and their round trips.
 
@@ -32,11 +38,14 @@ def translation_row(
             (G(y), x); images ``(C, I, J)`` or volumes ``(C, I, J, K)``. Those without reference
             (unpaired data) are left out.
         cycles: Result and input of the round trips, ``x`` (G(F(x)), x) and ``y`` (F(G(y)), y).
-        masks: Masks by direction; default: everywhere.
+        masks: Masks by direction; default: everywhere. That of ``inverse`` is of x, so it holds
+            for the round trip of x, too; and that of ``forward`` for y.
         value_range: Data range of all of them; 2 for −1 to 1.
+        slice_axis: Axis across the slices, 0 for I, of volumes that were made slice by slice.
 
     Returns:
-        L1 (MAE ÷ range), PSNR and SSIM of each direction, and L1 of each round trip.
+        L1 (MAE ÷ range), PSNR and SSIM of each direction (and of volumes made slice by slice, their
+        flicker), and L1 of each round trip.
 
     Example:
         >>> import numpy as np
@@ -47,16 +56,26 @@ def translation_row(
     """
     scores: dict[str, float | None] = {}
     notes: list[str] = []
+    masks = masks or {}
+
+    def add(name: str, score: Callable[[], float]) -> None:
+        try:
+            scores[name] = score()
+        except InputError as undefined:
+            scores[name] = None
+            notes.append(str(undefined))
+
     for direction, (output, reference) in translations.items():
-        mask = (masks or {}).get(direction)
+        mask = masks.get(direction)
         error = deviation(output, reference, mask).mae
         scores[f"nmae_{direction}"] = error / value_range
         scores[f"psnr_{direction}"] = psnr(output, reference, mask, value_range)
-        try:
-            scores[f"ssim_{direction}"] = ssim(output, reference, mask, value_range=value_range)
-        except InputError as undefined:
-            scores[f"ssim_{direction}"] = None
-            notes.append(str(undefined))
+        similarity = partial(ssim, output, reference, mask, value_range=value_range)
+        add(f"ssim_{direction}", similarity)
+        if slice_axis is not None:
+            flicker = partial(slice_flicker, output, reference, mask, axis=slice_axis)
+            add(f"flicker_{direction}", flicker)
     for domain, (result, given) in (cycles or {}).items():
-        scores[f"cycle_{domain}"] = deviation(result, given).mae / value_range
+        mask = masks.get(_MASKS.get(domain, ""))
+        scores[f"cycle_{domain}"] = deviation(result, given, mask).mae / value_range
     return Row(subject, method, scores, tuple(dict.fromkeys(notes)))

@@ -10,7 +10,15 @@ from scipy import fft, ndimage
 from medrev.errors import InputError
 from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
 
-__all__ = ["BANDS", "Spectrum", "band_names", "gradient_energy", "gradient_ratio", "spectrum_ratio"]
+__all__ = [
+    "BANDS",
+    "Spectrum",
+    "band_names",
+    "differences",
+    "gradient_energy",
+    "gradient_ratio",
+    "spectrum_ratio",
+]
 
 #: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
 BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -210,11 +218,21 @@ def _sums(values: Floats, band: NDArray[np.intp], size: tuple[int, ...]) -> Floa
     return np.asarray(np.bincount(band.ravel(), weights)[: band.max()], dtype=np.float64)
 
 
-def _energy(array: Floats, inside: NDArray[np.bool_], axis: int) -> float:
+def differences(array: Floats, inside: NDArray[np.bool_], axis: int) -> Floats:
+    """Differences ``(C, N)`` of neighbours along an axis that both lie in the mask.
+
+    Args:
+        array: Volume ``(C, …)``.
+        inside: Mask of its spatial shape.
+        axis: Spatial axis, 0 for the first.
+    """
     n = inside.shape[axis]
     pairs = np.take(inside, range(1, n), axis) & np.take(inside, range(n - 1), axis)
-    if not pairs.any():
-        return 0.0
     with np.errstate(invalid="ignore", over="ignore"):  # outside of the mask
-        differences = np.diff(array, axis=axis + 1)
-    return float(np.mean(differences[:, pairs] ** 2))
+        steps = np.diff(array, axis=axis + 1)
+    return np.asarray(steps[:, pairs])
+
+
+def _energy(array: Floats, inside: NDArray[np.bool_], axis: int) -> float:
+    steps = differences(array, inside, axis)
+    return float(np.mean(steps**2)) if steps.size else 0.0

@@ -1,0 +1,80 @@
+"""Flicker of slice-wise volumes: 1 for the reference whatever its sharpness, above 1 for jumps."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from medrev.errors import InputError
+from medrev.evaluation import slice_flicker, translation_row
+
+
+@pytest.fixture
+def volume() -> np.ndarray:
+    noise = np.random.default_rng(0).standard_normal((16, 18, 20))
+    return gaussian_filter(noise, 2)[None] * 20
+
+
+def test_a_linear_change_and_blur_are_no_flicker(volume):
+    for axis in range(3):
+        assert slice_flicker(3 * volume - 5, volume, axis=axis) == pytest.approx(1)
+    blurred = gaussian_filter(volume, (0, 1, 1, 1))
+    assert slice_flicker(blurred, volume, axis=2) == pytest.approx(1, abs=0.15)
+
+
+def test_offsets_of_slices_show_across_them_and_nowhere_else(volume):
+    offsets = np.where(np.arange(20) % 2, 1.0, -1.0)
+    flickering = volume + offsets
+    steps = [np.abs(np.diff(volume[0], axis=a)) for a in range(3)]
+    within = np.concatenate([steps[0].ravel(), steps[1].ravel()]).mean()
+    jumps = np.abs(np.diff(flickering[0], axis=2)).mean()
+    expected = (jumps / within) / (steps[2].mean() / within)
+    assert slice_flicker(flickering, volume, axis=2) == pytest.approx(expected)
+    assert expected > 1.5
+    assert slice_flicker(flickering, volume, axis=0) < 1
+
+
+def test_what_lies_outside_of_the_mask_does_not_count(volume):
+    mask = np.zeros(volume.shape)
+    mask[:, 3:12, 4:15, 2:17] = 1
+    strange = np.where(mask > 0, volume, np.nan)
+    assert slice_flicker(strange, volume, mask, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "message"),
+    [
+        ("flat", "volume", "does not change within its slices"),
+        ("volume", "columns", "the reference does not change across slices"),
+        ("short", "volume", "same shape"),
+    ],
+)
+def test_where_it_is_undefined(volume, prediction, reference, message):
+    volumes = {
+        "volume": volume,
+        "flat": np.zeros_like(volume),
+        "columns": np.repeat(volume[..., :1], 20, axis=-1),
+        "short": volume[:, 1:],
+    }
+    with pytest.raises(InputError, match=message):
+        slice_flicker(volumes[prediction], volumes[reference], axis=2)
+
+
+def test_rows_of_slice_wise_volumes_have_it_and_masks_hold_for_round_trips(volume):
+    mask = np.zeros(volume.shape)
+    mask[:, 3:12, 4:15, 2:17] = 1
+    spoilt = np.where(mask > 0, volume + 0.1, 9)
+    row = translation_row(
+        "a",
+        "model",
+        translations={"forward": (volume, volume), "inverse": (0 * volume, volume)},
+        cycles={"x": (spoilt, volume), "y": (volume, volume)},
+        masks={"forward": mask, "inverse": mask},
+        slice_axis=2,
+    )
+    assert row.scores["flicker_forward"] == pytest.approx(1)
+    assert row.scores["flicker_inverse"] is None
+    assert row.scores["cycle_x"] == pytest.approx(0.05)
+    assert row.scores["cycle_y"] == 0
+    assert row.notes == ("the flicker is undefined: a volume does not change within its slices",)
+    without = translation_row("a", "model", translations={"forward": (volume, volume)})
+    assert "flicker_forward" not in without.scores
