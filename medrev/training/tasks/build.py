@@ -1,9 +1,10 @@
 """From a pipeline to its task."""
 
-from medrev.config.schema import ImageData, Pipeline
+from medrev.config.schema import FCN8sModel, ImageData, Pipeline, Segmentation
 from medrev.training.distributed import World
 from medrev.training.tasks.dti import DTITask
 from medrev.training.tasks.images import ImageTask
+from medrev.training.tasks.segmentation import SegmentationTask
 from medrev.training.tasks.task import Task
 
 __all__ = ["build_task"]
@@ -22,5 +23,8 @@ def build_task(pipeline: Pipeline, world: World | None = None, *, show: bool = F
         OutputError: The cache folder cannot be written.
     """
     if isinstance(pipeline.data, ImageData):
-        return ImageTask(pipeline, show=show)
+        # A method that does not suit its network is refused later, with the reason.
+        segments = isinstance(pipeline.method, Segmentation)
+        both = segments and isinstance(pipeline.model, FCN8sModel)
+        return (SegmentationTask if both else ImageTask)(pipeline, show=show)
     return DTITask(pipeline, world or World(), show=show)
