@@ -14,7 +14,7 @@ from medrev.nets import evaluating
 from medrev.progress import progress
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["slicing_for", "translate_volume"]
+__all__ = ["contrast_data", "slicing_for", "translate_volume"]
 
 #: Pixels of the slices that a 2D network is given at a time.
 _PIXELS = 1 << 18
@@ -55,7 +55,7 @@ def translate_volume(
         InputError: The volume is not ``(1, I, J, K)``, is thinner than 4 voxels for a 3D network,
             or holds NaN or Inf; or the mask has another shape.
     """
-    data = _contrasts(model)
+    data = contrast_data(model)
     given = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
     if given.ndim != 4 or given.shape[0] != 1:
         raise InputError(f"a volume must have shape (1, I, J, K), got {tuple(given.shape)}")
@@ -84,7 +84,7 @@ def slicing_for(model: Model, shape: tuple[int, int, int]) -> Slicing:
         model: Trained on slices of contrasts.
         shape: Voxels (I, J, K) of the volume.
     """
-    data = _contrasts(model)
+    data = contrast_data(model)
     axis = SLICE_AXES[data.slices.axis]
     multiple = model.translator.size_multiple
     first, second = (
@@ -94,7 +94,12 @@ def slicing_for(model: Model, shape: tuple[int, int, int]) -> Slicing:
     return Slicing(axis, shape, (first, second))
 
 
-def _contrasts(model: Model) -> ContrastData:
+def contrast_data(model: Model) -> ContrastData:
+    """The ``data`` section of a model of contrasts.
+
+    Raises:
+        ConfigError: The model was trained on another kind of data.
+    """
     data = model.pipeline.data
     if not isinstance(data, ContrastData):
         raise ConfigError(

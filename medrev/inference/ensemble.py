@@ -1,5 +1,7 @@
 """Several estimates of one volume: their mean and spread, one after another in constant memory."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -64,19 +66,31 @@ def frobenius(tensors: torch.Tensor) -> torch.Tensor:
 
 
 class Spread:
-    """Running mean and spread of tensor volumes (Welford), which keeps no more than both.
+    """Running mean and spread of volumes (Welford), which keeps no more than both.
 
     Args:
-        shape: Voxels (I, J, K).
+        shape: Channels and voxels (C, I, J, K).
+        squared: Square of the norm whose spread is wanted: ``(C, …)`` to ``(1, …)``; of tensors
+            the Frobenius norm.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        squared: Callable[[torch.Tensor], torch.Tensor] = frobenius,
+    ) -> None:
         self.count = 0
-        self.mean = torch.zeros(len(COMPONENTS), *shape)
-        self._squares = torch.zeros(1, *shape)
+        self.mean = torch.zeros(shape)
+        self._squared = squared
+        self._squares = torch.zeros(1, *shape[1:])
 
-    def add(self, tensors: torch.Tensor, symmetry: Symmetry) -> None:
-        """Add an estimate.
+    def add(self, values: torch.Tensor) -> None:
+        """Add an estimate ``(C, I, J, K)``."""
+        self.count += 1
+        self._update(values, self.mean, self._squares)
+
+    def add_turned(self, tensors: torch.Tensor, symmetry: Symmetry) -> None:
+        """Add an estimate of tensors on a turned grid.
 
         Args:
             tensors: ``(6, I', J', K')`` on the grid turned by the symmetry.
@@ -103,9 +117,9 @@ class Spread:
         before = value - mean
         mean.add_(before, alpha=1 / self.count)
         # (x − old mean)(x − new mean) = (x − old mean)² (n − 1) / n
-        squares.add_(frobenius(before), alpha=(self.count - 1) / self.count)
+        squares.add_(self._squared(before), alpha=(self.count - 1) / self.count)
 
     @property
     def std(self) -> torch.Tensor:
-        """``sqrt(Σ‖D_m − D̄‖² / (M − 1))`` in every voxel, ``(1, I, J, K)``; M must be 2 or more."""
+        """``sqrt(Σ‖v_m − v̄‖² / (M − 1))`` in every voxel, ``(1, I, J, K)``; M must be 2 or more."""
         return (self._squares / (self.count - 1)).sqrt_()

@@ -115,8 +115,8 @@ class Job:
             if self._back is not None and residual is None:
                 residual = self._residual(volume, result, bar)
             if self.members > 1:
-                spread = Spread(tuple(result.shape[1:])) if spread is None else spread
-                spread.add(result, symmetry)
+                spread = Spread(tuple(result.shape)) if spread is None else spread
+                spread.add_turned(result, symmetry)
                 del result
         if spread is None:
             return result, None, residual

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from medrev.inference.spacing import TOLERANCE
 from medrev.volumes import block_mask, pad_to_multiple, voxel_size
 
 __all__ = ["Regridding", "regridding", "resample", "result_mask"]
 
 Edges = tuple[float, float, float]
 
-#: How far outside the training's range voxel edges may lie.
-TOLERANCE = 0.1
 #: Share of an averaged voxel that must lie in the mask.
 _INSIDE = 0.5
 

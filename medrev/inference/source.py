@@ -9,7 +9,7 @@ from medrev.dti import Convention, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.volumes import Header, read_header, strip_suffix
 
-__all__ = ["Accepted", "Source", "check_kind", "convention_of", "recognise"]
+__all__ = ["Accepted", "Source", "check_kind", "convention_of", "recognise", "words_for"]
 
 Found = Literal["dwi", "tensor", "scalar", "series", "image"]
 Accepted = Literal["tensor", "scalar", "image"]
@@ -147,6 +147,11 @@ def check_kind(source: Source, wanted: Accepted, model: str) -> None:
         f"{source.path}: the model {model} takes {words}, the input is {_WORDS[source.kind]} "
         f"({source.header.format}, {count}{size} voxels)"
     )
+
+
+def words_for(wanted: Accepted) -> str:
+    """What a model of a kind takes, in words."""
+    return _ACCEPTED[wanted][1]
 
 
 def _without_gradients(source: Source) -> str:

@@ -14,9 +14,9 @@ from medrev.inference.engines import alternative_engine, choose_engine
 from medrev.inference.field import field_of
 from medrev.inference.job import Job
 from medrev.inference.options import InferenceOptions, Translation
-from medrev.inference.resolution import TOLERANCE, Regridding, regridding
+from medrev.inference.resolution import Regridding, regridding
 from medrev.inference.runner import MIN_VOXELS
-from medrev.volumes import voxel_size
+from medrev.inference.spacing import edges_in_words, spacing_doubts, trained_edges
 
 if TYPE_CHECKING:
     from medrev.inference.model import Model
@@ -64,7 +64,7 @@ def translate(
     if affine is not None:
         grid = _grid(first, tuple(tensor.shape[1:]), affine, inverse, options.spacing)
     if grid is not None:
-        warnings.append(f"the volume was resampled to {_edges(grid.edges)} mm and back")
+        warnings.append(f"the volume was resampled to {edges_in_words(grid.edges)} mm and back")
     field = field_of(models, tensor, mask, grid, inverse=inverse, and_back=options.cycle_residual)
 
     engine = choose_engine(options.engine, options.precision, first.device, options.cache_dir)
@@ -135,34 +135,13 @@ def _doubts(
     notes: list[str] = []
     for model in models:
         if affine is not None:
-            trained = _trained_edges(model, inverse)
-            if trained is not None:
-                warnings += _spacing_doubts(voxel_size(affine), trained)
+            warnings += spacing_doubts(model, affine, inverse)
         ranges = model.metadata.get("ranges")
         if not isinstance(ranges, dict):
             notes.append("the model does not say what it was trained on: values are not compared")
         elif mask is not None and affine is not None and bool((mask > 0).any()):
             warnings += unlike_training(describe_values(tensor, mask, affine), ranges)
     return list(dict.fromkeys(warnings)), list(dict.fromkeys(notes))
-
-
-def _trained_edges(model: "Model", inverse: bool) -> tuple[float, float] | None:
-    """Smallest and largest voxel edge (mm) of the training's volumes of this direction."""
-    known = model.metadata.get("voxel_size")
-    if not isinstance(known, list) or len(known) != 2:
-        return None
-    low, high = (float(edge) / (model.factor if inverse else 1) for edge in known)
-    return low, high
-
-
-def _spacing_doubts(edges: tuple[float, float, float], trained: tuple[float, float]) -> list[str]:
-    low, high = trained
-    if low * (1 - TOLERANCE) <= min(edges) and max(edges) <= high * (1 + TOLERANCE):
-        return []
-    return [
-        f"the voxels have {_edges(edges)} mm, the model was trained on edges of {low:.3g} to "
-        f"{high:.3g} mm: judge the result with care"
-    ]
 
 
 def _grid(
@@ -172,13 +151,9 @@ def _grid(
     inverse: bool,
     spacing: str,
 ) -> Regridding | None:
-    trained = _trained_edges(model, inverse)
+    trained = trained_edges(model, inverse)
     if trained is None:
         return None
     factor = model.factor if inverse else 1
     least = MIN_VOXELS * factor
     return regridding(shape, affine, trained, factor=factor, spacing=spacing, least=least)
-
-
-def _edges(edges: tuple[float, float, float]) -> str:
-    return " x ".join(f"{edge:.3g}" for edge in edges)

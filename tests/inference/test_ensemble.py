@@ -37,9 +37,9 @@ def test_running_mean_and_spread_equal_those_of_all_together(count, monkeypatch)
     monkeypatch.setattr("medrev.inference.ensemble._VOXELS", 30)  # several parts
     group = ensemble_symmetries(count)
     volumes = [1 + torch.randn(6, 4, 5, 6) for _ in group]
-    spread = Spread((4, 5, 6))
+    spread = Spread((6, 4, 5, 6))
     for volume, symmetry in zip(volumes, group, strict=True):
-        spread.add(apply_symmetry(volume, symmetry), symmetry)
+        spread.add_turned(apply_symmetry(volume, symmetry), symmetry)
     together = torch.stack(volumes).double()
     torch.testing.assert_close(spread.mean.double(), together.mean(0), rtol=1e-5, atol=1e-6)
     if count > 1:

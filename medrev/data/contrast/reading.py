@@ -15,6 +15,10 @@ from medrev.volumes import check_affine, check_mask, read_volume
 __all__ = ["ContrastScan", "read_contrast"]
 
 
+#: Share of negative values, of those that are not zero, above which they are not a scanner's.
+_MANY = 0.1
+
+
 @dataclass(frozen=True, eq=False)
 class ContrastScan:
     """A scalar volume in memory.
@@ -80,5 +84,7 @@ def _without_negative(values: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
     count = int((values < 0).sum())
     if not count:
         return values, []
-    lowest = float(values.min())
-    return values.clamp(min=0), [f"{count} voxels were negative, down to {lowest:g}: taken as zero"]
+    note = f"{count} voxels were negative, down to {float(values.min()):g}: taken as zero"
+    if count > _MANY * int((values != 0).sum()):
+        note += "; give intensities as they were scanned, not normalised ones"
+    return values.clamp(min=0), [note]

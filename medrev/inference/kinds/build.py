@@ -1,5 +1,6 @@
 """From a model to its kind of data."""
 
+from medrev.inference.kinds.contrast import ContrastKind
 from medrev.inference.kinds.kind import Kind
 from medrev.inference.kinds.tensor import TensorKind
 from medrev.inference.model import Model
@@ -7,7 +8,10 @@ from medrev.inference.request import Direction
 
 __all__ = ["kind_of"]
 
-_KINDS: dict[str, type[Kind]] = {"dti": TensorKind}
+_KINDS: dict[str, type[TensorKind] | type[ContrastKind]] = {
+    "dti": TensorKind,
+    "contrast": ContrastKind,
+}
 
 
 def kind_of(model: Model, direction: Direction = "forward") -> Kind:

@@ -13,7 +13,7 @@ from medrev.inference.kinds.task import Task
 from medrev.inference.model import Model
 from medrev.inference.names import bids_folder, bids_label
 from medrev.inference.request import Direction, Request
-from medrev.inference.source import Accepted, Source, check_kind, recognise
+from medrev.inference.source import Accepted, Source, check_kind, recognise, words_for
 
 __all__ = ["Kind", "Member"]
 
@@ -62,13 +62,39 @@ class Kind(ABC):
         self.model = "" if pipeline is None else pipeline.name
         self.direction = direction
 
-    @abstractmethod
     def check(self, request: Request, models: tuple[Model, ...]) -> None:
         """Check that what is asked can be done with these models.
 
         Raises:
             InputError: A setting means nothing to this kind, or the models do not go together.
         """
+        first = models[0].pipeline.data.kind
+        for model in models:
+            if model.pipeline.data.kind != first:
+                raise InputError(
+                    "the models of an ensemble must be of one kind of data, got "
+                    f"{first} ({self.model}) and {model.pipeline.data.kind} ({model.pipeline.name})"
+                )
+
+    def refuse_tensor_options(self, request: Request) -> None:
+        """Stop at settings that only models of tensors know.
+
+        Raises:
+            InputError: Naming the first one.
+        """
+        options = request.options
+        for option, given in (
+            ("--tensor-order", request.tensor_order is not None),
+            ("--tensor-frame", request.tensor_frame is not None),
+            ("--engine openvino", options.engine == "openvino"),
+            ("--precision bfloat16", options.precision == "bfloat16"),
+            ("--spacing train", options.spacing == "train"),
+        ):
+            if given:
+                raise InputError(
+                    f"{option} is for models of diffusion tensors; {self.model} takes "
+                    f"{words_for(self.accepts)}"
+                )
 
     @abstractmethod
     def single(self, path: Path) -> Path | None:

@@ -51,9 +51,6 @@ class TensorKind(Kind):
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
 
-    def check(self, request: Request, models: tuple[Model, ...]) -> None:
-        """Everything can be asked of tensors; whether the models fit, translating says."""
-
     def single(self, path: Path) -> Path | None:
         """Files, DICOM series, and HCP's diffusion series in the folder of a subject."""
         if path.is_dir():

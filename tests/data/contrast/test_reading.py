@@ -63,6 +63,9 @@ def test_negative_values_are_zero_and_not_of_the_mask(head, tmp_path):
     assert np.array_equal(scan.volume[0], np.maximum(strange, 0))
     assert np.array_equal(scan.mask[0], strange > 0)
     assert scan.notes == ("2 voxels were negative, down to -40: taken as zero",)
+    normalised = np.where(head > 0, head - 300, 0)
+    (note,) = read_contrast(save(tmp_path / "z.nii", normalised)).notes
+    assert "give intensities as they were scanned" in note
 
 
 def test_what_is_not_one_head_is_refused(head, tmp_path):
