@@ -14,6 +14,8 @@ __all__ = ["compare_contrasts"]
 
 #: Fewest rows and columns of a picture: of a thin volume some views are left out.
 _LEAST = 6
+#: Doubts up to this share of the scale are next to nothing.
+_NOTHING = 0.01
 
 
 def compare_contrasts(
@@ -55,10 +57,10 @@ def compare_contrasts(
             f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
         )
         doubts = [
-            Doubt(f"{what}, {view}", cut(values), "intensity")
-            for what, values in (
-                ("standard deviation", result.std),
-                ("cycle residual", result.cycle_residual),
+            Doubt(f"{what}, {view}", cut(values), "intensity", _NOTHING * scale)
+            for what, values, scale in (
+                ("standard deviation", result.std, result.scale),
+                ("cycle residual", result.cycle_residual, result.input_scale),
             )
             if values is not None
         ]

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from medrev.data.contrast import contrast_name
 from medrev.inference.maps import SUFFIXES
 from medrev.inference.names import bids_label
 from medrev.inference.outputs import PICTURE
@@ -61,7 +62,7 @@ def contrast_path(base: str, folder: Path, contrast: str, label: str, ending: st
         >>> contrast_path("sub-01_run-2", Path(), "t1ce", "synth", ".nii.gz").name
         'sub-01_ce-gadolinium_run-2_desc-synth_T1w.nii.gz'
     """
-    entity, suffix = _BIDS.get(contrast.lower(), ("", bids_label(contrast)))
+    entity, suffix = _BIDS.get(contrast_name(contrast), ("", bids_label(contrast)))
     words = base.split("_")
     if entity:
         later = (n for n, word in enumerate(words) if word.partition("-")[0] in _AFTER_CE)
@@ -76,7 +77,7 @@ def contrast_words(contrast: str) -> str:
         >>> contrast_words("t1"), contrast_words("t1ce"), contrast_words("PDw")
         ('T1w', 'T1w with gadolinium', 'PDw')
     """
-    entity, suffix = _BIDS.get(contrast.lower(), ("", contrast))
+    entity, suffix = _BIDS.get(contrast_name(contrast), ("", contrast))
     return f"{suffix} with gadolinium" if entity else suffix
 
 

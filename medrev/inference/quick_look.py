@@ -25,11 +25,14 @@ class Doubt:
         label: What it is, and view.
         picture: ``(rows, columns)``, like the row's other pictures.
         unit: Of the values.
+        least: The brightest colour stands for this value at least: what is next to nothing then
+            looks like it.
     """
 
     label: str
     picture: Array
     unit: str
+    least: float = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,7 @@ class Comparison:
                 axis = place.axes(left, _INCHES - gap)
                 seen = doubt.picture[doubt.picture > 0]
                 brightest = float(np.percentile(seen, 99)) if seen.size else 1.0
+                brightest = max(brightest, doubt.least)
                 place.show(axis, doubt.picture, row.aspect, vmin=0, vmax=brightest, cmap="magma")
                 place.label(axis, doubt.label)
                 if index == number == 0:

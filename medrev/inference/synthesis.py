@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medrev.config.schema import ContrastData
 from medrev.data.contrast import (
+    contrast_name,
     describe_contrast,
     from_network,
     intensity_scale,
@@ -212,7 +213,7 @@ def _result_scale(model: Model, inverse: bool) -> tuple[float, tuple[str, ...]]:
     if data.scale != "auto":
         return float(data.scale), ()
     known = model.metadata.get("intensity")
-    value = known.get(name) if isinstance(known, dict) else None
+    value = known.get(contrast_name(name)) if isinstance(known, dict) else None
     if isinstance(value, int | float) and 0 < value < float("inf"):
         return float(value), ()
     return _UNKNOWN, (
@@ -255,7 +256,7 @@ def _doubts(
         data = contrast_data(model)
         name = data.target if inverse else data.source
         ranges = model.metadata.get("ranges")
-        known = ranges.get(name) if isinstance(ranges, dict) else None
+        known = ranges.get(contrast_name(name)) if isinstance(ranges, dict) else None
         doubts += spacing_doubts(model, affine, inverse)
         doubts += unlike_contrasts(described, known if isinstance(known, dict) else {})
     return list(dict.fromkeys(doubts))

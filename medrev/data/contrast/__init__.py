@@ -1,7 +1,7 @@
 """Several contrasts of the same heads: finding them, reading them, slices and patches of them."""
 
 from medrev.data.contrast.batches import ContrastBatches
-from medrev.data.contrast.find import find_contrasts
+from medrev.data.contrast.find import find_contrasts, is_head, list_contrasts
 from medrev.data.contrast.head import Head
 from medrev.data.contrast.intensity import BACKGROUND, from_network, intensity_scale, to_network
 from medrev.data.contrast.preparation import prepare_contrasts, prepare_head
@@ -21,6 +21,8 @@ __all__ = [
     "find_contrasts",
     "from_network",
     "intensity_scale",
+    "is_head",
+    "list_contrasts",
     "prepare_contrasts",
     "prepare_head",
     "read_contrast",

@@ -1,15 +1,18 @@
 """Finding the heads of a cohort that has two contrasts of each."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 from medrev.config.schema import ContrastData
-from medrev.data.cohort import Cohort, gather, together
+from medrev.data.cohort import Cohort, gather, list_members, recognise_layout, together
 from medrev.data.contrast.layouts import bids, brats, table
 from medrev.data.contrast.subject import ContrastSubject, contrast_name
+from medrev.data.layouts import Listing
+from medrev.data.layouts.bids import is_subject
 from medrev.errors import ConfigError, InputError
 
-__all__ = ["find_contrasts"]
+__all__ = ["find_contrasts", "is_head", "list_contrasts"]
 
 #: In the order in which they are tried.
 _LAYOUTS: dict[str, ModuleType] = {"table": table, "brats": brats, "bids": bids}
@@ -18,6 +21,26 @@ _WHERE = (
     "BraTS is to be had at synapse.org (2021 and later) and www.med.upenn.edu/cbica/brats2020 "
     "(2018 to 2020), after registration; simulated heads are made by scripts/make_contrast_data.py"
 )
+
+
+def list_contrasts(root: Path) -> Listing[ContrastSubject]:
+    """Everything in a cohort folder or table, the broken subjects with the good ones.
+
+    Returns:
+        The subjects and what is wrong in the folder, one line each. Which contrasts a subject has,
+        :meth:`ContrastSubject.lacks` says.
+
+    Raises:
+        InputError: The folder is missing or of no known layout.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: no such folder")
+    return list_members(root, recognise_layout(root, _LAYOUTS), _LAYOUTS)
+
+
+def is_head(folder: Path) -> bool:
+    """Whether a folder is that of one subject in a BIDS dataset or of one scan of BraTS."""
+    return folder.is_dir() and (brats.is_scan(folder) or is_subject(folder, "anat"))
 
 
 def find_contrasts(data: ContrastData) -> Cohort[ContrastSubject]:

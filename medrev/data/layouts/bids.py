@@ -10,7 +10,7 @@ from medrev.data.layouts.listing import Listing, folders, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 
-__all__ = ["EXPECTED", "find_mask", "matches", "read", "session_folders"]
+__all__ = ["EXPECTED", "find_mask", "is_subject", "matches", "read", "session_folders"]
 
 EXPECTED = "sub-*/[ses-*/]dwi/*_dwi.{nii.gz,bval,bvec}"
 
@@ -23,6 +23,14 @@ def session_folders(root: Path, name: str) -> list[Path]:
             found += [subject / name]
             found += [s / name for s in folders(subject) if s.name.startswith("ses-")]
     return [folder for folder in found if folder.is_dir()]
+
+
+def is_subject(folder: Path, name: str) -> bool:
+    """Tell whether a folder is that of one subject which has folders of a name (dwi, anat)."""
+    folder = folder.absolute()
+    if not folder.name.startswith("sub-"):
+        return False
+    return (folder / name).is_dir() or any(folder.glob(f"ses-*/{name}"))
 
 
 def _series(folder: Path) -> list[Path]:

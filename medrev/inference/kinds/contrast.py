@@ -9,7 +9,14 @@ from typing import Any
 import torch
 
 from medrev.config.schema import ContrastData, Pipeline
-from medrev.data.contrast import ContrastScan, read_contrast
+from medrev.data.contrast import (
+    ContrastScan,
+    ContrastSubject,
+    contrast_name,
+    is_head,
+    list_contrasts,
+    read_contrast,
+)
 from medrev.errors import InputError
 from medrev.inference.contrast import contrast_data
 from medrev.inference.contrast_look import compare_contrasts
@@ -49,7 +56,7 @@ class ContrastKind(Kind):
         for model in models:
             flips(contrast_data(model), request.options.ensemble)
             given, made = _contrasts(model.pipeline, self.direction)
-            if (given, made) != (self.given, self.made):
+            if _alike(given, made) != _alike(self.given, self.made):
                 raise InputError(
                     "the models of an ensemble must translate the same contrasts, got "
                     f"{self.given} to {self.made} ({self.model}) and {given} to {made} "
@@ -64,11 +71,23 @@ class ContrastKind(Kind):
 
     def is_member(self, path: Path) -> bool:
         """The folder of a subject in a BIDS or BraTS cohort."""
-        return False
+        return is_head(path)
 
     def members(self, root: Path) -> tuple[list[Member], list[str]]:
-        """Subjects that have the contrast that the model starts from."""
-        raise InputError(f"{root}: is a folder; give files of {self.given}")
+        """The subjects; without the contrast that the model starts from, that is their problem."""
+        listing = list_contrasts(root)
+        return [self._member(subject) for subject in listing.subjects], listing.problems
+
+    def _member(self, subject: ContrastSubject) -> Member:
+        name = contrast_name(self.given)
+        lacking = subject.lacks(name)
+        return Member(
+            id=subject.id,
+            person=subject.person,
+            path=subject.contrasts.get(name, Path(subject.id)),
+            mask=subject.mask,
+            problem="; ".join([*([lacking] if lacking else []), *subject.problems()]) or None,
+        )
 
     def base(self, path: Path) -> str:
         """The name without its contrast."""
@@ -89,6 +108,10 @@ def _contrasts(pipeline: Pipeline, direction: Direction) -> tuple[str, str]:
     assert isinstance(data, ContrastData)
     pair = data.source, data.target
     return pair[::-1] if direction == "inverse" else pair
+
+
+def _alike(given: str, made: str) -> tuple[str, str]:
+    return contrast_name(given), contrast_name(made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from medrev.data.find import list_subjects
+from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
@@ -59,10 +60,7 @@ class TensorKind(Kind):
 
     def is_member(self, path: Path) -> bool:
         """The folder of a subject in a BIDS dataset."""
-        folder = path.absolute()
-        if not folder.name.startswith("sub-"):
-            return False
-        return (folder / "dwi").is_dir() or any(folder.glob("ses-*/dwi"))
+        return is_subject(path, self.datatype)
 
     def members(self, root: Path) -> tuple[list[Member], list[str]]:
         """Subjects of a BIDS or HCP folder, of ready tensors or a table."""

@@ -16,7 +16,7 @@ from medrev.data.layouts.listing import folders, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import strip_nifti
 
-__all__ = ["EXPECTED", "matches", "read"]
+__all__ = ["EXPECTED", "is_scan", "matches", "read"]
 
 EXPECTED = (
     "[…/]NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz (BraTS to 2021) or "
@@ -36,6 +36,11 @@ def _roles(folder: Path) -> dict[str, Path]:
         if rest != strip_nifti(path) and rest[:1] in ("_", "-"):
             found[contrast_name(rest[1:])] = path
     return found
+
+
+def is_scan(folder: Path) -> bool:
+    """Tell whether a folder holds the contrasts of one scan."""
+    return bool(_roles(folder).keys() & _CONTRASTS)
 
 
 def _scans(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, dict[str, Path]]]:
