@@ -28,6 +28,7 @@ from medrev.reports.cohort_charts import Chart
 from medrev.reports.curves import training_curves
 from medrev.reports.html_table import HtmlTable, html_table
 from medrev.reports.page import link_to, render, write_page
+from medrev.reports.run_words import RunWords, data_table
 
 __all__ = ["write_run_report"]
 
@@ -67,7 +68,7 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
     status, environment = _json(run / "run.json"), _json(run / "environment.json")
     table = _heldout(run / "heldout.json")
     metrics, validation = _columns(run / "metrics.csv"), _columns(run / "validation.csv")
-    page = run / "report.html"
+    page, words = run / "report.html", RunWords(pipeline)
     sections = {
         "results": "Results" if table else "",
         "curves": "Curves" if metrics else "",
@@ -89,14 +90,15 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         closing=f"Written by medrev {__version__}.",
         unfinished="" if status.get("status") == "finished" else str(status.get("status", "")),
         description=pipeline.get("description") or "",
-        heldout=None if table is None else _heldout_table(table),
+        heldout=None if table is None else _heldout_table(table, words.thing),
         heldout_notes=[] if table is None else table.notes,
         boxes=[] if table is None else _boxes(table),
         curves=training_curves(metrics, validation),
         samples=samples,
-        data=_data(environment),
+        data=data_table(environment, words.things),
         resources=_resources(status, environment, metrics, peak_memory),
-        methods=_methods(pipeline, status, environment),
+        methods=words.methods(status, environment, chosen=_chosen(validation)),
+        words=words,
         pipeline=text,
         files=[
             {"name": name, "what": what, "href": link_to(run / name, run)}
@@ -144,7 +146,7 @@ def _heldout(path: Path) -> Table | None:
     )
 
 
-def _heldout_table(table: Table) -> HtmlTable:
+def _heldout_table(table: Table, thing: str) -> HtmlTable:
     """Means ± standard deviations, the best marked, the noise floor below."""
     columns = [Column(METRICS[key], DIGITS.get(key, 2)) for key in table.metrics]
     rows: list[tuple[str | MeanStd | None, ...]] = []
@@ -191,6 +193,11 @@ def _boxes(table: Table) -> list[Chart]:
     return charts
 
 
+def _chosen(validation: Mapping[str, Sequence[float]]) -> bool:
+    """Whether checkpoints were chosen by an error: cycle errors alone tell nothing."""
+    return any(name not in ("step", "best_step", "cycle_x", "cycle_y") for name in validation)
+
+
 def _samples(run: Path) -> list[dict[str, Any]]:
     """The last picture, and some of those before, the newest first."""
     found = sorted((run / "samples").glob("step_*.png"), reverse=True)
@@ -213,27 +220,6 @@ def _facts(status: Mapping[str, Any], environment: Mapping[str, Any]) -> list[st
         )
         if text
     ]
-
-
-def _data(environment: Mapping[str, Any]) -> HtmlTable | None:
-    """Subjects of every part, with their low-resolution twins and masks."""
-    parts = environment.get("data") or {}
-    rows = tuple(
-        (
-            str(subject.get("id")),
-            part,
-            str(subject.get("degradation")),
-            str(subject.get("mask")),
-            "×".join(str(n) for n in subject.get("shape", ())),
-        )
-        for part, subjects in parts.items()
-        for subject in subjects
-    )
-    if not rows:
-        return None
-    counts = ", ".join(f"{len(subjects)} {part}" for part, subjects in parts.items())
-    names = ("subject", "part", "low-resolution twin", "mask", "voxels")
-    return html_table(Tabular(tuple(map(Column, names)), rows, f"Subjects: {counts}"))
 
 
 def _resources(
@@ -266,38 +252,3 @@ def _resources(
     if environment.get("git_commit"):
         pairs.append(("commit of medrev", str(environment["git_commit"])))
     return pairs
-
-
-def _methods(
-    pipeline: Mapping[str, Any], status: Mapping[str, Any], environment: Mapping[str, Any]
-) -> list[str]:
-    """What was done, in words for a paper."""
-    data, model, method = (pipeline.get(name) or {} for name in ("data", "model", "method"))
-    parts = {part: len(s) for part, s in (environment.get("data") or {}).items()}
-    factor = (data.get("degradation") or {}).get("factor")
-    counts = ", ".join(f"{count} for {_USES.get(part, part)}" for part, count in parts.items())
-    first = [
-        f"A {model.get('kind', '')} network (width {model.get('width')}, {model.get('depth')} "
-        f"reversible blocks, {_norm(model)}) was trained"
-    ]
-    first.append(f" for {factor}-fold super-resolution of diffusion tensors" if factor else "")
-    first.append(f" ({method.get('kind')} training")
-    if method.get("adversarial_weight"):
-        first.append(f", adversarial weight {method['adversarial_weight']:g}")
-    first.append(f", {status.get('step')} steps" if status.get("step") else "")
-    first.append(f", batches of {data.get('batch_size')}, seed {pipeline.get('seed')}).")
-    best = status.get("best_step")
-    second = f"Subjects: {counts}." if counts else ""
-    third = f"The weights of step {best} had the lowest validation error." if best else ""
-    device = environment.get("device")
-    last = f"Trained with medrev {environment.get('medrev', __version__)}"
-    last += f" on {device} ({environment.get('device_name')})." if device else "."
-    return [" ".join(part for part in ("".join(first), second, third, last) if part)]
-
-
-def _norm(model: Mapping[str, Any]) -> str:
-    norm = model.get("norm")
-    return "no normalisation" if norm in (None, "none") else f"{norm} normalisation"
-
-
-_USES = {"train": "training", "validation": "validation", "test": "testing"}

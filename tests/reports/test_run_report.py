@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from medrev.config import Pipeline
 from medrev.errors import InputError
 from medrev.reports import write_run_report
 from medrev.training import train
@@ -13,6 +15,10 @@ from medrev.training import train
 from ..training.conftest import make_pipeline, write_cohort
 from .browser import Page, find_chromium
 from .test_report import Skeleton
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from image_data import Counts, write_set
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +102,36 @@ def test_a_browser_shows_it_without_errors(page, tmp_path, width):
         assert browser.run("document.querySelectorAll('svg.chart').length") >= 3
     finally:
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained for two steps on circles and squares, which are no pairs."""
+    folder = tmp_path_factory.mktemp("images")
+    write_set("shapes", folder / "shapes", Counts(40, 2), size=16, seed=0)
+    document = {
+        "name": "shapes",
+        "data": {
+            "kind": "images", "root": folder / "shapes", "load_size": None, "crop_size": 16,
+            "channels_a": 1, "channels_b": 1,
+        },
+        "model": {"kind": "unet", "spatial_dims": 2, "width": 2, "levels": 2},
+        "method": {"kind": "unpaired", "discriminator": {"width": 2, "strided_layers": 1}},
+        "training": {"steps": 2, "validate_every": 2},
+    }  # fmt: skip
+    pipeline = Pipeline.model_validate(document)
+    return train(pipeline, folder / "run", device="cpu", quiet=True).path
+
+
+def test_a_run_on_images_speaks_of_images(images):
+    html = write_run_report(images).read_text(encoding="utf-8")
+    text = " ".join(Skeleton(html).text)
+    assert "Results on held-out images" in text
+    assert "cycle error x→y→x" in text
+    assert "A unet network (width 2, two U-Nets of 2 levels, batch normalisation)" in text
+    assert "to translate images, A to B and back (unpaired training" in text
+    assert "Images: 36 for training, 4 for validation, 2 for testing" not in text  # no pairs
+    assert "Images: 72 for training, 8 for validation, 4 for testing" in text
+    assert "The weights of step 2 were kept." in text
+    assert "the first 60, environment.json names all" in text
+    assert "low-resolution" not in text
