@@ -20,8 +20,8 @@ _EDGE = 220
 def save_image_samples(path: Path, samples: Sequence[Translated], title: str = "") -> None:
     """Write a PNG with a row per image.
 
-    Columns: x, F(x), y, G(y), G(F(x)). Without pairs, x and y of a row show different things. What
-    a model does not give stays empty.
+    Columns: x, F(x), y, G(y), G(F(x)); those of a direction that the model does not have are left
+    out. Without pairs, x and y of a row show different things.
 
     Args:
         path: The picture; replaced if it is there.
@@ -31,7 +31,9 @@ def save_image_samples(path: Path, samples: Sequence[Translated], title: str = "
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = ("x", "F(x)", "y", "G(y)", "G(F(x))")
+    columns = ["x", "F(x)", "y", "G(y)", "G(F(x))"]
+    if all(sample.fake_x is None and sample.back_x is None for sample in samples):
+        columns = columns[:3]
     rows = max(1, len(samples))
     dpi = 110
     figure = Figure(
@@ -43,7 +45,7 @@ def save_image_samples(path: Path, samples: Sequence[Translated], title: str = "
         axis.set_axis_off()
     for row, sample in enumerate(samples):
         images = (sample.x, sample.fake_y, sample.y, sample.fake_x, sample.back_x)
-        for column, image in enumerate(images):
+        for column, image in enumerate(images[: len(columns)]):
             if image is not None:
                 axes[row, column].imshow(_view(image), interpolation="nearest", aspect="equal")
         for column, name in ((0, sample.name_x), (2, sample.name_y)):

@@ -6,7 +6,7 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.errors import InputError
-from medrev.inference import Model, segment_image, translate_images
+from medrev.inference import Model, kind_of, segment_image, translate_images
 from medrev.nets import build_translator
 
 
@@ -75,3 +75,5 @@ def test_a_translator_does_not_segment_and_a_segmenter_has_no_inverse(model):
         segment_image(model_of("photos", resnet, "paired"), torch.zeros(3, 32, 32))
     with pytest.raises(InputError, match="it has no inverse direction"):
         translate_images(model, torch.zeros(1, 3, 32, 32), inverse=True)
+    with pytest.raises(InputError, match=r"labels has no inverse direction: .* model.kind fcn8s"):
+        kind_of(model, "inverse")

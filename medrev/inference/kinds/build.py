@@ -1,5 +1,6 @@
 """From a model to its kind of data."""
 
+from medrev.errors import InputError
 from medrev.inference.kinds.contrast import ContrastKind
 from medrev.inference.kinds.kind import Kind
 from medrev.inference.kinds.tensor import TensorKind
@@ -20,5 +21,13 @@ def kind_of(model: Model, direction: Direction = "forward") -> Kind:
     Args:
         model: The model.
         direction: ``forward`` or ``inverse``.
+
+    Raises:
+        InputError: The model has no inverse direction.
     """
+    if direction == "inverse" and not model.translator.has_inverse:
+        raise InputError(
+            f"{model.pipeline.name} has no inverse direction: a network of model.kind "
+            f"{model.pipeline.model.kind} goes forward only"
+        )
     return _KINDS[model.pipeline.data.kind](model.pipeline, direction)
