@@ -13,8 +13,8 @@ _CYCLEGAN = f"{_BERKELEY}/cyclegan/datasets"
 #: Data sets by a word of their name: where they are to be had, and as what.
 SOURCES = {
     "cityscapes": "www.cityscapes-dataset.com (needs an account): leftImg8bit_trainvaltest and "
-    "gtFine_trainvaltest; prepare pairs of photograph (A) and colour labels (B), layout aligned "
-    "or folders",
+    "gtFine_trainvaltest, of which scripts/prepare_cityscapes.py makes pairs, photograph A and "
+    "colour labels B, layout aligned",
     "maps": f"{_PIX2PIX} (maps.tar.gz; aerial photograph A, map B), layout aligned",
     "facades": f"{_PIX2PIX} (facades.tar.gz; photograph A, labels B), layout aligned",
     "edges2shoes": f"{_PIX2PIX} (edges2shoes.tar.gz), layout aligned",
