@@ -37,6 +37,7 @@ class RunWords:
             document.get(name) or {} for name in ("data", "model", "method")
         )
         images = self._data.get("kind") == "images"
+        self._segments = self._method.get("kind") == "segmentation"
         self.thing = "image" if images else "subject"
         self.things = f"{self.thing}s"
         self.sample = (
@@ -45,6 +46,11 @@ class RunWords:
             if images
             else "A validation subject (a training subject where there is none)."
         )
+        if self._segments:
+            self.sample = (
+                "Validation images (training images where there are none): x, the classes found in "
+                "it, and the true ones."
+            )
         self.columns = (
             "x, F(x), y, G(y) and G(F(x))"
             if self._data.get("kind") not in (None, "dti")
@@ -99,6 +105,8 @@ class RunWords:
             return f" for {factor}-fold super-resolution of diffusion tensors"
         if data.get("kind") == "images":
             sides = ("A", "B") if data.get("source") == "A" else ("B", "A")
+            if self._segments:
+                return f" to segment images {sides[0]} into the classes of {sides[1]}"
             return f" to translate images, {sides[0]} to {sides[1]} and back"
         if data.get("kind") == "contrast":
             return f" to translate {data.get('source')} to {data.get('target')} and back"

@@ -114,6 +114,7 @@ def test_card_log_picture_and_page_know_of_classes(run):
     page = write_run_report(run.path).read_text()
     assert "per-pixel accuracy" in page
     assert "held-out: all images" in page
+    assert "to segment images A into the classes of B (segmentation training, 30 steps" in page
 
 
 def spoilt(scenes: Path, tmp_path: Path) -> Path:
