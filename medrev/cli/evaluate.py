@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import PARTIAL, add_common_options, run_command
+from medrev.cli.places import add_places, check_places, pool_of
 from medrev.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,31 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
         "one2one-5; may be repeated",
     )
     measures.add_argument("--group", metavar="COLUMN", help="compare groups of subjects")
-    places = parser.add_argument_group("where subjects are run")
-    places.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes on this machine, or jobs of --cluster (default: 1)",
-    )
-    places.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a running dask scheduler, as tcp://host:8786"
-    )
-    places.add_argument(
-        "--cluster",
-        metavar="SYSTEM",
-        help="a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])",
-    )
-    places.add_argument(
-        "--memory", type=float, metavar="GIB", help="memory limit of a worker (default: its share)"
-    )
-    places.add_argument(
-        "--retries",
-        type=int,
-        default=1,
-        metavar="N",
-        help="further attempts after an unexpected error (default: 1)",
-    )
+    add_places(parser)
     add(
         "--output",
         type=Path,
@@ -182,15 +159,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if not arguments.debug:  # one line a subject
         logging.getLogger("medrev.inference").setLevel(logging.WARNING)
-    from medrev.parallel import Pool
-
-    with Pool(
-        workers=arguments.workers or 1,
-        scheduler=arguments.scheduler,
-        cluster=arguments.cluster,
-        memory=arguments.memory,
-        warm="medrev.cohorts",
-    ) as pool:
+    with pool_of(arguments, warm="medrev.cohorts") as pool:
         pool.start()  # workers start while this process imports
         return _run(arguments, pool)
 
@@ -250,22 +219,17 @@ def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse values that make no sense before anything slow is imported."""
-    for name, least in (("workers", 1), ("retries", 0), ("embed", 0)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name} must be at least {least}, got {value}")
+    check_places(arguments)
+    if arguments.embed < 0:
+        raise ConfigError(f"--embed must be at least 0, got {arguments.embed}")
     if not 1 <= arguments.ensemble <= 48:
         raise ConfigError(f"--ensemble must be 1 to 48, got {arguments.ensemble}")
-    if arguments.memory is not None and not arguments.memory > 0:
-        raise ConfigError(f"--memory must be a positive number of GiB, got {arguments.memory}")
     if arguments.value_range is not None and not arguments.value_range > 0:
         raise ConfigError(f"--range must be positive, got {arguments.value_range}")
     if arguments.interior is not None and (arguments.interior < 1 or arguments.interior % 2 == 0):
         raise ConfigError(f"--interior must be odd and positive, got {arguments.interior}")
     if arguments.resume and arguments.overwrite:
         raise ConfigError("give either --resume or --overwrite")
-    if arguments.scheduler is not None and (arguments.workers or arguments.memory):
-        raise ConfigError("--workers and --memory are those of the workers of --scheduler")
 
 
 def _baselines(text: str) -> tuple[str, ...]:

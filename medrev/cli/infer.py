@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import PARTIAL, add_common_options, run_command
+from medrev.cli.places import add_places, check_places, is_elsewhere, pool_of
 
 if TYPE_CHECKING:
     from medrev.inference import Entry, Kind, Model, Report
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inputs(parser.add_argument_group("input"))
     _add_outputs(parser.add_argument_group("output"))
     _add_computing(parser.add_argument_group("model"))
+    add_places(parser)
     add_common_options(parser)
     return parser
 
@@ -157,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _infer(arguments: argparse.Namespace) -> int:
+    check_places(arguments)
     from medrev.errors import InputError
     from medrev.inference import find_entries, kind_of, load_models
 
@@ -216,7 +219,7 @@ def _infer_many(
     kind: "Kind",
     arguments: argparse.Namespace,
 ) -> int:
-    from medrev.inference import InferenceOptions, Request, infer_many
+    from medrev.inference import InferenceOptions, Request, infer_distributed, infer_many
 
     request = Request(
         direction=arguments.direction,
@@ -237,7 +240,19 @@ def _infer_many(
             files = [*files, bundle]
         print(*files, sep="\n", flush=True)
 
-    report = infer_many(entries, models, request, on_done=on_done)
+    if is_elsewhere(arguments):
+        with pool_of(arguments, warm="medrev.inference") as pool:
+            report = infer_distributed(
+                entries,
+                models,
+                request,
+                pool=pool,
+                device=arguments.device,
+                retries=arguments.retries,
+                on_done=on_done,
+            )
+    else:
+        report = infer_many(entries, models, request, on_done=on_done)
     _print_report(report)
     return PARTIAL if report.failed else 0
 

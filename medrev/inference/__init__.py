@@ -3,6 +3,7 @@
 from medrev.inference.batch import Report, infer_many
 from medrev.inference.contrast import slicing_for, translate_volume
 from medrev.inference.device import pick_device
+from medrev.inference.distributed import infer_distributed
 from medrev.inference.entries import find_entries
 from medrev.inference.entry import Entry
 from medrev.inference.images import translate_images
@@ -37,6 +38,7 @@ __all__ = [
     "check_kind",
     "convention_of",
     "find_entries",
+    "infer_distributed",
     "infer_file",
     "infer_many",
     "kind_of",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from run_experiment import Length, load_row, read_experiment, run
 
 from medrev.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "scripts" / "experiments").glob("*.yaml"))
 
 

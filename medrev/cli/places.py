@@ -1,0 +1,79 @@
+"""Options of commands that run many subjects: processes here, a scheduler, a batch system."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from medrev.errors import ConfigError
+
+if TYPE_CHECKING:
+    from medrev.parallel import Pool
+
+__all__ = ["add_places", "check_places", "is_elsewhere", "pool_of"]
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``, ``--scheduler``, ``--cluster``, ``--memory`` and ``--retries``."""
+    places = parser.add_argument_group("where subjects are run")
+    places.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes on this machine, or jobs of --cluster (default: 1)",
+    )
+    places.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a running dask scheduler, as tcp://host:8786"
+    )
+    places.add_argument(
+        "--cluster",
+        metavar="SYSTEM",
+        help="a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])",
+    )
+    places.add_argument(
+        "--memory", type=float, metavar="GIB", help="memory limit of a worker (default: its share)"
+    )
+    places.add_argument(
+        "--retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="further attempts after an unexpected error (default: 1)",
+    )
+
+
+def check_places(arguments: argparse.Namespace) -> None:
+    """Refuse values that make no sense before anything slow is imported.
+
+    Raises:
+        ConfigError: A number is too small, or two options exclude each other.
+    """
+    for name, least in (("workers", 1), ("retries", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} must be at least {least}, got {value}")
+    if arguments.memory is not None and not arguments.memory > 0:
+        raise ConfigError(f"--memory must be a positive number of GiB, got {arguments.memory}")
+    if arguments.scheduler is not None and (arguments.workers or arguments.memory):
+        raise ConfigError("--workers and --memory are those of the workers of --scheduler")
+
+
+def is_elsewhere(arguments: argparse.Namespace) -> bool:
+    """Whether subjects are run in other processes than the command's own."""
+    return bool(arguments.scheduler or arguments.cluster or (arguments.workers or 1) > 1)
+
+
+def pool_of(arguments: argparse.Namespace, warm: str) -> "Pool":
+    """The workers that the options name.
+
+    Args:
+        arguments: The parsed options.
+        warm: A module that is imported once for all workers of this machine.
+    """
+    from medrev.parallel import Pool
+
+    return Pool(
+        workers=arguments.workers or 1,
+        scheduler=arguments.scheduler,
+        cluster=arguments.cluster,
+        memory=arguments.memory,
+        warm=warm,
+    )
