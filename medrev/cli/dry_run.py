@@ -75,15 +75,15 @@ def _named(names: list[str]) -> str:
 
 def _sizes(subjects: "tuple[Member, ...]") -> list[str]:
     """The different sizes, by the headers of the files, and how many subjects have each."""
-    from medrev.volumes import nifti_shape
+    from medrev.volumes import read_header
 
     counts: Counter[str] = Counter()
     for subject in subjects:
         path = subject.image
         if path is not None:
-            volumes, *grid = nifti_shape(path)
-            size = "x".join(map(str, grid)) + f" voxels of {volumes} volumes"
-            counts[size] += 1
+            volumes, *grid = read_header(path).shape
+            size = "x".join(map(str, grid)) + " voxels"
+            counts[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
     return _common(counts)
 
 

@@ -1,7 +1,7 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
 from medrev.inference.batch import Report, infer_many
-from medrev.inference.contrast import slicing_for, translate_volume
+from medrev.inference.contrast import round_trip_volume, slicing_for, translate_volume
 from medrev.inference.device import pick_device
 from medrev.inference.distributed import infer_distributed
 from medrev.inference.entries import find_entries
@@ -50,6 +50,7 @@ __all__ = [
     "predict",
     "read_weights",
     "recognise",
+    "round_trip_volume",
     "save_weights",
     "segment_image",
     "segmenter_of",

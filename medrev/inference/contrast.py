@@ -14,7 +14,7 @@ from medrev.nets import evaluating
 from medrev.progress import progress
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["contrast_data", "slicing_for", "translate_volume"]
+__all__ = ["contrast_data", "round_trip_volume", "slicing_for", "translate_volume"]
 
 #: Pixels of the slices that a 2D network is given at a time.
 _PIXELS = 1 << 18
@@ -55,26 +55,51 @@ def translate_volume(
         InputError: The volume is not ``(1, I, J, K)``, is thinner than 4 voxels for a 3D network,
             or holds NaN or Inf; or the mask has another shape.
     """
-    data = contrast_data(model)
-    given = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
-    if given.ndim != 4 or given.shape[0] != 1:
-        raise InputError(f"a volume must have shape (1, I, J, K), got {tuple(given.shape)}")
-    if mask is not None and mask.shape != given.shape:
-        raise InputError(
-            f"the mask must have the shape of the volume {tuple(given.shape)}, "
-            f"got {tuple(mask.shape)}"
-        )
-    inside = None if mask is None else torch.as_tensor(mask).as_subclass(torch.Tensor) > 0
-    if data.spatial_dims == 2:
-        result = _by_slices(model, given, inverse, inside, show_progress)
-    else:
-        model.check(given, inverse)
-        runner = model.runner(inverse)
-        chosen = runner.plan(tuple(given.shape[1:]), max_memory)
-        planes = runner.planes(chosen, inside)
-        with progress("Translating", planes, enabled=show_progress) as bar:
-            result = runner.run(given, chosen, bar.advance, inside)
-    return result if inside is None else result.masked_fill_(~inside, BACKGROUND)
+    (result,) = _translated(
+        model, volume, (inverse,), mask=mask, max_memory=max_memory, show_progress=show_progress
+    )
+    return result
+
+
+def round_trip_volume(
+    model: Model,
+    volume: torch.Tensor | NDArray[Any],
+    *,
+    inverse: bool = False,
+    mask: torch.Tensor | None = None,
+    max_memory: float | None = None,
+    show_progress: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Translate a whole volume and the result back, as the network does it.
+
+    The way back goes on from all that the network gave, outside of the mask and in the padding of
+    slices too: the round trip of an exactly reversible network is exact. It need not be so where
+    one begins with a volume in which everything outside of the mask is background.
+
+    Args:
+        model: As in :func:`translate_volume`, and so are the other arguments.
+        volume: ``(1, I, J, K)``.
+        inverse: From y to x and back to y (default: from x to y and back to x).
+        mask: Outside of it both results are background.
+        max_memory: Limit in GiB.
+        show_progress: Show a progress bar.
+
+    Returns:
+        The result of :func:`translate_volume`, and that translated back.
+
+    Raises:
+        ConfigError: As :func:`translate_volume`.
+        InputError: As :func:`translate_volume`.
+    """
+    there, back = _translated(
+        model,
+        volume,
+        (inverse, not inverse),
+        mask=mask,
+        max_memory=max_memory,
+        show_progress=show_progress,
+    )
+    return there, back
 
 
 def slicing_for(model: Model, shape: tuple[int, int, int]) -> Slicing:
@@ -109,13 +134,74 @@ def contrast_data(model: Model) -> ContrastData:
     return data
 
 
+def _translated(
+    model: Model,
+    volume: torch.Tensor | NDArray[Any],
+    directions: tuple[bool, ...],
+    *,
+    mask: torch.Tensor | None,
+    max_memory: float | None,
+    show_progress: bool,
+) -> list[torch.Tensor]:
+    """The results of directions that are taken one after the other."""
+    data = contrast_data(model)
+    given = torch.as_tensor(volume).detach().as_subclass(torch.Tensor).float()
+    if given.ndim != 4 or given.shape[0] != 1:
+        raise InputError(f"a volume must have shape (1, I, J, K), got {tuple(given.shape)}")
+    if mask is not None and mask.shape != given.shape:
+        raise InputError(
+            f"the mask must have the shape of the volume {tuple(given.shape)}, "
+            f"got {tuple(mask.shape)}"
+        )
+    inside = None if mask is None else torch.as_tensor(mask).as_subclass(torch.Tensor) > 0
+    if data.spatial_dims == 2:
+        results = _by_slices(model, given, directions, inside=inside, show_progress=show_progress)
+    else:
+        results = _in_3d(
+            model,
+            given,
+            directions,
+            inside=inside,
+            max_memory=max_memory,
+            show_progress=show_progress,
+        )
+    if inside is not None:
+        for result in results:
+            result.masked_fill_(~inside, BACKGROUND)
+    return results
+
+
+def _in_3d(
+    model: Model,
+    volume: torch.Tensor,
+    directions: tuple[bool, ...],
+    *,
+    inside: torch.Tensor | None,
+    max_memory: float | None,
+    show_progress: bool,
+) -> list[torch.Tensor]:
+    """Whole, in tiles or windows."""
+    model.check(volume, directions[0])
+    runners = [model.runner(inverse) for inverse in directions]
+    plans = [runner.plan(tuple(volume.shape[1:]), max_memory) for runner in runners]
+    if len(directions) > 1:
+        inside = None  # the next direction reads what lies outside, too
+    planes = [runner.planes(plan, inside) for runner, plan in zip(runners, plans, strict=True)]
+    results = [volume]
+    with progress("Translating", sum(planes), enabled=show_progress) as bar:
+        for runner, chosen in zip(runners, plans, strict=True):
+            results.append(runner.run(results[-1], chosen, bar.advance, inside))
+    return results[1:]
+
+
 def _by_slices(
     model: Model,
     volume: torch.Tensor,
-    inverse: bool,
+    directions: tuple[bool, ...],
+    *,
     inside: torch.Tensor | None,
     show_progress: bool,
-) -> torch.Tensor:
+) -> list[torch.Tensor]:
     """A few slices at a time."""
     if not bool(torch.isfinite(volume).all()):
         bad = int((~torch.isfinite(volume)).sum())
@@ -126,14 +212,16 @@ def _by_slices(
     wanted = torch.arange(len(slices))
     if inside is not None:
         wanted = wanted[inside[0].movedim(slicing.axis, 0).flatten(1).any(dim=1)]
-    result = torch.full_like(slices, BACKGROUND)
+    results = [torch.full_like(slices, BACKGROUND) for _ in directions]
     count = max(1, _PIXELS // math.prod(slicing.size))
     with (
         evaluating(model.translator),
         progress("Translating", len(wanted), enabled=show_progress) as bar,
     ):
         for some in wanted.split(count):
-            given = slices[some].to(model.device)
-            result[some] = model.translator(given, inverse=inverse).float().cpu()
+            values = slices[some].to(model.device)
+            for inverse, result in zip(directions, results, strict=True):
+                values = model.translator(values, inverse=inverse)
+                result[some] = values.float().cpu()
             bar.advance(len(some))
-    return slicing.join(result, BACKGROUND)
+    return [slicing.join(result, BACKGROUND) for result in results]

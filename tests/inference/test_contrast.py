@@ -8,7 +8,7 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
-from medrev.inference import Model, slicing_for, translate_volume
+from medrev.inference import Model, round_trip_volume, slicing_for, translate_volume
 from medrev.nets import Translator, build_translator
 
 REVGAN = {"kind": "revgan", "width": 4, "depth": 1, "norm": "none", "zero_init": False}
@@ -145,6 +145,37 @@ def test_windows_where_normalisation_depends_on_the_patch():
     result = translate_volume(model, volume)
     assert result.shape == volume.shape
     assert torch.isfinite(result).all()
+
+
+@pytest.mark.parametrize("samples", ["slices", "patches"])
+def test_round_trips_are_those_of_the_network(head, samples):
+    """What an involution puts outside of the mask, or into the padding, belongs to the way back."""
+    volume, mask = (values[:, :8, :16].repeat(1, 1, 1, 2)[..., :12] for values in head)
+    kind = {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 1, "norm": "none"}
+    model = contrast_model(kind, samples=samples)
+    there, back = round_trip_volume(model, volume, mask=mask)
+    once = translate_volume(model, volume, mask=mask)
+    assert torch.allclose(there, once, atol=1e-6)
+    assert (back - volume)[mask > 0].abs().max() < 1e-5
+    assert (back[mask == 0] == -1).all()
+    assert (there[mask > 0] - volume[mask > 0]).abs().mean() > 0.05
+    cut_off = translate_volume(model, once, inverse=True, mask=mask)
+    assert (cut_off - volume)[mask > 0].abs().max() > 1e-3
+
+
+def test_round_trips_begin_with_either_direction(head):
+    model = contrast_model(REVGAN)
+    x, mask = head
+    there, back = round_trip_volume(model, x, inverse=True)
+    assert torch.equal(there, translate_volume(model, x, inverse=True))
+    padded = x[:, :, 1:17]
+    there, back = round_trip_volume(model, padded, inverse=True, mask=mask[:, :, 1:17])
+    with torch.no_grad():
+        frame = torch.full((1, 1, 16, 16), -1.0)
+        frame[0, 0, 3:12] = padded[0, :, :, 3]
+        expected = model.translator(model.translator(frame, inverse=True))[0, 0, 3:12]
+    inside = mask[0, :, 1:17, 3] > 0
+    assert torch.allclose(back[0, :, :, 3][inside], expected[inside], atol=1e-6)
 
 
 @pytest.mark.parametrize(

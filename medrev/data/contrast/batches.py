@@ -67,9 +67,7 @@ class ContrastBatches(EpochBatches):
                 [np.stack([np.full(len(k), n), k], axis=1) for n, k in enumerate(numbers)]
             )
         else:
-            self._places = [
-                find_places(head.whole()[2], data.patches, 1, head.id) for head in heads
-            ]
+            self._places = [find_places(head.brain(), data.patches, 1, head.id) for head in heads]
             self._items = list_items(self._places, data.patches, train=train)
         content = content_hash(" ".join(head.key for head in heads).encode())[:12]
         self._start(content, len(self._items))
@@ -141,7 +139,7 @@ def slices_with_brain(head: Head, data: ContrastData) -> NDArray[np.int64]:
         InputError: There is none.
     """
     slicing = slicing_of(head, data)
-    slices = slicing.cut(head.whole()[2], fill=0)
+    slices = slicing.cut(head.brain(), fill=0)
     area = np.prod(
         [
             min(n, edge)

@@ -30,6 +30,8 @@ class Head:
         clip: Whether what lies above is cut off.
         key: Content key: the same files and settings give the same key.
         mask_source: given, or nonzero (where neither contrast is zero).
+        looks: What of x and of y does not depend on the unit of intensities
+            (`medrev.data.contrast.describe_contrast`).
         notes: What was put right on reading, one line each.
     """
 
@@ -44,6 +46,7 @@ class Head:
     clip: bool = True
     key: str = ""
     mask_source: str = "given"
+    looks: tuple[dict[str, float], ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def block(
@@ -70,6 +73,10 @@ class Head:
     def whole(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """x, y and mask of the whole volume, as :meth:`block`."""
         return self.block((0, 0, 0), self.shape)
+
+    def brain(self) -> torch.Tensor:
+        """The mask of the whole volume, as :meth:`block`."""
+        return self._cut(self.mask, (0, 0, 0), self.shape)
 
     def _cut(self, stored: torch.Tensor, start: Three, size: Three) -> torch.Tensor:
         result = torch.zeros((1, *size))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import ContrastData
 from medrev.data.contrast.head import Head, boxed
 from medrev.data.contrast.intensity import intensity_scale
+from medrev.data.contrast.ranges import describe_contrast
 from medrev.data.contrast.reading import ContrastScan, read_contrast
 from medrev.data.contrast.subject import ContrastSubject, contrast_name
 from medrev.errors import GeometryError, InputError, MedrevError
@@ -104,6 +105,10 @@ def _head(subject: ContrastSubject, data: ContrastData) -> Head:
         clip=data.intensities.clip,
         key=_key(kept, affine, scales),
         mask_source=x.mask_source,
+        looks=tuple(
+            describe_contrast(v, inside, x.affine, scale)
+            for v, scale in zip(values, scales, strict=True)
+        ),
         notes=tuple(
             f"{path.name}: {line}"
             for path, scan in zip(paths, (x, y), strict=True)

@@ -1,7 +1,8 @@
 """From a pipeline to its task."""
 
-from medrev.config.schema import FCN8sModel, ImageData, Pipeline, Segmentation
+from medrev.config.schema import ContrastData, FCN8sModel, ImageData, Pipeline, Segmentation
 from medrev.training.distributed import World
+from medrev.training.tasks.contrast import ContrastTask
 from medrev.training.tasks.dti import DTITask
 from medrev.training.tasks.images import ImageTask
 from medrev.training.tasks.segmentation import SegmentationTask
@@ -27,4 +28,6 @@ def build_task(pipeline: Pipeline, world: World | None = None, *, show: bool = F
         segments = isinstance(pipeline.method, Segmentation)
         both = segments and isinstance(pipeline.model, FCN8sModel)
         return (SegmentationTask if both else ImageTask)(pipeline, show=show)
+    if isinstance(pipeline.data, ContrastData):
+        return ContrastTask(pipeline, show=show)
     return DTITask(pipeline, world or World(), show=show)
