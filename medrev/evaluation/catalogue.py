@@ -52,6 +52,8 @@ CATALOGUE: dict[str, Metric] = {
     "slice_nmae": Metric("MAE ÷ range of slices", 4, "lower"),
     "slice_psnr": Metric("PSNR of slices", 2, "higher"),
     "slice_ssim": Metric("SSIM of slices", 4, "higher"),
+    "slice_count": Metric("slices", 0, "none"),
+    "slice_equal": Metric("slices equal to the reference", 0, "none"),
     "coverage_error": Metric("expected calibration error", 4, "lower"),
     "reliability_error": Metric("normalised calibration error", 3, "lower"),
     "sparsification_error": Metric("sparsification error", 4, "lower"),
@@ -75,6 +77,9 @@ CATALOGUE: dict[str, Metric] = {
     "d_ssim": Metric("d SSIM", 3, "higher"),
     "d_nmae": Metric("d L1", 4, "higher"),
     "d_iou": Metric("d class IoU", 4, "higher"),
+    "slice_d_psnr": Metric("d PSNR of slices", 2, "higher"),
+    "slice_d_ssim": Metric("d SSIM of slices", 3, "higher"),
+    "slice_d_nmae": Metric("d L1 of slices", 4, "higher"),
 }
 
 

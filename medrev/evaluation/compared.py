@@ -24,12 +24,15 @@ class Prediction:
         std: Predicted standard deviation, same shape and unit as the volume.
         cycle: The round trip of the method's input, and that input: two volumes of one shape.
         labels: Label map ``(I, J, K)`` of the prediction, for volumetry.
+        changed: What the method made of a changed input, same shape and unit as the volume, for
+            its sensitivity.
     """
 
     volume: Array
     std: Array | None = None
     cycle: tuple[Array, Array] | None = None
     labels: Array | None = None
+    changed: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +102,12 @@ class Compared:
     def slices(self) -> SliceScores:
         """Scores of the slices."""
         _ = self.voxels
-        axis = self.target.settings.slice_axis
+        settings = self.target.settings
         return slice_scores(
             self.volume,
             self.target.volume,
-            self.target.mask,
-            axis=2 if axis is None else axis,
+            None if settings.whole_slices else self.target.mask,
+            axis=2 if settings.slice_axis is None else settings.slice_axis,
             value_range=self.target.span,
         )
 

@@ -1,19 +1,20 @@
 """Which metrics a prediction is measured with, and the records they become."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cache, partial
 
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import Compared, Part, Prediction
 from medrev.evaluation.cycle import cycle_residual
-from medrev.evaluation.deviations import nmse_of
+from medrev.evaluation.deviations import nmse_of, of_errors
 from medrev.evaluation.images import psnr_of
-from medrev.evaluation.masked import Array
+from medrev.evaluation.masked import Array, Floats
 from medrev.evaluation.records import WHOLE, Key, Record
 from medrev.evaluation.regions import RegionVolume, region_names, volumetry
+from medrev.evaluation.sensitivity import mean_change
 from medrev.evaluation.sharpness import band_names, ratio_of
+from medrev.evaluation.sheet import DIFFUSIVITY, Sheet
 from medrev.evaluation.target import Target
 from medrev.evaluation.tensors import (
     RMSE_UNIT,
@@ -26,9 +27,20 @@ from medrev.evaluation.tensors import (
 
 __all__ = ["measure"]
 
-DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"
 VOLUMES = {"volume": "mL", "reference_volume": "mL", "volume_change": "%", "dice": ""}
+
+
+_Score = Callable[[Compared], Floats | float]
+#: Scores whose change with the input is measured: unit and score by the name of the change.
+_SENSITIVE: dict[str, tuple[str, _Score]] = {
+    "d_nmae": ("", lambda found: of_errors(found.errors).mae / found.target.span),
+    "d_psnr": ("dB", lambda found: psnr_of(found.voxels, found.target.voxels, found.target.span)),
+    "d_ssim": ("", lambda found: float(found.similarity.mean())),
+    "slice_d_nmae": ("", lambda found: found.slices.maes / found.target.span),
+    "slice_d_psnr": ("dB", lambda found: found.slices.psnrs),
+    "slice_d_ssim": ("", lambda found: found.slices.ssims),
+}
 
 
 def measure(
@@ -42,7 +54,7 @@ def measure(
         subject: Subject name.
         method: Name of the method.
     """
-    sheet, both = _Sheet(subject, method, target), Compared(given, target)
+    sheet, both = Sheet(subject, method, target), Compared(given, target)
     for region in target.regions:
         part = Part(both, region)
         _tensors(sheet, part) if target.tensors else _intensities(sheet, part)
@@ -50,6 +62,8 @@ def measure(
     _sharpness(sheet, both)
     if target.settings.slice_axis is not None:
         _slices(sheet, both)
+    if given.changed is not None:
+        _sensitivity(sheet, both, Compared(Prediction(given.changed), target))
     if given.std is not None:
         _uncertainty(sheet, both)
     if given.cycle is not None:
@@ -59,61 +73,7 @@ def measure(
     return sheet.records
 
 
-@dataclass
-class _Sheet:
-    """The records of one method, as they are measured."""
-
-    subject: str
-    method: str
-    target: Target
-    records: list[Record] = field(default_factory=list)
-
-    @property
-    def unit(self) -> str:
-        """Unit of the volume's values in the records."""
-        return DIFFUSIVITY if self.target.tensors else self.target.settings.unit
-
-    @property
-    def scale(self) -> float:
-        """The volume's unit in that of the records."""
-        return 1 / RMSE_UNIT if self.target.tensors else 1.0
-
-    @property
-    def everywhere(self) -> str:
-        """Name of the region of all voxels that are compared."""
-        return next(region.name for region in self.target.regions if region.chosen is None)
-
-    def write(self, key: Key, unit: str, value: Callable[[], float] | float) -> None:
-        """Measure and record; an :class:`InputError` becomes the reason of an undefined value."""
-        if not self.target.settings.measures(key.metric):
-            return
-        try:
-            number = float(value() if callable(value) else value)
-        except InputError as error:
-            self.refuse(key, unit, str(error))
-            return
-        self.records.append(Record(self.subject, self.method, *key, number, unit))
-
-    def refuse(self, key: Key, unit: str, reason: str) -> None:
-        """Record why a value is undefined."""
-        if self.target.settings.measures(key.metric):
-            self.records.append(Record(self.subject, self.method, *key, None, unit, reason))
-
-    def write_each(
-        self, key: Key, names: Sequence[str], unit: str, values: Callable[[], Sequence[float]]
-    ) -> None:
-        """One record per component; if one is undefined, all are."""
-        if not self.target.settings.measures(key.metric):
-            return
-        try:
-            for name, value in zip(names, values(), strict=True):
-                self.write(key._replace(component=name), unit, float(value))
-        except InputError as error:
-            for name in names:
-                self.refuse(key._replace(component=name), unit, str(error))
-
-
-def _tensors(sheet: _Sheet, part: Part) -> None:
+def _tensors(sheet: Sheet, part: Part) -> None:
     region, unit = part.region, DIFFUSIVITY
     sheet.write(Key("rmse", region.name), unit, lambda: rmse_of(part.errors))
     key = Key("rmse", region.name)
@@ -139,7 +99,7 @@ def _tensors(sheet: _Sheet, part: Part) -> None:
     )
 
 
-def _scalar(sheet: _Sheet, part: Part, name: str) -> None:
+def _scalar(sheet: Sheet, part: Part, name: str) -> None:
     """Errors and means of one scalar map."""
     unit, scale = ("", 1.0) if name == "fa" else (DIFFUSIVITY, 1 / RMSE_UNIT)
 
@@ -153,7 +113,7 @@ def _scalar(sheet: _Sheet, part: Part, name: str) -> None:
     write("reference_mean", lambda: float(part.tensors[1].scalars[name].mean()))
 
 
-def _intensities(sheet: _Sheet, part: Part) -> None:
+def _intensities(sheet: Sheet, part: Part) -> None:
     unit = sheet.unit
     sheet.write(Key("mae", part.region.name), unit, lambda: part.deviation.mae)
     sheet.write(
@@ -167,7 +127,7 @@ def _intensities(sheet: _Sheet, part: Part) -> None:
     sheet.write(Key("reference_mean", part.region.name), unit, lambda: float(part.reference.mean()))
 
 
-def _images(sheet: _Sheet, part: Part) -> None:
+def _images(sheet: Sheet, part: Part) -> None:
     """What is defined for volumes of any kind."""
     region, both = part.region, part.both
     sheet.write(Key("nmse", region.name), "", lambda: nmse_of(part.prediction, part.reference))
@@ -191,7 +151,7 @@ def _images(sheet: _Sheet, part: Part) -> None:
     sheet.write(Key("ssim", region.name), "", ssim)
 
 
-def _sharpness(sheet: _Sheet, both: Compared) -> None:
+def _sharpness(sheet: Sheet, both: Compared) -> None:
     place, reference = sheet.everywhere, both.target
     for axis, name in ((None, None), *enumerate(AXES[: reference.inside.ndim])):
         _gradient(sheet, both, Key("gradient_ratio", place, name), axis)
@@ -200,20 +160,35 @@ def _sharpness(sheet: _Sheet, both: Compared) -> None:
     sheet.write_each(Key("coherence", place), names, "", lambda: list(both.spectrum[1]))
 
 
-def _gradient(sheet: _Sheet, both: Compared, key: Key, axis: int | None) -> None:
+def _gradient(sheet: Sheet, both: Compared, key: Key, axis: int | None) -> None:
     sheet.write(key, "", lambda: ratio_of(both.gradients, both.target.gradients, axis))
 
 
-def _slices(sheet: _Sheet, both: Compared) -> None:
-    place, axis = sheet.everywhere, sheet.target.settings.slice_axis
-    _gradient(sheet, both, Key("through_plane_ratio", place), axis)
+def _slices(sheet: Sheet, both: Compared) -> None:
+    axis, place = sheet.target.settings.slice_axis, sheet.of_slices
+    _gradient(sheet, both, Key("through_plane_ratio", sheet.everywhere), axis)
     sheet.write(Key("slice_mae", place), sheet.unit, lambda: sheet.scale * both.slices.mae)
     sheet.write(Key("slice_nmae", place), "", lambda: both.slices.mae / both.target.span)
     sheet.write(Key("slice_psnr", place), "dB", lambda: both.slices.psnr)
     sheet.write(Key("slice_ssim", place), "", lambda: both.slices.ssim)
+    sheet.write(Key("slice_count", place), "", lambda: both.slices.count)
+    sheet.write(Key("slice_equal", place), "", lambda: both.slices.equal)
 
 
-def _uncertainty(sheet: _Sheet, both: Compared) -> None:
+def _sensitivity(sheet: Sheet, both: Compared, changed: Compared) -> None:
+    """How much the scores change with the input, of all voxels and of slices."""
+    for metric, (unit, score) in _SENSITIVE.items():
+        of_slices = metric.startswith("slice_")
+        if sheet.target.settings.slice_axis is not None or not of_slices:
+            place = sheet.of_slices if of_slices else sheet.everywhere
+            sheet.write(Key(metric, place), unit, partial(_score_change, score, both, changed))
+
+
+def _score_change(score: _Score, both: Compared, changed: Compared) -> float:
+    return mean_change(score(both), score(changed))
+
+
+def _uncertainty(sheet: Sheet, both: Compared) -> None:
     place = sheet.everywhere
 
     def correlation() -> float:
@@ -249,7 +224,7 @@ def _uncertainty(sheet: _Sheet, both: Compared) -> None:
             sheet.write(Key(metric, place, name), unit_, value)
 
 
-def _cycle(sheet: _Sheet, round_trip: Array, start: Array) -> None:
+def _cycle(sheet: Sheet, round_trip: Array, start: Array) -> None:
     unit, scale = sheet.unit, sheet.scale
     residual = cache(lambda: cycle_residual(round_trip, start))
     sheet.write(Key("cycle_largest", WHOLE), unit, lambda: scale * residual().largest)
@@ -257,7 +232,7 @@ def _cycle(sheet: _Sheet, round_trip: Array, start: Array) -> None:
     sheet.write(Key("cycle_relative", WHOLE), "", lambda: residual().relative)
 
 
-def _volumes(sheet: _Sheet, labels: Array) -> None:
+def _volumes(sheet: Sheet, labels: Array) -> None:
     target = sheet.target
     if not target.settings.measures(*VOLUMES):
         return

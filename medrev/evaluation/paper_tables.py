@@ -1,11 +1,10 @@
 """The tables of the RevGAN and one2one papers, in their own form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from medrev.errors import InputError
-from medrev.evaluation.catalogue import CATALOGUE
 from medrev.evaluation.records import INTERIOR, MASK, WHOLE, Key, Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
@@ -46,6 +45,7 @@ class _Form:
     by_direction: bool  # rows are directions and methods; else directions are groups of columns
     deviations: bool
     details: bool = False
+    slices: bool = False  # of slices of volumes, where these were measured
 
 
 def _whole(heading: str, metric: str, digits: int) -> _Score:
@@ -103,6 +103,7 @@ _FORMS = {
         ),
         by_direction=True,
         deviations=False,
+        slices=True,
     ),
 }
 
@@ -116,7 +117,7 @@ def paper_table(
     *,
     methods: Sequence[str] | None = None,
     models: Mapping[str, ModelDetails] | None = None,
-    slices: bool = False,
+    slices: bool | None = None,
     caption: str = "",
 ) -> Tabular:
     """A table in the form of a paper: its columns, its precision, its ``mean ± std``.
@@ -128,7 +129,8 @@ def paper_table(
         methods: The rows, in order; None: all methods.
         models: Width and number of parameters (RevGAN's Tables 2 and 4), and the section in which
             the best values are bold.
-        slices: Take the scores of slices (one2one's Table 5 is over slices of volumes).
+        slices: Take the scores of slices, where they were measured; None: if the paper's table is
+            over slices of volumes (one2one's Table 5).
         caption: What the table shows.
 
     Raises:
@@ -142,22 +144,26 @@ def paper_table(
         raise InputError("a table needs results, got none")
     found = dict.fromkeys(method for part in directions.values() for method in part.methods)
     names = list(methods or found)
-    scores = [_of_slices(score) if slices else score for score in form.scores]
+    sliced = form.slices if slices is None else slices
+    scores = form.scores
     blocks = {
-        direction: [[_cell(part, name, score, form) for score in scores] for name in names]
+        direction: [[_cell(part, name, s, form, sliced) for s in scores] for name in names]
         for direction, part in directions.items()
     }
     if form.by_direction:
-        return _directions_as_rows(blocks, names, scores, caption)
-    rows = _model_rows(names, models or {}, form.details)
-    return _directions_as_columns(blocks, rows, scores, _sections(names, models or {}), caption)
+        table = _directions_as_rows(blocks, names, scores, caption)
+    else:
+        known = models or {}
+        rows = _model_rows(names, known, form.details)
+        table = _directions_as_columns(blocks, rows, scores, _sections(names, known), caption)
+    return replace(table, notes=_slice_notes(directions, names)) if sliced else table
 
 
 _Block = list[list[MeanStd | None]]
 
 
 def _directions_as_rows(
-    blocks: dict[str, _Block], names: list[str], scores: list[_Score], caption: str
+    blocks: dict[str, _Block], names: list[str], scores: Sequence[_Score], caption: str
 ) -> Tabular:
     columns = (
         Column("Direction"),
@@ -190,7 +196,7 @@ def _model_rows(
 def _directions_as_columns(
     blocks: dict[str, _Block],
     rows: list[tuple[Cell, ...]],
-    scores: list[_Score],
+    scores: Sequence[_Score],
     sections: list[int],
     caption: str,
 ) -> Tabular:
@@ -204,17 +210,22 @@ def _directions_as_columns(
     return Tabular(tuple(columns), tuple(rows), caption, (), tuple(sections), frozenset(bold))
 
 
-def _cell(results: Results, method: str, score: _Score, form: _Form) -> MeanStd | None:
-    key = score.key
-    if key not in results.keys and key.region == WHOLE:
-        key = key._replace(region=MASK)
+def _cell(
+    results: Results, method: str, score: _Score, form: _Form, slices: bool
+) -> MeanStd | None:
+    keys = [score.key]
+    if score.key.region == WHOLE:
+        keys.append(score.key._replace(region=MASK))
+    if slices:
+        keys = [key._replace(metric=f"slice_{key.metric}") for key in keys] + keys
+    key = next((key for key in keys if key in results.keys), score.key)
     found = describe(list(results.values(method, key).values()), resamples=0)
     if found.mean is None:
         return None
     return MeanStd(found.mean, found.std if form.deviations else None)
 
 
-def _best(block: _Block, scores: list[_Score]) -> list[tuple[int, int]]:
+def _best(block: _Block, scores: Sequence[_Score]) -> list[tuple[int, int]]:
     """Row and column of the best values of a block."""
     return [
         (r, c)
@@ -229,9 +240,32 @@ def _sections(names: list[str], models: Mapping[str, ModelDetails]) -> list[int]
     return [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]
 
 
-def _of_slices(score: _Score) -> _Score:
-    metric = f"slice_{score.key.metric}"
-    return score if metric not in CATALOGUE else _Score(score.heading, Key(metric), score.digits)
+def _slice_notes(directions: Mapping[str, Results], methods: Sequence[str]) -> tuple[str, ...]:
+    """How many slices a table is over, and whose PSNR leaves some of them out."""
+    notes = []
+    for direction, results in directions.items():
+        start = f"{direction}: " if direction else ""
+        counts = _of_slices(results, "slice_count", methods)
+        if counts:
+            slices, subjects = next(iter(counts.values()))
+            notes.append(
+                f"{start}means over {subjects} subjects of the means over their slices, "
+                f"{slices} in all."
+            )
+        equal = _of_slices(results, "slice_equal", methods)
+        some = ", ".join(f"{name} {count}" for name, (count, _) in equal.items() if count)
+        if some:
+            notes.append(f"{start}PSNR leaves out slices that equal the reference: {some}.")
+    return tuple(notes)
+
+
+def _of_slices(results: Results, metric: str, methods: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Sum of a count over subjects, and their number, by method."""
+    key = next((Key(metric, r) for r in (WHOLE, MASK) if Key(metric, r) in results.keys), None)
+    if key is None:
+        return {}
+    found = {name: results.values(name, key) for name in methods}
+    return {n: (round(sum(values.values())), len(values)) for n, values in found.items() if values}
 
 
 def _millions(parameters: int | None) -> str | None:

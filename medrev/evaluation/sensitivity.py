@@ -4,14 +4,24 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import numpy as np
+
 from medrev.errors import InputError
 from medrev.evaluation.deviations import deviation
 from medrev.evaluation.images import data_range, psnr
-from medrev.evaluation.masked import Array
+from medrev.evaluation.masked import Array, Floats
 from medrev.evaluation.records import WHOLE, Key, Record
 from medrev.evaluation.similarity import ssim
 
-__all__ = ["image_scores", "round_trip_sensitivity", "sensitivity", "sensitivity_records"]
+__all__ = [
+    "image_scores",
+    "mean_change",
+    "round_trip_sensitivity",
+    "sensitivity",
+    "sensitivity_records",
+]
+
+_INFINITE = "the change of an infinite score is undefined"
 
 Image = TypeVar("Image")
 
@@ -63,12 +73,8 @@ def sensitivity(
         {'error': 1.0}
     """
     before, after = scores(output, target), scores(changed, target)
-    return {
-        name: abs(after[name] - value)
-        if math.isfinite(value) and math.isfinite(after[name])
-        else None
-        for name, value in before.items()
-    }
+    finite = {n for n, value in before.items() if math.isfinite(value) and math.isfinite(after[n])}
+    return {n: mean_change(v, after[n]) if n in finite else None for n, v in before.items()}
 
 
 def round_trip_sensitivity(
@@ -91,6 +97,27 @@ def round_trip_sensitivity(
     return sensitivity(model(source), model(perturb(target)), target, scores)
 
 
+def mean_change(before: Floats | float, after: Floats | float) -> float:
+    """Mean of ``|after − before|``, over the scores that are finite in both.
+
+    Args:
+        before: A model's score or scores, one per slice, of the input.
+        after: The same of the changed input.
+
+    Raises:
+        InputError: None is finite in both.
+
+    Example:
+        >>> mean_change(np.array([20.0, 30.0, np.inf]), np.array([19.0, 33.0, 40.0]))
+        2.0
+    """
+    one, two = np.atleast_1d(before), np.atleast_1d(after)
+    finite = np.isfinite(one) & np.isfinite(two)
+    if not finite.any():
+        raise InputError(_INFINITE)
+    return float(np.abs(two[finite] - one[finite]).mean())
+
+
 def sensitivity_records(
     changes: Mapping[str, float | None], *, subject: str, method: str, region: str = WHOLE
 ) -> list[Record]:
@@ -108,7 +135,6 @@ def sensitivity_records(
     units = {"nmae": "", "psnr": "dB", "ssim": "", "iou": ""}
     if unknown := set(changes) - set(units):
         raise InputError(f"changes are of {', '.join(units)}, got {', '.join(sorted(unknown))}")
-    reason = "the change of an infinite score is undefined"
     return [
         Record(
             subject,
@@ -116,7 +142,7 @@ def sensitivity_records(
             *Key(f"d_{name}", region),
             value,
             units[name],
-            reason if value is None else None,
+            _INFINITE if value is None else None,
         )
         for name, value in changes.items()
     ]

@@ -1,34 +1,60 @@
 """Scores of the slices of a volume, as of so many images."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from medrev.errors import InputError
 from medrev.evaluation.images import check_range, data_range
-from medrev.evaluation.masked import Array, as_array, as_mask, masked_pair
+from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
 from medrev.evaluation.similarity import Structure
 
 __all__ = ["SliceScores", "slice_scores"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceScores:
-    """Means over the slices of a volume that hold voxels of the mask.
+    """Scores of the slices of a volume that hold voxels of the mask, and their means.
 
     Attributes:
-        mae: Mean absolute error.
-        psnr: PSNR in dB; infinite if that of a slice is.
-        ssim: SSIM with windows within the slice.
-        count: Number of slices.
+        maes: Mean absolute error of each slice.
+        psnrs: PSNR of each slice in dB; infinite where it equals the reference.
+        ssims: SSIM of each slice, with windows within the slice.
     """
 
-    mae: float
-    psnr: float
-    ssim: float
-    count: int
+    maes: Floats
+    psnrs: Floats
+    ssims: Floats
+
+    @property
+    def count(self) -> int:
+        """Number of slices."""
+        return len(self.maes)
+
+    @property
+    def equal(self) -> int:
+        """Number of slices that equal the reference, such as empty ones."""
+        return int(np.isinf(self.psnrs).sum())
+
+    @property
+    def mae(self) -> float:
+        """Mean of :attr:`maes`."""
+        return float(self.maes.mean())
+
+    @property
+    def psnr(self) -> float:
+        """Mean of :attr:`psnrs` over slices that differ from the reference; infinite if none does.
+
+        A single infinite value would make the mean infinite, and say nothing of the others.
+        """
+        finite = self.psnrs[np.isfinite(self.psnrs)]
+        return float(finite.mean()) if finite.size else math.inf
+
+    @property
+    def ssim(self) -> float:
+        """Mean of :attr:`ssims`."""
+        return float(self.ssims.mean())
 
 
 def slice_scores(
@@ -39,7 +65,7 @@ def slice_scores(
     axis: int = 2,
     value_range: float | None = None,
 ) -> SliceScores:
-    """MAE, PSNR and SSIM of each slice, averaged over slices (one2one's protocol on BraTS).
+    """MAE, PSNR and SSIM of each slice (one2one's protocol on BraTS).
 
     Args:
         prediction: Volume of shape ``(C, I, J, K)``.
@@ -63,27 +89,19 @@ def slice_scores(
     structure = Structure.of(two, None if mask is None else inside, plane)
     # Voxels of a mask come in the order of the array: their slice numbers say where they belong.
     similarity = structure.compare(one, span).mean(axis=0)
-    numbers = np.nonzero(structure.counted)[axis]
-    ssims = _means(similarity, numbers)
+    ssims = _means(similarity, np.nonzero(structure.counted)[axis])
     errors = one[:, inside] - two[:, inside]
     numbers = np.nonzero(inside)[axis]
     maes = _means(np.abs(errors).mean(axis=0), numbers)
     squares = _means((errors**2).mean(axis=0), numbers)
-    psnrs = [
-        math.inf if square == 0 else 20 * math.log10(span) - 10 * math.log10(square)
-        for square in squares
-    ]
-    return SliceScores(
-        mae=float(np.mean(maes)),
-        psnr=float(np.mean(psnrs)),
-        ssim=float(np.mean(ssims)),
-        count=len(maes),
-    )
+    with np.errstate(divide="ignore"):
+        psnrs = 20 * math.log10(span) - 10 * np.log10(squares)
+    return SliceScores(maes, psnrs, ssims)
 
 
-def _means(values: np.ndarray, numbers: np.ndarray) -> list[float]:
+def _means(values: Floats, numbers: np.ndarray) -> Floats:
     """Mean of the values of each slice that has any."""
     counts = np.bincount(numbers)
     used = counts > 0
-    means: Sequence[float] = (np.bincount(numbers, values)[used] / counts[used]).tolist()
-    return list(means)
+    means: Floats = np.bincount(numbers, values)[used] / counts[used]
+    return means

@@ -32,7 +32,9 @@ class Settings:
         value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
         label_names: Name by value of a label map; values without a name are called ``label N``.
         slice_axis: Axis (0, 1 or 2) across the slices of volumes that were made slice by slice:
-            adds the through-plane gradient ratio, and PSNR and SSIM of slices.
+            adds the through-plane gradient ratio, and scores of slices.
+        whole_slices: Slices are scored as whole images with their background, all of them, as
+            one2one does; else those that hold voxels of the mask, within it.
         bands: Edges of the frequency bands as fractions of the Nyquist frequency.
         unit: Unit of intensities where they are no tensors.
     """
@@ -43,6 +45,7 @@ class Settings:
     value_range: float | None = None
     label_names: Mapping[int, str] | None = None
     slice_axis: int | None = None
+    whole_slices: bool = False
     bands: tuple[float, ...] = BANDS
     unit: str = ""
 

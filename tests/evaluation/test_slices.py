@@ -43,10 +43,16 @@ def test_scores_are_means_over_the_scores_of_single_images(pair, mask, axis, mas
     assert [found.mae, found.psnr, found.ssim] == pytest.approx(expected.tolist(), rel=1e-9)
 
 
-def test_an_equal_slice_makes_the_mean_psnr_infinite(pair, mask):
+def test_slices_that_equal_the_reference_are_counted_and_left_out_of_the_mean_psnr(pair, mask):
     prediction, reference = pair
+    before = slice_scores(prediction, reference, mask)
     prediction[..., 4] = reference[..., 4]
-    assert slice_scores(prediction, reference, mask).psnr == math.inf
+    found = slice_scores(prediction, reference, mask)
+    assert (before.equal, found.equal) == (0, 1)
+    place = int(np.flatnonzero(np.isinf(found.psnrs))[0])
+    assert found.psnr == pytest.approx(np.delete(before.psnrs, place).mean())
+    assert found.ssim > before.ssim
+    assert slice_scores(reference, reference, mask).psnr == math.inf
 
 
 def test_an_axis_that_is_none_is_refused(pair):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medrev.dti import from_matrix
 from medrev.errors import InputError
@@ -157,6 +158,55 @@ def test_every_image_metric_is_that_of_its_function(mask):
     assert results.unit(Key("mae")) == "HU"
     assert {key.metric for key in results.keys} <= set(CATALOGUE)
     assert all(record.reason is None for record in results)
+
+
+def test_sensitivity_and_whole_slices_are_those_of_single_images_by_skimage(mask):
+    """Of a volume in [0, 1] with a background: one2one's protocol, computed slice by slice."""
+    rng = np.random.default_rng(0)
+    reference = rng.random((1, *SHAPE)) * mask
+    prediction = np.clip(reference + 0.1 * rng.standard_normal(reference.shape), 0, 1)
+    changed = np.clip(reference + 0.2 * rng.standard_normal(reference.shape), 0, 1)
+    prediction[..., 3] = reference[..., 3]  # its PSNR is infinite
+    settings = Settings(value_range=1, slice_axis=2, whole_slices=True)
+    given = Prediction(prediction, changed=changed)
+    results = Results(
+        tuple(evaluate_subject(given, reference, mask, subject="A", settings=settings))
+    )
+
+    def value(metric: str, region: str) -> float:
+        return results.record("A", "model", Key(metric, region)).value
+
+    before, after = [], []
+    for scores, volume in ((before, prediction), (after, changed)):
+        for n in range(SHAPE[2]):
+            one, two = volume[0, ..., n], reference[0, ..., n]
+            with np.errstate(divide="ignore"):
+                psnr_ = peak_signal_noise_ratio(two, one, data_range=1)
+            ssim_ = structural_similarity(
+                two,
+                one,
+                data_range=1,
+                gaussian_weights=True,
+                use_sample_covariance=False,
+            )
+            scores.append((np.abs(one - two).mean(), psnr_, ssim_))
+    before, after = np.array(before), np.array(after)
+    others = np.arange(SHAPE[2]) != 3
+    assert value("slice_count", "whole") == SHAPE[2]
+    assert value("slice_equal", "whole") == 1
+    for column, (name, chosen) in enumerate(
+        {"nmae": others | True, "psnr": others, "ssim": others | True}.items()
+    ):
+        expected = before[chosen, column].mean()
+        assert value(f"slice_{name}", "whole") == pytest.approx(expected, abs=1e-9)
+        expected = np.abs(after - before)[chosen, column].mean()
+        assert value(f"slice_d_{name}", "whole") == pytest.approx(expected, abs=1e-9)
+    errors = [np.abs(v[0][mask] - reference[0][mask]).mean() for v in (changed, prediction)]
+    assert value("d_nmae", "mask") == pytest.approx(abs(errors[0] - errors[1]), rel=1e-9)
+    pair = [psnr(v, reference, mask, 1) for v in (changed, prediction)]
+    assert value("d_psnr", "mask") == pytest.approx(abs(pair[0] - pair[1]), rel=1e-9)
+    pair = [ssim(v, reference, mask, 1) for v in (changed, prediction)]
+    assert value("d_ssim", "mask") == pytest.approx(abs(pair[0] - pair[1]), rel=1e-9)
 
 
 def test_only_what_is_asked_for_is_measured(mask):

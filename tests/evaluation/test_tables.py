@@ -216,8 +216,25 @@ def test_one2one_tables_have_a_row_per_direction_and_method():
 def test_scores_of_slices_and_of_masks_fill_the_same_columns():
     keys = [Key(m) for m in ("slice_nmae", "slice_psnr", "slice_ssim", "d_psnr")]
     one = cohort({"pix2pix": {key: [0.5, 0.7] for key in keys}})
-    table = paper_table("one2one-5", {"T1→T2": one}, slices=True)
+    table = paper_table("one2one-5", {"T1→T2": one})
     assert [cell and cell.mean for cell in table.rows[0][2:]] == [0.6, 0.6, 0.6, 0.6, None]
+    assert paper_table("one2one-5", {"T1→T2": one}, slices=False).rows[0][2:5] == (None,) * 3
+
+
+def test_the_table_over_slices_says_how_many():
+    values = {
+        Key("slice_psnr", "whole"): [20.0, 24.0],
+        Key("psnr"): [1.0, 2.0],
+        Key("slice_d_psnr", "whole"): [2.0, 3.0],
+        Key("slice_count", "whole"): [155, 150],
+        Key("slice_equal", "whole"): [1, 2],
+    }
+    table = paper_table("one2one-5", {"T1→T2": cohort({"pix2pix": values})})
+    assert [cell and cell.mean for cell in table.rows[0][2:]] == [None, 22, None, 2.5, None]
+    assert table.notes == (
+        "T1→T2: means over 2 subjects of the means over their slices, 305 in all.",
+        "T1→T2: PSNR leaves out slices that equal the reference: pix2pix 3.",
+    )
 
 
 @pytest.mark.parametrize("name", PAPER_TABLES)
