@@ -30,6 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
         "  medrev-evaluate runs/hcp_dti_sr\n"
         "  medrev-evaluate first=runs/a second=runs/b --output evaluations/a-b\n"
         "  medrev-evaluate results --reference truth --input low --workers 4\n"
+        "  medrev-evaluate pix2pix=runs/a one2one=runs/b --sensitivity pix2pix "
+        "--paper-table one2one-5\n"
         "  medrev-evaluate cohort.tsv --group site --scheduler tcp://host:8786",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -83,6 +85,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="symmetries of the grid, 1 to 48, whose results a run's model averages; their spread "
         "is its uncertainty (default: 1, none)",
     )
+    data.add_argument(
+        "--direction",
+        choices=("forward", "inverse"),
+        default="forward",
+        help="how runs of contrasts and images are applied: from x to y, or from y to x (default: "
+        "forward)",
+    )
     measures = parser.add_argument_group("measures")
     measures.add_argument(
         "--baselines",
@@ -108,6 +117,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--label-colours",
         choices=("cityscapes",),
         help="images are coloured labels: segmentation scores by the nearest colour",
+    )
+    measures.add_argument(
+        "--fcn",
+        type=Path,
+        metavar="RUN",
+        help="images are photographs of labels: segmentation scores of what this run of "
+        "method.kind segmentation sees in them, against the label images that the models were "
+        "given, or those in --labels",
+    )
+    measures.add_argument(
+        "--sensitivity",
+        metavar="NAME",
+        help="how much the scores of every run change with an input that the run of this name "
+        "makes of the reference (one2one's analysis; the baseline is pix2pix)",
     )
     measures.add_argument(
         "--participants",
@@ -166,6 +189,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
     from medrev.cohorts import Sources, named_inputs
+    from medrev.inference import weight_file
     from medrev.reports import combine, evaluate, is_evaluation
 
     named = named_inputs(tuple(arguments.inputs))
@@ -193,7 +217,11 @@ def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
         "colours": arguments.label_colours,
         "device": arguments.device,
         "ensemble": arguments.ensemble,
+        "direction": arguments.direction,
+        "sensitivity": arguments.sensitivity,
     }
+    if arguments.fcn is not None:
+        choices["segmenter"] = weight_file(arguments.fcn).absolute()
     if arguments.baselines is not None:
         choices["baselines"] = _baselines(arguments.baselines)
     if arguments.interior is not None:

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -39,6 +39,9 @@ class Choices:
         device: Where models run.
         ensemble: How many symmetries of the grid a model's input is turned by; the spread of the
             results is the uncertainty. 1: none.
+        direction: Which way models are applied: forward from x to y, inverse from y to x.
+        sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
+        segmenter: Weight file of a network that tells the classes of translated photographs.
     """
 
     baselines: tuple[Baseline, ...] = BASELINES
@@ -49,6 +52,9 @@ class Choices:
     mask: Literal["nonzero", "whole"] = "nonzero"
     device: str = "auto"
     ensemble: int = 1
+    direction: Literal["forward", "inverse"] = "forward"
+    sensitivity: str | None = None
+    segmenter: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,8 +69,12 @@ class Loaded:
         affine: Voxel → RAS mm, 4×4.
         low: The input ``(C, i, j, k)`` on its own grid, if there is one.
         labels: Label map ``(I, J, K)``, if there is one.
+        label_image: Coloured labels ``(3, I, J, 1)`` of what predicted photographs show, if there
+            are any.
         tensors: Whether the volumes are diffusion tensors.
         largest: Largest value that the type of an image file holds; None of volumes.
+        value_range: Data range of PSNR and SSIM unless one is chosen; None: that of the reference.
+        slice_axis: Axis across the slices, where models work or are judged slice by slice.
         facts: What the report says about the subject.
         notes: What the user should know, one line each.
     """
@@ -76,8 +86,11 @@ class Loaded:
     affine: NDArray[np.float64]
     low: torch.Tensor | None = None
     labels: torch.Tensor | None = None
+    label_image: torch.Tensor | None = None
     tensors: bool = False
     largest: float | None = None
+    value_range: float | None = None
+    slice_axis: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -140,12 +153,15 @@ def content_key(case: Case, choices: Choices) -> str:
     Raises:
         InputError: A file cannot be read.
     """
+    files = dict(case.files)
+    if choices.segmenter is not None:
+        files["weights of the segmenter"] = choices.segmenter
     document = {
         "form": _FORM,
         "medrev": __version__,
         "case": {"id": case.id, **case.describe()},
-        "choices": asdict(choices),
-        "files": {role: _hash(path, *_state(path)) for role, path in case.files.items()},
+        "choices": asdict(replace(choices, segmenter=None)),
+        "files": {role: _hash(path, *_state(path)) for role, path in files.items()},
     }
     return content_hash(json.dumps(document, sort_keys=True).encode())
 

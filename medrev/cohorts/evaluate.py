@@ -6,14 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from medrev.cohorts.case import Case, Choices, content_key
 from medrev.cohorts.measure import Measured, measure
 from medrev.cohorts.store import Store
+from medrev.cohorts.totals import segmentation_totals
 from medrev.errors import InputError
 from medrev.evaluation import Record, Results
-from medrev.evaluation.segmentation import Confusion, segmentation_records
 from medrev.parallel import Outcome, Pool
 
 __all__ = ["Evaluated", "evaluate_cohort"]
@@ -46,12 +44,7 @@ class Evaluated:
     @property
     def totals(self) -> list[Record]:
         """Segmentation scores of all images together, as the papers' tables count them."""
-        sums: dict[str, Confusion] = {}
-        for measured in self.measured.values():
-            for method, counts in measured.facts.get("confusions", {}).items():
-                one = Confusion(np.array(counts))
-                sums[method] = sums[method] + one if method in sums else one
-        return [r for m, counts in sums.items() for r in segmentation_records(counts, method=m)]
+        return segmentation_totals(measured.facts for measured in self.measured.values())
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medrev.cohorts.case import Case
+from medrev.cohorts.case import Case, Choices
 from medrev.cohorts.folders import volumes_in
 from medrev.cohorts.names import is_image, is_mask, is_uncertainty
 from medrev.cohorts.pair import Pair
@@ -68,6 +68,46 @@ class Found:
     notes: tuple[str, ...] = ()
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, choices: Choices) -> None:
+        """Refuse choices with which these subjects cannot be measured.
+
+        Raises:
+            CheckpointError: The segmentation network cannot be loaded.
+            InputError: Models would have to be applied where only predictions are given, in a
+                direction that was not trained, or to data of another kind.
+        """
+        if choices.segmenter is not None:
+            from medrev.cohorts.classes import classes_of
+
+            classes_of(choices)
+        back = choices.direction == "inverse"
+        if not back and choices.sensitivity is None and choices.ensemble == 1:
+            return
+        if self.kind != "runs":
+            raise InputError(
+                "--direction, --sensitivity and --ensemble say how models are applied: they go "
+                "with run folders"
+            )
+        if choices.sensitivity is not None and choices.sensitivity not in self.models:
+            raise InputError(
+                f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
+                f"got {choices.sensitivity!r}"
+            )
+        if choices.sensitivity is not None and choices.ensemble > 1:
+            raise InputError("--sensitivity and --ensemble cannot be given together")
+        if back or choices.sensitivity is not None:
+            needed = self.models if back else (choices.sensitivity,)
+            untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
+            if untrained:
+                raise InputError(
+                    f"{untrained[0]} has no trained inverse direction, which is needed here"
+                )
+        tensors = all(origin.get("kind") == "dti" for origin in self.origins.values())
+        if back and tensors:
+            raise InputError("--direction inverse is for contrasts and images, not for tensors")
+        if choices.ensemble > 1 and not tensors:
+            raise InputError("--ensemble is for models of tensors")
 
 
 def find_cases(sources: Sources) -> Found:

@@ -10,13 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.cohorts.case import Case, Choices, Loaded, content_key
+from medrev.cohorts.classes import count_classes
 from medrev.evaluation import Prediction, Record, Results, Settings, evaluate_methods
-from medrev.evaluation.segmentation import (
-    CITYSCAPES,
-    confusion,
-    labels_of_colours,
-    segmentation_records,
-)
+from medrev.evaluation.masked import Array
 from medrev.volumes import voxel_size
 
 __all__ = ["EDGES", "Measured", "measure"]
@@ -87,7 +83,10 @@ def measure(case: Case, choices: Choices) -> Measured:
     started = time.perf_counter()
     loaded = case.load(choices)
     ready = time.perf_counter()
-    records, confusions = _records(case.id, loaded, choices)
+    records = _records(case.id, loaded, choices)
+    counts = count_classes(loaded, choices)
+    if counts is not None:
+        records += counts.records(case.id)
     measured = time.perf_counter()
     histograms, unit = _histograms(loaded)
     return Measured(
@@ -95,25 +94,24 @@ def measure(case: Case, choices: Choices) -> Measured:
         histograms=histograms,
         unit=unit,
         models=tuple(loaded.models),
-        facts={**loaded.facts, **({"confusions": confusions} if confusions else {})},
+        facts={**loaded.facts, **({} if counts is None else counts.to_dict())},
         key=key,
         notes=loaded.notes,
         seconds={"load": round(ready - started, 4), "metrics": round(measured - ready, 4)},
     )
 
 
-def _records(
-    subject: str, loaded: Loaded, choices: Choices
-) -> tuple[list[Record], dict[str, list[list[int]]]]:
-    """The metrics, and of coloured label images the confusion of their classes by method."""
+def _records(subject: str, loaded: Loaded, choices: Choices) -> list[Record]:
     settings = Settings(
         tensors=loaded.tensors,
         edge=choices.edge,
-        value_range=loaded.largest if choices.value_range is None else choices.value_range,
+        value_range=choices.value_range or loaded.largest or loaded.value_range,
         unit="" if loaded.largest is None else "grey levels",
+        slice_axis=loaded.slice_axis,
+        whole_slices=loaded.slice_axis is not None,
     )
     if loaded.largest is None:
-        records = evaluate_methods(
+        return evaluate_methods(
             loaded.predictions,
             loaded.reference,
             loaded.mask,
@@ -122,28 +120,28 @@ def _records(
             voxel_size=voxel_size(loaded.affine),
             settings=settings,
         )
-        return records, {}
-    flat = {
-        name: Prediction(
-            torch.as_tensor(p.volume)[..., 0],
-            None if p.std is None else torch.as_tensor(p.std)[..., 0],
-        )
-        for name, p in loaded.predictions.items()
-    }
-    reference = loaded.reference[..., 0]
-    mask = None if loaded.mask is None else loaded.mask[..., 0]
-    labels = None if loaded.labels is None else loaded.labels[..., 0]
-    records = evaluate_methods(
-        flat, reference, mask, subject=subject, labels=labels, settings=settings
+    return evaluate_methods(
+        {name: _flat(prediction) for name, prediction in loaded.predictions.items()},
+        loaded.reference[..., 0],
+        None if loaded.mask is None else loaded.mask[..., 0],
+        subject=subject,
+        labels=None if loaded.labels is None else loaded.labels[..., 0],
+        settings=settings,
     )
-    confusions = {}
-    if choices.colours is not None:
-        true = labels_of_colours(reference)
-        for name, prediction in flat.items():
-            counts = confusion(labels_of_colours(prediction.volume), true, classes=len(CITYSCAPES))
-            records += segmentation_records(counts, method=name, subject=subject)
-            confusions[name] = counts.counts.tolist()
-    return records, confusions
+
+
+def _flat(given: Prediction) -> Prediction:
+    """A prediction of one slice as an image ``(C, I, J)``."""
+
+    def image(volume: Array | None) -> torch.Tensor | None:
+        return None if volume is None else torch.as_tensor(volume)[..., 0]
+
+    return Prediction(
+        torch.as_tensor(given.volume)[..., 0],
+        std=image(given.std),
+        cycle=None if given.cycle is None else (given.cycle[0][..., 0], given.cycle[1][..., 0]),
+        changed=image(given.changed),
+    )
 
 
 def _histograms(loaded: Loaded) -> tuple[dict[str, tuple[int, ...]], str]:

@@ -87,9 +87,13 @@ class Pair:
         models = list(predictions)
         mask, source = self._mask(target, choices)
         low = None if self.input is None else _read(self.input)
-        if low is not None:
+        if low is not None and choices.baselines:
             predictions |= _baselines(low, target, choices)
-        labels = None if self.labels is None else target.bring(self.labels, order=0)[0]
+        labels = label_image = None
+        if self.labels is not None and choices.segmenter is not None:
+            label_image = target.bring(self.labels, order=0, indexed=False)
+        elif self.labels is not None:
+            labels = target.bring(self.labels, order=0)[0]
         return Loaded(
             reference=reference,
             predictions=predictions,
@@ -98,6 +102,7 @@ class Pair:
             affine=target.grid.affine,
             low=None if low is None else low.values,
             labels=labels,
+            label_image=label_image,
             tensors=target.tensors,
             largest=target.largest,
             facts={
@@ -168,10 +173,12 @@ class _Target:
         )
         self.own, self.grid = self.grid, Grid(grid.shape, grid.affine, "the prediction")
 
-    def bring(self, path: Path, *, order: Literal[0, 1], single: bool = True) -> torch.Tensor:
+    def bring(
+        self, path: Path, *, order: Literal[0, 1], single: bool = True, indexed: bool = True
+    ) -> torch.Tensor:
         """A mask, label map or standard deviation on the grid; it moves with the reference."""
-        values, grid = _plain(path)
-        if single and values.shape[0] != 1:
+        values, grid = _plain(path, indexed)
+        if single and indexed and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
         if self.own is not None and grid.same(self.own):
             return regrid(values, grid, self.grid, order=order)
@@ -193,10 +200,10 @@ def _read(path: Path) -> _Read:
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
 
 
-def _plain(path: Path) -> tuple[torch.Tensor, Grid]:
-    """A mask, label map or standard deviation, and where it lies."""
+def _plain(path: Path, indexed: bool = True) -> tuple[torch.Tensor, Grid]:
+    """A mask, label map, label image or standard deviation, and where it lies."""
     if path.suffix.lower() in PICTURES:
-        values, _ = read_picture(path, indexed=True)
+        values, _ = read_picture(path, indexed=indexed)
         return values, Grid(tuple(values.shape[1:]), np.eye(4))
     volume = read_volume(path)
     return volume.values, Grid(tuple(volume.shape[1:]), volume.affine)

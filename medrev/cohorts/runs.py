@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medrev.cohorts.case import Case
-from medrev.cohorts.trained import Trained
+from medrev.cohorts.trained_images import TrainedImages
+from medrev.cohorts.trained_tensors import TrainedTensors
+from medrev.config.schema import DTIData, ImageData
+from medrev.config.schema.pipeline import Data
 from medrev.errors import InputError
 from medrev.inference import Model, load_model
-
-if TYPE_CHECKING:
-    from medrev.config.schema import DTIData
 
 __all__ = ["Runs", "read_runs"]
 
@@ -47,8 +47,6 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
         InputError: The cohort is not there, or the runs do not hold out the same subjects of the
             same data.
     """
-    from medrev.data import find_cohort
-
     models = {name: load_model(path, "cpu") for name, path in named.items()}
     sections = {name: _section(model, data) for name, model in models.items()}
     first, section = next(iter(sections.items()))
@@ -59,39 +57,77 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
                 f"the runs {first} and {name} cannot be compared: their pipelines differ in "
                 f"data.{difference}; runs are compared on the same held-out subjects and inputs"
             )
-    cohort = find_cohort(section)
-    subjects = cohort.part(part)
-    if not subjects:
-        raise InputError(f"{cohort.root} has no {part} subjects; choose another --part")
     weights = {
         name: model.path.absolute() for name, model in models.items() if model.path is not None
     }
+    cases = _cases(section, part, weights)
+    if not cases:
+        raise InputError(f"{section.root} has no {part} {_noun(section)}; choose another --part")
     pipeline = models[first].pipeline
-    notes = [] if part == "test" else [f"these are {part} subjects, not held-out test subjects"]
+    noun = _noun(section)
+    notes = [] if part == "test" else [f"these are {part} {noun}, not held-out test {noun}"]
     return Runs(
-        cases=tuple(Trained(subject=s, models=weights, data=section) for s in subjects),
+        cases=tuple(cases),
         origins={name: _origin(named[name], model) for name, model in models.items()},
         options={"edge": pipeline.evaluation.interior, "baselines": pipeline.evaluation.baselines},
         notes=tuple(notes),
     )
 
 
-def _section(model: Model, data: Path | None) -> "DTIData":
-    section = model.pipeline.dti
+def _section(model: Model, data: Path | None) -> Data:
+    section = model.pipeline.data
     if data is None:
         return section
-    return section.model_copy(update={"table" if section.table else "root": data.absolute()})
+    place = "table" if getattr(section, "table", None) else "root"
+    return section.model_copy(update={place: data.absolute()})
 
 
-def _difference(one: "DTIData", two: "DTIData") -> str:
+def _noun(section: Data) -> str:
+    return "images" if isinstance(section, ImageData) else "subjects"
+
+
+def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Case]:
+    """The samples of a part of the cohort."""
+    if isinstance(section, ImageData):
+        return _image_cases(section, part, weights)
+    if not isinstance(section, DTIData):
+        raise NotImplementedError
+    from medrev.data import find_cohort
+
+    return [
+        TrainedTensors(subject=subject, models=weights, data=section)
+        for subject in find_cohort(section).part(part)
+    ]
+
+
+def _image_cases(section: ImageData, part: str, weights: Mapping[str, Path]) -> list[Case]:
+    from medrev.data.images import find_images
+
+    images = find_images(section).part(part)
+    if not images.paired:
+        raise InputError(
+            f"the {part} images of {section.root} are no pairs: without references there is "
+            "nothing to compare with"
+        )
+    return [TrainedImages(x=x, y=y, models=weights, data=section) for x, y in images]
+
+
+def _difference(one: Data, two: Data) -> str:
     """The first key that decides on subjects, inputs or references and is not the same."""
-    for name in ("root", "table", "layout", "subjects", "split", "tensor_order", "tensor_frame"):
-        if getattr(one, name) != getattr(two, name):
-            return name
-    for name in ("fit", "degradation"):
-        if getattr(one, name) != getattr(two, name):
-            return name
-    return ""
+    first, second = _decisive(one), _decisive(two)
+    return next((name for name, value in first.items() if second.get(name) != value), "")
+
+
+def _decisive(section: Data) -> dict[str, Any]:
+    """What decides on subjects, inputs and references, by key of the data section."""
+    if isinstance(section, ImageData):
+        resized = section.load_size is not None
+        names = ["kind", "root", "layout", "source", "channels_a", "channels_b", "validation"]
+        names += ["crop_size", "resampling"] if resized else []
+        return {"load_size": resized, **{name: getattr(section, name) for name in names}}
+    names = ["kind", "root", "table", "layout", "subjects", "split", "tensor_order"]
+    names += ["tensor_frame", "fit", "degradation"]
+    return {name: getattr(section, name) for name in names}
 
 
 def _origin(run: Path, model: Model) -> dict[str, Any]:
@@ -108,6 +144,8 @@ def _origin(run: Path, model: Model) -> dict[str, Any]:
         "medrev": model.metadata.get("medrev"),
         "parameters": sum(p.numel() for p in model.translator.parameters()),
         "width": getattr(pipeline.model, "width", None),
+        "kind": pipeline.data.kind,
+        "both_directions": model.inverse_is_trained,
         "factor": model.factor,
         "git_commit": environment.get("git_commit"),
         "trained_on": len(environment.get("data", {}).get("train", [])) or None,

@@ -1,107 +1,147 @@
-"""A held-out subject of one or more trained models, which are applied to it."""
+"""A held-out sample of one or more trained models, which are applied to it."""
 
 import functools
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
-from medrev.evaluation import NOISE_FLOOR, Prediction, interpolate
-from medrev.inference import InferenceOptions, Model, as_written, load_model
-from medrev.volumes import voxel_size
+import torch
 
-if TYPE_CHECKING:
-    from medrev.config.schema import DTIData
-    from medrev.data import Prepared, Subject
+from medrev.cohorts.case import Choices, Loaded
+from medrev.evaluation import Prediction
+from medrev.inference import Model, load_model
 
-__all__ = ["Trained"]
+__all__ = ["Trained", "Translated", "translate_sides"]
+
+#: Applies a model to a sample, from y to x where the last argument is true.
+Apply = Callable[[Model, torch.Tensor, bool], torch.Tensor]
+Convert = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A subject that training has never seen, and the models that translate it.
+class Trained(ABC):
+    """A sample that training has never seen, and the models that translate it.
 
     Attributes:
-        subject: Its files.
         models: Weight file by name.
-        data: How its low-resolution twin is made; the same for all models.
         columns: Cells of the participants' table, for comparing groups.
     """
 
-    subject: "Subject"
     models: Mapping[str, Path]
-    data: "DTIData"
     columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    @abstractmethod
     def id(self) -> str:
         """Name, unique in its cohort."""
-        return self.subject.id
+
+    @property
+    @abstractmethod
+    def sources(self) -> Mapping[str, Path]:
+        """Its files by role."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """What the result depends on beside files and choices, as JSON."""
+
+    @abstractmethod
+    def load(self, choices: Choices) -> Loaded:
+        """Read the sample and translate it.
+
+        Raises:
+            MedrevError: A file cannot be read, or a model cannot be applied.
+        """
 
     @property
     def files(self) -> dict[str, Path]:
         """All files by role."""
         weights = {f"weights {name}": path for name, path in self.models.items()}
-        return {**self.subject.files, **weights}
+        return {**self.sources, **weights}
 
-    def describe(self) -> dict[str, Any]:
-        """How the twin is made."""
-        wanted = {"degradation", "fit", "tensor_order", "tensor_frame"}
-        return self.data.model_dump(mode="json", include=wanted)
+    def load_models(self, device: str) -> dict[str, Model]:
+        """The models by name; each is loaded once in a worker."""
+        return {name: _model(path, device) for name, path in self.models.items()}
 
-    def load(self, choices: Choices) -> Loaded:
-        """Make the low-resolution twin and translate it.
 
-        Raises:
-            MedrevError: A file cannot be read, or a model cannot be applied.
+@dataclass(frozen=True, eq=False)
+class Translated:
+    """What a model made of a sample, in the model's units.
+
+    Attributes:
+        output: Of the input.
+        cycle: The round trip of the input, and the input; None where one direction is untrained.
+        changed: What it made of the changed input, if its sensitivity is wanted.
+    """
+
+    output: torch.Tensor
+    cycle: tuple[torch.Tensor, torch.Tensor] | None = None
+    changed: torch.Tensor | None = None
+
+    def prediction(
+        self,
+        written: Convert,
+        scaled: Convert | None = None,
+        std: torch.Tensor | None = None,
+    ) -> Prediction:
+        """The same in the units in which it is measured.
+
+        Args:
+            written: Makes of an output what its file holds.
+            scaled: Brings a round trip to the unit of the files (default: it is in it).
+            std: Predicted standard deviation in the unit of the files.
         """
-        from medrev.data import prepare
-
-        data = self.data.model_copy(update={"workers": 1})
-        prepared = prepare([self.subject], data, progress=False)[0]
-        predictions = {
-            name: _predict(_model(path, choices.device), prepared, choices.ensemble)
-            for name, path in self.models.items()
-        }
-        for name in choices.baselines:
-            predictions[name] = Prediction(interpolate(prepared.low, prepared.factor, name))
-        if prepared.truth is not None:
-            predictions[NOISE_FLOOR] = Prediction(prepared.truth)
-        affine = prepared.affine.numpy()
-        return Loaded(
-            reference=prepared.high,
-            predictions=predictions,
-            models=list(self.models),
-            mask=prepared.mask > 0,
-            affine=affine,
-            low=prepared.low,
-            tensors=True,
-            facts={
-                "shape": list(prepared.high.shape),
-                "voxel_size": [round(edge, 4) for edge in voxel_size(affine)],
-                "mask": prepared.mask_source,
-                "mask_voxels": int(prepared.mask.sum()),
-                "degradation": prepared.degradation,
-                "prepared": prepared.key,
-            },
-            notes=(FROBENIUS,) if choices.ensemble > 1 else (),
+        cycle = self.cycle
+        if cycle is not None and scaled is not None:
+            cycle = scaled(cycle[0]), scaled(cycle[1])
+        return Prediction(
+            written(self.output),
+            std=std,
+            cycle=cycle,
+            changed=None if self.changed is None else written(self.changed),
         )
 
 
-def _predict(model: Model, prepared: "Prepared", ensemble: int) -> Prediction:
-    """The tensors as they would be written, their uncertainty, and the round trip of the input."""
-    options = InferenceOptions(engine="torch", precision="float32", ensemble=ensemble)
-    translation = model.translate(prepared.low, options=options)
-    volume, low = translation.volume, prepared.low
-    return Prediction(
-        as_written(model, volume, prepared.mask),
-        std=None if translation.std is None else component_std(translation.std),
-        cycle=(model.apply(volume, inverse=True), low) if model.inverse_is_trained else None,
-    )
+def translate_sides(
+    models: Mapping[str, Model],
+    sides: tuple[torch.Tensor, torch.Tensor],
+    choices: Choices,
+    apply: Apply,
+    outputs: Mapping[str, torch.Tensor] | None = None,
+) -> dict[str, Translated]:
+    """Apply models to one side of a sample, and to what else the measurements need.
+
+    The changed input of one2one's sensitivity analysis (section 6) is what the baseline makes of
+    the *other* side, the same for all models.
+
+    Args:
+        models: Models by name.
+        sides: x and y: models translate x forward and y back.
+        choices: Direction, and the baseline of the sensitivity analysis.
+        apply: Applies a model.
+        outputs: What models made of the input, where that is there already.
+
+    Returns:
+        By model.
+    """
+    inverse = choices.direction == "inverse"
+    source, target = sides[::-1] if inverse else sides
+    changed = None
+    if choices.sensitivity is not None:
+        changed = apply(models[choices.sensitivity], target, not inverse)
+    found = {}
+    for name, model in models.items():
+        output = outputs[name] if outputs is not None else apply(model, source, inverse)
+        there_and_back = apply(model, output, not inverse) if model.inverse_is_trained else None
+        found[name] = Translated(
+            output,
+            cycle=None if there_and_back is None else (there_and_back, source),
+            changed=None if changed is None else apply(model, changed, inverse),
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=8)
 def _model(path: Path, device: str) -> Model:
-    """A model is loaded once in a worker."""
     return load_model(path, device)

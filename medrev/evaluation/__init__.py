@@ -22,7 +22,7 @@ from medrev.evaluation.images import data_range, psnr
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
 from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
-from medrev.evaluation.region_tables import region_table, volume_table
+from medrev.evaluation.region_tables import class_table, region_table, volume_table
 from medrev.evaluation.regions import RegionVolume, volumetry
 from medrev.evaluation.scores import (
     DIGITS,
@@ -37,6 +37,7 @@ from medrev.evaluation.scores import (
 )
 from medrev.evaluation.segmentation import (
     CITYSCAPES,
+    GROUND_TRUTH,
     Confusion,
     confusion,
     labels_of_colours,
@@ -89,6 +90,7 @@ __all__ = [
     "COLUMNS",
     "DIGITS",
     "EIGHT_BIT",
+    "GROUND_TRUTH",
     "HIGHER_IS_BETTER",
     "INTERIOR",
     "MASK",
@@ -128,6 +130,7 @@ __all__ = [
     "bland_altman",
     "bootstrap_mean",
     "calibration",
+    "class_table",
     "compare_groups",
     "compare_methods",
     "comparison_table",

@@ -126,7 +126,7 @@ def paper_table(
         name: One of :data:`PAPER_TABLES`.
         results: Records of a cohort, or by direction (``photo→label``) for tables that have
             directions. Where values of whole images were not measured, those of the mask.
-        methods: The rows, in order; None: all methods.
+        methods: The rows, in order; None: all methods. Those without any value are left out.
         models: Width and number of parameters (RevGAN's Tables 2 and 4), and the section in which
             the best values are bold.
         slices: Take the scores of slices, where they were measured; None: if the paper's table is
@@ -143,12 +143,16 @@ def paper_table(
     if not any(len(found) for found in directions.values()):
         raise InputError("a table needs results, got none")
     found = dict.fromkeys(method for part in directions.values() for method in part.methods)
-    names = list(methods or found)
     sliced = form.slices if slices is None else slices
     scores = form.scores
+    cells = {
+        name: [[_cell(part, name, s, form, sliced) for s in scores] for part in directions.values()]
+        for name in methods or found
+    }
+    names = [n for n, rows in cells.items() if any(c for row in rows for c in row)] or list(cells)
     blocks = {
-        direction: [[_cell(part, name, s, form, sliced) for s in scores] for name in names]
-        for direction, part in directions.items()
+        direction: [cells[name][number] for name in names]
+        for number, direction in enumerate(directions)
     }
     if form.by_direction:
         table = _directions_as_rows(blocks, names, scores, caption)

@@ -104,6 +104,10 @@ class Results:
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
+    def without(self, *methods: str) -> "Results":
+        """The records of all other methods."""
+        return Results(tuple(r for r in self.records if r.method not in methods))
+
     @cached_property
     def subjects(self) -> tuple[str, ...]:
         """Subject names in the order of the records."""

@@ -1,15 +1,15 @@
-"""Tables by region: one metric per tissue or label, and volumes before and after."""
+"""Tables by region or class: a metric per label, volumes before and after, scores of classes."""
 
 from collections.abc import Sequence
 
 from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
-from medrev.evaluation.records import Key, Results
+from medrev.evaluation.records import WHOLE, Key, Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
-__all__ = ["region_table", "volume_table"]
+__all__ = ["class_table", "region_table", "volume_table"]
 
 
 def region_table(
@@ -84,6 +84,36 @@ def volume_table(results: Results, method: str) -> Tabular:
         for key in keys
     ]
     return Tabular(columns, tuple(rows), "Volumes, mean ± standard deviation over subjects")
+
+
+def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabular:
+    """Accuracy and IoU of each class: classes are rows, methods columns.
+
+    Args:
+        results: Scores over all images, with the class as component.
+        methods: The columns; None: all methods. The best of each row is bold.
+
+    Raises:
+        InputError: No class was scored.
+    """
+    names = tuple(methods or results.methods)
+    titles = {"class_accuracy": "accuracy", "class_iou": "IoU"}
+    columns = [Column(name, 2, title) for title in titles.values() for name in names]
+    scored = [key for key in results.keys if key.metric in titles and key.component is not None]
+    if not scored:
+        raise InputError("no class was scored")
+    rows: list[tuple[Cell, ...]] = []
+    bold: set[tuple[int, int]] = set()
+    for r, component in enumerate(dict.fromkeys(key.component for key in scored)):
+        row: list[Cell] = [component]
+        for metric in titles:
+            key = Key(metric, WHOLE, component)
+            cells = [_mean(results, name, key) for name in names]
+            bold |= {(r, len(row) + c) for c in best_rows(key, cells, 2)}
+            row += cells
+        rows.append(tuple(row))
+    caption = "Accuracy and IoU of each class, over all images"
+    return Tabular((Column("class"), *columns), tuple(rows), caption, bold=frozenset(bold))
 
 
 def _mean(results: Results, method: str, key: Key) -> MeanStd | None:

@@ -13,7 +13,17 @@ from medrev.evaluation.masked import Array
 from medrev.evaluation.records import WHOLE, Key, Record
 from medrev.volumes import CITYSCAPES, Colour, classes_of_colours, to_numpy
 
-__all__ = ["CITYSCAPES", "Confusion", "confusion", "labels_of_colours", "segmentation_records"]
+__all__ = [
+    "CITYSCAPES",
+    "GROUND_TRUTH",
+    "Confusion",
+    "confusion",
+    "labels_of_colours",
+    "segmentation_records",
+]
+
+#: The method name of real photographs whose classes a segmentation network tells.
+GROUND_TRUTH = "ground truth"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from medrev.inference.entry import Entry
 from medrev.inference.images import translate_images
 from medrev.inference.infer import infer_file, load_models
 from medrev.inference.kinds import Kind, kind_of
-from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run
+from medrev.inference.loading import WEIGHTS_FILE, load_model, newest_run, weight_file
 from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions, Translation
 from medrev.inference.plan import Plan, plan
@@ -57,4 +57,5 @@ __all__ = [
     "slicing_for",
     "translate_images",
     "translate_volume",
+    "weight_file",
 ]

@@ -13,7 +13,7 @@ from medrev.inference.model import Model
 from medrev.inference.weights import read_weights
 from medrev.nets import build_translator
 
-__all__ = ["WEIGHTS_FILE", "load_model", "newest_run"]
+__all__ = ["WEIGHTS_FILE", "load_model", "newest_run", "weight_file"]
 
 #: Name of the weight file in a checkpoint folder.
 WEIGHTS_FILE = "weights.safetensors"
@@ -32,7 +32,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Model
             do not fit the network their own header describes.
     """
     place = pick_device(device)
-    path = _weight_file(Path(source))
+    path = weight_file(Path(source))
     weights = read_weights(path)
     data = weights.pipeline.data
     translator = build_translator(
@@ -90,8 +90,12 @@ def _finish_time(record: dict[str, Any], otherwise: float) -> float:
         return otherwise
 
 
-def _weight_file(source: Path) -> Path:
-    """The weight file of a run, a checkpoint folder or a file."""
+def weight_file(source: Path) -> Path:
+    """The weight file of a run (its best checkpoint, else its last), a checkpoint folder or a file.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     if not source.exists():
         raise CheckpointError(f"{source}: no such run folder or weight file")
     if not source.is_dir():

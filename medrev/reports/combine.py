@@ -1,15 +1,21 @@
 """Tables over several evaluations: the two directions of a translation in one table of a paper."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import Results
-from medrev.evaluation.paper_tables import PAPER_TABLES, paper_table
+from medrev.evaluation import GROUND_TRUTH, NOISE_FLOOR, Results
+from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
 from medrev.evaluation.tabular import Tabular
 from medrev.files import atomic_path
+from medrev.reports.tables import with_totals
 
-__all__ = ["check_papers", "combine", "is_evaluation", "write_formats"]
+__all__ = ["TOTALS", "check_papers", "combine", "is_evaluation", "model_details", "write_formats"]
+
+#: File of an evaluation's scores over all images together.
+TOTALS = "totals.json"
 
 
 def is_evaluation(path: Path) -> bool:
@@ -56,14 +62,38 @@ def combine(
             + ", ".join(PAPER_TABLES)
         )
     check_papers(papers)
-    found = {
-        name: Results.from_json((folder / "results.json").read_text(encoding="utf-8"))
-        for name, folder in evaluations.items()
-    }
+    found = {name: _results(folder) for name, folder in evaluations.items()}
+    models: dict[str, ModelDetails] = {}
+    for folder in evaluations.values():
+        models |= _details(folder)
     written: list[Path] = []
     for name in papers:
-        written += write_formats(output / name, paper_table(name, found), overwrite=overwrite)
+        table = paper_table(name, found, models=models)
+        written += write_formats(output / name, table, overwrite=overwrite)
     return written
+
+
+def model_details(origin: Mapping[str, Any]) -> ModelDetails:
+    """What papers' tables say of a model.
+
+    Args:
+        origin: What is known about it.
+    """
+    return ModelDetails(width=origin.get("width"), parameters=origin.get("parameters"))
+
+
+def _results(folder: Path) -> Results:
+    """Results of an evaluation, scores over all images in the place of those of each."""
+    results, totals = (
+        Results.from_json(path.read_text(encoding="utf-8")) if path.is_file() else Results(())
+        for path in (folder / "results.json", folder / TOTALS)
+    )
+    return with_totals(results.without(GROUND_TRUTH, NOISE_FLOOR), totals.without(GROUND_TRUTH))
+
+
+def _details(folder: Path) -> dict[str, ModelDetails]:
+    document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    return {name: model_details(origin) for name, origin in document["models"].items()}
 
 
 def write_formats(stem: Path, table: Tabular, *, overwrite: bool) -> list[Path]:

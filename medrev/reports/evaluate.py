@@ -14,11 +14,11 @@ from typing import Any
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
-from medrev.evaluation.paper_tables import ModelDetails
+from medrev.evaluation import Results
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
 from medrev.reports.cohort import CohortPage, draw_subjects, write_cohort_report
-from medrev.reports.combine import check_papers, write_formats
+from medrev.reports.combine import TOTALS, check_papers, model_details, write_formats
 from medrev.reports.tables import CohortTables, cohort_tables
 
 __all__ = ["Evaluation", "evaluate"]
@@ -96,10 +96,11 @@ def evaluate(
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
+    chosen = Choices(**{**found.options, **(choices or {})})
+    found.check(chosen)
     groups = None if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
     _prepare(folder, overwrite=overwrite, resume=resume)
-    chosen = Choices(**{**found.options, **(choices or {})})
     record = {
         "medrev": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -135,7 +136,7 @@ def evaluate(
             evaluated.models,
             groups,
             papers=paper_tables,
-            details={name: _details(origin) for name, origin in found.origins.items()},
+            details={name: model_details(origin) for name, origin in found.origins.items()},
             totals=evaluated.totals,
         )
         files = _write_tables(folder, evaluated, tables)
@@ -189,11 +190,8 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
         if overwrite:
             for name in ("subjects", "tables"):
                 shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / TOTALS).unlink(missing_ok=True)
     ensure_writable_folder(folder)
-
-
-def _details(origin: Mapping[str, Any]) -> ModelDetails:
-    return ModelDetails(width=origin.get("width"), parameters=origin.get("parameters"))
 
 
 def _groups(found: Found, column: str) -> dict[str, str]:
@@ -214,8 +212,11 @@ def _groups(found: Found, column: str) -> dict[str, str]:
 
 def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
     """Write the tables, and say what they are."""
-    results = evaluated.results
-    for name, text in (("results.csv", results.to_csv()), ("results.json", results.to_json())):
+    results, totals = evaluated.results, evaluated.totals
+    texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
+    if totals:
+        texts[TOTALS] = Results(tuple(totals)).to_json()
+    for name, text in texts.items():
         with atomic_path(folder / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     for name, table in tables.files().items():
@@ -223,6 +224,7 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
     return {
         "results.csv": "every measured value, one a line",
         "results.json": "the same as JSON",
+        **({TOTALS: "scores over all images together"} if totals else {}),
         "tables/summary.csv": "means and standard deviations; also as JSON, Markdown and LaTeX",
         "tables/subjects.csv": "a line per subject and method",
         "tables": "all tables of this page in four formats",

@@ -1,13 +1,14 @@
 """The tables of a cohort: which measurements go where, means, tests, groups, agreement."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from medrev.errors import InputError
 from medrev.evaluation import (
     CATALOGUE,
+    GROUND_TRUTH,
     INTERIOR,
     MASK,
     NOISE_FLOOR,
@@ -24,7 +25,7 @@ from medrev.evaluation import (
     method_agreement,
 )
 from medrev.evaluation.paper_tables import ModelDetails, paper_table
-from medrev.evaluation.region_tables import region_table, volume_table
+from medrev.evaluation.region_tables import class_table, region_table, volume_table
 from medrev.evaluation.tables import (
     agreement_table,
     comparison_table,
@@ -36,7 +37,14 @@ from medrev.evaluation.tables import (
 )
 from medrev.evaluation.tabular import Tabular
 
-__all__ = ["CohortTables", "badness", "cohort_tables", "headline_keys", "main_region"]
+__all__ = [
+    "CohortTables",
+    "badness",
+    "cohort_tables",
+    "headline_keys",
+    "main_region",
+    "with_totals",
+]
 
 #: What goes into the first table, in this order, where it was measured: metric, region (None: the
 #: main one), component.
@@ -57,7 +65,10 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("d_psnr", None, None),
     ("d_ssim", None, None),
     ("d_nmae", None, None),
+    ("d_iou", None, None),
 )
+#: Methods that show what could be reached, and are no rivals of the models.
+_BOUNDS = (NOISE_FLOOR, GROUND_TRUTH)
 _SHARPNESS = {"gradient_ratio", "through_plane_ratio", "power_ratio", "coherence"}
 _TRUST = {
     "coverage_error",
@@ -88,6 +99,7 @@ class CohortTables:
         grouped: Comparison of groups by model, by key; empty without groups.
         by_group: The same as tables.
         regions: Measurements of the first table by label, and volumes; empty without label maps.
+        classes: Scores of each class over all images; None where none are counted.
         papers: Tables in the forms of papers, by name.
         outliers: Subjects far from the others.
         subjects: Every value of the first table.
@@ -107,6 +119,7 @@ class CohortTables:
     grouped: Mapping[Key, Mapping[str, GroupComparison]] = field(default_factory=dict)
     by_group: Mapping[Key, Tabular] = field(default_factory=dict)
     regions: Mapping[str, Tabular] = field(default_factory=dict)
+    classes: Tabular | None = None
     papers: Mapping[str, Tabular] = field(default_factory=dict)
 
     def files(self) -> dict[str, Tabular]:
@@ -123,6 +136,7 @@ class CohortTables:
             f"agreement_{_slug(unit) or 'no_unit'}": table for unit, table in self.agreement.items()
         }
         named |= {f"regions_{_slug(name)}": table for name, table in self.regions.items()}
+        named |= {} if self.classes is None else {"classes": self.classes}
         return (
             named
             | {"outliers": self.outlier_table}
@@ -155,7 +169,7 @@ def cohort_tables(
     keys = tuple(headline_keys(results))
     methods = _ordered(results, models)
     themes = key_groups(results)
-    rivals = [method for method in methods if method != NOISE_FLOOR]
+    rivals = [method for method in methods if method not in _BOUNDS]
     many = len(results.subjects) > 1
     grouped = {} if groups is None else _grouped(results, keys, models, groups)
     agreements = _agreements(results, models[0])
@@ -183,17 +197,19 @@ def cohort_tables(
         grouped=grouped,
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
         regions=_regions(results, keys, methods, models),
+        classes=class_table(Results(tuple(totals)), methods) if totals else None,
         papers={
-            name: paper_table(name, _with_totals(results, totals), methods=rivals, models=details)
+            name: paper_table(name, with_totals(results, totals), methods=rivals, models=details)
             for name in papers
         },
     )
 
 
-def _with_totals(results: Results, totals: Sequence[Record]) -> Results:
+def with_totals(results: Results, totals: Iterable[Record]) -> Results:
     """Results in which totals stand in the place of the subjects' own values."""
-    metrics = {record.metric for record in totals}
-    return Results.join([[r for r in results if r.metric not in metrics], totals])
+    found = list(totals)
+    metrics = {record.metric for record in found}
+    return Results.join([[r for r in results if r.metric not in metrics], found])
 
 
 def main_region(results: Results) -> str:
@@ -220,6 +236,8 @@ def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
             name = "Sharpness"
         elif key.metric in _TRUST:
             name = "Uncertainty and round trips"
+        elif key.metric.startswith("slice_"):
+            name = "Slices" if key.region == region else "Slices, whole with their background"
         elif key.region == INTERIOR:
             name = "Interior of the mask"
         elif key.region == region:
@@ -244,19 +262,19 @@ def badness(key: Key, value: float) -> float:
 
 
 def _ordered(results: Results, models: Sequence[str]) -> list[str]:
-    """Models first, the noise floor last."""
-    others = [m for m in results.methods if m not in models and m != NOISE_FLOOR]
-    floor = [m for m in results.methods if m == NOISE_FLOOR]
-    return [m for m in models if m in results.methods] + others + floor
+    """Models first, what could be reached last."""
+    others = [m for m in results.methods if m not in models and m not in _BOUNDS]
+    bounds = [m for m in results.methods if m in _BOUNDS]
+    return [m for m in models if m in results.methods] + others + bounds
 
 
 def _means(
     results: Results, keys: Sequence[Key], models: Sequence[str], caption: str = ""
 ) -> Tabular:
-    """Means ± standard deviations; the noise floor is no method and never the best."""
+    """Means ± standard deviations; what could be reached is no method and never the best."""
     methods = _ordered(results, models)
     table = summary_table(results, keys, methods, caption=caption)
-    rivals = [method for method in methods if method != NOISE_FLOOR]
+    rivals = [method for method in methods if method not in _BOUNDS]
     bold = summary_table(results, keys, rivals).bold
     sections = {len(models), len(rivals)} - {len(methods)}
     return replace(table, bold=bold, sections=tuple(sorted(sections)))

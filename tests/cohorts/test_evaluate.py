@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -170,7 +171,18 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(cohort):
     assert evaluate(cohort).reused == 1
 
 
+def children(process: str) -> list[str]:
+    """The processes that a process has started."""
+    files = Path(f"/proc/{process}/task").glob("*/children")
+    return " ".join(file.read_text() for file in files).split()
+
+
+def command_of(process: str) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for its workers in /proc")
 def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
     """One of two workers is killed while it has a subject in hand."""
     make_cohort(tmp_path, subjects=6)
@@ -182,13 +194,9 @@ def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
     def save_and_kill(self, subject, measured):
         save_one(self, subject, measured)
         if not killed:
-            children = Path("/proc/self/task").glob("*/children")
-            for child in " ".join(file.read_text() for file in children).split():
-                command = Path(f"/proc/{child}/cmdline").read_text()
-                if "spawn_main" in command:
-                    killed.append(child)
-                    os.kill(int(child), signal.SIGKILL)
-                    break
+            (server,) = [p for p in children("self") if "forkserver" in command_of(p)]
+            killed.append(children(server)[0])
+            os.kill(int(killed[0]), signal.SIGKILL)
 
     monkeypatch.setattr(Store, "save", save_and_kill)
     started = time.monotonic()

@@ -69,8 +69,15 @@ class Loader:
         It is resized to ``crop_size``, the size of training samples, as in pix2pix; or left as it
         is where ``load_size`` is null.
         """
-        edge = None if self.data.load_size is None else self.data.crop_size
-        return from_pixels(self.pixels(picture, channels, edge))
+        return from_pixels(self.whole_pixels(picture, channels))
+
+    def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
+        """The same as it is stored, ``(H, W, C)``."""
+        return self.pixels(picture, channels, self._whole_edge)
+
+    @property
+    def _whole_edge(self) -> int | None:
+        return None if self.data.load_size is None else self.data.crop_size
 
     def damaged(self, picture: Picture, error: InputError) -> None:
         """Answer a damaged file as ``data.on_damage`` says: stop, or say so once and go on.

@@ -1,0 +1,174 @@
+"""Classes of pixels: of coloured label images, and of photographs by a segmentation network."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.cohorts.case import Choices, Loaded
+from medrev.cohorts.pictures import as_rows
+from medrev.errors import InputError
+from medrev.evaluation import GROUND_TRUTH, Prediction, Record, sensitivity_records
+from medrev.evaluation.segmentation import (
+    Confusion,
+    confusion,
+    labels_of_colours,
+    segmentation_records,
+)
+from medrev.inference import Model, load_model, segment_image, segmenter_of
+from medrev.volumes import PALETTES, Colour
+
+__all__ = ["TOLERANCE", "Classes", "Counts", "classes_of", "count_classes"]
+
+#: Largest distance in RGB between a pixel of a reference and the colour of its class; pixels that
+#: lie farther from every colour have no class and do not count.
+TOLERANCE = 30.0
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of label images.
+
+    Attributes:
+        names: Their names.
+        colours: Their colours, 0 to 255.
+        tolerance: As :data:`TOLERANCE`.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    tolerance: float = TOLERANCE
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How often each class was given each class, in one image.
+
+    Attributes:
+        names: Names of the classes.
+        given: By method.
+        changed: By method, of what it made of a changed input.
+    """
+
+    names: tuple[str, ...]
+    given: Mapping[str, Confusion]
+    changed: Mapping[str, Confusion]
+
+    def records(self, subject: str) -> list[Record]:
+        """The scores of the image."""
+        records = []
+        for method, counts in self.given.items():
+            records += segmentation_records(counts, method=method, subject=subject)
+            if method in self.changed:
+                change = abs(self.changed[method].class_iou() - counts.class_iou())
+                records += sensitivity_records({"iou": change}, subject=subject, method=method)
+        return records
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "classes": list(self.names),
+            "confusions": {name: one.counts.tolist() for name, one in self.given.items()},
+            "changed": {name: one.counts.tolist() for name, one in self.changed.items()},
+        }
+
+
+def classes_of(choices: Choices) -> Classes | None:
+    """The classes that are counted; None if none are.
+
+    Raises:
+        CheckpointError: The segmentation network cannot be loaded.
+        InputError: It is no such network, or was trained on other colours.
+    """
+    named = None if choices.colours is None else PALETTES[choices.colours]
+    if choices.segmenter is None:
+        return None if named is None else Classes(tuple(named), tuple(named.values()))
+    model = _segmenter(choices.segmenter, choices.device)
+    colours = segmenter_of(model).colours
+    if named is not None and colours != tuple(named.values()):
+        raise InputError(
+            f"{choices.segmenter} was trained on other colours than {choices.colours}: leave out "
+            "--label-colours, the network knows its own"
+        )
+    known = {tuple(palette.values()): tuple(palette) for palette in PALETTES.values()}
+    names = known.get(colours, tuple(f"class {n}" for n in range(len(colours))))
+    method = model.pipeline.method
+    return Classes(names, colours, getattr(method, "tolerance", TOLERANCE))
+
+
+def count_classes(loaded: Loaded, choices: Choices) -> Counts | None:
+    """Count the classes that every method's image shows against the true ones.
+
+    Without a segmentation network, predictions and reference are label images. With one,
+    predictions are photographs of what the label image shows: the network labels them, and the
+    reference, whose score is the best that can be expected.
+
+    Raises:
+        InputError: The subject is no image, or has no label image.
+    """
+    classes = classes_of(choices)
+    if classes is None:
+        return None
+    if loaded.largest is None:
+        raise InputError("classes are those of images: the subject is a volume")
+    predictions = dict(loaded.predictions)
+    if choices.segmenter is None:
+        true = _true_classes(loaded.reference, classes, loaded.largest)
+
+        def label(volume: Any) -> NDArray[np.int64]:
+            image = _eight_bit(torch.as_tensor(volume), loaded.largest)
+            return labels_of_colours(image, classes.colours)
+    else:
+        if loaded.label_image is None:
+            raise InputError(
+                "the classes of a photograph need its label image: a colour image as the model's "
+                "input, or one in --labels"
+            )
+        true = _true_classes(loaded.label_image, classes, loaded.largest)
+        predictions = {n: p for n, p in predictions.items() if n in loaded.models}
+        predictions[GROUND_TRUTH] = Prediction(loaded.reference)
+        label = functools.partial(
+            _labels, _segmenter(choices.segmenter, choices.device), loaded.largest
+        )
+    count = functools.partial(_confusion, true, len(classes.names))
+    return Counts(
+        classes.names,
+        {name: count(label(p.volume)) for name, p in predictions.items()},
+        {n: count(label(p.changed)) for n, p in predictions.items() if p.changed is not None},
+    )
+
+
+def _confusion(true: NDArray[np.int64], classes: int, given: NDArray[np.int64]) -> Confusion:
+    return confusion(given, true, classes=classes)
+
+
+def _true_classes(image: torch.Tensor, classes: Classes, largest: float) -> NDArray[np.int64]:
+    """Of a label image ``(3, I, J, 1)``, or of the numbers of classes ``(1, I, J, 1)``."""
+    if len(image) == 1:
+        return image[0, ..., 0].round().long().numpy()
+    colours: Sequence[Colour] = classes.colours
+    return labels_of_colours(_eight_bit(image, largest), colours, tolerance=classes.tolerance)
+
+
+def _eight_bit(volume: torch.Tensor, largest: float | None) -> torch.Tensor:
+    return volume[..., 0] * (255 / (largest or 255))
+
+
+def _labels(model: Model, largest: float, volume: Any) -> NDArray[np.int64]:
+    """The classes that a network sees in a photograph ``(3, I, J, 1)``, as ``(I, J)``."""
+    rows = as_rows(torch.as_tensor(volume).float())
+    labels = segment_image(model, rows / (largest / 2) - 1)
+    turned: NDArray[np.int64] = labels.flip(0).T.numpy()
+    return turned
+
+
+@functools.lru_cache(maxsize=2)
+def _segmenter(path: Path, device: str) -> Model:
+    model = load_model(path, device)
+    segmenter_of(model)
+    return model
