@@ -190,7 +190,7 @@ def _infer_one(
     if arguments.slicer:
         from medrev.slicer.scene import check_scene_path
 
-        path = kind.picture_path(entry.base, entry.folder).with_suffix(".mrb")
+        path = kind.scene_path(entry.base, entry.folder)
         bundle = check_scene_path(path, overwrite=arguments.overwrite)
     written = infer_file(
         entry.path,
@@ -234,7 +234,7 @@ def _infer_many(
 
     def on_done(entry: "Entry", files: list[Path], new: bool) -> None:
         if arguments.slicer:
-            bundle = kind.picture_path(entry.base, entry.folder).with_suffix(".mrb")
+            bundle = kind.scene_path(entry.base, entry.folder)
             if new or not bundle.exists():
                 _bundle(files, bundle, overwrite=new)
             files = [*files, bundle]

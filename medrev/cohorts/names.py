@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from medrev.volumes import PICTURES, strip_suffix
+from medrev.volumes import strip_suffix
 
 __all__ = ["is_image", "is_mask", "is_uncertainty", "subject_of"]
 
@@ -13,7 +13,7 @@ _ENTITY = re.compile(r"^([a-z]+)-([A-Za-z0-9]+)$")
 #: Endings of names outside of BIDS that say what a file is, not whose.
 _ROLES = re.compile(
     r"[._-](prediction|pred|output|out|sr|reference|ref|target|truth|gt|input|lr|low|hr|high|"
-    r"tensor|dti|dt|dwimap|fa|md|brain|mask|labels?|dseg|seg|std|uncertainty)$",
+    r"tensor|dti|dt|dwimap|fa|md|brain|mask|labels?|dseg|seg|std|uncertainty|(fake|real)_[AB])$",
     re.IGNORECASE,
 )
 _MASK = re.compile(r"(^|[._-])mask$", re.IGNORECASE)
@@ -40,35 +40,31 @@ def subject_of(path: Path, root: Path) -> str:
         'sub-01_ses-2'
         >>> subject_of(root / "100307/T1w/data.nii.gz", root)
         '100307'
-        >>> subject_of(root / "case7_brain_mask.nii.gz", root)
-        'case7'
+        >>> subject_of(root / "case7_brain_mask.nii.gz", root), subject_of(root / "7_fake_B.png", root)
+        ('case7', '7')
     """
     parts = path.relative_to(root).parts
-    found = _entities(_stem(path).split("_"))
+    found = _entities(strip_suffix(path).split("_"))
     if "sub" not in found:
         found = _entities(parts[:-1])
     if "sub" in found:
         return "_".join(f"{name}-{found[name]}" for name in _IDENTITY if name in found)
-    return parts[0] if len(parts) > 1 else _without_roles(_stem(path))
+    return parts[0] if len(parts) > 1 else _without_roles(strip_suffix(path))
 
 
 def is_mask(path: Path) -> bool:
     """Whether a file is a mask by its name: ``mask`` is its last word."""
-    return bool(_MASK.search(_stem(path)))
+    return bool(_MASK.search(strip_suffix(path)))
 
 
 def is_uncertainty(path: Path) -> bool:
     """Whether a file holds standard deviations by its name."""
-    return bool(_STD.search(_stem(path)))
+    return bool(_STD.search(strip_suffix(path)))
 
 
 def is_image(path: Path) -> bool:
     """Whether a file is neither a mask nor labels nor uncertainty by its name."""
-    return not (is_mask(path) or is_uncertainty(path) or _OTHER.search(_stem(path)))
-
-
-def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() in PICTURES else strip_suffix(path)
+    return not (is_mask(path) or is_uncertainty(path) or _OTHER.search(strip_suffix(path)))
 
 
 def _entities(words: "list[str] | tuple[str, ...]") -> dict[str, str]:

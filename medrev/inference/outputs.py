@@ -17,6 +17,7 @@ __all__ = [
     "Result",
     "all_files",
     "check_outputs",
+    "is_own",
     "sidecar_of",
     "writable_folder",
     "write_outputs",
@@ -126,12 +127,19 @@ def write_outputs(result: Result, *, overwrite: bool) -> list[Path]:
     return all_files(result.paths)
 
 
+def is_own(path: Path) -> bool:
+    """Whether medrev says, in the sidecar, that it wrote a file."""
+    try:
+        document = json.loads(sidecar_of(path).read_text(encoding="utf-8"))
+        return any(author["Name"] == "medrev" for author in document["GeneratedBy"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def _remove_others(result: Result) -> None:
     """Remove an earlier result's uncertainty, which would be taken for that of this one."""
     for path in result.others:
-        sidecar = sidecar_of(path)
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            document = json.loads(sidecar.read_text(encoding="utf-8"))
-            if document["GeneratedBy"][0]["Name"] == "medrev":
+        if is_own(path):
+            with suppress(OSError):
                 path.unlink()
-                sidecar.unlink()
+                sidecar_of(path).unlink()

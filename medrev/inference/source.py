@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from medrev.dti import Convention, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.volumes import Header, read_header, strip_suffix
+from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
 __all__ = ["Accepted", "Source", "check_kind", "convention_of", "recognise", "words_for"]
 
@@ -28,6 +30,7 @@ _ACCEPTED: dict[Accepted, tuple[tuple[Found, ...], str]] = {
         "diffusion tensors (six components, or raw DWI with b-values and b-vectors)",
     ),
     "scalar": (("scalar",), "a scalar 3D volume such as T1w or T2w"),
+    "image": (("image",), "an image (PNG, JPEG, TIFF or BMP)"),
 }
 
 
@@ -37,9 +40,10 @@ class Source:
 
     Attributes:
         path: The file, or the folder of a DICOM series.
-        kind: Raw diffusion-weighted volumes, tensors, a scalar 3D volume, or a series of volumes
-            of which nobody says what they are.
-        header: Shape, geometry and format.
+        kind: Raw diffusion-weighted volumes, tensors, a scalar 3D volume, a series of volumes of
+            which nobody says what they are, or a 2D image.
+        header: Shape, geometry and format. An image has rows and columns along the second and the
+            first axis, one voxel along the third, and no geometry.
         bval: b-values of raw DWI.
         bvec: b-vectors of raw DWI.
         mask: Brain mask, if one was given or lies beside raw DWI.
@@ -63,7 +67,18 @@ class Source:
         own = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
         return own + [p for p in (self.bval, self.bvec, self.mask) if p is not None]
 
+    @property
+    def size(self) -> str:
+        """Voxels or pixels in words."""
+        if self.kind == "image":
+            colour = "grey" if self.shape[0] == 1 else "colour"
+            return f"{self.shape[1]}×{self.shape[2]} pixels, {colour}"
+        count = "" if self.kind == "scalar" else f"{self.shape[0]} of "
+        return f"{count}{'×'.join(str(n) for n in self.shape[1:])} voxels"
+
     def __str__(self) -> str:
+        if self.kind == "image":
+            return f"{self.path}: {_WORDS[self.kind]} ({self.header.format}), {self.size}"
         size = "×".join(str(n) for n in self.shape[1:])
         if self.shape[0] > 1:
             what = "components" if self.kind == "tensor" else "volumes"
@@ -98,7 +113,7 @@ def recognise(
     ``X_dwi_mask`` for ``X_dwi``; ``nodif_brain_mask`` for ``data``).
 
     Args:
-        path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
+        path: NIfTI, NRRD or MetaImage file, the folder of a DICOM series, or an image.
         mask: Brain mask.
         bval: b-values of raw DWI.
         bvec: b-vectors of raw DWI.
@@ -109,8 +124,10 @@ def recognise(
         GradientError: Only one of the gradient files is there.
     """
     path = Path(path)
-    header = read_header(path)
     mask = None if mask is None else Path(mask)
+    if path.suffix.lower() in PICTURES and not path.is_dir():
+        return Source(path, "image", _image_header(path), mask=mask)
+    header = read_header(path)
     gradients = _gradient_files(path, bval, bvec, header.shape[0])
     if gradients is not None:
         if header.shape[0] < 2:
@@ -141,11 +158,9 @@ def check_kind(source: Source, wanted: Accepted, model: str) -> None:
         return
     if source.kind == "series" and wanted == "tensor":
         raise InputError(_without_gradients(source))
-    count = "" if source.kind == "scalar" else f"{source.shape[0]} of "
-    size = "×".join(str(n) for n in source.shape[1:])
     raise InputError(
         f"{source.path}: the model {model} takes {words}, the input is {_WORDS[source.kind]} "
-        f"({source.header.format}, {count}{size} voxels)"
+        f"({source.header.format}, {source.size})"
     )
 
 
@@ -184,6 +199,13 @@ def convention_of(source: Source, order: str | None, frame: str | None) -> Conve
     found = _sidecar(source.path)
     told = (found.get("TensorOrder"), found.get("TensorFrame"))
     return tensor_convention(source.header, order=order, frame=frame, told=told)
+
+
+def _image_header(path: Path) -> Header:
+    """What an image says of itself, in the words of volumes."""
+    found = picture_header(path)
+    shape = (found.channels, found.width, found.height, 1)
+    return Header(path, found.format, shape, np.eye(4), extra={"transparent": found.transparent})
 
 
 def _mask_beside(path: Path) -> Path | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
+from medrev.inference.outputs import is_own
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
     Volume,
@@ -118,7 +119,7 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
         if not place.is_dir():
             raise InputError(f"{place}: no such file or folder of results")
         where = str(place)
-        files = [file for file in sorted(place.iterdir()) if _is_volume(file) and _is_own(file)]
+        files = [file for file in sorted(place.iterdir()) if _is_volume(file) and is_own(file)]
     else:
         where = "the files given"
         files = [Path(file) for file in results if _is_volume(Path(file))]
@@ -326,17 +327,6 @@ def _sidecar(file: Path) -> dict[str, Any]:
 
 def _is_volume(file: Path) -> bool:
     return file.name.endswith(ENDINGS) and not file.name.startswith(".")
-
-
-def _is_own(file: Path) -> bool:
-    """Whether medrev says that it wrote a file."""
-    try:
-        authors = _sidecar(file).get("GeneratedBy")
-    except InputError:
-        return False
-    return isinstance(authors, list) and any(
-        isinstance(author, dict) and author.get("Name") == "medrev" for author in authors
-    )
 
 
 def _base(file: Path) -> str:

@@ -26,7 +26,13 @@ from medrev.volumes.palette import (
     check_known,
     classes_of_colours,
 )
-from medrev.volumes.pictures import PICTURES, PictureHeader, picture_header, read_pixels
+from medrev.volumes.pictures import (
+    PICTURES,
+    PictureHeader,
+    picture_header,
+    read_pixels,
+    write_pixels,
+)
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import block_mean, upsample
@@ -82,6 +88,7 @@ __all__ = [
     "voxel_size",
     "write_color_nifti",
     "write_nifti",
+    "write_pixels",
     "write_scalar_nrrd",
     "write_tensor_nrrd",
 ]

@@ -149,6 +149,12 @@ def load_pixels(path: str | Path) -> NDArray[Any]:
     return pixels
 
 
+def save_pixels(path: str | Path, pixels: NDArray[Any]) -> None:
+    """Write an image file ``(H, W, C)`` of several channels."""
+    image = _itk().GetImageFromArray(np.ascontiguousarray(pixels), isVector=True)
+    _itk().WriteImage(image, str(path))
+
+
 def _itk() -> Any:
     import SimpleITK
 

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.errors import InputError
-from medrev.volumes.itk import load_pixels
-from medrev.volumes.reading import check_file
+from medrev.errors import InputError, OutputError
+from medrev.files import atomic_path
+from medrev.volumes.itk import load_pixels, save_pixels
+from medrev.volumes.reading import PICTURES, check_file
 
-__all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels"]
-
-#: Endings of image files.
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+__all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels", "write_pixels"]
 
 #: What other modes of Pillow are brought to.
 _MODES = dict.fromkeys(("P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"), "RGB") | {
@@ -33,11 +31,15 @@ class PictureHeader:
         height: Rows.
         width: Columns.
         channels: 1 grey, 3 colour; transparency is not counted.
+        format: PNG, JPEG, TIFF, BMP.
+        transparent: Whether it has transparency.
     """
 
     height: int
     width: int
     channels: int
+    format: str = ""
+    transparent: bool = False
 
 
 def picture_header(path: Path) -> PictureHeader:
@@ -48,7 +50,13 @@ def picture_header(path: Path) -> PictureHeader:
     """
     with _opened(path) as image:
         width, height = image.size
-        return PictureHeader(height, width, 3 if _plain_mode(image) == "RGB" else 1)
+        return PictureHeader(
+            height,
+            width,
+            channels=3 if _plain_mode(image) == "RGB" else 1,
+            format=str(image.format),
+            transparent=image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info,
+        )
 
 
 def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], float]:
@@ -79,6 +87,34 @@ def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], flo
     else:
         raise InputError(f"{path}: images have 8 or 16 bits without sign, got {array.dtype}")
     return (array[..., None] if array.ndim == 2 else array), largest
+
+
+def write_pixels(path: str | Path, pixels: NDArray[Any], *, overwrite: bool = False) -> Path:
+    """Write an image as PNG, whole or not at all, without loss.
+
+    Args:
+        path: File to write, ``.png``.
+        pixels: ``(H, W, C)``, uint8 or uint16, C 1 or 3, rows from the top.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: The file exists, cannot be written or has another suffix.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{path}: the name of an image must end in .png")
+    with atomic_path(path, overwrite) as temporary:
+        if pixels.dtype == np.uint16 and pixels.shape[-1] == 3:  # Pillow writes 8 bits only
+            save_pixels(temporary, pixels)
+        else:
+            plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+            Image.fromarray(np.ascontiguousarray(plain)).save(temporary, format="PNG")
+    return path
 
 
 @contextmanager

@@ -8,9 +8,12 @@ from pathlib import Path
 from medrev.errors import InputError, MedrevError
 from medrev.volumes.gzipped import DAMAGE
 
-__all__ = ["check_file", "one_line", "strip_suffix"]
+__all__ = ["PICTURES", "check_file", "one_line", "strip_suffix"]
 
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+#: Endings of image files.
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", *PICTURES)
 
 
 def strip_suffix(path: str | Path) -> str:

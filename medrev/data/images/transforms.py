@@ -11,27 +11,33 @@ __all__ = ["random_crop", "resize"]
 
 
 def resize(
-    pixels: NDArray[Any], edge: int, resampling: Literal["bicubic", "nearest"] = "bicubic"
+    pixels: NDArray[Any],
+    size: int | tuple[int, int],
+    resampling: Literal["bicubic", "nearest"] = "bicubic",
 ) -> NDArray[Any]:
-    """Resize to a square, whatever the aspect ratio, as pix2pix does.
+    """Resize, to a square whatever the aspect ratio, as pix2pix does, or to any size.
 
     Args:
         pixels: ``(H, W, C)``, uint8 or uint16.
-        edge: Rows and columns of the result.
+        size: Rows and columns of the result; of a square one number.
         resampling: bicubic (Keys' kernel with a = −0.5, as wide as it must be where the image
             shrinks, so that nothing aliases) or nearest, which makes no new values.
 
     Returns:
-        ``(edge, edge, C)`` of the same type, rounded and cut off at its ends.
+        ``(rows, columns, C)`` of the same type, rounded and cut off at its ends.
     """
-    if pixels.shape[:2] == (edge, edge):
+    wanted = (size, size) if isinstance(size, int) else size
+    if pixels.shape[:2] == wanted:
         return pixels
     if resampling == "nearest":
-        rows, columns = ((2 * np.arange(edge) + 1) * n // (2 * edge) for n in pixels.shape[:2])
+        rows, columns = (
+            (2 * np.arange(new) + 1) * old // (2 * new)
+            for new, old in zip(wanted, pixels.shape[:2], strict=True)
+        )
         chosen: NDArray[Any] = pixels[rows[:, None], columns]
         return chosen
     values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-    resized = F.interpolate(values[None], size=(edge, edge), mode="bicubic", antialias=True)[0]
+    resized = F.interpolate(values[None], size=wanted, mode="bicubic", antialias=True)[0]
     largest = np.iinfo(pixels.dtype).max
     rounded: NDArray[Any] = resized.round().clamp(0, largest).numpy().astype(pixels.dtype)
     return np.ascontiguousarray(rounded.transpose(1, 2, 0))

@@ -2,6 +2,7 @@
 
 from medrev.errors import InputError
 from medrev.inference.kinds.contrast import ContrastKind
+from medrev.inference.kinds.image import ImageKind
 from medrev.inference.kinds.kind import Kind
 from medrev.inference.kinds.tensor import TensorKind
 from medrev.inference.model import Model
@@ -9,9 +10,10 @@ from medrev.inference.request import Direction
 
 __all__ = ["kind_of"]
 
-_KINDS: dict[str, type[TensorKind] | type[ContrastKind]] = {
+_KINDS: dict[str, type[TensorKind] | type[ContrastKind] | type[ImageKind]] = {
     "dti": TensorKind,
     "contrast": ContrastKind,
+    "images": ImageKind,
 }
 
 

@@ -20,7 +20,12 @@ from medrev.data.contrast import (
 from medrev.errors import InputError
 from medrev.inference.contrast import contrast_data
 from medrev.inference.contrast_look import compare_contrasts
-from medrev.inference.contrast_names import contrast_base, contrast_paths, contrast_words
+from medrev.inference.contrast_names import (
+    contrast_base,
+    contrast_path,
+    contrast_paths,
+    contrast_words,
+)
 from medrev.inference.kinds.kind import Kind, Member
 from medrev.inference.kinds.task import Task
 from medrev.inference.maps import Map
@@ -53,6 +58,11 @@ class ContrastKind(Kind):
         """Refuse what is of tensors only, and models of other contrasts."""
         super().check(request, models)
         self.refuse_tensor_options(request)
+        if request.options.spacing == "train":
+            raise InputError(
+                "--spacing train: contrasts are not resampled, a warning says where voxels are "
+                "unlike those of the training; resample the volume before"
+            )
         for model in models:
             flips(contrast_data(model), request.options.ensemble)
             given, made = _contrasts(model.pipeline, self.direction)
@@ -97,9 +107,9 @@ class ContrastKind(Kind):
         """Synthesis of the other contrast."""
         return ContrastTask(source, folder, base, self.given, self.made)
 
-    def picture_path(self, base: str, folder: Path) -> Path:
-        """The picture of a result."""
-        return contrast_paths(base, folder, given=self.given, made=self.made)[PICTURE]
+    def scene_path(self, base: str, folder: Path) -> Path:
+        """Named like the picture."""
+        return contrast_path(base, folder, self.made, "synth", ".mrb")
 
 
 def _contrasts(pipeline: Pipeline, direction: Direction) -> tuple[str, str]:

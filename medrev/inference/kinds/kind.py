@@ -75,6 +75,10 @@ class Kind(ABC):
                     "the models of an ensemble must be of one kind of data, got "
                     f"{first} ({self.model}) and {model.pipeline.data.kind} ({model.pipeline.name})"
                 )
+            if not model.translator.has_inverse and (
+                request.inverse or request.options.cycle_residual
+            ):
+                raise InputError(f"{model.pipeline.name} goes one way: it has no inverse direction")
 
     def refuse_tensor_options(self, request: Request) -> None:
         """Stop at settings that only models of tensors know.
@@ -88,7 +92,6 @@ class Kind(ABC):
             ("--tensor-frame", request.tensor_frame is not None),
             ("--engine openvino", options.engine == "openvino"),
             ("--precision bfloat16", options.precision == "bfloat16"),
-            ("--spacing train", options.spacing == "train"),
         ):
             if given:
                 raise InputError(
@@ -121,12 +124,15 @@ class Kind(ABC):
         """The task of an input that was recognised, and is for the model."""
 
     @abstractmethod
-    def picture_path(self, base: str, folder: Path) -> Path:
-        """The picture of a result; a scene of it has the same name.
+    def scene_path(self, base: str, folder: Path) -> Path:
+        """The file of a scene of a result for 3D Slicer.
 
         Args:
             base: What the names begin with.
             folder: Where the files go.
+
+        Raises:
+            InputError: There are no scenes of this kind.
         """
 
     def place(self, member: Member) -> tuple[Path, str]:

@@ -75,9 +75,9 @@ class TensorKind(Kind):
         """Super-resolution, or its reverse."""
         return TensorTask(source, folder, base)
 
-    def picture_path(self, base: str, folder: Path) -> Path:
-        """The picture of a result."""
-        return picture_path(base, folder, self.direction)
+    def scene_path(self, base: str, folder: Path) -> Path:
+        """Named like the picture."""
+        return picture_path(base, folder, self.direction).with_suffix(".mrb")
 
 
 def _hcp_data(path: Path) -> Path | None:
