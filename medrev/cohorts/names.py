@@ -40,8 +40,10 @@ def subject_of(path: Path, root: Path) -> str:
         'sub-01_ses-2'
         >>> subject_of(root / "100307/T1w/data.nii.gz", root)
         '100307'
-        >>> subject_of(root / "case7_brain_mask.nii.gz", root), subject_of(root / "7_fake_B.png", root)
-        ('case7', '7')
+        >>> subject_of(root / "case7_brain_mask.nii.gz", root)
+        'case7'
+        >>> subject_of(root / "photo3_fake_B.png", root)
+        'photo3'
     """
     parts = path.relative_to(root).parts
     found = _entities(strip_suffix(path).split("_"))

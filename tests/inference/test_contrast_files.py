@@ -386,6 +386,15 @@ def test_settings_that_are_of_tensors(refuse, tmp_path):
         refuse(f"one of {allowed} members", path, model=square_model(dims), options=options)
 
 
+def test_a_cycle_needs_a_way_back(refuse, tmp_path):
+    path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
+    model = square_model()
+    model.translator.has_inverse = False
+    options = InferenceOptions(cycle_residual=True)
+    refuse("--cycle-residual: tiny has no inverse direction", path, model=model, options=options)
+    refuse("tiny has no inverse direction", path, model=model, direction="inverse")
+
+
 def test_a_result_that_is_not_finite(refuse, tmp_path):
     class Broken(square_model().translator.__class__):
         def translate(self, x: torch.Tensor) -> torch.Tensor:

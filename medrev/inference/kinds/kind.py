@@ -75,10 +75,10 @@ class Kind(ABC):
                     "the models of an ensemble must be of one kind of data, got "
                     f"{first} ({self.model}) and {model.pipeline.data.kind} ({model.pipeline.name})"
                 )
-            if not model.translator.has_inverse and (
-                request.inverse or request.options.cycle_residual
-            ):
-                raise InputError(f"{model.pipeline.name} goes one way: it has no inverse direction")
+        if request.options.cycle_residual and not models[0].translator.has_inverse:
+            raise InputError(
+                f"--cycle-residual: {self.model} has no inverse direction to translate back"
+            )
 
     def refuse_tensor_options(self, request: Request) -> None:
         """Stop at settings that only models of tensors know.
