@@ -380,7 +380,7 @@ def test_settings_that_are_of_tensors(refuse, tmp_path):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
     refuse("--tensor-order is for models of diffusion tensors", path, tensor_order="fsl")
     for name, value in (("engine", "openvino"), ("precision", "bfloat16"), ("spacing", "train")):
-        refuse(f"--{name} {value} is for", path, options=InferenceOptions(**{name: value}))
+        refuse(f"--{name} {value}", path, options=InferenceOptions(**{name: value}))
     for dims, count, allowed in ((2, 8, "1, 2, 4"), (3, 24, "1, 2, 4, 8")):
         options = InferenceOptions(ensemble=count)
         refuse(f"one of {allowed} members", path, model=square_model(dims), options=options)
