@@ -2,7 +2,6 @@
 
 from medrev.cohorts.case import Case, Choices, Loaded
 from medrev.cohorts.evaluate import Evaluated, evaluate_cohort
-from medrev.cohorts.fcn_score import fcn_confusion
 from medrev.cohorts.find import Found, Sources, find_cases, named_inputs
 from medrev.cohorts.measure import EDGES, Measured, measure
 from medrev.cohorts.pair import Pair
@@ -18,7 +17,6 @@ __all__ = [
     "Pair",
     "Sources",
     "evaluate_cohort",
-    "fcn_confusion",
     "find_cases",
     "measure",
     "named_inputs",
