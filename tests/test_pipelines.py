@@ -1,5 +1,6 @@
 """Every shipped pipeline has its paper's size and trains for two real steps on small data."""
 
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import make_contrast_data
+import make_image_data
 
 from medrev.config import load_pipeline
 from medrev.inference import load_model
@@ -96,10 +102,8 @@ def test_the_documented_table_of_pipelines_is_that_of_the_files():
     assert [line for line in table.splitlines() if line.startswith("| `")] == lines
 
 
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
+def write_dwi(root):
     """Four subjects of raw DWI in BIDS layout, 26 × 24 × 26 voxels, with noise."""
-    root = tmp_path_factory.mktemp("cohort")
     generator = np.random.default_rng(0)
     affine = np.diag([-2.0, 2.0, 2.0, 1.0])
     bvecs = generator.normal(size=(3, 9))
@@ -119,27 +123,82 @@ def cohort(tmp_path_factory):
             nib.save(image, folder / f"sub-{number}_{name}.nii.gz")
         np.savetxt(folder / f"sub-{number}_dwi.bval", bvals[None], fmt="%d")
         np.savetxt(folder / f"sub-{number}_dwi.bvec", bvecs, fmt="%.6f")
-    return root
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in PIPELINES if load(path).data.kind == "dti"],
-    ids=lambda path: path.stem,
-)
-def test_a_shipped_pipeline_trains_for_two_steps(path, cohort, tmp_path):
-    overrides = [
-        f"data.root={cohort}",
-        f"data.cache_dir={cohort.parent / 'cache'}",
-        "data.workers=1",
-        "data.split.validation=1",
-        "data.split.test=1",
-        "evaluation.baselines=[cubic]",
-        "training.steps=2",
-        "training.validate_every=2",
-    ]
+def write_images(kind):
+    def write(root):
+        sizes = ["--size", "40", "--count", "4", "--test", "2"]
+        assert make_image_data.main([kind, "--output", str(root), *sizes]) == 0
+
+    return write
+
+
+def write_contrasts(root):
+    sizes = ["--subjects", "3", "--edge", "32", "--fine", "1"]
+    assert make_contrast_data.main(["--output", str(root), *sizes]) == 0
+
+
+#: What stands in for the data of a pipeline, by the name of its folder.
+STAND_INS = {
+    "sample_data": write_dwi,
+    "brats": write_contrasts,
+    "cityscapes": write_images("labels"),
+    "maps": write_images("maps"),
+    "shapes": write_images("shapes"),
+    "vangogh2photo": write_images("shapes"),
+    "grey_colour": write_images("grey-colour"),
+}
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """Makes the small data of a pipeline once."""
+    folder = tmp_path_factory.mktemp("data")
+
+    def make(pipeline):
+        name = pipeline.data.root.name
+        root = folder / name
+        if not root.exists():
+            STAND_INS[name](root)
+        return root
+
+    return make
+
+
+def sizes(pipeline):
+    """Overrides that two steps on a CPU need; kinds, norms, losses and schedules are the file's."""
+    data, model, method = pipeline.data, pipeline.model, pipeline.method
+    small = ["training.steps=2", "training.validate_every=2"]
+    if data.kind == "dti":
+        small += ["data.workers=1", "data.split.validation=1", "data.split.test=1"]
+        return [*small, "evaluation.baselines=[cubic]"]
+    small.append("model.width=8")
+    if hasattr(model, "levels"):
+        small.append(f"model.levels={min(model.levels, 4)}")
+    if method.adversarial_weight:
+        small.append("method.discriminator.width=8")
+    if data.kind == "images":
+        small += ["data.crop_size=32", "data.load_size=36"]
+    elif data.samples == "slices":
+        small += ["data.slices.size=32", "data.augmentation.shift=2"]
+    else:
+        small.append("data.patches.size=16")
+    return small
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
+def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
+    shipped = load(path)
+    root = stand_in(shipped)
+    overrides = [f"data.root={root}", *sizes(shipped)]
+    if shipped.data.kind != "images":
+        overrides.append(f"data.cache_dir={root.parent / 'cache'}")
     run = train(load_pipeline(path, overrides), tmp_path / "run", quiet=True)
     assert run.read_status()["status"] == "finished"
-    model = run.table.summary("model", "rmse")
-    assert 0 < model.mean < 500
+    metric, most = {
+        "dti": ("rmse", 500),
+        "contrast": ("nmae_forward", 1),
+        "images": ("cycle_x", 1),
+    }[shipped.data.kind]
+    assert 0 < run.table.summary("model", metric).mean < most
     assert load_model(run.path, "cpu").pipeline.name == path.stem
