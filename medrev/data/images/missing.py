@@ -20,10 +20,13 @@ SOURCES = {
     "edges2shoes": f"{_PIX2PIX} (edges2shoes.tar.gz), layout aligned",
     "horse2zebra": f"{_CYCLEGAN} (horse2zebra.zip), layout unaligned",
     "monet2photo": f"{_CYCLEGAN} (monet2photo.zip), layout unaligned",
+    "vangogh2photo": f"{_CYCLEGAN} (vangogh2photo.zip), layout unaligned",
     "summer2winter": f"{_CYCLEGAN} (summer2winter_yosemite.zip), layout unaligned",
 }
 #: Names under which `scripts/make_image_data.py` makes stand-ins.
 _STAND_INS = {"cityscapes": "labels", "maps": "maps"}
+#: Folders, in the shipped pipelines, of sets that come from that script and nowhere else.
+_MADE = {"shapes": "shapes", "grey_colour": "grey-colour"}
 _MOST = 6
 
 
@@ -43,12 +46,18 @@ def missing(root: Path, layout: str) -> InputError:
         lines = [f"data.root must be a folder, got a file: {root}"]
     layouts = EXPECTED if layout == "auto" else {layout: EXPECTED[layout]}
     lines += [f"expected, {name}: {what}" for name, what in layouts.items()]
-    known = {name: where for name, where in SOURCES.items() if name in root.name.lower()}
+    called = root.name.lower()
+    script = "python scripts/make_image_data.py"
+    if called in _MADE:
+        lines.append(f"to make it: {script} {_MADE[called]} --output {root}")
+        return InputError("\n  ".join(lines))
+    known = {name: where for name, where in SOURCES.items() if name in called}
     for name, where in (known or SOURCES).items():
         lines.append(f"to be had, {name}: {where}")
-    kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), "labels")
+    other = "shapes" if layout == "unaligned" else "labels"
+    kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), other)
     lines.append(
         "medrev downloads nothing; a small stand-in to try a pipeline is made by "
-        f"python scripts/make_image_data.py {kind} --output {root}"
+        f"{script} {kind} --output {root}"
     )
     return InputError("\n  ".join(lines))
