@@ -187,11 +187,7 @@ def sizes(pipeline):
     return small
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in PIPELINES if load(path).data.kind != "contrast"],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.stem)
 def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
     shipped = load(path)
     root = stand_in(shipped)
@@ -213,6 +209,7 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
         ("maps", "maps.tar.gz"),
         ("vangogh2photo", "vangogh2photo.zip"),
         ("shapes", "to make it: python scripts/make_image_data.py shapes"),
+        ("brats", "BraTS"),
         ("grey_colour", "to make it: python scripts/make_image_data.py grey-colour"),
     ],
 )
