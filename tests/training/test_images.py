@@ -17,7 +17,7 @@ from PIL import Image
 from medrev.config import Pipeline
 from medrev.data.images import find_images, from_pixels, read_image
 from medrev.data.images.transforms import resize
-from medrev.errors import InputError
+from medrev.errors import ConfigError, InputError
 from medrev.evaluation import psnr
 from medrev.inference import Model, load_model, translate_images
 from medrev.training import TrainingInterrupted, train
@@ -252,6 +252,13 @@ def test_or_it_is_left_out_and_named(damaged, tmp_path, caplog):
 def test_a_paired_method_on_unpaired_images_is_refused_before_training(sets, tmp_path):
     with pytest.raises(InputError, match="needs pairs, the data has none: 5 images of x"):
         train(pipeline_of(sets["shapes"], "unet", "paired"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_size_that_the_network_does_not_take_is_refused_before_training(sets, tmp_path):
+    pipeline = pipeline_of(sets["maps"], "unet", "paired", data={"crop_size": 20})
+    with pytest.raises(ConfigError, match=r"data.crop_size must be a multiple of 8 .* got 20"):
+        train(pipeline, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
 

@@ -3,8 +3,6 @@
 from typing import Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 __all__ = ["random_crop", "resize"]
@@ -36,11 +34,19 @@ def resize(
         )
         chosen: NDArray[Any] = pixels[rows[:, None], columns]
         return chosen
-    values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-    resized = F.interpolate(values[None], size=wanted, mode="bicubic", antialias=True)[0]
-    largest = np.iinfo(pixels.dtype).max
-    rounded: NDArray[Any] = resized.round().clamp(0, largest).numpy().astype(pixels.dtype)
-    return np.ascontiguousarray(rounded.transpose(1, 2, 0))
+    if pixels.dtype == np.uint8 and pixels.shape[-1] == 3:
+        return np.asarray(_bicubic(pixels, wanted))
+    channels = np.moveaxis(pixels, -1, 0).astype(np.float32)
+    values = np.stack([np.asarray(_bicubic(channel, wanted)) for channel in channels], axis=-1)
+    rounded: NDArray[Any] = np.rint(values).clip(0, np.iinfo(pixels.dtype).max)
+    return rounded.astype(pixels.dtype)
+
+
+def _bicubic(pixels: NDArray[Any], size: tuple[int, int]) -> Any:
+    """An image of Pillow, resized; ``(H, W, 3)`` of uint8 or ``(H, W)`` of float32."""
+    from PIL import Image
+
+    return Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BICUBIC)
 
 
 def random_crop(

@@ -2,23 +2,35 @@
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from medrev.data.images.transforms import random_crop, resize
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(101, 157), (20, 24), (48, 48)])
 @pytest.mark.parametrize(
     ("resampling", "filter_", "tolerance"),
     [("bicubic", Image.Resampling.BICUBIC, 1), ("nearest", Image.Resampling.NEAREST, 0)],
 )
-def test_resizing_is_that_of_pillow(size, resampling, filter_, tolerance):
+def test_resizing_is_that_of_pillow(channels, size, resampling, filter_, tolerance):
     # Far from black and white, where Pillow cuts off overshoots after each axis.
-    pixels = np.random.default_rng(0).integers(80, 176, (*size, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(80, 176, (*size, channels), dtype=np.uint8)
     ours = resize(pixels, 48, resampling)
-    theirs = np.asarray(Image.fromarray(pixels).resize((48, 48), filter_))
+    whole = Image.fromarray(pixels.squeeze()).resize((48, 48), filter_)
+    theirs = np.asarray(whole).reshape(48, 48, channels)
     assert ours.dtype == np.uint8
     assert np.abs(ours.astype(int) - theirs).max() <= tolerance
+
+
+def test_bicubic_resizing_agrees_with_that_of_pytorch():
+    pixels = np.random.default_rng(0).integers(80, 176, (101, 157, 3), dtype=np.uint8)
+    values = torch.from_numpy(pixels.transpose(2, 0, 1)).float()[None]
+    theirs = F.interpolate(values, size=(48, 60), mode="bicubic", antialias=True)[0]
+    ours = torch.tensor(resize(pixels, (48, 60)).transpose(2, 0, 1).astype(np.float32))
+    assert (ours - theirs).abs().max() < 1.1
 
 
 def test_16_bits_stay_16_bits_and_do_not_wrap_around():
