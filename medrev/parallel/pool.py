@@ -7,42 +7,31 @@ runs, so that the numbers do not depend on the number of workers.
 
 import contextlib
 import logging
-import sys
+import threading
 import time
-import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from medrev.errors import ConfigError, MedrevError
-from medrev.parallel.workers import CLUSTERS, DEATHS, connect, load_jobqueue, one_line
+from medrev.errors import ClusterError, ConfigError
+from medrev.parallel.end import END
+from medrev.parallel.jobs import CLUSTERS, load_jobqueue
+from medrev.parallel.outcome import Outcome, attempt, described
+from medrev.parallel.tasks import run_there
+from medrev.parallel.watch import Watch
+from medrev.parallel.workers import connect
 from medrev.progress import Bar, progress
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Outcome", "Pool", "run_subjects"]
+__all__ = ["Pool", "run_subjects"]
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-
-@dataclass(frozen=True)
-class Outcome(Generic[Value]):
-    """What became of one subject.
-
-    Attributes:
-        name: The subject.
-        value: What the function returned; None where it failed.
-        error: Why it failed, one line; None where it did not.
-        seconds: Time in the function, of the last attempt.
-    """
-
-    name: str
-    value: Value | None = None
-    error: str | None = None
-    seconds: float = 0.0
+#: Seconds within which workers have to start; those of this machine import their modules first.
+START = 300.0
 
 
 class Pool:
@@ -90,14 +79,17 @@ class Pool:
         self._connection = connect(workers, scheduler, cluster, memory=memory, warm=warm)
         self._stack = contextlib.ExitStack()
         self._client: Future[Client] | None = None
+        self._latest = 0.0
 
     def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._client is not None:
-            wait([self._client])
-        self._stack.close()
+        if self._client is None:
+            return
+        wait([self._client], timeout=min(self._seconds_left(), END))
+        # Of workers that have not started: as soon as they do.
+        self._client.add_done_callback(lambda _: self._stack.close())
 
     def start(self) -> None:
         """Start the workers, or find the scheduler, while this process does something else."""
@@ -105,9 +97,27 @@ class Pool:
             return
         if self._cluster is not None:
             load_jobqueue(self._cluster)
-        thread = ThreadPoolExecutor(1)
-        self._client = thread.submit(self._stack.enter_context, self._connection)
-        thread.shutdown(wait=False)
+        self._client = Future()
+        self._latest = time.monotonic() + START
+        # A daemon: this process can end though they do not start.
+        threading.Thread(target=self._connect, args=(self._client,), daemon=True).start()
+
+    def _connect(self, client: "Future[Client]") -> None:
+        try:
+            client.set_result(self._stack.enter_context(self._connection))
+        except BaseException as error:
+            client.set_exception(error)
+
+    def _seconds_left(self) -> float:
+        return max(0.0, self._latest - time.monotonic())
+
+    def _started(self) -> "Client":
+        self.start()
+        assert self._client is not None
+        wait([self._client], timeout=self._seconds_left())
+        if not self._client.done():
+            raise ClusterError(f"no worker has started within {START:.0f} s")
+        return self._client.result()
 
     def run(
         self,
@@ -139,7 +149,8 @@ class Pool:
             The outcomes by name, in the order of ``subjects``.
 
         Raises:
-            ClusterError: The scheduler does not answer, or its workers are not usable.
+            ClusterError: The scheduler does not answer, or its workers are not usable; or none is
+                left: what was done before was given to ``on_done``.
             ConfigError: The batch system is not there.
         """
         if not subjects:
@@ -148,9 +159,9 @@ class Pool:
         if self.is_here:
             done = _run_here(function, subjects, retries)
         else:
-            self.start()
-            assert self._client is not None
-            done = _run_there(function, subjects, retries, self._client.result())
+            client = self._started()
+            watch = Watch(client, queued=self._cluster is not None)
+            done = run_there(function, subjects, retries, client, watch)
         with (
             contextlib.closing(done),
             progress(title, len(subjects), enabled=show_progress) as bar,
@@ -201,79 +212,17 @@ def _show(bar: Bar, outcome: Outcome[Any]) -> None:
     bar.advance(1, text=outcome.name)
 
 
-def _attempt(function: Callable[[Item], Value], name: str, item: Item) -> Outcome[Value]:
-    """One attempt with one thread. Runs in the worker."""
-    started = time.perf_counter()
-    with _one_thread():
-        try:
-            value = function(item)
-        except MedrevError as error:
-            return Outcome(name, error=one_line(error), seconds=time.perf_counter() - started)
-    return Outcome(name, value, seconds=time.perf_counter() - started)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums of several threads depend on how many there are."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _run_here(
     function: Callable[[Item], Value], subjects: Mapping[str, Item], retries: int
 ) -> Generator[Outcome[Value]]:
     for name, item in subjects.items():
         for left in range(retries, -1, -1):
             try:
-                yield _attempt(function, name, item)
+                yield attempt(function, name, item)
                 break
             except GeneratorExit:
                 raise
             except Exception as error:
                 logging.getLogger(__name__).debug("%s: %s", name, error, exc_info=True)
                 if left == 0:
-                    yield Outcome(name, error=_described(error))
-
-
-def _run_there(
-    function: Callable[[Item], Value],
-    subjects: Mapping[str, Item],
-    retries: int,
-    client: "Client",
-) -> Generator[Outcome[Value]]:
-    from distributed import as_completed
-
-    token = uuid.uuid4().hex
-    futures = {
-        client.submit(
-            _attempt, function, name, item, key=f"{name}-{token}", pure=False, retries=retries
-        ): name
-        for name, item in subjects.items()
-    }
-    try:
-        for future in as_completed(list(futures), loop=client.loop):
-            error = future.exception()
-            name = futures[future]
-            yield future.result() if error is None else Outcome(name, error=_described(error))
-            future.release()
-    finally:
-        client.cancel(list(futures), force=True)
-
-
-def _described(error: BaseException) -> str:
-    """One line for an error that is not the input's fault."""
-    distributed = sys.modules.get("distributed")
-    if distributed is not None and isinstance(error, distributed.scheduler.KilledWorker):
-        return (
-            f"{DEATHS + 1} workers died over it (killed, or out of memory): "
-            "run fewer workers, or give each more memory"
-        )
-    if isinstance(error, MemoryError):
-        return "not enough memory: run fewer workers"
-    return f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+                    yield Outcome(name, error=described(error))

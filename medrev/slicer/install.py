@@ -74,8 +74,14 @@ def _python_with_medrev(python: Path) -> Path:
     path = Path(os.path.abspath(python))
     try:
         run = subprocess.run(
-            [path, "-I", "-c", "import medrev"], capture_output=True, text=True, check=False
+            [path, "-I", "-c", "import medrev"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
+    except subprocess.TimeoutExpired as error:
+        raise OutputError(f"{path}: has not answered within 120 s; give another Python") from error
     except OSError as error:
         raise OutputError(f"{path}: is no Python that can be run: {error.strerror}") from error
     if run.returncode != 0:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from medrev.errors import ClusterError, ConfigError, InputError
 from medrev.parallel import Outcome, Pool, run_subjects
-from medrev.parallel.workers import medrev_version
+from medrev.parallel.scheduler import medrev_version
 
 NUMBERS = {f"sub-{n:02d}": n for n in range(6)}
 
@@ -77,6 +78,23 @@ def test_every_subject_is_done_in_the_order_given(place):
         (name, 2 * n) for name, n in NUMBERS.items()
     ]
     assert sorted(o.name for o in seen) == sorted(NUMBERS)
+
+
+def name_of_the_thread() -> str:
+    return threading.current_thread().name
+
+
+class Subject:
+    """Becomes the name of the thread in which it is unpickled."""
+
+    def __reduce__(self):
+        return name_of_the_thread, ()
+
+
+def test_a_subject_is_unpickled_beside_the_threads_that_keep_up_connections(scheduler):
+    """Modules are imported there, which may take longer than a connection waits."""
+    outcome = run_subjects(str, {"A": Subject()}, scheduler=scheduler, show_progress=False)["A"]
+    assert outcome.value.startswith("Dask-Default-Threads")
 
 
 def test_workers_are_kept_from_one_task_to_the_next():
@@ -178,7 +196,7 @@ def test_an_address_that_is_none_is_a_clear_error(address):
 
 
 def test_workers_of_another_version_are_refused(scheduler, monkeypatch):
-    monkeypatch.setattr("medrev.parallel.workers.__version__", "0.0.7")
+    monkeypatch.setattr("medrev.parallel.scheduler.__version__", "0.0.7")
     with pytest.raises(ClusterError, match=r"have medrev .*, this is 0\.0\.7"):
         run_subjects(double, NUMBERS, scheduler=scheduler, show_progress=False)
     assert medrev_version() == "0.0.7"
@@ -213,7 +231,7 @@ def test_ctrl_c_stays_what_it_was():
     pytest.importorskip("dask_jobqueue")
     code = (
         "import signal; before = signal.getsignal(signal.SIGINT);"
-        "from medrev.parallel.workers import load_jobqueue; load_jobqueue('slurm');"
+        "from medrev.parallel.jobs import load_jobqueue; load_jobqueue('slurm');"
         "assert signal.getsignal(signal.SIGINT) is before"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
