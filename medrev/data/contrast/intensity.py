@@ -25,13 +25,13 @@ def intensity_scale(volume: torch.Tensor, mask: torch.Tensor, percentile: float)
     Raises:
         InputError: The mask is empty, or the percentile is not a positive number.
     """
-    values = volume[mask > 0].double()
+    values = volume[mask > 0]
     if values.numel() == 0:
         raise InputError("the mask is empty: there are no intensities to scale by")
     rank = percentile / 100 * (values.numel() - 1)
     low, high = int(rank), min(int(rank) + 1, values.numel() - 1)
-    ordered = values.sort().values
-    scale = float(ordered[low] + (rank - low) * (ordered[high] - ordered[low]))
+    below, above = (float(values.kthvalue(n + 1).values) for n in (low, high))
+    scale = below + (rank - low) * (above - below)
     if not 0 < scale < float("inf"):
         raise InputError(
             f"the {percentile:g}th percentile of the intensities in the mask must be positive, "

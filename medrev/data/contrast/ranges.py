@@ -33,9 +33,9 @@ def describe_contrast(
     """
     inside = mask > 0
     return {
-        "median": float(volume[inside].double().median()) / scale,
+        "median": float(volume[inside].median()) / scale,
         "mask_ml": mask_volume(inside, affine),
-        "inside": float(inside.double().mean()),
+        "inside": int(inside.sum()) / inside.numel(),
     }
 
 
