@@ -65,7 +65,10 @@ def cohort(tmp_path):
 def calls(monkeypatch):
     """Notes how `load_models` and `infer_file` are called instead of calling them."""
     noted = []
-    tensors = SimpleNamespace(pipeline=SimpleNamespace(name="m", data=SimpleNamespace(kind="dti")))
+    tensors = SimpleNamespace(
+        pipeline=SimpleNamespace(name="m", data=SimpleNamespace(kind="dti")),
+        translator=SimpleNamespace(has_inverse=True),
+    )
 
     def load_models(model, members, device):
         noted.append((model, members, device))

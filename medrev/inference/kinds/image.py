@@ -103,7 +103,7 @@ class ImageKind(Kind):
         """There are none."""
         raise InputError(f"--slicer is for volumes; {self.model} takes images")
 
-    def describe(self, folder: Path) -> None:
+    def describe(self, folder: Path, request: Request) -> None:
         """Images are no dataset of BIDS."""
 
 
