@@ -267,6 +267,16 @@ def test_the_cycle_residual_is_zero_where_the_way_back_is_exact(tmp_path, dims):
     assert values_of(rough[2]).max() > 0.05 * GIVEN
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_what_a_network_puts_outside_of_the_brain_belongs_to_the_way_back(tmp_path, dims):
+    kind = {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 1, "norm": "none"}
+    path = save_head(tmp_path / "sub-01_T1w.nii.gz", head((14, 18, 12)), oblique())
+    options = InferenceOptions(cycle_residual=True)
+    model = random_model(dims, model=kind, slices={"size": 20})
+    written = infer_file(path, model=model, output=tmp_path / "out", options=options)
+    assert values_of(written[2]).max() < 1e-4 * GIVEN
+
+
 def test_the_cycle_residual_is_in_intensities_of_the_input(tmp_path):
     class Halved(square_model().translator.__class__):
         def translate_back(self, y: torch.Tensor) -> torch.Tensor:
