@@ -53,7 +53,7 @@ def test_gradients_at_depth_32(coupling: str) -> None:
     assert (flat - expected).norm() <= 1e-12 * expected.norm()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     dims=st.sampled_from([1, 2, 3]),
     depth=st.integers(1, 4),
@@ -81,7 +81,7 @@ def test_gradients_equal_for_any_shape_and_split(
     assert_equal_gradients(gradients(seq(x), inputs), gradients(plain(seq, x), inputs), 1e-11)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     dims=st.sampled_from([1, 2, 3]),
     depth=st.sampled_from([0, 1, 5, 16]),
