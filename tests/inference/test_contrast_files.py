@@ -307,6 +307,25 @@ def test_volumes_unlike_those_of_the_training_are_doubted(tmp_path):
     assert "of its brightest voxels' intensity, in training it was 0.9" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "direction", "says"),
+    [
+        ("sub-01_T1w", "forward", None),
+        ("sub-01_T2w", "forward", "says t2, but the model starts from t1"),
+        ("sub-01_T2w", "inverse", None),
+        ("BraTS20_001_t1ce", "inverse", "says t1ce, but the model starts from t2"),
+        ("sub-01_ce-gadolinium_T1w", "forward", "says t1ce, but the model starts from t1"),
+        ("head", "forward", None),
+    ],
+)
+def test_a_name_that_says_another_contrast_is_doubted(tmp_path, name, direction, says):
+    path = save_head(tmp_path / f"{name}.nii.gz", head(), oblique())
+    written = infer_file(path, model=square_model(), output=tmp_path / "o", direction=direction)
+    doubts = [line for line in sidecar_of(written[0])["Warnings"] if "the name of" in line]
+    assert len(doubts) == (says is not None)
+    assert says is None or says in doubts[0]
+
+
 def test_mirror_images_that_training_did_not_have_are_noted(tmp_path):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
     notes = {}

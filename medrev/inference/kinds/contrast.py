@@ -25,6 +25,7 @@ from medrev.inference.contrast_names import (
     contrast_path,
     contrast_paths,
     contrast_words,
+    other_contrast,
 )
 from medrev.inference.dataset import describe_dataset
 from medrev.inference.kinds.kind import Kind, Member
@@ -203,6 +204,11 @@ class ContrastTask(Task[_Read]):
         if not bool(torch.isfinite(found.volume).all()):
             raise InputError(f"{path}: the network's result has NaN or Inf; nothing written")
         warnings = [*(f"{path}: {note}" for note in scan.notes), *found.warnings]
+        named = other_contrast(path, self.given)
+        if named is not None:
+            warnings.insert(
+                0, f"the name of {path} says {named}, but the model starts from {self.given}"
+            )
         if request.inverse and not model.inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
         said = self.say(warnings, found.notes)
