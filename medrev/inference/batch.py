@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from medrev.inference.outputs import (
     write_outputs,
 )
 from medrev.inference.request import Request
-from medrev.inference.threads import one_thread
+from medrev.inference.threads import Job, OneThread
 from medrev.progress import Bar, progress
 
 __all__ = ["Report", "infer_many"]
@@ -111,12 +110,12 @@ class _Line:
         self.kind.check(request, models)
         self.report = Report()
         self._stopped = threading.Event()
-        self._reader, self._writer = one_thread(), one_thread()
+        self._reader, self._writer = OneThread(), OneThread()
 
     def run(self, entries: list[Entry]) -> None:
         """All subjects, in their order."""
-        ahead: Future[_Ready] | None = None
-        behind: tuple[Entry, Future[None]] | None = None
+        ahead: Job[_Ready] | None = None
+        behind: tuple[Entry, Job[None]] | None = None
         for entry, following in itertools.zip_longest(entries, entries[1:]):
             current = ahead or self._reader.submit(self._read, entry)
             ready = self._outcome(entry, current.result)
@@ -133,8 +132,8 @@ class _Line:
     def close(self) -> None:
         """End the threads; what is being written is completed."""
         self._stopped.set()
-        self._reader.shutdown(wait=True, cancel_futures=True)
-        self._writer.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
+        self._writer.close()
 
     def _read(self, entry: Entry) -> _Ready:
         with _named(entry.name):
@@ -180,7 +179,7 @@ class _Line:
         self.on_done(entry, files, False)
         self.report.kept[entry.name] = files
 
-    def _settle(self, behind: tuple[Entry, Future[None]] | None) -> None:
+    def _settle(self, behind: tuple[Entry, Job[None]] | None) -> None:
         """Wait until a subject is written."""
         if behind is not None:
             entry, future = behind

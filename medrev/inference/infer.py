@@ -11,7 +11,7 @@ from medrev.inference.model import Model
 from medrev.inference.options import InferenceOptions
 from medrev.inference.outputs import check_outputs, writable_folder, write_outputs
 from medrev.inference.request import Request
-from medrev.inference.threads import one_thread
+from medrev.inference.threads import OneThread
 
 __all__ = ["infer_file", "load_models"]
 
@@ -94,7 +94,7 @@ def infer_file(
         read = task.read(request, models, show_progress=show_progress)
         result = task.translate(read, request, models, show_progress=show_progress)
         del read
-        with one_thread() as writer:  # an interruption waits until all files are named
+        with OneThread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
         kind.describe(folder, request)
         return written
