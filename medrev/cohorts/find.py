@@ -177,7 +177,7 @@ def _refuse(sources: Sources, what: str, *names: str) -> None:
 def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
     from medrev.cohorts.runs import read_runs
 
-    runs = read_runs(named, part=sources.part, data=sources.data)
+    runs = read_runs(named, part=sources.part, data=sources.data, participants=sources.participants)
     return Found(
         kind="runs",
         cases=runs.cases,

@@ -83,7 +83,8 @@ def measure(case: Case, choices: Choices) -> Measured:
     started = time.perf_counter()
     loaded = case.load(choices)
     ready = time.perf_counter()
-    records = _records(case.id, loaded, choices)
+    value_range = choices.value_range or loaded.largest or loaded.value_range
+    records = _records(case.id, loaded, choices, value_range)
     counts = count_classes(loaded, choices)
     if counts is not None:
         records += counts.records(case.id)
@@ -94,18 +95,24 @@ def measure(case: Case, choices: Choices) -> Measured:
         histograms=histograms,
         unit=unit,
         models=tuple(loaded.models),
-        facts={**loaded.facts, **({} if counts is None else counts.to_dict())},
+        facts={
+            **loaded.facts,
+            "value_range": value_range,
+            **({} if counts is None else counts.to_dict()),
+        },
         key=key,
         notes=loaded.notes,
         seconds={"load": round(ready - started, 4), "metrics": round(measured - ready, 4)},
     )
 
 
-def _records(subject: str, loaded: Loaded, choices: Choices) -> list[Record]:
+def _records(
+    subject: str, loaded: Loaded, choices: Choices, value_range: float | None
+) -> list[Record]:
     settings = Settings(
         tensors=loaded.tensors,
         edge=choices.edge,
-        value_range=choices.value_range or loaded.largest or loaded.value_range,
+        value_range=value_range,
         unit="" if loaded.largest is None else "grey levels",
         slice_axis=loaded.slice_axis,
         whole_slices=loaded.slice_axis is not None,

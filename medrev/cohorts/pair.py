@@ -106,6 +106,7 @@ class Pair:
             tensors=target.tensors,
             largest=target.largest,
             facts={
+                **({} if target.largest is None else {"image": True}),
                 "shape": list(reference.shape),
                 "voxel_size": [round(edge, 4) for edge in voxel_size(target.grid.affine)],
                 "mask": source,

@@ -1,15 +1,17 @@
 """Run folders: their models, and the held-out subjects of the cohort they were trained on."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medrev.cohorts.case import Case
+from medrev.cohorts.table import participants as find_participants
+from medrev.cohorts.trained import Trained
+from medrev.cohorts.trained_contrasts import TrainedContrasts
 from medrev.cohorts.trained_images import TrainedImages
 from medrev.cohorts.trained_tensors import TrainedTensors
-from medrev.config.schema import DTIData, ImageData
+from medrev.config.schema import ContrastData, ImageData
 from medrev.config.schema.pipeline import Data
 from medrev.errors import InputError
 from medrev.inference import Model, load_model
@@ -28,19 +30,22 @@ class Runs:
         notes: What the user should know, one line each.
     """
 
-    cases: tuple[Case, ...]
+    cases: tuple[Trained, ...]
     origins: Mapping[str, Mapping[str, Any]]
     options: Mapping[str, Any]
     notes: tuple[str, ...]
 
 
-def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Runs:
+def read_runs(
+    named: Mapping[str, Path], *, part: str, data: Path | None, participants: Path | None = None
+) -> Runs:
     """The models of run folders and the subjects to try them on.
 
     Args:
         named: Run folder by name.
         part: test, validation or train.
         data: Where the cohort is now, if it has moved.
+        participants: Table with a row per subject (default: that of the cohort).
 
     Raises:
         CheckpointError: A folder has no usable weights.
@@ -64,10 +69,11 @@ def read_runs(named: Mapping[str, Path], *, part: str, data: Path | None) -> Run
     if not cases:
         raise InputError(f"{section.root} has no {part} {_noun(section)}; choose another --part")
     pipeline = models[first].pipeline
+    rows = _columns(participants, section.root)
     noun = _noun(section)
     notes = [] if part == "test" else [f"these are {part} {noun}, not held-out test {noun}"]
     return Runs(
-        cases=tuple(cases),
+        cases=tuple(replace(case, columns=rows(case.id)) for case in cases),
         origins={name: _origin(named[name], model) for name, model in models.items()},
         options={"edge": pipeline.evaluation.interior, "baselines": pipeline.evaluation.baselines},
         notes=tuple(notes),
@@ -82,16 +88,31 @@ def _section(model: Model, data: Path | None) -> Data:
     return section.model_copy(update={place: data.absolute()})
 
 
+def _columns(given: Path | None, root: Path) -> Callable[[str], dict[str, str]]:
+    """What is known about the subjects; a cohort's own table need not be one of participants."""
+    try:
+        return find_participants(given, [root])
+    except InputError:
+        if given is not None:
+            raise
+        return lambda subject: {}
+
+
 def _noun(section: Data) -> str:
     return "images" if isinstance(section, ImageData) else "subjects"
 
 
-def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Case]:
+def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Trained]:
     """The samples of a part of the cohort."""
     if isinstance(section, ImageData):
         return _image_cases(section, part, weights)
-    if not isinstance(section, DTIData):
-        raise NotImplementedError
+    if isinstance(section, ContrastData):
+        from medrev.data.contrast import find_contrasts
+
+        return [
+            TrainedContrasts(subject=subject, models=weights, data=section)
+            for subject in find_contrasts(section).part(part)
+        ]
     from medrev.data import find_cohort
 
     return [
@@ -100,7 +121,7 @@ def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Case]:
     ]
 
 
-def _image_cases(section: ImageData, part: str, weights: Mapping[str, Path]) -> list[Case]:
+def _image_cases(section: ImageData, part: str, weights: Mapping[str, Path]) -> list[Trained]:
     from medrev.data.images import find_images
 
     images = find_images(section).part(part)
@@ -125,9 +146,21 @@ def _decisive(section: Data) -> dict[str, Any]:
         names = ["kind", "root", "layout", "source", "channels_a", "channels_b", "validation"]
         names += ["crop_size", "resampling"] if resized else []
         return {"load_size": resized, **{name: getattr(section, name) for name in names}}
-    names = ["kind", "root", "table", "layout", "subjects", "split", "tensor_order"]
-    names += ["tensor_frame", "fit", "degradation"]
+    names = ["kind", "root", "layout", "subjects", "split"]
+    if isinstance(section, ContrastData):
+        names += ["source", "target", "intensities"]
+    else:
+        names += ["table", "tensor_order", "tensor_frame", "fit", "degradation"]
     return {name: getattr(section, name) for name in names}
+
+
+def _sides(section: Data) -> list[str]:
+    """What x and y are called; of tensors nothing."""
+    if isinstance(section, ContrastData):
+        return [section.source, section.target]
+    if isinstance(section, ImageData):
+        return ["A", "B"] if section.source == "A" else ["B", "A"]
+    return []
 
 
 def _origin(run: Path, model: Model) -> dict[str, Any]:
@@ -145,6 +178,7 @@ def _origin(run: Path, model: Model) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in model.translator.parameters()),
         "width": getattr(pipeline.model, "width", None),
         "kind": pipeline.data.kind,
+        "sides": _sides(pipeline.data),
         "both_directions": model.inverse_is_trained,
         "factor": model.factor,
         "git_commit": environment.get("git_commit"),

@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from medrev.inference import Model, load_model
 
 __all__ = ["Trained", "Translated", "translate_sides"]
 
-#: Applies a model to a sample, from y to x where the last argument is true.
-Apply = Callable[[Model, torch.Tensor, bool], torch.Tensor]
+#: Applies a model to a sample in one or more directions, one after the other (true: from y to x);
+#: gives the result of each.
+Apply = Callable[[Model, torch.Tensor, tuple[bool, ...]], Sequence[torch.Tensor]]
 Convert = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -129,15 +130,18 @@ def translate_sides(
     source, target = sides[::-1] if inverse else sides
     changed = None
     if choices.sensitivity is not None:
-        changed = apply(models[choices.sensitivity], target, not inverse)
+        (changed,) = apply(models[choices.sensitivity], target, (not inverse,))
     found = {}
     for name, model in models.items():
-        output = outputs[name] if outputs is not None else apply(model, source, inverse)
-        there_and_back = apply(model, output, not inverse) if model.inverse_is_trained else None
+        back = (not inverse,) if model.inverse_is_trained else ()
+        if outputs is not None:
+            output, rest = outputs[name], list(apply(model, outputs[name], back) if back else ())
+        else:
+            output, *rest = apply(model, source, (inverse, *back))
         found[name] = Translated(
             output,
-            cycle=None if there_and_back is None else (there_and_back, source),
-            changed=None if changed is None else apply(model, changed, inverse),
+            cycle=(rest[0], source) if rest else None,
+            changed=None if changed is None else apply(model, changed, (inverse,))[0],
         )
     return found
 

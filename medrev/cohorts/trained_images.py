@@ -98,6 +98,7 @@ class TrainedImages(Trained):
             label_image=given if len(given) == 3 else None,
             largest=largest,
             facts={
+                "image": True,
                 "shape": list(reference.shape),
                 "voxel_size": [1.0, 1.0, 1.0],
                 "mask": "whole volume",
@@ -106,5 +107,8 @@ class TrainedImages(Trained):
         )
 
 
-def _apply(model: Model, image: torch.Tensor, inverse: bool) -> torch.Tensor:
-    return translate_images(model, image[None], inverse=inverse)[0]
+def _apply(model: Model, image: torch.Tensor, directions: tuple[bool, ...]) -> list[torch.Tensor]:
+    results = [image]
+    for inverse in directions:
+        results.append(translate_images(model, results[-1][None], inverse=inverse)[0])
+    return results[1:]

@@ -105,5 +105,8 @@ class TrainedTensors(Trained):
         return predictions
 
 
-def _apply(model: Model, volume: torch.Tensor, inverse: bool) -> torch.Tensor:
-    return model.apply(volume, inverse=inverse)
+def _apply(model: Model, volume: torch.Tensor, directions: tuple[bool, ...]) -> list[torch.Tensor]:
+    results = [volume]
+    for inverse in directions:
+        results.append(model.apply(results[-1], inverse=inverse))
+    return results[1:]

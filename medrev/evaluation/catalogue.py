@@ -46,6 +46,7 @@ CATALOGUE: dict[str, Metric] = {
     "reference_mean": Metric("mean of the reference", 3, "none"),
     "gradient_ratio": Metric("gradient energy ÷ reference", 3, "one"),
     "through_plane_ratio": Metric("through-plane gradient energy ÷ reference", 3, "one"),
+    "flicker": Metric("flicker between slices ÷ reference", 3, "one"),
     "power_ratio": Metric("power ÷ reference", 3, "one"),
     "coherence": Metric("coherence", 3, "higher"),
     "slice_mae": Metric("MAE of slices", 2, "lower"),
@@ -93,7 +94,7 @@ def digits(key: Key, unit: str = "") -> int:
         (2, 4)
     """
     metric = CATALOGUE.get(key.metric)
-    if key.metric in ("rmse", "mae", "bias", "mean", "reference_mean") and not unit:
+    if key.metric in ("rmse", "mae", "bias", "mean", "reference_mean", "slice_mae") and not unit:
         return 4
     return metric.digits if metric else 4
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from medrev.errors import InputError
 from medrev.evaluation.calibration import Calibration, calibration_of
 from medrev.evaluation.deviations import Deviation, of_errors
+from medrev.evaluation.flicker import slice_flicker
 from medrev.evaluation.masked import Array, Floats, as_array, check_finite, check_shapes
 from medrev.evaluation.sharpness import gradient_energy
 from medrev.evaluation.slices import SliceScores, slice_scores
@@ -110,6 +111,13 @@ class Compared:
             axis=2 if settings.slice_axis is None else settings.slice_axis,
             value_range=self.target.span,
         )
+
+    @property
+    def flicker(self) -> float:
+        """Roughness across slices beside that within them, prediction ÷ reference."""
+        _ = self.voxels
+        target, axis = self.target, self.target.settings.slice_axis
+        return slice_flicker(self.volume, target.volume, target.mask, axis=axis or 0)
 
     @cached_property
     def calibration(self) -> Calibration:

@@ -7,7 +7,7 @@ from medrev.errors import InputError
 from medrev.evaluation.deviations import deviation
 from medrev.evaluation.flicker import slice_flicker
 from medrev.evaluation.images import psnr
-from medrev.evaluation.masked import Array
+from medrev.evaluation.masked import Array, as_array
 from medrev.evaluation.scores import Row
 from medrev.evaluation.similarity import ssim
 
@@ -27,6 +27,7 @@ def translation_row(
     cycles: Mapping[str, Pair] | None = None,
     masks: Mapping[str, Array] | None = None,
     value_range: float = 2.0,
+    lowest: float = -1.0,
     slice_axis: int | None = None,
 ) -> Row:
     """Score the translations of one pair of images or volumes, and their round trips.
@@ -41,6 +42,7 @@ def translation_row(
         masks: Masks by direction; default: everywhere. That of ``inverse`` is of x, so it holds
             for the round trip of x, too; and that of ``forward`` for y.
         value_range: Data range of all of them; 2 for −1 to 1.
+        lowest: Value of black, or of the background.
         slice_axis: Axis across the slices, 0 for I, of volumes that were made slice by slice.
 
     Returns:
@@ -70,7 +72,9 @@ def translation_row(
         error = deviation(output, reference, mask).mae
         scores[f"nmae_{direction}"] = error / value_range
         scores[f"psnr_{direction}"] = psnr(output, reference, mask, value_range)
-        similarity = partial(ssim, output, reference, mask, value_range=value_range)
+        # SSIM compares means as well: black is 0 there, as in image files.
+        one, two = (as_array(volume) - lowest for volume in (output, reference))
+        similarity = partial(ssim, one, two, mask, value_range=value_range)
         add(f"ssim_{direction}", similarity)
         if slice_axis is not None:
             flicker = partial(slice_flicker, output, reference, mask, axis=slice_axis)

@@ -167,6 +167,7 @@ def _gradient(sheet: Sheet, both: Compared, key: Key, axis: int | None) -> None:
 def _slices(sheet: Sheet, both: Compared) -> None:
     axis, place = sheet.target.settings.slice_axis, sheet.of_slices
     _gradient(sheet, both, Key("through_plane_ratio", sheet.everywhere), axis)
+    sheet.write(Key("flicker", sheet.everywhere), "", lambda: both.flicker)
     sheet.write(Key("slice_mae", place), sheet.unit, lambda: sheet.scale * both.slices.mae)
     sheet.write(Key("slice_nmae", place), "", lambda: both.slices.mae / both.target.span)
     sheet.write(Key("slice_psnr", place), "dB", lambda: both.slices.psnr)
@@ -225,11 +226,14 @@ def _uncertainty(sheet: Sheet, both: Compared) -> None:
 
 
 def _cycle(sheet: Sheet, round_trip: Array, start: Array) -> None:
-    unit, scale = sheet.unit, sheet.scale
-    residual = cache(lambda: cycle_residual(round_trip, start))
-    sheet.write(Key("cycle_largest", WHOLE), unit, lambda: scale * residual().largest)
-    sheet.write(Key("cycle_mean", WHOLE), unit, lambda: scale * residual().mean)
-    sheet.write(Key("cycle_relative", WHOLE), "", lambda: residual().relative)
+    """On the reference's grid within the mask, on another one everywhere."""
+    target, unit, scale = sheet.target, sheet.unit, sheet.scale
+    here = tuple(start.shape[1:]) == target.volume.shape[1:]
+    place = sheet.everywhere if here else WHOLE
+    residual = cache(lambda: cycle_residual(round_trip, start, target.mask if here else None))
+    sheet.write(Key("cycle_largest", place), unit, lambda: scale * residual().largest)
+    sheet.write(Key("cycle_mean", place), unit, lambda: scale * residual().mean)
+    sheet.write(Key("cycle_relative", place), "", lambda: residual().relative)
 
 
 def _volumes(sheet: Sheet, labels: Array) -> None:

@@ -253,8 +253,8 @@ def _slice_notes(directions: Mapping[str, Results], methods: Sequence[str]) -> t
         if counts:
             slices, subjects = next(iter(counts.values()))
             notes.append(
-                f"{start}means over {subjects} subjects of the means over their slices, "
-                f"{slices} in all."
+                f"{start}{slices} slices of {subjects} subject{'' if subjects == 1 else 's'}; "
+                "means over subjects of the means over their slices."
             )
         equal = _of_slices(results, "slice_equal", methods)
         some = ", ".join(f"{name} {count}" for name, (count, _) in equal.items() if count)

@@ -140,6 +140,10 @@ class Results:
         """The record of one subject and method, or None if it was not measured."""
         return self._index.get((method, key), {}).get(subject)
 
+    def measured(self, method: str, key: Key) -> bool:
+        """Whether a key was measured of a method, be it with undefined values only."""
+        return (method, key) in self._index
+
     def values(self, method: str, key: Key) -> dict[str, float]:
         """Value by subject of one method, without the subjects where it is undefined."""
         found = self._index.get((method, key), {})

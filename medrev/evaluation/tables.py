@@ -49,7 +49,7 @@ def summary_table(
             values = list(results.values(name, key).values())
             found = describe(values, resamples=0)
             means.append(None if found.mean is None else MeanStd(found.mean, found.std))
-            if found.count < len(results.subjects):
+            if found.count < len(results.subjects) and results.measured(name, key):
                 missing[name] = found.count
         cells.append(means)
         bold |= {(r, c) for r in best_rows(key, means, digits(key, unit))}
@@ -87,7 +87,10 @@ def description_table(
     resamples: int = 9999,
     seed: int = 0,
 ) -> Tabular:
-    """One metric in full: count, mean, deviation, interval, median, quartiles, extremes."""
+    """One metric in full: count, mean, deviation, interval, median, quartiles, extremes.
+
+    Methods of which it was not measured are left out.
+    """
     unit = results.unit(key)
     places = digits(key, unit)
     names = ("mean", "std", "low", "high", "median", "25 %", "75 %", "smallest", "largest")
@@ -95,6 +98,8 @@ def description_table(
     columns[4:6] = [Column(c.heading, c.digits, "95 % interval of the mean") for c in columns[4:6]]
     rows, notes = [], []
     for method in methods or results.methods:
+        if not results.measured(method, key):
+            continue
         found = describe(list(results.values(method, key).values()), resamples=resamples, seed=seed)
         interval = found.interval
         rows.append(

@@ -12,8 +12,9 @@ import numpy as np
 
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated
-from medrev.evaluation import INTERIOR, NOISE_FLOOR, Key, Results, heading
+from medrev.evaluation import GROUND_TRUTH, INTERIOR, NOISE_FLOOR, Key, Results, heading
 from medrev.evaluation.tables import subject_table
+from medrev.evaluation.tabular import Column, Tabular
 from medrev.parallel import Pool
 from medrev.reports.charts import DASHES
 from medrev.reports.cohort_charts import (
@@ -29,6 +30,7 @@ from medrev.reports.page import link_to, niivue, render, write_page
 from medrev.reports.png import encode_mapped
 from medrev.reports.preview import ERRORS, Preview, make_preview
 from medrev.reports.tables import CohortTables, badness, headline_keys, main_region
+from medrev.reports.words import IMAGES, Words, words_of
 
 __all__ = ["CohortPage", "Drawn", "choose_subjects", "draw_subjects", "write_cohort_report"]
 
@@ -92,7 +94,9 @@ def draw_subjects(
     """
     results = evaluated.results
     chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
-    shown = replace(choices, baselines=tuple(b for b in choices.baselines if b == "cubic"))
+    # One baseline is enough for pictures, and changed inputs and classes are not shown.
+    baselines = ("cubic",) if "cubic" in choices.baselines else choices.baselines[:1]
+    shown = replace(choices, baselines=baselines, sensitivity=None, segmenter=None)
     outcomes = (pool or Pool()).run(
         functools.partial(make_preview, choices=shown),
         {name: evaluated.cases[name] for name in chosen},
@@ -141,7 +145,8 @@ def write_cohort_report(
             for name, what in page.files.items()
         ],
         methods=methods_paragraphs(evaluated, choices, page.origins),
-        worst=_worst(results, tables, models, list(kept)),
+        words=words_of(evaluated),
+        worst=_worst(evaluated, tables, list(kept)),
         worst_note=_worst_note(results, tables.keys[0], models[0]),
         **_tables(evaluated, tables, page),
         **_charts(evaluated, tables, page),
@@ -218,7 +223,7 @@ def _frame(
     }
     return {
         "facts": [
-            f"{count} subject{'s' if several else ''}",
+            words_of(evaluated).count(count),
             f"{len(models)} model{'s' if len(models) > 1 else ''}",
             f"medrev {__version__}",
             datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -239,19 +244,24 @@ def _series(evaluated: Evaluated) -> dict[str, int]:
 def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
     results, models = evaluated.results, evaluated.models
     prepare = functools.partial(html_table, series=_series(evaluated), strong=models)
-    region = main_region(results)
-    floor = NOISE_FLOOR in results.methods
-    where = "mask" if region == "mask" else "whole volume"
+    words = words_of(evaluated)
+    where = "mask" if main_region(results) == "mask" else words.whole
     interior = any(key.region == INTERIOR for key in tables.keys)
-    caption = f"{tables.summary.caption}, in the {where} unless said otherwise"
+    caption = f"{tables.summary.caption}, in the {where}"
+    bounds = {
+        NOISE_FLOOR: " The noise floor is what a perfect model would show.",
+        GROUND_TRUTH: " Ground truth: what the segmentation network sees in the real photographs.",
+    }
     return {
         "headline": prepare(
-            tables.summary, keys=tables.keys, caption=caption if interior else caption[:-22]
+            tables.summary,
+            keys=tables.keys,
+            caption=f"{caption} unless said otherwise" if interior else caption,
         ),
         "headline_note": (
             "The best mean of each column is marked; ↓ lower is better, ↑ higher, → nearer to "
             "the number."
-            + (" The noise floor is what a perfect model would show." if floor else "")
+            + "".join(said for name, said in bounds.items() if name in results.methods)
         ),
         "more_tables": [
             prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
@@ -261,12 +271,13 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             html_table(table, caption=f"{name}, by region")
             for name, table in tables.regions.items()
         ],
+        "class_table": None if tables.classes is None else html_table(tables.classes),
         "papers": [
             html_table(table, caption=f"{table.caption or 'Table'} ({name})")
             for name, table in tables.papers.items()
         ],
         "descriptions": [
-            prepare(table, caption=f"{table.caption}: distribution over subjects")
+            prepare(table, caption=f"{table.caption}: distribution over {words.things}")
             for table in tables.descriptions.values()
         ],
         "comparisons": [
@@ -274,26 +285,27 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             for table in tables.comparisons.values()
         ],
         "comparisons_note": (
-            f"{models[0]} against every other method on the same subjects: Wilcoxon's signed-rank "
-            "test, two-sided, corrected after Holm within each table; intervals by bootstrap. "
-            "Differences are first minus second."
+            f"{models[0]} against every other method on the same {words.things}: Wilcoxon's "
+            "signed-rank test, two-sided, corrected after Holm within each table; intervals by "
+            "bootstrap. Differences are first minus second."
         ),
         "groups_note": (
             f"Groups by {page.group}: Mann–Whitney's test of two groups, Kruskal–Wallis's of more; "
-            "groups of fewer than three subjects are described, not tested."
+            f"groups of fewer than three {words.things} are described, not tested."
         ),
         "group_tables": [
             html_table(table, caption=f"{table.caption}: by {page.group}")
             for table in tables.by_group.values()
         ],
         "agreement_tables": [html_table(table) for table in tables.agreement.values()],
-        "all_subjects": _all_subjects(tables),
+        "all_subjects": _all_subjects(tables, words),
     }
 
 
-def _all_subjects(tables: CohortTables) -> HtmlTable:
+def _all_subjects(tables: CohortTables, words: Words) -> HtmlTable:
     """The largest of the tables: of large cohorts only its beginning is in the page."""
-    prepared = html_table(tables.subjects, keys=tables.keys, caption="Every subject and method")
+    caption = f"Every {words.thing} and method"
+    prepared = html_table(_called(tables.subjects, words), keys=tables.keys, caption=caption)
     rows = prepared.rows[:_MOST_ROWS]
     if len(rows) == len(prepared.rows):
         return prepared
@@ -303,14 +315,15 @@ def _all_subjects(tables: CohortTables) -> HtmlTable:
 
 def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
     results, models, series = evaluated.results, evaluated.models, _series(evaluated)
-    count = len(evaluated.measured)
+    count, words = len(evaluated.measured), words_of(evaluated)
+    masked = main_region(results) == "mask"
     calibration = calibration_charts(results, models, series)
     return {
         "boxes": boxes(results, tables.keys, series) if count > 1 else [],
         "boxes_note": (
-            "Box: median and quartiles; whiskers: to the last subject within 1.5 times the "
-            "distance of the quartiles; dots: "
-            + ("subjects beyond them." if count > 60 else "subjects.")
+            f"Box: median and quartiles; whiskers: to the last {words.thing} within 1.5 times the "
+            f"distance of the quartiles; dots: {words.things}"
+            + (" beyond them." if count > 60 else ".")
         ),
         "group_charts": group_charts(results, tables.keys[0], models, page.groups)
         if tables.grouped
@@ -318,26 +331,29 @@ def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
         "error_charts": error_charts(evaluated, series) + calibration,
         "uncertain": bool(calibration),
         "errors_note": (
-            "Errors are those of all voxels in the masks of all subjects and of all channels; the "
-            "outermost bins of the histogram hold all that lies beyond them."
+            f"Errors are those of all {words.points} {'in the masks ' if masked else ''}of all "
+            f"{words.things} and of all channels; the outermost bins of the histogram hold all "
+            "that lies beyond them."
         ),
         "error_legend": [
-            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]} for m, n in series.items()
+            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
+            for m, n in series.items()
+            if m != GROUND_TRUTH
         ],
         "agreement_charts": agreement_charts(tables.agreements, results),
         "agreement_note": (
-            f"Bland–Altman analysis of {models[0]}: mean over the mask (volumes: of regions) in "
-            "prediction and reference, one dot per subject; lines: bias and 95 % limits of "
-            "agreement; dotted: no difference."
+            f"Bland–Altman analysis of {models[0]}: mean over the "
+            f"{'mask (volumes: of regions)' if masked else words.whole} in prediction and "
+            f"reference, one dot per {words.thing}; lines: bias and 95 % limits of agreement; "
+            "dotted: no difference."
         ),
     }
 
 
-def _worst(
-    results: Results, tables: CohortTables, models: Sequence[str], shown: Sequence[str]
-) -> HtmlTable:
+def _worst(evaluated: Evaluated, tables: CohortTables, shown: Sequence[str]) -> HtmlTable:
     """The worst subjects of the first model by the first metric, outliers coloured."""
-    model, keys = models[0], tables.keys
+    results, words = evaluated.results, words_of(evaluated)
+    model, keys = evaluated.models[0], tables.keys
     ranked = _ranked(results, model, keys[0])[:_MOST_WORST]
     table = subject_table(results, keys, [model])
     places = {str(row[0]): row for row in table.rows}
@@ -354,7 +370,12 @@ def _worst(
         f"{model}: the worst {len(ranked)} of {len(results.values(model, keys[0]))}",
     )
     links = {name: f"#subject-{n}" for n, name in enumerate(shown)}
-    return html_table(bare, keys=keys, links=links, flags=flags)
+    return html_table(_called(bare, words), keys=keys, links=links, flags=flags)
+
+
+def _called(table: Tabular, words: Words) -> Tabular:
+    """A table of subjects with the right heading."""
+    return replace(table, columns=(Column(words.thing), *table.columns[1:]))
 
 
 def _worst_note(results: Results, key: Key, model: str) -> str:
@@ -422,7 +443,9 @@ def _pictures(
     return {
         "shown": shown,
         "pictures_note": (
-            "All pictures of a row show the same slice at the same window; errors and "
+            "Images are shown as they are stored; errors and uncertainties share a window."
+            if words_of(evaluated) is IMAGES
+            else "All pictures of a row show the same slice at the same window; errors and "
             "uncertainties share theirs."
         ),
         "ramp": encode_mapped(np.linspace(0, 1, 96)[None].repeat(8, 0), 0, 1, ERRORS),

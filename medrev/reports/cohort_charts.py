@@ -36,7 +36,7 @@ def boxes(results: Results, keys: Sequence[Key], series: Mapping[str, int]) -> l
     """Box plots of the first measurements, a row per method."""
     found = []
     for key in keys[:_MOST_BOXES]:
-        groups = {method: results.values(method, key) for method in series}
+        groups = {m: results.values(m, key) for m in series if results.measured(m, key)}
         if len({value for group in groups.values() for value in group.values()}) > 1:
             unit = results.unit(key)
             svg = box_plot(groups, series=series, digits=digits(key, unit))

@@ -20,6 +20,7 @@ from medrev.parallel import Pool
 from medrev.reports.cohort import CohortPage, draw_subjects, write_cohort_report
 from medrev.reports.combine import TOTALS, check_papers, model_details, write_formats
 from medrev.reports.tables import CohortTables, cohort_tables
+from medrev.reports.words import words_of
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -138,6 +139,8 @@ def evaluate(
             papers=paper_tables,
             details={name: model_details(origin) for name, origin in found.origins.items()},
             totals=evaluated.totals,
+            words=words_of(evaluated),
+            direction=_direction(found, chosen),
         )
         files = _write_tables(folder, evaluated, tables)
         drawn = draw() if waiting is None else waiting.result()
@@ -164,6 +167,14 @@ def evaluate(
     }
     _write_json(folder / _RECORD, {**record, **finished})
     return Evaluation(folder, report, evaluated)
+
+
+def _direction(found: Found, choices: Choices) -> str:
+    """From what to what the first run translates; empty of others than runs."""
+    for origin in found.origins.values():
+        sides = list(origin.get("sides") or ())
+        return "→".join(sides[::-1] if choices.direction == "inverse" else sides)
+    return ""
 
 
 def _default_folder(found: Found, sources: Sources) -> Path:

@@ -7,7 +7,10 @@ from typing import Any
 
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated
-from medrev.evaluation import Results
+from medrev.cohorts.classes import TOLERANCE
+from medrev.evaluation import MASK, Results
+from medrev.files import content_hash
+from medrev.reports.words import words_of
 
 __all__ = ["methods_paragraphs"]
 
@@ -26,10 +29,12 @@ def methods_paragraphs(
     """
     results = evaluated.results
     metrics = {key.metric for key in results.keys}
-    paragraphs = [_subjects(evaluated), _metrics(results, metrics, choices)]
+    paragraphs = [_subjects(evaluated), _metrics(evaluated, metrics, choices)]
     if any(m not in evaluated.models for m in results.methods):
         paragraphs.append(_baselines(results, evaluated.models))
-    paragraphs += [_model(name, origin) for name, origin in origins.items()]
+    if "pixel_accuracy" in metrics or choices.sensitivity is not None:
+        paragraphs.append(_translation(evaluated, metrics, choices))
+    paragraphs += [_model(name, origin, choices) for name, origin in origins.items()]
     versions = ", ".join(f"{p} {v}" for p in _PACKAGES if (v := _version(p)))
     paragraphs.append(
         f"Computed with medrev {__version__} (Python {platform.python_version()}, {versions})."
@@ -38,6 +43,7 @@ def methods_paragraphs(
 
 
 def _subjects(evaluated: Evaluated) -> str:
+    words = words_of(evaluated)
     count, failed = len(evaluated.measured), len(evaluated.failures)
     facts = [measured.facts for measured in evaluated.measured.values()]
     sizes = sorted({tuple(f["voxel_size"]) for f in facts})
@@ -47,11 +53,14 @@ def _subjects(evaluated: Evaluated) -> str:
         else f"{min(min(s) for s in sizes):g} to {max(max(s) for s in sizes):g} mm"
     )
     masks = sorted({_mask(str(f["mask"])) for f in facts})
-    further = "1 further subject" if failed == 1 else f"{failed} further subjects"
+    further = f"{failed} further {words.thing if failed == 1 else words.things}"
     left_out = f" {further} could not be evaluated." if failed else ""
-    noun = "subject was" if count == 1 else "subjects were"
+    verb = "was" if count == 1 else "were"
+    if words.points == "pixels":
+        where = "" if masks == ["the whole volume"] else f" Errors count within {masks[0]}."
+        return f"{words.count(count)} {verb} evaluated.{where}{left_out}"
     return (
-        f"{count} {noun} evaluated on the grid of the reference (voxels of {voxels}). "
+        f"{words.count(count)} {verb} evaluated on the grid of the reference (voxels of {voxels}). "
         f"Errors count within {' or '.join(masks)}.{left_out}"
     )
 
@@ -61,13 +70,22 @@ def _mask(source: str) -> str:
         "given": "the given brain mask",
         "median_otsu": "a brain mask by median_otsu",
         "nonzero": "the non-zero voxels of the tensors",
+        "both contrasts": "the voxels in which both contrasts are above zero",
         "whole volume": "the whole volume",
         "non-zero voxels of the reference": "the non-zero voxels of the reference",
     }.get(source, "the given mask")
 
 
-def _metrics(results: Results, metrics: set[str], choices: Choices) -> str:
-    said = ["Values are means ± standard deviations over subjects."]
+def _metrics(evaluated: Evaluated, metrics: set[str], choices: Choices) -> str:
+    results, facts = evaluated.results, [one.facts for one in evaluated.measured.values()]
+    words = words_of(evaluated)
+    said = [f"Values are means ± standard deviations over {words.things}."]
+    if any("percentile" in f for f in facts):
+        share = next(f["percentile"] for f in facts if "percentile" in f)
+        said.append(
+            "Intensities are in units of each volume's own scale: 0 is the background and 1 the "
+            f"{share:g}th percentile of its brain."
+        )
     components = {key.component for key in results.keys if key.metric == "rmse"}
     if "Dxx" in components:
         said.append(
@@ -77,19 +95,23 @@ def _metrics(results: Results, metrics: set[str], choices: Choices) -> str:
             "the mask."
         )
     if metrics & {"psnr", "ssim"}:
-        span = (
-            "the range of the reference in the mask"
-            if choices.value_range is None
-            else f"{choices.value_range:g}"
-        )
+        spans = sorted({f["value_range"] for f in facts if f.get("value_range")})
+        span = " or ".join(f"{s:g}" for s in spans) or "the range of the reference in the mask"
+        masked = any(key.region == MASK for key in results.keys)
         said.append(
             f"PSNR and SSIM use {span} as data range; SSIM (Wang et al., IEEE TIP 2004) uses a "
-            "Gaussian window with sigma 1.5 voxels, of which only voxels in the mask count."
+            f"Gaussian window with sigma 1.5 {words.points}"
+            f"{', of which only voxels in the mask count' if masked else ''}."
+        )
+    if "slice_psnr" in metrics:
+        said.append(
+            "Scores of slices are means over all slices as whole images with their background; "
+            "PSNR leaves out slices that equal the reference."
         )
     if "gradient_ratio" in metrics:
         said.append(
-            "Sharpness is the energy of the gradient in the mask divided by that of the reference; "
-            "values below 1 mean blur."
+            "Sharpness is the energy of the gradient divided by that of the reference; values "
+            "below 1 mean blur."
         )
     if choices.ensemble > 1:
         said.append(
@@ -99,8 +121,8 @@ def _metrics(results: Results, metrics: set[str], choices: Choices) -> str:
         )
     if "cycle_relative" in metrics:
         said.append(
-            "The cycle residual is the difference between the input and the result of the model's "
-            "forward direction taken back by its inverse direction."
+            "The cycle residual is the difference between the input and the model's result taken "
+            "back by its other direction."
         )
     if "coverage_error" in metrics:
         said.append(
@@ -136,14 +158,47 @@ def _baselines(results: Results, models: Sequence[str]) -> str:
     return " ".join(said)
 
 
-def _model(name: str, origin: Mapping[str, Any]) -> str:
+def _translation(evaluated: Evaluated, metrics: set[str], choices: Choices) -> str:
+    """Classes of pixels, and sensitivity."""
+    said = []
+    if "pixel_accuracy" in metrics and choices.segmenter is None:
+        said.append(
+            "Each pixel of a label image has the class of the nearest colour; pixels of the "
+            f"reference farther than {TOLERANCE:g} (in RGB, 0 to 441) from all colours do not "
+            "count."
+        )
+    if "pixel_accuracy" in metrics and choices.segmenter is not None:
+        said.append(
+            "Photographs were segmented by a network (FCN score; SHA-256 of its weights "
+            f"{content_hash(choices.segmenter)[:16]}…), and its classes compared with those of the "
+            "label images."
+        )
+    if "pixel_accuracy" in metrics:
+        said.append(
+            "Tables in the forms of papers count the pixels of all images together; classes that "
+            "are neither true nor given are left out of means."
+        )
+    if choices.sensitivity is not None:
+        said.append(
+            "Sensitivity is the change of a score when the input is replaced by what "
+            f"{choices.sensitivity} makes of the reference (Shen et al., one2one, section 6); a "
+            "larger change means a more sensitive model."
+        )
+    return " ".join(said)
+
+
+def _model(name: str, origin: Mapping[str, Any], choices: Choices) -> str:
     trained = origin.get("trained_on")
     step = origin.get("step")
+    sides = list(origin.get("sides") or ())
+    task = f"{origin['factor']}-fold"
+    if sides:
+        task = " to ".join(sides[::-1] if choices.direction == "inverse" else sides)
+    what = "images" if origin.get("kind") == "images" else "subjects"
     parts = [
         f"{name} is the model {origin['name']} of medrev {origin['medrev']}"
-        f" ({origin['parameters']:,} parameters, {origin['factor']}-fold, {origin['method']} "
-        "training",
-        f" on {trained} subjects" if trained else "",
+        f" ({origin['parameters']:,} parameters, {task}, {origin['method']} training",
+        f" on {trained} {what}" if trained else "",
         f", weights of step {step}" if step else "",
         f", seed {origin['seed']}, applied in float32; SHA-256 of the weights "
         f"{str(origin['sha256'])[:16]}…).",

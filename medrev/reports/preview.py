@@ -129,6 +129,8 @@ class _Scene:
         whole = torch.ones(1, *reference.shape[1:], dtype=torch.bool)
         self.mask = whole if loaded.mask is None else loaded.mask
         self.unit = "×10⁻³ mm²/s" if self.tensors else ""
+        if self.largest is not None:
+            self.unit = "grey levels"
         models = list(loaded.models)[:_MOST_MODELS]
         chosen = [n for n in ("cubic", "input") if n in loaded.predictions][:1] + models
         #: What is translated or interpolated, in the order of the pictures.
@@ -149,6 +151,8 @@ class _Scene:
         shown = shown[torch.isfinite(shown)]
         bottom = 0.0 if self.tensors else _quantile(shown, 0.005)
         self.window = _window(bottom, _quantile(shown, 0.995))
+        if self.largest is not None:  # images are shown as they are stored
+            self.window = 0.0, self.largest
         first = next(iter(self.errors.values()))[self.mask]
         self.error_window = _window(0.0, _quantile(first[torch.isfinite(first)], 0.99))
 
@@ -175,7 +179,9 @@ class _Scene:
 
     def on_fine_grid(self) -> torch.Tensor | None:
         """The input on the reference's grid, every voxel as a block."""
-        if self.low is None or self.low.shape[0] != self.reference.shape[0]:
+        if self.low is None:
+            return None
+        if self.largest is None and self.low.shape[0] != self.reference.shape[0]:
             return None
         size = tuple(self.reference.shape[1:])
         return F.interpolate(self.low[None].float(), size=size, mode="nearest-exact")[0]
@@ -212,13 +218,12 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
         picture = _cut(plane, plane.slab(volume), plane.slab(scene.mask))
         png = encode_mapped(picture, *scene.error_window, ERRORS)
         tiles.append(_tile(name, png, picture))
-    what = "mean diffusivity" if scene.tensors else "intensity"
-    what = f"{view}: {what}" if scene.largest is None else what
     unit = f" {scene.unit}" if scene.unit else ""
-    return Strip(
-        f"{what} {low:.3g} to {high:.3g}{unit}; errors 0 to {scene.error_window[1]:.3g}{unit}",
-        tuple(tiles),
-    )
+    errors = f"errors 0 to {scene.error_window[1]:.3g}{unit}"
+    if scene.largest is not None:
+        return Strip(errors.capitalize(), tuple(tiles))
+    what = "mean diffusivity" if scene.tensors else "intensity"
+    return Strip(f"{view}: {what} {low:.3g} to {high:.3g}{unit}; {errors}", tuple(tiles))
 
 
 def _colour_strip(scene: _Scene, plane: Plane) -> Strip:

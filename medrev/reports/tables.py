@@ -36,6 +36,7 @@ from medrev.evaluation.tables import (
     summary_table,
 )
 from medrev.evaluation.tabular import Tabular
+from medrev.reports.words import SUBJECTS, Words
 
 __all__ = [
     "CohortTables",
@@ -69,7 +70,7 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
 )
 #: Methods that show what could be reached, and are no rivals of the models.
 _BOUNDS = (NOISE_FLOOR, GROUND_TRUTH)
-_SHARPNESS = {"gradient_ratio", "through_plane_ratio", "power_ratio", "coherence"}
+_SHARPNESS = {"gradient_ratio", "through_plane_ratio", "flicker", "power_ratio", "coherence"}
 _TRUST = {
     "coverage_error",
     "reliability_error",
@@ -152,6 +153,8 @@ def cohort_tables(
     papers: Sequence[str] = (),
     details: Mapping[str, ModelDetails] | None = None,
     totals: Sequence[Record] = (),
+    words: Words = SUBJECTS,
+    direction: str = "",
 ) -> CohortTables:
     """Make all tables of a cohort.
 
@@ -162,13 +165,15 @@ def cohort_tables(
         papers: Tables in the forms of papers that are wanted (:data:`PAPER_TABLES`).
         details: What these tables say of the models.
         totals: Scores over all subjects together, which these tables show instead of means.
+        words: What subjects are called.
+        direction: From what to what models translate, for papers' tables.
 
     Raises:
         InputError: A paper's table is not known.
     """
     keys = tuple(headline_keys(results))
     methods = _ordered(results, models)
-    themes = key_groups(results)
+    themes = key_groups(results, words)
     rivals = [method for method in methods if method not in _BOUNDS]
     many = len(results.subjects) > 1
     grouped = {} if groups is None else _grouped(results, keys, models, groups)
@@ -176,7 +181,12 @@ def cohort_tables(
     found = find_outliers(results, keys, models)
     return CohortTables(
         keys=keys,
-        summary=_means(results, keys, models),
+        summary=_means(
+            results,
+            keys,
+            models,
+            f"Mean ± standard deviation over {words.count(len(results.subjects))}",
+        ),
         groups_of_keys=themes,
         details={name: _means(results, theme, models, name) for name, theme in themes.items()},
         descriptions={key: description_table(results, key, methods) for key in keys},
@@ -199,7 +209,9 @@ def cohort_tables(
         regions=_regions(results, keys, methods, models),
         classes=class_table(Results(tuple(totals)), methods) if totals else None,
         papers={
-            name: paper_table(name, with_totals(results, totals), methods=rivals, models=details)
+            name: paper_table(
+                name, {direction: with_totals(results, totals)}, methods=rivals, models=details
+            )
             for name in papers
         },
     )
@@ -221,10 +233,13 @@ def headline_keys(results: Results) -> list[Key]:
     """What goes into the first table."""
     region = main_region(results)
     wanted = [Key(metric, where or region, part) for metric, where, part in _HEADLINE]
-    return [key for key in wanted if key in results.keys]
+    found = [key for key in wanted if key in results.keys]
+    if Key("mae", region) in found:  # of intensities; their RMSE is in the PSNR
+        found = [key for key in found if key.metric != "rmse"]
+    return found
 
 
-def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
+def key_groups(results: Results, words: Words) -> dict[str, tuple[Key, ...]]:
     """All measurements but points of curves and those of labels, by theme."""
     region = main_region(results)
     groups: dict[str, list[Key]] = {}
@@ -236,12 +251,14 @@ def key_groups(results: Results) -> dict[str, tuple[Key, ...]]:
             name = "Sharpness"
         elif key.metric in _TRUST:
             name = "Uncertainty and round trips"
+        elif key.metric.startswith("d_"):
+            name = "Sensitivity"
         elif key.metric.startswith("slice_"):
             name = "Slices" if key.region == region else "Slices, whole with their background"
         elif key.region == INTERIOR:
             name = "Interior of the mask"
         elif key.region == region:
-            name = "Whole mask" if region == MASK else "Whole volume"
+            name = "Whole mask" if region == MASK else words.whole.capitalize()
         else:
             continue  # labels have tables of their own
         groups.setdefault(name, []).append(key)

@@ -16,10 +16,6 @@ __all__ = ["MODULES", "describe"]
 MODULES = {"tensor": "MedrevTensor", "scalar": "MedrevScalar"}
 
 _WHAT = {"tensor": "diffusion tensors", "scalar": "a scalar volume such as T1w or T2w"}
-_WAYS = {
-    "tensor": "forward: low to high resolution; inverse: high to low",
-    "scalar": "forward: from the model's source contrast to its target; inverse: back",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def describe(kind: str, model: str = "") -> bytes:
         True
     """
     root = ElementTree.Element("executable")
-    _text(root, "category", "Super-resolution" if kind == "tensor" else "Image Synthesis")
+    _text(root, "category", "Super-resolution")
     _text(root, "title", "medrev: tensors" if kind == "tensor" else "medrev: scalar volumes")
     _text(
         root,
@@ -76,7 +72,7 @@ def describe(kind: str, model: str = "") -> bytes:
     _text(root, "license", "Apache-2.0")
     _text(root, "contributor", "medrev developers")
     _group(root, "Volumes", "What goes in and what comes out", _volumes(kind))
-    _group(root, "Model", "What is applied, and where", _options(kind, model))
+    _group(root, "Model", "What is applied, and where", _options(model))
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
     return text + b"\n"
@@ -127,7 +123,7 @@ def _volumes(kind: str) -> list[_Parameter]:
     return parameters
 
 
-def _options(kind: str, model: str) -> list[_Parameter]:
+def _options(model: str) -> list[_Parameter]:
     return [
         _Parameter(
             "file",
@@ -142,7 +138,7 @@ def _options(kind: str, model: str) -> list[_Parameter]:
             "string-enumeration",
             "direction",
             "Direction",
-            _WAYS[kind],
+            "forward: low to high resolution; inverse: high to low",
             default="forward",
             elements=("forward", "inverse"),
         ),

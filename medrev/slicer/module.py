@@ -66,7 +66,6 @@ def run_module(
             output=folder,
             direction=direction,
             device=device,
-            quick_look=False,
             show_progress=False,
         )
         volumes = output_volumes(find_results(folder))

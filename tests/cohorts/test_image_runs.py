@@ -16,7 +16,7 @@ from medrev.evaluation import CITYSCAPES, GROUND_TRUTH, Key, labels_of_colours
 from medrev.inference import load_model, weight_file
 from medrev.reports import combine, evaluate
 
-from .image_runs import EDGE, FCN, ONE, make_images, make_run
+from .untrained import EDGE, FCN, ONE, images, make_images, make_run
 
 NAMES = ["0", "1", "2"]
 
@@ -25,10 +25,10 @@ NAMES = ["0", "1", "2"]
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photographs with labels; a pix2pix pair, a one2one network, an FCN."""
     folder = tmp_path_factory.mktemp("images")
-    images = make_images(folder / "city")
-    make_run(folder / "pix2pix", images, seed=1)
-    make_run(folder / "one2one", images, model=ONE, method="self_inverse", seed=2)
-    make_run(folder / "fcn", images, model=FCN, method="segmentation", seed=3)
+    data = images(make_images(folder / "city"))
+    make_run(folder / "pix2pix", data, seed=1)
+    make_run(folder / "one2one", data, model=ONE, method="self_inverse", seed=2)
+    make_run(folder / "fcn", data, model=FCN, method="segmentation", seed=3)
     return folder
 
 
@@ -121,12 +121,12 @@ def test_photographs_are_scored_by_what_a_segmentation_network_sees(root, tmp_pa
         keep = labels.any(axis=-1)
         assert not keep[:4, :4].any()
         with torch.no_grad():
-            images = {
+            made = {
                 "model": pixels(net(network(labels), inverse=True)),
                 "changed": pixels(net(net(network(photo)), inverse=True)),
                 GROUND_TRUTH: photo,
             }
-            for method, image in images.items():
+            for method, image in made.items():
                 seen[method].append(fcn.logits(network(image)).argmax(1)[0].numpy()[keep])
         true.append(classes[keep])
     true, seen = np.concatenate(true), {name: np.concatenate(v) for name, v in seen.items()}
@@ -228,10 +228,10 @@ def test_models_must_be_there_to_be_applied(tmp_path):
 
 
 def test_runs_that_hold_out_other_images_are_not_compared(root, tmp_path):
-    other = make_run(tmp_path / "other", root / "city", resampling="nearest")
+    other = make_run(tmp_path / "other", images(root / "city", resampling="nearest"))
     with pytest.raises(InputError, match=r"differ in data\.resampling"):
         find_cases(Sources(inputs=(str(root / "pix2pix"), str(other))))
-    swapped = make_run(tmp_path / "swapped", root / "city", source="B")
+    swapped = make_run(tmp_path / "swapped", images(root / "city", source="B"))
     with pytest.raises(InputError, match=r"differ in data\.source"):
         find_cases(Sources(inputs=(str(root / "pix2pix"), str(swapped))))
 
@@ -242,6 +242,6 @@ def test_images_without_partners_cannot_be_evaluated(tmp_path):
             (tmp_path / f"set/{part}{side}").mkdir(parents=True)
             image = Image.fromarray(np.zeros((EDGE, EDGE, 3), np.uint8))
             image.save(tmp_path / f"set/{part}{side}/{name}.png")
-    run = make_run(tmp_path / "run", tmp_path / "set", method="unpaired")
+    run = make_run(tmp_path / "run", images(tmp_path / "set"), method="unpaired")
     with pytest.raises(InputError, match="are no pairs: without references"):
         find_cases(Sources(inputs=(str(run),)))

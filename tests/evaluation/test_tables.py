@@ -232,7 +232,7 @@ def test_the_table_over_slices_says_how_many():
     table = paper_table("one2one-5", {"T1→T2": cohort({"pix2pix": values})})
     assert [cell and cell.mean for cell in table.rows[0][2:]] == [None, 22, None, 2.5, None]
     assert table.notes == (
-        "T1→T2: means over 2 subjects of the means over their slices, 305 in all.",
+        "T1→T2: 305 slices of 2 subjects; means over subjects of the means over their slices.",
         "T1→T2: PSNR leaves out slices that equal the reference: pix2pix 3.",
     )
 

@@ -1,8 +1,9 @@
-"""Run folders of image models that nobody has trained, and the images they hold out."""
+"""Run folders of models that nobody has trained, and the images and heads they hold out."""
 
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import torch
 from PIL import Image
@@ -35,24 +36,54 @@ def make_images(root: Path, count: int = 3, classes: int = 4) -> Path:
     return root
 
 
+def make_heads(root: Path, count: int = 3) -> Path:
+    """Heads with the names of BraTS, their axes turned, all but the first to test."""
+    shape = (14, 16, 13)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, n) for n in shape], indexing="ij"))
+    brain = (grid**2).sum(0) < 1
+    affine = np.diag([-2.0, -2, 2.5, 1])[:, [1, 2, 0, 3]]
+    rows = ["id\tsplit\tsite"]
+    for n in range(count):
+        rng = np.random.default_rng(n)
+        name = f"BraTS2021_{n:05d}"
+        t1 = rng.integers(200, 800, shape) * brain
+        volumes = {"t1": t1, "t2": (1000 - t1 + rng.integers(0, 200, shape)) * brain}
+        volumes["seg"] = rng.integers(0, 3, shape) * brain
+        for role, values in volumes.items():
+            path = root / name / f"{name}_{role}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(values.astype(np.int16), affine), path)
+        rows.append(f"{name}\t{'test' if n else 'train'}\t{'AB'[n % 2]}")
+    (root / "participants.tsv").write_text("\n".join(rows))
+    return root
+
+
+def images(root: Path, **changes: Any) -> dict[str, Any]:
+    """A data section."""
+    sizes = {"load_size": EDGE, "crop_size": EDGE, "validation": 0}
+    return {"kind": "images", "root": str(root)} | sizes | changes
+
+
+def heads(root: Path, **changes: Any) -> dict[str, Any]:
+    """A data section."""
+    return {"kind": "contrast", "root": str(root), "slices": {"size": 16}} | changes
+
+
 def make_run(
     folder: Path,
-    root: Path,
+    data: dict[str, Any],
     *,
     model: dict[str, Any] = UNET,
-    method: str | dict[str, Any] = "paired",
+    method: str = "paired",
     seed: int = 0,
-    **data: Any,
 ) -> Path:
     """A run folder with random weights."""
-    method = {"kind": method} if isinstance(method, str) else method
-    section = {"kind": "images", "root": str(root), "load_size": EDGE, "crop_size": EDGE}
     pipeline = Pipeline.model_validate(
         {
             "name": folder.name,
-            "data": section | {"validation": 0} | data,
+            "data": data,
             "model": model,
-            "method": method,
+            "method": {"kind": method},
             "training": {"steps": 1},
         }
     )
