@@ -16,6 +16,7 @@ import json
 import math
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +86,31 @@ def read_experiment(path: Path) -> Experiment:
     return experiment
 
 
-def load_row(row: Row, overrides: list[str], steps: int | None = None) -> Pipeline:
-    """The pipeline of a row; the numbers of steps and validations only where ``steps`` says so."""
+def load_row(
+    row: Row, overrides: list[str], steps: int | None = None, more: Sequence[str] = ()
+) -> Pipeline:
+    """The pipeline of a row; the numbers of steps and validations only where ``steps`` says so.
+
+    Args:
+        row: A row; what it changes goes before what its experiment does.
+        overrides: Of the experiment.
+        steps: Its length.
+        more: Of the command line, before all others.
+    """
     length = (
         [] if steps is None else [f"training.steps={steps}", f"training.validate_every={steps}"]
     )
-    return load_pipeline(row.pipeline, [*row.overrides, *overrides, *length])
+    return load_pipeline(row.pipeline, [*overrides, *row.overrides, *more, *length])
 
 
 def run_row(
-    row: Row, experiment: Experiment, overrides: list[str], folder: Path, length: "Length"
+    row: Row, experiment: Experiment, more: list[str], folder: Path, length: "Length"
 ) -> dict[str, Any]:
     """Train a row and return its figures."""
     from medrev.training import train
 
-    steps = length.of(load_row(row, overrides))
-    pipeline = load_row(row, overrides, steps)
+    steps = length.of(load_row(row, experiment.overrides, more=more))
+    pipeline = load_row(row, experiment.overrides, steps, more)
     run = train(pipeline, folder, overwrite=folder.exists(), quiet=True)
     if run.table is None:
         raise ConfigError(f"{row.name}: the data has no test part")
@@ -227,7 +237,16 @@ def main() -> int:
 def run(
     experiment: Experiment, output: Path, length: Length, numbers: list[int], overrides: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """Train the rows with these numbers (from 1), unless they are done, and write the table."""
+    """Train the rows with these numbers (from 1), unless they are done, and write the table.
+
+    Raises:
+        ConfigError: There is no row of a number.
+    """
+    strange = sorted(set(numbers) - set(range(1, len(experiment.rows) + 1)))
+    if strange:
+        raise ConfigError(
+            f"--rows must be 1 to {len(experiment.rows)}, got {', '.join(map(str, strange))}"
+        )
     ensure_writable_folder(output)
     done: dict[str, dict[str, Any]] = {}
     for number, row in enumerate(experiment.rows, start=1):
@@ -236,8 +255,8 @@ def run(
             done[row.name] = json.loads(result.read_text(encoding="utf-8"))
         elif number in numbers:
             print(f"{row.name}: {length}", file=sys.stderr, flush=True)
-            changes = [*experiment.overrides, *overrides]
-            done[row.name] = run_row(row, experiment, changes, output / f"{number:02d}", length)
+            folder = output / f"{number:02d}"
+            done[row.name] = run_row(row, experiment, overrides, folder, length)
             with atomic_path(result) as temporary:
                 temporary.write_text(json.dumps(done[row.name], indent=2) + "\n", encoding="utf-8")
         if done:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +21,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes with several thread
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# The machine's load decides nothing, and two runs try the same.
+settings.register_profile("medrev", deadline=None, derandomize=True)
+settings.load_profile("medrev")
 
 #: Seconds that a test marked as slow may take; the others' limit is in pyproject.toml.
 SLOW = 3600
@@ -50,14 +55,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def _settings_of_the_process(monkeypatch):
-    """Commands set logging and warnings for their process; tests share theirs."""
+    """Commands set logging, warnings and signals for their process; tests share theirs."""
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     root, logger = logging.getLogger(), logging.getLogger("medrev")
     before = root.level, logger.level, logger.propagate, logger.handlers[:]
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     with warnings.catch_warnings():
         yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     root.level, logger.level, logger.propagate, logger.handlers[:] = before
     for name, part in logging.root.manager.loggerDict.items():
         if name.startswith("medrev.") and isinstance(part, logging.Logger):

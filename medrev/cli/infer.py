@@ -25,12 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="medrev-infer",
         allow_abbrev=False,
-        description="Super-resolve diffusion tensors. Writes the tensors on the finer grid, their "
-        "maps, JSON sidecars and a picture, and prints their paths.",
+        description="Apply a trained model, and print the paths of the files written:\n"
+        "diffusion tensors on another grid with their maps; the other contrast of a head\n"
+        "(T1w, T2w, ...); or the other side of an image. The model says which.",
         epilog="examples:\n"
         "  medrev-infer sub-01_dwi.nii.gz --mask sub-01_mask.nii.gz --output results\n"
         "  medrev-infer tensor.nii.gz --model runs/hcp_dti_sr --tensor-order mrtrix\n"
-        "  medrev-infer BIDS_FOLDER --participant 01 02 --ensemble 8",
+        "  medrev-infer BIDS_FOLDER --participant 01 02 --ensemble 8\n"
+        "  medrev-infer sub-01_T2w.nii.gz --model runs/brats_t1_t2 --direction inverse\n"
+        "  medrev-infer PHOTOS --model runs/maps --output translated",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_inputs(parser.add_argument_group("input"))
@@ -48,8 +51,10 @@ def _add_inputs(group: Any) -> None:
         type=Path,
         nargs="+",
         metavar="INPUT",
-        help="raw DWI with b-values and b-vectors (NIfTI), or six tensor components (NIfTI, NRRD); "
-        "the folder of a BIDS or HCP subject; or of a cohort (BIDS, HCP, ready tensors, table)",
+        help="tensor models: raw DWI with b-values and b-vectors (NIfTI), or six tensor components "
+        "(NIfTI, NRRD). Contrast models: a scalar volume (NIfTI, NRRD, MetaImage, DICOM folder). "
+        "Image models: PNG, JPEG, TIFF, BMP. Or a folder: of a subject, of a cohort (BIDS, HCP, "
+        "BraTS, ready tensors, table), of images",
     )
     add(
         "--participant",
@@ -63,7 +68,7 @@ def _add_inputs(group: Any) -> None:
         type=Path,
         metavar="M",
         help="brain mask on the grid of INPUT (default: the one beside raw DWI under its BIDS or "
-        "HCP name, else median_otsu; of tensors: their non-zero voxels)",
+        "HCP name, else median_otsu; of tensors and scalar volumes: their non-zero voxels)",
     )
     add("--bval", type=Path, metavar="F", help="b-values (default: beside INPUT)")
     add("--bvec", type=Path, metavar="F", help="b-vectors (default: beside INPUT)")
@@ -87,11 +92,11 @@ def _add_outputs(group: Any) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder of the results (default: the current folder; of a cohort: "
-        "derivatives/medrev in its folder)",
+        help="folder of the results (default: the current folder; of a cohort or folder of images: "
+        "derivatives/medrev in it)",
     )
     add("--overwrite", action="store_true", help="replace existing results")
-    add("--format", choices=("nifti", "nrrd"), default="nifti", help="default: nifti")
+    add("--format", choices=("nifti", "nrrd"), default="nifti", help="of volumes; default: nifti")
     add("--no-quick-look", action="store_true", help="draw no picture of the result")
     add(
         "--slicer",
@@ -108,14 +113,15 @@ def _add_computing(group: Any) -> None:
         action="append",
         metavar="RUN|FILE",
         help="run folder or .safetensors file (default: the newest finished run in runs/); of "
-        "several (--model A --model B), which must have one factor, the results are averaged and "
-        "their standard deviation is written",
+        "several (--model A --model B), which must have one factor or the same contrasts, the "
+        "results are averaged and their standard deviation is written",
     )
     add(
         "--direction",
         choices=("forward", "inverse"),
         default="forward",
-        help="forward: low to high resolution (default); inverse: high to low",
+        help="forward (default): low to high resolution, source to target contrast, x to y of "
+        "images; inverse: back",
     )
     add(
         "--ensemble",
@@ -124,7 +130,7 @@ def _add_computing(group: Any) -> None:
         default=1,
         metavar="N",
         help="average over N symmetries of the grid (2, 4, 8: flips; 24: rotations; 48: all) and "
-        "write their standard deviation (default: 1)",
+        "write their standard deviation (default: 1); contrasts: up to 8, of 2D networks up to 4",
     )
     add(
         "--cycle-residual",
@@ -136,7 +142,7 @@ def _add_computing(group: Any) -> None:
         choices=SPACINGS,
         default="auto",
         help="voxels unlike those of the training: resample coarser ones (auto, default), all "
-        "(train) or none (keep)",
+        "(train) or none (keep); contrasts are not resampled, images with train only",
     )
     add("--engine", choices=ENGINES, default="auto", help="what computes the network")
     add("--precision", choices=PRECISIONS, default="auto", help="of the convolutions")
@@ -169,6 +175,8 @@ def _infer(arguments: argparse.Namespace) -> int:
     kind = kind_of(models[0], arguments.direction)
     singles = [path for path in inputs if kind.single(path) is not None]
     one = len(inputs) == len(singles) == 1
+    if arguments.slicer:
+        kind.scene_path("", Path())  # there are none of some kinds
     own = [name for name in ("mask", "bval", "bvec") if getattr(arguments, name) is not None]
     if own and not one:
         raise InputError(f"--{own[0]} is of one scan, got several inputs or a cohort")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from medrev.errors import InputError
 from medrev.evaluation.masked import Floats
@@ -70,6 +69,8 @@ def bland_altman(
         >>> found.bias[0], round(found.upper[0], 3)
         (0.0, 1.96)
     """
+    from scipy import stats
+
     shared = tuple(subject for subject in prediction if subject in reference)
     if len(shared) < FEWEST:
         raise InputError(f"Bland–Altman: not enough subjects ({len(shared)}, {FEWEST} are needed)")
@@ -116,6 +117,8 @@ def method_agreement(results: Results, method: str, key: Key) -> BlandAltman:
 
 def _line(mean: Floats, difference: Floats) -> tuple[float | None, float | None]:
     """Slope of the differences over the means and its p value, where both vary."""
+    from scipy import stats
+
     if any(np.ptp(v) <= 1e-12 * np.abs(v).max() for v in (mean, difference)):
         return None, None
     with np.errstate(all="ignore"):  # squares of tiny values vanish

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from medrev.errors import InputError
 from medrev.evaluation.masked import Array, Floats, masked_pair
@@ -84,6 +83,8 @@ def calibration(
 
 def calibration_of(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
     """:func:`calibration` of errors and standard deviations of any equal shape."""
+    from scipy import stats
+
     error, sigma = np.abs(errors).ravel(), std.ravel()
     wrong = int((sigma <= 0).sum())
     if wrong:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from medrev.errors import InputError
 from medrev.evaluation.records import Key, Results
@@ -165,6 +164,8 @@ def compare_groups(
     References:
         Mann and Whitney, Ann. Math. Statist. 1947; Kruskal and Wallis, JASA 1952.
     """
+    from scipy import stats
+
     members: dict[str, list[float]] = {}
     for subject, value in values.items():
         if subject in groups:
@@ -199,6 +200,8 @@ def _paired(
     resamples: int,
     seed: int,
 ) -> Comparison:
+    from scipy import stats
+
     shared = [subject for subject in one if subject in two]
     bare = Comparison(*names, (len(shared), len(shared)))
     if not shared:
@@ -221,6 +224,8 @@ def _paired(
 
 
 def _unpaired(first: str, second: str, one: list[float], two: list[float]) -> Comparison:
+    from scipy import stats
+
     bare = Comparison(first, second, (len(one), len(two)))
     if min(len(one), len(two)) < FEWEST_GROUP:
         small = " and ".join(str(n) for n in bare.counts)
@@ -235,6 +240,8 @@ def _unpaired(first: str, second: str, one: list[float], two: list[float]) -> Co
 
 def _rank_biserial(difference: np.ndarray) -> float:
     """Share of the rank sum that is positive minus the share that is negative."""
+    from scipy import stats
+
     moved = difference[difference != 0]
     if not len(moved):
         return 0.0

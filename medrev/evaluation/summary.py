@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from medrev.errors import InputError
 from medrev.evaluation.masked import Floats
@@ -135,6 +134,8 @@ def bootstrap_mean(
     References:
         Efron, Better bootstrap confidence intervals, JASA 1987.
     """
+    from scipy import stats
+
     array = np.asarray(values, dtype=np.float64)
     if len(array) < FEWEST:
         raise InputError(f"not enough subjects ({len(array)}, {FEWEST} are needed)")

@@ -170,7 +170,7 @@ class _Line:
     def _write(self, entry: Entry, ready: _Ready, result: Result) -> None:
         with _named(entry.name), writable_folder(ready.task.folder):
             files = write_outputs(result, overwrite=ready.replace)
-            self.kind.describe(entry.root)
+            self.kind.describe(entry.root, self.request)
             self.on_done(entry, files, True)
         self.report.done[entry.name] = files
 

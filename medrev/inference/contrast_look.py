@@ -45,7 +45,9 @@ def compare_contrasts(
     """
     planes = {view: Plane(affine, mask, view) for view in get_args(View)}
     views = {v: p for v, p in planes.items() if min(p.crop(p.picture(mask)).shape[:2]) >= _LEAST}
-    given, made = f"input, {names[0]}", f"output, {names[1]}"
+    given, made = (
+        f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
+    )
     rows = []
     for view, plane in (views or planes).items():
         brain = plane.picture(mask.float())[..., 0] > 0
@@ -53,9 +55,6 @@ def compare_contrasts(
         def cut(volume: torch.Tensor, plane: Plane = plane, brain: Any = brain) -> NDArray[Any]:
             return with_margin(plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0)))
 
-        given, made = (
-            f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
-        )
         doubts = [
             Doubt(f"{what}, {view}", cut(values), "intensity", _NOTHING * scale)
             for what, values, scale in (

@@ -9,7 +9,7 @@ from medrev.inference.names import bids_label
 from medrev.inference.outputs import PICTURE
 from medrev.volumes import strip_suffix
 
-__all__ = ["contrast_base", "contrast_path", "contrast_paths", "contrast_words"]
+__all__ = ["contrast_base", "contrast_path", "contrast_paths", "contrast_words", "other_contrast"]
 
 #: What medrev and BraTS call a contrast, and what BIDS does: an entity before, and the suffix.
 _BIDS = {
@@ -19,7 +19,7 @@ _BIDS = {
     "flair": ("", "FLAIR"),
 }
 #: Endings of names that say which contrast a file holds: BIDS, BraTS up to 2021, from 2023 on.
-_ENDING = re.compile(r"[_-](?:t1|t1w|t1n|t1ce|t1c|t1gd|t2|t2w|t2f|flair|pd|pdw)$", re.IGNORECASE)
+_ENDING = re.compile(r"[_-](t1|t1w|t1n|t1ce|t1c|t1gd|t2|t2w|t2f|flair|pd|pdw)$", re.IGNORECASE)
 _REPLACED = re.compile(r"_(?:ce|desc)-[A-Za-z0-9]+")
 #: BIDS entities that come after ``ce`` in a name.
 _AFTER_CE = (
@@ -79,6 +79,32 @@ def contrast_words(contrast: str) -> str:
     """
     entity, suffix = _BIDS.get(contrast_name(contrast), ("", contrast))
     return f"{suffix} with gadolinium" if entity else suffix
+
+
+def other_contrast(source: Path, contrast: str) -> str | None:
+    """The contrast that the name of a file says it holds, where that is not the one wanted.
+
+    Names that are not those of BIDS and BraTS say nothing.
+
+    Args:
+        source: The file.
+        contrast: What it should hold, as the model calls it.
+
+    Example:
+        >>> other_contrast(Path("sub-01_T2w.nii.gz"), "t1")
+        't2'
+        >>> other_contrast(Path("sub-01_ce-gadolinium_T1w.nii.gz"), "t1")
+        't1ce'
+        >>> other_contrast(Path("BraTS-GLI-00002-000-t1n.nii.gz"), "T1w")
+    """
+    stem = strip_suffix(source)
+    match, wanted = _ENDING.search(stem), contrast_name(contrast)
+    if match is None or wanted not in _BIDS:
+        return None
+    named = contrast_name(match.group(1))
+    if named == "t1" and re.search(r"(?:^|_)ce-", stem):
+        named = "t1ce"
+    return named if named in _BIDS and named != wanted else None
 
 
 def contrast_paths(

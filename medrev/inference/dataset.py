@@ -10,11 +10,11 @@ from medrev.files import atomic_path
 __all__ = ["BIDS_VERSION", "describe_dataset"]
 
 BIDS_VERSION = "1.10.0"
-#: Suffixes that BIDS has not adopted yet; the validator is told to pass over them.
-IGNORED = "*_dwimap.*\n"
+#: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.
+IGNORED = ("*_dwimap.*", "*.png", "*.mrb")
 
 
-def describe_dataset(folder: Path, title: str) -> list[Path]:
+def describe_dataset(folder: Path, title: str, ignored: tuple[str, ...] = ()) -> list[Path]:
     """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
 
     Nothing is written in a folder that belongs to a dataset already: one with a description in it
@@ -23,6 +23,7 @@ def describe_dataset(folder: Path, title: str) -> list[Path]:
     Args:
         folder: The root of the results.
         title: Name of the dataset.
+        ignored: More patterns of files that the validator should pass over.
 
     Returns:
         The files written.
@@ -38,7 +39,7 @@ def describe_dataset(folder: Path, title: str) -> list[Path]:
     written = []
     for name, text in (
         ("dataset_description.json", json.dumps(description, indent=2) + "\n"),
-        (".bidsignore", IGNORED),
+        (".bidsignore", "\n".join((*IGNORED, *ignored)) + "\n"),
     ):
         path = folder / name
         if path.exists():

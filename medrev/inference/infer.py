@@ -96,7 +96,7 @@ def infer_file(
         del read
         with OneThread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
-        kind.describe(folder)
+        kind.describe(folder, request)
         return written
 
 

@@ -11,7 +11,15 @@ from medrev.dti import Convention, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
-__all__ = ["Accepted", "Source", "check_kind", "convention_of", "recognise", "words_for"]
+__all__ = [
+    "Accepted",
+    "Source",
+    "check_kind",
+    "convention_of",
+    "recognise",
+    "sidecar_beside",
+    "words_for",
+]
 
 Found = Literal["dwi", "tensor", "scalar", "series", "image"]
 Accepted = Literal["tensor", "scalar", "image"]
@@ -196,7 +204,7 @@ def convention_of(source: Source, order: str | None, frame: str | None) -> Conve
     """
     if source.kind != "tensor":
         return Convention("fsl", "fsl", origin="header")
-    found = _sidecar(source.path)
+    found = sidecar_beside(source.path)
     told = (found.get("TensorOrder"), found.get("TensorFrame"))
     return tensor_convention(source.header, order=order, frame=frame, told=told)
 
@@ -243,7 +251,7 @@ def _gradient_files(
     return None
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
+def sidecar_beside(path: Path) -> dict[str, Any]:
     """The JSON file beside an input, if there is a readable one."""
     try:
         text = path.with_name(f"{strip_suffix(path)}.json").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,12 @@ from medrev.data.contrast import (
     unlike_contrasts,
 )
 from medrev.errors import InputError
-from medrev.inference.contrast import contrast_data, slicing_for, translate_volume
+from medrev.inference.contrast import (
+    contrast_data,
+    round_trip_volume,
+    slicing_for,
+    translate_volume,
+)
 from medrev.inference.engines import Engine
 from medrev.inference.ensemble import Spread
 from medrev.inference.model import Model
@@ -153,29 +159,23 @@ def synthesise(
     spread = Spread((1, *shape), torch.square) if members > 1 else None
     result, residual = None, None
     with progress("Translating", runs, enabled=show_progress and runs > 1) as bar:
-
-        def run(model: Model, x: Tensor, mask: Tensor, inverse: bool) -> Tensor:
-            y = translate_volume(
-                model,
-                x,
-                inverse=inverse,
-                mask=mask,
-                max_memory=options.max_memory,
-                show_progress=show_progress and runs == 1,
-            )
-            bar.advance()
-            return y
-
+        settings: dict[str, Any] = {"inverse": inverse, "max_memory": options.max_memory}
+        settings["show_progress"] = show_progress and runs == 1
         for model, (values, _) in zip(models, given, strict=True):
             x = turn.apply(values)
             for flip in mirrored:
-                y = run(model, x.flip(flip), where.flip(flip), inverse).flip(flip)
+                member, brain = x.flip(flip), where.flip(flip)
                 if options.cycle_residual and residual is None:
-                    residual = (run(model, y, where, not inverse) - x).abs_() * where
-                if spread is None:
-                    result = y
+                    y, back = round_trip_volume(model, member, mask=brain, **settings)
+                    residual = (back - member).abs_().mul_(brain).flip(flip)
+                    bar.advance()
                 else:
-                    spread.add(y)
+                    y = translate_volume(model, member, mask=brain, **settings)
+                bar.advance()
+                if spread is None:
+                    result = y.flip(flip)
+                else:
+                    spread.add(y.flip(flip))
     mean, std = (result, None) if spread is None else (spread.mean, spread.std)
     assert mean is not None
     input_scale = given[0][1]

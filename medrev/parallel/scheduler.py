@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["medrev_version", "scheduler_client"]
 
 #: Seconds within which a scheduler has to answer.
-_ANSWER = 5.0
+ANSWER = 5.0
 #: Seconds within which its workers have to: they may be importing something.
 _WORKERS_ANSWER = 60.0
 
@@ -28,9 +28,13 @@ def scheduler_client(address: str) -> "Iterator[Client]":
     from distributed import Client
 
     _reach(address)
-    with ended(Client(address, timeout=_ANSWER, set_as_default=False)) as client:
+    try:
+        connected = Client(address, timeout=ANSWER, set_as_default=False)
+    except OSError as error:
+        raise ClusterError(f"the scheduler at {address} is too busy to answer") from error
+    with ended(connected) as client:
         try:
-            client.wait_for_workers(1, timeout=_ANSWER)
+            client.wait_for_workers(1, timeout=ANSWER)
         except TimeoutError:
             raise ClusterError(
                 f"the scheduler at {address} has no workers; start some: dask worker {address}"
@@ -64,7 +68,7 @@ def _reach(address: str) -> None:
     from distributed.comm.core import connect as knock_at
 
     async def knock() -> None:
-        await (await knock_at(address, timeout=_ANSWER)).close()
+        await (await knock_at(address, timeout=ANSWER)).close()
 
     try:
         with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop already

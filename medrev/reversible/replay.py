@@ -129,12 +129,21 @@ def without_cached_weights() -> Iterator[None]:
         parametrize._cache_enabled = depth
 
 
-def check_replay(label: str, h: Tensor, call: Callable[[], Tensor], record: Record) -> None:
+def check_replay(
+    label: str, h: Tensor, call: Callable[[], Tensor], record: Record, *, exact: bool = False
+) -> None:
     """Evaluate again and compare with ``h``, the first result.
 
+    Args:
+        label: For messages.
+        h: The first result.
+        call: Evaluates again.
+        record: Of the first evaluation.
+        exact: Rounding is a difference too.
+
     Raises:
-        RuntimeError: The results differ by more than rounding, so that backward could not rebuild
-            the input.
+        RuntimeError: The results differ, by more than rounding or in exact mode at all, so that
+            backward could not rebuild the input.
     """
     with record.restore():
         again = call()
@@ -142,13 +151,15 @@ def check_replay(label: str, h: Tensor, call: Callable[[], Tensor], record: Reco
         return
     first, second = h.double(), again.double()
     size = first.nan_to_num(0, 0, 0).abs().max().item()
-    tolerance = 100 * torch.finfo(h.dtype).eps * size  # kernels may vary the order of sums
+    # Kernels may vary the order of sums.
+    tolerance = 0.0 if exact else 100 * torch.finfo(h.dtype).eps * size
     if not torch.allclose(second, first, rtol=0, atol=tolerance, equal_nan=True):
         difference = (second - first).abs().max().item()
         raise RuntimeError(
             f"{label}: evaluated twice on the same input it gave results that differ by "
             f"{difference:.3g} (values up to {size:.3g}); it may depend only on its input, "
             "parameters, buffers and PyTorch's random state"
+            + (", and exact mode needs equal bits" if exact else "")
         )
 
 

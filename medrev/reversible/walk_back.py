@@ -48,17 +48,26 @@ class WalkBack:
         self._own_stream = [False, False]
 
     def walk(self, records: list[Record], inputs: list[bool]) -> None:
-        """Undo all half-steps; ``inputs`` says which streams at the start need a gradient."""
+        """Undo the half-steps, back to the first one through which a gradient is needed.
+
+        Args:
+            records: Of the half-steps, in the order of the run.
+            inputs: Which streams at the start need a gradient.
+        """
         need = list(inputs)
         needs = []
+        useless = 0  # half-steps at the start: streams that need a gradient need it to the end
         for step in self.run.steps:
             needs.append((need[0], need[1]))
             trainable = any(id(p) in self.index for p in step.parameters()) or is_sharded(step.net)
-            need[step.target] |= need[1 - step.target] or trainable or any(self.condition_needed)
-        for step, record, needed in zip(
-            reversed(self.run.steps), reversed(records), reversed(needs), strict=True
-        ):
+            wanted = trainable or any(self.condition_needed)
+            useless += not (wanted or any(need))
+            need[step.target] |= need[1 - step.target] or wanted
+        useful = list(zip(self.run.steps, records, needs, strict=True))[useless:]
+        for step, record, needed in reversed(useful):
             self._step_back(step, record, needed)
+        if useless:
+            self.grads = [None, None]
 
     def _step_back(self, step: HalfStep, record: Record, need: tuple[bool, bool]) -> None:
         """Undo one half-step: rebuild the stream it changed and take the gradients through it."""

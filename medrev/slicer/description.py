@@ -16,6 +16,10 @@ __all__ = ["MODULES", "describe"]
 MODULES = {"tensor": "MedrevTensor", "scalar": "MedrevScalar"}
 
 _WHAT = {"tensor": "diffusion tensors", "scalar": "a scalar volume such as T1w or T2w"}
+_WAYS = {
+    "tensor": "forward: low to high resolution; inverse: high to low",
+    "scalar": "forward: from the model's source contrast to its target; inverse: back",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def describe(kind: str, model: str = "") -> bytes:
         True
     """
     root = ElementTree.Element("executable")
-    _text(root, "category", "Super-resolution")
+    _text(root, "category", "Super-resolution" if kind == "tensor" else "Image Synthesis")
     _text(root, "title", "medrev: tensors" if kind == "tensor" else "medrev: scalar volumes")
     _text(
         root,
@@ -72,7 +76,7 @@ def describe(kind: str, model: str = "") -> bytes:
     _text(root, "license", "Apache-2.0")
     _text(root, "contributor", "medrev developers")
     _group(root, "Volumes", "What goes in and what comes out", _volumes(kind))
-    _group(root, "Model", "What is applied, and where", _options(model))
+    _group(root, "Model", "What is applied, and where", _options(kind, model))
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
     return text + b"\n"
@@ -123,7 +127,7 @@ def _volumes(kind: str) -> list[_Parameter]:
     return parameters
 
 
-def _options(model: str) -> list[_Parameter]:
+def _options(kind: str, model: str) -> list[_Parameter]:
     return [
         _Parameter(
             "file",
@@ -138,7 +142,7 @@ def _options(model: str) -> list[_Parameter]:
             "string-enumeration",
             "direction",
             "Direction",
-            "forward: low to high resolution; inverse: high to low",
+            _WAYS[kind],
             default="forward",
             elements=("forward", "inverse"),
         ),

@@ -66,6 +66,7 @@ def run_module(
             output=folder,
             direction=direction,
             device=device,
+            quick_look=False,
             show_progress=False,
         )
         volumes = output_volumes(find_results(folder))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
+from medrev.inference.contrast_names import contrast_words
 from medrev.inference.outputs import is_own
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
@@ -157,7 +158,7 @@ def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
 
     Returns:
         Tensors, colours and maps, and last the brain mask; without a file of the mask it is where
-        the tensors are not zero.
+        the tensors, or the synthetic contrast, are not zero.
 
     Raises:
         InputError: If a volume or its sidecar cannot be read, or does not say what it is.
@@ -180,6 +181,12 @@ def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
         else:
             volume = _map(file, read, {other.name for other in found["scalar"]})
         found[volume.kind].append(volume)
+    found["scalar"].sort(key=lambda volume: volume.color_table != "Grey")  # doubts come last
+    if not found["tensor"] and not found["mask"] and found["scalar"]:
+        first = found["scalar"][0]
+        inside = torch.as_tensor(first.data) != 0
+        if bool(inside.any()):
+            found["mask"].append(SceneVolume("brain mask", inside, first.affine, "mask"))
     for volume in found["tensor"]:
         data = torch.as_tensor(volume.data)
         if not found["color"]:
@@ -233,6 +240,10 @@ def input_volumes(
         return []
     if sidecar.get("InputKind") == "dwi":
         return [_without_weighting(path, sources)]
+    if sidecar.get("InputKind") == "scalar":
+        scan = read_volume(path, allow_nan=True)
+        name = " ".join(["input", *_contrast(sidecar, "InputContrast")])
+        return [SceneVolume(name, scan.values[:1].nan_to_num(0, 0, 0), scan.affine)]
     read = read_volume(path)
     if read.shape[0] != 6:
         return [SceneVolume("input", read.values[:1], read.affine)]
@@ -265,6 +276,8 @@ def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
     """A scalar map under a name of its own."""
     sidecar, entities = _sidecar(file), dict(ENTITY.findall(strip_suffix(file)))
     look = LOOKS.get(entities.get("param", "")) if entities.get("desc", "sr") == "sr" else None
+    if entities.get("desc") == "synth":
+        look = _Look(" ".join(_contrast(sidecar, "Contrast")) or "volume")
     if look is None:
         look = _Look(str(sidecar.get("Description") or strip_suffix(file)), color_table="Warm1")
     base = name = f"output {look.name}"
@@ -280,6 +293,12 @@ def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
         color_table=look.color_table,
         description=str(sidecar.get("Units") or ""),
     )
+
+
+def _contrast(sidecar: dict[str, Any], key: str) -> list[str]:
+    """What a sidecar says of a contrast, in words."""
+    name = sidecar.get(key)
+    return [contrast_words(name)] if isinstance(name, str) else []
 
 
 def _in_voxel_frame(volume: Volume, sidecar: dict[str, Any], file: Path) -> torch.Tensor:

@@ -65,7 +65,10 @@ def cohort(tmp_path):
 def calls(monkeypatch):
     """Notes how `load_models` and `infer_file` are called instead of calling them."""
     noted = []
-    tensors = SimpleNamespace(pipeline=SimpleNamespace(name="m", data=SimpleNamespace(kind="dti")))
+    tensors = SimpleNamespace(
+        pipeline=SimpleNamespace(name="m", data=SimpleNamespace(kind="dti")),
+        translator=SimpleNamespace(has_inverse=True),
+    )
 
     def load_models(model, members, device):
         noted.append((model, members, device))
@@ -251,18 +254,10 @@ def test_scenes_of_a_cohort(weights, cohort, tmp_path):
 # --- signals ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def handlers():
-    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("many", [False, True])
 def test_a_signal_while_translating_leaves_nothing(
-    weights, tensor_file, cohort, tmp_path, monkeypatch, handlers, number, code, many
+    weights, tensor_file, cohort, tmp_path, monkeypatch, number, code, many
 ):
     from medrev.inference import Model
 
@@ -282,7 +277,7 @@ def test_a_signal_while_translating_leaves_nothing(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("many", [False, True])
 def test_a_signal_while_writing_leaves_all_or_nothing(
-    weights, tensor_file, cohort, tmp_path, monkeypatch, handlers, number, many
+    weights, tensor_file, cohort, tmp_path, monkeypatch, number, many
 ):
     """What is being written is completed: no file is there without the others."""
     from medrev.inference import maps

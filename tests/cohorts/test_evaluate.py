@@ -5,7 +5,6 @@ import gzip
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -199,12 +198,10 @@ def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
             os.kill(int(killed[0]), signal.SIGKILL)
 
     monkeypatch.setattr(Store, "save", save_and_kill)
-    started = time.monotonic()
     done = evaluate(tmp_path, workers=2)
     assert killed
     assert done.failures == {}
     assert done.results.records == expected
-    assert time.monotonic() - started < 120
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "", ".hidden"])

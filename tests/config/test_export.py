@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -35,7 +35,6 @@ def test_dump_has_absolute_paths_and_defaults(write, tmp_path):
     assert values["model"]["coupling"] == "additive"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30))
 def test_any_text_survives(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("dump")
@@ -45,7 +44,6 @@ def test_any_text_survives(tmp_path_factory, text):
     assert load_pipeline(folder / "y.yaml") == pipeline
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=1e-300, max_value=1e300))
 def test_any_number_survives(tmp_path_factory, number):
     folder = tmp_path_factory.mktemp("dump")

@@ -155,7 +155,7 @@ def eigenvalues(tensor):
     return torch.linalg.eigvalsh(to_matrix(tensor.movedim(0, -1)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 999),
     diffusivity=st.floats(0.5, 2),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from scipy.spatial.transform import Rotation
@@ -48,7 +48,6 @@ def test_rotate_is_r_d_r_transposed(angles):
     np.testing.assert_allclose(matrices(batch[1]), 2 * expected, atol=1e-15)
 
 
-@settings(deadline=None)
 @given(angles, signs, frames)
 def test_frames_round_trip_and_leave_invariants(angles, signs, frame):
     affine, t = affine_of(angles, signs), random_tensors()

@@ -36,7 +36,6 @@ def test_the_criterion_agrees_with_eigenvalues(values, floor):
     np.testing.assert_array_equal(found[clear], smallest[clear] > 0)
 
 
-@settings(deadline=None)
 @given(components, st.sampled_from([torch.float32, torch.float64]))
 def test_repair_clamps_and_leaves_good_tensors_as_they_are(values, dtype):
     t = torch.as_tensor(values).to(dtype) * 1e-3
@@ -53,7 +52,7 @@ def test_repair_clamps_and_leaves_good_tensors_as_they_are(values, dtype):
     assert repair(fixed, 1e-5)[1] == 0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from([(torch.float32, 1e-8), (torch.float64, 1e-15)]))
 def test_log_euclidean_round_trip(seed, kind):
     dtype, tolerance = kind

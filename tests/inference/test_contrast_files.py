@@ -267,6 +267,16 @@ def test_the_cycle_residual_is_zero_where_the_way_back_is_exact(tmp_path, dims):
     assert values_of(rough[2]).max() > 0.05 * GIVEN
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_what_a_network_puts_outside_of_the_brain_belongs_to_the_way_back(tmp_path, dims):
+    kind = {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 1, "norm": "none"}
+    path = save_head(tmp_path / "sub-01_T1w.nii.gz", head((14, 18, 12)), oblique())
+    options = InferenceOptions(cycle_residual=True)
+    model = random_model(dims, model=kind, slices={"size": 20})
+    written = infer_file(path, model=model, output=tmp_path / "out", options=options)
+    assert values_of(written[2]).max() < 1e-4 * GIVEN
+
+
 def test_the_cycle_residual_is_in_intensities_of_the_input(tmp_path):
     class Halved(square_model().translator.__class__):
         def translate_back(self, y: torch.Tensor) -> torch.Tensor:
@@ -295,6 +305,25 @@ def test_volumes_unlike_those_of_the_training_are_doubted(tmp_path):
     assert "2 x 2 x 2 mm, the model was trained on edges of 1 to 1 mm" in text
     assert "100% of the voxels are in the mask, in training at most 30%" in text
     assert "of its brightest voxels' intensity, in training it was 0.9" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "says"),
+    [
+        ("sub-01_T1w", "forward", None),
+        ("sub-01_T2w", "forward", "says t2, but the model starts from t1"),
+        ("sub-01_T2w", "inverse", None),
+        ("BraTS20_001_t1ce", "inverse", "says t1ce, but the model starts from t2"),
+        ("sub-01_ce-gadolinium_T1w", "forward", "says t1ce, but the model starts from t1"),
+        ("head", "forward", None),
+    ],
+)
+def test_a_name_that_says_another_contrast_is_doubted(tmp_path, name, direction, says):
+    path = save_head(tmp_path / f"{name}.nii.gz", head(), oblique())
+    written = infer_file(path, model=square_model(), output=tmp_path / "o", direction=direction)
+    doubts = [line for line in sidecar_of(written[0])["Warnings"] if "the name of" in line]
+    assert len(doubts) == (says is not None)
+    assert says is None or says in doubts[0]
 
 
 def test_mirror_images_that_training_did_not_have_are_noted(tmp_path):

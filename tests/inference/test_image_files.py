@@ -160,6 +160,15 @@ def test_sizes_unlike_those_of_the_training(tmp_path):
     assert (document["Warnings"], document["ResizedTo"]) == ([], [16, 16])
 
 
+def test_images_of_a_training_that_resized_none_are_not_resized(tmp_path):
+    path = write_pixels(tmp_path / "photo.png", noise(40, 64, 3))
+    model = negative_model(load_size=None)
+    options = InferenceOptions(spacing="train")
+    written = infer_file(path, model=model, output=tmp_path / "train", options=options)
+    assert model.translator.seen == [(40, 64)]
+    assert document_of(written[0])["ResizedTo"] is None
+
+
 # --- folders ------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,7 @@ def test_pixel_losses_are_means(kind: str, expected: float) -> None:
     assert math.isclose(PixelLoss(kind)(a, b).item(), expected, rel_tol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(kind=st.sampled_from(["l1", "l2", "charbonnier"]), seed=st.integers(0, 100))
 def test_a_masked_loss_is_the_mean_over_the_mask(kind: str, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -58,7 +58,7 @@ def test_exact_mode_is_the_identity_bit_for_bit(dims: int, channels: int) -> Non
     assert torch.equal(f(f(x)), on_grid)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([2, 3]), st.integers(1, 2))
 def test_images_of_8_and_16_bits_come_back_exactly(
     seed: int, channels: int, dims: int, downsamplings: int

@@ -50,7 +50,7 @@ def reference(
     return streams, total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     kinds=st.lists(st.sampled_from(["additive", "affine", "swapped"]), min_size=1, max_size=4),
     channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),

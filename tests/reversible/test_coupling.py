@@ -28,7 +28,7 @@ def jacobian_log_det(function, x: Tensor) -> Tensor:
     return torch.stack(values)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     dims=st.integers(1, 2),
     coupling=st.sampled_from(["additive", "affine", "swapped"]),

@@ -10,7 +10,7 @@ from medrev.reversible import AdditiveCoupling, FixedPointGrid, ReversibleSequen
 from sequences import assert_equal_gradients, gradients, sequence, subnetwork
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     dims=st.integers(1, 3),
     depth=st.sampled_from([1, 7, 64]),

@@ -51,7 +51,7 @@ def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return j.reshape(x[0].numel(), -1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(EXACT),
     halves=st.lists(st.integers(1, 4), min_size=1, max_size=3),
@@ -74,7 +74,7 @@ def test_what_only_moves_numbers_is_undone_bit_for_bit(
     assert torch.equal(x, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(["haar", "haar_low_pass_first", "mixing"]),
     halves=st.lists(st.integers(1, 4), min_size=1, max_size=3),
@@ -207,7 +207,7 @@ def test_space_to_depth_in_2d_is_pixel_unshuffle() -> None:
     assert torch.equal(SpaceToDepth(3, 2).inverse(F.pixel_unshuffle(x, 3)), x)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     factor=st.integers(1, 3),
     channels=st.integers(1, 3),
@@ -298,7 +298,7 @@ def test_a_constant_image_has_no_detail_and_a_ramp_only_slopes() -> None:
     assert [s for s in range(1, 8) if y[:, s].any()] == [4]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(channels=st.integers(1, 40), seed=st.integers(0, 2**31))
 def test_mixing_is_orthogonal_and_its_own_to_a_seed(channels: int, seed: int) -> None:
     state = torch.get_rng_state()
@@ -347,7 +347,7 @@ def test_a_state_dict_restores_what_was_drawn(kind: Callable[..., nn.Module]) ->
     assert torch.equal(source.inverse(x), target.inverse(x))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 4), min_size=2, max_size=4), dims=st.integers(0, 3))
 def test_split_divides_and_reunites(sizes: list[int], dims: int) -> None:
     split, x = Split(sizes), torch.randn(2, sum(sizes), *[2] * dims)

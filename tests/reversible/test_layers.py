@@ -150,7 +150,7 @@ def test_fast_layers_under_the_transforms_of_torch_func() -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), dims=st.integers(1, 3))
 def test_the_gradient_of_reflection_padding_is_exact(data: st.DataObject, dims: int) -> None:
     sizes = data.draw(st.lists(st.integers(2, 6), min_size=dims, max_size=dims))

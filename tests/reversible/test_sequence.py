@@ -1,6 +1,7 @@
 """The sequence equals plain autograd in every respect but memory."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from medrev.reversible import AdditiveCoupling, Conv, ReversibleSequence
 from sequences import (
+    COUPLINGS,
     assert_equal_gradients,
     gradients,
     plain,
@@ -51,7 +53,7 @@ def test_gradients_at_depth_32(coupling: str) -> None:
     assert (flat - expected).norm() <= 1e-12 * expected.norm()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     dims=st.sampled_from([1, 2, 3]),
     depth=st.integers(1, 4),
@@ -79,7 +81,7 @@ def test_gradients_equal_for_any_shape_and_split(
     assert_equal_gradients(gradients(seq(x), inputs), gradients(plain(seq, x), inputs), 1e-11)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     dims=st.sampled_from([1, 2, 3]),
     depth=st.sampled_from([0, 1, 5, 16]),
@@ -182,6 +184,42 @@ def test_frozen_parameters_and_inputs_without_gradient(frozen: str, leaves: str)
     if inputs:
         reference = plain(seq, torch.cat([x1, x2], 1))
         assert_equal_gradients(gradients(y, inputs), gradients(reference, inputs))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("frozen", [0, 1, 3, 5, 8])
+def test_the_walk_back_ends_where_no_gradient_is_needed(
+    coupling: str, frozen: int, inverse: bool
+) -> None:
+    """Sub-networks of the first blocks that are frozen are not evaluated again."""
+    seq = sequence(4, coupling=coupling).double()
+    names = [name for name, net, _ in seq.blocks[0].half_steps()]
+    nets = [getattr(block, name) for block in seq.blocks for name in names]
+    nets = nets[::-1] if inverse else nets  # in the order of the run
+    calls = [0] * len(nets)
+
+    def count(index: int, *_: object) -> None:
+        calls[index] += 1
+
+    for index, net in enumerate(nets):
+        net.requires_grad_(index >= frozen)
+        net.register_forward_hook(partial(count, index))
+    x = torch.randn(1, 6, 5, 5, dtype=torch.float64)
+    run = seq.inverse if inverse else seq
+    inputs = [p for p in seq.parameters() if p.requires_grad]
+    y = run(x)
+    if inputs:
+        found = gradients(y, inputs)
+        # An affine coupling's own parameters belong to both of its half-steps.
+        once = frozen - frozen % 2 if coupling == "affine" else frozen
+        assert calls == [1] * once + [2] * (len(nets) - once)
+        assert_equal_gradients(found, gradients(plain(seq, x, inverse=inverse), inputs))
+    calls[:] = [0] * len(nets)
+    x.requires_grad_()
+    ours = gradients(run(x), [x, *inputs])
+    assert calls == [2] * len(nets)
+    assert_equal_gradients(ours, gradients(plain(seq, x, inverse=inverse), [x, *inputs]))
 
 
 def test_one_output_alone_gives_the_right_gradients() -> None:

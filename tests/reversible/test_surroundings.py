@@ -34,6 +34,27 @@ def test_check_names_a_subnetwork_that_cannot_be_replayed(grad: bool) -> None:
             ReversibleSequence(blocks, check=True)(x)
 
 
+class Wavering(Unreliable):
+    """Every other result is off by the last bit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.off = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.off = not self.off
+        h = self.net(x)
+        return torch.nextafter(h, torch.full_like(h, torch.inf)) if self.off else h
+
+
+def test_check_lets_rounding_pass_but_not_in_exact_mode() -> None:
+    blocks = [AdditiveCoupling(subnetwork(2, 3, 3), Wavering())]
+    x = torch.randn(1, 6, 5, 5)
+    ReversibleSequence(blocks, check=True)(x)
+    with pytest.raises(RuntimeError, match=r"sub-network g: .*exact mode needs equal bits"):
+        ReversibleSequence(blocks, check=True, exact=True)(x)
+
+
 def test_check_accepts_dropout_and_batch_norm_and_changes_nothing() -> None:
     for extra in (nn.Dropout(0.5), nn.BatchNorm2d(5)):
         seq = sequence(2, 2, extra=extra, check=True).double()

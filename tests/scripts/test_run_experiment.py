@@ -51,3 +51,18 @@ def test_a_file_that_says_something_unknown_is_refused(tmp_path):
     path.write_text("title: x\nmetrics: [nonsense]\nrows: []\n")
     with pytest.raises(ConfigError, match="metrics must be of rmse_interior"):
         read_experiment(path)
+
+
+def test_a_row_changes_what_its_experiment_does_and_the_command_line_both():
+    row = read_experiment(ROOT / "scripts/experiments/depth.yaml").rows[0]
+    assert row.overrides == ["model.depth=1"]
+    assert load_row(row, ["model.depth=5", "model.width=8"]).model.depth == 1
+    assert load_row(row, ["model.width=8"], more=["model.depth=7"]).model.depth == 7
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_rows_that_there_are_not_are_refused(tmp_path, number):
+    experiment = read_experiment(ROOT / "scripts/experiments/depth.yaml")
+    with pytest.raises(ConfigError, match=f"--rows must be 1 to 4, got {number}"):
+        run(experiment, tmp_path / "out", Length(1, None), [number], [])
+    assert not (tmp_path / "out").exists()

@@ -15,11 +15,12 @@ import torch
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import psnr, slice_flicker
-from medrev.inference import Model, load_model, translate_volume
+from medrev.inference import Model, infer_file, load_model, translate_volume
 from medrev.training import TrainingInterrupted, train
 from medrev.training.tasks import build_task
 from medrev.training.train import translator_of
 from medrev.training.trainer import Trainer
+from medrev.volumes import Turn
 
 MODELS = {
     "revgan": {"width": 4, "depth": 1, "downsamplings": 1},
@@ -140,6 +141,27 @@ def test_the_header_has_what_inference_needs(heads):
     assert [len(described[part]) for part in ("train", "validation", "test")] == [2, 1, 1]
     assert described["test"][0]["shape"] == [14, 13, 12]
     assert len({row["key"] for rows in described.values() for row in rows}) == 4
+
+
+def test_a_trained_model_translates_files_to_intensities_of_the_training(heads, tmp_path):
+    data = {"source": "T1w", "target": "T2w"}  # other names of the same contrasts
+    pipeline = pipeline_of(heads, "unet", "paired", data=data)
+    run = train(pipeline, tmp_path / "run", quiet=True, device="cpu")
+    model = load_model(run.path, "cpu")
+    path = next(heads.glob("*-00003-000/*-t1n.nii.gz"))
+    written = infer_file(path, model=model, output=tmp_path / "out", quick_look=False)
+    made, given = nib.load(written[0]), nib.load(path)
+    assert np.allclose(made.affine, given.affine, atol=1e-5)
+    values, stored = made.get_fdata(), given.get_fdata()
+    assert (values[stored == 0] == 0).all()
+    task = build_task(pipeline)
+    x, _, mask = task.parts["test"][0].whole()
+    result = translate_volume(model, x, mask=mask).clamp(min=-1)
+    expected = (result + 1) / 2 * task.header()["intensity"]["t2"]
+    turned = Turn(given.affine).apply(torch.from_numpy(values)[None])
+    assert np.allclose(turned, expected, atol=0.01)
+    sidecar = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
+    assert "does not say what intensities" not in json.dumps(sidecar)
 
 
 def test_whole_volumes_are_measured_in_the_brain(heads):

@@ -70,7 +70,7 @@ def test_a_ratio_that_is_not_positive_is_an_error(ratio):
         rescale_affine(np.eye(4), ratio)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     affines(),
     st.tuples(*[st.integers(9, 15)] * 3),
@@ -89,7 +89,7 @@ def test_a_world_ramp_survives_block_mean_and_interpolation(affine, shape, r):
     assert same_grid(back, affine, shape=shape, tolerance=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(affines(), st.tuples(*[st.integers(1, 7)] * 3))
 def test_a_world_ramp_survives_a_file(tmp_path_factory, affine, shape):
     path = tmp_path_factory.mktemp("ramp") / "ramp.nii"

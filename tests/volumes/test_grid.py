@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 
@@ -34,7 +34,6 @@ def misplaced(volume):
     return np.abs(held - place)[:, inside].max()
 
 
-@settings(deadline=None)
 @given(shapes, st.integers(1, 4))
 def test_crop_and_back(shape, multiple):
     volume = ramp(shape)
@@ -50,7 +49,6 @@ def test_crop_and_back(shape, multiple):
     assert misplaced(back) < 1e-9
 
 
-@settings(deadline=None)
 @given(shapes, st.integers(1, 4), st.sampled_from(["end", "both"]))
 def test_pad_and_back(shape, multiple, side):
     volume = ramp(shape)

@@ -12,7 +12,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.volumes import block_mask, brain_mask, check_mask, interior
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(hnp.arrays(bool, (6, 5, 7), elements=st.sampled_from([True] * 20 + [False])))
 def test_the_interior_is_what_its_definition_says(mask):
     thin = interior(torch.tensor(mask), edge=3).numpy()

@@ -255,7 +255,6 @@ def test_a_slight_shear_is_taken_out_so_that_all_readers_agree(tmp_path):
 )
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_itk_and_nibabel_place_what_is_written_at_one_point(

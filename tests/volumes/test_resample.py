@@ -43,7 +43,7 @@ def test_the_block_mean_of_a_ramp_is_the_coarse_ramp(sizes: tuple[int, ...]) -> 
     torch.testing.assert_close(block_mean(fine, 3), ramp(sizes, 3.0))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(dims=st.sampled_from([2, 3]), factor=st.integers(1, 4), n=st.integers(1, 4))
 def test_the_block_mean_keeps_the_mean_and_undoes_nearest(dims: int, factor: int, n: int) -> None:
     x = torch.randn(2, 3, *[factor * (n + i) for i in range(dims)], dtype=torch.float64)

@@ -60,6 +60,11 @@ class ImageData(Section):
         """Sizes of a training sample."""
         return self.crop_size, self.crop_size
 
+    @property
+    def whole_edge(self) -> int | None:
+        """Edge to which whole images are resized to be tested; None: they stay as they are."""
+        return None if self.load_size is None else self.crop_size
+
     @model_validator(mode="after")
     def _crops_fit(self) -> "ImageData":
         if self.load_size is not None and self.load_size < self.crop_size:

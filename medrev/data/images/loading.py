@@ -73,11 +73,7 @@ class Loader:
 
     def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
         """The same as it is stored, ``(H, W, C)``."""
-        return self.pixels(picture, channels, self._whole_edge)
-
-    @property
-    def _whole_edge(self) -> int | None:
-        return None if self.data.load_size is None else self.data.crop_size
+        return self.pixels(picture, channels, self.data.whole_edge)
 
     def damaged(self, picture: Picture, error: InputError) -> None:
         """Answer a damaged file as ``data.on_damage`` says: stop, or say so once and go on.

@@ -25,14 +25,16 @@ from medrev.inference.contrast_names import (
     contrast_path,
     contrast_paths,
     contrast_words,
+    other_contrast,
 )
+from medrev.inference.dataset import describe_dataset
 from medrev.inference.kinds.kind import Kind, Member
 from medrev.inference.kinds.task import Task
 from medrev.inference.maps import Map
 from medrev.inference.model import Model
 from medrev.inference.outputs import PICTURE, Output, Result
 from medrev.inference.request import Direction, Request
-from medrev.inference.source import Source
+from medrev.inference.source import Source, sidecar_beside
 from medrev.inference.synthesis import Synthesis, flips, synthesise
 from medrev.volumes import is_dicom_folder, voxel_size
 
@@ -98,6 +100,11 @@ class ContrastKind(Kind):
             mask=subject.mask,
             problem="; ".join([*([lacking] if lacking else []), *subject.problems()]) or None,
         )
+
+    def describe(self, folder: Path, request: Request) -> None:
+        """A BIDS dataset; of NRRD files the sidecars are ignored too."""
+        nrrd = request.format == "nrrd"
+        describe_dataset(folder, self.title, ("*_desc-synth*",) if nrrd else ())
 
     def base(self, path: Path) -> str:
         """The name without its contrast."""
@@ -197,6 +204,11 @@ class ContrastTask(Task[_Read]):
         if not bool(torch.isfinite(found.volume).all()):
             raise InputError(f"{path}: the network's result has NaN or Inf; nothing written")
         warnings = [*(f"{path}: {note}" for note in scan.notes), *found.warnings]
+        named = other_contrast(path, self.given)
+        if named is not None:
+            warnings.insert(
+                0, f"the name of {path} says {named}, but the model starts from {self.given}"
+            )
         if request.inverse and not model.inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
         said = self.say(warnings, found.notes)
@@ -255,9 +267,12 @@ class ContrastTask(Task[_Read]):
         self, found: Synthesis, scan: ContrastScan, model: Model
     ) -> dict[str, Any]:
         """Keys of the sidecar about contrasts and intensities."""
+        beside = sidecar_beside(self.source.path)
         return {
             "InputContrast": self.given,
             "Contrast": self.made,
+            "SkullStripped": True,  # zero outside the mask; BIDS asks for the key
+            **{key: beside[key] for key in ("SpatialReference",) if key in beside},
             "VoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
             "MaskSource": scan.mask_source,
             "MaskVoxels": int(scan.mask.sum()),

@@ -103,7 +103,7 @@ class ImageKind(Kind):
         """There are none."""
         raise InputError(f"--slicer is for volumes; {self.model} takes images")
 
-    def describe(self, folder: Path) -> None:
+    def describe(self, folder: Path, request: Request) -> None:
         """Images are no dataset of BIDS."""
 
 
@@ -178,7 +178,7 @@ class ImageTask(Task[_Read]):
         size, bits = read.pixels.shape[:2], 8 * read.pixels.itemsize
         channels = data.channels[inverse]
         pixels = with_channels(read.pixels, channels)
-        edge = data.crop_size if request.options.spacing == "train" else None
+        edge = data.whole_edge if request.options.spacing == "train" else None
         if edge is not None:
             pixels = resize(pixels, edge, data.resampling)
         result = translate_images(model, from_pixels(pixels)[None], inverse=inverse)[0]

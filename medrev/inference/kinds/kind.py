@@ -142,7 +142,7 @@ class Kind(ABC):
             base = f"sub-{bids_label(member.id.removeprefix('sub-'))}"
         return bids_folder(base, self.datatype), base
 
-    def describe(self, folder: Path) -> None:
+    def describe(self, folder: Path, request: Request) -> None:
         """Write what a folder of results has beside them."""
         describe_dataset(folder, self.title)
 

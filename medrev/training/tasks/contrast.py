@@ -10,6 +10,7 @@ from medrev.config.schema import ContrastData, Pipeline
 from medrev.data.contrast import (
     ContrastBatches,
     Head,
+    contrast_name,
     contrast_ranges,
     find_contrasts,
     prepare_contrasts,
@@ -116,7 +117,8 @@ class ContrastTask(Task):
         heads = self.parts["train"]
         edges = [edge for head in heads for edge in voxel_size(head.affine)]
         intensity, ranges = {}, {}
-        for side, name in enumerate((self.data.source, self.data.target)):
+        names = contrast_name(self.data.source), contrast_name(self.data.target)
+        for side, name in enumerate(names):
             known = statistics.median(head.scales[side] for head in heads)
             intensity[name] = known if self.data.scale == "auto" else self.data.scale
             ranges[name] = contrast_ranges(head.looks[side] for head in heads)
