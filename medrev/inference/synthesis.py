@@ -213,13 +213,20 @@ def _result_scale(model: Model, inverse: bool) -> tuple[float, tuple[str, ...]]:
     if data.scale != "auto":
         return float(data.scale), ()
     known = model.metadata.get("intensity")
-    value = known.get(contrast_name(name)) if isinstance(known, dict) else None
+    value = _by_contrast(known, name)
     if isinstance(value, int | float) and 0 < value < float("inf"):
         return float(value), ()
     return _UNKNOWN, (
         f"the model does not say what intensities {name} had in training: {_UNKNOWN:g} is the "
         "brightest",
     )
+
+
+def _by_contrast(values: object, name: str) -> Any:
+    """An entry of a model's metadata that has one for each contrast."""
+    if not isinstance(values, dict):
+        return None
+    return values.get(name, values.get(contrast_name(name)))
 
 
 def _plan(
@@ -256,7 +263,7 @@ def _doubts(
         data = contrast_data(model)
         name = data.target if inverse else data.source
         ranges = model.metadata.get("ranges")
-        known = ranges.get(contrast_name(name)) if isinstance(ranges, dict) else None
+        known = _by_contrast(ranges, name)
         doubts += spacing_doubts(model, affine, inverse)
         doubts += unlike_contrasts(described, known if isinstance(known, dict) else {})
     return list(dict.fromkeys(doubts))
