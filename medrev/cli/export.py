@@ -18,10 +18,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="medrev-export",
         allow_abbrev=False,
-        description="Write a trained model for other programs, as a network from diffusion\n"
-        "tensors in mm²/s to such. What was written is compared with PyTorch; its path is printed.",
+        description="Write a trained model for other programs: of diffusion tensors a network\n"
+        "from mm²/s to such, of contrasts and images one in network range, -1 to 1. What was\n"
+        "written is compared with PyTorch; its path is printed.",
         epilog="kinds:\n"
-        "  bundle        a MONAI bundle: configurations, weights, TorchScript, ONNX\n"
+        "  bundle        a MONAI bundle: configurations, weights, TorchScript, ONNX (tensors)\n"
         "  onnx          one ONNX file (pip install 'medrev[onnx]')\n"
         "  torchscript   one TorchScript file\n\n"
         "examples:\n"
@@ -37,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--direction",
         choices=("forward", "inverse"),
         default="forward",
-        help="forward: low to high resolution (default); inverse: high to low",
+        help="forward (default): low to high resolution, source to target contrast, x to y of "
+        "images; inverse: back",
     )
     add("--overwrite", action="store_true", help="replace what is there")
     add("--debug", action="store_true", help="show tracebacks and the warnings of libraries")

@@ -2,11 +2,13 @@
 
 from medrev.export.bundle import write_bundle
 from medrev.export.graphs import write_onnx, write_torchscript
+from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
 from medrev.export.transforms import FromVoxelFramed, OntoResultGridd, ToVoxelFramed
 
 __all__ = [
     "FromVoxelFramed",
+    "NetworkTranslator",
     "OntoResultGridd",
     "PhysicalTranslator",
     "ToVoxelFramed",

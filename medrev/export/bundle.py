@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from medrev import __version__
+from medrev.config.schema import DTIData
 from medrev.dti import COMPONENTS
+from medrev.errors import InputError
 from medrev.export.graphs import has_onnx, write_onnx, write_torchscript
 from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_folder
@@ -45,10 +47,16 @@ def write_bundle(
         The folder.
 
     Raises:
+        InputError: The model is not one of diffusion tensors.
         OutputError: The folder exists or cannot be written.
         RuntimeError: A file written does not compute what PyTorch computes.
     """
     folder = Path(folder)
+    if not isinstance(model.pipeline.data, DTIData):
+        raise InputError(
+            f"bundles are of models of diffusion tensors; {model.pipeline.name} works on "
+            f"data.kind {model.pipeline.data.kind}: write its network as onnx or torchscript"
+        )
     network = PhysicalTranslator.of(model, inverse=inverse)
     with atomic_folder(folder, overwrite) as temporary:
         for name in ("configs", "models", "docs"):

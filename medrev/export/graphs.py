@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medrev.config.schema import DTIData
 from medrev.errors import InputError
+from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_path
 from medrev.inference import Model
@@ -24,13 +26,17 @@ _TOLERANCE = 1e-4
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
+Network = PhysicalTranslator | NetworkTranslator
+
+
 def write_torchscript(
     model: Model, path: str | Path, *, inverse: bool = False, overwrite: bool = False
 ) -> Path:
-    """Write a direction of a model as TorchScript: (B, 6, I, J, K) to the other grid, in mm²/s.
+    """Write a direction of a model as TorchScript.
 
-    Sizes are free, up to :attr:`PhysicalTranslator.multiple`. A network with instance
-    normalisation must be run on windows of its training patch.
+    Tensors (B, 6, I, J, K) go to the other grid, in mm²/s; contrasts and images (B, C, *spatial)
+    to the other side, in network range. Sizes are free, up to the network's ``multiple``. A 3D
+    network with instance normalisation must be run on windows of its training patch.
 
     Args:
         model: The model.
@@ -43,10 +49,10 @@ def write_torchscript(
         RuntimeError: The file written does not compute what PyTorch computes.
     """
     path = Path(path)
-    network = PhysicalTranslator.of(model, inverse=inverse)
+    network = _network(model, inverse)
     with atomic_path(path, overwrite) as temporary:
         with _quiet(), torch.no_grad():
-            traced = torch.jit.trace(network, _example(network, 1), check_trace=False)
+            traced = torch.jit.trace(network, network.example(1), check_trace=False)
             torch.jit.save(traced, str(temporary))
             loaded = torch.jit.load(str(temporary), map_location="cpu")
         _compare(network, loaded, "TorchScript")
@@ -70,15 +76,15 @@ def write_onnx(
         missing = " ".join(name for name in _ONNX_PACKAGES if not _is_installed(name))
         raise InputError(f"ONNX needs more packages: pip install {missing}")
     path = Path(path)
-    network = PhysicalTranslator.of(model, inverse=inverse)
-    automatic = torch.export.Dim.AUTO
+    network = _network(model, inverse)
+    automatic, example = torch.export.Dim.AUTO, network.example(2)
     with atomic_path(path, overwrite) as temporary:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
-                (_example(network, 2),),
+                (example,),
                 dynamo=True,
-                dynamic_shapes=({2: automatic, 3: automatic, 4: automatic},),
+                dynamic_shapes=(dict.fromkeys(range(2, example.dim()), automatic),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 verbose=False,
@@ -87,6 +93,12 @@ def write_onnx(
             program.save(temporary, external_data=False)
         _compare(network, _onnx_function(temporary), "ONNX")
     return path
+
+
+def _network(model: Model, inverse: bool) -> Network:
+    """A direction of a model as one module."""
+    kind = PhysicalTranslator if isinstance(model.pipeline.data, DTIData) else NetworkTranslator
+    return kind.of(model, inverse=inverse)
 
 
 def has_onnx() -> bool:
@@ -110,18 +122,11 @@ def _onnx_function(path: Path) -> Callable[[Tensor], Tensor]:
     return function
 
 
-def _example(network: PhysicalTranslator, number: int) -> Tensor:
-    """Tensors of plausible size; every number has other sizes, all different."""
-    generator = torch.Generator().manual_seed(number)
-    sizes = (network.least + network.multiple * (number + step) for step in (1, 0, 2))
-    return 1e-3 * torch.randn(1, 6, *sizes, generator=generator)
-
-
-def _compare(network: PhysicalTranslator, function: Callable[[Tensor], Tensor], what: str) -> None:
+def _compare(network: Network, function: Callable[[Tensor], Tensor], what: str) -> None:
     """Compare a file with PyTorch on sizes that it was not made with, too."""
     with torch.no_grad():
         for number in (1, 4):
-            x = _example(network, number)
+            x = network.example(number)
             expected = network(x)
             difference = float((function(x) - expected).abs().max() / expected.std())
             if not difference <= _TOLERANCE:

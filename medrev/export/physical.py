@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from monai.data.meta_tensor import MetaTensor
 from torch import Tensor, nn
 
@@ -86,6 +87,12 @@ class PhysicalTranslator(nn.Module):
             "upsampling": data.upsampling,
             "inverse": inverse,
         }
+
+    def example(self, number: int) -> Tensor:
+        """Tensors of plausible size; every number has other sizes, all different."""
+        generator = torch.Generator().manual_seed(number)
+        sizes = (self.least + self.multiple * (number + step) for step in (1, 0, 2))
+        return 1e-3 * torch.randn(1, len(COMPONENTS), *sizes, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tensors (B, 6, I, J, K) in mm²/s, in the voxel frame, to the other grid."""
