@@ -18,6 +18,7 @@ from medrev.inference.request import Request
 from medrev.inference.runner import MIN_VOXELS
 from medrev.inference.segmentation import segment_image, segmenter_of
 from medrev.inference.source import Source, check_kind, convention_of, recognise
+from medrev.inference.synthesis import Synthesis, synthesise
 from medrev.inference.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Report",
     "Request",
     "Source",
+    "Synthesis",
     "Translation",
     "Weights",
     "as_written",
@@ -55,6 +57,7 @@ __all__ = [
     "segment_image",
     "segmenter_of",
     "slicing_for",
+    "synthesise",
     "translate_images",
     "translate_volume",
     "weight_file",

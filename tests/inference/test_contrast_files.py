@@ -26,6 +26,7 @@ from .contrasts import (
     save_head,
     square_model,
 )
+from .test_inputs import scalar_files
 
 infer_file = functools.partial(infer, quick_look=False)
 
@@ -135,6 +136,17 @@ def test_every_format_gives_the_same(tmp_path):
         found = read_volume(written[0])
         np.testing.assert_allclose(found.values[0], values_of(first[0]), rtol=1e-6)
         np.testing.assert_allclose(found.affine, oblique(left=True), atol=1e-5)
+
+
+def test_a_dicom_series_gives_what_the_same_volume_in_a_file_gives(tmp_path):
+    files = {path.suffix or "dicom": path for path in scalar_files(tmp_path)}
+    results = [
+        values_of(infer_file(files[name], model=square_model(), output=tmp_path / "out" / name)[0])
+        for name in (".mha", "dicom")
+    ]
+    assert (tmp_path / "out" / "dicom" / "dicom_desc-synth_T2w.nii.gz").is_file()
+    np.testing.assert_allclose(results[0], results[1], atol=0.04 * T2)  # whole numbers in DICOM
+    assert results[0].max() == pytest.approx(T2)
 
 
 # --- names, sidecars, the picture ---------------------------------------------------------------
