@@ -12,6 +12,7 @@ from medrev.cli.evaluate import main
 from medrev.parallel import scheduler
 
 from ..cohorts.conftest import AFFINE, brain, make_cohort, save
+from ..cohorts.untrained import FCN, ONE, images, make_images, make_run
 
 
 @pytest.fixture
@@ -185,6 +186,46 @@ def test_two_directions_are_combined_into_a_papers_table(root, capsys):
     assert "exists already; give --overwrite" in error_of(capsys)
     assert main(["there", "back"]) == 2
     assert "give --paper-table, one of revgan-2" in error_of(capsys)
+
+
+def test_both_directions_of_runs_make_the_papers_tables(tmp_path, monkeypatch, capsys):
+    """Labels and photographs: two runs, sensitivity, FCN score, and the tables over both ways."""
+    monkeypatch.chdir(tmp_path)
+    data = images(make_images(tmp_path / "city", count=2))
+    make_run(tmp_path / "pix2pix", data, seed=1)
+    make_run(tmp_path / "one2one", data, model=ONE, method="self_inverse", seed=2)
+    make_run(tmp_path / "fcn", data, model=FCN, method="segmentation", seed=3)
+    runs = ["pix2pix", "one2one", "--sensitivity", "pix2pix", "--baselines", "none"]
+    assert main([*runs, "--label-colours", "cityscapes", "--output", "there"]) == 0
+    back = ["--direction", "inverse", "--fcn", "fcn", "--output", "back"]
+    assert main([*runs, *back]) == 0
+    words = ["photo→label=there", "label→photo=back", "--output", "tables"]
+    papers = ["revgan-2", "one2one-1", "one2one-3", "one2one-4"]
+    assert main([*words, *(w for name in papers for w in ("--paper-table", name))]) == 0
+    capsys.readouterr()
+    for name in papers[1:]:
+        rows = [line.split(",") for line in Path(f"tables/{name}.csv").read_text().splitlines()]
+        wanted = [[way, run] for way in ("photo→label", "label→photo") for run in runs[:2]]
+        assert [row[:2] for row in rows[1:5]] == wanted
+        assert all(float(row[2]) > 0 for row in rows[1:5])
+    header, *rows = Path("tables/revgan-2.md").read_text().splitlines()
+    assert "photo→label: Class IOU" in header
+    assert rows[1].startswith("| pix2pix | 3 | 0.0 M |")
+    assert "–" not in rows[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a", "--reference", "ref", "--sensitivity", "x"], "they go with run folders"),
+        (["a", "--reference", "ref", "--direction", "inverse"], "they go with run folders"),
+        (["a", "--reference", "ref", "--fcn", "nowhere"], "nowhere: no such run folder"),
+    ],
+)
+def test_options_of_runs_are_refused_without_runs(root, capsys, words, message):
+    assert main(words) == 2
+    assert message in error_of(capsys)
+    assert not Path("evaluation").exists()
 
 
 def test_an_unknown_table_is_said_before_anything_is_measured(root, capsys):

@@ -1,22 +1,25 @@
 """The whole report: what it says, how large it is, and that a browser shows it."""
 
 import io
+import random
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from medrev.cohorts import Sources
+from medrev.cohorts import Choices, Evaluated, Measured, Pair, Sources
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import Key, Record, Results
-from medrev.reports import Evaluation, evaluate
-from medrev.reports.cohort import _within, choose_subjects
+from medrev.reports import Evaluation, evaluate, write_cohort_report
+from medrev.reports.cohort import Drawn, _within, choose_subjects
 from medrev.reports.preview import Preview, ViewerVolume
+from medrev.reports.tables import cohort_tables
 
 from ..cohorts.conftest import SHAPE, make_cohort, save
 from .browser import Page, find_chromium
@@ -333,6 +336,13 @@ def test_on_paper_there_are_pictures_but_no_viewer(browser, evaluation):
     assert browser.pdf().startswith(b"%PDF")
 
 
+def test_a_strict_parser_finds_no_error_in_the_page(html):
+    """That of the WHATWG's specification: what is not nested, closed, named or escaped rightly."""
+    html5lib.HTMLParser(strict=True).parse(html)
+    with pytest.raises(html5lib.html5parser.ParseError):
+        html5lib.HTMLParser(strict=True).parse(html.replace("</figure>", "", 1))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("npx") is None or shutil.which("java") is None, reason="no npx or no java"
@@ -382,6 +392,47 @@ def test_pictures_beyond_the_limit_are_left_out_and_it_is_said():
     kept, notes = _within({f"s{n}": preview for n in range(10)})
     assert list(kept) == ["s0", "s1", "s2", "s3"]  # 12 MB each in base64
     assert notes == ["pictures of 6 more subjects would have taken more than 50 MB"]
+
+
+def test_a_page_of_200_subjects_stays_below_60_mb(tmp_path):
+    """The most that a page may hold: pictures and volumes at their limit, a table of all."""
+    metrics = ["rmse", "mae", "psnr", "ssim", "nmse", "bias", "mean", "reference_mean"]
+    metrics += ["direction_error", "frobenius", "gradient_ratio", "not_positive_definite"]
+    methods = ("model", "other", "nearest", "trilinear", "cubic", "bspline")
+    noise = random.Random(0)
+    measured, previews = {}, {}
+    for n in range(200):
+        name = f"sub-{n:03d}_ses-1_acq-long_run-1"
+        keys = [Key(m, region) for m in metrics for region in ("mask", "interior")]
+        measured[name] = Measured(
+            records=tuple(
+                Record(name, method, *key, noise.gauss(20, 1), "dB")
+                for method in methods
+                for key in keys
+            ),
+            histograms={m: tuple(noise.randrange(9) for _ in range(101)) for m in methods},
+            unit="%",
+            models=methods[:2],
+            facts={"voxel_size": [1, 1, 1], "mask": "given"},
+            key="",
+            notes=(f"a note of {name} alone",),
+        )
+        volume = ViewerVolume("v", False, noise.randbytes(1 << 19), 0, 1, "gray")
+        previews[name] = Preview((), (volume,) * 5, "")
+    cases = {
+        name: Pair(id=name, reference=tmp_path / "r.nii", predictions={"model": tmp_path / "p.nii"})
+        for name in measured
+    }
+    evaluated = Evaluated(cases=cases, measured=measured, failures={})
+    size = write_cohort_report(
+        tmp_path / "report.html",
+        evaluated,
+        tables=cohort_tables(evaluated.results, methods[:2]),
+        choices=Choices(),
+        drawn=Drawn(previews, dict.fromkeys(previews, "worst")),
+    )
+    assert 50e6 < size < 60e6
+    assert "would have taken more than 50 MB" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.slow
