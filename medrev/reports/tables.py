@@ -192,12 +192,14 @@ def cohort_tables(
         descriptions={key: description_table(results, key, methods) for key in keys},
         comparisons={
             key: comparison_table(
-                compare_methods(results, key, against=models[0], methods=rivals),
+                compare_methods(results, key, against=models[0], methods=compared),
                 key,
                 results.unit(key),
             )
             for key in keys
-            if many and len(rivals) > 1
+            if many
+            and len(compared := [m for m in rivals if results.measured(m, key)]) > 1
+            and models[0] in compared
         },
         agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
         agreement=_agreement_tables(results, agreements),
