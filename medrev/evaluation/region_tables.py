@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
 from medrev.evaluation.records import WHOLE, Key, Results
+from medrev.evaluation.segmentation import GROUND_TRUTH
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
@@ -91,12 +92,13 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
 
     Args:
         results: Scores over all images, with the class as component.
-        methods: The columns; None: all methods. The best of each row is bold.
+        methods: The columns; None: all methods. The best of each row is bold; the ground truth is
+            no rival.
 
     Raises:
         InputError: No class was scored.
     """
-    names = tuple(methods or results.methods)
+    names = tuple(name for name in methods or results.methods if name in results.methods)
     titles = {"class_accuracy": "accuracy", "class_iou": "IoU"}
     columns = [Column(name, 2, title) for title in titles.values() for name in names]
     scored = [key for key in results.keys if key.metric in titles and key.component is not None]
@@ -109,7 +111,10 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
         for metric in titles:
             key = Key(metric, WHOLE, component)
             cells = [_mean(results, name, key) for name in names]
-            bold |= {(r, len(row) + c) for c in best_rows(key, cells, 2)}
+            rivals = [c if n != GROUND_TRUTH else None for n, c in zip(names, cells, strict=True)]
+            best = best_rows(key, rivals, 2)
+            if len(best) < sum(cell is not None for cell in rivals):
+                bold |= {(r, len(row) + c) for c in best}
             row += cells
         rows.append(tuple(row))
     caption = "Accuracy and IoU of each class, over all images"

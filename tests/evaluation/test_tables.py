@@ -6,6 +6,7 @@ import pytest
 
 from medrev.errors import InputError
 from medrev.evaluation import (
+    GROUND_TRUTH,
     PAPER_TABLES,
     Key,
     MeanStd,
@@ -14,6 +15,7 @@ from medrev.evaluation import (
     Results,
     agreement_table,
     bland_altman,
+    class_table,
     compare_groups,
     compare_methods,
     comparison_table,
@@ -120,6 +122,29 @@ def test_comparisons_groups_agreement_and_outliers_are_shown(results):
     table = outlier_table(find_outliers(far), far)
     assert table.rows[0][:3] == ("s4", "a", "RMSE [1e-5 mm²/s]")
     assert table.rows[0][-1] == "worse than the others"
+
+
+def test_classes_are_rows_and_the_ground_truth_is_no_rival():
+    def scores(accuracy: float, iou: float) -> dict[Key, list[float | None]]:
+        return {
+            Key("class_accuracy", "whole", "road"): [accuracy],
+            Key("class_iou", "whole", "road"): [iou],
+            Key("class_iou", "whole", "bus"): [0.1],
+        }
+
+    names = {"a": scores(0.5, 0.3), "b": scores(0.6, 0.2), GROUND_TRUTH: scores(0.9, 0.8)}
+    table = class_table(cohort(names), ["a", "b", "input", GROUND_TRUTH])
+    assert [c.title for c in table.columns[1:4]] == [
+        "accuracy: a",
+        "accuracy: b",
+        f"accuracy: {GROUND_TRUTH}",
+    ]
+    assert [row[0] for row in table.rows] == ["road", "bus"]
+    assert [cell and cell.mean for cell in table.rows[0][1:]] == [0.5, 0.6, 0.9, 0.3, 0.2, 0.8]
+    assert [cell and cell.mean for cell in table.rows[1][1:]] == [None, None, None, 0.1, 0.1, 0.1]
+    assert table.bold == {(0, 2), (0, 4)}
+    with pytest.raises(InputError, match="no class was scored"):
+        class_table(cohort({"a": {RMSE: [1.0]}}))
 
 
 def test_regions_are_rows_and_the_best_method_of_each_is_bold():
