@@ -19,7 +19,7 @@ from medrev.files import content_hash
 __all__ = ["FROBENIUS", "Case", "Choices", "Loaded", "component_std", "content_key"]
 
 #: Part of every key: results of another form are not taken over.
-_FORM = 1
+_FORM = 2
 
 
 @dataclass(frozen=True, kw_only=True)
