@@ -147,17 +147,21 @@ def test_workers_that_do_not_start_are_an_error_and_the_process_ends(tmp_path):
     (tmp_path / "hanging.py").write_text("import time\ntime.sleep(100)\n")
     program = tmp_path / "program.py"
     program.write_text(
-        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]\n"
         "from medrev.parallel import pool\n"
         "if __name__ == '__main__':\n"
         "    pool.START = 3.0\n"
         "    with pool.Pool(workers=2, warm='hanging') as workers:\n"
         "        workers.run(abs, {'A': 1, 'B': 2}, show_progress=False)\n"
     )
+    # For the process from which workers are forked, too, which has no other way to find the module.
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     log = tmp_path / "log.txt"  # no pipe: what hangs would keep it open
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, str(program)], stderr=stream, start_new_session=True
+            [sys.executable, str(program)],
+            env=environment,
+            stderr=stream,
+            start_new_session=True,
         )
     try:
         assert process.wait(timeout=90) != 0
