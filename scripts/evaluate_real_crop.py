@@ -16,7 +16,7 @@ from dipy.data import get_fnames
 from medrev.dti import fit_tensor, read_gradients
 from medrev.errors import MedrevError
 from medrev.evaluation import heldout_table, subject_rows
-from medrev.inference import load_model
+from medrev.prediction import load_model
 from medrev.volumes import block_mean, read_nifti
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medrev.data import find_cohort, prepare
 from medrev.errors import InputError, MedrevError
-from medrev.inference import load_model
+from medrev.prediction import load_model
 from medrev.training.samples import save_sample
 
 

@@ -151,7 +151,7 @@ def _details(run: Path, experiment: Experiment) -> dict[str, Any]:
     """Parameters, losses at the end, and the round trip."""
     import torch
 
-    from medrev.inference import load_model
+    from medrev.prediction import load_model
     from medrev.training.tasks import build_task
 
     model = load_model(run, "cpu")

@@ -18,10 +18,10 @@ FLOORS = (
     ("reversible", "volumes", "config"),
     ("dti",),
     ("losses", "nets", "data"),
-    ("methods",),
-    ("inference", "evaluation"),
+    ("methods", "domains"),
+    ("prediction", "evaluation"),
     ("training", "cohorts", "slicer", "export"),
-    ("reports",),
+    ("report",),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

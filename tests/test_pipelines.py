@@ -17,8 +17,8 @@ import make_image_data
 
 from medrev.config import load_pipeline
 from medrev.errors import InputError
-from medrev.inference import load_model
 from medrev.nets import build_translator
+from medrev.prediction import load_model
 from medrev.training import train
 from medrev.training.tasks import build_task
 

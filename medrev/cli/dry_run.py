@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from medrev.config import Pipeline
     from medrev.config.schema import Data
     from medrev.data import Cohort
-    from medrev.data.images import ImageSet
     from medrev.data.subject import Member
+    from medrev.domains.image import ImageSet
 
 __all__ = ["cohort_lines", "data_lines", "image_lines", "print_dry_run"]
 
@@ -32,11 +32,11 @@ def print_dry_run(pipeline: "Pipeline", device: str) -> None:
 def data_lines(data: "Data") -> Iterator[str]:
     """The data found, whatever its kind."""
     if data.kind == "images":
-        from medrev.data.images import find_images
+        from medrev.domains.image import find_images
 
         return image_lines(find_images(data))
     if data.kind == "contrast":
-        from medrev.data.contrast import find_contrasts
+        from medrev.domains.intensity import find_contrasts
 
         return cohort_lines(find_contrasts(data))
     from medrev.data import find_cohort

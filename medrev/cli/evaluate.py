@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if not arguments.debug:  # one line a subject
-        logging.getLogger("medrev.inference").setLevel(logging.WARNING)
+        logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     with pool_of(arguments, warm="medrev.cohorts") as pool:
         pool.start()  # workers start while this process imports
         return _run(arguments, pool)
@@ -189,8 +189,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, pool: "Pool") -> int:
     from medrev.cohorts import Sources, named_inputs
-    from medrev.inference import weight_file
-    from medrev.reports import combine, evaluate, is_evaluation
+    from medrev.prediction import weight_file
+    from medrev.report import combine, evaluate, is_evaluation
 
     named = named_inputs(tuple(arguments.inputs))
     if all(map(is_evaluation, named.values())):

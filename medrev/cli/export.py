@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(arguments: argparse.Namespace) -> None:
     from medrev.export import write_bundle, write_onnx, write_torchscript
-    from medrev.inference import load_model
+    from medrev.prediction import load_model
 
     write = {"bundle": write_bundle, "onnx": write_onnx, "torchscript": write_torchscript}
     model = load_model(arguments.model, "cpu")

@@ -10,7 +10,7 @@ from medrev.cli.common import PARTIAL, add_common_options, run_command
 from medrev.cli.places import add_places, check_places, is_elsewhere, pool_of
 
 if TYPE_CHECKING:
-    from medrev.inference import Entry, Kind, Model, Report
+    from medrev.prediction import Entry, Kind, Model, Report
 
 __all__ = ["build_parser", "main"]
 
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _infer(arguments: argparse.Namespace) -> int:
     check_places(arguments)
     from medrev.errors import InputError
-    from medrev.inference import find_entries, kind_of, load_models
+    from medrev.prediction import find_entries, kind_of, load_models
 
     inputs: list[Path] = arguments.inputs
     chosen = arguments.model or [None]
@@ -192,7 +192,7 @@ def _infer(arguments: argparse.Namespace) -> int:
 def _infer_one(
     entry: "Entry", models: "tuple[Model, ...]", kind: "Kind", arguments: argparse.Namespace
 ) -> None:
-    from medrev.inference import InferenceOptions, infer_file
+    from medrev.prediction import InferenceOptions, infer_file
 
     bundle = None
     if arguments.slicer:
@@ -227,7 +227,7 @@ def _infer_many(
     kind: "Kind",
     arguments: argparse.Namespace,
 ) -> int:
-    from medrev.inference import InferenceOptions, Request, infer_distributed, infer_many
+    from medrev.prediction import InferenceOptions, Request, infer_distributed, infer_many
 
     request = Request(
         direction=arguments.direction,
@@ -249,7 +249,7 @@ def _infer_many(
         print(*files, sep="\n", flush=True)
 
     if is_elsewhere(arguments):
-        with pool_of(arguments, warm="medrev.inference") as pool:
+        with pool_of(arguments, warm="medrev.prediction") as pool:
             report = infer_distributed(
                 entries,
                 models,

@@ -106,7 +106,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _report(run: Path) -> None:
     """Write the run's page; a trained model is not lost because its page cannot be written."""
-    from medrev.reports import write_run_report
+    from medrev.report import write_run_report
 
     try:
         write_run_report(run, peak_memory=_peak_memory())

@@ -20,7 +20,7 @@ from medrev.evaluation.segmentation import (
     labels_of_colours,
     segmentation_records,
 )
-from medrev.inference import Model, load_model, segment_image, segmenter_of
+from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
 
 __all__ = ["TOLERANCE", "Classes", "Counts", "classes_of", "count_classes"]

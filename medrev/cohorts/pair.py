@@ -195,7 +195,7 @@ def _read(path: Path) -> _Read:
     volume = read_volume(path, allow_nan=True)
     values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):
-        from medrev.inference import convention_of, recognise
+        from medrev.prediction import convention_of, recognise
 
         values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))

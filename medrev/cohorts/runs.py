@@ -14,7 +14,7 @@ from medrev.cohorts.trained_tensors import TrainedTensors
 from medrev.config.schema import ContrastData, ImageData
 from medrev.config.schema.pipeline import Data
 from medrev.errors import InputError
-from medrev.inference import Model, load_model
+from medrev.prediction import Model, load_model
 
 __all__ = ["Runs", "read_runs"]
 
@@ -107,7 +107,7 @@ def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Traine
     if isinstance(section, ImageData):
         return _image_cases(section, part, weights)
     if isinstance(section, ContrastData):
-        from medrev.data.contrast import find_contrasts
+        from medrev.domains.intensity import find_contrasts
 
         return [
             TrainedContrasts(subject=subject, models=weights, data=section)
@@ -122,7 +122,7 @@ def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Traine
 
 
 def _image_cases(section: ImageData, part: str, weights: Mapping[str, Path]) -> list[Trained]:
-    from medrev.data.images import find_images
+    from medrev.domains.image import find_images
 
     images = find_images(section).part(part)
     if not images.paired:

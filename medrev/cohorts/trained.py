@@ -11,7 +11,7 @@ import torch
 
 from medrev.cohorts.case import Choices, Loaded
 from medrev.evaluation import Prediction
-from medrev.inference import Model, load_model
+from medrev.prediction import Model, load_model
 
 __all__ = ["Trained", "Translated", "translate_sides"]
 

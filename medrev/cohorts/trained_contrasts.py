@@ -12,12 +12,12 @@ from medrev.cohorts.grids import Grid
 from medrev.cohorts.trained import Trained, translate_sides
 from medrev.errors import InputError
 from medrev.evaluation import Prediction
-from medrev.inference import Model, round_trip_volume, translate_volume
+from medrev.prediction import Model, round_trip_volume, translate_volume
 from medrev.volumes import SLICE_AXES, Turn, read_volume, voxel_size
 
 if TYPE_CHECKING:
     from medrev.config.schema import ContrastData
-    from medrev.data.contrast import ContrastSubject, Head
+    from medrev.domains.intensity import ContrastSubject, Head
 
 __all__ = ["TrainedContrasts"]
 
@@ -60,7 +60,7 @@ class TrainedContrasts(Trained):
         Raises:
             MedrevError: A file cannot be read, or a model cannot be applied.
         """
-        from medrev.data.contrast import prepare_head
+        from medrev.domains.intensity import prepare_head
 
         head = prepare_head(self.subject, self.data)
         x, y, mask = head.whole()

@@ -12,11 +12,11 @@ from medrev.cohorts.case import Choices, Loaded
 from medrev.cohorts.pictures import as_picture
 from medrev.cohorts.trained import Trained, translate_sides
 from medrev.evaluation import Prediction
-from medrev.inference import Model, translate_images
+from medrev.prediction import Model, translate_images
 
 if TYPE_CHECKING:
     from medrev.config.schema import ImageData
-    from medrev.data.images import Picture
+    from medrev.domains.image import Picture
 
 __all__ = ["TrainedImages"]
 
@@ -59,7 +59,7 @@ class TrainedImages(Trained):
         Raises:
             MedrevError: A file cannot be read, or a model cannot be applied.
         """
-        from medrev.data.images import Loader, from_pixels, to_pixels
+        from medrev.domains.image import Loader, from_pixels, to_pixels
 
         loader = Loader(self.data, limit=0)
         pixels = [

@@ -11,7 +11,7 @@ import torch
 from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.cohorts.trained import Trained, translate_sides
 from medrev.evaluation import NOISE_FLOOR, Prediction, interpolate
-from medrev.inference import InferenceOptions, Model, as_written
+from medrev.prediction import InferenceOptions, Model, as_written
 from medrev.volumes import voxel_size
 
 if TYPE_CHECKING:

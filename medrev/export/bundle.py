@@ -15,7 +15,7 @@ from medrev.errors import InputError
 from medrev.export.graphs import has_onnx, write_onnx, write_torchscript
 from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_folder
-from medrev.inference import Model
+from medrev.prediction import Model
 
 __all__ = ["write_bundle"]
 

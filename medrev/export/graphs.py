@@ -15,7 +15,7 @@ from medrev.errors import InputError
 from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_path
-from medrev.inference import Model
+from medrev.prediction import Model
 
 __all__ = ["has_onnx", "write_onnx", "write_torchscript"]
 

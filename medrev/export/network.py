@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from medrev.errors import InputError
-from medrev.inference import Model
 from medrev.nets import Translator
+from medrev.prediction import Model
 
 __all__ = ["NetworkTranslator"]
 
@@ -17,7 +17,7 @@ class NetworkTranslator(nn.Module):
     """Volumes or images in network range, -1 to 1, to such.
 
     Scaling is not inside: intensities of MRI have no unit, and each volume has a scale of its own
-    (`medrev.data.contrast.intensity_scale`).
+    (`medrev.domains.intensity.intensity_scale`).
 
     Args:
         translator: The network.

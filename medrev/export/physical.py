@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from medrev.config.schema import RevGANModel
 from medrev.dti import COMPONENTS
-from medrev.inference import MIN_VOXELS, Model
 from medrev.nets import build_translator
+from medrev.prediction import MIN_VOXELS, Model
 from medrev.volumes import block_mean, upsample
 
 __all__ = ["PhysicalTranslator"]

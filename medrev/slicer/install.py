@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medrev.errors import OutputError
 from medrev.files import atomic_path
-from medrev.inference import load_model
+from medrev.prediction import load_model
 from medrev.slicer.description import MODULES, describe
 
 __all__ = ["install_modules"]

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from medrev.errors import InputError
 from medrev.files import ensure_writable_folder
-from medrev.inference import infer_file
+from medrev.prediction import infer_file
 from medrev.progress import progress_listener
 from medrev.slicer.results import find_results, output_volumes
 from medrev.slicer.scene import SceneVolume
@@ -52,7 +52,7 @@ def run_module(
         device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
-        MedrevError: As :func:`medrev.inference.infer_file`; the input does not give ``kind``.
+        MedrevError: As :func:`medrev.prediction.infer_file`; the input does not give ``kind``.
     """
     if model is None or not str(model).strip():
         raise InputError("no model: choose a weight file (.safetensors) of a run of medrev-train")

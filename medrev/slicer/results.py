@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.inference.contrast_names import contrast_words
-from medrev.inference.outputs import is_own
+from medrev.prediction.contrast_names import contrast_words
+from medrev.prediction.outputs import is_own
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
     Volume,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from medrev.config.schema import ContrastData
-from medrev.data.contrast import BACKGROUND, Head
+from medrev.domains.intensity import BACKGROUND, Head
 from medrev.evaluation import Row, deviation, translation_row
-from medrev.inference import Model, round_trip_volume, translate_volume
+from medrev.prediction import Model, round_trip_volume, translate_volume
 from medrev.volumes import SLICE_AXES
 
 __all__ = ["TranslatedHead", "contrast_rows", "contrast_scores", "translate_head"]
@@ -44,7 +44,7 @@ class TranslatedHead:
 def translate_head(model: Model, head: Head) -> TranslatedHead:
     """Translate the whole volumes of a head in both directions and back.
 
-    Round trips go on from all that the network gave (`medrev.inference.round_trip_volume`).
+    Round trips go on from all that the network gave (`medrev.prediction.round_trip_volume`).
     """
     x, y, mask = head.whole()
     if not (model.translator.has_inverse and model.inverse_is_trained):

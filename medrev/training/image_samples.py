@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.data.images import to_pixels
+from medrev.domains.image import to_pixels
 from medrev.files import atomic_path
 from medrev.training.image_scores import Translated
 

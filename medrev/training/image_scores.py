@@ -9,10 +9,10 @@ from typing import TypeGuard
 from torch import Tensor
 
 from medrev.config.schema import ImageData
-from medrev.data.images import ImagePart, Loader, Picture
+from medrev.domains.image import ImagePart, Loader, Picture
 from medrev.errors import InputError
 from medrev.evaluation import Row, translation_row
-from medrev.inference import Model, translate_images
+from medrev.prediction import Model, translate_images
 
 __all__ = ["Translated", "means", "quick_scores", "translate_part", "translation_rows"]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medrev.config.schema import Pipeline, TrainingConfig
-from medrev.inference import Model, save_weights
+from medrev.prediction import Model, save_weights
 from medrev.progress import Bar, progress
 from medrev.training.checkpoint import save_checkpoint
 from medrev.training.interrupt import Interruption, TrainingInterrupted

@@ -12,7 +12,7 @@ from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError, OutputError
 from medrev.evaluation import Table
 from medrev.files import atomic_path, ensure_writable_folder
-from medrev.inference import WEIGHTS_FILE
+from medrev.prediction import WEIGHTS_FILE
 
 __all__ = ["RunFolder"]
 

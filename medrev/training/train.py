@@ -8,9 +8,9 @@ import torch
 
 from medrev.config.schema import Pipeline
 from medrev.evaluation import Table
-from medrev.inference import Model, load_model, pick_device
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
+from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
 from medrev.training.environment import describe_environment

@@ -9,7 +9,7 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.data import Prepared
 from medrev.evaluation import Table, heldout_table, subject_rows, tensor_rmse
-from medrev.inference import Model, predict
+from medrev.prediction import Model, predict
 from medrev.progress import progress
 from medrev.volumes import interior
 
@@ -66,7 +66,7 @@ def heldout(
 ) -> Table:
     """Score a model, the baselines and (where the truth is known) the noise floor.
 
-    The model's tensors are scored as `medrev.inference` writes them: repaired where they are not
+    The model's tensors are scored as `medrev.prediction` writes them: repaired where they are not
     positive definite, if ``inference.positive_definite`` says so.
 
     Args:

@@ -5,8 +5,8 @@ import torch
 
 from medrev.cli import export as command
 from medrev.config.schema import Pipeline
-from medrev.inference import save_weights
 from medrev.nets import build_translator
+from medrev.prediction import save_weights
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import torch
 from medrev.cli import infer as command
 from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError
-from medrev.inference import InferenceOptions, options, save_weights
 from medrev.nets import build_translator
+from medrev.prediction import InferenceOptions, options, save_weights
 from medrev.volumes import Volume, write_nifti
 
 
@@ -78,8 +78,8 @@ def calls(monkeypatch):
         noted.append((source, options))
         return [Path("out/tensor.nii.gz"), Path("out/fa.nii.gz")]
 
-    monkeypatch.setattr("medrev.inference.load_models", load_models)
-    monkeypatch.setattr("medrev.inference.infer_file", infer_file)
+    monkeypatch.setattr("medrev.prediction.load_models", load_models)
+    monkeypatch.setattr("medrev.prediction.infer_file", infer_file)
     return noted
 
 
@@ -143,7 +143,7 @@ def test_wrong_checkpoint_is_2(monkeypatch, capsys):
     def refuse(*arguments):
         raise CheckpointError("m.pt: not safetensors")
 
-    monkeypatch.setattr("medrev.inference.load_models", refuse)
+    monkeypatch.setattr("medrev.prediction.load_models", refuse)
     assert run("dwi.nii.gz") == 2
     assert capsys.readouterr().err == "medrev-infer: error: m.pt: not safetensors\n"
 
@@ -259,7 +259,7 @@ def test_scenes_of_a_cohort(weights, cohort, tmp_path):
 def test_a_signal_while_translating_leaves_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, code, many
 ):
-    from medrev.inference import Model
+    from medrev.prediction import Model
 
     real = Model.translate
 
@@ -280,7 +280,7 @@ def test_a_signal_while_writing_leaves_all_or_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, many
 ):
     """What is being written is completed: no file is there without the others."""
-    from medrev.inference import maps
+    from medrev.prediction import maps
 
     real, written = maps.write_nifti, threading.Event()
 

@@ -9,8 +9,8 @@ import torch
 
 from medrev.cli import infer as command
 from medrev.config.schema import Pipeline
-from medrev.inference import save_weights
 from medrev.nets import build_translator
+from medrev.prediction import save_weights
 from medrev.volumes import Volume, write_nifti, write_pixels
 
 NETWORK = {"kind": "revgan", "width": 4, "depth": 1, "norm": "none", "spatial_dims": 2}

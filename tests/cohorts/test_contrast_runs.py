@@ -9,11 +9,11 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
-from medrev.data.contrast import find_contrasts, prepare_contrasts
+from medrev.domains.intensity import find_contrasts, prepare_contrasts
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import Key
-from medrev.inference import load_model, translate_volume
-from medrev.reports import evaluate
+from medrev.prediction import load_model, translate_volume
+from medrev.report import evaluate
 from medrev.training.contrast_scores import contrast_rows, translate_head
 
 from .untrained import ONE, UNET, heads, make_heads, make_run

@@ -13,8 +13,8 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError
 from medrev.evaluation import CITYSCAPES, GROUND_TRUTH, Key, labels_of_colours
-from medrev.inference import load_model, weight_file
-from medrev.reports import combine, evaluate
+from medrev.prediction import load_model, weight_file
+from medrev.report import combine, evaluate
 
 from .untrained import EDGE, FCN, ONE, images, make_images, make_run
 

@@ -11,7 +11,7 @@ from medrev.cohorts import Choices, Pair, Sources, evaluate_cohort, find_cases, 
 from medrev.cohorts.pictures import read_picture
 from medrev.errors import InputError
 from medrev.evaluation import CITYSCAPES, Key
-from medrev.reports import evaluate
+from medrev.report import evaluate
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)

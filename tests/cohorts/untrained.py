@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from medrev.config import Pipeline
-from medrev.inference import save_weights
 from medrev.nets import build_translator
+from medrev.prediction import save_weights
 from medrev.volumes import CITYSCAPES
 
 EDGE = 32

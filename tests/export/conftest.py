@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medrev.config.schema import Pipeline
-from medrev.inference import Model, load_model, save_weights
 from medrev.nets import build_translator
+from medrev.prediction import Model, load_model, save_weights
 
 
 @pytest.fixture

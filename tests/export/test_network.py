@@ -9,8 +9,8 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.errors import InputError
 from medrev.export import write_bundle, write_onnx, write_torchscript
-from medrev.inference import Model
 from medrev.nets import build_translator, evaluating
+from medrev.prediction import Model
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "revgan": {"kind": "revgan", "width": 8, "depth": 2, "norm": "none", "zero_init": False},

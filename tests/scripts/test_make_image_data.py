@@ -15,7 +15,7 @@ from image_data import shape_image
 from image_data.photographs import PHOTOGRAPHS
 
 from medrev.config.schema import ImageData
-from medrev.data.images import ImageSet, find_images, read_image
+from medrev.domains.image import ImageSet, find_images, read_image
 from medrev.evaluation import CITYSCAPES
 
 LAYOUTS = {

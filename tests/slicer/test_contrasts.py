@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medrev.cli import slicer_module as command
-from medrev.inference import InferenceOptions, infer_file, save_weights
+from medrev.prediction import InferenceOptions, infer_file, save_weights
 from medrev.slicer import bundle_from_results
 from medrev.volumes import write_scalar_nrrd
 

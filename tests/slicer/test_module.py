@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medrev.cli import slicer_module as command
-from medrev.inference import infer_file, save_weights
+from medrev.prediction import infer_file, save_weights
 from medrev.slicer.install import install_modules
 from medrev.volumes import write_scalar_nrrd
 

@@ -15,7 +15,7 @@ import torch
 
 from medrev.dti import Gradients, to_matrix, to_voxel_frame
 from medrev.errors import InputError, OutputError
-from medrev.inference import infer_file
+from medrev.prediction import infer_file
 from medrev.slicer import bundle_from_results
 from medrev.volumes import write_tensor_nrrd
 

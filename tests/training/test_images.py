@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from medrev.config import Pipeline
-from medrev.data.images import find_images, from_pixels, read_image
-from medrev.data.images.transforms import resize
+from medrev.domains.image import find_images, from_pixels, read_image
+from medrev.domains.image.transforms import resize
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import psnr
-from medrev.inference import Model, load_model, translate_images
+from medrev.prediction import Model, load_model, translate_images
 from medrev.training import TrainingInterrupted, train
 from medrev.training.tasks import build_task
 from medrev.training.train import translator_of

@@ -5,7 +5,7 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.errors import ConfigError
-from medrev.inference import load_model
+from medrev.prediction import load_model
 from medrev.training import train
 
 SMALL = {"discriminator": {"width": 2, "strided_layers": 0}}

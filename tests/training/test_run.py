@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
-from medrev.inference import load_model, newest_run
+from medrev.prediction import load_model, newest_run
 from medrev.training import DivergedError, RunFolder, TrainingInterrupted, train
 from medrev.training.tasks import dti
 from medrev.training.trainer import Trainer

@@ -10,8 +10,8 @@ from PIL import Image
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import SEGMENTATION_METRICS, Confusion, confusion, labels_of_colours
-from medrev.inference import load_model, segment_image
-from medrev.reports import write_run_report
+from medrev.prediction import load_model, segment_image
+from medrev.report import write_run_report
 from medrev.training import train
 
 COLOURS = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medrev.config.schema import ContrastData, Pipeline
-from medrev.data.contrast import (
+from medrev.domains.intensity import (
     ContrastBatches,
     Head,
     contrast_name,
@@ -16,7 +16,7 @@ from medrev.data.contrast import (
     prepare_contrasts,
 )
 from medrev.evaluation import METRICS, Table, heldout_table
-from medrev.inference import Model
+from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.training.contrast_samples import save_contrast_sample
 from medrev.training.contrast_scores import (

@@ -18,7 +18,7 @@ from medrev.data import (
     training_ranges,
 )
 from medrev.evaluation import Table
-from medrev.inference import Model
+from medrev.prediction import Model
 from medrev.training.distributed import World
 from medrev.training.samples import save_sample
 from medrev.training.tasks.task import CardFacts, Score, Task

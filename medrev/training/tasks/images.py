@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from medrev.config.schema import ImageData, Pipeline
-from medrev.data.images import ImageBatches, ImagePart, Loader, Picture, find_images, image_keys
+from medrev.domains.image import ImageBatches, ImagePart, Loader, Picture, find_images, image_keys
 from medrev.evaluation import METRICS, Table, heldout_table
-from medrev.inference import Model
+from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.training.image_samples import save_image_samples
 from medrev.training.image_scores import (

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
-from medrev.data.images import ImagePart, Picture, from_pixels, with_channels
+from medrev.domains.image import ImagePart, Picture, from_pixels, with_channels
 from medrev.errors import InputError
 from medrev.evaluation import (
     METRICS,
@@ -18,8 +18,8 @@ from medrev.evaluation import (
     confusion,
     heldout_table,
 )
-from medrev.inference import Model
 from medrev.nets import colours_of
+from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.training.image_scores import translate_part
 from medrev.training.tasks.images import ImageTask

@@ -9,7 +9,7 @@ from typing import Any
 from medrev.config.schema import Pipeline
 from medrev.data import EpochBatches
 from medrev.evaluation import Table
-from medrev.inference import Model
+from medrev.prediction import Model
 
 __all__ = ["CardFacts", "Score", "Task"]
 

@@ -1,0 +1,96 @@
+"""Finding an image data set on disk and dividing it into parts."""
+
+import hashlib
+from collections.abc import Sequence
+
+from medrev.config.schema import ImageData
+from medrev.domains.image.checks import Inspection
+from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
+from medrev.domains.image.layouts import list_images, recognise
+from medrev.domains.image.missing import missing
+from medrev.errors import InputError
+from medrev.progress import progress
+
+__all__ = ["find_images"]
+
+
+def find_images(data: ImageData, *, show: bool = False) -> ImageSet:
+    """Find the images under ``data.root`` and divide them into train, validation and test.
+
+    Every header is read, so that what does not fit is known before anything is computed.
+
+    Where there is a folder ``val`` but none ``test`` (Cityscapes and Maps of pix2pix), ``val`` is
+    the test part, as in the papers. Where there is no other ``val``, a share of the training images
+    is set aside for validation, chosen by a hash of their names.
+
+    Images of unaligned sets are pairs where both sides have the same names (``_A`` and ``_B`` at
+    their ends do not count).
+
+    Args:
+        data: Root, layout, sides and sizes.
+        show: Show progress.
+
+    Raises:
+        InputError: The folder is missing or of no known layout, pairs are incomplete, or images are
+            damaged (unless ``on_damage`` is skip), too small, or of an odd width where they hold
+            two. Several problems come together, one a line.
+    """
+    root = data.root
+    layout = data.layout if data.layout != "auto" else recognise(root) if root.is_dir() else None
+    if layout is None or not root.is_dir():
+        raise missing(root, data.layout)
+    listing = list_images(root, layout)
+    if not all(listing["train"].values()):
+        raise missing(root, layout)
+    inspection = Inspection(data, layout)
+    count = sum(len(found) for sides in listing.values() for found in sides.values())
+    with progress("Looking at images", count, enabled=show) as bar:
+        looked = {name: inspection.look(name, some, bar.advance) for name, some in listing.items()}
+    inspection.check_crops(looked["train"][0])
+    inspection.finish(root)
+    if not all(looked["train"][0].values()):
+        raise InputError(f"every training image of a side in {root} is damaged")
+    notes = inspection.channel_notes([sides for sides, _ in looked.values()])
+
+    parts = {name: _part(data, sides, paired) for name, (sides, paired) in looked.items()}
+    train, validation, test = parts["train"], parts["validation"], parts["test"]
+    if len(validation) and not len(test):
+        validation, test = ImagePart(), validation
+        notes.append("there is val but no test: val is the test part, as in the papers")
+    if not len(validation) and data.validation:
+        train, validation = _set_aside(train, data.validation)
+        notes.append(f"validation: {data.validation:g} of the training images, by a hash of names")
+    named = {"train": train, "validation": validation, "test": test}
+    alike = [name for name, part in named.items() if part.paired and len(part)]
+    if layout == "unaligned" and alike:
+        notes.append(
+            f"in {', '.join(alike)} both sides have the same names and are taken for pairs"
+        )
+    return ImageSet(root, layout, train, validation, test, tuple(notes))
+
+
+def _part(data: ImageData, sides: dict[str, list[Picture]], paired: bool) -> ImagePart:
+    y = "B" if data.source == "A" else "A"
+    return ImagePart(tuple(sides[data.source]), tuple(sides[y]), paired)
+
+
+def _set_aside(part: ImagePart, share: float) -> tuple[ImagePart, ImagePart]:
+    """Divide a part in two; where pairs are known, they stay together."""
+    x, y = (_chosen(pictures, share) for pictures in (part.x, part.y))
+    pieces = []
+    for inside in (False, True):
+        picked = [
+            tuple(p for p in pictures if (p.name in names) == inside)
+            for pictures, names in ((part.x, x), (part.y, y))
+        ]
+        pieces.append(ImagePart(picked[0], picked[1], part.paired))
+    return pieces[0], pieces[1]
+
+
+def _chosen(pictures: Sequence[Picture], share: float) -> set[str]:
+    """Names of a share of the pictures, at least one and never all."""
+    names = sorted(
+        (picture.name for picture in pictures),
+        key=lambda name: hashlib.sha256(name.encode()).digest(),
+    )
+    return set(names[: min(len(names) - 1, max(1, round(share * len(names))))])

@@ -1,0 +1,157 @@
+"""Batches of slices or patches of two contrasts, from memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medrev.config.schema import ContrastData
+from medrev.data.epochs import EpochBatches, Sample
+from medrev.data.patches import find_places, list_items
+from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.intensity import BACKGROUND
+from medrev.errors import InputError
+from medrev.files import content_hash
+from medrev.volumes import SLICE_AXES, Slicing
+
+__all__ = ["ContrastBatches", "slices_with_brain"]
+
+
+class ContrastBatches(EpochBatches):
+    """Iterate over batches of slices or patches, epoch after epoch.
+
+    Every batch is a dict: ``x`` the source and ``y`` the target in network range with shape
+    (B, 1, s, s) or (B, 1, s, s, s), ``mask`` the brain of ``y``, 0 or 1, likewise.
+
+    An epoch goes once over all slices with enough brain of all heads; for patches
+    ``data.patches`` says which.
+
+    Args:
+        heads: Prepared subjects.
+        data: Samples, augmentation, batch size.
+        seed: Of order, positions and augmentation.
+        train: Shuffle, draw random positions where configured, augment.
+        unpaired: ``x`` and ``y`` of a sample come from different places, mostly of different
+            heads. ``mask`` belongs to ``y``.
+        rank: Number of this process.
+        world: Number of processes; each gets ``batch_size / world`` samples of every batch.
+
+    Raises:
+        InputError: There are no heads, one has no slice or patch with enough brain, or is smaller
+            than a patch.
+        ConfigError: The batch size is no multiple of ``world``.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Head],
+        data: ContrastData,
+        seed: int,
+        *,
+        train: bool = True,
+        unpaired: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if not heads:
+            raise InputError("samples need at least one prepared subject, got none")
+        super().__init__(
+            data.batch_size, seed, train=train, unpaired=unpaired, rank=rank, world=world
+        )
+        self.data = data
+        self._heads = tuple(heads)
+        if data.samples == "slices":
+            numbers = [slices_with_brain(head, data) for head in heads]
+            self._items = np.concatenate(
+                [np.stack([np.full(len(k), n), k], axis=1) for n, k in enumerate(numbers)]
+            )
+        else:
+            self._places = [find_places(head.brain(), data.patches, 1, head.id) for head in heads]
+            self._items = list_items(self._places, data.patches, train=train)
+        content = content_hash(" ".join(head.key for head in heads).encode())[:12]
+        self._start(content, len(self._items))
+
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+        one = self._drawn_from(self._items[first], rng)
+        if not self.unpaired:
+            return one
+        two = self._drawn_from(self._items[second], rng)
+        return one[0], two[1], two[2]
+
+    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Sample:
+        """x, y and mask of one place, augmented alike."""
+        head, change = self._heads[item[0]], self.data.augmentation
+        gains = (1.0, 1.0)
+        if self.train and change.brightness:
+            one, two = np.maximum(0.05, 1 + change.brightness * rng.uniform(-1, 1, 2))
+            gains = float(one), float(two)
+        if self.data.samples == "slices":
+            shift = change.shift if self.train else 0
+            moves = rng.integers(0, 2 * shift + 1, 2) if shift else np.zeros(2, np.int64)
+            sample = self._slice(head, int(item[1]), gains, shift, moves)
+            mirrored = self.data.slices.axis != "sagittal"
+        else:
+            position = self._places[item[0]].position(int(item[1]), rng)
+            i, j, k = (int(n) for n in position)
+            size = self.data.patches.size
+            sample = head.block((i, j, k), (size, size, size), gains)
+            mirrored = True
+        if self.train and change.flips and mirrored and rng.random() < 0.5:
+            x, y, mask = (values.flip(1) for values in sample)  # the axis from left to right
+            return x, y, mask
+        return sample
+
+    def _slice(
+        self,
+        head: Head,
+        number: int,
+        gains: tuple[float, float],
+        shift: int,
+        moves: NDArray[np.int64],
+    ) -> Sample:
+        """A slice, cut larger by the shift on every side and then to its size."""
+        size = self.data.slices.size
+        slicing = slicing_of(head, self.data, margin=shift)
+        start, extent = [0, 0, 0], list(head.shape)
+        start[slicing.axis], extent[slicing.axis] = number, 1
+        i, j, k = extent
+        slab = replace(slicing, shape=(i, j, k))
+        block = head.block((start[0], start[1], start[2]), (i, j, k), gains)
+        a, b = (int(n) for n in moves)
+        x, y, mask = (
+            slab.cut(values, fill)[0, :, a : a + size, b : b + size]
+            for values, fill in zip(block, (BACKGROUND, BACKGROUND, 0), strict=True)
+        )
+        return x, y, mask
+
+
+def slicing_of(head: Head, data: ContrastData, margin: int = 0) -> Slicing:
+    """How a head is cut into the slices of training, with a margin on every side."""
+    edge = data.slices.size + 2 * margin
+    return Slicing(SLICE_AXES[data.slices.axis], head.shape, (edge, edge))
+
+
+def slices_with_brain(head: Head, data: ContrastData) -> NDArray[np.int64]:
+    """Numbers of the slices that have enough brain to be trained on.
+
+    Raises:
+        InputError: There is none.
+    """
+    slicing = slicing_of(head, data)
+    slices = slicing.cut(head.brain(), fill=0)
+    area = np.prod(
+        [
+            min(n, edge)
+            for n, edge in zip(np.delete(head.shape, slicing.axis), slicing.size, strict=True)
+        ]
+    )
+    share = slices.sum(dim=(1, 2, 3)).numpy() / float(area)
+    found = np.flatnonzero((share >= data.slices.min_brain) & (share > 0))
+    if len(found) == 0:
+        raise InputError(
+            f"{head.id}: none of {len(share)} {data.slices.axis} slices has "
+            f"{data.slices.min_brain:.1%} brain voxels or more (at most {share.max():.1%}); lower "
+            "data.slices.min_brain"
+        )
+    return np.asarray(found, dtype=np.int64)

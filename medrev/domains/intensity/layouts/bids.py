@@ -1,0 +1,58 @@
+"""BIDS: ``sub-*/[ses-*/]anat/*_SUFFIX.nii.gz``; the contrast is the suffix (T1w, T2w, FLAIR, …).
+
+A T1w image with the entity ``ce`` (contrast agent) is t1ce. ``participants.tsv`` may add the column
+``split``.
+"""
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from medrev.data.layouts import Listing
+from medrev.data.layouts.bids import find_mask, session_folders
+from medrev.data.layouts.listing import nifti_files
+from medrev.data.layouts.table import take_participants
+from medrev.data.subject import strip_nifti
+from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+
+__all__ = ["EXPECTED", "matches", "read"]
+
+EXPECTED = "sub-*/[ses-*/]anat/*_{T1w,T2w,FLAIR,…}.nii.gz"
+
+_NO_CONTRASTS = ("mask", "dseg", "probseg")
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Files by contrast."""
+    found = defaultdict(list)
+    for path in nifti_files(folder):
+        *entities, suffix = strip_nifti(path).split("_")
+        if entities and suffix not in _NO_CONTRASTS:
+            name = contrast_name(suffix)
+            enhanced = name == "t1" and any(entity.startswith("ce-") for entity in entities)
+            found["t1ce" if enhanced else name].append(path)
+    return found
+
+
+def matches(root: Path) -> bool:
+    """Tell whether any ``sub-*`` folder in ``root`` has images in ``anat``."""
+    return any(_images(folder) for folder in session_folders(root, "anat"))
+
+
+def read(root: Path) -> Listing[ContrastSubject]:
+    """List the subjects; every session is one."""
+    listing: Listing[ContrastSubject] = Listing()
+    for folder in session_folders(root, "anat"):
+        name = "_".join(folder.relative_to(root).parts[:-1])
+        images = _images(folder)
+        mask = find_mask(folder, root, name, alone=True)
+        listing.subjects.append(
+            ContrastSubject(
+                name,
+                {contrast: paths[0] for contrast, paths in images.items() if len(paths) == 1},
+                mask if mask is not None and "brain" in mask.name else None,
+                several={c: tuple(paths) for c, paths in images.items() if len(paths) > 1},
+            )
+        )
+    take_participants(listing, root, lambda s, row, _: replace(s, split=row.get("split")))
+    return listing

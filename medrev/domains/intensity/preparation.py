@@ -1,0 +1,146 @@
+"""From a cohort of contrasts to heads in memory: read, check, turn to RAS, scale."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.config.schema import ContrastData
+from medrev.domains.intensity.head import Head, boxed
+from medrev.domains.intensity.intensity import intensity_scale
+from medrev.domains.intensity.ranges import describe_contrast
+from medrev.domains.intensity.reading import ContrastScan, read_contrast
+from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.errors import GeometryError, InputError, MedrevError
+from medrev.files import content_hash
+from medrev.progress import progress as progress_bar
+from medrev.volumes import Turn, same_grid
+
+__all__ = ["prepare_contrasts", "prepare_head"]
+
+#: mm; how far voxels of the two contrasts may lie apart.
+_TOLERANCE = 1e-2
+
+
+def prepare_contrasts(
+    subjects: Sequence[ContrastSubject], data: ContrastData, progress: bool = True
+) -> list[Head]:
+    """Read the two contrasts of many heads; several at a time.
+
+    Args:
+        subjects: Subjects that have both (:func:`find_contrasts`).
+        data: The data section of a pipeline.
+        progress: Show a progress bar on standard error.
+
+    Returns:
+        Heads in the order given.
+
+    Raises:
+        InputError: A subject cannot be used.
+    """
+    threads = min(8, os.cpu_count() or 1, max(1, len(subjects)))
+    with (
+        progress_bar("Reading subjects", total=len(subjects), enabled=progress) as bar,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        futures = [pool.submit(prepare_head, subject, data) for subject in subjects]
+        heads = []
+        try:
+            for subject, future in zip(subjects, futures, strict=True):
+                heads.append(future.result())
+                bar.advance(1, text=subject.id)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return heads
+
+
+def prepare_head(subject: ContrastSubject, data: ContrastData) -> Head:
+    """Read the two contrasts of one head and check that they belong together.
+
+    With a mask, what lies outside of it becomes background. Without one, the mask is where neither
+    contrast is zero, as in BraTS, whose heads have no skull.
+
+    Raises:
+        InputError: A file is damaged, has NaN or infinite values or several volumes, or the mask is
+            empty or does not fit.
+        GeometryError: The contrasts lie on different grids.
+    """
+    try:
+        return _head(subject, data)
+    except MedrevError as error:
+        if subject.id in str(error):
+            raise
+        raise type(error)(f"{subject.id}: {error}") from error
+
+
+def _head(subject: ContrastSubject, data: ContrastData) -> Head:
+    paths = [subject.contrasts[contrast_name(name)] for name in (data.source, data.target)]
+    x, y = (read_contrast(path, subject.mask) for path in paths)
+    _check_grids(x, y, paths)
+    inside = x.mask & y.mask
+    if not bool(inside.any()):
+        raise InputError(
+            f"{paths[0]} and {paths[1]} have no voxel in which both are above 0; give a mask"
+        )
+    values = [x.volume, y.volume]
+    scales = [_scale(v, inside, data, path) for v, path in zip(values, paths, strict=True)]
+    turn = Turn(x.affine)
+    affine = turn.affine_for(tuple(inside.shape[1:]))
+    corner, kept = boxed(*(turn.apply(v) for v in (*values, inside)))
+    i, j, k = turn.apply(inside).shape[1:]
+    return Head(
+        id=subject.id,
+        shape=(i, j, k),
+        corner=corner,
+        x=kept[0],
+        y=kept[1],
+        mask=kept[2],
+        affine=torch.from_numpy(affine),
+        scales=(scales[0], scales[1]),
+        clip=data.intensities.clip,
+        key=_key(kept, affine, scales),
+        mask_source=x.mask_source,
+        looks=tuple(
+            describe_contrast(v, inside, x.affine, scale)
+            for v, scale in zip(values, scales, strict=True)
+        ),
+        notes=tuple(
+            f"{path.name}: {line}"
+            for path, scan in zip(paths, (x, y), strict=True)
+            for line in scan.notes
+        ),
+    )
+
+
+def _check_grids(x: ContrastScan, y: ContrastScan, paths: list[Path]) -> None:
+    def place(affine: NDArray[np.float64]) -> str:
+        return "first voxel at " + " ".join(f"{n:.4g}" for n in affine[:3, 3])
+
+    if x.volume.shape != y.volume.shape:
+        one, two = ("x".join(map(str, scan.volume.shape[1:])) for scan in (x, y))
+        raise GeometryError(
+            f"{paths[0]} has {one} voxels and {paths[1]} has {two}: resample one onto the other"
+        )
+    if not same_grid(x.affine, y.affine, shape=tuple(x.mask.shape[1:]), tolerance=_TOLERANCE):
+        raise GeometryError(
+            f"{paths[0]} ({place(x.affine)}) and {paths[1]} ({place(y.affine)}) lie on different "
+            "grids: resample one onto the other"
+        )
+
+
+def _scale(values: torch.Tensor, inside: torch.Tensor, data: ContrastData, path: Path) -> float:
+    try:
+        return intensity_scale(values, inside, data.intensities.percentile)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _key(kept: list[torch.Tensor], affine: NDArray[np.float64], scales: list[float]) -> str:
+    """A hash of all that a head holds."""
+    digests = [content_hash(f"{v.dtype}{v.shape}".encode() + v.numpy().tobytes()) for v in kept]
+    return content_hash(" ".join([*digests, affine.tobytes().hex(), repr(scales)]).encode())

@@ -1,0 +1,81 @@
+"""How a contrast's volumes look, whatever their unit, and whether one is like those of training."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from medrev.data.ranges import is_outside, mask_volume
+
+__all__ = ["contrast_ranges", "describe_contrast", "unlike_contrasts"]
+
+#: How far outside the training's range, relatively, a volume may lie.
+_MEDIAN_TOLERANCE, _VOLUME_TOLERANCE = 0.3, 0.3
+#: Share of voxels in the mask above which a volume was hardly freed of its skull.
+_WHOLE = 0.9
+
+
+def describe_contrast(
+    volume: torch.Tensor, mask: torch.Tensor, affine: NDArray[Any], scale: float
+) -> dict[str, float]:
+    """What of a volume does not depend on the unit of its intensities.
+
+    Args:
+        volume: ``(1, I, J, K)``.
+        mask: ``(1, I, J, K)``, at least one voxel of it true.
+        affine: Voxel → RAS mm, 4×4.
+        scale: The intensity that is 1 in the network (`medrev.domains.intensity.intensity_scale`).
+
+    Returns:
+        ``median``: of the brain, relative to the scale; ``mask_ml``: the mask's size;
+        ``inside``: share of the voxels in the mask.
+    """
+    inside = mask > 0
+    return {
+        "median": float(volume[inside].median()) / scale,
+        "mask_ml": mask_volume(inside, affine),
+        "inside": int(inside.sum()) / inside.numel(),
+    }
+
+
+def contrast_ranges(described: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Smallest and largest of every value of :func:`describe_contrast` over training volumes."""
+    rows = list(described)
+    return {
+        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
+        for name in (rows[0] if rows else {})
+    }
+
+
+def unlike_contrasts(
+    values: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
+) -> list[str]:
+    """Say in words where a volume lies outside of what a model was trained on.
+
+    Args:
+        values: :func:`describe_contrast` of the volume.
+        ranges: :func:`contrast_ranges` of the training volumes; may be empty.
+    """
+    doubts = []
+    most = ranges.get("inside", (0.0, 0.0))[1]
+    if values["inside"] > _WHOLE and not most > _WHOLE:
+        trained = f", in training at most {most:.0%}" if most else ""
+        doubts.append(
+            f"{values['inside']:.0%} of the voxels are in the mask{trained}: is it the brain "
+            "alone, without skull and air? Give its mask with --mask if it is not"
+        )
+    elif is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
+        low, high = ranges["mask_ml"]
+        doubts.append(
+            f"the mask has {values['mask_ml']:.0f} ml, in training it had {low:.0f} to {high:.0f}: "
+            "is it the brain, and all of it?"
+        )
+    if is_outside(values["median"], ranges.get("median"), _MEDIAN_TOLERANCE):
+        low, high = ranges["median"]
+        doubts.append(
+            f"the median of the brain is {values['median']:.2g} of its brightest voxels' "
+            f"intensity, in training it was {low:.2g} to {high:.2g}: is it the contrast that the "
+            "model starts from?"
+        )
+    return doubts

@@ -1,7 +1,0 @@
-"""What computes a network's layers: PyTorch, or OpenVINO where it is installed."""
-
-from medrev.inference.engines.choose import alternative_engine, choose_engine
-from medrev.inference.engines.engine import Engine
-from medrev.inference.engines.precision import bfloat16_speedup
-
-__all__ = ["Engine", "alternative_engine", "bfloat16_speedup", "choose_engine"]

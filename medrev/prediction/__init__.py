@@ -1,0 +1,64 @@
+"""From volume to volume: loading a model, planning, tiling, scaling, files."""
+
+from medrev.prediction.batch import Report, infer_many
+from medrev.prediction.contrast import round_trip_volume, slicing_for, translate_volume
+from medrev.prediction.device import pick_device
+from medrev.prediction.distributed import infer_distributed
+from medrev.prediction.entries import find_entries
+from medrev.prediction.entry import Entry
+from medrev.prediction.images import translate_images
+from medrev.prediction.infer import infer_file, load_models
+from medrev.prediction.kinds import Kind, kind_of
+from medrev.prediction.loading import WEIGHTS_FILE, load_model, newest_run, weight_file
+from medrev.prediction.model import Model
+from medrev.prediction.options import InferenceOptions, Translation
+from medrev.prediction.plan import Plan, plan
+from medrev.prediction.prepared import as_written, predict
+from medrev.prediction.request import Request
+from medrev.prediction.runner import MIN_VOXELS
+from medrev.prediction.segmentation import segment_image, segmenter_of
+from medrev.prediction.source import Source, check_kind, convention_of, recognise
+from medrev.prediction.synthesis import Synthesis, synthesise
+from medrev.prediction.weights import FORMAT_VERSION, Weights, read_weights, save_weights
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MIN_VOXELS",
+    "WEIGHTS_FILE",
+    "Entry",
+    "InferenceOptions",
+    "Kind",
+    "Model",
+    "Plan",
+    "Report",
+    "Request",
+    "Source",
+    "Synthesis",
+    "Translation",
+    "Weights",
+    "as_written",
+    "check_kind",
+    "convention_of",
+    "find_entries",
+    "infer_distributed",
+    "infer_file",
+    "infer_many",
+    "kind_of",
+    "load_model",
+    "load_models",
+    "newest_run",
+    "pick_device",
+    "plan",
+    "predict",
+    "read_weights",
+    "recognise",
+    "round_trip_volume",
+    "save_weights",
+    "segment_image",
+    "segmenter_of",
+    "slicing_for",
+    "synthesise",
+    "translate_images",
+    "translate_volume",
+    "weight_file",
+]

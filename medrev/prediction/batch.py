@@ -1,0 +1,270 @@
+"""Many subjects: reading and writing beside computing, one failure does not stop the others."""
+
+import contextlib
+import itertools
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medrev.errors import MedrevError, OutputError
+from medrev.prediction.entry import Entry
+from medrev.prediction.kinds.build import kind_of
+from medrev.prediction.kinds.task import Task
+from medrev.prediction.model import Model
+from medrev.prediction.outputs import (
+    PICTURE,
+    Result,
+    all_files,
+    check_outputs,
+    sidecar_of,
+    writable_folder,
+    write_outputs,
+)
+from medrev.prediction.request import Request
+from medrev.prediction.threads import Job, OneThread
+from medrev.progress import Bar, progress
+
+__all__ = ["Report", "infer_many"]
+
+logger = logging.getLogger(__name__)
+
+#: Called with a subject, its files, and whether they are new.
+OnDone = Callable[[Entry, list[Path], bool], None]
+
+
+@dataclass
+class Report:
+    """What became of the subjects, by name.
+
+    Attributes:
+        done: Files written.
+        kept: Files that an earlier run had written.
+        failed: Why not, one line.
+    """
+
+    done: dict[str, list[Path]] = field(default_factory=dict)
+    kept: dict[str, list[Path]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def infer_many(
+    entries: list[Entry],
+    models: tuple[Model, ...],
+    request: Request,
+    *,
+    on_done: OnDone = lambda entry, files, new: None,
+    show_progress: bool = True,
+) -> Report:
+    """Translate many subjects with one model.
+
+    While one subject is translated, the next one is read and fitted, and the one before is
+    written: three are in memory at most. A subject whose results are there, complete, and made of
+    the same files by the same model and settings, is kept as it is.
+
+    Args:
+        entries: The subjects (:func:`medrev.prediction.entries.find_entries`).
+        models: The model, and those that join it in an ensemble.
+        request: Settings.
+        on_done: Called when the files of a subject lie in their place (in another thread); what it
+            raises counts as a failure of the subject.
+        show_progress: Show a progress bar on standard error.
+
+    Returns:
+        What became of every subject. An interruption ends the whole; what is being written then is
+        completed first.
+
+    Raises:
+        InputError: What is asked cannot be done with these models, whatever the subject.
+    """
+    with progress("Subjects", len(entries), enabled=show_progress) as bar, _notes_above(bar):
+        line = _Line(models, request, on_done, bar)
+        try:
+            line.run(entries)
+        finally:
+            line.close()
+    return line.report
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A subject that was read; without ``read``, its results are there already."""
+
+    task: Task[Any]
+    paths: dict[str, Path]
+    read: Any
+    replace: bool = False
+
+
+class _Line:
+    """Reader thread, the caller's thread that computes, writer thread."""
+
+    def __init__(
+        self, models: tuple[Model, ...], request: Request, on_done: OnDone, bar: Bar
+    ) -> None:
+        self.models, self.request, self.on_done, self.bar = models, request, on_done, bar
+        self.kind = kind_of(models[0], request.direction)
+        self.kind.check(request, models)
+        self.report = Report()
+        self._stopped = threading.Event()
+        self._reader, self._writer = OneThread(), OneThread()
+
+    def run(self, entries: list[Entry]) -> None:
+        """All subjects, in their order."""
+        ahead: Job[_Ready] | None = None
+        behind: tuple[Entry, Job[None]] | None = None
+        for entry, following in itertools.zip_longest(entries, entries[1:]):
+            current = ahead or self._reader.submit(self._read, entry)
+            ready = self._outcome(entry, current.result)
+            ahead = None if following is None else self._reader.submit(self._read, following)
+            finish = None if ready is None else self._outcome(entry, self._step(entry, ready))
+            self._settle(behind)
+            behind = None
+            if finish is None:
+                self.bar.advance(text=entry.name)
+            else:
+                behind = entry, self._writer.submit(finish)
+        self._settle(behind)
+
+    def close(self) -> None:
+        """End the threads; what is being written is completed."""
+        self._stopped.set()
+        self._reader.close()
+        self._writer.close()
+
+    def _read(self, entry: Entry) -> _Ready:
+        with _named(entry.name):
+            task = self.kind.task(entry)
+            paths = task.paths(self.request)
+            hashes = task.hashes()
+            state = "new"
+            if not self.request.overwrite:
+                wanted = {"Request": self.request.fingerprint(self.models)}
+                state = _state(paths, {**wanted, "SourceSHA256": list(hashes)})
+            if state == "complete":
+                return _Ready(task, paths, None)
+            replace = self.request.overwrite or state == "partial"
+            check_outputs(paths, task.source.files, replace)
+            read = task.read(self.request, self.models, hashes=hashes, check=self._check)
+            return _Ready(task, paths, read, replace)
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+
+    def _step(self, entry: Entry, ready: _Ready) -> Callable[[], Callable[[], None]]:
+        """Translate a subject; what is left to do then is the writer's."""
+
+        def step() -> Callable[[], None]:
+            if ready.read is None:
+                return lambda: self._keep(entry, ready)
+            with _named(entry.name):
+                result = ready.task.translate(ready.read, self.request, self.models)
+            return lambda: self._write(entry, ready, result)
+
+        return step
+
+    def _write(self, entry: Entry, ready: _Ready, result: Result) -> None:
+        with _named(entry.name), writable_folder(ready.task.folder):
+            files = write_outputs(result, overwrite=ready.replace)
+            self.kind.describe(entry.root, self.request)
+            self.on_done(entry, files, True)
+        self.report.done[entry.name] = files
+
+    def _keep(self, entry: Entry, ready: _Ready) -> None:
+        files = all_files(ready.paths)
+        self.on_done(entry, files, False)
+        self.report.kept[entry.name] = files
+
+    def _settle(self, behind: tuple[Entry, Job[None]] | None) -> None:
+        """Wait until a subject is written."""
+        if behind is not None:
+            entry, future = behind
+            self._outcome(entry, future.result)
+            self.bar.advance(text=entry.name)
+
+    def _outcome(self, entry: Entry, step: Callable[[], Any]) -> Any:
+        """The result of a step, or None where it failed."""
+        try:
+            return step()
+        except BrokenPipeError:  # nobody reads the paths any more
+            raise
+        except MedrevError as error:
+            reason = " ".join(str(error).split())
+        except Exception as error:
+            logger.debug("%s", entry.name, exc_info=True)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self.report.failed[entry.name] = reason
+        self.bar.note(f"{entry.name}: failed: {reason}")
+        return None
+
+
+def _state(paths: dict[str, Path], wanted: dict[str, Any]) -> str:
+    """Whether the results of a subject are there.
+
+    Returns:
+        ``new``: nothing is. ``complete``: all is, made as wanted. ``partial``: some of it.
+
+    Raises:
+        OutputError: Something is there that was made in another way, or by somebody else.
+    """
+    files = all_files(paths)
+    there = [file for file in files if file.exists()]
+    if not there:
+        return "new"
+    for name, path in paths.items():
+        sidecar = sidecar_of(path)
+        if name == PICTURE or not (path.exists() or sidecar.exists()):
+            continue
+        try:
+            document = json.loads(sidecar.read_text(encoding="utf-8"))
+            same = all(document.get(key) == value for key, value in wanted.items())
+        except (OSError, ValueError, AttributeError):
+            same = False
+        if not same or None in wanted["Request"]["Models"]:
+            raise OutputError(
+                f"{path} exists already, made from another input, by another model or with other "
+                "settings; give --overwrite to replace it"
+            )
+    return "complete" if len(there) == len(files) else "partial"
+
+
+_current = threading.local()
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Whose messages this thread's are."""
+    before, _current.name = getattr(_current, "name", None), name
+    try:
+        yield
+    finally:
+        _current.name = before
+
+
+class _Above(logging.Handler):
+    """Prints warnings above a progress bar, with the subject's name before them."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__(logging.WARNING)
+        self.bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        name = getattr(_current, "name", None)
+        self.bar.note(f"{name}: {record.getMessage()}" if name else record.getMessage())
+
+
+@contextlib.contextmanager
+def _notes_above(bar: Bar) -> Iterator[None]:
+    """While many subjects are done, only warnings are shown, and above the bar."""
+    root = logging.getLogger("medrev")
+    before = root.handlers[:]
+    if before and root.level > logging.DEBUG:  # --debug shows everything as it comes
+        root.handlers[:] = [_Above(bar)]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before

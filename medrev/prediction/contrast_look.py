@@ -1,0 +1,79 @@
+"""The slices that the picture of a synthetic contrast shows, in three views."""
+
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.prediction.quick_look import Comparison, Doubt, Row, with_margin
+from medrev.prediction.synthesis import Synthesis
+from medrev.volumes import Plane, View
+
+__all__ = ["compare_contrasts"]
+
+#: Fewest rows and columns of a picture: of a thin volume some views are left out.
+_LEAST = 6
+#: Doubts up to this share of the scale are next to nothing.
+_NOTHING = 0.01
+
+
+def compare_contrasts(
+    source: torch.Tensor,
+    result: Synthesis,
+    *,
+    affine: NDArray[Any],
+    mask: torch.Tensor,
+    names: tuple[str, str],
+    title: str = "",
+    subtitle: str = "",
+) -> Comparison:
+    """Cut the slices that a picture shows.
+
+    The axial, the coronal and the sagittal slice with most brain: input and output, each as a
+    share of the intensity that is 1 in the network, and where given the standard deviation and the
+    cycle residual, in intensities. Left is left.
+
+    Args:
+        source: Input ``(1, I, J, K)``.
+        result: What was made of it.
+        affine: Voxel → RAS mm, 4×4, of both.
+        mask: ``(1, I, J, K)``.
+        names: What input and output are called.
+        title: Above the pictures.
+        subtitle: Below the title.
+    """
+    planes = {view: Plane(affine, mask, view) for view in get_args(View)}
+    views = {v: p for v, p in planes.items() if min(p.crop(p.picture(mask)).shape[:2]) >= _LEAST}
+    given, made = (
+        f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
+    )
+    rows = []
+    for view, plane in (views or planes).items():
+        brain = plane.picture(mask.float())[..., 0] > 0
+
+        def cut(volume: torch.Tensor, plane: Plane = plane, brain: Any = brain) -> NDArray[Any]:
+            return with_margin(plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0)))
+
+        doubts = [
+            Doubt(f"{what}, {view}", cut(values), "intensity", _NOTHING * scale)
+            for what, values, scale in (
+                ("standard deviation", result.std, result.scale),
+                ("cycle residual", result.cycle_residual, result.input_scale),
+            )
+            if values is not None
+        ]
+        rows.append(
+            Row(
+                view,
+                {
+                    given: cut(source) / result.input_scale,
+                    made: cut(result.volume) / result.scale,
+                },
+                1.0,
+                "of scale",
+                plane.aspect,
+                tuple(doubts),
+            )
+        )
+    return Comparison(title, subtitle, tuple(rows))

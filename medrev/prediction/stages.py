@@ -1,0 +1,188 @@
+"""A direction of a reversible translator, taken apart into what can be run plane by plane."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from medrev.nets import RevGAN, Translator
+from medrev.nets.blocks import SubNetwork
+from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain
+from medrev.reversible import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Coupling,
+    ReversibleSequence,
+)
+from medrev.volumes import block_mean, upsample
+
+__all__ = ["Residual", "Stages", "Step", "stages_of", "torch_chains"]
+
+#: Makes a chain of plain layers; the name says which part of the network they are.
+MakeChain = Callable[[str, nn.Sequential], Chain]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Half of a reversible block: one stream changes the other.
+
+    Attributes:
+        chain: The sub-network.
+        block: The coupling that says how its output changes the stream.
+        target: Stream that is changed, 0 or 1; the other is read.
+        inverse: Whether the change is undone.
+    """
+
+    chain: Chain
+    block: Coupling
+    target: int
+    inverse: bool
+
+    def apply(self, stream: Tensor, h: Tensor) -> None:
+        """Change the stream in place."""
+        if self.block.is_additive:
+            stream.add_(h, alpha=-1 if self.inverse else 1)
+        else:
+            change = self.block.unmerge if self.inverse else self.block.merge
+            stream.copy_(change(stream, h))
+
+    def memory(self, voxels: int) -> int:
+        """Bytes that :meth:`apply` holds for a stream of so many voxels, all channels counted."""
+        # Adding another type may make a copy; scaling makes several of the stream.
+        return 4 * voxels * (1 if self.block.is_additive else 6)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What is added to the network's own output: an interpolation or a block mean of its input.
+
+    Attributes:
+        radius: Cells that a result depends on, each way.
+        function: From input to output voxels.
+        copies: How many times the result's memory it takes.
+    """
+
+    radius: int
+    function: Callable[[Tensor], Tensor]
+    copies: float
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Lift, steps and projection of one direction. Lengths are counted in cells.
+
+    A cell is a voxel of the core's grid.
+
+    Attributes:
+        lift: From the input's planes to both streams' channels.
+        steps: The reversible core.
+        project: From both streams' channels to the output's planes.
+        unpack: Reorders the input before the lift.
+        pack: Reorders the projection's result.
+        residual: What is added to the result, if anything.
+        split: Channels of the first stream.
+        width: Channels of both streams.
+        cell_in: Voxels of the input per cell, along every axis.
+        cell_out: Voxels of the output per cell, along every axis.
+        channels_in: Channels of the input.
+        channels_out: Channels of the output.
+    """
+
+    lift: Chain
+    steps: tuple[Step, ...]
+    project: Chain
+    unpack: Callable[[Tensor], Tensor]
+    pack: Callable[[Tensor], Tensor]
+    residual: Residual | None
+    split: int
+    width: int
+    cell_in: int
+    cell_out: int
+    channels_in: int
+    channels_out: int
+
+
+def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> Stages | None:
+    """Take a direction of a translator apart.
+
+    Args:
+        translator: In ``eval()``.
+        inverse: The direction.
+        make_chain: Makes the chains of plain layers; others are run as they are.
+
+    Returns:
+        The stages, or None for a translator that is not made of parts known here.
+    """
+    if type(translator) is not RevGAN or translator.spatial_dims != 3:
+        return None
+    core = translator.core
+    if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
+        return None
+    steps = []
+    for number, block in enumerate(core.blocks):
+        if type(block) is not AdditiveCoupling and type(block) is not AffineCoupling:
+            return None
+        for name, net, target in block.half_steps():
+            if type(net) is not SubNetwork or not is_plain(flatten(net)):
+                return None
+            chain = make_chain(f"core{number}{name}", net)
+            steps.append(Step(chain, block, target, inverse))
+    if inverse:
+        steps.reverse()
+
+    net = translator
+    multiple, factor = net.size_multiple, net.scale_factor
+    lift, project = (net.lift_y, net.project_x) if inverse else (net.lift_x, net.project_y)
+    fine, width = factor * multiple, _width(net)
+    return Stages(
+        lift=_end("lift", lift, make_chain, (multiple, 1), net.lift_radius),
+        steps=tuple(steps),
+        project=_end("project", project, make_chain, (1, multiple), net.project_radius),
+        unpack=net.squeeze if inverse else _as_it_is,
+        pack=_as_it_is if inverse else net.squeeze.inverse,
+        residual=_residual(net, inverse),
+        split=width // 2 if core.split is None else core.split,
+        width=width,
+        cell_in=fine if inverse else multiple,
+        cell_out=multiple if inverse else fine,
+        channels_in=net.out_channels if inverse else net.in_channels,
+        channels_out=net.in_channels if inverse else net.out_channels,
+    )
+
+
+def torch_chains(dtype: torch.dtype) -> MakeChain:
+    """Chains that PyTorch computes, in a precision."""
+
+    def make(name: str, layers: nn.Sequential) -> Chain:
+        return TorchChain(flatten(layers), dtype)
+
+    return make
+
+
+def _end(
+    name: str, layers: nn.Sequential, make_chain: MakeChain, planes: tuple[int, int], radius: int
+) -> Chain:
+    """The lift or the projection; ``planes`` of its input and output per cell."""
+    if is_plain(flatten(layers)):
+        return make_chain(name, layers)
+    return ModuleChain(layers, radius, *planes)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+def _residual(net: RevGAN, inverse: bool) -> Residual | None:
+    mode, factor = net.global_residual, net.scale_factor
+    if mode == "none":
+        return None
+    if inverse:
+        return Residual(0, lambda y: block_mean(y, factor), 1)
+    return Residual(2, lambda x: upsample(x, factor, mode), 6 if factor > 1 else 1)
+
+
+def _width(net: RevGAN) -> int:
+    """Channels of the core, seen at the last layer of the lift that has weights."""
+    weights = [p for p in net.lift_x.parameters() if p.dim() > 1]
+    return int(weights[-1].shape[0])

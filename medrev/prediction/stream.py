@@ -1,0 +1,219 @@
+"""A whole volume through a reversible network, a few planes at a time.
+
+Every layer runs as soon as the planes it reads are there, so that the volume moves through the
+network as a wave along its first axis. Each plane is computed once by each layer. Because a
+reversible step changes one stream where the other one stays, the streams are changed in place, and
+no more of them is kept than lies between the lift, which leads, and the projection, which lags
+behind by the receptive field.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from medrev.prediction.chain import layout
+from medrev.prediction.stages import Stages
+
+__all__ = ["Stream", "stream_memory"]
+
+
+#: Planes of cells whose residual is computed at a time.
+_RESIDUAL_PLANES = 8
+
+
+class Stream:
+    """A direction of a translator as a function ``(1, C, *in) → (1, C', *out)``.
+
+    Args:
+        stages: The direction, taken apart.
+        slab: Planes of cells that a layer handles at a time. As many as the volume has: every
+            layer sees the whole volume at once, which instance normalisation needs.
+        advance: Called with the number of planes (of cells) whenever some are finished.
+        memory_format: Of the streams (default: in which the device convolves fastest).
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        slab: int,
+        advance: Callable[[int], None] | None = None,
+        memory_format: torch.memory_format | None = None,
+    ) -> None:
+        self.stages = stages
+        self.slab = slab
+        self.advance = advance
+        self.memory_format = memory_format
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Translate; sizes must be whole cells."""
+        memory_format = self.memory_format or layout(x.device, torch.float32)
+        wave = _Wave(self.stages, x, self.slab, memory_format)
+        while wave.projected < wave.length:
+            before = wave.projected
+            wave.move()
+            if self.advance is not None:
+                self.advance(wave.projected - before)
+        return wave.y
+
+
+def stream_memory(stages: Stages, shape: tuple[int, int, int], slab: int) -> int:
+    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
+
+    Args:
+        stages: The direction.
+        shape: Cells of the volume along i, j, k.
+        slab: Planes of cells that a layer handles at a time.
+    """
+    length, j, k = shape
+    slab = min(slab, length)
+    plane = 4 * j * k
+    fine = plane * stages.cell_out**3 * stages.channels_out
+    result = length * fine
+    kept = _planes_kept(stages, slab, length) * plane * stages.width
+
+    part = (slab, j, k)
+    reach = slab + 2 * stages.lift.radius
+    packed = reach * plane * stages.cell_in**3 * stages.channels_in
+    # The input is not in channels-last format: what is unpacked is padded and copied once more.
+    moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
+    for step in stages.steps:
+        width = stages.split if step.target == 0 else stages.width - stages.split
+        moments.append(step.chain.memory(part) + step.memory(slab * j * k * width))
+    features = (slab + 2 * stages.project.radius) * plane * stages.width
+    moments.append(features + stages.project.memory(part))
+    moments.append(stages.project.memory(part) + slab * fine)
+    if stages.residual is not None:
+        planes = min(slab, _RESIDUAL_PLANES) + 2 * stages.residual.radius
+        moments.append(math.ceil(planes * fine * stages.residual.copies))
+    return result + kept + max(moments)
+
+
+def _planes_kept(stages: Stages, slab: int, length: int) -> int:
+    """Planes of the streams that are kept at a time, of ``length`` that the volume has."""
+    radii = [stages.project.radius, *(step.chain.radius for step in stages.steps)]
+    return min(length, slab + sum(radii) + max(radii))
+
+
+class _Wave:
+    """One volume on its way."""
+
+    def __init__(
+        self, stages: Stages, x: Tensor, slab: int, memory_format: torch.memory_format
+    ) -> None:
+        self.stages, self.x, self.slab = stages, x, slab
+        size = [n // stages.cell_in for n in x.shape[2:]]
+        self.length = size[0]
+        self.y = x.new_empty(
+            (x.shape[0], stages.channels_out, *(n * stages.cell_out for n in size))
+        )
+        kept = _planes_kept(stages, slab, self.length)
+        self.streams = [
+            torch.empty(
+                (x.shape[0], channels, kept, *size[1:]),
+                device=x.device,
+                memory_format=memory_format,
+            )
+            for channels in (stages.split, stages.width - stages.split)
+        ]
+        self.origin = 0  # plane of the volume that is the first one kept
+        self.lifted = 0
+        self.done = [0] * len(stages.steps)
+        self.projected = 0
+
+    def move(self) -> None:
+        """Lift a slab more, and let every layer go as far as it can then."""
+        self._forget()
+        front = min(self.length, self.lifted + self.slab)
+        self._lift(self.lifted, front)
+        self.lifted = front
+        for number, step in enumerate(self.stages.steps):
+            front = self._reach(front, step.chain.radius)
+            for low in range(self.done[number], front, self.slab):
+                self._step(number, low, min(front, low + self.slab))
+            self.done[number] = front
+        front = self._reach(front, self.stages.project.radius)
+        for low in range(self.projected, front, self.slab):
+            self._project(low, min(front, low + self.slab))
+        self.projected = front
+
+    def _reach(self, front: int, radius: int) -> int:
+        """How far a layer gets that needs ``radius`` planes beyond its own."""
+        return front if front == self.length else max(0, front - radius)
+
+    def _forget(self) -> None:
+        """Move the planes that are still needed to the beginning of what is kept."""
+        stages = self.stages
+        read = [self.projected - stages.project.radius]
+        read += [d - s.chain.radius for d, s in zip(self.done, stages.steps, strict=True)]
+        first = max(0, min(read))
+        shift, count = first - self.origin, self.lifted - first
+        if shift <= 0:
+            return
+        for stream in self.streams:
+            for low in range(0, count, shift):  # pieces that do not overlap themselves
+                high = min(count, low + shift)
+                stream[:, :, low:high] = stream[:, :, low + shift : high + shift]
+        self.origin = first
+
+    def _planes(self, stream: int, low: int, high: int) -> Tensor:
+        return self.streams[stream][:, :, low - self.origin : high - self.origin]
+
+    def _lift(self, low: int, high: int) -> None:
+        part = _Part(low, high, self.stages.lift.radius, self.length)
+        cell = self.stages.cell_in
+        x = self.stages.unpack(self.x[:, :, part.start * cell : part.stop * cell])
+        h = part.crop(self.stages.lift(x, first=part.first, last=part.last))
+        self._planes(0, low, high).copy_(h[:, : self.stages.split])
+        self._planes(1, low, high).copy_(h[:, self.stages.split :])
+
+    def _step(self, number: int, low: int, high: int) -> None:
+        step = self.stages.steps[number]
+        part = _Part(low, high, step.chain.radius, self.length)
+        source = self._planes(1 - step.target, part.start, part.stop)
+        h = part.crop(step.chain(source, first=part.first, last=part.last))
+        step.apply(self._planes(step.target, low, high), h)
+
+    def _project(self, low: int, high: int) -> None:
+        part = _Part(low, high, self.stages.project.radius, self.length)
+        features = torch.cat([self._planes(i, part.start, part.stop) for i in (0, 1)], dim=1)
+        y = self.stages.pack(self.stages.project(features, first=part.first, last=part.last))
+        del features
+        cell = self.stages.cell_out
+        place = self.y[:, :, low * cell : high * cell]
+        place.copy_(part.crop(y, cell))
+        del y
+        if self.stages.residual is not None:
+            for start in range(low, high, _RESIDUAL_PLANES):
+                self._add_residual(start, min(high, start + _RESIDUAL_PLANES))
+
+    def _add_residual(self, low: int, high: int) -> None:
+        residual = self.stages.residual
+        assert residual is not None
+        part = _Part(low, high, residual.radius, self.length)
+        cell_in, cell_out = self.stages.cell_in, self.stages.cell_out
+        whole = residual.function(self.x[:, :, part.start * cell_in : part.stop * cell_in])
+        place = self.y[:, :, low * cell_out : high * cell_out]
+        before = (low - part.start) * cell_out
+        place.add_(whole[:, :, before : before + place.shape[2]])
+
+
+class _Part:
+    """The planes that are read to compute the planes from ``low`` to ``high``.
+
+    Near an end of the volume, all planes up to the end are taken, so that the layers pad there as
+    they would pad the whole volume, and the result is cropped.
+    """
+
+    def __init__(self, low: int, high: int, radius: int, length: int) -> None:
+        self.first = low < radius or low == 0
+        self.last = high > length - radius or high == length
+        self.start = 0 if self.first else low - radius
+        self.stop = length if self.last else high + radius
+        self.before = low if self.first else 0
+        self.count = high - low
+
+    def crop(self, result: Tensor, cell: int = 1) -> Tensor:
+        """The planes that were asked for, ``cell`` voxels each."""
+        return result[:, :, self.before * cell : (self.before + self.count) * cell]

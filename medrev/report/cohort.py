@@ -1,0 +1,455 @@
+"""The report of a cohort: one HTML page with tables, charts, pictures and a viewer."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medrev import __version__
+from medrev.cohorts import Choices, Evaluated
+from medrev.evaluation import GROUND_TRUTH, INTERIOR, NOISE_FLOOR, Key, Results, heading
+from medrev.evaluation.tables import subject_table
+from medrev.evaluation.tabular import Column, Tabular
+from medrev.parallel import Pool
+from medrev.report.charts import DASHES
+from medrev.report.cohort_charts import (
+    agreement_charts,
+    boxes,
+    calibration_charts,
+    error_charts,
+    group_charts,
+)
+from medrev.report.html_table import HtmlTable, html_table
+from medrev.report.methods_text import methods_paragraphs
+from medrev.report.page import link_to, niivue, render, write_page
+from medrev.report.png import encode_mapped
+from medrev.report.preview import ERRORS, Preview, make_preview
+from medrev.report.tables import CohortTables, badness, headline_keys, main_region
+from medrev.report.words import IMAGES, Words, words_of
+
+__all__ = ["CohortPage", "Drawn", "choose_subjects", "draw_subjects", "write_cohort_report"]
+
+#: Bytes that pictures and volumes may take together, whatever ``embed`` says.
+_MOST_BYTES = 50_000_000
+_MOST_WORST = 12
+_MOST_ROWS = 1500
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortPage:
+    """What a report says beside the results themselves.
+
+    Attributes:
+        title: Heading of the page.
+        origins: What is known about every model.
+        notes: What the reader should know, one line each.
+        files: What the files beside the report are, by name.
+        group: Name of the column whose groups are compared.
+        groups: Group by subject.
+    """
+
+    title: str = "Evaluation"
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of some subjects.
+
+    Attributes:
+        previews: Pictures and volumes by subject, the worst first.
+        reasons: Why each of them was chosen.
+    """
+
+    previews: Mapping[str, Preview]
+    reasons: Mapping[str, str]
+
+
+def draw_subjects(
+    evaluated: Evaluated,
+    choices: Choices,
+    count: int,
+    *,
+    pool: Pool | None = None,
+    show_progress: bool = True,
+) -> Drawn:
+    """Make the pictures of the subjects that the report shows.
+
+    Args:
+        evaluated: The results.
+        choices: How they were measured.
+        count: How many subjects: the worst half, the median, and the best.
+        pool: Where the pictures are made (default: in this process).
+        show_progress: Show a progress bar on standard error.
+    """
+    results = evaluated.results
+    chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
+    # One baseline is enough for pictures, and changed inputs and classes are not shown.
+    baselines = ("cubic",) if "cubic" in choices.baselines else choices.baselines[:1]
+    shown = replace(choices, baselines=baselines, sensitivity=None, segmenter=None)
+    outcomes = (pool or Pool()).run(
+        functools.partial(make_preview, choices=shown),
+        {name: evaluated.cases[name] for name in chosen},
+        title="Drawing",
+        show_progress=show_progress,
+    )
+    drawn = {name: o.value for name, o in outcomes.items() if o.value is not None}
+    return Drawn(drawn, chosen)
+
+
+def write_cohort_report(
+    path: Path,
+    evaluated: Evaluated,
+    *,
+    tables: CohortTables,
+    choices: Choices,
+    drawn: Drawn,
+    page: CohortPage | None = None,
+) -> int:
+    """Write the report of an evaluated cohort.
+
+    Args:
+        path: The HTML file; replaced if it is there.
+        evaluated: The results; at least one subject.
+        tables: Its tables.
+        choices: How it was measured.
+        drawn: Pictures; only the first of them where all would make the page larger than about
+            55 MB.
+        page: What else the report says.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    page = page or CohortPage()
+    results, models = evaluated.results, evaluated.models
+    kept, left_out = _within(drawn.previews)
+    html = render(
+        "cohort.html.j2",
+        title=page.title,
+        notes=[*page.notes, *left_out, *_subject_notes(evaluated)],
+        files=[
+            {"name": name, "what": what, "href": link_to(path.parent / name, path.parent)}
+            for name, what in page.files.items()
+        ],
+        methods=methods_paragraphs(evaluated, choices, page.origins),
+        words=words_of(evaluated),
+        worst=_worst(evaluated, tables, list(kept)),
+        worst_note=_worst_note(results, tables.keys[0], models[0]),
+        **_tables(evaluated, tables, page),
+        **_charts(evaluated, tables, page),
+        **_pictures(evaluated, kept, drawn.reasons, path.parent),
+        **_frame(evaluated, tables, page, bool(kept)),
+    )
+    return write_page(path, html)
+
+
+def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[str, str]:
+    """The subjects to show, and why: the worst half, the median, the best; worst first."""
+    ranked = _ranked(results, model, key)
+    if count <= 0 or not ranked:
+        return {}
+    count = min(count, len(ranked))
+    worst = math.ceil(count / 2)
+    middle = len(ranked) // 2
+    wanted = [*range(worst), *([middle] if count > worst else [])]
+    wanted += range(len(ranked) - 1, -1, -1)
+    chosen = {}
+    for place in sorted(list(dict.fromkeys(wanted))[:count]):
+        if place < worst:
+            why = f"{_ordinal(place + 1)}worst of {len(ranked)}"
+        elif place == middle:
+            why = "median"
+        else:
+            why = f"{_ordinal(len(ranked) - place)}best of {len(ranked)}"
+        chosen[ranked[place]] = why
+    return chosen
+
+
+def _ranked(results: Results, model: str, key: Key) -> list[str]:
+    """Subjects from the worst to the best."""
+    values = results.values(model, key)
+    return sorted(values, key=lambda name: (-badness(key, values[name]), name))
+
+
+def _ordinal(place: int) -> str:
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(place % 10 if place % 100 not in (11, 12, 13) else 0)
+    return "" if place == 1 else f"{place}{suffix or 'th'} "
+
+
+def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[str]]:
+    """The first subjects whose pictures and volumes fit into a page."""
+    kept: dict[str, Preview] = {}
+    size = 0
+    for name, preview in previews.items():
+        size += preview.size
+        if kept and size > _MOST_BYTES:
+            left = len(previews) - len(kept)
+            limit = f"{_MOST_BYTES / 1e6:.0f} MB"
+            return kept, [f"pictures of {left} more subjects would have taken more than {limit}"]
+        kept[name] = preview
+    return kept, []
+
+
+def _frame(
+    evaluated: Evaluated, tables: CohortTables, page: CohortPage, pictures: bool
+) -> dict[str, Any]:
+    """Heading, sections, failures."""
+    count, models = len(evaluated.measured), evaluated.models
+    several = count > 1
+    sections = {
+        "results": "Results",
+        "comparisons": "Differences" if tables.comparisons else "",
+        "distributions": "Distributions" if several else "",
+        "groups": "Groups" if tables.grouped else "",
+        "errors": "Errors",
+        "agreement": "Agreement" if tables.agreements else "",
+        "worst": "Worst first",
+        "pictures": "Pictures" if pictures else "",
+        "methods": "Methods",
+        "files": "Files" if page.files else "",
+    }
+    return {
+        "facts": [
+            words_of(evaluated).count(count),
+            f"{len(models)} model{'s' if len(models) > 1 else ''}",
+            f"medrev {__version__}",
+            datetime.now().strftime("%Y-%m-%d %H:%M"),
+        ],
+        "sections": [(id_, name) for id_, name in sections.items() if name],
+        "failures": evaluated.failures,
+        "total": count + len(evaluated.failures),
+        "closing": f"Written by medrev {__version__}.",
+    }
+
+
+def _series(evaluated: Evaluated) -> dict[str, int]:
+    """Number of every method's colour: models first."""
+    others = [m for m in evaluated.results.methods if m not in evaluated.models]
+    return {method: n for n, method in enumerate([*evaluated.models, *others])}
+
+
+def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
+    results, models = evaluated.results, evaluated.models
+    prepare = functools.partial(html_table, series=_series(evaluated), strong=models)
+    words = words_of(evaluated)
+    where = "mask" if main_region(results) == "mask" else words.whole
+    interior = any(key.region == INTERIOR for key in tables.keys)
+    caption = f"{tables.summary.caption}, in the {where}"
+    bounds = {
+        NOISE_FLOOR: " The noise floor is what a perfect model would show.",
+        GROUND_TRUTH: " Ground truth: what the segmentation network sees in the real photographs.",
+    }
+    return {
+        "headline": prepare(
+            tables.summary,
+            keys=tables.keys,
+            caption=f"{caption} unless said otherwise" if interior else caption,
+        ),
+        "headline_note": (
+            "The best mean of each column is marked; ↓ lower is better, ↑ higher, → nearer to "
+            "the number."
+            + "".join(said for name, said in bounds.items() if name in results.methods)
+        ),
+        "more_tables": [
+            prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
+            for theme, table in tables.details.items()
+        ],
+        "region_tables": [
+            html_table(table, caption=f"{name}, by region")
+            for name, table in tables.regions.items()
+        ],
+        "class_table": None if tables.classes is None else html_table(tables.classes),
+        "papers": [
+            html_table(table, caption=f"{table.caption or 'Table'} ({name})")
+            for name, table in tables.papers.items()
+        ],
+        "descriptions": [
+            prepare(table, caption=f"{table.caption}: distribution over {words.things}")
+            for table in tables.descriptions.values()
+        ],
+        "comparisons": [
+            html_table(table, caption=f"{table.caption}: {models[0]} against the others")
+            for table in tables.comparisons.values()
+        ],
+        "comparisons_note": (
+            f"{models[0]} against every other method on the same {words.things}: Wilcoxon's "
+            "signed-rank test, two-sided, corrected after Holm within each table; intervals by "
+            "bootstrap. Differences are first minus second."
+        ),
+        "groups_note": (
+            f"Groups by {page.group}: Mann–Whitney's test of two groups, Kruskal–Wallis's of more; "
+            f"groups of fewer than three {words.things} are described, not tested."
+        ),
+        "group_tables": [
+            html_table(table, caption=f"{table.caption}: by {page.group}")
+            for table in tables.by_group.values()
+        ],
+        "agreement_tables": [html_table(table) for table in tables.agreement.values()],
+        "all_subjects": _all_subjects(tables, words),
+    }
+
+
+def _all_subjects(tables: CohortTables, words: Words) -> HtmlTable:
+    """The largest of the tables: of large cohorts only its beginning is in the page."""
+    caption = f"Every {words.thing} and method"
+    prepared = html_table(_called(tables.subjects, words), keys=tables.keys, caption=caption)
+    rows = prepared.rows[:_MOST_ROWS]
+    if len(rows) == len(prepared.rows):
+        return prepared
+    caption = f"The first {len(rows)} of {len(prepared.rows)} rows; all are in tables/subjects.csv"
+    return HtmlTable(caption, prepared.columns, rows, prepared.spans)
+
+
+def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
+    results, models, series = evaluated.results, evaluated.models, _series(evaluated)
+    count, words = len(evaluated.measured), words_of(evaluated)
+    masked = main_region(results) == "mask"
+    calibration = calibration_charts(results, models, series)
+    return {
+        "boxes": boxes(results, tables.keys, series) if count > 1 else [],
+        "boxes_note": (
+            f"Box: median and quartiles; whiskers: to the last {words.thing} within 1.5 times the "
+            f"distance of the quartiles; dots: {words.things}"
+            + (" beyond them." if count > 60 else ".")
+        ),
+        "group_charts": group_charts(results, tables.keys[0], models, page.groups)
+        if tables.grouped
+        else [],
+        "error_charts": error_charts(evaluated, series) + calibration,
+        "uncertain": bool(calibration),
+        "errors_note": (
+            f"Errors are those of all {words.points} {'in the masks ' if masked else ''}of all "
+            f"{words.things} and of all channels; the outermost bins of the histogram hold all "
+            "that lies beyond them."
+        ),
+        "error_legend": [
+            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
+            for m, n in series.items()
+            if m != GROUND_TRUTH
+        ],
+        "agreement_charts": agreement_charts(tables.agreements, results),
+        "agreement_note": (
+            f"Bland–Altman analysis of {models[0]}: mean over the "
+            f"{'mask (volumes: of regions)' if masked else words.whole} in prediction and "
+            f"reference, one dot per {words.thing}; lines: bias and 95 % limits of agreement; "
+            "dotted: no difference."
+        ),
+    }
+
+
+def _worst(evaluated: Evaluated, tables: CohortTables, shown: Sequence[str]) -> HtmlTable:
+    """The worst subjects of the first model by the first metric, outliers coloured."""
+    results, words = evaluated.results, words_of(evaluated)
+    model, keys = evaluated.models[0], tables.keys
+    ranked = _ranked(results, model, keys[0])[:_MOST_WORST]
+    table = subject_table(results, keys, [model])
+    places = {str(row[0]): row for row in table.rows}
+    far = {(o.subject, o.key) for o in tables.outliers if o.method == model and o.worse}
+    flags = {
+        (r, c + 1)
+        for r, subject in enumerate(ranked)
+        for c, key in enumerate(keys)
+        if (subject, key) in far
+    }
+    bare = type(table)(
+        (table.columns[0], *table.columns[2:]),
+        tuple((places[subject][0], *places[subject][2:]) for subject in ranked),
+        f"{model}: the worst {len(ranked)} of {len(results.values(model, keys[0]))}",
+    )
+    links = {name: f"#subject-{n}" for n, name in enumerate(shown)}
+    return html_table(_called(bare, words), keys=keys, links=links, flags=flags)
+
+
+def _called(table: Tabular, words: Words) -> Tabular:
+    """A table of subjects with the right heading."""
+    return replace(table, columns=(Column(words.thing), *table.columns[1:]))
+
+
+def _worst_note(results: Results, key: Key, model: str) -> str:
+    return (
+        f"Ordered by {heading(key, results.unit(key))} of {model}. Values that lie more than 3.5 "
+        "robust standard deviations from the median, on the bad side, are coloured."
+    )
+
+
+def _subject_notes(evaluated: Evaluated) -> list[str]:
+    """Notes of subjects, those that many share told once; and why values are undefined."""
+    shared: dict[str, list[str]] = {}
+    for name, measured in evaluated.measured.items():
+        for note in measured.notes:
+            shared.setdefault(note, []).append(name)
+    lines = [f"{_some(names)}: {note}" for note, names in shared.items()]
+    reasons = list(evaluated.results.reasons)
+    rest = len(reasons) - _MOST_REASONS
+    return lines + reasons[:_MOST_REASONS] + ([f"… and {rest} more"] if rest > 0 else [])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _pictures(
+    evaluated: Evaluated, previews: Mapping[str, Preview], why: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    """Pictures, and what the viewer needs."""
+    shown: list[dict[str, Any]] = []
+    viewer: list[dict[str, Any]] = []
+    volumes: list[tuple[str, bytes]] = []
+    every = [set(measured.notes) for measured in evaluated.measured.values()]
+    shared = set.intersection(*every)  # those of all subjects are told below the table
+    for name, preview in previews.items():
+        entries = []
+        for n, volume in enumerate(preview.volumes):
+            identifier = f"volume-{len(viewer)}-{n}"
+            volumes.append((identifier, volume.nifti))
+            entries.append(
+                {
+                    "id": identifier,
+                    "name": volume.name,
+                    "overlay": volume.overlay,
+                    "low": volume.low,
+                    "high": volume.high,
+                    "colours": volume.colours,
+                }
+            )
+        shown.append(
+            {
+                "name": name,
+                "why": why[name],
+                "strips": preview.strips,
+                "files": [
+                    {"name": role, "href": link_to(path, folder)}
+                    for role, path in evaluated.cases[name].files.items()
+                ],
+                "notes": [note for note in evaluated.measured[name].notes if note not in shared],
+                "viewer": len(viewer) if entries else None,
+            }
+        )
+        if entries:
+            viewer.append({"name": name, "volumes": entries})
+    return {
+        "shown": shown,
+        "pictures_note": (
+            "Images are shown as they are stored; errors and uncertainties share a window."
+            if words_of(evaluated) is IMAGES
+            else "All pictures of a row show the same slice at the same window; errors and "
+            "uncertainties share theirs."
+        ),
+        "ramp": encode_mapped(np.linspace(0, 1, 96)[None].repeat(8, 0), 0, 1, ERRORS),
+        "viewer": viewer,
+        "volumes": volumes,
+        "niivue": niivue() if viewer else "",
+    }

@@ -1,0 +1,176 @@
+"""The charts of a cohort: distributions, errors, calibration, agreement, groups."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medrev.cohorts import EDGES, Evaluated
+from medrev.evaluation import BlandAltman, Key, Results, digits, heading
+from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart
+
+__all__ = [
+    "Chart",
+    "agreement_charts",
+    "boxes",
+    "calibration_charts",
+    "error_charts",
+    "group_charts",
+]
+
+_MOST_BOXES = 9
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with its title and a few words beside it."""
+
+    svg: str
+    title: str
+    detail: str = ""
+
+
+def boxes(results: Results, keys: Sequence[Key], series: Mapping[str, int]) -> list[Chart]:
+    """Box plots of the first measurements, a row per method."""
+    found = []
+    for key in keys[:_MOST_BOXES]:
+        groups = {m: results.values(m, key) for m in series if results.measured(m, key)}
+        if len({value for group in groups.values() for value in group.values()}) > 1:
+            unit = results.unit(key)
+            svg = box_plot(groups, series=series, digits=digits(key, unit))
+            found.append(Chart(svg, heading(key), unit))
+    return found
+
+
+def group_charts(
+    results: Results, key: Key, models: Sequence[str], groups: Mapping[str, str]
+) -> list[Chart]:
+    """Box plots of one measurement, a chart per model and a row per group."""
+    names = sorted(set(groups.values()))
+    charts = []
+    for model in models:
+        values = results.values(model, key)
+        rows = {name: {s: v for s, v in values.items() if groups.get(s) == name} for name in names}
+        unit = results.unit(key)
+        colours = {name: n for n, name in enumerate(names)}
+        svg = box_plot(rows, series=colours, digits=digits(key, unit))
+        charts.append(Chart(svg, f"{heading(key)}, {model}", unit))
+    return charts
+
+
+def agreement_charts(
+    analyses: Mapping[Key, BlandAltman], results: Results, most: int = 6
+) -> list[Chart]:
+    """Bland–Altman plots."""
+    return [
+        Chart(
+            agreement_plot(analysis, unit=results.unit(key)),
+            heading(key),
+            results.unit(key),
+        )
+        for key, analysis in list(analyses.items())[:most]
+    ]
+
+
+def error_charts(evaluated: Evaluated, series: Mapping[str, int]) -> list[Chart]:
+    """Errors of all voxels of all subjects: their histogram, and how many are how small."""
+    sums: dict[str, Any] = {}
+    units = {measured.unit for measured in evaluated.measured.values() if measured.histograms}
+    for measured in evaluated.measured.values():
+        for method, counts in measured.histograms.items():
+            sums[method] = sums.get(method, 0) + np.array(counts, float)
+    if not sums or len(units) != 1:
+        return []
+    unit = units.pop()
+    middle = len(EDGES) // 2 - 1  # the bin around zero
+    sizes = EDGES[middle + 1 :]
+    lines = []
+    for method, counts in sums.items():
+        both = counts[middle:].copy()
+        both[1:] += counts[middle - 1 :: -1]
+        within = 100 * np.cumsum(both)[:-1] / counts.sum()
+        lines.append(Line(method, [0.0, *sizes[:-1]], [0.0, *within], series[method]))
+    return [
+        Chart(
+            histogram(sums, EDGES, series=series, x_label=f"error [{unit}]"),
+            "Histogram",
+            "prediction − reference",
+        ),
+        Chart(
+            line_chart(
+                lines, x_label=f"size of error [{unit}]", y_label="% of values", from_zero=True
+            ),
+            "Errors up to a size",
+            "the steeper, the better",
+        ),
+    ]
+
+
+def calibration_charts(
+    results: Results, models: Sequence[str], series: Mapping[str, int]
+) -> list[Chart]:
+    """Reliability, coverage and sparsification of predicted standard deviations."""
+
+    def lines(x: str, y: str, dots: bool = False) -> list[Line]:
+        """A line per model: one curve over another, or over its own components."""
+        found = []
+        for model in present:
+            values = _curve(results, model, y)
+            places = _curve(results, model, x) if x else {place: place for place in values}
+            both = [place for place in values if place in places]
+            xs, ys = [places[p] for p in both], [values[p] for p in both]
+            found.append(Line(model, xs, ys, series[model], dots))
+        return found
+
+    present = [model for model in models if _curve(results, model, "bin_std")]
+    if not present:
+        return []
+    unit = next((results.unit(key) for key in results.keys if key.metric == "bin_std"), "")
+    bracket = f" [{unit}]" if unit else ""
+    return [
+        Chart(
+            line_chart(
+                lines("bin_std", "bin_rmse", dots=True),
+                x_label=f"predicted standard deviation{bracket}",
+                y_label=f"RMSE{bracket}",
+                diagonal=True,
+                from_zero=True,
+            ),
+            "Reliability",
+            "on the dotted line: calibrated",
+        ),
+        Chart(
+            line_chart(
+                lines("", "coverage", dots=True),
+                x_label="nominal level",
+                y_label="share of errors within",
+                diagonal=True,
+                from_zero=True,
+            ),
+            "Coverage",
+            "of central intervals",
+        ),
+        Chart(
+            line_chart(
+                lines("", "sparsification"),
+                x_label="share of values left out, most uncertain first",
+                y_label="RMSE of the rest ÷ RMSE of all",
+                from_zero=True,
+            ),
+            "Sparsification",
+            "the steeper, the better",
+        ),
+    ]
+
+
+def _curve(results: Results, method: str, metric: str) -> dict[float, float]:
+    """Mean over subjects of every point of a curve, by its component."""
+    found = {}
+    for key in results.keys:
+        if key.metric == metric:
+            values = results.values(method, key).values()
+            if values:
+                found[float(key.component or 0)] = statistics.fmean(values)
+    return found

@@ -1,0 +1,257 @@
+"""A whole evaluation: find the subjects, measure them, write tables and report."""
+
+import functools
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from medrev import __version__
+from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
+from medrev.errors import InputError, OutputError
+from medrev.evaluation import Results
+from medrev.files import atomic_path, ensure_writable_folder
+from medrev.parallel import Pool
+from medrev.report.cohort import CohortPage, draw_subjects, write_cohort_report
+from medrev.report.combine import TOTALS, check_papers, model_details, write_formats
+from medrev.report.tables import CohortTables, cohort_tables
+from medrev.report.words import words_of
+
+__all__ = ["Evaluation", "evaluate"]
+
+logger = logging.getLogger(__name__)
+
+#: What marks a folder as an evaluation.
+_RECORD = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation has written.
+
+    Attributes:
+        folder: Where everything lies.
+        report: The HTML page.
+        evaluated: The results.
+    """
+
+    folder: Path
+    report: Path
+    evaluated: Evaluated
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why subjects were not evaluated, by name."""
+        return self.evaluated.failures
+
+
+def evaluate(
+    sources: Sources,
+    *,
+    output: Path | None = None,
+    choices: Mapping[str, Any] | None = None,
+    group: str | None = None,
+    title: str | None = None,
+    embed: int = 6,
+    overwrite: bool = False,
+    resume: bool = False,
+    paper_tables: Sequence[str] = (),
+    pool: Pool | None = None,
+    retries: int = 1,
+    show_progress: bool = True,
+) -> Evaluation:
+    """Evaluate a cohort from its files to its report.
+
+    ::
+
+        report.html         the page
+        results.csv .json   one measured value per line
+        tables/             means, tests, groups, agreement: CSV, JSON, Markdown and LaTeX
+        evaluation.json     what was evaluated, how, with which versions
+        subjects/           one JSON file per subject, from which an interrupted evaluation goes on
+
+    Args:
+        sources: Where the volumes are.
+        output: Folder of the results (default: ``evaluation`` in the folder of a single run, else
+            here).
+        choices: Fields of :class:`medrev.cohorts.Choices`; those not given are the pipeline's.
+        group: Column of the participants' table whose groups are compared.
+        title: Heading of the page.
+        embed: Subjects with pictures and volumes in the page.
+        overwrite: Replace an evaluation that the folder holds.
+        resume: Go on with it: subjects whose files and options are the same are not measured again.
+        paper_tables: Tables in the forms of papers that are wanted too (:data:`PAPER_TABLES`).
+        pool: Where subjects are run (default: one after the other in this process).
+        retries: Further attempts after an unexpected error.
+        show_progress: Show progress bars on standard error.
+
+    Raises:
+        MedrevError: Inputs or options cannot be used, or results cannot be written.
+    """
+    check_papers(paper_tables)
+    found = find_cases(sources)
+    for note in found.notes:
+        logger.warning("note: %s", note)
+    chosen = Choices(**{**found.options, **(choices or {})})
+    found.check(chosen)
+    groups = None if group is None else _groups(found, group)
+    folder = output if output is not None else _default_folder(found, sources)
+    _prepare(folder, overwrite=overwrite, resume=resume)
+    record = {
+        "medrev": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kind": found.kind,
+        "inputs": list(sources.inputs),
+        "subjects": len(found.cases),
+        "choices": asdict(chosen),
+        "models": {name: dict(found.origins.get(name, {})) for name in found.models},
+    }
+    _write_json(folder / _RECORD, {**record, "status": "running"})
+    evaluated = evaluate_cohort(
+        found.cases,
+        chosen,
+        folder / "subjects",
+        pool=pool,
+        retries=retries,
+        failures=found.failures,
+        show_progress=show_progress,
+    )
+    if not evaluated.measured:
+        lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
+        raise InputError("\n".join(["no subject could be evaluated", *lines]))
+    if evaluated.reused:
+        logger.info("%d subjects were done before", evaluated.reused)
+    draw = functools.partial(
+        draw_subjects, evaluated, chosen, embed, pool=pool, show_progress=show_progress
+    )
+    with ThreadPoolExecutor(1) as thread:
+        # Workers draw while this process computes the statistics.
+        waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
+        tables = cohort_tables(
+            evaluated.results,
+            evaluated.models,
+            groups,
+            papers=paper_tables,
+            details={name: model_details(origin) for name, origin in found.origins.items()},
+            totals=evaluated.totals,
+            words=words_of(evaluated),
+            direction=_direction(found, chosen),
+        )
+        files = _write_tables(folder, evaluated, tables)
+        drawn = draw() if waiting is None else waiting.result()
+    report = folder / "report.html"
+    page = CohortPage(
+        title=title or _title(found),
+        origins=found.origins,
+        notes=found.notes,
+        files=files,
+        group=group or "",
+        groups=groups or {},
+    )
+    size = write_cohort_report(
+        report, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
+    )
+    logger.info("report: %.1f MB", size / 1e6)
+    finished = {
+        "status": "finished",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "done": len(evaluated.measured),
+        "reused": evaluated.reused,
+        "failures": dict(evaluated.failures),
+        "seconds": evaluated.seconds,
+    }
+    _write_json(folder / _RECORD, {**record, **finished})
+    return Evaluation(folder, report, evaluated)
+
+
+def _direction(found: Found, choices: Choices) -> str:
+    """From what to what the first run translates; empty of others than runs."""
+    for origin in found.origins.values():
+        sides = list(origin.get("sides") or ())
+        return "→".join(sides[::-1] if choices.direction == "inverse" else sides)
+    return ""
+
+
+def _default_folder(found: Found, sources: Sources) -> Path:
+    runs = [origin.get("run") for origin in found.origins.values()]
+    if found.kind == "runs" and len(runs) == 1:
+        part = "" if sources.part == "test" else f"_{sources.part}"
+        return Path(str(runs[0])) / f"evaluation{part}"
+    return Path("evaluation")
+
+
+def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
+    """See that the folder may be written to, and empty an evaluation that is replaced."""
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / _RECORD).is_file():
+            raise OutputError(
+                f"{folder} exists and is no evaluation (it has no {_RECORD}); "
+                "choose another --output"
+            )
+        if not (overwrite or resume):
+            raise OutputError(
+                f"{folder} holds an evaluation; --resume goes on with it, --overwrite replaces "
+                "it, or choose another --output"
+            )
+        if overwrite:
+            for name in ("subjects", "tables"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / TOTALS).unlink(missing_ok=True)
+    ensure_writable_folder(folder)
+
+
+def _groups(found: Found, column: str) -> dict[str, str]:
+    """Group by subject.
+
+    Raises:
+        InputError: No subject has a value in the column.
+    """
+    groups = {case.id: case.columns[column] for case in found.cases if column in case.columns}
+    if not groups:
+        known = sorted({name for case in found.cases for name in case.columns})
+        raise InputError(
+            f"no subject has a value in the column {column!r}; columns with values: "
+            f"{', '.join(known) or 'none (is there a participants.tsv? give --participants)'}"
+        )
+    return groups
+
+
+def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
+    """Write the tables, and say what they are."""
+    results, totals = evaluated.results, evaluated.totals
+    texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
+    if totals:
+        texts[TOTALS] = Results(tuple(totals)).to_json()
+    for name, text in texts.items():
+        with atomic_path(folder / name, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    for name, table in tables.files().items():
+        write_formats(folder / "tables" / name, table, overwrite=True)
+    return {
+        "results.csv": "every measured value, one a line",
+        "results.json": "the same as JSON",
+        **({TOTALS: "scores over all images together"} if totals else {}),
+        "tables/summary.csv": "means and standard deviations; also as JSON, Markdown and LaTeX",
+        "tables/subjects.csv": "a line per subject and method",
+        "tables": "all tables of this page in four formats",
+        _RECORD: "what was evaluated, how, and with which versions",
+    }
+
+
+def _write_json(path: Path, document: Any) -> None:
+    with atomic_path(path, overwrite=True) as temporary:
+        text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _title(found: Found) -> str:
+    if found.kind == "runs":
+        names = [str(origin.get("name", name)) for name, origin in found.origins.items()]
+        return "Evaluation of " + " and ".join(dict.fromkeys(names))
+    models = [name for name in found.models if name != "model"]
+    return "Evaluation of " + " and ".join(models) if models else "Evaluation"

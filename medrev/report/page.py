@@ -1,0 +1,77 @@
+"""From a template to one HTML file that needs nothing else: no network, no folder beside it."""
+
+import base64
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from medrev import __version__
+from medrev.errors import OutputError
+from medrev.files import atomic_path
+from medrev.report.png import data_uri
+
+__all__ = ["link_to", "niivue", "render", "write_page"]
+
+_VIEWER, _LICENCE = "niivue-0.69.0.umd.js", "niivue-0.69.0.LICENSE.txt"
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill in one of the package's templates; whatever is not markup is escaped.
+
+    Args:
+        template: Name of the file in ``medrev/report/templates``.
+        context: What the template names.
+    """
+    environment = Environment(
+        loader=PackageLoader("medrev.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    environment.filters["png"] = data_uri
+    return environment.get_template(template).render(medrev_version=__version__, **context)
+
+
+def niivue() -> Markup:
+    """The viewer's program with its licence, as it is put into a page."""
+    folder = resources.files("medrev.report") / "static"
+    program, licence = ((folder / name).read_text(encoding="utf-8") for name in (_VIEWER, _LICENCE))
+    if "</script" in (program + licence).lower() or "*/" in licence:
+        raise RuntimeError("the viewer's program cannot be put into a page")
+    return Markup(f"/*!\n{licence}*/\n{program}")
+
+
+def link_to(path: Path, folder: Path) -> str:
+    """The address of a file in a page that lies in ``folder``: relative where there is a way.
+
+    Example:
+        >>> link_to(Path("/data/ref/sub 1.nii"), Path("/data/out"))
+        '../ref/sub%201.nii'
+    """
+    try:
+        relative = os.path.relpath(path.absolute(), folder.absolute())
+    except ValueError:  # another drive
+        return path.absolute().as_uri()
+    return quote(Path(relative).as_posix())
+
+
+def write_page(path: Path, html: str) -> int:
+    """Write a page, whole or not at all, and return its size in bytes.
+
+    Raises:
+        OutputError: There is no space for it, or it cannot be written there.
+    """
+    data = html.encode()
+    try:
+        with atomic_path(path, overwrite=True) as temporary:
+            temporary.write_bytes(data)
+    except OutputError as error:
+        raise OutputError(f"{error}; the report needs {len(data) / 1e6:.1f} MB") from error
+    return len(data)

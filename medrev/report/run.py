@@ -1,0 +1,254 @@
+"""The report of a training run: curves, pictures, held-out table, resources, in one HTML page."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medrev import __version__
+from medrev.errors import InputError
+from medrev.evaluation import (
+    DIGITS,
+    HIGHER_IS_BETTER,
+    METRICS,
+    NOISE_FLOOR,
+    Row,
+    Table,
+    heldout_table,
+)
+from medrev.evaluation.tabular import Column, MeanStd, Tabular
+from medrev.progress import format_seconds
+from medrev.report.charts import box_plot
+from medrev.report.cohort_charts import Chart
+from medrev.report.curves import training_curves
+from medrev.report.html_table import HtmlTable, html_table
+from medrev.report.page import link_to, render, write_page
+from medrev.report.run_words import RunWords, data_table
+
+__all__ = ["write_run_report"]
+
+_MOST_SAMPLES, _MOST_BOXES = 6, 6
+#: Files of a run that are linked, and what they are.
+_FILES = {
+    "model_card.md": "what the model is, what it saw, how far it can be trusted",
+    "pipeline.yaml": "the resolved pipeline",
+    "environment.json": "versions, seed, device, the data by content",
+    "metrics.csv": "losses",
+    "validation.csv": "errors on the validation subjects",
+    "heldout.csv": "a line per test subject and method",
+    "checkpoints/best/weights.safetensors": "the weights",
+}
+
+
+def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
+    """Write ``report.html`` into a run folder, from what lies in it.
+
+    Args:
+        run: The run folder, finished or not.
+        peak_memory: Most memory that training held at a time, in GiB, if it is known.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: It is no run folder.
+        OutputError: The page cannot be written.
+    """
+    if not (run / "pipeline.yaml").is_file():
+        raise InputError(f"{run} is no run folder: it has no pipeline.yaml")
+    text = (run / "pipeline.yaml").read_text(encoding="utf-8")
+    pipeline = yaml.safe_load(text)
+    if not isinstance(pipeline, dict):
+        raise InputError(f"{run} is no run folder: its pipeline.yaml holds no pipeline")
+    status, environment = _json(run / "run.json"), _json(run / "environment.json")
+    table = _heldout(run / "heldout.json")
+    metrics, validation = _columns(run / "metrics.csv"), _columns(run / "validation.csv")
+    page, words = run / "report.html", RunWords(pipeline)
+    sections = {
+        "results": "Results" if table else "",
+        "curves": "Curves" if metrics else "",
+        "samples": "Samples",
+        "data": "Data",
+        "resources": "Resources",
+        "methods": "Methods",
+        "pipeline": "Pipeline",
+        "files": "Files",
+    }
+    samples = _samples(run)
+    if not samples:
+        sections["samples"] = ""
+    html = render(
+        "run.html.j2",
+        title=f"Training of {pipeline.get('name', run.name)}",
+        facts=_facts(status, environment),
+        sections=[(id_, name) for id_, name in sections.items() if name],
+        closing=f"Written by medrev {__version__}.",
+        unfinished="" if status.get("status") == "finished" else str(status.get("status", "")),
+        description=pipeline.get("description") or "",
+        heldout=None if table is None else _heldout_table(table, words.thing),
+        heldout_notes=[] if table is None else table.notes,
+        boxes=[] if table is None else _boxes(table),
+        curves=training_curves(metrics, validation),
+        samples=samples,
+        data=data_table(environment, words.things),
+        resources=_resources(status, environment, metrics, peak_memory),
+        methods=words.methods(status, environment, chosen=_chosen(validation)),
+        words=words,
+        pipeline=text,
+        files=[
+            {"name": name, "what": what, "href": link_to(run / name, run)}
+            for name, what in _FILES.items()
+            if (run / name).is_file()
+        ],
+    )
+    write_page(page, html)
+    return page
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _columns(path: Path) -> dict[str, list[float]]:
+    """The columns of a log as numbers; what is none is NaN. Empty where there is no log."""
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError:
+        return {}
+    names = list(rows[0]) if rows else []
+    return {name: [_number(row.get(name)) for row in rows] for name in names}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _heldout(path: Path) -> Table | None:
+    """The held-out table, read back from its JSON file."""
+    rows = _json(path).get("rows")
+    if not rows:
+        return None
+    return heldout_table(
+        Row(row["subject"], row["method"], {key: row[key] for key in METRICS if key in row})
+        for row in rows
+    )
+
+
+def _heldout_table(table: Table, thing: str) -> HtmlTable:
+    """Means ± standard deviations, the best marked, the noise floor below."""
+    columns = [Column(METRICS[key], DIGITS.get(key, 2)) for key in table.metrics]
+    rows: list[tuple[str | MeanStd | None, ...]] = []
+    for method in table.methods:
+        found = [table.summary(method, key) for key in table.metrics]
+        rows.append((method, *(MeanStd(s.mean, s.std) if s else None for s in found)))
+    bold = set()
+    for c, key in enumerate(table.metrics, start=1):
+        means = {
+            r: cell.mean
+            for r, row in enumerate(rows)
+            if isinstance(cell := row[c], MeanStd) and row[0] != NOISE_FLOOR
+        }
+        if len(set(means.values())) > 1:
+            best = (max if key in HIGHER_IS_BETTER else min)(means.values())
+            bold |= {(r, c) for r, mean in means.items() if mean == best}
+    count = len(table.subjects)
+    caption = f"held-out: {table.subjects[0]}"
+    if count > 1:
+        caption = f"{count} held-out subjects, mean ± standard deviation"
+    tabular = Tabular((Column("method"), *columns), tuple(rows), caption)
+    floor = [r for r, row in enumerate(rows) if row[0] == NOISE_FLOOR]
+    tabular = replace(tabular, bold=frozenset(bold), sections=(1, *floor))
+    return html_table(tabular, series=_series(table), strong={"model"})
+
+
+def _series(table: Table) -> dict[str, int]:
+    return {method: n for n, method in enumerate(table.methods)}
+
+
+def _boxes(table: Table) -> list[Chart]:
+    """Distributions over subjects, where there are several."""
+    if len(table.subjects) < 2:
+        return []
+    charts = []
+    for key in table.metrics[:_MOST_BOXES]:
+        groups: dict[str, dict[str, float]] = {method: {} for method in table.methods}
+        for row in table.rows:
+            value = row.scores.get(key)
+            if value is not None:
+                groups[row.method][row.subject] = value
+        svg = box_plot(groups, series=_series(table), digits=DIGITS.get(key, 2))
+        charts.append(Chart(svg, METRICS[key]))
+    return charts
+
+
+def _chosen(validation: Mapping[str, Sequence[float]]) -> bool:
+    """Whether checkpoints were chosen by an error: cycle errors alone tell nothing."""
+    return any(name not in ("step", "best_step", "cycle_x", "cycle_y") for name in validation)
+
+
+def _samples(run: Path) -> list[dict[str, Any]]:
+    """The last picture, and some of those before, the newest first."""
+    found = sorted((run / "samples").glob("step_*.png"), reverse=True)
+    step = max(1, -(-len(found) // _MOST_SAMPLES))
+    return [
+        {"name": f"step {int(path.stem.removeprefix('step_'))}", "png": path.read_bytes()}
+        for path in found[::step]
+    ]
+
+
+def _facts(status: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
+    step, steps = status.get("step"), status.get("steps")
+    return [
+        text
+        for text in (
+            str(status.get("status", "")),
+            f"step {step} of {steps}" if step and steps else "",
+            f"medrev {environment.get('medrev', __version__)}",
+            str(status.get("changed", ""))[:16].replace("T", " "),
+        )
+        if text
+    ]
+
+
+def _resources(
+    status: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    metrics: Mapping[str, Sequence[float]],
+    peak_memory: float | None,
+) -> list[tuple[str, str]]:
+    """What training took, as pairs of words."""
+    seconds = [v for v in metrics.get("seconds", []) if math.isfinite(v)]
+    steps = [v for v in metrics.get("step", []) if math.isfinite(v)]
+    pairs = []
+    if seconds and steps:
+        pairs.append(("time in training steps", format_seconds(seconds[-1])))
+        pairs.append(("steps per minute", f"{60 * steps[-1] / max(seconds[-1], 1e-9):.3g}"))
+    if peak_memory is not None:
+        pairs.append(("most memory held at a time", f"{peak_memory:.2f} GiB"))
+    device = environment.get("device")
+    if device:
+        pairs.append(("device", f"{device} ({environment.get('device_name')})"))
+        pairs.append(("processes", str(environment.get("processes"))))
+        pairs.append(("threads per process", str(environment.get("threads"))))
+    for name, key in (("started", "started"), ("ended", "changed")):
+        if status.get(key):
+            pairs.append((name, str(status[key]).replace("T", " ")))
+    packages = environment.get("packages") or {}
+    if packages:
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+        pairs.append(("versions", f"Python {environment.get('python')}, {versions}"))
+    if environment.get("git_commit"):
+        pairs.append(("commit of medrev", str(environment["git_commit"])))
+    return pairs

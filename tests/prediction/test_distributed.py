@@ -1,0 +1,73 @@
+"""Cohorts in several processes: the results of one process, whoever computes them."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from medrev.errors import InputError
+from medrev.parallel import Pool
+from medrev.prediction import (
+    InferenceOptions,
+    Request,
+    find_entries,
+    infer_distributed,
+    infer_many,
+    load_model,
+    save_weights,
+)
+
+from .conftest import oblique, save_ramp
+
+REQUEST = Request(quick_look=False, options=InferenceOptions(engine="torch", precision="float32"))
+
+
+@pytest.fixture
+def models(residual_model, tmp_path):
+    model = residual_model()
+    path = tmp_path / "w.safetensors"
+    save_weights(path, model.translator, model.pipeline, model.scale)
+    return (load_model(path, "cpu"),)
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    root = tmp_path / "cohort"
+    for n, name in enumerate(("sub-A", "sub-B", "sub-C")):
+        (root / name).mkdir(parents=True)
+        save_ramp(root / name / "tensor.nii.gz", (6 + n, 5, 7), oblique())
+    (root / "sub-D").mkdir()
+    (root / "sub-D" / "tensor.nii.gz").write_bytes(b"no image")
+    return root
+
+
+def test_workers_of_a_scheduler_give_what_one_process_gives(models, cohort, tmp_path, scheduler):
+    here = infer_many(find_entries([cohort], tmp_path / "here"), models, REQUEST)
+    entries = find_entries([cohort], tmp_path / "there")
+    seen = []
+    with Pool(scheduler=scheduler) as pool:
+        there = infer_distributed(
+            entries,
+            models,
+            REQUEST,
+            pool=pool,
+            on_done=lambda entry, files, new: seen.append((entry.name, new)),
+            show_progress=False,
+        )
+        again = infer_distributed(entries, models, REQUEST, pool=pool, show_progress=False)
+    assert set(there.done) == set(here.done) == {"sub-A", "sub-B", "sub-C"}
+    assert set(there.failed) == set(here.failed) == {"sub-D"}
+    assert sorted(seen) == [("sub-A", True), ("sub-B", True), ("sub-C", True)]
+    assert set(again.kept) == {"sub-A", "sub-B", "sub-C"}
+    for name, files in here.done.items():
+        others = there.done[name]
+        assert [path.name for path in files] == [path.name for path in others]
+        one, other = (nibabel.load(paths[0]) for paths in (files, others))
+        assert np.array_equal(one.affine, other.affine)
+        np.testing.assert_allclose(one.get_fdata(), other.get_fdata(), rtol=0, atol=1e-9)
+
+
+def test_a_model_without_a_file_cannot_be_sent(residual_model, cohort, tmp_path):
+    with pytest.raises(InputError, match="loaded from files"):
+        infer_distributed(
+            find_entries([cohort], tmp_path), (residual_model(),), REQUEST, pool=Pool()
+        )

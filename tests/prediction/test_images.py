@@ -1,0 +1,82 @@
+"""Whole images of any size through a translator."""
+
+import pytest
+import torch
+
+from medrev.config import Pipeline
+from medrev.errors import InputError
+from medrev.nets import build_translator
+from medrev.prediction import Model, translate_images
+from medrev.prediction.images import reflect_to_multiple
+
+NETS = {
+    "revgan": {"kind": "revgan", "width": 4, "depth": 1, "downsamplings": 2},
+    "resnet": {"kind": "resnet", "width": 4, "depth": 1, "downsamplings": 2},
+    "unet": {"kind": "unet", "width": 4, "levels": 4, "dropout": 0.5},
+    "involution": {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 2},
+}
+
+
+def model_of(kind: str, a: int = 3, b: int = 3) -> Model:
+    document = {
+        "name": "small",
+        "data": {"kind": "images", "root": ".", "channels_a": a, "channels_b": b},
+        "model": NETS[kind] | {"spatial_dims": 2},
+        "method": {"kind": "paired"},
+        "training": {"steps": 1},
+    }
+    pipeline = Pipeline.model_validate(document)
+    torch.manual_seed(0)
+    translator = build_translator(pipeline.model, in_channels=a, out_channels=b)
+    return Model(translator, pipeline, 1.0)
+
+
+@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize("size", [(32, 48), (37, 21), (5, 1)])
+def test_any_size_comes_back_in_both_directions(kind, size):
+    model = model_of(kind)
+    images = torch.rand(2, 3, *size) * 2 - 1
+    for inverse in (False, True):
+        result = translate_images(model, images, inverse=inverse)
+        assert result.shape == images.shape
+        assert torch.isfinite(result).all()
+    again = translate_images(model, images, inverse=True)
+    assert torch.equal(result, again)
+
+
+def test_a_size_that_fits_is_not_padded_and_the_mode_stays_as_it_was():
+    model = model_of("unet")
+    model.translator.train()
+    images = torch.rand(1, 3, 32, 48) * 2 - 1
+    result = translate_images(model, images)
+    assert not result.requires_grad
+    assert all(part.training for part in model.translator.modules())
+    model.translator.eval()
+    assert torch.equal(result, model.translator(images))
+
+
+def test_padding_does_not_move_the_image():
+    """The upper left of a padded image is that of an image which continues as its mirror image."""
+    model = model_of("resnet")
+    images = torch.rand(1, 3, 37, 21) * 2 - 1
+    mirrored = torch.cat([images, images.flip(2)[:, :, 1:4]], 2)
+    mirrored = torch.cat([mirrored, mirrored.flip(3)[..., 1:4]], 3)
+    whole = translate_images(model, mirrored)
+    assert torch.allclose(translate_images(model, images), whole[:, :, :37, :21], atol=1e-5)
+
+
+def test_reflection_goes_on_where_the_axis_is_short():
+    assert reflect_to_multiple(torch.arange(3.0)[None, None], 8).tolist() == [
+        [[0, 1, 2, 1, 0, 1, 2, 1]]
+    ]
+    assert reflect_to_multiple(torch.ones(1, 1, 1), 4).tolist() == [[[1, 1, 1, 1]]]
+
+
+def test_channels_are_those_of_the_direction():
+    model = model_of("unet", 1, 3)
+    assert translate_images(model, torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
+    assert translate_images(model, torch.zeros(1, 3, 16, 16), inverse=True).shape[1] == 1
+    with pytest.raises(InputError, match=r"images of x must have shape \(B, 1, I, J\)"):
+        translate_images(model, torch.zeros(1, 3, 16, 16))
+    with pytest.raises(InputError, match="finite"):
+        translate_images(model, torch.full((1, 1, 16, 16), float("nan")))

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import zoom
+
+from medrev.dti import is_positive_definite
+from medrev.prediction import InferenceOptions, Model
+from medrev.prediction.resolution import regridding, resample
+
+SINGLE = {"engine": "torch", "precision": "float32"}
+
+
+@pytest.mark.parametrize("new", [3, 5, 12, 24, 31])
+def test_a_ramp_stays_a_ramp(new):
+    """In millimetres over the same field of view, away from the border."""
+    old = 12
+    places = (torch.arange(old) + 0.5) / old
+    result = resample(places.expand(1, 2, 2, old), (2, 2, new))[0, 0, 0]
+    expected = (torch.arange(new) + 0.5) / new
+    inside = (expected > 1.01 / min(old, new)) & (expected < 1 - 1.01 / min(old, new))
+    torch.testing.assert_close(result[inside], expected[inside])
+
+
+@pytest.mark.parametrize("shape", [(9, 13, 20), (18, 26, 30), (4, 7, 11)])
+def test_constants_stay_and_nothing_is_skipped(shape):
+    values = torch.rand(2, 9, 13, 15)
+    constant = resample(torch.full_like(values, 3.0), shape)
+    torch.testing.assert_close(constant, torch.full((2, *shape), 3.0))
+    coarse = resample(values, tuple(n // 4 for n in (9, 13, 15)))
+    assert coarse.std() < 0.5 * values.std()  # averaged, not picked
+
+
+def test_finer_grids_agree_with_scipy():
+    values = torch.rand(1, 7, 8, 9)
+    expected = zoom(values[0].double().numpy(), (2, 3, 2), order=1, mode="nearest", grid_mode=True)
+    result = resample(values, (14, 24, 18))[0]
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 5), (12, 13, 14)])
+def test_tensors_stay_positive_definite(shape):
+    factors = torch.randn(9, 8, 7, 3, 3, dtype=torch.float64)
+    d = factors @ factors.transpose(-1, -2) + 0.01 * torch.eye(3, dtype=torch.float64)
+    tensors = torch.stack(
+        [d[..., r, c] for r, c in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))]
+    )
+    assert bool(is_positive_definite(resample(tensors, shape)).all())
+
+
+@pytest.mark.parametrize(
+    ("edges", "spacing", "inner"),
+    [
+        ((2.0, 2.0, 2.0), "auto", None),
+        ((2.6, 2.6, 2.6), "auto", None),  # within the tolerance
+        ((4.0, 2.0, 2.0), "auto", (32, 20, 20)),
+        ((4.0, 2.0, 2.0), "keep", None),
+        ((1.0, 1.0, 1.0), "auto", None),  # finer voxels are kept
+        ((1.0, 1.0, 2.5), "train", (10, 10, 20)),
+    ],
+)
+def test_which_axes_are_resampled(edges, spacing, inner):
+    grid = regridding(
+        (20, 20, 20), np.diag([*edges, 1.0]), (2.0, 2.5), factor=1, spacing=spacing, least=4
+    )
+    assert (None if grid is None else grid.inner) == inner
+    if grid is not None:
+        lengths = np.array(grid.inner) * grid.edges
+        np.testing.assert_allclose(lengths, 20 * np.array(edges))  # the field of view
+
+
+def trained_on(model: Model, low: float, high: float) -> Model:
+    return Model(model.translator, model.pipeline, model.scale, {"voxel_size": [low, high]})
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_volume_of_coarse_voxels_comes_back_on_its_own_grid(residual_model, inverse):
+    """A model that interpolates, on a ramp: the result is the ramp whatever grid is between."""
+    model = trained_on(residual_model(), 2.0, 2.0)
+    size = (20, 24, 16) if inverse else (10, 12, 8)
+    # Along j the voxels are 1.5 times too large.
+    affine = np.diag([1.0, 1.5, 1.0, 1.0] if inverse else [2.0, 3.0, 2.0, 1.0])
+    places = (torch.arange(size[1]) + 0.5) / size[1]
+    volume = (places[:, None].expand(6, size[0], size[1], size[2]) * 1e-3).contiguous()
+    mask = torch.ones(1, *size)
+    options = InferenceOptions(cycle_residual=True, ensemble=2, **SINGLE)
+    result = model.translate(volume, inverse=inverse, options=options, affine=affine, mask=mask)
+    new = size[1] // 2 if inverse else size[1] * 2
+    assert result.volume.shape == (6, *(n // 2 if inverse else n * 2 for n in size))
+    assert result.std.shape[1:] == result.volume.shape[1:]
+    assert result.cycle_residual.shape[1:] == size
+    assert result.resampled == pytest.approx((1, 1, 1) if inverse else (2, 2, 2))
+    expected = (torch.arange(new) + 0.5) / new * 1e-3
+    inner = slice(3, -3)
+    torch.testing.assert_close(result.volume[0, 2, inner, 2], expected[inner], rtol=1e-4, atol=1e-8)
+    assert any("judge the result with care" in line for line in result.warnings)
+    assert any("resampled to" in line for line in result.warnings)
+
+
+def test_the_edge_of_the_mask_is_not_darkened(residual_model):
+    model = trained_on(residual_model(), 2.0, 2.0)
+    mask = torch.zeros(1, 10, 12, 8)
+    mask[:, 3:7, 3:9, 2:6] = 1
+    volume = 1e-3 * mask.expand(6, 10, 12, 8).clone()
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    result = model.translate(
+        volume, affine=affine, mask=mask, options=InferenceOptions(**SINGLE)
+    ).volume
+    inside = mask.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)[0] > 0
+    plain = model.translate(
+        volume, affine=affine, mask=mask, options=InferenceOptions(spacing="keep", **SINGLE)
+    ).volume
+    assert result[0][inside].min() >= 0.9 * plain[0][inside].min()
+
+
+def test_without_an_affine_or_a_trained_size_nothing_is_resampled(residual_model):
+    volume = torch.rand(6, 6, 6, 6)
+    model = residual_model()
+    for built, affine in ((trained_on(model, 2, 2), None), (model, np.diag([5.0, 5, 5, 1]))):
+        assert built.translate(volume, affine=affine).resampled is None
