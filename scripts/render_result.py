@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from medrev.data import find_cohort, prepare
+from medrev.domains.tensor import find_cohort, prepare
 from medrev.errors import InputError, MedrevError
 from medrev.prediction import load_model
 from medrev.training.samples import save_sample

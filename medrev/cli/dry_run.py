@@ -39,7 +39,7 @@ def data_lines(data: "Data") -> Iterator[str]:
         from medrev.domains.intensity import find_contrasts
 
         return cohort_lines(find_contrasts(data))
-    from medrev.data import find_cohort
+    from medrev.domains.tensor import find_cohort
 
     return cohort_lines(find_cohort(data))
 

@@ -113,7 +113,7 @@ def _cases(section: Data, part: str, weights: Mapping[str, Path]) -> list[Traine
             TrainedContrasts(subject=subject, models=weights, data=section)
             for subject in find_contrasts(section).part(part)
         ]
-    from medrev.data import find_cohort
+    from medrev.domains.tensor import find_cohort
 
     return [
         TrainedTensors(subject=subject, models=weights, data=section)

@@ -16,7 +16,8 @@ from medrev.volumes import voxel_size
 
 if TYPE_CHECKING:
     from medrev.config.schema import DTIData
-    from medrev.data import Prepared, Subject
+    from medrev.data import Subject
+    from medrev.domains.tensor import Prepared
 
 __all__ = ["TrainedTensors"]
 
@@ -54,7 +55,7 @@ class TrainedTensors(Trained):
         Raises:
             MedrevError: A file cannot be read, or a model cannot be applied.
         """
-        from medrev.data import prepare
+        from medrev.domains.tensor import prepare
 
         data = self.data.model_copy(update={"workers": 1})
         prepared = prepare([self.subject], data, progress=False)[0]

@@ -1,43 +1,14 @@
-"""What values, voxels and brains a model was trained on, and whether a scan is like them."""
+"""Whether values lie in the range of the training data, and the size of a mask."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.prepared import Prepared
 from medrev.volumes import as_affine
 
-__all__ = ["describe_values", "is_outside", "mask_volume", "training_ranges", "unlike_training"]
-
-#: Percentiles of the mean diffusivity in the brain that are compared.
-_PERCENTILES = (5, 50, 95)
-#: Voxels looked at per scan, evenly spread.
-_VOXELS = 300_000
-#: How far outside the training's range, relatively, a scan may lie.
-_DIFFUSIVITY_TOLERANCE, _VOLUME_TOLERANCE = 0.2, 0.3
-
-
-def describe_values(
-    tensors: torch.Tensor, mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor
-) -> dict[str, float]:
-    """Percentiles of the mean diffusivity (mm²/s) and the size of the mask (ml).
-
-    Args:
-        tensors: ``(6, I, J, K)`` in mm²/s.
-        mask: ``(1, I, J, K)`` or (I, J, K), at least one voxel of it true.
-        affine: Voxel → RAS mm, 4×4.
-    """
-    inside = mask.reshape(tensors.shape[1:]) > 0
-    md = (tensors[0][inside] + tensors[3][inside] + tensors[5][inside]).double() / 3
-    md = md[:: max(1, len(md) // _VOXELS)]
-    shares = torch.tensor([p / 100 for p in _PERCENTILES], dtype=torch.float64)
-    percentiles = torch.quantile(md, shares).tolist()
-    return {
-        **{f"md_p{p}": value for p, value in zip(_PERCENTILES, percentiles, strict=True)},
-        "mask_ml": mask_volume(inside, affine),
-    }
+__all__ = ["is_outside", "mask_volume"]
 
 
 def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:
@@ -49,45 +20,6 @@ def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> floa
     """
     voxel = abs(float(torch.linalg.det(torch.as_tensor(as_affine(affine))[:3, :3])))
     return int((mask > 0).sum()) * voxel / 1000
-
-
-def training_ranges(subjects: Iterable[Prepared]) -> dict[str, list[float]]:
-    """Smallest and largest of every value of :func:`describe_values` over training subjects.
-
-    The high-resolution tensors are looked at: their percentiles are those of the twins, nearly.
-    """
-    described = [describe_values(s.high, s.mask, s.affine) for s in subjects]
-    return {
-        name: [min(d[name] for d in described), max(d[name] for d in described)]
-        for name in (described[0] if described else {})
-    }
-
-
-def unlike_training(
-    values: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
-) -> list[str]:
-    """Say in words where a scan lies outside of what the model was trained on.
-
-    Args:
-        values: :func:`describe_values` of the scan.
-        ranges: :func:`training_ranges` of the training subjects.
-    """
-    doubts = []
-    for percentile in _PERCENTILES:
-        name = f"md_p{percentile}"
-        if is_outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
-            low, high = ranges[name]
-            doubts.append(
-                f"the {percentile}th percentile of the mean diffusivity is {values[name]:.3g} "
-                f"mm²/s, in training it was {low:.3g} to {high:.3g}: judge the result with care"
-            )
-    if is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        low, high = ranges["mask_ml"]
-        doubts.append(
-            f"the mask has {values['mask_ml']:.0f} ml, in training it had {low:.0f} to {high:.0f}: "
-            "is it the brain, and all of it?"
-        )
-    return doubts
 
 
 def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) -> bool:

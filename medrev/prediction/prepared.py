@@ -8,7 +8,7 @@ from medrev.dti import repair
 from medrev.prediction.model import Model
 
 if TYPE_CHECKING:
-    from medrev.data import Prepared
+    from medrev.domains.tensor import Prepared
 
 __all__ = ["as_written", "predict"]
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.scan import Scan, load_subject
 from medrev.data.subject import Subject
+from medrev.domains.tensor.scan import Scan, load_subject
 from medrev.dti import (
     Convention,
     Order,
@@ -72,7 +72,7 @@ def read_input(
         check: Called between the slabs of the fit; what it raises ends it.
 
     Raises:
-        InputError, GeometryError, GradientError: As :func:`medrev.data.load_subject`.
+        InputError, GeometryError, GradientError: As :func:`medrev.domains.tensor.load_subject`.
     """
     file = source.path
     subject = Subject(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data import describe_values, unlike_training
+from medrev.domains.tensor import describe_values, unlike_training
 from medrev.errors import InputError
 from medrev.prediction.engines import alternative_engine, choose_engine
 from medrev.prediction.field import field_of

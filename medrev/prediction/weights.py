@@ -68,7 +68,7 @@ def save_weights(
         scale: Diffusivity (mm²/s) that is 1 in the network.
         extra: More JSON values for the header; ``voxel_size`` (smallest and largest edge, in
             mm, of the low-resolution voxels in training) and ``ranges``
-            (:func:`medrev.data.training_ranges`) are compared with the input at inference.
+            (`medrev.domains.tensor.training_ranges`) are compared with the input at inference.
 
     Returns:
         The path.

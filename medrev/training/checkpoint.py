@@ -19,7 +19,7 @@ __all__ = ["FREE_KEYS", "differing_keys", "load_checkpoint", "save_checkpoint"]
 FORMAT = 1
 KIND = "medrev training state"
 #: What may change between two parts of one training. Whether a cohort under another path is the
-#: same is seen by its content (:class:`medrev.data.PatchBatches`).
+#: same is seen by its content (:class:`medrev.domains.tensor.PatchBatches`).
 FREE_KEYS = frozenset(
     {
         "description",

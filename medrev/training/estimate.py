@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medrev.config.schema import DTIData, Pipeline
-from medrev.data import find_cohort
+from medrev.domains.tensor import find_cohort
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds

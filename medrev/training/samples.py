@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.data import Prepared
+from medrev.domains.tensor import Prepared
 from medrev.dti import color_fa, scalar_maps
 from medrev.evaluation import interpolate
 from medrev.files import atomic_path

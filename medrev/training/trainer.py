@@ -25,7 +25,7 @@ class DivergedError(MedrevError):
 
 
 class Batches(Protocol):
-    """What training draws from; :class:`medrev.data.PatchBatches` is one."""
+    """What training draws from; :class:`medrev.domains.tensor.PatchBatches` is one."""
 
     def __len__(self) -> int:
         """Batches per epoch."""

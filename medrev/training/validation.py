@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from medrev.config.schema import Pipeline
-from medrev.data import Prepared
+from medrev.domains.tensor import Prepared
 from medrev.evaluation import Table, heldout_table, subject_rows, tensor_rmse
 from medrev.prediction import Model, predict
 from medrev.progress import progress

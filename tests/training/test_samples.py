@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from medrev.data import Prepared
+from medrev.domains.tensor import Prepared
 from medrev.training.samples import save_sample
 from medrev.volumes import block_mean
 

@@ -1,6 +1,5 @@
-"""How cohorts lie on disk: one file per layout, each with ``matches`` and ``read``."""
+"""How cohorts lie on disk: what the layouts of all kinds of scans share."""
 
-from medrev.data.layouts import bids, hcp, table, tensors
 from medrev.data.layouts.listing import Listing
 
-__all__ = ["Listing", "bids", "hcp", "table", "tensors"]
+__all__ = ["Listing"]

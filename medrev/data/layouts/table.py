@@ -6,28 +6,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from medrev.data.layouts.listing import Listing
-from medrev.data.subject import Member, Subject
+from medrev.data.subject import Member
 from medrev.errors import InputError
 
-__all__ = [
-    "EXPECTED",
-    "find_table",
-    "has_paths",
-    "list_rows",
-    "matches",
-    "read",
-    "read_rows",
-    "take_participants",
-]
+__all__ = ["find_table", "list_rows", "read_rows", "take_participants"]
 
 M = TypeVar("M", bound=Member)
 
-EXPECTED = "participants.tsv (or a .csv) with the columns id and dwi, bval, bvec or tensor"
-
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
-_PATHS = ("dwi", "bval", "bvec", "tensor", "mask", "truth")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
-_NIFTI = (".nii", ".nii.gz")
 _EMPTY = ("", "n/a", "na", "nan", "none")
 
 
@@ -68,15 +55,6 @@ def find_table(root: Path) -> Path | None:
     return next((p for name in _NAMES if (p := root / name).is_file()), None)
 
 
-def has_paths(path: Path) -> bool:
-    """Tell whether a table has a column of DWI or tensor files."""
-    try:
-        rows = read_rows(path)
-    except InputError:
-        return False
-    return any(row.get(name, "").endswith(_NIFTI) for row in rows for name in ("dwi", "tensor"))
-
-
 def take_participants(
     listing: Listing[M], root: Path, change: Callable[[M, dict[str, str], Path], M]
 ) -> None:
@@ -101,25 +79,6 @@ def take_participants(
             listing.subjects[index] = change(subject, row, root)
 
 
-def matches(root: Path) -> bool:
-    """Tell whether ``root`` is, or holds, a table with paths."""
-    table = find_table(root)
-    return table is not None and has_paths(table)
-
-
-def read(root: Path) -> Listing[Subject]:
-    """List the subjects of the table that ``root`` is or holds."""
-    table = find_table(root)
-    if table is None:
-        return Listing()
-    listing = list_rows(table, _subject)
-    if not has_paths(table):
-        raise InputError(
-            f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
-        )
-    return listing
-
-
 def list_rows(table: Path, make: Callable[[dict[str, str], Path], M]) -> Listing[M]:
     """List what the rows of a table make.
 
@@ -134,17 +93,3 @@ def list_rows(table: Path, make: Callable[[dict[str, str], Path], M]) -> Listing
         else:
             listing.problems.append(f"{table.name} row {number}: the identifier is empty")
     return listing
-
-
-def _subject(row: dict[str, str], folder: Path) -> Subject:
-    paths = {name: folder / row[name] for name in _PATHS if name in row}
-    if "dwi" in paths:
-        for name, ending in (("bval", ".bval"), ("bvec", ".bvec")):
-            beside = _beside(paths["dwi"], ending)
-            if name not in paths and beside.is_file():
-                paths[name] = beside
-    return Subject(id=row["id"], split=row.get("split"), **paths)
-
-
-def _beside(dwi: Path, ending: str) -> Path:
-    return dwi.with_name(dwi.name.removesuffix(".gz").removesuffix(".nii") + ending)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from medrev.data.find import list_subjects
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
+from medrev.domains.tensor.find import list_subjects
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
 from medrev.prediction.kinds.kind import Kind, Member

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from medrev.config.schema import DTIData, Pipeline
-from medrev.data import (
-    Cohort,
+from medrev.data import Cohort, Subject
+from medrev.domains.tensor import (
     PatchBatches,
     Prepared,
-    Subject,
     auto_scale,
     find_cohort,
     prepare,

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.augmentation import add_noise, scale_microstructure
 from medrev.data.epochs import EpochBatches, Sample
 from medrev.data.patches import Places, cut, find_places, list_items
-from medrev.data.prepared import Prepared
+from medrev.domains.tensor.augmentation import add_noise, scale_microstructure
+from medrev.domains.tensor.prepared import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import InputError
 from medrev.files import content_hash

@@ -3,7 +3,7 @@
 Items are dicts of channel-first volumes without batch axis; tensors have the components Dxx, Dxy,
 Dxz, Dyy, Dyz, Dzz in the voxel frame (:func:`medrev.dti.to_voxel_frame`). A ``MetaTensor`` keeps
 its geometry: where voxels move, the affine moves with them. The random ones are in
-:mod:`medrev.data.random_transforms`.
+:mod:`medrev.domains.tensor.random_transforms`.
 """
 
 from collections.abc import Hashable, Mapping

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.data import Prepared, describe_values, training_ranges, unlike_training
+from medrev.domains.tensor import Prepared, describe_values, training_ranges, unlike_training
 
 
 def brain(md: float, edge: float = 2.0, size: int = 20) -> tuple[torch.Tensor, ...]:

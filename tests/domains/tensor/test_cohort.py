@@ -2,8 +2,9 @@
 
 import pytest
 
-from medrev.data import Cohort, Subject, find_cohort, load_subject
-from medrev.data.find import list_subjects
+from medrev.data import Cohort, Subject
+from medrev.domains.tensor import find_cohort, load_subject
+from medrev.domains.tensor.find import list_subjects
 from medrev.errors import InputError
 
 

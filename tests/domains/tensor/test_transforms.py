@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 
-from medrev.data import (
+from medrev.data import Subject
+from medrev.domains.tensor import (
     BlockMeand,
     FitTensord,
     RandMicrostructured,
     RandTensorNoised,
     RandTensorSymmetryd,
     ScaleTensord,
-    Subject,
     load_subject,
 )
-from medrev.data.augmentation import scale_microstructure, smallest_eigenvalue
+from medrev.domains.tensor.augmentation import scale_microstructure, smallest_eigenvalue
 from medrev.dti import from_voxel_frame, principal_direction, scalar_maps, to_matrix
 from medrev.volumes import block_mean
 

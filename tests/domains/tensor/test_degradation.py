@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.data import Scan, prepare_scan
-from medrev.data.degradation import crop_scan
+from medrev.domains.tensor import Scan, prepare_scan
+from medrev.domains.tensor.degradation import crop_scan
 from medrev.dti import fit_tensor
 from medrev.errors import InputError
 from medrev.volumes import rescale_affine

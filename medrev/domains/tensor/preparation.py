@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from medrev.config.schema import DTIData
-from medrev.data.cache import cache_folder, content_key, load_entry, save_entry
-from medrev.data.degradation import artefact_copies, crop_scan, degrade
-from medrev.data.prepared import Prepared
-from medrev.data.scan import Scan, load_subject, scans_and_subjects
 from medrev.data.subject import Subject
+from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, save_entry
+from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
+from medrev.domains.tensor.prepared import Prepared
+from medrev.domains.tensor.scan import Scan, load_subject, scans_and_subjects
 from medrev.errors import InputError, MedrevError
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar

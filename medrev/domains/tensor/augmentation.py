@@ -1,7 +1,7 @@
 """What augmentation does to tensors: functions on arrays, without randomness.
 
-:mod:`medrev.data.transforms` offers them as MONAI transforms; :mod:`medrev.data.batches` calls
-them directly, because a patch is changed in less time than MONAI's bookkeeping takes.
+`medrev.domains.tensor.transforms` offers them as MONAI transforms; `medrev.domains.tensor.batches`
+calls them directly, because a patch is changed in less time than MONAI's bookkeeping takes.
 """
 
 import math

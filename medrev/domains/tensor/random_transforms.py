@@ -1,7 +1,7 @@
 """Random augmentation of tensors as MONAI dictionary transforms.
 
 They take their numbers from ``self.R`` as all of MONAI's do (``set_random_state``), and change all
-keys of one item alike. Conventions: :mod:`medrev.data.transforms`.
+keys of one item alike. Conventions: :mod:`medrev.domains.tensor.transforms`.
 """
 
 from collections.abc import Hashable
@@ -15,8 +15,8 @@ from monai.transforms.inverse import InvertibleTransform
 from monai.transforms.transform import MapTransform, RandomizableTransform
 from numpy.typing import NDArray
 
-from medrev.data.augmentation import add_noise, scale_microstructure
-from medrev.data.transforms import Item, plain, with_meta
+from medrev.domains.tensor.augmentation import add_noise, scale_microstructure
+from medrev.domains.tensor.transforms import Item, plain, with_meta
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 
 __all__ = ["RandMicrostructured", "RandTensorNoised", "RandTensorSymmetryd"]
@@ -96,7 +96,7 @@ class RandTensorSymmetryd(RandomizableTransform, MapTransform, InvertibleTransfo
 class RandMicrostructured(RandomizableTransform, MapTransform):
     """Change diffusivity and anisotropy, the same for all keys and voxels.
 
-    See :func:`medrev.data.augmentation.scale_microstructure`.
+    See :func:`medrev.domains.tensor.augmentation.scale_microstructure`.
 
     Args:
         keys: Tensors.

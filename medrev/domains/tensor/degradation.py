@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from medrev.config.schema import DTIData
-from medrev.data.artefacts import corrupt, simulate_signal
-from medrev.data.scan import Scan
+from medrev.domains.tensor.artefacts import corrupt, simulate_signal
+from medrev.domains.tensor.scan import Scan
 from medrev.dti import Gradients, fit_tensor
 from medrev.errors import InputError
 from medrev.volumes import block_mask, block_mean, crop_to_multiple, rescale_affine

@@ -5,8 +5,9 @@ from types import ModuleType
 
 from medrev.config.schema import DTIData
 from medrev.data.cohort import Cohort, gather, list_members, recognise_layout
-from medrev.data.layouts import Listing, bids, hcp, table, tensors
+from medrev.data.layouts import Listing
 from medrev.data.subject import Subject
+from medrev.domains.tensor.layouts import bids, hcp, table, tensors
 from medrev.errors import InputError
 
 __all__ = ["find_cohort", "list_subjects"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.data import Subject, from_torchio, load_subject
+from medrev.data import Subject
+from medrev.domains.tensor import from_torchio, load_subject
 from medrev.dti import convert_order, fit_tensor, from_voxel_frame
 from medrev.errors import GeometryError, GradientError, InputError
 

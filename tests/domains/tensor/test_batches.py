@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from medrev.data import PatchBatches, Prepared, auto_scale
+from medrev.domains.tensor import PatchBatches, Prepared, auto_scale
 from medrev.errors import CheckpointError, ConfigError, InputError
 from medrev.volumes import block_mean, upsample
 

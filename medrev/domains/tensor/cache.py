@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from medrev.config.schema import DTIData
-from medrev.data.prepared import Prepared
+from medrev.domains.tensor.prepared import Prepared
 from medrev.errors import OutputError
 from medrev.files import atomic_path, content_hash, ensure_writable_folder
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from medrev.data.prepared import Prepared
+from medrev.domains.tensor.prepared import Prepared
 from medrev.errors import InputError
 
 __all__ = ["auto_scale"]

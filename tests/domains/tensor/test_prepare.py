@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.data import Subject, find_cohort, prepare
-from medrev.data.cache import cache_folder
+from medrev.data import Subject
+from medrev.domains.tensor import find_cohort, prepare
+from medrev.domains.tensor.cache import cache_folder
 from medrev.errors import InputError, OutputError
 
 ARTEFACTS = {"anisotropy": 1, "motion": 1, "bias_field": 1, "noise": 1, "copies": 2}
@@ -44,7 +45,7 @@ def test_a_second_call_reads_the_cache(cohort, config, monkeypatch):
     first = prepare(cohort, config(), progress=False)
     assert len(entries(config())) == 2
     monkeypatch.setattr(
-        "medrev.data.preparation.load_subject", lambda *_: pytest.fail("not cached")
+        "medrev.domains.tensor.preparation.load_subject", lambda *_: pytest.fail("not cached")
     )
     second = prepare(cohort, config(), progress=False)
     assert all(map(same, first, second))
