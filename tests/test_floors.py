@@ -17,6 +17,7 @@ FLOORS = (
     ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),
+    ("metrics",),
     ("losses", "nets", "data"),
     ("methods", "domains"),
     ("prediction", "evaluation"),

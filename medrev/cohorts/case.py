@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev import __version__
-from medrev.evaluation import BASELINES, Prediction
-from medrev.evaluation.baselines import Baseline
+from medrev.evaluation import Prediction
 from medrev.files import content_hash
+from medrev.metrics import BASELINES, Baseline
 
 __all__ = ["FROBENIUS", "Case", "Choices", "Loaded", "component_std", "content_key"]
 

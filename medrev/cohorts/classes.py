@@ -14,12 +14,8 @@ from medrev.cohorts.case import Choices, Loaded
 from medrev.cohorts.pictures import as_rows
 from medrev.errors import InputError
 from medrev.evaluation import GROUND_TRUTH, Prediction, Record, sensitivity_records
-from medrev.evaluation.segmentation import (
-    Confusion,
-    confusion,
-    labels_of_colours,
-    segmentation_records,
-)
+from medrev.evaluation.segmentation import segmentation_records
+from medrev.metrics import Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
 

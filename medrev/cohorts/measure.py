@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medrev.cohorts.case import Case, Choices, Loaded, content_key
 from medrev.cohorts.classes import count_classes
 from medrev.evaluation import Prediction, Record, Results, Settings, evaluate_methods
-from medrev.evaluation.masked import Array
+from medrev.metrics import Array
 from medrev.volumes import voxel_size
 
 __all__ = ["EDGES", "Measured", "measure"]

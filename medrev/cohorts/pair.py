@@ -13,7 +13,8 @@ from medrev.cohorts.grids import Grid, regrid
 from medrev.cohorts.pictures import read_picture
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
-from medrev.evaluation import Prediction, interpolate_to
+from medrev.evaluation import Prediction
+from medrev.metrics import interpolate_to
 from medrev.volumes import PICTURES, read_volume, rescale_affine, voxel_size
 
 __all__ = ["Pair"]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from medrev.evaluation import WHOLE, Key, Record, sensitivity_records
-from medrev.evaluation.segmentation import Confusion, segmentation_records
+from medrev.evaluation.segmentation import segmentation_records
+from medrev.metrics import Confusion
 
 __all__ = ["ALL_IMAGES", "segmentation_totals"]
 

@@ -10,7 +10,8 @@ import torch
 
 from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
 from medrev.cohorts.trained import Trained, translate_sides
-from medrev.evaluation import NOISE_FLOOR, Prediction, interpolate
+from medrev.evaluation import NOISE_FLOOR, Prediction
+from medrev.metrics import interpolate
 from medrev.prediction import InferenceOptions, Model, as_written
 from medrev.volumes import voxel_size
 

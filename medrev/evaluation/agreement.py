@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Floats
 from medrev.evaluation.records import Key, Results
 from medrev.evaluation.summary import Interval
+from medrev.metrics import Floats
 
 __all__ = ["BlandAltman", "bland_altman", "method_agreement"]
 

@@ -4,14 +4,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medrev.errors import InputError
-from medrev.evaluation.calibration import Calibration, calibration_of
-from medrev.evaluation.deviations import Deviation, of_errors
-from medrev.evaluation.flicker import slice_flicker
-from medrev.evaluation.masked import Array, Floats, as_array, check_finite, check_shapes
-from medrev.evaluation.sharpness import gradient_energy
-from medrev.evaluation.slices import SliceScores, slice_scores
 from medrev.evaluation.target import Region, Target
-from medrev.evaluation.tensors import Tensors
+from medrev.metrics import (
+    Array,
+    Calibration,
+    Deviation,
+    Floats,
+    SliceScores,
+    Tensors,
+    as_array,
+    calibration_of,
+    check_finite,
+    check_shapes,
+    gradient_energy,
+    of_errors,
+    slice_flicker,
+    slice_scores,
+)
 
 __all__ = ["Compared", "Part", "Prediction"]
 

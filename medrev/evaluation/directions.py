@@ -4,12 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from medrev.errors import InputError
-from medrev.evaluation.deviations import deviation
-from medrev.evaluation.flicker import slice_flicker
-from medrev.evaluation.images import psnr
-from medrev.evaluation.masked import Array, as_array
 from medrev.evaluation.scores import Row
-from medrev.evaluation.similarity import ssim
+from medrev.metrics import Array, as_array, deviation, psnr, slice_flicker, ssim
 
 __all__ = ["translation_row"]
 

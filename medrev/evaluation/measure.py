@@ -6,22 +6,27 @@ from functools import cache, partial
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import Compared, Part, Prediction
-from medrev.evaluation.cycle import cycle_residual
-from medrev.evaluation.deviations import nmse_of, of_errors
-from medrev.evaluation.images import psnr_of
-from medrev.evaluation.masked import Array, Floats
 from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.evaluation.regions import RegionVolume, region_names, volumetry
-from medrev.evaluation.sensitivity import mean_change
-from medrev.evaluation.sharpness import band_names, ratio_of
 from medrev.evaluation.sheet import DIFFUSIVITY, Sheet
 from medrev.evaluation.target import Target
-from medrev.evaluation.tensors import (
+from medrev.metrics import (
     RMSE_UNIT,
+    Array,
+    Floats,
+    RegionVolume,
+    band_names,
+    cycle_residual,
     direction_error_of,
     frobenius_of,
+    mean_change,
+    nmse_of,
     not_positive_definite_of,
+    of_errors,
+    psnr_of,
+    ratio_of,
+    region_names,
     rmse_of,
+    volumetry,
     weighted_direction_error_of,
 )
 

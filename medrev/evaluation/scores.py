@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from medrev.evaluation.baselines import Baseline, interpolate
-from medrev.evaluation.masked import Array
 from medrev.evaluation.records import INTERIOR, MASK, Key, Results
 from medrev.evaluation.subject import evaluate_methods
 from medrev.evaluation.target import Settings
+from medrev.metrics import Array, Baseline, interpolate
 
 __all__ = [
     "DIGITS",

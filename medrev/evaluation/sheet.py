@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from medrev.errors import InputError
 from medrev.evaluation.records import WHOLE, Key, Record
 from medrev.evaluation.target import Target
-from medrev.evaluation.tensors import RMSE_UNIT
+from medrev.metrics import RMSE_UNIT
 
 __all__ = ["DIFFUSIVITY", "Sheet"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from medrev.evaluation.compared import Prediction
-from medrev.evaluation.masked import Array
 from medrev.evaluation.measure import measure
 from medrev.evaluation.records import Record
 from medrev.evaluation.target import Settings, Target
+from medrev.metrics import Array
 
 __all__ = ["evaluate_methods", "evaluate_subject"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Floats
+from medrev.metrics import Floats
 
 __all__ = ["FEWEST", "Description", "Interval", "bootstrap_mean", "describe"]
 

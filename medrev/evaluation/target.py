@@ -9,16 +9,26 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.images import check_range, data_range
-from medrev.evaluation.masked import Array, Floats, as_array, as_mask, check_finite
 from medrev.evaluation.records import INTERIOR, MASK, WHOLE
-from medrev.evaluation.regions import as_labels, region_names
-from medrev.evaluation.sharpness import BANDS, Spectrum, gradient_energy
-from medrev.evaluation.similarity import Structure
-from medrev.evaluation.tensors import Tensors
+from medrev.metrics import (
+    BANDS,
+    Array,
+    Floats,
+    Spectrum,
+    Structure,
+    Tensors,
+    as_array,
+    as_labels,
+    as_mask,
+    check_finite,
+    check_range,
+    data_range,
+    gradient_energy,
+    region_names,
+)
 from medrev.volumes import interior
 
-__all__ = ["Region", "Settings", "Target"]
+__all__ = ["EIGHT_BIT", "Region", "Settings", "Target"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,10 @@ class Settings:
     def measures(self, *metrics: str) -> bool:
         """Whether one of some metrics is measured."""
         return self.metrics is None or not set(metrics).isdisjoint(self.metrics)
+
+
+#: Images of 0 to 255: MAE in grey levels, PSNR and SSIM with a data range of 255, L1 as MAE / 255.
+EIGHT_BIT = Settings(tensors=False, value_range=255.0, unit="grey levels")
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from medrev.config.schema import ContrastData
 from medrev.domains.intensity import BACKGROUND, Head
-from medrev.evaluation import Row, deviation, translation_row
+from medrev.evaluation import Row, translation_row
+from medrev.metrics import deviation
 from medrev.prediction import Model, round_trip_volume, translate_volume
 from medrev.volumes import SLICE_AXES
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from medrev.domains.tensor import Prepared
 from medrev.dti import color_fa, scalar_maps
-from medrev.evaluation import interpolate
 from medrev.files import atomic_path
+from medrev.metrics import interpolate
 from medrev.volumes import Plane
 
 __all__ = ["save_sample"]

@@ -8,7 +8,8 @@ import torch
 
 from medrev.config.schema import Pipeline
 from medrev.domains.tensor import Prepared
-from medrev.evaluation import Table, heldout_table, subject_rows, tensor_rmse
+from medrev.evaluation import Table, heldout_table, subject_rows
+from medrev.metrics import tensor_rmse
 from medrev.prediction import Model, predict
 from medrev.progress import progress
 from medrev.volumes import interior

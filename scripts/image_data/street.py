@@ -6,7 +6,7 @@ import numpy as np
 
 from image_data.canvas import Canvas
 from image_data.street_photograph import photograph
-from medrev.evaluation import CITYSCAPES
+from medrev.volumes import CITYSCAPES
 
 __all__ = ["CLASSES", "street_pair"]
 

@@ -12,9 +12,11 @@ from sklearn.metrics import accuracy_score, jaccard_score
 
 from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError
-from medrev.evaluation import CITYSCAPES, GROUND_TRUTH, Key, labels_of_colours
+from medrev.evaluation import GROUND_TRUTH, Key
+from medrev.metrics import labels_of_colours
 from medrev.prediction import load_model, weight_file
 from medrev.report import combine, evaluate
+from medrev.volumes import CITYSCAPES
 
 from .untrained import EDGE, FCN, ONE, images, make_images, make_run
 

@@ -10,8 +10,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from medrev.cohorts import Choices, Pair, Sources, evaluate_cohort, find_cases, measure
 from medrev.cohorts.pictures import read_picture
 from medrev.errors import InputError
-from medrev.evaluation import CITYSCAPES, Key
+from medrev.evaluation import Key
 from medrev.report import evaluate
+from medrev.volumes import CITYSCAPES
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)

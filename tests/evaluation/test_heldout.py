@@ -7,16 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from medrev.evaluation import (
-    NOISE_FLOOR,
-    TENSOR_METRICS,
-    Row,
-    heldout_table,
-    interpolate,
-    score,
-    subject_rows,
-    tensor_rmse,
-)
+from medrev.evaluation import NOISE_FLOOR, TENSOR_METRICS, Row, heldout_table, score, subject_rows
+from medrev.metrics import interpolate, tensor_rmse
 from medrev.volumes import block_mean, interior
 
 SHAPE = (16, 16, 16)

@@ -11,12 +11,14 @@ from medrev.evaluation import (
     Prediction,
     Results,
     Settings,
+    evaluate_methods,
+    evaluate_subject,
+)
+from medrev.metrics import (
     calibration,
     component_rmse,
     deviation,
     direction_error,
-    evaluate_methods,
-    evaluate_subject,
     frobenius_distance,
     gradient_ratio,
     log_euclidean_distance,

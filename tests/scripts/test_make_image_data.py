@@ -16,7 +16,7 @@ from image_data.photographs import PHOTOGRAPHS
 
 from medrev.config.schema import ImageData
 from medrev.domains.image import ImageSet, find_images, read_image
-from medrev.evaluation import CITYSCAPES
+from medrev.volumes import CITYSCAPES
 
 LAYOUTS = {
     "shapes": "unaligned",

@@ -14,7 +14,7 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
-from medrev.evaluation import psnr, slice_flicker
+from medrev.metrics import psnr, slice_flicker
 from medrev.prediction import Model, infer_file, load_model, translate_volume
 from medrev.training import TrainingInterrupted, train
 from medrev.training.tasks import build_task

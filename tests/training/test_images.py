@@ -18,7 +18,7 @@ from medrev.config import Pipeline
 from medrev.domains.image import find_images, from_pixels, read_image
 from medrev.domains.image.transforms import resize
 from medrev.errors import ConfigError, InputError
-from medrev.evaluation import psnr
+from medrev.metrics import psnr
 from medrev.prediction import Model, load_model, translate_images
 from medrev.training import TrainingInterrupted, train
 from medrev.training.tasks import build_task

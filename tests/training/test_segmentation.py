@@ -9,7 +9,8 @@ from PIL import Image
 
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
-from medrev.evaluation import SEGMENTATION_METRICS, Confusion, confusion, labels_of_colours
+from medrev.evaluation import SEGMENTATION_METRICS
+from medrev.metrics import Confusion, confusion, labels_of_colours
 from medrev.prediction import load_model, segment_image
 from medrev.report import write_run_report
 from medrev.training import train

@@ -9,15 +9,8 @@ from torch import Tensor
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
 from medrev.domains.image import ImagePart, Picture, from_pixels, with_channels
 from medrev.errors import InputError
-from medrev.evaluation import (
-    METRICS,
-    SEGMENTATION_METRICS,
-    Confusion,
-    Row,
-    Table,
-    confusion,
-    heldout_table,
-)
+from medrev.evaluation import METRICS, SEGMENTATION_METRICS, Row, Table, heldout_table
+from medrev.metrics import Confusion, confusion
 from medrev.nets import colours_of
 from medrev.prediction import Model
 from medrev.progress import progress

@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from medrev.errors import InputError
-from medrev.evaluation import slice_flicker, translation_row
+from medrev.evaluation import translation_row
+from medrev.metrics import slice_flicker
 
 
 @pytest.fixture

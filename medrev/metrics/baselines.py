@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, Floats, as_array
+from medrev.metrics.masked import Array, Floats, as_array
 from medrev.volumes import upsample
 
 __all__ = ["BASELINES", "Baseline", "interpolate", "interpolate_to"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, masked_pair
+from medrev.metrics.masked import Array, masked_pair
 
 __all__ = ["CycleResidual", "cycle_residual"]
 

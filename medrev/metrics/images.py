@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, Floats, as_mask, check_finite, masked_pair
+from medrev.metrics.masked import Array, Floats, as_mask, check_finite, masked_pair
 from medrev.volumes import to_numpy
 
 __all__ = ["check_range", "data_range", "psnr", "psnr_of"]

@@ -8,8 +8,8 @@ import torch
 from medrev.dti import COMPONENTS, eigh, is_positive_definite, rebuild, scalars
 from medrev.dti.spd import FLOOR
 from medrev.errors import InputError
-from medrev.evaluation.deviations import Deviation, of_errors
-from medrev.evaluation.masked import Array, Floats, masked_pair
+from medrev.metrics.deviations import Deviation, of_errors
+from medrev.metrics.masked import Array, Floats, masked_pair
 
 __all__ = [
     "FA_MIN",
@@ -17,12 +17,17 @@ __all__ = [
     "Tensors",
     "component_rmse",
     "direction_error",
+    "direction_error_of",
     "frobenius_distance",
+    "frobenius_of",
     "log_euclidean_distance",
     "not_positive_definite",
+    "not_positive_definite_of",
+    "rmse_of",
     "scalar_error",
     "tensor_rmse",
     "weighted_direction_error",
+    "weighted_direction_error_of",
 ]
 
 #: mm²/s in one unit of :func:`tensor_rmse`.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.evaluation import BASELINES, interpolate, interpolate_to
+from medrev.metrics import BASELINES, interpolate, interpolate_to
 from medrev.volumes import block_mean, rescale_affine
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio
 
 from medrev.errors import InputError
-from medrev.evaluation import data_range, deviation, nmse, psnr
+from medrev.metrics import data_range, deviation, nmse, psnr
 
 SHAPE = (18, 16, 17)
 FINITE = st.floats(-1e3, 1e3, width=32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, Floats, masked_pair
+from medrev.metrics.masked import Array, Floats, masked_pair
 
 __all__ = ["Calibration", "calibration", "calibration_of"]
 

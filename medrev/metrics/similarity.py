@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.evaluation.images import check_range, data_range
-from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.images import check_range, data_range
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
 
 __all__ = ["RADIUS", "SIGMA", "Structure", "ssim", "ssim_map"]
 

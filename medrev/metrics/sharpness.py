@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
 
 __all__ = [
     "BANDS",
@@ -17,6 +17,7 @@ __all__ = [
     "differences",
     "gradient_energy",
     "gradient_ratio",
+    "ratio_of",
     "spectrum_ratio",
 ]
 

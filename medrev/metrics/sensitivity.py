@@ -7,21 +7,21 @@ from typing import TypeVar
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.deviations import deviation
-from medrev.evaluation.images import data_range, psnr
-from medrev.evaluation.masked import Array, Floats
-from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.evaluation.similarity import ssim
+from medrev.metrics.deviations import deviation
+from medrev.metrics.images import data_range, psnr
+from medrev.metrics.masked import Array, Floats
+from medrev.metrics.similarity import ssim
 
 __all__ = [
+    "INFINITE",
     "image_scores",
     "mean_change",
     "round_trip_sensitivity",
     "sensitivity",
-    "sensitivity_records",
 ]
 
-_INFINITE = "the change of an infinite score is undefined"
+#: Why a change is undefined.
+INFINITE = "the change of an infinite score is undefined"
 
 Image = TypeVar("Image")
 
@@ -114,35 +114,5 @@ def mean_change(before: Floats | float, after: Floats | float) -> float:
     one, two = np.atleast_1d(before), np.atleast_1d(after)
     finite = np.isfinite(one) & np.isfinite(two)
     if not finite.any():
-        raise InputError(_INFINITE)
+        raise InputError(INFINITE)
     return float(np.abs(two[finite] - one[finite]).mean())
-
-
-def sensitivity_records(
-    changes: Mapping[str, float | None], *, subject: str, method: str, region: str = WHOLE
-) -> list[Record]:
-    """Changes of scores as records: ``d_nmae`` (d L1), ``d_psnr``, ``d_ssim``, ``d_iou``.
-
-    Args:
-        changes: What :func:`sensitivity` gave, by metric.
-        subject: Subject or image.
-        method: Name of the method.
-        region: Name of the region.
-
-    Raises:
-        InputError: A score is none of nmae, psnr, ssim, iou.
-    """
-    units = {"nmae": "", "psnr": "dB", "ssim": "", "iou": ""}
-    if unknown := set(changes) - set(units):
-        raise InputError(f"changes are of {', '.join(units)}, got {', '.join(sorted(unknown))}")
-    return [
-        Record(
-            subject,
-            method,
-            *Key(f"d_{name}", region),
-            value,
-            units[name],
-            _INFINITE if value is None else None,
-        )
-        for name, value in changes.items()
-    ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, Floats, masked_pair
+from medrev.metrics.masked import Array, Floats, masked_pair
 
 __all__ = ["Deviation", "deviation", "nmse", "nmse_of", "of_errors"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medrev.errors import InputError
-from medrev.evaluation import data_range, deviation, psnr, slice_scores, ssim
+from medrev.metrics import data_range, deviation, psnr, slice_scores, ssim
 
 SHAPE = (14, 13, 12)
 

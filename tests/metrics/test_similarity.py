@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
 from medrev.errors import InputError
-from medrev.evaluation import data_range, ssim, ssim_map
+from medrev.metrics import data_range, ssim, ssim_map
 
 SHAPE = (18, 16, 17)
 SKIMAGE = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}

@@ -5,16 +5,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 
 from medrev.errors import InputError
-from medrev.evaluation import (
-    CITYSCAPES,
-    confusion,
-    image_scores,
-    labels_of_colours,
-    psnr,
-    round_trip_sensitivity,
-    segmentation_records,
-    sensitivity_records,
-)
+from medrev.evaluation import segmentation_records, sensitivity_records
+from medrev.metrics import confusion, image_scores, labels_of_colours, psnr, round_trip_sensitivity
+from medrev.volumes import CITYSCAPES
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.evaluation import band_names, gradient_energy, gradient_ratio, spectrum_ratio
-from medrev.evaluation.sharpness import Spectrum
+from medrev.metrics import Spectrum, band_names, gradient_energy, gradient_ratio, spectrum_ratio
 
 SHAPE = (20, 18, 16)
 

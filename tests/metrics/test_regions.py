@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from monai.metrics import DiceMetric
 
 from medrev.errors import InputError
-from medrev.evaluation import cycle_residual, volumetry
+from medrev.metrics import cycle_residual, volumetry
 
 SHAPE = (12, 11, 10)
 

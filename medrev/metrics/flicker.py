@@ -4,8 +4,8 @@ import numpy as np
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, as_array, as_mask, masked_pair
-from medrev.evaluation.sharpness import differences
+from medrev.metrics.masked import Array, as_array, as_mask, masked_pair
+from medrev.metrics.sharpness import differences
 
 __all__ = ["slice_flicker"]
 

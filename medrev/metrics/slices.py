@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.images import check_range, data_range
-from medrev.evaluation.masked import Array, Floats, as_array, as_mask, masked_pair
-from medrev.evaluation.similarity import Structure
+from medrev.metrics.images import check_range, data_range
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.similarity import Structure
 
 __all__ = ["SliceScores", "slice_scores"]
 

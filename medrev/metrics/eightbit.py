@@ -4,14 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array, as_array, check_shapes
-from medrev.evaluation.target import Settings
+from medrev.metrics.masked import Array, as_array, check_shapes
 
-__all__ = ["EIGHT_BIT", "to_eight_bit", "wrapped_mae"]
-
-#: Settings of :func:`evaluate_methods` for images of 0 to 255: MAE in grey levels, PSNR and SSIM
-#: with a data range of 255, L1 as MAE / 255.
-EIGHT_BIT = Settings(tensors=False, value_range=255.0, unit="grey levels")
+__all__ = ["to_eight_bit", "wrapped_mae"]
 
 
 def to_eight_bit(image: Array, low: float = -1.0, high: float = 1.0) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from scipy.linalg import logm
 
 from medrev.dti import from_matrix, to_matrix
 from medrev.errors import InputError
-from medrev.evaluation import (
+from medrev.metrics import (
     component_rmse,
     direction_error,
     frobenius_distance,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.masked import Array
+from medrev.metrics.masked import Array
 from medrev.volumes import to_numpy
 
 __all__ = ["RegionVolume", "as_labels", "region_names", "volumetry"]

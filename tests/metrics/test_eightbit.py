@@ -6,14 +6,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.util import img_as_ubyte
 
 from medrev.errors import InputError
-from medrev.evaluation import (
-    EIGHT_BIT,
-    Key,
-    Results,
-    evaluate_subject,
-    to_eight_bit,
-    wrapped_mae,
-)
+from medrev.evaluation import EIGHT_BIT, Key, Results, evaluate_subject
+from medrev.metrics import to_eight_bit, wrapped_mae
 
 
 def test_scores_of_colour_images_are_those_of_skimage():

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from medrev.errors import InputError
-from medrev.evaluation import calibration
+from medrev.metrics import calibration
 
 SHAPE = (2, 20, 20, 20)
 
