@@ -1,7 +1,7 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
 from medrev.prediction.batch import Report, infer_many
-from medrev.prediction.contrast import round_trip_volume, slicing_for, translate_volume
+from medrev.prediction.contrast import round_trip_volume, translate_volume
 from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
@@ -11,6 +11,7 @@ from medrev.prediction.infer import infer_file, load_models
 from medrev.prediction.kinds import Kind, kind_of
 from medrev.prediction.loading import WEIGHTS_FILE, load_model, newest_run, weight_file
 from medrev.prediction.model import Model
+from medrev.prediction.network import round_trip, slicing_for, translate
 from medrev.prediction.options import InferenceOptions, Translation
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.prepared import as_written, predict
@@ -52,12 +53,14 @@ __all__ = [
     "predict",
     "read_weights",
     "recognise",
+    "round_trip",
     "round_trip_volume",
     "save_weights",
     "segment_image",
     "segmenter_of",
     "slicing_for",
     "synthesise",
+    "translate",
     "translate_images",
     "translate_volume",
     "weight_file",

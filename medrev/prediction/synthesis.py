@@ -21,15 +21,11 @@ from medrev.domains.intensity import (
     unlike_contrasts,
 )
 from medrev.errors import InputError
-from medrev.prediction.contrast import (
-    contrast_data,
-    round_trip_volume,
-    slicing_for,
-    translate_volume,
-)
+from medrev.prediction.contrast import contrast_data, round_trip_volume, translate_volume
 from medrev.prediction.engines import Engine
 from medrev.prediction.ensemble import Spread
 from medrev.prediction.model import Model
+from medrev.prediction.network import slicing_for
 from medrev.prediction.options import InferenceOptions
 from medrev.prediction.spacing import spacing_doubts
 from medrev.progress import progress

@@ -59,6 +59,8 @@ class ContrastData(Section):
     factor: ClassVar[int] = 1
     grid_factor: ClassVar[int] = 1
     channels: ClassVar[tuple[int, int]] = (1, 1)
+    #: Value in network range where there is nothing.
+    background: ClassVar[float] = -1.0
 
     kind: Literal["contrast"] = "contrast"
     root: PipelinePath
@@ -86,6 +88,11 @@ class ContrastData(Section):
     def spatial_dims(self) -> int:
         """Axes of a sample."""
         return 2 if self.samples == "slices" else 3
+
+    @property
+    def slicing(self) -> Slices | None:
+        """How a 2D network is given volumes; None: the network is 3D."""
+        return self.slices if self.samples == "slices" else None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

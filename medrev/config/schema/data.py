@@ -100,6 +100,10 @@ class DTIData(Section):
     #: Components of the tensor.
     channels: ClassVar[tuple[int, int]] = (6, 6)
     sample_key: ClassVar[str] = "data.patches.size"
+    #: Value in network range where there is nothing.
+    background: ClassVar[float] = 0.0
+    #: How a 2D network is given volumes: it is none.
+    slicing: ClassVar[None] = None
 
     kind: Literal["dti"] = "dti"
     root: PipelinePath

@@ -22,6 +22,10 @@ class ImageData(Section):
     spatial_dims: ClassVar[int] = 2
     sample_key: ClassVar[str] = "data.crop_size"
     scale: ClassVar[float] = 1.0
+    #: Value in network range where there is nothing.
+    background: ClassVar[float] = -1.0
+    #: How a network is given volumes: it takes images.
+    slicing: ClassVar[None] = None
 
     kind: Literal["images"] = "images"
     root: PipelinePath
