@@ -15,6 +15,7 @@ from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.itk import is_dicom_folder
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
+from medrev.volumes.montage import DIRECTIONS, Panel, write_montage
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
@@ -41,6 +42,7 @@ from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
     "CITYSCAPES",
+    "DIRECTIONS",
     "FORMATS",
     "PALETTES",
     "PICTURES",
@@ -49,6 +51,7 @@ __all__ = [
     "Colour",
     "Header",
     "Padding",
+    "Panel",
     "PictureHeader",
     "Plane",
     "Slicing",
@@ -87,6 +90,7 @@ __all__ = [
     "upsample",
     "voxel_size",
     "write_color_nifti",
+    "write_montage",
     "write_nifti",
     "write_pixels",
     "write_scalar_nrrd",
