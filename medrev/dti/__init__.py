@@ -6,12 +6,14 @@ from medrev.dti.fit import fit_tensor, fit_tensor_s0
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
 from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars, tensor_maps
-from medrev.dti.order import COMPONENTS, Order, convert_order, from_matrix, to_matrix
+from medrev.dti.order import COMPONENTS, Order, convert_order, frobenius, from_matrix, to_matrix
 from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
 from medrev.dti.symmetry import (
+    ENSEMBLES,
     SYMMETRIES,
     apply_symmetry,
     apply_symmetry_scalar,
+    ensemble_symmetries,
     flip,
     rotate90,
     symmetries,
@@ -19,6 +21,7 @@ from medrev.dti.symmetry import (
 
 __all__ = [
     "COMPONENTS",
+    "ENSEMBLES",
     "SYMMETRIES",
     "Convention",
     "Frame",
@@ -29,11 +32,13 @@ __all__ = [
     "color_fa",
     "convert_order",
     "eigh",
+    "ensemble_symmetries",
     "exp_euclidean",
     "fit_tensor",
     "fit_tensor_s0",
     "flip",
     "frame_matrix",
+    "frobenius",
     "from_matrix",
     "from_voxel_frame",
     "is_positive_definite",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["COMPONENTS", "Order", "convert_order", "from_matrix", "to_matrix"]
+__all__ = ["COMPONENTS", "Order", "convert_order", "frobenius", "from_matrix", "to_matrix"]
 
 #: Order of the components on the channel axis, everywhere in medrev (FSL's and BIDS's order).
 COMPONENTS = ("Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz")
@@ -85,3 +85,18 @@ def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor
         values, "dipy" if source == "ants" else source, "dipy" if target == "ants" else target
     )
     return like(np.ascontiguousarray(np.moveaxis(converted, -1, 0)), t)
+
+
+def frobenius(tensors: torch.Tensor) -> torch.Tensor:
+    """Square of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` in every voxel.
+
+    Args:
+        tensors: ``(6, …)``; off-diagonal components count twice.
+
+    Returns:
+        ``(1, …)`` in the square of the unit.
+    """
+    total = torch.zeros_like(tensors[0])
+    for name, component in zip(COMPONENTS, tensors, strict=True):
+        total.addcmul_(component, component, value=1 if name[1] == name[2] else 2)
+    return total[None]

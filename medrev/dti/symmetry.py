@@ -12,9 +12,11 @@ from medrev.errors import InputError
 from medrev.volumes import plain
 
 __all__ = [
+    "ENSEMBLES",
     "SYMMETRIES",
     "apply_symmetry",
     "apply_symmetry_scalar",
+    "ensemble_symmetries",
     "flip",
     "rotate90",
     "symmetries",
@@ -60,6 +62,40 @@ def symmetries(*, flips: bool = True, rotations: bool = True) -> tuple[Symmetry,
     if flips:
         return tuple(s for s in SYMMETRIES if (np.diag(s) != 0).all())
     return SYMMETRIES[:1]
+
+
+#: Sizes of groups of symmetries. The mean over a group turns as its input does, exactly.
+ENSEMBLES = (1, 2, 4, 8, 24, 48)
+
+
+def ensemble_symmetries(count: int) -> tuple[Symmetry, ...]:
+    """A group of symmetries of the voxel grid, the identity first.
+
+    Args:
+        count: 1: none. 2: with the point reflection, which leaves tensors as they are. 4: half
+            turns about the axes. 8: all flips. 24: all rotations by 90°. 48: all symmetries.
+
+    Raises:
+        InputError: There is no such group.
+
+    Example:
+        >>> [np.diag(s).tolist() for s in ensemble_symmetries(2)]
+        [[1, 1, 1], [-1, -1, -1]]
+    """
+    flips = symmetries(flips=True, rotations=False)
+    if count == 1:
+        return flips[:1]
+    if count == 2:
+        return flips[0], next(s for s in flips if np.trace(s) == -3)
+    if count == 4:
+        return tuple(s for s in flips if round(np.linalg.det(s)) == 1)
+    if count == 8:
+        return flips
+    if count == 24:
+        return symmetries(flips=False, rotations=True)
+    if count == 48:
+        return symmetries()
+    raise InputError(f"ensemble must be one of {', '.join(map(str, ENSEMBLES))}, got {count}")
 
 
 def apply_symmetry_scalar(values: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
+from medrev.domains.entry import Entry
+from medrev.domains.source import Source, check_kind, recognise
+from medrev.domains.tensor.reading import convention_of
 from medrev.prediction.batch import Report, infer_many
 from medrev.prediction.contrast import round_trip_volume, translate_volume
 from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
-from medrev.prediction.entry import Entry
 from medrev.prediction.images import translate_images
 from medrev.prediction.infer import infer_file, load_models
 from medrev.prediction.kinds import Kind, kind_of
@@ -18,7 +20,6 @@ from medrev.prediction.prepared import as_written, predict
 from medrev.prediction.request import Request
 from medrev.prediction.runner import MIN_VOXELS
 from medrev.prediction.segmentation import segment_image, segmenter_of
-from medrev.prediction.source import Source, check_kind, convention_of, recognise
 from medrev.prediction.synthesis import Synthesis, synthesise
 from medrev.prediction.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 

@@ -10,12 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medrev.errors import MedrevError, OutputError
-from medrev.prediction.entry import Entry
-from medrev.prediction.kinds.build import kind_of
-from medrev.prediction.kinds.task import Task
-from medrev.prediction.model import Model
-from medrev.prediction.outputs import (
+from medrev.domains.entry import Entry
+from medrev.domains.outputs import (
     PICTURE,
     Result,
     all_files,
@@ -24,6 +20,10 @@ from medrev.prediction.outputs import (
     writable_folder,
     write_outputs,
 )
+from medrev.errors import MedrevError, OutputError
+from medrev.prediction.kinds.build import kind_of
+from medrev.prediction.kinds.task import Task
+from medrev.prediction.model import Model
 from medrev.prediction.request import Request
 from medrev.prediction.threads import Job, OneThread
 from medrev.progress import Bar, progress

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.prediction.quick_look import Comparison, Doubt, Row, with_margin
+from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
 from medrev.prediction.synthesis import Synthesis
 from medrev.volumes import Plane, View
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from medrev.domains.intensity import contrast_name
-from medrev.prediction.maps import SUFFIXES
+from medrev.domains.maps import SUFFIXES
+from medrev.domains.outputs import PICTURE
 from medrev.prediction.names import bids_label
-from medrev.prediction.outputs import PICTURE
 from medrev.volumes import strip_suffix
 
 __all__ = ["contrast_base", "contrast_path", "contrast_paths", "contrast_words", "other_contrast"]

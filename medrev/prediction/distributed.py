@@ -4,10 +4,10 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from medrev.domains.entry import Entry
 from medrev.errors import InputError, MedrevError
 from medrev.parallel import Outcome, Pool
 from medrev.prediction.batch import OnDone, Report, infer_many
-from medrev.prediction.entry import Entry
 from medrev.prediction.kinds.build import kind_of
 from medrev.prediction.loading import load_model
 from medrev.prediction.model import Model
@@ -62,7 +62,7 @@ def infer_distributed(
         raise InputError("several workers need models that were loaded from files")
     kind_of(models[0], request.direction).check(request, models)
     orders = {
-        entry.name: _Order(_absolute(entry), weights, device, request)
+        entry.name: _Order(entry.absolute(), weights, device, request)
         for entry in entries
         if entry.problem is None
     }
@@ -92,16 +92,6 @@ def infer_distributed(
         show_progress=show_progress,
     )
     return report
-
-
-def _absolute(entry: Entry) -> Entry:
-    """The same subject for a process in another folder."""
-    paths = {
-        name: path.absolute()
-        for name in ("path", "root", "folder", "mask", "bval", "bvec")
-        if (path := getattr(entry, name)) is not None
-    }
-    return Entry(**{**vars(entry), **paths})
 
 
 def _infer(order: _Order) -> tuple[list[Path], bool]:

@@ -6,63 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti import COMPONENTS, apply_symmetry, symmetries
-from medrev.errors import InputError
+from medrev.dti import ENSEMBLES, apply_symmetry, ensemble_symmetries, frobenius
 
 __all__ = ["ENSEMBLES", "Spread", "ensemble_symmetries", "frobenius"]
 
 Symmetry = NDArray[np.int64]
 
-#: Sizes of groups of symmetries. The mean over a group turns as its input does, exactly.
-ENSEMBLES = (1, 2, 4, 8, 24, 48)
-
 #: Voxels that are handled at a time.
 _VOXELS = 1 << 18
-
-
-def ensemble_symmetries(count: int) -> tuple[Symmetry, ...]:
-    """A group of symmetries of the voxel grid, the identity first.
-
-    Args:
-        count: 1: none. 2: with the point reflection, which leaves tensors as they are. 4: half
-            turns about the axes. 8: all flips. 24: all rotations by 90°. 48: all symmetries.
-
-    Raises:
-        InputError: There is no such group.
-
-    Example:
-        >>> [np.diag(s).tolist() for s in ensemble_symmetries(2)]
-        [[1, 1, 1], [-1, -1, -1]]
-    """
-    flips = symmetries(flips=True, rotations=False)
-    if count == 1:
-        return flips[:1]
-    if count == 2:
-        return flips[0], next(s for s in flips if np.trace(s) == -3)
-    if count == 4:
-        return tuple(s for s in flips if round(np.linalg.det(s)) == 1)
-    if count == 8:
-        return flips
-    if count == 24:
-        return symmetries(flips=False, rotations=True)
-    if count == 48:
-        return symmetries()
-    raise InputError(f"ensemble must be one of {', '.join(map(str, ENSEMBLES))}, got {count}")
-
-
-def frobenius(tensors: torch.Tensor) -> torch.Tensor:
-    """Square of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` in every voxel.
-
-    Args:
-        tensors: ``(6, …)``; off-diagonal components count twice.
-
-    Returns:
-        ``(1, …)`` in the square of the unit.
-    """
-    total = torch.zeros_like(tensors[0])
-    for name, component in zip(COMPONENTS, tensors, strict=True):
-        total.addcmul_(component, component, value=1 if name[1] == name[2] else 2)
-    return total[None]
 
 
 class Spread:

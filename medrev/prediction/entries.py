@@ -4,8 +4,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from medrev.domains.entry import Entry
 from medrev.errors import InputError
-from medrev.prediction.entry import Entry
 from medrev.prediction.kinds.kind import Kind, Member
 from medrev.prediction.kinds.tensor import TensorKind
 

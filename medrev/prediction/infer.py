@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from medrev.prediction.entry import Entry
+from medrev.domains.entry import Entry
+from medrev.domains.outputs import check_outputs, writable_folder, write_outputs
 from medrev.prediction.kinds.build import kind_of
 from medrev.prediction.loading import load_model, newest_run
 from medrev.prediction.model import Model
 from medrev.prediction.options import InferenceOptions
-from medrev.prediction.outputs import check_outputs, writable_folder, write_outputs
 from medrev.prediction.request import Request
 from medrev.prediction.threads import OneThread
 
@@ -88,7 +88,7 @@ def infer_file(
     path, folder = Path(input), Path() if output is None else Path(output)
     mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
     base = kind.base(path)
-    task = kind.task(Entry(str(input), path, folder, folder, base, mask, bval, bvec))
+    task = kind.task(Entry(str(input), path, folder, folder, base, mask=mask, bval=bval, bvec=bvec))
     check_outputs(task.paths(request), task.source.files, overwrite)
     with writable_folder(folder):
         read = task.read(request, models, show_progress=show_progress)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
+from medrev.domains.source import Source
 from medrev.domains.tensor.scan import Scan, load_subject
 from medrev.dti import (
     Convention,
@@ -19,7 +20,6 @@ from medrev.dti import (
     from_voxel_frame,
     is_positive_definite,
 )
-from medrev.prediction.source import Source
 from medrev.progress import progress
 from medrev.volumes import strip_suffix
 
@@ -72,7 +72,7 @@ def read_input(
         check: Called between the slabs of the fit; what it raises ends it.
 
     Raises:
-        InputError, GeometryError, GradientError: As :func:`medrev.domains.tensor.load_subject`.
+        InputError, GeometryError, GradientError: As :func:`load_subject`.
     """
     file = source.path
     subject = Subject(

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
 from medrev.dti import color_fa, scalar_maps
-from medrev.prediction.quick_look import Comparison, Doubt, Row, with_margin
 from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample
 
 __all__ = ["compare_tensors"]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medrev.prediction.maps import SUFFIXES
+from medrev.domains.maps import SUFFIXES
+from medrev.domains.outputs import PICTURE
 from medrev.prediction.names import common_stem
-from medrev.prediction.outputs import PICTURE
 
 __all__ = ["MAPS", "output_paths", "picture_path"]
 

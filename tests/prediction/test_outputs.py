@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.domains.tensor.names import base_name
 from medrev.dti import to_matrix
 from medrev.errors import OutputError
 from medrev.prediction import InferenceOptions, Translation, infer_file
 from medrev.prediction.dataset import describe_dataset
-from medrev.prediction.names import base_name
 from medrev.volumes import read_volume
 
 from .conftest import oblique, save, save_ramp

@@ -14,7 +14,7 @@ from medrev.prediction import InferenceOptions, infer_file, save_weights
 from medrev.slicer import bundle_from_results
 from medrev.volumes import write_scalar_nrrd
 
-from ..inference.contrasts import head, random_model, save_head
+from ..prediction.contrasts import head, random_model, save_head
 from .conftest import grid
 from .test_results import unpacked
 

@@ -16,7 +16,7 @@ from medrev.prediction import infer_file, save_weights
 from medrev.slicer.install import install_modules
 from medrev.volumes import write_scalar_nrrd
 
-from ..inference.conftest import make_model
+from ..prediction.conftest import make_model
 from .conftest import grid, points, tensor_at
 
 __all__ = ["make_model"]

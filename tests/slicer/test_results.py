@@ -19,7 +19,7 @@ from medrev.prediction import infer_file
 from medrev.slicer import bundle_from_results
 from medrev.volumes import write_tensor_nrrd
 
-from ..inference.conftest import dwi_file, make_model, residual_model
+from ..prediction.conftest import dwi_file, make_model, residual_model
 from .conftest import grid, points, tensor_at
 
 __all__ = ["dwi_file", "make_model", "residual_model"]

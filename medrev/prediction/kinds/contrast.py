@@ -17,6 +17,9 @@ from medrev.domains.intensity import (
     list_contrasts,
     read_contrast,
 )
+from medrev.domains.maps import Map
+from medrev.domains.outputs import PICTURE, Output, Result
+from medrev.domains.source import Source, sidecar_beside
 from medrev.errors import InputError
 from medrev.prediction.contrast import contrast_data
 from medrev.prediction.contrast_look import compare_contrasts
@@ -30,11 +33,8 @@ from medrev.prediction.contrast_names import (
 from medrev.prediction.dataset import describe_dataset
 from medrev.prediction.kinds.kind import Kind, Member
 from medrev.prediction.kinds.task import Task
-from medrev.prediction.maps import Map
 from medrev.prediction.model import Model
-from medrev.prediction.outputs import PICTURE, Output, Result
 from medrev.prediction.request import Direction, Request
-from medrev.prediction.source import Source, sidecar_beside
 from medrev.prediction.synthesis import Synthesis, flips, synthesise
 from medrev.volumes import is_dicom_folder, voxel_size
 

@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ImageData, Pipeline
+from medrev.domains.entry import Entry
 from medrev.domains.image import from_pixels, to_pixels, with_channels
 from medrev.domains.image.transforms import resize
+from medrev.domains.outputs import Result, is_own
+from medrev.domains.source import Source
 from medrev.errors import InputError
-from medrev.prediction.entry import Entry
 from medrev.prediction.images import translate_images
 from medrev.prediction.kinds.kind import Kind, Member
 from medrev.prediction.kinds.task import Task
 from medrev.prediction.model import Model
-from medrev.prediction.outputs import Result, is_own
 from medrev.prediction.request import Direction, Request
-from medrev.prediction.source import Source
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
 
 __all__ = ["ImageKind", "ImageTask"]

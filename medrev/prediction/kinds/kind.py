@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from medrev.config.schema import Pipeline
+from medrev.domains.entry import Entry
+from medrev.domains.names import bids_folder, bids_label
+from medrev.domains.source import Accepted, Source, check_kind, recognise, words_for
 from medrev.errors import InputError
 from medrev.prediction.dataset import describe_dataset
-from medrev.prediction.entry import Entry
 from medrev.prediction.kinds.task import Task
 from medrev.prediction.model import Model
-from medrev.prediction.names import bids_folder, bids_label
 from medrev.prediction.request import Direction, Request
-from medrev.prediction.source import Accepted, Source, check_kind, recognise, words_for
 
 __all__ = ["Kind", "Member"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from medrev import __version__
+from medrev.domains.outputs import Result
+from medrev.domains.source import Source
 from medrev.files import content_hash
 from medrev.prediction.model import Model
-from medrev.prediction.outputs import Result
 from medrev.prediction.request import Request
-from medrev.prediction.source import Source
 
 __all__ = ["Task"]
 

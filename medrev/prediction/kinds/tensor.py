@@ -10,19 +10,20 @@ import torch
 
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
+from medrev.domains.maps import Map
+from medrev.domains.outputs import PICTURE, Output, Result
+from medrev.domains.source import Source
 from medrev.domains.tensor.find import list_subjects
+from medrev.domains.tensor.reading import convention_of
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
 from medrev.prediction.kinds.kind import Kind, Member
 from medrev.prediction.kinds.task import Task
-from medrev.prediction.maps import Map
 from medrev.prediction.model import Model
 from medrev.prediction.names import base_name
 from medrev.prediction.options import Translation
-from medrev.prediction.outputs import PICTURE, Output, Result
 from medrev.prediction.request import Request
 from medrev.prediction.resolution import result_mask
-from medrev.prediction.source import Source, convention_of
 from medrev.prediction.subject import Input, read_input
 from medrev.prediction.tensor_look import compare_tensors
 from medrev.prediction.tensor_maps import MAPS, output_paths, picture_path

@@ -1,7 +1,8 @@
 """A subject that is to be done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Entry"]
 
@@ -11,11 +12,12 @@ class Entry:
     """A subject to be done, not yet looked into.
 
     Attributes:
-        name: What the user knows it by.
+        name: What the user knows it by; of a cohort's subject its name there.
         path: The input.
         root: Folder of all results.
         folder: Where its results go, in ``root``.
         base: What their names begin with.
+        person: Whose scan it is, where it is one of a cohort.
         mask: Brain mask.
         bval: b-values.
         bvec: b-vectors.
@@ -24,10 +26,20 @@ class Entry:
 
     name: str
     path: Path
-    root: Path
-    folder: Path
-    base: str
+    root: Path = Path()
+    folder: Path = Path()
+    base: str = ""
+    person: str = ""
     mask: Path | None = None
     bval: Path | None = None
     bvec: Path | None = None
     problem: str | None = None
+
+    def absolute(self) -> "Entry":
+        """The same subject for a process in another folder."""
+        paths: dict[str, Any] = {
+            each.name: value.absolute()
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), Path)
+        }
+        return replace(self, **paths)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medrev.dti import Convention, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
@@ -15,7 +14,6 @@ __all__ = [
     "Accepted",
     "Source",
     "check_kind",
-    "convention_of",
     "recognise",
     "sidecar_beside",
     "words_for",
@@ -190,23 +188,6 @@ def _without_gradients(source: Source) -> str:
         f"{path}: {source.shape[0]} volumes are neither tensors (six components) nor DWI with "
         f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
     )
-
-
-def convention_of(source: Source, order: str | None, frame: str | None) -> Convention:
-    """Component order and frame of the tensors that an input gives.
-
-    A choice given goes first, then the header of the file, then the keys ``TensorOrder`` and
-    ``TensorFrame`` of the JSON file beside it (medrev writes them), then FSL's convention (ANTs' of
-    5D NIfTI files). Raw DWI is always fitted in FSL's order and frame, like ``dtifit`` does.
-
-    Raises:
-        InputError: The order or frame is not known, or a NRRD file does not say its frame.
-    """
-    if source.kind != "tensor":
-        return Convention("fsl", "fsl", origin="header")
-    found = sidecar_beside(source.path)
-    told = (found.get("TensorOrder"), found.get("TensorFrame"))
-    return tensor_convention(source.header, order=order, frame=frame, told=told)
 
 
 def _image_header(path: Path) -> Header:

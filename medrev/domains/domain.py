@@ -1,0 +1,397 @@
+"""A domain: one side of a translation, from its files to the network's numbers and back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.config.schema import Pipeline
+from medrev.domains.entry import Entry
+from medrev.domains.names import bids_folder, bids_label
+from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.source import Accepted, Source, words_for
+from medrev.dti import Convention
+from medrev.errors import InputError
+
+__all__ = ["Domain", "Prediction", "Scan", "Side", "Symmetry"]
+
+Side = Literal["x", "y"]
+#: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
+Symmetry = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan:
+    """What was read of one subject: physical values on a grid, and what is known of them.
+
+    Attributes:
+        values: ``(C, *spatial)`` in the domain's unit: tensors ``(6, I, J, K)`` in mm²/s, voxel
+            frame, zero outside the mask; intensities ``(1, I, J, K)``, zero outside the mask; of
+            images ``(C, I, J)`` what the file stores, 0 to :attr:`largest`, rows from the top.
+        mask: ``(1, *spatial)``, boolean; None where there is none (images).
+        mask_source: given, median_otsu or nonzero.
+        affine: Voxel → RAS mm, 4×4; None where there is no geometry (images).
+        space: NIfTI code of the space.
+        largest: Largest value that the file's type holds, 255 or 65535 (images).
+        convention: Order and frame of the tensors in the file.
+        warnings: What was put right on reading, and values that look strange, one line each.
+        notes: What is worth knowing but no reason to doubt.
+        facts: Keys of the sidecar about what was read.
+        hashes: SHA-256 of the input's files, in the order of :attr:`Source.files`.
+    """
+
+    values: Tensor
+    mask: Tensor | None = None
+    mask_source: str = "given"
+    affine: NDArray[Any] | None = None
+    space: int = 1
+    largest: int | None = None
+    convention: Convention | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prediction:
+    """A translated scan in physical units, with what is known about how far it can be trusted.
+
+    Attributes:
+        values: ``(C, *spatial)`` in the unit of the target domain, zero outside the mask: the mean
+            over the ensemble.
+        mask: ``(1, *spatial)`` on the grid of the values; None where there is none.
+        affine: Voxel → RAS mm of the values, 4×4; None where there is no geometry.
+        std: ``(1, *spatial)`` in the unit of the values: standard deviation over the ensemble in
+            the domain's norm. None without an ensemble.
+        cycle_residual: ``(1, *spatial)`` on the grid of the input, in the unit of the input: norm
+            of the difference between the input and the result translated back. None unless asked
+            for.
+        input_scale: Value of the input that was 1 in the network.
+        scale: Value of the result that 1 of the network became.
+        members: Size of the ensemble: symmetries times models.
+        engine: What computed it, in words, such as ``torch, bfloat16, cpu``.
+        plan: How the volume went through the network; ``str()`` of it is written.
+        resampled: Voxel edges (mm) of the grid that the network worked from, or rows and columns
+            of an image, where the input was resampled; else None.
+        warnings: Reasons to doubt the result, such as values outside the training's range.
+        notes: What is worth knowing but no reason to doubt.
+        facts: More keys of the sidecar, such as ``RepairedTensors``.
+    """
+
+    values: Tensor
+    mask: Tensor | None = None
+    affine: NDArray[Any] | None = None
+    std: Tensor | None = None
+    cycle_residual: Tensor | None = None
+    input_scale: float = 1.0
+    scale: float = 1.0
+    members: int = 1
+    engine: str = ""
+    plan: object = ""
+    resampled: tuple[float, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Domain(ABC):
+    """One side of a translation: x or y.
+
+    ``forward`` goes from the domain of x to that of y, ``inverse`` back: who translates swaps the
+    two (:func:`medrev.domains.domains_of`) and asks the *source* for what is read and the *target*
+    for what is written. Nobody outside of `medrev.domains` asks which domain it is.
+
+    Args:
+        pipeline: The experiment.
+        side: Which side of it.
+
+    Attributes:
+        pipeline: The experiment.
+        side: x or y.
+        accepts: What its files are.
+        unit: Of its values, for sidecars.
+        refuses: Options of inference that mean nothing to models which start from it, and why: the
+            rest of a sentence in which ``{model}`` and ``{takes}`` are filled in.
+        datatype: Folder that BIDS puts its results into.
+        title: Name of the BIDS dataset that its results make; empty where they are none.
+    """
+
+    accepts: ClassVar[Accepted]
+    unit: ClassVar[str]
+    refuses: ClassVar[Mapping[str, str]] = {}
+    datatype: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+
+    def __init__(self, pipeline: Pipeline, side: Side) -> None:
+        self.pipeline, self.side = pipeline, side
+
+    # What it is.
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What this side is called: a contrast, a side of images, a resolution."""
+
+    @property
+    def called(self) -> str:
+        """The same in words."""
+        return self.name
+
+    @property
+    def channels(self) -> int:
+        """Channels of its values."""
+        return self.pipeline.data.channels[self.side == "y"]
+
+    @property
+    def words(self) -> str:
+        """What its files are, in words."""
+        return words_for(self.accepts)
+
+    def is_like(self, other: "Domain") -> bool:
+        """Whether models of both may join one ensemble."""
+        return type(self) is type(other)
+
+    def check(self, options: Sequence[str]) -> None:
+        """Stop at options that mean nothing to models which start from this domain.
+
+        Args:
+            options: Those that were given, as on the command line: ``--mask``,
+                ``--engine openvino``.
+
+        Raises:
+            InputError: Naming the first one.
+        """
+        for option in options:
+            if option in self.refuses:
+                reason = self.refuses[option]
+                filled = reason.format(model=self.pipeline.name, takes=self.words)
+                raise InputError(f"{option}{filled}")
+
+    # Finding inputs.
+
+    @abstractmethod
+    def single(self, path: Path) -> Path | None:
+        """The input where a path names one; None where it names a cohort."""
+
+    def is_member(self, path: Path) -> bool:
+        """Whether a path is the folder of one subject of the cohort that it lies in."""
+        return False
+
+    @abstractmethod
+    def members(self, root: Path) -> tuple[list[Entry], list[str]]:
+        """The subjects of a cohort, and what is wrong in it, one line each.
+
+        Raises:
+            InputError: There is no cohort.
+        """
+
+    # Reading.
+
+    @abstractmethod
+    def read(
+        self,
+        source: Source,
+        *,
+        order: str | None = None,
+        frame: str | None = None,
+        show_progress: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scan:
+        """Read an input.
+
+        Args:
+            source: What was recognised; it is of :attr:`accepts`.
+            order: Component order of tensors, where it is told.
+            frame: Frame of tensors, where it is told.
+            show_progress: Show a progress bar, if it takes long.
+            check: Called now and then; what it raises ends the reading.
+
+        Raises:
+            InputError: The input cannot be used.
+        """
+
+    def domain_warnings(
+        self, scan: Scan, header: Mapping[str, Any], scale: float
+    ) -> tuple[list[str], list[str]]:
+        """Where a scan is unlike those that a model was trained on.
+
+        Args:
+            scan: The scan; of images after they were resized.
+            header: Of the model's weight file.
+            scale: Value of the scan that is 1 in the network.
+
+        Returns:
+            Reasons to doubt the result, and notes.
+        """
+        return [], []
+
+    # The network's numbers.
+
+    @abstractmethod
+    def scale_of(self, scan: Scan, model_scale: float) -> float:
+        """Value of a scan that is 1 in the network.
+
+        Args:
+            scan: The input.
+            model_scale: ``Model.scale``.
+
+        Raises:
+            InputError: The scan has no such value.
+        """
+
+    def result_scale(
+        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+    ) -> tuple[float, tuple[str, ...]]:
+        """Value of a result that 1 of the network becomes, and notes about it.
+
+        Args:
+            scan: What the result is made from, of the other side.
+            header: Of the model's weight file.
+            model_scale: ``Model.scale``.
+        """
+        return model_scale, ()
+
+    @abstractmethod
+    def encode(self, values: Tensor, scale: float) -> Tensor:
+        """Physical values ``(C, *spatial)`` as the network's, float32."""
+
+    @abstractmethod
+    def decode(self, values: Tensor, scale: float) -> Tensor:
+        """The network's values ``(C, *spatial)`` as physical ones, float32."""
+
+    def training_size(self) -> tuple[int, ...] | None:
+        """Size to which whole scans were resized in training; None where they were not."""
+        return None
+
+    def resized(self, values: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
+        """Physical values ``(C, *spatial)`` in another size, resampled as in training.
+
+        Asked where :meth:`training_size` gives one.
+
+        Args:
+            values: What :meth:`read` or :meth:`decode` gave.
+            size: Of the result.
+            scale: As in :meth:`decode`.
+        """
+        raise NotImplementedError
+
+    def as_written(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
+        """Physical values as files hold them, and keys of the sidecar about that.
+
+        Args:
+            values: ``(C, *spatial)``.
+            mask: ``(1, *spatial)``; outside of it the result is zero.
+        """
+        return values if mask is None else values * mask, {}
+
+    # Symmetries of the grid, and the norm in which results differ.
+
+    def symmetries(self, count: int) -> tuple[Symmetry, ...]:
+        """A group of symmetries of the grid for an ensemble, the identity first.
+
+        Raises:
+            InputError: There is none of this size.
+        """
+        if count != 1:
+            raise InputError(f"ensemble must be 1 for {self.words}, got {count}")
+        return (np.eye(3, dtype=np.int64),)
+
+    def untrained(self, symmetries: Sequence[Symmetry]) -> list[str]:
+        """Notes where an ensemble turns scans as no training sample was turned."""
+        return []
+
+    def turn(self, values: Tensor, symmetry: Symmetry) -> Tensor:
+        """Values ``(C, I, J, K)`` on a grid turned by a symmetry, turned with it."""
+        raise InputError(f"{self.words} cannot be turned")
+
+    def squared(self, values: Tensor) -> Tensor:
+        """Square of the norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
+        return torch.square(values).sum(dim=0, keepdim=True)
+
+    def norm(self, values: Tensor) -> Tensor:
+        """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
+        return self.squared(values).sqrt_()
+
+    # Results, asked of the target.
+
+    @abstractmethod
+    def base(self, path: Path) -> str:
+        """The beginning of the names of the results of an input; asked of the source."""
+
+    def place(self, entry: Entry) -> tuple[Path, str]:
+        """Where in a folder of results those of a cohort's subject go, and how they begin."""
+        base = self.base(entry.path)
+        if not base.startswith("sub-"):
+            base = f"sub-{bids_label(entry.name.removeprefix('sub-'))}"
+        return bids_folder(base, self.datatype), base
+
+    @abstractmethod
+    def result_paths(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        source: "Domain",
+        format: str = "nifti",
+        std: bool = False,
+        cycle: bool = False,
+        picture: bool = True,
+    ) -> dict[str, Path]:
+        """The file of everything that a result consists of, by name.
+
+        Args:
+            base: What the names begin with.
+            folder: Where the files go.
+            source: The other side; a cycle residual is on its grid and in its unit.
+            format: Of volumes: nifti or nrrd.
+            std: There is a standard deviation.
+            cycle: There is a cycle residual.
+            picture: There is a picture, under :data:`medrev.domains.outputs.PICTURE`.
+        """
+
+    def scene_path(self, base: str, folder: Path) -> Path:
+        """The file of a scene of a result for 3D Slicer.
+
+        Raises:
+            InputError: There are no scenes of this domain.
+        """
+        self.check(["--slicer"])
+        return self.result_paths(base, folder, source=self)[PICTURE].with_suffix(".mrb")
+
+    def ignored_by_bids(self, format: str) -> tuple[str, ...]:
+        """Patterns of files that the validator of BIDS should pass over, beside the usual ones."""
+        return ()
+
+    @abstractmethod
+    def results(self, prediction: Prediction, scan: Scan, *, source: "Domain") -> dict[str, Output]:
+        """What is written into the files of :meth:`result_paths`, by name, but the picture.
+
+        Args:
+            prediction: Of this side.
+            scan: What it was made from.
+            source: The other side.
+        """
+
+    @abstractmethod
+    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
+        """Keys of the sidecar about the result."""
+
+    def picture(
+        self, prediction: Prediction, scan: Scan, *, source: "Domain", title: str
+    ) -> Output | None:
+        """What is drawn beside the input; None where a result is its own picture.
+
+        Args:
+            prediction: Of this side.
+            scan: What it was made from.
+            source: The other side.
+            title: Above the pictures.
+        """
+        return None

@@ -1,0 +1,235 @@
+"""Images as one side of a translation: pixels in, pixels out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.config.schema import ImageData, Pipeline
+from medrev.domains.domain import Domain, Prediction, Scan, Side
+from medrev.domains.entry import Entry
+from medrev.domains.image.reading import with_channels
+from medrev.domains.image.transforms import resize
+from medrev.domains.outputs import Output, is_own
+from medrev.domains.source import Source
+from medrev.errors import ConfigError, InputError
+from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
+
+__all__ = ["ImageDomain", "PixelFile"]
+
+#: How far from the size of the training's images, relatively, an image may be.
+_TOLERANCE = 0.1
+_OF_VOLUMES = " is for volumes; {model} takes images"
+_OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
+
+
+class PixelFile:
+    """An image that is to be written.
+
+    Args:
+        pixels: ``(H, W, C)``, uint8 or uint16.
+        description: In words.
+    """
+
+    def __init__(self, pixels: NDArray[Any], description: str) -> None:
+        self.pixels, self.description = pixels, description
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The first keys of the sidecar."""
+        return {"Description": self.description}
+
+    def write(self, path: Path) -> None:
+        """Write a PNG."""
+        write_pixels(path, self.pixels, overwrite=True)
+
+
+class ImageDomain(Domain):
+    """Images of a side, A or B; x is ``data.source``.
+
+    Physical values are what files store, 0 to 255 or 65535; they are whole numbers.
+
+    Args:
+        pipeline: An experiment on images.
+        side: x or y.
+
+    Raises:
+        ConfigError: The experiment is on other data.
+    """
+
+    accepts = "image"
+    unit = ""
+    refuses: ClassVar = {
+        "--tensor-order": _OF_TENSORS,
+        "--tensor-frame": _OF_TENSORS,
+        "--engine openvino": _OF_TENSORS,
+        "--precision bfloat16": _OF_TENSORS,
+        "--ensemble": _OF_VOLUMES,
+        "several --model": _OF_VOLUMES,
+        "--cycle-residual": _OF_VOLUMES,
+        "--format nrrd": _OF_VOLUMES,
+        "--slicer": _OF_VOLUMES,
+        "--mask": _OF_VOLUMES,
+        "--bval": _OF_VOLUMES,
+        "--bvec": _OF_VOLUMES,
+    }
+
+    def __init__(self, pipeline: Pipeline, side: Side) -> None:
+        super().__init__(pipeline, side)
+        data = pipeline.data
+        if not isinstance(data, ImageData):
+            raise ConfigError(
+                f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
+                "images is needed here"
+            )
+        self.data = data
+
+    @property
+    def name(self) -> str:
+        """A or B."""
+        other = "B" if self.data.source == "A" else "A"
+        return self.data.source if self.side == "x" else other
+
+    def single(self, path: Path) -> Path | None:
+        """Files."""
+        return None if path.is_dir() else path
+
+    def members(self, root: Path) -> tuple[list[Entry], list[str]]:
+        """The images in a folder, but those that medrev wrote."""
+        images = [
+            path
+            for path in sorted(root.iterdir())
+            if path.suffix.lower() in PICTURES and not path.name.startswith(".")
+        ]
+        if not images:
+            inner = sorted(path.name for path in root.iterdir() if path.is_dir())
+            hint = f"; it has the folders {', '.join(inner[:6])}" if inner else ""
+            raise InputError(f"{root}: no image ({', '.join(PICTURES)}) in this folder{hint}")
+        return [Entry(p.name, p, person=p.stem) for p in images if not is_own(p)], []
+
+    def read(
+        self,
+        source: Source,
+        *,
+        order: str | None = None,
+        frame: str | None = None,
+        show_progress: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scan:
+        """Read the pixels, and make them grey or coloured as the model takes them."""
+        pixels, _ = read_pixels(source.path)
+        given, wanted = pixels.shape[-1], self.channels
+        notes = []
+        if source.header.extra.get("transparent"):
+            notes.append("the image has transparency, which is dropped")
+        if given != wanted:
+            words = "colour is made grey" if wanted == 1 else "grey is given as colour"
+            notes.append(f"the model takes {wanted} channels, the image has {given}: {words}")
+        return Scan(
+            values=_values(with_channels(pixels, wanted)),
+            largest=int(np.iinfo(pixels.dtype).max),
+            notes=tuple(notes),
+        )
+
+    def domain_warnings(
+        self, scan: Scan, header: Mapping[str, Any], scale: float
+    ) -> tuple[list[str], list[str]]:
+        """The size beside that of the training's images."""
+        data, (height, width) = self.data, scan.values.shape[1:]
+        if data.load_size is None:
+            return [], []
+        low, high = data.crop_size * (1 - _TOLERANCE), data.load_size * (1 + _TOLERANCE)
+        if low <= min(height, width) and max(height, width) <= high:
+            return [], []
+        return [
+            f"the image has {width}×{height} pixels, those of the training were resized to "
+            f"{data.load_size}×{data.load_size}: --spacing train resizes it, and its result back"
+        ], []
+
+    def scale_of(self, scan: Scan, model_scale: float) -> float:
+        """The largest value that the file's type holds."""
+        return float(scan.largest or 255)
+
+    def result_scale(
+        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+    ) -> tuple[float, tuple[str, ...]]:
+        """Results have as many bits as the input."""
+        return float(scan.largest or 255), ()
+
+    def encode(self, values: Tensor, scale: float) -> Tensor:
+        """0 becomes -1 and the scale 1."""
+        return values.float() / (scale / 2) - 1
+
+    def decode(self, values: Tensor, scale: float) -> Tensor:
+        """Undo :meth:`encode`: the nearest whole number from 0 to the scale."""
+        pixels = (values.detach().double().cpu() + 1) * (scale / 2)
+        return pixels.clamp(0, scale).round().float()
+
+    def resized(self, values: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
+        """Pixels ``(C, I, J)`` in another size, resampled as in training.
+
+        Args:
+            values: Whole numbers from 0 to the scale.
+            size: Rows and columns.
+            scale: 255 or 65535.
+        """
+        return _values(resize(_pixels(values, scale), (size[0], size[1]), self.data.resampling))
+
+    def training_size(self) -> tuple[int, int] | None:
+        """Rows and columns to which whole images were resized; None where they were not."""
+        edge = self.data.whole_edge
+        return None if edge is None else (edge, edge)
+
+    def base(self, path: Path) -> str:
+        """The name of the file."""
+        return strip_suffix(path)
+
+    def place(self, entry: Entry) -> tuple[Path, str]:
+        """All side by side."""
+        return Path(), self.base(entry.path)
+
+    def result_paths(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        source: Domain,
+        format: str = "nifti",
+        std: bool = False,
+        cycle: bool = False,
+        picture: bool = True,
+    ) -> dict[str, Path]:
+        """The image; it is its own picture."""
+        return {"image": folder / f"{base}_fake_{self.name}.png"}
+
+    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+        """The image, with the bits of the input."""
+        pixels = _pixels(prediction.values, prediction.scale)
+        return {"image": PixelFile(pixels, f"Image of side {self.name} as the model makes it")}
+
+    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
+        """Side and size."""
+        channels, height, width = prediction.values.shape
+        resized = prediction.resampled
+        return {
+            "Side": self.name,
+            "Size": [width, height],
+            "Channels": channels,
+            "Bits": round(np.log2(prediction.scale + 1)),
+            "ResizedTo": None if resized is None else [int(n) for n in resized],
+        }
+
+
+def _values(pixels: NDArray[Any]) -> Tensor:
+    """``(H, W, C)`` as a tensor ``(C, H, W)`` of float32."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+
+
+def _pixels(values: Tensor, scale: float) -> NDArray[Any]:
+    """Undo :func:`_values`, in the type of the file."""
+    kind = np.uint8 if scale <= np.iinfo(np.uint8).max else np.uint16
+    return values.numpy().transpose(1, 2, 0).astype(kind)

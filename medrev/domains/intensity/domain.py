@@ -1,0 +1,321 @@
+"""One MR contrast as a side of a translation: a scalar volume in, a synthetic one out."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medrev.config.schema import ContrastData, Pipeline
+from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
+from medrev.domains.entry import Entry
+from medrev.domains.intensity.find import is_head, list_contrasts
+from medrev.domains.intensity.intensity import from_network, intensity_scale, to_network
+from medrev.domains.intensity.names import (
+    contrast_base,
+    contrast_path,
+    contrast_words,
+    other_contrast,
+)
+from medrev.domains.intensity.picture import compare_contrasts
+from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
+from medrev.domains.intensity.reading import read_contrast
+from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.maps import SUFFIXES, Map
+from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.source import Source, sidecar_beside
+from medrev.dti import apply_symmetry_scalar
+from medrev.errors import ConfigError, InputError
+from medrev.volumes import SLICE_AXES, is_dicom_folder, voxel_size
+
+__all__ = ["IntensityDomain"]
+
+#: Intensity that 1 of the network becomes where the model does not say it.
+_UNKNOWN = 1000.0
+#: World axes of an array that is turned to RAS.
+_WORLD = ("left and right", "front and back", "top and bottom")
+_OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
+
+
+class IntensityDomain(Domain):
+    """One contrast of a head, such as T1w; x is ``data.source``, y ``data.target``.
+
+    Args:
+        pipeline: An experiment on contrasts.
+        side: x or y.
+
+    Raises:
+        ConfigError: The experiment is on other data.
+    """
+
+    accepts = "scalar"
+    unit = "arbitrary"
+    datatype = "anat"
+    title = "Synthetic contrasts of MRI"
+    refuses: ClassVar = {
+        "--tensor-order": _OF_TENSORS,
+        "--tensor-frame": _OF_TENSORS,
+        "--engine openvino": _OF_TENSORS,
+        "--precision bfloat16": _OF_TENSORS,
+        "--spacing train": (
+            ": contrasts are not resampled, a warning says where voxels are unlike those of the "
+            "training; resample the volume before"
+        ),
+    }
+
+    def __init__(self, pipeline: Pipeline, side: Side) -> None:
+        super().__init__(pipeline, side)
+        data = pipeline.data
+        if not isinstance(data, ContrastData):
+            raise ConfigError(
+                f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
+                "contrast is needed here"
+            )
+        self.data = data
+
+    @property
+    def name(self) -> str:
+        """The contrast, as the pipeline calls it."""
+        return self.data.source if self.side == "x" else self.data.target
+
+    @property
+    def called(self) -> str:
+        """The contrast in words."""
+        return contrast_words(self.name)
+
+    def is_like(self, other: Domain) -> bool:
+        """The same contrast, whatever it is called."""
+        return super().is_like(other) and contrast_name(self.name) == contrast_name(other.name)
+
+    def single(self, path: Path) -> Path | None:
+        """Files and DICOM series."""
+        if path.is_dir():
+            return path if is_dicom_folder(path) else None
+        return None if path.suffix in (".csv", ".tsv") else path
+
+    def is_member(self, path: Path) -> bool:
+        """The folder of a subject in a BIDS or BraTS cohort."""
+        return is_head(path)
+
+    def members(self, root: Path) -> tuple[list[Entry], list[str]]:
+        """The subjects; without this contrast, that is their problem."""
+        listing = list_contrasts(root)
+        return [self._entry(subject) for subject in listing.subjects], listing.problems
+
+    def _entry(self, subject: ContrastSubject) -> Entry:
+        name = contrast_name(self.name)
+        lacking = subject.lacks(name)
+        return Entry(
+            name=subject.id,
+            person=subject.person,
+            path=subject.contrasts.get(name, Path(subject.id)),
+            mask=subject.mask,
+            problem="; ".join([*([lacking] if lacking else []), *subject.problems()]) or None,
+        )
+
+    def read(
+        self,
+        source: Source,
+        *,
+        order: str | None = None,
+        frame: str | None = None,
+        show_progress: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scan:
+        """Read the volume and its mask."""
+        path = source.path
+        read = read_contrast(path, source.mask)
+        warnings = [f"{path}: {note}" for note in read.notes]
+        named = other_contrast(path, self.name)
+        if named is not None:
+            warnings.insert(
+                0, f"the name of {path} says {named}, but the model starts from {self.name}"
+            )
+        beside = sidecar_beside(path)
+        return Scan(
+            values=read.volume,
+            mask=read.mask,
+            mask_source=read.mask_source,
+            affine=read.affine,
+            space=source.header.space_code,
+            warnings=tuple(warnings),
+            facts={
+                "InputContrast": self.name,
+                **{key: beside[key] for key in ("SpatialReference",) if key in beside},
+                "MaskSource": read.mask_source,
+                "MaskVoxels": int(read.mask.sum()),
+                "Percentile": self.data.intensities.percentile,
+            },
+        )
+
+    def domain_warnings(
+        self, scan: Scan, header: Mapping[str, Any], scale: float
+    ) -> tuple[list[str], list[str]]:
+        """Brightness, and size and share of the brain, beside those of the training."""
+        assert scan.mask is not None
+        assert scan.affine is not None
+        described = describe_contrast(scan.values, scan.mask, scan.affine, scale)
+        known = self._known(header, "ranges")
+        return unlike_contrasts(described, known if isinstance(known, dict) else {}), []
+
+    def scale_of(self, scan: Scan, model_scale: float) -> float:
+        """A percentile of the brain's intensities (:func:`intensity_scale`)."""
+        assert scan.mask is not None
+        return intensity_scale(scan.values, scan.mask, self.data.intensities.percentile)
+
+    def result_scale(
+        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+    ) -> tuple[float, tuple[str, ...]]:
+        """``data.scale``, or the intensity that this contrast had in training."""
+        if self.data.scale != "auto":
+            return float(self.data.scale), ()
+        value = self._known(header, "intensity")
+        if isinstance(value, int | float) and 0 < value < float("inf"):
+            return float(value), ()
+        return _UNKNOWN, (
+            f"the model does not say what intensities {self.name} had in training: {_UNKNOWN:g} "
+            "is the brightest",
+        )
+
+    def _known(self, header: Mapping[str, Any], key: str) -> Any:
+        """What a header says of this contrast, by either of its names."""
+        values = header.get(key)
+        if not isinstance(values, dict):
+            return None
+        return values.get(self.name, values.get(contrast_name(self.name)))
+
+    def encode(self, values: Tensor, scale: float) -> Tensor:
+        """0 becomes -1 and the scale 1."""
+        return to_network(values, scale, clip=self.data.intensities.clip)
+
+    def decode(self, values: Tensor, scale: float) -> Tensor:
+        """-1 and what lies below become 0, and 1 the scale."""
+        return from_network(values, scale)
+
+    def symmetries(self, count: int) -> tuple[Symmetry, ...]:
+        """Flips of an RAS volume: first left and right; of slices those within them."""
+        axes = [0, 1, 2]
+        if self.data.spatial_dims == 2:
+            axes.remove(SLICE_AXES[self.data.slices.axis])
+        allowed = [2**n for n in range(len(axes) + 1)]
+        if count not in allowed:
+            flat = self.data.spatial_dims == 2
+            what = f"{self.data.slices.axis} slices" if flat else "contrasts"
+            raise InputError(
+                f"an ensemble of {what} must have one of {', '.join(map(str, allowed))} members "
+                f"(flips), got {count}"
+            )
+        chosen = axes[: allowed.index(count)]
+        group = []
+        for signs in itertools.product((1, -1), repeat=len(chosen)):
+            matrix = np.eye(3, dtype=np.int64)
+            matrix[chosen, chosen] = signs
+            group.append(matrix)
+        return tuple(group)
+
+    def untrained(self, symmetries: Sequence[Symmetry]) -> list[str]:
+        """Mirror images that no training sample was."""
+        axes = {axis for each in symmetries for axis in range(3) if each[axis, axis] < 0}
+        strange = sorted(axes - ({0} if self.data.augmentation.flips else set()))
+        if not strange:
+            return []
+        names = " and of ".join(_WORLD[axis] for axis in strange)
+        return [f"the model was not trained on mirror images of {names}, which the ensemble uses"]
+
+    def turn(self, values: Tensor, symmetry: Symmetry) -> Tensor:
+        """Turn the grid."""
+        return apply_symmetry_scalar(values, symmetry)
+
+    def squared(self, values: Tensor) -> Tensor:
+        """The square."""
+        return torch.square(values)
+
+    def norm(self, values: Tensor) -> Tensor:
+        """The absolute value."""
+        return values.abs()
+
+    def base(self, path: Path) -> str:
+        """The name without its contrast."""
+        return contrast_base(path, self.name)
+
+    def result_paths(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        source: Domain,
+        format: str = "nifti",
+        std: bool = False,
+        cycle: bool = False,
+        picture: bool = True,
+    ) -> dict[str, Path]:
+        """The volume, its uncertainty and a picture."""
+        ending = SUFFIXES[format]
+        paths = {"volume": contrast_path(base, folder, self.name, "synth", ending)}
+        if std:
+            paths["std"] = contrast_path(base, folder, self.name, "synthstd", ending)
+        if cycle:
+            paths["cycle"] = contrast_path(base, folder, source.name, "synthcycle", ending)
+        if picture:
+            paths[PICTURE] = contrast_path(base, folder, self.name, "synth", ".png")
+        return paths
+
+    def ignored_by_bids(self, format: str) -> tuple[str, ...]:
+        """The validator knows no NRRD; of NIfTI files BIDS has adopted the names."""
+        return ("*_desc-synth*",) if format == "nrrd" else ()
+
+    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+        """The volume, its uncertainty, and the cycle residual in intensities of the input."""
+        assert scan.affine is not None
+        made, given = self.called, source.called
+        volumes = {
+            "volume": (prediction.values, f"Synthetic {made} made of {given}"),
+            "std": (
+                prediction.std,
+                f"Uncertainty: standard deviation of the synthetic {made} over the ensemble",
+            ),
+            "cycle": (
+                prediction.cycle_residual,
+                f"Cycle residual: distance of the input {given} from the result translated back",
+            ),
+        }
+        return {
+            name: Map(
+                values=values,
+                affine=scan.affine,
+                description=description,
+                units=self.unit,
+                space=scan.space,
+            )
+            for name, (values, description) in volumes.items()
+            if values is not None
+        }
+
+    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
+        """Contrast and intensities."""
+        assert scan.affine is not None
+        return {
+            "Contrast": self.name,
+            "SkullStripped": True,  # zero outside the mask; BIDS asks for the key
+            "VoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
+            "InputScale": prediction.input_scale,
+            "OutputScale": prediction.scale,
+            "Engine": prediction.engine,
+            "Plan": str(prediction.plan),
+            "EnsembleMembers": prediction.members,
+        }
+
+    def picture(
+        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+    ) -> Output | None:
+        """Input and output in three views."""
+        return compare_contrasts(
+            scan,
+            prediction,
+            names=(source.called, self.called),
+            title=title,
+            model=self.pipeline.name,
+        )

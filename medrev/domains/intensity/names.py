@@ -1,0 +1,105 @@
+"""Names of volumes of a contrast: BIDS derivatives, whatever the input is called."""
+
+import re
+from pathlib import Path
+
+from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.names import bids_label
+from medrev.volumes import strip_suffix
+
+__all__ = ["contrast_base", "contrast_path", "contrast_words", "other_contrast"]
+
+#: What medrev and BraTS call a contrast, and what BIDS does: an entity before, and the suffix.
+_BIDS = {
+    "t1": ("", "T1w"),
+    "t1ce": ("ce-gadolinium", "T1w"),
+    "t2": ("", "T2w"),
+    "flair": ("", "FLAIR"),
+}
+#: Endings of names that say which contrast a file holds: BIDS, BraTS up to 2021, from 2023 on.
+_ENDING = re.compile(r"[_-](t1|t1w|t1n|t1ce|t1c|t1gd|t2|t2w|t2f|flair|pd|pdw)$", re.IGNORECASE)
+_REPLACED = re.compile(r"_(?:ce|desc)-[A-Za-z0-9]+")
+#: BIDS entities that come after ``ce`` in a name.
+_AFTER_CE = (
+    "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
+    "hemi", "space", "split", "recording", "chunk", "seg", "res", "den", "label",
+)  # fmt: skip
+
+
+def contrast_base(source: Path, contrast: str) -> str:
+    """The beginning of the names of an input's results: its name without its contrast.
+
+    Args:
+        source: The input.
+        contrast: What it holds, as the model calls it.
+
+    Example:
+        >>> contrast_base(Path("sub-01_ce-gadolinium_run-2_desc-preproc_T1w.nii.gz"), "t1ce")
+        'sub-01_run-2'
+        >>> contrast_base(Path("BraTS-GLI-00002-000-t1n.nii.gz"), "t1")
+        'BraTS-GLI-00002-000'
+    """
+    stem = strip_suffix(source)
+    shorter = _ENDING.sub("", stem)
+    if shorter == stem:
+        shorter = re.sub(rf"[_-]{re.escape(contrast)}$", "", stem, flags=re.IGNORECASE)
+    return _REPLACED.sub("", shorter)
+
+
+def contrast_path(base: str, folder: Path, contrast: str, label: str, ending: str) -> Path:
+    """The file of a volume of a contrast.
+
+    Args:
+        base: What the name begins with (:func:`contrast_base`).
+        folder: Where it goes.
+        contrast: What it holds, as the model calls it; others than BraTS's are suffixes of BIDS.
+        label: Of the entity ``desc``.
+        ending: Of the name, such as ``.nii.gz``.
+
+    Example:
+        >>> contrast_path("sub-01_run-2", Path(), "t1ce", "synth", ".nii.gz").name
+        'sub-01_ce-gadolinium_run-2_desc-synth_T1w.nii.gz'
+    """
+    entity, suffix = _BIDS.get(contrast_name(contrast), ("", bids_label(contrast)))
+    words = base.split("_")
+    if entity:
+        later = (n for n, word in enumerate(words) if word.partition("-")[0] in _AFTER_CE)
+        words.insert(next(later, len(words)), entity)
+    return folder / f"{'_'.join(words)}_desc-{label}_{suffix}{ending}"
+
+
+def contrast_words(contrast: str) -> str:
+    """What a contrast is called in words.
+
+    Example:
+        >>> contrast_words("t1"), contrast_words("t1ce"), contrast_words("PDw")
+        ('T1w', 'T1w with gadolinium', 'PDw')
+    """
+    entity, suffix = _BIDS.get(contrast_name(contrast), ("", contrast))
+    return f"{suffix} with gadolinium" if entity else suffix
+
+
+def other_contrast(source: Path, contrast: str) -> str | None:
+    """The contrast that the name of a file says it holds, where that is not the one wanted.
+
+    Names that are not those of BIDS and BraTS say nothing.
+
+    Args:
+        source: The file.
+        contrast: What it should hold, as the model calls it.
+
+    Example:
+        >>> other_contrast(Path("sub-01_T2w.nii.gz"), "t1")
+        't2'
+        >>> other_contrast(Path("sub-01_ce-gadolinium_T1w.nii.gz"), "t1")
+        't1ce'
+        >>> other_contrast(Path("BraTS-GLI-00002-000-t1n.nii.gz"), "T1w")
+    """
+    stem = strip_suffix(source)
+    match, wanted = _ENDING.search(stem), contrast_name(contrast)
+    if match is None or wanted not in _BIDS:
+        return None
+    named = contrast_name(match.group(1))
+    if named == "t1" and re.search(r"(?:^|_)ce-", stem):
+        named = "t1ce"
+    return named if named in _BIDS and named != wanted else None

@@ -1,0 +1,201 @@
+"""Diffusion tensors as one side of a translation: raw DWI or tensors in, tensors and maps out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from medrev.config.schema import Pipeline
+from medrev.data.layouts.bids import is_subject
+from medrev.data.subject import Subject
+from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
+from medrev.domains.entry import Entry
+from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.source import Source
+from medrev.domains.tensor.find import list_subjects
+from medrev.domains.tensor.names import base_name, common_stem
+from medrev.domains.tensor.picture import compare_tensors
+from medrev.domains.tensor.ranges import describe_values, unlike_training
+from medrev.domains.tensor.reading import read_tensors
+from medrev.domains.tensor.results import ALWAYS, describe_result, map_of, map_path
+from medrev.dti import apply_symmetry, ensemble_symmetries, frobenius, repair, tensor_maps
+from medrev.volumes import direction_cosines, is_dicom_folder
+
+__all__ = ["TensorDomain"]
+
+_HCP_DATA = [
+    Path(folder) / name
+    for folder in ("", "T1w/Diffusion", "Diffusion")
+    for name in ("data.nii.gz", "data.nii")
+]
+
+
+class TensorDomain(Domain):
+    """Diffusion tensors, fitted or ready: x on the coarse grid, y on the fine one.
+
+    Args:
+        pipeline: An experiment on diffusion tensors.
+        side: x or y.
+    """
+
+    accepts = "tensor"
+    unit = "mm^2/s"
+    datatype = "dwi"
+    title = "Super-resolved diffusion tensors"
+
+    def __init__(self, pipeline: Pipeline, side: Side) -> None:
+        super().__init__(pipeline, side)
+        self.data = pipeline.dti
+
+    @property
+    def name(self) -> str:
+        """The resolution: low or high."""
+        return "low resolution" if self.side == "x" else "high resolution"
+
+    def single(self, path: Path) -> Path | None:
+        """Files, DICOM series, and HCP's diffusion series in the folder of a subject."""
+        if path.is_dir():
+            hcp = next((path / place for place in _HCP_DATA if (path / place).is_file()), None)
+            return hcp or (path if is_dicom_folder(path) else None)
+        return None if path.suffix in (".csv", ".tsv") else path
+
+    def is_member(self, path: Path) -> bool:
+        """The folder of a subject in a BIDS dataset."""
+        return is_subject(path, self.datatype)
+
+    def members(self, root: Path) -> tuple[list[Entry], list[str]]:
+        """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
+        _, listing = list_subjects(root)
+        return [_entry(subject) for subject in listing.subjects], listing.problems
+
+    def read(
+        self,
+        source: Source,
+        *,
+        order: str | None = None,
+        frame: str | None = None,
+        show_progress: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scan:
+        """Read tensors, and fit raw DWI."""
+        return read_tensors(
+            source,
+            self.data,
+            order=order,
+            frame=frame,
+            show_progress=show_progress,
+            check=check,
+        )
+
+    def domain_warnings(
+        self, scan: Scan, header: Mapping[str, Any], scale: float
+    ) -> tuple[list[str], list[str]]:
+        """Diffusivities and the size of the brain beside those of the training."""
+        ranges = header.get("ranges")
+        if not isinstance(ranges, dict):
+            return [], ["the model does not say what it was trained on: values are not compared"]
+        if scan.mask is None or scan.affine is None or not bool((scan.mask > 0).any()):
+            return [], []
+        return unlike_training(describe_values(scan.values, scan.mask, scan.affine), ranges), []
+
+    def scale_of(self, scan: Scan, model_scale: float) -> float:
+        """The diffusivity (mm²/s) that was 1 in training."""
+        return model_scale
+
+    def encode(self, values: Tensor, scale: float) -> Tensor:
+        """Divide by the scale."""
+        return values / scale
+
+    def decode(self, values: Tensor, scale: float) -> Tensor:
+        """Multiply by the scale."""
+        return values * scale
+
+    def as_written(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
+        """Zero outside the mask, and positive definite if ``inference.positive_definite``."""
+        inside, repaired = super().as_written(values, mask)[0], 0
+        if self.pipeline.inference.positive_definite:
+            inside, repaired = repair(inside)
+        return inside, {"RepairedTensors": repaired}
+
+    def symmetries(self, count: int) -> tuple[Symmetry, ...]:
+        """Flips, rotations or all symmetries of the grid."""
+        return ensemble_symmetries(count)
+
+    def turn(self, values: Tensor, symmetry: Symmetry) -> Tensor:
+        """Turn the grid and the tensors in it."""
+        return apply_symmetry(values, symmetry)
+
+    def squared(self, values: Tensor) -> Tensor:
+        """Square of the Frobenius norm."""
+        return frobenius(values)
+
+    def base(self, path: Path) -> str:
+        """The name without suffix and what was said of an earlier result."""
+        return base_name(path)
+
+    def result_paths(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        source: Domain,
+        format: str = "nifti",
+        std: bool = False,
+        cycle: bool = False,
+        picture: bool = True,
+    ) -> dict[str, Path]:
+        """Tensors, their maps, their uncertainty and a picture."""
+        stem = common_stem(base, self.side)
+        names = [*ALWAYS, *(["std"] if std else [])]
+        paths = {name: map_path(stem, folder, name, format) for name in names}
+        if cycle:
+            other = common_stem(base, source.side)
+            paths["cycle"] = map_path(other, folder, "cycle", format)
+        if picture:
+            paths[PICTURE] = folder / f"{stem}_desc-sr_dwimap.png"
+        return paths
+
+    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+        """Tensors and their maps on the grid of the result, a cycle residual on the input's."""
+        values, affine = prediction.values, prediction.affine
+        assert affine is not None
+        volumes = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
+        if prediction.std is not None:
+            volumes["std"] = prediction.std
+        maps: dict[str, Output] = {
+            name: map_of(name, volume, affine, scan) for name, volume in volumes.items()
+        }
+        if prediction.cycle_residual is not None:
+            assert scan.affine is not None
+            maps["cycle"] = map_of("cycle", prediction.cycle_residual, scan.affine, scan)
+        return maps
+
+    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
+        """The new grid, and how it was come by."""
+        return describe_result(prediction, self.data.factor, finer=self.side == "y")
+
+    def picture(
+        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+    ) -> Output | None:
+        """Colour FA, mean diffusivity and FA of two slices."""
+        return compare_tensors(
+            scan,
+            prediction,
+            factor=self.data.factor,
+            inverse=self.side == "x",
+            title=title,
+            model=self.pipeline.name,
+        )
+
+
+def _entry(subject: Subject) -> Entry:
+    return Entry(
+        name=subject.id,
+        person=subject.person,
+        path=subject.dwi or subject.tensor or Path(subject.id),
+        mask=subject.mask,
+        bval=subject.bval,
+        bvec=subject.bvec,
+        problem="; ".join(subject.problems()) or None,
+    )

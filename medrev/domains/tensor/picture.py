@@ -1,0 +1,179 @@
+"""The slices that the picture of a tensor result shows: input, interpolation, output, doubt."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medrev.domains.domain import Prediction, Scan
+from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
+from medrev.dti import color_fa, scalar_maps
+from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample, voxel_size
+
+__all__ = ["compare_tensors"]
+
+Array = NDArray[Any]
+
+#: Coarse slices to either side that cubic interpolation of one slice needs.
+_REACH = 3
+_DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
+_UNIT = "10$^{-3}$ mm²/s"
+
+
+def compare_tensors(
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    factor: int,
+    inverse: bool,
+    title: str,
+    model: str,
+) -> Comparison:
+    """Cut the slices that a picture shows.
+
+    The axial and the coronal slice with most brain, through the same places of the world: input,
+    cubic interpolation (in reverse: block mean), output and, where given, uncertainty. Coarse
+    voxels are shown as they are. Left is left.
+
+    Args:
+        scan: Input tensors.
+        prediction: Output tensors.
+        factor: Fine voxels per coarse one along every axis.
+        inverse: The result is the coarse one.
+        title: Above the pictures.
+        model: Name of the model, for the line below the title.
+    """
+    source, source_mask, source_affine = scan.values, scan.mask, scan.affine
+    result, mask, affine = prediction.values, prediction.mask, prediction.affine
+    std, cycle = prediction.std, prediction.cycle_residual
+    assert source_mask is not None
+    assert source_affine is not None
+    assert mask is not None
+    assert affine is not None
+    old, new = (" × ".join(f"{n:.3g}" for n in voxel_size(a)) for a in (source_affine, affine))
+    subtitle = f"{old} mm → {new} mm, model {model}"
+    fine_affine, fine_mask = (source_affine, source_mask) if inverse else (affine, mask)
+    views = {
+        view: _Cut(Plane(fine_affine, fine_mask, view), fine_mask, factor)
+        for view in ("axial", "coronal")
+    }
+    slabs: dict[View, dict[str, torch.Tensor]] = {}
+    for view, cut in views.items():
+        slabs[view] = {  # type: ignore[index]
+            "input": cut.fine(source) if inverse else cut.coarse(source),
+            "block mean" if inverse else "cubic": (
+                cut.mean(source) if inverse else cut.cubic(source)
+            ),
+            "output": cut.coarse(result) if inverse else cut.fine(result),
+        }
+
+    def doubt(view: View, *wanted: str) -> tuple[Doubt, ...]:
+        cut = views[view]
+        for name in wanted:
+            if name == "deviation" and std is not None:
+                slab = cut.coarse(std) if inverse else cut.fine(std)
+            elif name == "cycle residual" and cycle is not None:
+                slab = cut.fine(cycle) if inverse else cut.coarse(cycle)
+            else:
+                continue
+            return (Doubt(f"{_DOUBTS[name]}, {view}", 1e3 * cut.picture(slab), _UNIT),)
+        return ()
+
+    md = {name: scalar_maps(slab)["md"][None] for name, slab in slabs["axial"].items()}
+    seen = md["output"][md["output"] > 0]
+    top = 1e3 * float(np.percentile(seen, 99)) if len(seen) else 1.0
+    axial, coronal = views["axial"], views["coronal"]
+    rows = (
+        Row(
+            "colour FA, axial",
+            {
+                name: np.clip(axial.colours(color_fa(slab)) * 1.3, 0, 1)
+                for name, slab in slabs["axial"].items()
+            },
+            None,
+            "",
+            axial.plane.aspect,
+            doubt("axial", "deviation", "cycle residual"),
+        ),
+        Row(
+            "mean diffusivity, axial",
+            {name: 1e3 * axial.picture(values) for name, values in md.items()},
+            top,
+            _UNIT,
+            axial.plane.aspect,
+            doubt("axial", "cycle residual"),
+        ),
+        Row(
+            "FA, coronal",
+            {
+                name: coronal.picture(scalar_maps(slab)["fa"][None])
+                for name, slab in slabs["coronal"].items()
+            },
+            1.0,
+            "",
+            coronal.plane.aspect,
+            doubt("coronal", "deviation", "cycle residual"),
+        ),
+    )
+    return Comparison(title, subtitle, rows)
+
+
+class _Cut:
+    """One slice of the fine grid, and what coarse volumes show of it.
+
+    Args:
+        plane: Slice of the fine grid.
+        mask: ``(1, I, J, K)`` on the fine grid.
+        factor: Fine voxels per coarse one.
+    """
+
+    def __init__(self, plane: Plane, mask: torch.Tensor, factor: int) -> None:
+        self.plane, self.factor = plane, factor
+        self.axis = plane.axis + 1
+        self.shape = mask.shape[1:]
+        self.brain = plane.picture(mask.float())[..., 0] > 0
+
+    def fine(self, volume: torch.Tensor) -> torch.Tensor:
+        """The slice of a volume on the fine grid."""
+        return self.plane.slab(volume)
+
+    def coarse(self, volume: torch.Tensor) -> torch.Tensor:
+        """The slice of a coarse volume with every voxel repeated."""
+        slab = volume.narrow(self.axis, self.plane.index // self.factor, 1)
+        for axis in range(1, 4):
+            if axis != self.axis:
+                slab = slab.repeat_interleave(self.factor, axis)
+                slab = slab.narrow(axis, 0, self.shape[axis - 1])
+        return slab
+
+    def cubic(self, volume: torch.Tensor) -> torch.Tensor:
+        """The slice of a coarse volume after cubic interpolation."""
+        middle = self.plane.index // self.factor
+        start = max(0, middle - _REACH)
+        stop = min(volume.shape[self.axis], middle + _REACH + 1)
+        part = volume.narrow(self.axis, start, stop - start)
+        fine = upsample(part[None].float(), self.factor, "cubic")[0]
+        return fine.narrow(self.axis, self.plane.index - start * self.factor, 1)
+
+    def mean(self, volume: torch.Tensor) -> torch.Tensor:
+        """The slice of a fine volume's block mean, every voxel repeated."""
+        start = self.plane.index // self.factor * self.factor
+        part = volume.narrow(self.axis, start, min(self.factor, volume.shape[self.axis] - start))
+        padded, _ = pad_to_multiple(part, self.factor, fill="edge")
+        slab = block_mean(padded[None].float(), self.factor)[0]
+        for axis in range(1, 4):
+            if axis != self.axis:
+                slab = slab.repeat_interleave(self.factor, axis)
+                slab = slab.narrow(axis, 0, self.shape[axis - 1])
+        return slab
+
+    def picture(self, slab: torch.Tensor) -> Array:
+        """A scalar slab as a picture of the brain."""
+        whole = np.where(self.brain, self.plane.picture(slab)[..., 0], 0)
+        return with_margin(self.plane.crop(whole))
+
+    def colours(self, slab: torch.Tensor) -> Array:
+        """A slab of colours as a picture of the brain."""
+        whole = np.where(self.brain[..., None], self.plane.colours(slab), 0)
+        return with_margin(self.plane.crop(whole))

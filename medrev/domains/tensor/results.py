@@ -1,0 +1,122 @@
+"""The maps of a tensor result: their names, what they are, and what is said of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.domains.domain import Prediction, Scan
+from medrev.domains.maps import SUFFIXES, Map
+from medrev.volumes import voxel_size
+
+__all__ = ["ALWAYS", "MAPS", "describe_result", "map_of", "map_path"]
+
+
+@dataclass(frozen=True)
+class _Map:
+    """What a map is.
+
+    Attributes:
+        entities: The last entities of its name.
+        description: In words.
+        units: Of its values.
+        kind: How it is written.
+    """
+
+    entities: str
+    description: str
+    units: str
+    kind: Literal["tensor", "scalar", "color"] = "scalar"
+
+
+#: Every map that can be written, in the order in which they are.
+MAPS = {
+    "diffusivity": _Map("param-diffusivity_desc-sr", "Diffusion tensor", "mm^2/s", "tensor"),
+    "fa": _Map("param-fa_desc-sr", "Fractional anisotropy", "dimensionless"),
+    "md": _Map("param-md_desc-sr", "Mean diffusivity", "mm^2/s"),
+    "ad": _Map("param-ad_desc-sr", "Axial diffusivity", "mm^2/s"),
+    "rd": _Map("param-rd_desc-sr", "Radial diffusivity", "mm^2/s"),
+    "colorfa": _Map(
+        "param-colorfa_desc-sr",
+        "Principal direction times fractional anisotropy: red left-right, green front-back, "
+        "blue up-down",
+        "dimensionless",
+        "color",
+    ),
+    "std": _Map(
+        "param-diffusivity_desc-srstd",
+        "Uncertainty: standard deviation of the diffusion tensor over the ensemble "
+        "(Frobenius norm)",
+        "mm^2/s",
+    ),
+    "cycle": _Map(
+        "param-diffusivity_desc-srcycle",
+        "Cycle residual: distance of the input from the result translated back (Frobenius norm)",
+        "mm^2/s",
+    ),
+}
+#: Maps that every result has.
+ALWAYS = ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
+
+
+def map_path(stem: str, folder: Path, name: str, format: str) -> Path:
+    """The file of a map.
+
+    Args:
+        stem: What the names begin with (:func:`medrev.domains.tensor.names.common_stem`).
+        folder: Where the files go.
+        name: Key of :data:`MAPS`.
+        format: ``nifti`` or ``nrrd``.
+
+    Example:
+        >>> map_path("sub-01_res-hi_model-tensor", Path("out"), "fa", "nifti").name
+        'sub-01_res-hi_model-tensor_param-fa_desc-sr_dwimap.nii.gz'
+    """
+    return folder / f"{stem}_{MAPS[name].entities}_dwimap{SUFFIXES[format]}"
+
+
+def map_of(name: str, values: Tensor, affine: NDArray[Any], scan: Scan) -> Map:
+    """A map with what is said of it.
+
+    Args:
+        name: Key of :data:`MAPS`.
+        values: ``(C, I, J, K)``.
+        affine: Voxel → RAS mm, 4×4.
+        scan: What it was made from: its space, and order and frame of its tensors, are kept.
+    """
+    about = MAPS[name]
+    return Map(
+        values=values,
+        affine=affine,
+        description=about.description,
+        units=about.units,
+        kind=about.kind,
+        space=scan.space,
+        convention=scan.convention,
+    )
+
+
+def describe_result(prediction: Prediction, factor: int, *, finer: bool) -> dict[str, Any]:
+    """Keys of the sidecar about the grid of a result, and how it was come by.
+
+    Args:
+        prediction: The result.
+        factor: Fine voxels per coarse one along every axis.
+        finer: Whether the result is on the fine grid.
+    """
+    assert prediction.affine is not None
+    assert prediction.mask is not None
+    size = voxel_size(prediction.affine)
+    edges = " x ".join(f"{edge:.4g}" for edge in size)
+    how = f"{factor} times {'finer' if finer else 'coarser'}"
+    return {
+        "Resolution": f"{edges} mm, {how} than the input along every axis, same field of view",
+        "VoxelSize": [round(edge, 6) for edge in size],
+        "MaskVoxels": int(prediction.mask.sum()),
+        "Engine": prediction.engine,
+        "EnsembleMembers": prediction.members,
+        "ResampledTo": None if prediction.resampled is None else list(prediction.resampled),
+        "Plan": str(prediction.plan),
+    }
