@@ -13,7 +13,7 @@ from medrev.cohorts.trained import Trained, translate_sides
 from medrev.errors import InputError
 from medrev.evaluation import Prediction
 from medrev.prediction import Model, round_trip_volume, translate_volume
-from medrev.volumes import SLICE_AXES, Turn, read_volume, voxel_size
+from medrev.volumes import SLICE_AXES, Reorient, read_volume, voxel_size
 
 if TYPE_CHECKING:
     from medrev.config.schema import ContrastData
@@ -107,10 +107,10 @@ class TrainedContrasts(Trained):
         volume = read_volume(path)
         if volume.values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {volume.values.shape[0]} volumes")
-        turn, shape = Turn(volume.affine), tuple(volume.shape[1:])
-        labels = turn.apply(volume.values)
+        reorient, shape = Reorient(volume.affine), tuple(volume.shape[1:])
+        labels = reorient.forward(volume.values)
         grid = Grid(head.shape, head.affine.numpy(), f"the contrasts of {head.id}")
-        own = Grid(tuple(labels.shape[1:]), turn.affine_for(shape))
+        own = Grid(tuple(labels.shape[1:]), reorient.affine_for(shape))
         grid.check(path, own, "resample the label map onto them")
         return labels[0] if bool(labels.any()) else None
 

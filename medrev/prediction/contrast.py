@@ -32,7 +32,7 @@ def translate_volume(
 
     Args:
         model: Trained on contrasts (``data.kind: contrast``).
-        volume: ``(1, I, J, K)``, axes nearest to RAS (`medrev.volumes.Turn`), in network range
+        volume: ``(1, I, J, K)``, axes nearest to RAS (`medrev.volumes.Reorient`), in network range
             (`medrev.domains.intensity.to_network`): background -1.
         inverse: From y to x (default: from x to y).
         mask: ``(1, I, J, K)``, non-zero inside: outside of it the result is background. Default:

@@ -44,8 +44,8 @@ def translate(
     Args:
         model: Trained on any kind of data.
         values: ``(C, I, J, K)``, or ``(C, I, J)`` for a 2D network. Contrasts have axes nearest to
-            RAS (`medrev.volumes.Turn`) and background -1, tensors (6 components in the voxel frame,
-            divided by the model's scale) background 0.
+            RAS (`medrev.volumes.Reorient`) and background -1, tensors (6 components in the voxel
+            frame, divided by the model's scale) background 0.
         inverse: From y to x (default: from x to y).
         mask: ``(1, *spatial)``, non-zero inside: outside of it the result is background. Default:
             the result is the network's everywhere.
@@ -234,7 +234,7 @@ def _by_slices(
     background = model.pipeline.data.background
     i, j, k = volume.shape[1:]
     slicing = slicing_for(model, (i, j, k))
-    slices = slicing.cut(volume, background)
+    slices = slicing.forward(volume, background)
     wanted = torch.arange(len(slices))
     if inside is not None:
         wanted = wanted[inside[0].movedim(slicing.axis, 0).flatten(1).any(dim=1)]
@@ -253,7 +253,7 @@ def _by_slices(
                 values = model.translator(values, inverse=inverse)
                 result[some] = values.float().cpu()
             bar.advance(len(some))
-    return [slicing.join(result, background) for result in results]
+    return [slicing.inverse(result, background) for result in results]
 
 
 def _image(model: Model, image: Tensor, directions: tuple[bool, ...]) -> list[Tensor]:

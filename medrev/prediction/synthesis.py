@@ -29,7 +29,7 @@ from medrev.prediction.network import slicing_for
 from medrev.prediction.options import InferenceOptions
 from medrev.prediction.spacing import spacing_doubts
 from medrev.progress import progress
-from medrev.volumes import SLICE_AXES, Turn
+from medrev.volumes import SLICE_AXES, Reorient
 
 __all__ = ["Synthesis", "flips", "synthesise"]
 
@@ -140,12 +140,12 @@ def synthesise(
             thin for a 3D network, or there is no such ensemble.
     """
     options = InferenceOptions() if options is None else options
-    first, turn, inside = models[0], Turn(affine), mask > 0
+    first, turn, inside = models[0], Reorient(affine), mask > 0
     data = contrast_data(first)
     mirrored = flips(data, options.ensemble)
     given = [_network_input(model, volume * inside, inside) for model in models]
     scale, notes = _result_scale(first, inverse)
-    where = turn.apply(inside)
+    where = turn.forward(inside)
     shape = (where.shape[1], where.shape[2], where.shape[3])
     plan, doubts = _plan(first, shape, inverse, options)
     engine = Engine.torch(first.device)
@@ -158,7 +158,7 @@ def synthesise(
         settings: dict[str, Any] = {"inverse": inverse, "max_memory": options.max_memory}
         settings["show_progress"] = show_progress and runs == 1
         for model, (values, _) in zip(models, given, strict=True):
-            x = turn.apply(values)
+            x = turn.forward(values)
             for flip in mirrored:
                 member, brain = x.flip(flip), where.flip(flip)
                 if options.cycle_residual and residual is None:
@@ -182,9 +182,9 @@ def synthesise(
     if options.cycle_residual and not first.inverse_is_trained:
         warnings.append("the cycle residual says nothing: one direction was not trained")
     return Synthesis(
-        volume=from_network(turn.undo(mean), scale) * inside,
-        std=None if std is None else turn.undo(std) * inside * (scale / 2),
-        cycle_residual=None if residual is None else turn.undo(residual) * (input_scale / 2),
+        volume=from_network(turn.inverse(mean), scale) * inside,
+        std=None if std is None else turn.inverse(std) * inside * (scale / 2),
+        cycle_residual=None if residual is None else turn.inverse(residual) * (input_scale / 2),
         input_scale=input_scale,
         scale=scale,
         members=members,

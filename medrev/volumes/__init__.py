@@ -36,8 +36,8 @@ from medrev.volumes.pictures import (
 )
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.reading import strip_suffix
-from medrev.volumes.resample import block_mean, upsample
-from medrev.volumes.slicing import SLICE_AXES, Slicing, Turn
+from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
+from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = [
@@ -49,14 +49,15 @@ __all__ = [
     "SLICE_AXES",
     "VOID",
     "Colour",
+    "Factor",
     "Header",
     "Padding",
     "Panel",
     "PictureHeader",
     "Plane",
+    "Reorient",
     "Slicing",
     "TensorLayout",
-    "Turn",
     "View",
     "Volume",
     "as_affine",
@@ -76,6 +77,7 @@ __all__ = [
     "like",
     "nifti_shape",
     "pad_to_multiple",
+    "per_axis",
     "picture_header",
     "plain",
     "read_header",

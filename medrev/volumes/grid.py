@@ -9,6 +9,7 @@ import torch
 from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
 from medrev.volumes.arrays import is_metatensor, plain
+from medrev.volumes.resample import Factor, per_axis
 
 __all__ = ["Padding", "crop_to_multiple", "pad_to_multiple"]
 
@@ -28,7 +29,7 @@ class Padding:
     before: tuple[int, int, int]
     after: tuple[int, int, int]
 
-    def apply(self, volume: torch.Tensor, fill: Fill = "zeros") -> torch.Tensor:
+    def forward(self, volume: torch.Tensor, fill: Fill = "zeros") -> torch.Tensor:
         """Add (or crop) the voxels; a MetaTensor keeps every voxel at its place in the world.
 
         Args:
@@ -57,50 +58,49 @@ class Padding:
         meta = {key: value for key, value in volume.meta.items() if key != "affine"}
         return type(volume)(values, affine=torch.from_numpy(affine), meta=meta)
 
-    def undo(self, volume: torch.Tensor, scale: int = 1) -> torch.Tensor:
+    def inverse(self, volume: torch.Tensor, ratio: int = 1) -> torch.Tensor:
         """Back to the field of view before; cropped voxels come back as zeros.
 
         Args:
-            volume: ``(…, I, J, K)`` on the padded grid, or one ``scale`` times finer.
-            scale: Voxels of the volume per voxel of the padded grid, along every axis.
+            volume: ``(…, I, J, K)`` on the padded grid, or one ``ratio`` times finer.
+            ratio: Voxels of the volume per voxel of the padded grid, along every axis.
         """
         before, after = (
-            (-side[0] * scale, -side[1] * scale, -side[2] * scale)
+            (-side[0] * ratio, -side[1] * ratio, -side[2] * ratio)
             for side in (self.before, self.after)
         )
-        return Padding(before, after).apply(volume)
+        return Padding(before, after).forward(volume)
 
 
-def crop_to_multiple(volume: torch.Tensor, multiple: int) -> tuple[torch.Tensor, Padding]:
+def crop_to_multiple(volume: torch.Tensor, multiple: Factor) -> tuple[torch.Tensor, Padding]:
     """Crop the end of every axis to a multiple of some voxels; the affine stays as it is.
 
     Args:
         volume: ``(…, I, J, K)``.
-        multiple: What the sizes shall be a multiple of.
+        multiple: What the sizes shall be a multiple of, one number for all axes or one for each.
 
     Returns:
-        The cropped volume and what :meth:`Padding.undo` needs.
+        The cropped volume and what :meth:`Padding.inverse` needs.
 
     Raises:
         InputError: If an axis is shorter than the multiple.
 
     Example:
         >>> volume, padding = crop_to_multiple(torch.zeros(1, 5, 6, 7), 2)
-        >>> tuple(volume.shape), tuple(padding.undo(volume).shape)
+        >>> tuple(volume.shape), tuple(padding.inverse(volume).shape)
         ((1, 4, 6, 6), (1, 5, 6, 7))
     """
-    size = tuple(volume.shape[-3:])
-    _check_multiple(multiple)
-    if min(size) < multiple:
+    size, multiples = tuple(volume.shape[-3:]), _multiples(multiple)
+    if any(n < m for n, m in zip(size, multiples, strict=True)):
         raise InputError(f"every axis needs at least {multiple} voxels, got {size}")
-    i, j, k = (-(n % multiple) for n in size)
+    i, j, k = (-(n % m) for n, m in zip(size, multiples, strict=True))
     padding = Padding((0, 0, 0), (i, j, k))
-    return padding.apply(volume), padding
+    return padding.forward(volume), padding
 
 
 def pad_to_multiple(
     volume: torch.Tensor,
-    multiple: int,
+    multiple: Factor,
     *,
     fill: Fill = "zeros",
     side: Literal["end", "both"] = "end",
@@ -109,27 +109,29 @@ def pad_to_multiple(
 
     Args:
         volume: ``(…, I, J, K)``.
-        multiple: What the sizes shall be a multiple of.
+        multiple: What the sizes shall be a multiple of, one number for all axes or one for each.
         fill: What added voxels hold: zeros, the nearest voxel, or the mirrored volume.
         side: Where voxels are added; ``both`` puts the odd one at the end.
 
     Returns:
-        The padded volume, its affine moved with its first voxel, and what :meth:`Padding.undo`
+        The padded volume, its affine moved with its first voxel, and what :meth:`Padding.inverse`
         needs.
 
     Raises:
         InputError: If a mirrored volume is thinner than its pad.
     """
-    _check_multiple(multiple)
-    extra = [-n % multiple for n in volume.shape[-3:]]
+    extra = [-n % m for n, m in zip(volume.shape[-3:], _multiples(multiple), strict=True)]
     i, j, k = (n // 2 if side == "both" else 0 for n in extra)
     padding = Padding((i, j, k), (extra[0] - i, extra[1] - j, extra[2] - k))
-    return padding.apply(volume, fill), padding
+    return padding.forward(volume, fill), padding
 
 
-def _check_multiple(multiple: int) -> None:
-    if multiple < 1:
+def _multiples(multiple: Factor) -> tuple[int, ...]:
+    """One for each axis, checked."""
+    multiples = per_axis(multiple)
+    if min(multiples) < 1:
         raise InputError(f"the multiple must be 1 or more, got {multiple}")
+    return multiples
 
 
 def _pad(values: torch.Tensor, pads: list[int], fill: Fill) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Brain masks: find, check, thin to the interior, bring to a coarser grid."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.volumes.affine import same_grid, voxel_size
 from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
 from medrev.volumes.grid import pad_to_multiple
-from medrev.volumes.resample import block_mean, upsample
+from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.volume import Volume
 
 __all__ = ["block_mask", "brain_mask", "check_mask", "interior"]
@@ -50,7 +51,7 @@ def brain_mask(
     if not found.any():
         raise InputError("no brain was found in the volume; give a mask")
     fine = upsample(torch.as_tensor(found, dtype=torch.float32)[None, None], factor, "trilinear")
-    return like(padding.undo(fine[0] >= 0.5), volume)
+    return like(padding.inverse(fine[0] >= 0.5), volume)
 
 
 def interior(mask: torch.Tensor, edge: int = 5) -> torch.Tensor:
@@ -84,13 +85,13 @@ def interior(mask: torch.Tensor, edge: int = 5) -> torch.Tensor:
 
 
 def block_mask(
-    mask: torch.Tensor, factor: int, rule: Literal["any", "all", "half"] = "any"
+    mask: torch.Tensor, factor: Factor, rule: Literal["any", "all", "half"] = "any"
 ) -> torch.Tensor:
     """Mask on a grid coarser by an integer factor.
 
     Args:
         mask: ``(…, I, J, K)``, non-zero inside; sizes are multiples of the factor.
-        factor: Voxels per block along every axis.
+        factor: Voxels per block r, one number for all axes or one for each.
         rule: A block is inside if any voxel is, if all are, or if at least half are.
 
     Returns:
@@ -99,15 +100,16 @@ def block_mask(
     Raises:
         InputError: If a size is not a multiple of the factor or the rule is unknown.
     """
-    size = tuple(mask.shape[-3:])
-    if factor < 1 or any(n % factor for n in size):
+    size, factors = tuple(mask.shape[-3:]), per_axis(factor)
+    if min(factors) < 1 or any(n % r for n, r in zip(size, factors, strict=True)):
         raise InputError(f"mask sizes must be multiples of the factor {factor}, got {size}")
-    shares = {"any": 1, "all": factor**3, "half": (factor**3 + 1) // 2}
+    block = math.prod(factors)
+    shares = {"any": 1, "all": block, "half": (block + 1) // 2}
     if rule not in shares:
         raise InputError(f"rule must be any, all or half, got {rule!r}")
     inside = plain(mask) != 0
-    i, j, k = (n // factor for n in size)
-    blocks = inside.reshape(*inside.shape[:-3], i, factor, j, factor, k, factor)
+    split = [n for n, r in zip(size, factors, strict=True) for n in (n // r, r)]
+    blocks = inside.reshape(*inside.shape[:-3], *split)
     return blocks.sum(dim=(-5, -3, -1)) >= shares[rule]
 
 

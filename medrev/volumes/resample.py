@@ -15,15 +15,34 @@ from torch import Tensor
 
 from medrev.errors import ConfigError
 
-__all__ = ["block_mean", "upsample"]
+__all__ = ["Factor", "block_mean", "per_axis", "upsample"]
+
+#: Voxels per voxel: one number for all axes, or one for each.
+Factor = int | tuple[int, ...]
 
 
-def block_mean(x: Tensor, factor: int) -> Tensor:
+def per_axis(factor: Factor, axes: int = 3) -> tuple[int, ...]:
+    """A number for each axis.
+
+    Raises:
+        ValueError: There are numbers, but not as many as axes.
+
+    Example:
+        >>> per_axis(2), per_axis((1, 1, 4))
+        ((2, 2, 2), (1, 1, 4))
+    """
+    factors = (factor,) * axes if isinstance(factor, int) else tuple(factor)
+    if len(factors) != axes:
+        raise ValueError(f"one factor or {axes} are needed, got {factor}")
+    return factors
+
+
+def block_mean(x: Tensor, factor: Factor) -> Tensor:
     """Average r × … × r blocks of voxels.
 
     Args:
         x: Tensor with shape (B, C, *spatial), 2 or 3 spatial axes, sizes divisible by ``factor``.
-        factor: Block width r along every axis.
+        factor: Block width r, one for all axes or one for each.
 
     Returns:
         Tensor with shape (B, C, *(spatial / r)).
@@ -32,22 +51,23 @@ def block_mean(x: Tensor, factor: int) -> Tensor:
         ValueError: If a size is not a multiple of ``factor``.
     """
     spatial = x.shape[2:]
-    if any(n % factor for n in spatial):
+    factors = per_axis(factor, len(spatial))
+    if any(n % r for n, r in zip(spatial, factors, strict=True)):
         raise ValueError(
             f"a block mean by {factor} needs sizes that are multiples of {factor}, "
             f"got {tuple(spatial)}; crop or pad the volume first"
         )
-    if factor == 1:
+    if set(factors) == {1}:
         return x
-    return F.avg_pool2d(x, factor) if len(spatial) == 2 else F.avg_pool3d(x, factor)
+    return F.avg_pool2d(x, factors) if len(spatial) == 2 else F.avg_pool3d(x, factors)
 
 
-def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
+def upsample(x: Tensor, factor: Factor, mode: str) -> Tensor:
     """Interpolate a grid to one ``factor`` times finer over the same field of view.
 
     Args:
         x: Tensor with shape (B, C, *spatial), any number of spatial axes.
-        factor: Fine voxels per coarse voxel along every axis.
+        factor: Fine voxels per coarse voxel, one number for all axes or one for each.
         mode: ``"nearest"``, ``"trilinear"`` (linear along each axis, bilinear in 2D) or
             ``"cubic"`` (Keys' kernel with a = −0.5 along each axis).
 
@@ -63,11 +83,13 @@ def upsample(x: Tensor, factor: int, mode: str) -> Tensor:
     """
     if mode not in ("nearest", "trilinear", "cubic"):
         raise ConfigError(f"interpolation must be 'nearest', 'trilinear' or 'cubic', got {mode!r}")
-    for axis in range(2, x.dim() if factor > 1 else 2):
+    for axis, ratio in enumerate(per_axis(factor, x.dim() - 2), start=2):
+        if ratio == 1:
+            continue
         if mode == "nearest":
-            x = x.repeat_interleave(factor, dim=axis)
+            x = x.repeat_interleave(ratio, dim=axis)
         else:
-            x = _interpolate_axis(x, factor, axis, mode)
+            x = _interpolate_axis(x, ratio, axis, mode)
     return x
 
 

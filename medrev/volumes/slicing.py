@@ -12,13 +12,13 @@ from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
 from medrev.volumes.plane import View
 
-__all__ = ["SLICE_AXES", "Slicing", "Turn"]
+__all__ = ["SLICE_AXES", "Reorient", "Slicing"]
 
 #: Axis of an RAS array that runs across the slices of a view.
 SLICE_AXES: dict[View, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
-class Turn:
+class Reorient:
     """Flips and exchanges of array axes that bring a grid nearest to RAS, and back.
 
     Voxels keep their values and their place in the world.
@@ -28,11 +28,11 @@ class Turn:
 
     Example:
         >>> import numpy as np
-        >>> turn = Turn(np.diag([-2.0, 2, 2, 1]))
+        >>> reorient = Reorient(np.diag([-2.0, 2, 2, 1]))
         >>> volume = torch.arange(8.0).reshape(1, 2, 2, 2)
-        >>> torch.equal(turn.apply(volume), volume.flip(1))
+        >>> torch.equal(reorient.forward(volume), volume.flip(1))
         True
-        >>> torch.equal(turn.undo(turn.apply(volume)), volume)
+        >>> torch.equal(reorient.inverse(reorient.forward(volume)), volume)
         True
     """
 
@@ -42,11 +42,11 @@ class Turn:
         target = np.array([[0, 1], [1, 1], [2, 1]])
         self._back = nib.orientations.ornt_transform(target, self._there)
 
-    def apply(self, volume: torch.Tensor) -> torch.Tensor:
+    def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Turn ``(C, I, J, K)`` to RAS."""
         return _turned(volume, self._there)
 
-    def undo(self, volume: torch.Tensor) -> torch.Tensor:
+    def inverse(self, volume: torch.Tensor) -> torch.Tensor:
         """Turn ``(C, I', J', K')`` back."""
         return _turned(volume, self._back)
 
@@ -76,10 +76,10 @@ class Slicing:
     Example:
         >>> slicing = Slicing(axis=2, shape=(5, 6, 3), size=(8, 8))
         >>> volume = torch.rand(1, 5, 6, 3)
-        >>> slices = slicing.cut(volume, fill=-1)
+        >>> slices = slicing.forward(volume, fill=-1)
         >>> slices.shape
         torch.Size([3, 1, 8, 8])
-        >>> torch.equal(slicing.join(slices, fill=0), volume)
+        >>> torch.equal(slicing.inverse(slices, fill=0), volume)
         True
     """
 
@@ -101,7 +101,7 @@ class Slicing:
         first, second = (n for axis, n in enumerate(self.shape) if axis != self.axis)
         return first, second
 
-    def cut(self, volume: torch.Tensor, fill: float) -> torch.Tensor:
+    def forward(self, volume: torch.Tensor, fill: float) -> torch.Tensor:
         """Cut ``(C, I, J, K)`` into ``(slices, C, *size)``; new voxels are ``fill``."""
         slices = volume.movedim(self.axis + 1, 0)
         result = volume.new_full((*slices.shape[:2], *self.size), fill)
@@ -109,7 +109,7 @@ class Slicing:
         result[..., to_rows, to_columns] = slices[..., rows, columns]
         return result
 
-    def join(self, slices: torch.Tensor, fill: float) -> torch.Tensor:
+    def inverse(self, slices: torch.Tensor, fill: float) -> torch.Tensor:
         """Put ``(slices, C, *size)`` together to ``(C, I, J, K)``; what was cropped is ``fill``."""
         result = slices.new_full((*slices.shape[:2], *self._plane), fill)
         (rows, from_rows), (columns, from_columns) = self._places()

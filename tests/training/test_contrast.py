@@ -20,7 +20,7 @@ from medrev.training import TrainingInterrupted, train
 from medrev.training.tasks import build_task
 from medrev.training.train import translator_of
 from medrev.training.trainer import Trainer
-from medrev.volumes import Turn
+from medrev.volumes import Reorient
 
 MODELS = {
     "revgan": {"width": 4, "depth": 1, "downsamplings": 1},
@@ -158,7 +158,7 @@ def test_a_trained_model_translates_files_to_intensities_of_the_training(heads, 
     x, _, mask = task.parts["test"][0].whole()
     result = translate_volume(model, x, mask=mask).clamp(min=-1)
     expected = (result + 1) / 2 * task.header()["intensity"]["t2"]
-    turned = Turn(given.affine).apply(torch.from_numpy(values)[None])
+    turned = Reorient(given.affine).forward(torch.from_numpy(values)[None])
     assert np.allclose(turned, expected, atol=0.01)
     sidecar = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     assert "does not say what intensities" not in json.dumps(sidecar)

@@ -43,7 +43,7 @@ def test_crop_and_back(shape, multiple):
         for n, m in zip(cropped.shape[1:], shape, strict=True)
     )
     assert torch.equal(cropped.affine, AFFINE)
-    back = padding.undo(cropped)
+    back = padding.inverse(cropped)
     assert back.shape == volume.shape
     assert misplaced(cropped) < 1e-9
     assert misplaced(back) < 1e-9
@@ -57,7 +57,7 @@ def test_pad_and_back(shape, multiple, side):
         n % multiple == 0 and n - m < multiple for n, m in zip(padded.shape[1:], shape, strict=True)
     )
     assert misplaced(padded) < 1e-9
-    back = padding.undo(padded)
+    back = padding.inverse(padded)
     assert torch.equal(back.as_tensor(), volume.as_tensor())
     torch.testing.assert_close(back.affine, AFFINE, atol=1e-12, rtol=0)
 
@@ -66,7 +66,7 @@ def test_undo_on_a_finer_grid():
     low = torch.rand(1, 5, 6, 7)
     padded, padding = pad_to_multiple(low, 4, side="both")
     fine = padded.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    back = padding.undo(fine, scale=2)
+    back = padding.inverse(fine, ratio=2)
     assert torch.equal(back[:, ::2, ::2, ::2], low)
     assert back.shape == (1, 10, 12, 14)
 
@@ -96,4 +96,4 @@ def test_errors():
     with pytest.raises(InputError, match="mirror"):
         pad_to_multiple(torch.zeros(1, 2, 2, 2), 5, fill="reflect")
     with pytest.raises(InputError, match="leaves nothing"):
-        Padding((0, 0, 0), (-2, 0, 0)).apply(torch.zeros(1, 2, 2, 2))
+        Padding((0, 0, 0), (-2, 0, 0)).forward(torch.zeros(1, 2, 2, 2))

@@ -120,7 +120,7 @@ class ContrastBatches(EpochBatches):
         block = head.block((start[0], start[1], start[2]), (i, j, k), gains)
         a, b = (int(n) for n in moves)
         x, y, mask = (
-            slab.cut(values, fill)[0, :, a : a + size, b : b + size]
+            slab.forward(values, fill)[0, :, a : a + size, b : b + size]
             for values, fill in zip(block, (BACKGROUND, BACKGROUND, 0), strict=True)
         )
         return x, y, mask
@@ -139,7 +139,7 @@ def slices_with_brain(head: Head, data: ContrastData) -> NDArray[np.int64]:
         InputError: There is none.
     """
     slicing = slicing_of(head, data)
-    slices = slicing.cut(head.brain(), fill=0)
+    slices = slicing.forward(head.brain(), fill=0)
     area = np.prod(
         [
             min(n, edge)

@@ -18,7 +18,7 @@ from medrev.domains.intensity.subject import ContrastSubject, contrast_name
 from medrev.errors import GeometryError, InputError, MedrevError
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar
-from medrev.volumes import Turn, same_grid
+from medrev.volumes import Reorient, same_grid
 
 __all__ = ["prepare_contrasts", "prepare_head"]
 
@@ -89,10 +89,10 @@ def _head(subject: ContrastSubject, data: ContrastData) -> Head:
         )
     values = [x.volume, y.volume]
     scales = [_scale(v, inside, data, path) for v, path in zip(values, paths, strict=True)]
-    turn = Turn(x.affine)
-    affine = turn.affine_for(tuple(inside.shape[1:]))
-    corner, kept = boxed(*(turn.apply(v) for v in (*values, inside)))
-    i, j, k = turn.apply(inside).shape[1:]
+    reorient = Reorient(x.affine)
+    affine = reorient.affine_for(tuple(inside.shape[1:]))
+    corner, kept = boxed(*(reorient.forward(v) for v in (*values, inside)))
+    i, j, k = reorient.forward(inside).shape[1:]
     return Head(
         id=subject.id,
         shape=(i, j, k),
