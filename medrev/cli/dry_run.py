@@ -1,14 +1,13 @@
 """What ``medrev-train --dry-run`` prints: a pipeline file whose comments say what would happen."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
     from medrev.config.schema import Data
-    from medrev.data import Cohort
-    from medrev.data.subject import Member
+    from medrev.data import Cohort, Subject
     from medrev.domains.image import ImageSet
 
 __all__ = ["cohort_lines", "data_lines", "image_lines", "print_dry_run"]
@@ -36,17 +35,21 @@ def data_lines(data: "Data") -> Iterator[str]:
 
         return image_lines(find_images(data))
     if data.kind == "contrast":
-        from medrev.domains.intensity import find_contrasts
+        from medrev.domains.intensity import contrasts, find_contrasts
 
-        return cohort_lines(find_contrasts(data))
+        return cohort_lines(find_contrasts(data), lambda subject: " + ".join(contrasts(subject)))
     from medrev.domains.tensor import find_cohort
 
-    return cohort_lines(find_cohort(data))
+    return cohort_lines(
+        find_cohort(data), lambda s: "raw DWI" if "dwi" in s.files else "ready tensors"
+    )
 
 
-def cohort_lines(cohort: "Cohort[Any]") -> Iterator[str]:
+def cohort_lines(cohort: "Cohort", words: "Callable[[Subject], str]") -> Iterator[str]:
     """The data found: layout, and the subjects and sizes of each part."""
-    yield cohort.describe()
+    counts = Counter(words(subject) for subject in cohort.subjects).most_common()
+    kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
+    yield f"{len(cohort.subjects)} scans ({kinds}), {cohort.layout} layout, in {cohort.root}"
     for part in ("train", "validation", "test"):
         subjects = cohort.part(part)
         yield f"{part + ':':<12}{len(subjects)} ({_named([subject.id for subject in subjects])})"
@@ -73,13 +76,13 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMES] + more) or "none"
 
 
-def _sizes(subjects: "tuple[Member, ...]") -> list[str]:
+def _sizes(subjects: "tuple[Subject, ...]") -> list[str]:
     """The different sizes, by the headers of the files, and how many subjects have each."""
     from medrev.volumes import read_header
 
     counts: Counter[str] = Counter()
     for subject in subjects:
-        path = subject.image
+        path = next(iter(subject.files.values()), None)
         if path is not None:
             volumes, *grid = read_header(path).shape
             size = "x".join(map(str, grid)) + " voxels"

@@ -17,7 +17,8 @@ from medrev.volumes import SLICE_AXES, Reorient, read_volume, voxel_size
 
 if TYPE_CHECKING:
     from medrev.config.schema import ContrastData
-    from medrev.domains.intensity import ContrastSubject, Head
+    from medrev.data import Subject
+    from medrev.domains.intensity import Head
 
 __all__ = ["TrainedContrasts"]
 
@@ -35,7 +36,7 @@ class TrainedContrasts(Trained):
         data: How intensities are scaled; the same for all models.
     """
 
-    subject: "ContrastSubject"
+    subject: "Subject"
     data: "ContrastData"
 
     @property
@@ -46,8 +47,7 @@ class TrainedContrasts(Trained):
     @property
     def sources(self) -> Mapping[str, Path]:
         """Its files by role."""
-        others = {"mask": self.subject.mask, "labels": self.subject.labels}
-        return {**self.subject.contrasts, **{n: p for n, p in others.items() if p is not None}}
+        return self.subject.files
 
     def describe(self) -> dict[str, Any]:
         """Which contrasts, and how they are scaled."""
@@ -101,7 +101,7 @@ class TrainedContrasts(Trained):
 
     def _labels(self, head: "Head") -> torch.Tensor | None:
         """The label map of a tumour with the axes of the head; None without one."""
-        path = self.subject.labels
+        path = self.subject.files.get("labels")
         if path is None:
             return None
         volume = read_volume(path)

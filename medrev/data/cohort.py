@@ -2,25 +2,23 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from medrev.config.schema import Split
 from medrev.data.layouts import Listing
-from medrev.data.subject import PARTS, Member
+from medrev.data.subject import PARTS, Subject
 from medrev.errors import InputError
 
-__all__ = ["Cohort", "Layout", "gather", "list_members", "recognise_layout", "together"]
-
-M = TypeVar("M", bound=Member)
+__all__ = ["Cohort", "Layout", "Layouts", "together"]
 
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}
 
 
-class Layout(Protocol[M]):
+class Layout(Protocol):
     """How a cohort lies on disk: a module of `medrev.data.layouts` or one like it."""
 
     EXPECTED: str
@@ -28,12 +26,12 @@ class Layout(Protocol[M]):
     def matches(self, root: Path, /) -> bool:
         """Whether a folder looks like it."""
 
-    def read(self, root: Path, /) -> Listing[M]:
+    def read(self, root: Path, /) -> Listing:
         """The scans in a folder, and what is wrong there."""
 
 
 @dataclass(frozen=True)
-class Cohort(Generic[M]):
+class Cohort:
     """The subjects of a study.
 
     Attributes:
@@ -43,13 +41,13 @@ class Cohort(Generic[M]):
         split: How they are divided where no subject says which part it belongs to.
     """
 
-    subjects: tuple[M, ...]
+    subjects: tuple[Subject, ...]
     layout: str
     root: Path
     split: Split = field(default_factory=Split)
 
-    def part(self, name: str) -> tuple[M, ...]:
-        """Return the subjects of a part, with :attr:`Member.split` set to it.
+    def part(self, name: str) -> tuple[Subject, ...]:
+        """Return the subjects of a part, with :attr:`Subject.split` set to it.
 
         The cohort's own ``split`` column decides where there is one. Else people (not scans: the
         sessions of one person stay together) are ordered by a hash of seed and name, so that the
@@ -77,12 +75,6 @@ class Cohort(Generic[M]):
             return chosen
         people = self._divide()[name]
         return tuple(replace(s, split=name) for s in self.subjects if s.person in people)
-
-    def describe(self) -> str:
-        """One line for people: how many scans, of which layout, where."""
-        counts = Counter(subject.kind for subject in self.subjects).most_common()
-        kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
-        return f"{len(self.subjects)} scans ({kinds}), {self.layout} layout, in {self.root}"
 
     def _divide(self) -> dict[str, set[str]]:
         def rank(person: str) -> bytes:
@@ -119,95 +111,97 @@ def _count(wanted: float, total: int, name: str) -> int:
     return int(wanted)
 
 
-def recognise_layout(root: Path, layouts: Mapping[str, Layout[M]], hint: str = "") -> str:
-    """The name of the first layout that a folder (or table) has.
+@dataclass(frozen=True)
+class Layouts:
+    """The layouts of a kind of data, and what its subjects need.
 
-    Args:
-        root: The folder or table.
-        layouts: The layouts, in the order in which they are tried.
-        hint: Where data is to be had, for the message.
-
-    Raises:
-        InputError: It has none of them.
+    Attributes:
+        modules: The layouts, in the order in which they are tried.
+        problems: What keeps a subject from being read, one line each.
+        hint: Where data is to be had, for the message where there is none.
     """
-    if root.is_file():
-        if root.suffix not in (".csv", ".tsv"):
-            raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
-        return "table"
-    for name, layout in layouts.items():
-        if layout.matches(root):
-            return name
-    raise _nothing_found(root, layouts, hint)
+
+    modules: Mapping[str, Layout]
+    problems: Callable[[Subject], list[str]]
+    hint: str = ""
+
+    def list(self, root: Path) -> Listing:
+        """Everything in a cohort folder or table, the broken with the good, sorted by name.
+
+        Raises:
+            InputError: The folder is missing or of no known layout.
+        """
+        if not root.exists():
+            raise InputError(f"{root}: no such folder")
+        plain = replace(self, hint="")
+        return plain._read(root, plain._recognise(root))
+
+    def gather(
+        self, root: Path, layout: str, *, wanted: tuple[str, ...] | None, split: Split
+    ) -> Cohort:
+        """Find the subjects of a cohort and check that all can be used.
+
+        Args:
+            root: Folder or table, which is there.
+            layout: Name of its layout, or auto: the first that it has.
+            wanted: Only these subjects (None: all).
+            split: How they are divided where the cohort does not say it.
+
+        Raises:
+            InputError: It is of no known layout, files are missing, identifiers are double, or the
+                chosen subjects are not there. Several problems come together, one a line.
+        """
+        if layout == "auto":
+            layout = self._recognise(root)
+        elif layout != "table" and not root.is_dir():
+            raise InputError(
+                f"data.root must be a folder for the layout {layout}, got a file: {root}"
+            )
+        listing = self._read(root, layout)
+        subjects = _chosen(listing.subjects, wanted, root)
+        names = {subject.id for subject in subjects}
+        problems = [line for line in listing.problems if wanted is None or _about(line, names)]
+        for name, count in Counter(subject.id for subject in subjects).items():
+            if count > 1:
+                problems.append(f"{name}: listed {count} times; identifiers must be unique")
+        subjects, split_problems = _checked_splits(subjects)
+        problems += split_problems
+        problems += [line for subject in subjects for line in self.problems(subject)]
+        if problems:
+            raise InputError(together(problems, f"the {layout} cohort {root}"))
+        return Cohort(subjects=tuple(subjects), layout=layout, root=root, split=split)
+
+    def _recognise(self, root: Path) -> str:
+        """The name of the first layout that a folder (or table) has."""
+        if root.is_file():
+            if root.suffix not in (".csv", ".tsv"):
+                raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
+            return "table"
+        for name, layout in self.modules.items():
+            if layout.matches(root):
+                return name
+        raise self._nothing_found(root, self.modules)
+
+    def _read(self, root: Path, layout: str) -> Listing:
+        listing = self.modules[layout].read(root)
+        if not listing.subjects and not listing.problems:
+            raise self._nothing_found(root, {layout: self.modules[layout]})
+        listing.subjects.sort(key=lambda subject: subject.id)
+        listing.layout = layout
+        return listing
+
+    def _nothing_found(self, root: Path, layouts: Mapping[str, Layout]) -> InputError:
+        expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
+        entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
+        more = f" … ({len(entries)} entries)" if len(entries) > 6 else ""
+        shown = ", ".join(entries[:6]) + more
+        hint = f"; {self.hint}" if self.hint else ""
+        return InputError(
+            f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}{hint}"
+        )
 
 
-def list_members(
-    root: Path, layout: str, layouts: Mapping[str, Layout[M]], hint: str = ""
-) -> Listing[M]:
-    """Everything in a cohort folder or table, the broken with the good, sorted by name.
-
-    Raises:
-        InputError: There is nothing of this layout.
-    """
-    listing = layouts[layout].read(root)
-    if not listing.subjects and not listing.problems:
-        raise _nothing_found(root, {layout: layouts[layout]}, hint)
-    listing.subjects.sort(key=lambda subject: subject.id)
-    return listing
-
-
-def gather(
-    root: Path,
-    layout: str,
-    layouts: Mapping[str, Layout[M]],
-    *,
-    wanted: tuple[str, ...] | None,
-    split: Split,
-    hint: str = "",
-) -> Cohort[M]:
-    """Find the subjects of a cohort and check that all can be used.
-
-    Args:
-        root: Folder or table, which is there.
-        layout: Name of its layout, or auto: the first that it has.
-        layouts: The layouts to choose from, in the order in which they are tried.
-        wanted: Only these subjects (None: all).
-        split: How they are divided where the cohort does not say it.
-        hint: Where data is to be had, for the message when there is none.
-
-    Raises:
-        InputError: It is of no known layout, files are missing, identifiers are double, or the
-            chosen subjects are not there. Several problems come together, one a line.
-    """
-    if layout == "auto":
-        layout = recognise_layout(root, layouts, hint)
-    elif layout != "table" and not root.is_dir():
-        raise InputError(f"data.root must be a folder for the layout {layout}, got a file: {root}")
-    listing = list_members(root, layout, layouts, hint)
-    subjects = _chosen(listing.subjects, wanted, root)
-    names = {subject.id for subject in subjects}
-    problems = [line for line in listing.problems if wanted is None or _about(line, names)]
-    for name, count in Counter(subject.id for subject in subjects).items():
-        if count > 1:
-            problems.append(f"{name}: listed {count} times; identifiers must be unique")
-    subjects, split_problems = _checked_splits(subjects)
-    problems += split_problems
-    problems += [line for subject in subjects for line in subject.problems()]
-    if problems:
-        raise InputError(together(problems, f"the {layout} cohort {root}"))
-    return Cohort(subjects=tuple(subjects), layout=layout, root=root, split=split)
-
-
-def _nothing_found(root: Path, layouts: Mapping[str, Layout[M]], hint: str) -> InputError:
-    expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
-    entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
-    shown = ", ".join(entries[:6]) + (f" … ({len(entries)} entries)" if len(entries) > 6 else "")
-    hint = f"; {hint}" if hint else ""
-    return InputError(
-        f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}{hint}"
-    )
-
-
-def _chosen(subjects: list[M], wanted: tuple[str, ...] | None, root: Path) -> list[M]:
+def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:
     if wanted is None:
         return subjects
     names = [subject.id for subject in subjects]
@@ -224,7 +218,7 @@ def _about(problem: str, names: set[str]) -> bool:
     return problem.split(":", maxsplit=1)[0] in names
 
 
-def _checked_splits(subjects: list[M]) -> tuple[list[M], list[str]]:
+def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
     """Bring the split column to the names of the parts; all subjects have one or none has."""
     problems = []
     checked = []

@@ -1,99 +1,54 @@
 """One subject of a cohort: an identifier and the paths of its files."""
 
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["PARTS", "Member", "Subject", "strip_nifti"]
+__all__ = ["PARTS", "Subject", "strip_nifti"]
 
 #: The parts of a cohort.
 PARTS = ("train", "validation", "test")
+#: BraTS from 2023 numbers the scans of a person: BraTS-GLI-00005-100.
+_BRATS_PERSON = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+")
 
 
 @dataclass(frozen=True)
-class Member:
-    """What every scan of a cohort has, whatever it holds.
+class Subject:
+    """Where the data of one scan lie; nothing is read yet.
 
     Attributes:
         id: Name, unique in its cohort.
+        files: Paths by role: of a diffusion scan dwi, bval, bvec, tensor, truth; of others the
+            names of their contrasts; of all mask and labels.
         split: The part it belongs to, where its cohort says so.
+        several: Paths by role where there are several for one, so that none can be chosen.
     """
 
     id: str
+    files: Mapping[str, Path] = field(default_factory=dict)
     split: str | None = field(default=None, kw_only=True)
+    several: Mapping[str, tuple[Path, ...]] = field(default_factory=dict, kw_only=True)
 
     @property
     def person(self) -> str:
-        """The person scanned: sessions and runs of one person are never split apart.
+        """The person scanned: sessions, runs and scans of one person are never split apart.
 
-        >>> Member("sub-01_ses-2").person
-        'sub-01'
+        >>> Subject("sub-01_ses-2").person, Subject("BraTS-GLI-00005-100").person
+        ('sub-01', 'BraTS-GLI-00005')
         """
+        brats = _BRATS_PERSON.fullmatch(self.id)
+        if brats:
+            return brats.group(1)
         return self.id.split("_")[0] if self.id.startswith("sub-") else self.id
 
-    @property
-    def kind(self) -> str:
-        """What it holds, in words."""
-        return ""
-
-    @property
-    def image(self) -> Path | None:
-        """The file whose header says how large it is."""
-        return None
-
-    def problems(self) -> list[str]:
-        """What keeps it from being read, one line each."""
-        return []
-
-
-@dataclass(frozen=True)
-class Subject(Member):
-    """Where the data of one diffusion scan lie; nothing is read yet.
-
-    Attributes:
-        dwi: Raw diffusion-weighted volumes, 4D NIfTI with shape (I, J, K, N).
-        bval: b-values (s/mm²) of ``dwi``.
-        bvec: Gradient directions of ``dwi`` (FSL convention).
-        tensor: Ready tensors, NIfTI with six components; given instead of ``dwi``.
-        mask: Brain mask; computed when None.
-        truth: Noise-free tensors of a simulated subject; never used in training.
-    """
-
-    dwi: Path | None = None
-    bval: Path | None = None
-    bvec: Path | None = None
-    tensor: Path | None = None
-    mask: Path | None = None
-    truth: Path | None = None
-
-    @property
-    def kind(self) -> str:
-        """Raw DWI or ready tensors."""
-        return "ready tensors" if self.dwi is None else "raw DWI"
-
-    @property
-    def image(self) -> Path | None:
-        """Raw DWI, else the tensors."""
-        return self.dwi or self.tensor
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The paths at hand, by name of their attribute."""
-        paths = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: path for name, path in paths.items() if isinstance(path, Path)}
-
-    def problems(self) -> list[str]:
-        """What keeps the subject from being read: missing files or partners, one line each."""
-        found = []
-        if self.dwi is None and self.tensor is None:
-            found.append(f"{self.id}: has neither raw DWI nor tensors")
-        if self.dwi is not None:
-            for name in ("bval", "bvec"):
-                if getattr(self, name) is None:
-                    found.append(f"{self.id}: no {name} file for {self.dwi.name}")
-        for name, path in self.files.items():
-            if not path.is_file():
-                found.append(f"{self.id}: {name} not found: {path}")
-        return found
+    def missing(self) -> list[str]:
+        """The files that are not there, one line each."""
+        return [
+            f"{self.id}: {role} not found: {path}"
+            for role, path in self.files.items()
+            if not path.exists()
+        ]
 
 
 def strip_nifti(path: Path) -> str:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
+from medrev.data.layouts.listing import known
 from medrev.data.subject import Subject
 from medrev.domains.source import Source
 from medrev.domains.tensor.scan import Scan, load_subject
@@ -76,12 +77,14 @@ def read_input(
     """
     file = source.path
     subject = Subject(
-        id=strip_suffix(file),
-        dwi=file if source.kind == "dwi" else None,
-        tensor=file if source.kind == "tensor" else None,
-        bval=source.bval,
-        bvec=source.bvec,
-        mask=source.mask,
+        strip_suffix(file),
+        known(
+            dwi=file if source.kind == "dwi" else None,
+            tensor=file if source.kind == "tensor" else None,
+            bval=source.bval,
+            bvec=source.bvec,
+            mask=source.mask,
+        ),
     )
     scan = load_subject(subject, data, convention)
     warnings = [f"{file}: {note}" for note in (*scan.notes, *convention.notes)]

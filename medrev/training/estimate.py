@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medrev.config.schema import DTIData, Pipeline
 from medrev.domains.tensor import find_cohort
+from medrev.domains.tensor.find import scanned
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
@@ -184,7 +185,7 @@ def batches_per_epoch(pipeline: Pipeline) -> tuple[int, bool]:
     stride = patches.stride or patches.size
     count = 0
     for subject in subjects:
-        path = subject.dwi or subject.tensor
+        path = scanned(subject)
         if path is not None:
             _, *grid = nifti_shape(path)
             count += math.prod(max(0, (n - patches.size) // stride + 1) for n in grid)

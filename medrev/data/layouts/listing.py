@@ -3,21 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
-from medrev.data.subject import Member
+from medrev.data.subject import Subject
 
-__all__ = ["Listing", "first_file", "folders", "nifti_files"]
-
-M = TypeVar("M", bound=Member)
+__all__ = ["Listing", "first_file", "folders", "known", "nifti_files"]
 
 
 @dataclass
-class Listing(Generic[M]):
-    """Subjects found in a layout and what was wrong, one line each."""
+class Listing:
+    """Subjects found in a layout, its name, and what was wrong, one line each."""
 
-    subjects: list[M] = field(default_factory=list)
+    subjects: list[Subject] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    layout: str = ""
 
 
 def folders(root: Path) -> list[Path]:
@@ -37,3 +35,8 @@ def nifti_files(folder: Path) -> list[Path]:
 def first_file(candidates: Iterable[Path]) -> Path | None:
     """Return the first candidate that is a file."""
     return next((path for path in candidates if path.is_file()), None)
+
+
+def known(**files: Path | None) -> dict[str, Path]:
+    """Return files by role, without those that were not found."""
+    return {role: path for role, path in files.items() if path is not None}

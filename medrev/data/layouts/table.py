@@ -1,17 +1,16 @@
 """A CSV or TSV file of paths, one subject a row; paths are relative to the table's folder."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from medrev.data.layouts.listing import Listing
-from medrev.data.subject import Member
+from medrev.data.subject import Subject
 from medrev.errors import InputError
 
 __all__ = ["find_table", "list_rows", "read_rows", "take_participants"]
 
-M = TypeVar("M", bound=Member)
 
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
@@ -55,18 +54,15 @@ def find_table(root: Path) -> Path | None:
     return next((p for name in _NAMES if (p := root / name).is_file()), None)
 
 
-def take_participants(
-    listing: Listing[M], root: Path, change: Callable[[M, dict[str, str], Path], M]
-) -> None:
-    """Take over what ``participants.tsv`` says of subjects, where there is one.
+def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -> None:
+    """Take over what ``participants.tsv`` says of subjects, where there is one: their ``split``.
 
     Its identifiers are the subjects', or the persons' with or without ``sub-``.
 
     Args:
         listing: Changed in place.
         root: Folder of the table.
-        change: Gives the subject as a row of the table, whose paths are relative to the folder,
-            has it.
+        roles: Columns of more files, whose paths are relative to the folder.
     """
     path = root / "participants.tsv"
     if not path.is_file():
@@ -76,20 +72,24 @@ def take_participants(
         names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
         row = next((rows[name] for name in names if name in rows), None)
         if row is not None:
-            listing.subjects[index] = change(subject, row, root)
+            more = {role: root / row[role] for role in roles if role in row}
+            listing.subjects[index] = replace(
+                subject, split=row.get("split"), files={**subject.files, **more}
+            )
 
 
-def list_rows(table: Path, make: Callable[[dict[str, str], Path], M]) -> Listing[M]:
-    """List what the rows of a table make.
+def list_rows(table: Path, files: Callable[[dict[str, str], Path], dict[str, Path]]) -> Listing:
+    """List the subjects in the rows of a table.
 
     Args:
         table: The file.
-        make: Gives a subject of a row, whose paths are relative to the folder.
+        files: Gives the files of a row, whose paths are relative to the folder, by role.
     """
-    listing: Listing[M] = Listing()
+    listing = Listing()
     for number, row in enumerate(read_rows(table), start=2):
         if row["id"]:
-            listing.subjects.append(make(row, table.parent))
+            found = files(row, table.parent)
+            listing.subjects.append(Subject(row["id"], found, split=row.get("split")))
         else:
             listing.problems.append(f"{table.name} row {number}: the identifier is empty")
     return listing

@@ -1,30 +1,32 @@
 """Several contrasts of the same heads: finding them, reading them, slices and patches of them."""
 
 from medrev.domains.intensity.batches import ContrastBatches
-from medrev.domains.intensity.find import find_contrasts, is_head, list_contrasts
+from medrev.domains.intensity.find import LAYOUTS, find_contrasts, is_head, problems
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND, from_network, intensity_scale, to_network
 from medrev.domains.intensity.preparation import prepare_contrasts, prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges, describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.intensity.subject import contrast_name, contrasts, lacks
 
 __all__ = [
     "BACKGROUND",
+    "LAYOUTS",
     "ContrastBatches",
     "ContrastScan",
-    "ContrastSubject",
     "Head",
     "contrast_name",
     "contrast_ranges",
+    "contrasts",
     "describe_contrast",
     "find_contrasts",
     "from_network",
     "intensity_scale",
     "is_head",
-    "list_contrasts",
+    "lacks",
     "prepare_contrasts",
     "prepare_head",
+    "problems",
     "read_contrast",
     "to_network",
     "unlike_contrasts",

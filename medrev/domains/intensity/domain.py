@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from medrev.config.schema import ContrastData, Pipeline
+from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
-from medrev.domains.intensity.find import is_head, list_contrasts
+from medrev.domains.intensity.find import LAYOUTS, is_head, problems
 from medrev.domains.intensity.intensity import from_network, intensity_scale, to_network
 from medrev.domains.intensity.names import (
     contrast_base,
@@ -23,7 +24,7 @@ from medrev.domains.intensity.names import (
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import read_contrast
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.intensity.subject import contrast_name, lacks
 from medrev.domains.maps import SUFFIXES, Map
 from medrev.domains.outputs import PICTURE, Output
 from medrev.domains.source import Source, sidecar_beside
@@ -102,18 +103,18 @@ class IntensityDomain(Domain):
 
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
         """The subjects; without this contrast, that is their problem."""
-        listing = list_contrasts(root)
+        listing = LAYOUTS.list(root)
         return [self._entry(subject) for subject in listing.subjects], listing.problems
 
-    def _entry(self, subject: ContrastSubject) -> Entry:
+    def _entry(self, subject: Subject) -> Entry:
         name = contrast_name(self.name)
-        lacking = subject.lacks(name)
+        lacking = lacks(subject, name)
         return Entry(
             name=subject.id,
             person=subject.person,
-            path=subject.contrasts.get(name, Path(subject.id)),
-            mask=subject.mask,
-            problem="; ".join([*([lacking] if lacking else []), *subject.problems()]) or None,
+            path=subject.files.get(name, Path(subject.id)),
+            mask=subject.files.get("mask"),
+            problem="; ".join([*([lacking] if lacking else []), *problems(subject)]) or None,
         )
 
     def read(

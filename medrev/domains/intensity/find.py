@@ -2,20 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from medrev.config.schema import ContrastData
-from medrev.data.cohort import Cohort, gather, list_members, recognise_layout, together
-from medrev.data.layouts import Listing
+from medrev.data.cohort import Cohort, Layouts, together
 from medrev.data.layouts.bids import is_subject
+from medrev.data.subject import Subject
 from medrev.domains.intensity.layouts import bids, brats, table
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.intensity.subject import NOT_CONTRASTS, contrast_name, lacks
 from medrev.errors import ConfigError, InputError
 
-__all__ = ["find_contrasts", "is_head", "list_contrasts"]
-
-#: In the order in which they are tried.
-_LAYOUTS: dict[str, ModuleType] = {"table": table, "brats": brats, "bids": bids}
+__all__ = ["LAYOUTS", "find_contrasts", "is_head", "problems"]
 
 _WHERE = (
     "BraTS is to be had at synapse.org (2021 and later) and www.med.upenn.edu/cbica/brats2020 "
@@ -23,19 +19,15 @@ _WHERE = (
 )
 
 
-def list_contrasts(root: Path) -> Listing[ContrastSubject]:
-    """Everything in a cohort folder or table, the broken subjects with the good ones.
+def problems(subject: Subject) -> list[str]:
+    """What is wrong apart from the contrasts, of which not all may be needed."""
+    mask = subject.files.get("mask")
+    if mask is None or mask.is_file():
+        return []
+    return [f"{subject.id}: mask not found: {mask}"]
 
-    Returns:
-        The subjects and what is wrong in the folder, one line each. Which contrasts a subject has,
-        :meth:`ContrastSubject.lacks` says.
 
-    Raises:
-        InputError: The folder is missing or of no known layout.
-    """
-    if not root.exists():
-        raise InputError(f"{root}: no such folder")
-    return list_members(root, recognise_layout(root, _LAYOUTS), _LAYOUTS)
+LAYOUTS = Layouts({"table": table, "brats": brats, "bids": bids}, problems, _WHERE)
 
 
 def is_head(folder: Path) -> bool:
@@ -43,7 +35,7 @@ def is_head(folder: Path) -> bool:
     return folder.is_dir() and (brats.is_scan(folder) or is_subject(folder, "anat"))
 
 
-def find_contrasts(data: ContrastData) -> Cohort[ContrastSubject]:
+def find_contrasts(data: ContrastData) -> Cohort:
     """Find the scans under ``data.root`` that have ``data.source`` and ``data.target``.
 
     With ``layout: auto`` the layouts are tried in the order table (with volumes), BraTS, BIDS;
@@ -69,25 +61,25 @@ def find_contrasts(data: ContrastData) -> Cohort[ContrastSubject]:
             f"data.source and data.target must be two contrasts, got {data.source} and "
             f"{data.target}, which are both {names[0]}"
         )
-    cohort = gather(
-        data.root, data.layout, _LAYOUTS, wanted=data.subjects, split=data.split, hint=_WHERE
-    )
-    had = {name for subject in cohort.subjects for name in (*subject.contrasts, *subject.several)}
+    cohort = LAYOUTS.gather(data.root, data.layout, wanted=data.subjects, split=data.split)
+    had = {name for subject in cohort.subjects for name in (*subject.files, *subject.several)}
+    had -= set(NOT_CONTRASTS)
     for key, name in zip(("source", "target"), names, strict=True):
         if name not in had:
             raise InputError(
                 f"no subject in {data.root} has the contrast {name}; they have "
                 f"{', '.join(sorted(had))}; change data.{key}"
             )
-    lacking = [s.lacks(name) for s in cohort.subjects for name in names]
+    lacking = [lacks(s, name) for s in cohort.subjects for name in names]
     problems = [line for line in lacking if line is not None]
     if problems:
         raise InputError(
             together(problems, f"the {cohort.layout} cohort {data.root}")
             + "; add them, or leave these subjects out with data.subjects"
         )
+    kept = (*names, *NOT_CONTRASTS)
     pairs = (
-        replace(s, contrasts={name: s.contrasts[name] for name in names}, several={})
+        replace(s, files={n: p for n, p in s.files.items() if n in kept}, several={})
         for s in cohort.subjects
     )
     return replace(cohort, subjects=tuple(pairs))

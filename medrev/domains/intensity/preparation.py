@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ContrastData
+from medrev.data.subject import Subject
 from medrev.domains.intensity.head import Head, boxed
 from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.intensity.subject import contrast_name
 from medrev.errors import GeometryError, InputError, MedrevError
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar
@@ -27,7 +28,7 @@ _TOLERANCE = 1e-2
 
 
 def prepare_contrasts(
-    subjects: Sequence[ContrastSubject], data: ContrastData, progress: bool = True
+    subjects: Sequence[Subject], data: ContrastData, progress: bool = True
 ) -> list[Head]:
     """Read the two contrasts of many heads; several at a time.
 
@@ -59,7 +60,7 @@ def prepare_contrasts(
     return heads
 
 
-def prepare_head(subject: ContrastSubject, data: ContrastData) -> Head:
+def prepare_head(subject: Subject, data: ContrastData) -> Head:
     """Read the two contrasts of one head and check that they belong together.
 
     With a mask, what lies outside of it becomes background. Without one, the mask is where neither
@@ -78,9 +79,9 @@ def prepare_head(subject: ContrastSubject, data: ContrastData) -> Head:
         raise type(error)(f"{subject.id}: {error}") from error
 
 
-def _head(subject: ContrastSubject, data: ContrastData) -> Head:
-    paths = [subject.contrasts[contrast_name(name)] for name in (data.source, data.target)]
-    x, y = (read_contrast(path, subject.mask) for path in paths)
+def _head(subject: Subject, data: ContrastData) -> Head:
+    paths = [subject.files[contrast_name(name)] for name in (data.source, data.target)]
+    x, y = (read_contrast(path, subject.files.get("mask")) for path in paths)
     _check_grids(x, y, paths)
     inside = x.mask & y.mask
     if not bool(inside.any()):

@@ -13,7 +13,7 @@ from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
 from medrev.domains.outputs import PICTURE, Output
 from medrev.domains.source import Source
-from medrev.domains.tensor.find import list_subjects
+from medrev.domains.tensor.find import LAYOUTS, problems, scanned
 from medrev.domains.tensor.names import base_name, common_stem
 from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
@@ -66,7 +66,7 @@ class TensorDomain(Domain):
 
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
         """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
-        _, listing = list_subjects(root)
+        listing = LAYOUTS.list(root)
         return [_entry(subject) for subject in listing.subjects], listing.problems
 
     def read(
@@ -193,9 +193,9 @@ def _entry(subject: Subject) -> Entry:
     return Entry(
         name=subject.id,
         person=subject.person,
-        path=subject.dwi or subject.tensor or Path(subject.id),
-        mask=subject.mask,
-        bval=subject.bval,
-        bvec=subject.bvec,
-        problem="; ".join(subject.problems()) or None,
+        path=scanned(subject) or Path(subject.id),
+        mask=subject.files.get("mask"),
+        bval=subject.files.get("bval"),
+        bvec=subject.files.get("bvec"),
+        problem="; ".join(problems(subject)) or None,
     )

@@ -15,6 +15,7 @@ from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
 from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, save_entry
 from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
+from medrev.domains.tensor.find import problems
 from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, load_subject, scans_and_subjects
 from medrev.errors import InputError, MedrevError
@@ -112,9 +113,9 @@ def _key(item: Subject | Scan, data: DTIData) -> str:
     if isinstance(item, Scan):
         contents = item.contents()
     else:
-        problems = item.problems()
-        if problems:
-            raise InputError("; ".join(problems))
+        found = problems(item)
+        if found:
+            raise InputError("; ".join(found))
         contents = {role: content_hash(path) for role, path in item.files.items()}
     return content_key(contents, data, _wants_copies(item, data))
 

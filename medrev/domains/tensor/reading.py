@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from medrev.config.schema import DTIData
+from medrev.data.layouts.listing import known
 from medrev.data.subject import Subject
 from medrev.domains.domain import Scan
 from medrev.domains.source import Source, sidecar_beside
@@ -72,12 +73,14 @@ def read_tensors(
         )
     file = source.path
     subject = Subject(
-        id=strip_suffix(file),
-        dwi=file if source.kind == "dwi" else None,
-        tensor=file if source.kind == "tensor" else None,
-        bval=source.bval,
-        bvec=source.bvec,
-        mask=source.mask,
+        strip_suffix(file),
+        known(
+            dwi=file if source.kind == "dwi" else None,
+            tensor=file if source.kind == "tensor" else None,
+            bval=source.bval,
+            bvec=source.bvec,
+            mask=source.mask,
+        ),
     )
     loaded = load_subject(subject, data, convention)
     warnings = [f"{file}: {note}" for note in (*loaded.notes, *convention.notes)]

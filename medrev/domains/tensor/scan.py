@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import DTIData
 from medrev.data.finite import finite_notes, without_nan
 from medrev.data.subject import Subject
+from medrev.domains.tensor.find import problems, scanned
 from medrev.dti import (
     Convention,
     Gradients,
@@ -99,24 +100,18 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
         GradientError: b-values or b-vectors do not fit, are no unit vectors, have no b = 0, or are
             too few for a tensor.
     """
-    problems = subject.problems()
-    if problems:
-        raise InputError("; ".join(problems))
-    use_tensor = subject.dwi is None or (
-        data.degradation.kind == "tensor" and subject.tensor is not None
-    )
-    mask = None if subject.mask is None else read_volume(subject.mask)
-    truth = None if subject.truth is None else _read_tensor(subject.truth, data)
-    if use_tensor and subject.tensor is not None:
-        tensor = _read_tensor(subject.tensor, data, convention)
+    found = problems(subject)
+    if found:
+        raise InputError("; ".join(found))
+    files = subject.files
+    mask = read_volume(files["mask"]) if "mask" in files else None
+    truth = _read_tensor(files["truth"], data) if "truth" in files else None
+    if "tensor" in files and ("dwi" not in files or data.degradation.kind == "tensor"):
+        tensor = _read_tensor(files["tensor"], data, convention)
         return _scan(subject, data, mask=mask, truth=truth, tensor=tensor)
-    assert subject.dwi is not None
-    assert subject.bval is not None
-    assert subject.bvec is not None
-    count = _volume_count(subject.dwi)
-    gradients = read_gradients(subject.bval, subject.bvec, count)
+    gradients = read_gradients(files["bval"], files["bvec"], _volume_count(files["dwi"]))
     chosen, gradients = gradients.shell(data.fit.b_max)
-    dwi = read_volume(subject.dwi, volumes=chosen.tolist(), allow_nan=True)
+    dwi = read_volume(files["dwi"], volumes=chosen.tolist(), allow_nan=True)
     return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
 
 
@@ -184,12 +179,12 @@ def _scan(
     """Check that the volumes fit each other, and turn them into the voxel frame."""
     volume = dwi if dwi is not None else tensor
     assert volume is not None
-    name = str(subject.dwi or subject.tensor or subject.id)
+    name = str(scanned(subject) or subject.id)
     affine = check_affine(volume.affine, name)
     values, finite = without_nan(volume.values)
     source = "given" if mask is not None else "median_otsu" if dwi is not None else "nonzero"
     if mask is not None:
-        mask_name = str(subject.mask or f"{subject.id} mask")
+        mask_name = str(subject.files.get("mask", f"{subject.id} mask"))
         inside = check_mask(mask, volume, name=mask_name, volume_name=name)
     elif dwi is not None and gradients is not None:
         inside = brain_mask(Volume(values[np.flatnonzero(gradients.b0).tolist()], affine))
@@ -203,7 +198,7 @@ def _scan(
         truth.shape[1:] != volume.shape[1:]
         or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)
     ):
-        raise GeometryError(f"{subject.truth or 'truth'}: not on the grid of {name}")
+        raise GeometryError(f"{subject.files.get('truth', 'truth')}: not on the grid of {name}")
     return Scan(
         id=subject.id,
         mask=inside,

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from medrev.config.schema import ContrastData, Pipeline
+from medrev.data.subject import Subject
 from medrev.domains.intensity import (
+    LAYOUTS,
     ContrastScan,
-    ContrastSubject,
     contrast_name,
     is_head,
-    list_contrasts,
+    lacks,
+    problems,
     read_contrast,
 )
 from medrev.domains.maps import Map
@@ -87,18 +89,18 @@ class ContrastKind(Kind):
 
     def members(self, root: Path) -> tuple[list[Member], list[str]]:
         """The subjects; without the contrast that the model starts from, that is their problem."""
-        listing = list_contrasts(root)
+        listing = LAYOUTS.list(root)
         return [self._member(subject) for subject in listing.subjects], listing.problems
 
-    def _member(self, subject: ContrastSubject) -> Member:
+    def _member(self, subject: Subject) -> Member:
         name = contrast_name(self.given)
-        lacking = subject.lacks(name)
+        lacking = lacks(subject, name)
         return Member(
             id=subject.id,
             person=subject.person,
-            path=subject.contrasts.get(name, Path(subject.id)),
-            mask=subject.mask,
-            problem="; ".join([*([lacking] if lacking else []), *subject.problems()]) or None,
+            path=subject.files.get(name, Path(subject.id)),
+            mask=subject.files.get("mask"),
+            problem="; ".join([*([lacking] if lacking else []), *problems(subject)]) or None,
         )
 
     def describe(self, folder: Path, request: Request) -> None:

@@ -13,7 +13,7 @@ from medrev.data.subject import Subject
 from medrev.domains.maps import Map
 from medrev.domains.outputs import PICTURE, Output, Result
 from medrev.domains.source import Source
-from medrev.domains.tensor.find import list_subjects
+from medrev.domains.tensor.find import LAYOUTS, problems, scanned
 from medrev.domains.tensor.reading import convention_of
 from medrev.dti import repair, tensor_maps
 from medrev.errors import InputError
@@ -65,7 +65,7 @@ class TensorKind(Kind):
 
     def members(self, root: Path) -> tuple[list[Member], list[str]]:
         """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
-        _, listing = list_subjects(root)
+        listing = LAYOUTS.list(root)
         return [_member(subject) for subject in listing.subjects], listing.problems
 
     def base(self, path: Path) -> str:
@@ -90,11 +90,11 @@ def _member(subject: Subject) -> Member:
     return Member(
         id=subject.id,
         person=subject.person,
-        path=subject.dwi or subject.tensor or Path(subject.id),
-        mask=subject.mask,
-        bval=subject.bval,
-        bvec=subject.bvec,
-        problem="; ".join(subject.problems()) or None,
+        path=scanned(subject) or Path(subject.id),
+        mask=subject.files.get("mask"),
+        bval=subject.files.get("bval"),
+        bvec=subject.files.get("bvec"),
+        problem="; ".join(problems(subject)) or None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from medrev.config.schema import DTIData, Pipeline
-from medrev.data import Cohort, Subject
+from medrev.data import Cohort
 from medrev.domains.tensor import (
     PatchBatches,
     Prepared,
@@ -140,7 +140,7 @@ class DTITask(Task):
 
 
 def prepare_parts(
-    cohort: Cohort[Subject], data: DTIData, world: World, show: bool
+    cohort: Cohort, data: DTIData, world: World, show: bool
 ) -> dict[str, Sequence[Prepared]]:
     """Prepare every subject of a cohort; process 0 fills the cache, the others read it."""
     names = ("train", "validation", "test")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medrev.domains.intensity import ContrastSubject, find_contrasts
+from medrev.data import Subject
+from medrev.domains.intensity import contrasts, find_contrasts
 from medrev.errors import ConfigError, InputError
 
 EMPTY = np.zeros((2, 2, 2), np.int16)
@@ -43,12 +44,11 @@ def test_brats_of_every_year(tmp_path, config, folders, roles, separator, ending
     for subject in cohort.subjects:
         folder = next(f for f in folders if f.endswith(subject.id))
         base = f"{tmp_path}/{folder}/{subject.id}{separator}"
-        assert {k: str(v) for k, v in subject.contrasts.items()} == {
+        assert {k: str(v) for k, v in subject.files.items()} == {
             "t1": f"{base}{roles[0]}{ending}",
             "flair": f"{base}{roles[3]}{ending}",
+            "labels": f"{base}seg{ending}",
         }
-        assert str(subject.labels) == f"{base}seg{ending}"
-        assert subject.mask is None
 
 
 def test_scans_of_one_person_stay_together(tmp_path, config):
@@ -82,8 +82,11 @@ def test_bids_with_sessions_masks_and_contrast_agent(tmp_path, config):
     cohort = find_contrasts(config(tmp_path, source="T1w", target="T2w"))
     assert cohort.layout == "bids"
     assert [s.id for s in cohort.subjects] == ["sub-01", "sub-02_ses-1", "sub-03"]
-    assert cohort.subjects[0].contrasts["t1"].name == "sub-01_T1w.nii.gz"
-    names = [s.mask.relative_to(tmp_path).parts[0] if s.mask else None for s in cohort.subjects]
+    assert cohort.subjects[0].files["t1"].name == "sub-01_T1w.nii.gz"
+    names = [
+        s.files["mask"].relative_to(tmp_path).parts[0] if "mask" in s.files else None
+        for s in cohort.subjects
+    ]
     assert names == ["sub-01", None, "derivatives"]
     assert [s.split for s in cohort.subjects] == ["train", "validation", "test"]
 
@@ -101,10 +104,11 @@ def test_a_table_has_a_column_for_each_contrast(tmp_path, config):
     (tmp_path / "list.csv").write_text("\n".join(rows))
     cohort = find_contrasts(config(tmp_path / "list.csv", target="pd"))
     assert cohort.layout == "table"
-    assert cohort.subjects[0].contrasts["pd"] == tmp_path / "raw/a2.mha"
-    assert [s.mask is not None for s in cohort.subjects] == [True, False]
+    assert cohort.subjects[0].files["pd"] == tmp_path / "raw/a2.mha"
+    assert ["mask" in s.files for s in cohort.subjects] == [True, False]
     assert [s.split for s in cohort.subjects] == ["train", "test"]
-    assert cohort.describe().startswith("2 scans (pd + t1), table layout")
+    assert cohort.layout == "table"
+    assert [contrasts(subject) for subject in cohort.subjects] == [["pd", "t1"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -194,6 +198,6 @@ def test_a_scan_without_any_contrast_but_labels_is_not_passed_over(brats, config
 
 
 def test_subject_of_a_table_is_one_person_each():
-    assert ContrastSubject("a_b").person == "a_b"
-    assert ContrastSubject("sub-1_ses-2").person == "sub-1"
-    assert ContrastSubject("BraTS2021_00001").person == "BraTS2021_00001"
+    assert Subject("a_b").person == "a_b"
+    assert Subject("sub-1_ses-2").person == "sub-1"
+    assert Subject("BraTS2021_00001").person == "BraTS2021_00001"

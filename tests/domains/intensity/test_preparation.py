@@ -1,12 +1,14 @@
 """Two contrasts of a head: read, checked, turned to RAS with every voxel at its place."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
+from medrev.data import Subject
 from medrev.domains.intensity import (
-    ContrastSubject,
     find_contrasts,
     prepare_contrasts,
     prepare_head,
@@ -30,9 +32,9 @@ def head_of(brats, config):
     return build
 
 
-def replaced(subject: ContrastSubject, contrast: str, change) -> None:
+def replaced(subject: Subject, contrast: str, change) -> None:
     """Write a changed copy of a file in its place."""
-    path = subject.contrasts[contrast]
+    path = subject.files[contrast]
     image = nib.load(path)
     values, matrix = change(np.asarray(image.dataobj).astype(np.float32), image.affine.copy())
     nib.save(nib.Nifti1Image(values, matrix), path)
@@ -47,7 +49,7 @@ def test_every_voxel_keeps_its_place_in_the_world_and_its_value(head_of, kind):
     x, y, mask = head.whole()
     assert x.shape == y.shape == mask.shape == (1, *head.shape)
     for contrast, values, scale in zip(("t1", "t2"), (x, y), head.scales, strict=True):
-        image = nib.load(subject.contrasts[contrast])
+        image = nib.load(subject.files[contrast])
         stored = np.asarray(image.dataobj)
         index = np.argwhere(np.ones(head.shape))
         points = nib.affines.apply_affine(head.affine.numpy(), index)
@@ -63,7 +65,7 @@ def test_every_voxel_keeps_its_place_in_the_world_and_its_value(head_of, kind):
 def test_scales_are_percentiles_of_the_whole_volume_in_the_mask(head_of):
     subject, data = head_of(intensities={"percentile": 90, "clip": False})
     head = prepare_head(subject, data)
-    stored = np.asarray(nib.load(subject.contrasts["t2"]).dataobj)
+    stored = np.asarray(nib.load(subject.files["t2"]).dataobj)
     assert head.scales[1] == pytest.approx(np.percentile(stored[stored > 0], 90))
     y = head.whole()[1]
     assert y.max() == pytest.approx(2 * stored.max() / head.scales[1] - 1)
@@ -72,11 +74,11 @@ def test_scales_are_percentiles_of_the_whole_volume_in_the_mask(head_of):
 
 def test_a_given_mask_makes_background_of_the_rest(head_of, tmp_path):
     subject, data = head_of("oblique")
-    matrix = nib.load(subject.contrasts["t1"]).affine
+    matrix = nib.load(subject.files["t1"]).affine
     inside = np.zeros(SHAPE, np.uint8)
     inside[4:7, 5:9, 3:6] = 1
     nib.save(nib.Nifti1Image(inside, matrix), tmp_path / "mask.nii.gz")
-    masked = ContrastSubject(subject.id, subject.contrasts, tmp_path / "mask.nii.gz")
+    masked = replace(subject, files={**subject.files, "mask": tmp_path / "mask.nii.gz"})
     head = prepare_head(masked, data)
     assert (head.mask_source, prepare_head(subject, data).mask_source) == ("given", "nonzero")
     assert head.x.shape == (1, 3, 4, 3)
@@ -194,7 +196,7 @@ def test_many_heads_come_in_their_order_and_the_damaged_one_is_named(brats, conf
     assert [h.id for h in prepare_contrasts(subjects, data, progress=False)] == [
         s.id for s in subjects
     ]
-    path = subjects[3].contrasts["t1"]
+    path = subjects[3].files["t1"]
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match="BraTS2021_00003"):
         prepare_contrasts(subjects, data, progress=False)

@@ -4,7 +4,7 @@ import pytest
 
 from medrev.data import Cohort, Subject
 from medrev.domains.tensor import find_cohort, load_subject
-from medrev.domains.tensor.find import list_subjects
+from medrev.domains.tensor.find import LAYOUTS
 from medrev.errors import InputError
 
 
@@ -27,8 +27,8 @@ def test_bids_layout_with_sessions_and_masks_in_derivatives(phantom, config, tmp
     cohort = find_cohort(config(tmp_path))
     assert cohort.layout == "bids"
     assert [s.id for s in cohort.subjects] == ["sub-01", "sub-02_ses-1", "sub-02_ses-2"]
-    assert [s.mask is not None for s in cohort.subjects] == [True, True, False]
-    assert cohort.subjects[1].mask == derived
+    assert ["mask" in s.files for s in cohort.subjects] == [True, True, False]
+    assert cohort.subjects[1].files["mask"] == derived
 
 
 def test_participants_contribute_split_and_truth(phantom, config, tmp_path):
@@ -41,15 +41,15 @@ def test_participants_contribute_split_and_truth(phantom, config, tmp_path):
     assert cohort.layout == "bids"
     assert [s.id for s in cohort.part("test")] == ["sub-02"]
     assert cohort.part("validation") == ()
-    assert cohort.part("test")[0].truth == tmp_path / "truth/sub-02.nii.gz"
-    assert cohort.part("train")[0].truth is None
+    assert cohort.part("test")[0].files["truth"] == tmp_path / "truth/sub-02.nii.gz"
+    assert "truth" not in cohort.part("train")[0].files
 
 
 def test_gradients_are_inherited_from_the_root(phantom, config, tmp_path):
     folder = phantom.save_bids(tmp_path, "sub-01")
     for ending in ("bval", "bvec"):
         (folder / f"sub-01_dwi.{ending}").rename(tmp_path / f"dwi.{ending}")
-    assert find_cohort(config(tmp_path)).subjects[0].bval == tmp_path / "dwi.bval"
+    assert find_cohort(config(tmp_path)).subjects[0].files["bval"] == tmp_path / "dwi.bval"
 
 
 def test_gradients_are_inherited_by_the_series_that_has_their_entities(phantom, config, tmp_path):
@@ -61,16 +61,16 @@ def test_gradients_are_inherited_by_the_series_that_has_their_entities(phantom, 
     (subject / "sub-01_ses-9_dwi.bval").write_text("of another session")
     (subject / "ses-2/sub-01_ses-2_dwi.bval").rename(subject / "sub-01_dwi.bval")
     first, second = find_cohort(config(tmp_path)).subjects
-    assert first.bval == subject / "ses-1/sub-01_ses-1_dwi.bval"
-    assert second.bval == subject / "sub-01_dwi.bval"
-    assert second.bvec == subject / "ses-2/sub-01_ses-2_dwi.bvec"
+    assert first.files["bval"] == subject / "ses-1/sub-01_ses-1_dwi.bval"
+    assert second.files["bval"] == subject / "sub-01_dwi.bval"
+    assert second.files["bvec"] == subject / "ses-2/sub-01_ses-2_dwi.bvec"
 
 
 def test_a_flat_mask_belongs_to_the_tensor_with_the_longest_name(phantom, config, tmp_path):
     for name in ("A", "A_2"):
         phantom.save_tensor(tmp_path / f"{name}_tensor.nii.gz")
         phantom.save(tmp_path / f"{name}_mask.nii.gz", phantom.mask)
-    masks = {s.id: s.mask for s in find_cohort(config(tmp_path)).subjects}
+    masks = {s.id: s.files.get("mask") for s in find_cohort(config(tmp_path)).subjects}
     assert masks == {name: tmp_path / f"{name}_mask.nii.gz" for name in ("A", "A_2")}
 
 
@@ -82,8 +82,8 @@ def test_ready_tensors_in_folders_and_flat(phantom, config, tmp_path):
     phantom.save(tmp_path / "flat/A_mask.nii.gz", phantom.mask)
     nested, flat = (find_cohort(config(tmp_path / kind)) for kind in ("nested", "flat"))
     assert nested.layout == flat.layout == "tensors"
-    assert [(s.id, s.mask is not None) for s in nested.subjects] == [("A", True)]
-    assert [(s.id, s.mask is not None) for s in flat.subjects] == [("A", True), ("B", False)]
+    assert [(s.id, "mask" in s.files) for s in nested.subjects] == [("A", True)]
+    assert [(s.id, "mask" in s.files) for s in flat.subjects] == [("A", True), ("B", False)]
 
 
 @pytest.mark.parametrize("name", ["participants.tsv", "list.csv"])
@@ -100,7 +100,7 @@ def test_table_of_paths(phantom, config, tmp_path, name):
     changes = {} if name == "participants.tsv" else {"table": tmp_path / name}
     cohort = find_cohort(config(tmp_path, **changes))
     assert cohort.layout == "table"
-    assert cohort.subjects[0].bval == tmp_path / "data/sub-01/dwi/sub-01_dwi.bval"
+    assert cohort.subjects[0].files["bval"] == tmp_path / "data/sub-01/dwi/sub-01_dwi.bval"
     assert [s.split for s in cohort.subjects] == ["train", "validation"]
 
 
@@ -162,7 +162,7 @@ def test_wrong_tables(phantom, config, tmp_path, rows, message):
 def cohort_of(names, tmp_path, **split):
     from medrev.config.schema import Split
 
-    return Cohort(tuple(Subject(id=n) for n in names), "hcp", tmp_path, Split(**split))
+    return Cohort(tuple(Subject(n) for n in names), "hcp", tmp_path, Split(**split))
 
 
 def parts(cohort):
@@ -219,8 +219,8 @@ def test_all_subjects_are_listed_the_broken_ones_too(phantom, config, tmp_path):
         phantom.save_tensor(tmp_path / name / "tensor.nii.gz")
     (tmp_path / "B" / "tensor.nii.gz").write_bytes(b"damaged")
     phantom.save_tensor(tmp_path / "derivatives" / "medrev" / "sub-A" / "dwi" / "t.nii.gz")
-    layout, listing = list_subjects(tmp_path)
-    assert layout == "tensors"
+    listing = LAYOUTS.list(tmp_path)
+    assert listing.layout == "tensors"
     assert [subject.id for subject in listing.subjects] == ["A", "C"]
     assert len(listing.problems) == 1
     assert listing.problems[0].startswith("B: ")
@@ -231,6 +231,6 @@ def test_all_subjects_are_listed_the_broken_ones_too(phantom, config, tmp_path):
 
 def test_a_folder_without_subjects_is_not_listed(tmp_path):
     with pytest.raises(InputError, match="no subjects in"):
-        list_subjects(tmp_path)
+        LAYOUTS.list(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
-        list_subjects(tmp_path / "none")
+        LAYOUTS.list(tmp_path / "none")

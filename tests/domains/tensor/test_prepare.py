@@ -130,10 +130,10 @@ def test_the_cache_is_in_the_users_folder_by_default(config, monkeypatch, tmp_pa
 
 def test_truth_goes_along_and_nothing_else_reads_it(phantom, config, tmp_path):
     tensor = phantom.save_tensor(tmp_path / "t.nii.gz")
-    subject = Subject(id="A", tensor=tensor, truth=tensor)
+    subject = Subject("A", {"tensor": tensor, "truth": tensor})
     prepared = prepare([subject], config(), progress=False)[0]
     np.testing.assert_array_equal(prepared.truth.numpy(), prepared.high.numpy())
-    assert prepare([Subject(id="A", tensor=tensor)], config(), progress=False)[0].truth is None
+    assert prepare([Subject("A", {"tensor": tensor})], config(), progress=False)[0].truth is None
 
 
 def test_no_subjects_prepare_to_nothing(config):

@@ -17,11 +17,13 @@ def dwi_subject(phantom, folder):
     place = phantom.save_bids(folder, "sub-01")
     stem = place / "sub-01"
     return Subject(
-        id="sub-01",
-        dwi=stem.with_name("sub-01_dwi.nii.gz"),
-        bval=stem.with_name("sub-01_dwi.bval"),
-        bvec=stem.with_name("sub-01_dwi.bvec"),
-        mask=stem.with_name("sub-01_desc-brain_mask.nii.gz"),
+        "sub-01",
+        {
+            "dwi": stem.with_name("sub-01_dwi.nii.gz"),
+            "bval": stem.with_name("sub-01_dwi.bval"),
+            "bvec": stem.with_name("sub-01_dwi.bvec"),
+            "mask": stem.with_name("sub-01_desc-brain_mask.nii.gz"),
+        },
     )
 
 
@@ -43,7 +45,7 @@ def test_ready_tensors(make_phantom, config, tmp_path, convention, left_handed):
     values = torch.as_tensor(from_voxel_frame(phantom.tensor, phantom.affine, frame))
     path = phantom.save(tmp_path / "t.nii.gz", convert_order(values, "fsl", order).numpy())
     data = config(tensor_order=order, tensor_frame=frame)
-    scan = load_subject(Subject(id="A", tensor=path), data)
+    scan = load_subject(Subject("A", {"tensor": path}), data)
     np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
     assert scan.mask_source == "nonzero"
     assert (scan.mask[0].numpy() == phantom.mask).all()
@@ -54,10 +56,12 @@ def test_a_missing_mask_is_computed_and_recorded(make_phantom, config, tmp_path)
     folder = phantom.save_bids(tmp_path, "sub-01", mask=False)
     stem = folder / "sub-01_dwi"
     subject = Subject(
-        id="sub-01",
-        dwi=stem.with_suffix(".nii.gz"),
-        bval=stem.with_suffix(".bval"),
-        bvec=stem.with_suffix(".bvec"),
+        "sub-01",
+        {
+            "dwi": stem.with_suffix(".nii.gz"),
+            "bval": stem.with_suffix(".bval"),
+            "bvec": stem.with_suffix(".bvec"),
+        },
     )
     scan = load_subject(subject, config())
     assert scan.mask_source == "median_otsu"
@@ -68,10 +72,10 @@ def test_a_missing_mask_is_computed_and_recorded(make_phantom, config, tmp_path)
 
 
 def spoil(subject, what):
-    image = nibabel.load(subject.dwi)
+    image = nibabel.load(subject.files["dwi"])
     data, affine = np.asarray(image.dataobj), image.affine
-    bvals, bvecs = np.loadtxt(subject.bval), np.loadtxt(subject.bvec)
-    mask = np.asarray(nibabel.load(subject.mask).dataobj)
+    bvals, bvecs = np.loadtxt(subject.files["bval"]), np.loadtxt(subject.files["bvec"])
+    mask = np.asarray(nibabel.load(subject.files["mask"]).dataobj)
     if what == "3d":
         data = data[..., 0]
     elif what == "nan":
@@ -91,14 +95,14 @@ def spoil(subject, what):
         mask[:] = 0
     elif what == "size":
         mask = mask[1:]
-    np.savetxt(subject.bval, bvals[None])
-    np.savetxt(subject.bvec, bvecs)
-    nibabel.save(nibabel.Nifti1Image(data, affine), subject.dwi)
+    np.savetxt(subject.files["bval"], bvals[None])
+    np.savetxt(subject.files["bvec"], bvecs)
+    nibabel.save(nibabel.Nifti1Image(data, affine), subject.files["dwi"])
     moved = affine.copy()
     moved[0, 3] += what == "moved"
-    nibabel.save(nibabel.Nifti1Image(mask, moved), subject.mask)
+    nibabel.save(nibabel.Nifti1Image(mask, moved), subject.files["mask"])
     if what == "truncated":
-        subject.dwi.write_bytes(subject.dwi.read_bytes()[:2000])
+        subject.files["dwi"].write_bytes(subject.files["dwi"].read_bytes()[:2000])
 
 
 @pytest.mark.parametrize(
@@ -129,19 +133,19 @@ def test_bad_dwi(phantom, config, tmp_path, case):
 def test_bad_tensors(phantom, config, tmp_path):
     five = phantom.save(tmp_path / "five.nii.gz", phantom.tensor[:5])
     with pytest.raises(InputError, match=r"six components .* got 5 of 13×14×12"):
-        load_subject(Subject(id="A", tensor=five), config())
+        load_subject(Subject("A", {"tensor": five}), config())
     zero = phantom.save(tmp_path / "zero.nii.gz", 0 * phantom.tensor)
     with pytest.raises(InputError, match="every tensor is zero"):
-        load_subject(Subject(id="A", tensor=zero), config())
+        load_subject(Subject("A", {"tensor": zero}), config())
     with pytest.raises(InputError, match="tensor not found"):
-        load_subject(Subject(id="A", tensor=tmp_path / "no.nii.gz"), config())
+        load_subject(Subject("A", {"tensor": tmp_path / "no.nii.gz"}), config())
 
 
 def test_truth_must_lie_on_the_same_grid(phantom, config, tmp_path):
     tensor = phantom.save_tensor(tmp_path / "t.nii.gz")
     truth = phantom.save(tmp_path / "truth.nii.gz", phantom.tensor[:, 1:])
     with pytest.raises(GeometryError, match="not on the grid"):
-        load_subject(Subject(id="A", tensor=tensor, truth=truth), config())
+        load_subject(Subject("A", {"tensor": tensor, "truth": truth}), config())
 
 
 def test_torchio_subjects_are_taken(phantom, config):

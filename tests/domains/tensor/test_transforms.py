@@ -88,26 +88,22 @@ def test_a_flip_is_the_fit_of_the_flipped_series(phantom, config, tmp_path, axis
     """Flip the DWI file (FSL's bvecs and affine with it), read and fit: the same tensors."""
     folder = phantom.save_bids(tmp_path, "sub-01")
     stem = folder / "sub-01_dwi"
-    files = {"bval": stem.with_suffix(".bval"), "bvec": stem.with_suffix(".bvec")}
-    subject = Subject(
-        id="A",
-        dwi=stem.with_suffix(".nii.gz"),
-        mask=folder / "sub-01_desc-brain_mask.nii.gz",
-        **files,
-    )
+    files = {name: stem.with_suffix(f".{name}") for name in ("nii.gz", "bval", "bvec")}
+    files |= {"dwi": files.pop("nii.gz"), "mask": folder / "sub-01_desc-brain_mask.nii.gz"}
+    subject = Subject("A", files)
     scan = load_subject(subject, config())
 
     flip = np.eye(4)
     flip[axis, axis], flip[axis, 3] = -1, phantom.mask.shape[axis] - 1
-    for path in (subject.dwi, subject.mask):
+    for path in (subject.files["dwi"], subject.files["mask"]):
         image = nibabel.load(path)
         nibabel.save(
             nibabel.Nifti1Image(np.flip(image.get_fdata(), axis), image.affine @ flip), path
         )
-    bvecs = np.loadtxt(subject.bvec)
+    bvecs = np.loadtxt(subject.files["bvec"])
     if axis != 0:  # the handedness changes, so FSL's first axis turns as well
         bvecs[[0, axis]] *= -1
-        np.savetxt(subject.bvec, bvecs)
+        np.savetxt(subject.files["bvec"], bvecs)
     flipped = load_subject(subject, config())
 
     fit = Compose([FitTensord("dwi")])

@@ -5,15 +5,13 @@ A T1w image with the entity ``ce`` (contrast agent) is t1ce. ``participants.tsv`
 """
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
-from medrev.data.layouts import Listing
 from medrev.data.layouts.bids import find_mask, session_folders
-from medrev.data.layouts.listing import nifti_files
+from medrev.data.layouts.listing import Listing, known, nifti_files
 from medrev.data.layouts.table import take_participants
-from medrev.data.subject import strip_nifti
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.data.subject import Subject, strip_nifti
+from medrev.domains.intensity.subject import contrast_name
 
 __all__ = ["EXPECTED", "matches", "read"]
 
@@ -39,20 +37,20 @@ def matches(root: Path) -> bool:
     return any(_images(folder) for folder in session_folders(root, "anat"))
 
 
-def read(root: Path) -> Listing[ContrastSubject]:
+def read(root: Path) -> Listing:
     """List the subjects; every session is one."""
-    listing: Listing[ContrastSubject] = Listing()
+    listing = Listing()
     for folder in session_folders(root, "anat"):
         name = "_".join(folder.relative_to(root).parts[:-1])
         images = _images(folder)
         mask = find_mask(folder, root, name, alone=True)
         listing.subjects.append(
-            ContrastSubject(
+            Subject(
                 name,
-                {contrast: paths[0] for contrast, paths in images.items() if len(paths) == 1},
-                mask if mask is not None and "brain" in mask.name else None,
+                {c: paths[0] for c, paths in images.items() if len(paths) == 1}
+                | known(mask=mask if mask is not None and "brain" in mask.name else None),
                 several={c: tuple(paths) for c, paths in images.items() if len(paths) > 1},
             )
         )
-    take_participants(listing, root, lambda s, row, _: replace(s, split=row.get("split")))
+    take_participants(listing, root)
     return listing

@@ -7,14 +7,12 @@ deeper, as HGG and LGG of 2018 and the folders in which the archives are packed.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from medrev.data.layouts import Listing
-from medrev.data.layouts.listing import folders, nifti_files
+from medrev.data.layouts.listing import Listing, folders, known, nifti_files
 from medrev.data.layouts.table import take_participants
-from medrev.data.subject import strip_nifti
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.data.subject import Subject, strip_nifti
+from medrev.domains.intensity.subject import contrast_name
 
 __all__ = ["EXPECTED", "is_scan", "matches", "read"]
 
@@ -58,14 +56,13 @@ def matches(root: Path) -> bool:
     return any(roles.keys() & _CONTRASTS for _, roles in _scans(root))
 
 
-def read(root: Path) -> Listing[ContrastSubject]:
+def read(root: Path) -> Listing:
     """List the scans."""
-    listing: Listing[ContrastSubject] = Listing()
+    listing = Listing()
     for folder, roles in _scans(root):
         masks = [roles.pop(name) for name in ("mask", "brain_mask") if name in roles]
         labels = roles.pop("seg", None)
-        listing.subjects.append(
-            ContrastSubject(folder.name, roles, next(iter(masks), None), labels)
-        )
-    take_participants(listing, root, lambda s, row, _: replace(s, split=row.get("split")))
+        found = roles | known(mask=next(iter(masks), None), labels=labels)
+        listing.subjects.append(Subject(folder.name, found))
+    take_participants(listing, root)
     return listing

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from medrev.data.layouts import Listing
 from medrev.data.layouts.table import find_table, list_rows, read_rows
-from medrev.domains.intensity.subject import ContrastSubject, contrast_name
+from medrev.domains.intensity.subject import contrast_name
 from medrev.errors import InputError
 
 __all__ = ["EXPECTED", "matches", "read"]
@@ -29,18 +29,20 @@ def matches(root: Path) -> bool:
         return False
 
 
-def read(root: Path) -> Listing[ContrastSubject]:
+def read(root: Path) -> Listing:
     """List the subjects of the table that ``root`` is or holds."""
     table = find_table(root)
     if table is None:
         return Listing()
-    listing = list_rows(table, _subject)
+    listing = list_rows(table, _files)
     if not matches(root):
         raise InputError(f"{table} has no column of volumes; expected {EXPECTED}")
     return listing
 
 
-def _subject(row: dict[str, str], folder: Path) -> ContrastSubject:
-    mask, labels = (folder / row[name] if name in row else None for name in ("mask", "seg"))
-    contrasts = {contrast_name(column): folder / path for column, path in _paths(row).items()}
-    return ContrastSubject(row["id"], contrasts, mask, labels, split=row.get("split"))
+def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
+    others = {
+        role: row[name] for role, name in (("mask", "mask"), ("labels", "seg")) if name in row
+    }
+    contrasts = {contrast_name(column): path for column, path in _paths(row).items()}
+    return {role: folder / path for role, path in {**contrasts, **others}.items()}

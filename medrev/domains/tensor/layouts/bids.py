@@ -3,11 +3,10 @@
 ``participants.tsv`` may add the columns ``split`` and ``truth`` (a path relative to the table).
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from medrev.data.layouts.bids import find_mask, session_folders
-from medrev.data.layouts.listing import Listing, nifti_files
+from medrev.data.layouts.listing import Listing, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 
@@ -46,32 +45,22 @@ def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
     return None
 
 
-def read(root: Path) -> Listing[Subject]:
+def read(root: Path) -> Listing:
     """List the subjects; every session, and every run of several in a folder, is one."""
-    listing: Listing[Subject] = Listing()
+    listing: Listing = Listing()
     for folder in session_folders(root, "dwi"):
         series = _series(folder)
         if not series:
             listing.problems.append(f"no *_dwi.nii.gz in {folder}")
         for dwi in series:
             parts = folder.relative_to(root).parts[:-1]
-            alone = len(series) == 1
-            listing.subjects.append(
-                Subject(
-                    id="_".join(parts) if alone else strip_nifti(dwi).removesuffix("_dwi"),
-                    dwi=dwi,
-                    bval=_gradient_file(dwi, root, "bval"),
-                    bvec=_gradient_file(dwi, root, "bvec"),
-                    mask=find_mask(
-                        folder, root, strip_nifti(dwi).removesuffix("_dwi"), alone=alone
-                    ),
-                )
+            alone, stem = len(series) == 1, strip_nifti(dwi).removesuffix("_dwi")
+            files = known(
+                dwi=dwi,
+                bval=_gradient_file(dwi, root, "bval"),
+                bvec=_gradient_file(dwi, root, "bvec"),
+                mask=find_mask(folder, root, stem, alone=alone),
             )
-    take_participants(listing, root, _described)
+            listing.subjects.append(Subject("_".join(parts) if alone else stem, files))
+    take_participants(listing, root, ["truth"])
     return listing
-
-
-def _described(subject: Subject, row: dict[str, str], folder: Path) -> Subject:
-    """A subject with the ``split`` and ``truth`` of the participants' table."""
-    truth = row.get("truth")
-    return replace(subject, split=row.get("split"), truth=folder / truth if truth else None)

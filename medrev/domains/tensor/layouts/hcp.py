@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medrev.data.layouts.listing import Listing, first_file, folders
+from medrev.data.layouts.listing import Listing, first_file, folders, known
 from medrev.data.subject import Subject
 
 __all__ = ["EXPECTED", "matches", "read"]
@@ -21,9 +21,9 @@ def matches(root: Path) -> bool:
     return any(_diffusion_folder(folder) is not None for folder in folders(root))
 
 
-def read(root: Path) -> Listing[Subject]:
+def read(root: Path) -> Listing:
     """List the subjects; folders without a diffusion folder are passed over."""
-    listing: Listing[Subject] = Listing()
+    listing: Listing = Listing()
     for folder in folders(root):
         place = _diffusion_folder(folder)
         if place is None:
@@ -35,11 +35,13 @@ def read(root: Path) -> Listing[Subject]:
         masks = ("nodif_brain_mask.nii.gz", "nodif_brain_mask.nii")
         listing.subjects.append(
             Subject(
-                id=folder.name,
-                dwi=dwi,
-                bval=first_file([place / "bvals", place / "bval"]),
-                bvec=first_file([place / "bvecs", place / "bvec"]),
-                mask=first_file(place / name for name in masks),
+                folder.name,
+                known(
+                    dwi=dwi,
+                    bval=first_file([place / "bvals", place / "bval"]),
+                    bvec=first_file([place / "bvecs", place / "bvec"]),
+                    mask=first_file(place / name for name in masks),
+                ),
             )
         )
     return listing

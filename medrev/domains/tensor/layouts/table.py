@@ -4,7 +4,6 @@ from pathlib import Path
 
 from medrev.data.layouts.listing import Listing
 from medrev.data.layouts.table import find_table, list_rows, read_rows
-from medrev.data.subject import Subject
 from medrev.errors import InputError
 
 __all__ = ["EXPECTED", "matches", "read"]
@@ -30,12 +29,12 @@ def matches(root: Path) -> bool:
     return table is not None and _has_paths(table)
 
 
-def read(root: Path) -> Listing[Subject]:
+def read(root: Path) -> Listing:
     """List the subjects of the table that ``root`` is or holds."""
     table = find_table(root)
     if table is None:
         return Listing()
-    listing = list_rows(table, _subject)
+    listing = list_rows(table, _files)
     if not _has_paths(table):
         raise InputError(
             f"{table} has no column dwi or tensor with .nii or .nii.gz files; expected {EXPECTED}"
@@ -43,14 +42,14 @@ def read(root: Path) -> Listing[Subject]:
     return listing
 
 
-def _subject(row: dict[str, str], folder: Path) -> Subject:
+def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
     paths = {name: folder / row[name] for name in _PATHS if name in row}
     if "dwi" in paths:
         for name, ending in (("bval", ".bval"), ("bvec", ".bvec")):
             beside = _beside(paths["dwi"], ending)
             if name not in paths and beside.is_file():
                 paths[name] = beside
-    return Subject(id=row["id"], split=row.get("split"), **paths)
+    return paths
 
 
 def _beside(dwi: Path, ending: str) -> Path:

@@ -8,7 +8,7 @@ name up to the suffix: ``A_tensor.nii.gz`` and ``A_mask.nii.gz``.
 from collections.abc import Iterable
 from pathlib import Path
 
-from medrev.data.layouts.listing import Listing, folders, nifti_files
+from medrev.data.layouts.listing import Listing, folders, known, nifti_files
 from medrev.data.subject import Subject, strip_nifti
 from medrev.errors import InputError
 from medrev.volumes import nifti_shape
@@ -69,9 +69,9 @@ def matches(root: Path) -> bool:
     return any(_is_tensor(path) for place in places for path in nifti_files(place))
 
 
-def read(root: Path) -> Listing[Subject]:
+def read(root: Path) -> Listing:
     """List the subjects, from the files in ``root`` and from the folders in it."""
-    listing: Listing[Subject] = Listing()
+    listing: Listing = Listing()
     files = nifti_files(root)
     flat = {tensor: _name(tensor) for tensor in filter(_is_tensor, files)}
     owners = {p: _owner(p, flat.values()) for p in files if "mask" in p.name}
@@ -80,7 +80,7 @@ def read(root: Path) -> Listing[Subject]:
         if len(masks) > 1:
             names = ", ".join(p.name for p in masks)
             listing.problems.append(f"{name}: one mask expected, found {names}")
-        listing.subjects.append(Subject(id=name, tensor=tensor, mask=next(iter(masks), None)))
+        listing.subjects.append(Subject(name, known(tensor=tensor, mask=next(iter(masks), None))))
     for folder in _subjects(root):
         files = [path for place in _places(folder) for path in nifti_files(place)]
         tensors = [path for path in files if _is_tensor(path)]
@@ -95,7 +95,7 @@ def read(root: Path) -> Listing[Subject]:
             listing.problems.append(f"{folder.name}: one mask expected, found {names}")
         if tensors:
             listing.subjects.append(
-                Subject(id=folder.name, tensor=tensors[0], mask=next(iter(masks), None))
+                Subject(folder.name, known(tensor=tensors[0], mask=next(iter(masks), None)))
             )
         else:
             listing.problems += [f"{folder.name}: {line}" for line in _damage(files)]
