@@ -1,0 +1,148 @@
+"""A command's options from one declaration: the fields of a frozen dataclass.
+
+The same class is what Python callers give: its field is the keyword, the field's docstring is the
+help, and its type says what is read from the command line. A class that inherits from another one
+has the options of both. Standard library only: what ``--help`` needs must be imported in
+milliseconds, and pydantic-settings' command line takes 0.2 s and more to begin.
+
+How fields become options:
+
+- ``name: Literal["a", "b"] = "a"`` — ``--name {a,b}``
+- ``name: Path | None = None``, ``int``, ``float``, ``str`` — ``--name NAME``
+- ``name: bool = False`` — ``--name``; of a field that is true by default ``--no-name``
+- ``name: tuple[Path, ...] = ()`` — ``--name A B``, or ``--name A --name B`` with ``repeat``
+
+``field(metadata={…})`` may say: ``metavar``; ``group``, the heading in the help; ``positional``;
+``repeat``; ``parse``, which reads the text in place of the type; ``cli: False`` for a field that
+Python callers alone have.
+
+Example:
+    >>> from dataclasses import dataclass, field
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Settings:
+    ...     steps: int = field(default=3, metadata={"metavar": "N"})
+    ...     picture: bool = True
+    >>> parser = argparse.ArgumentParser()
+    >>> add_options(parser, Settings)
+    >>> take_options(Settings, parser.parse_args(["--steps", "5", "--no-picture"]))
+    Settings(steps=5, picture=False)
+"""
+
+import argparse
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["add_options", "field_docs", "take_options"]
+
+Options = TypeVar("Options")
+
+
+def add_options(
+    parser: argparse.ArgumentParser, *options: type[Any], groups: Sequence[str] = ()
+) -> None:
+    """Add the options that classes declare.
+
+    Args:
+        parser: Gets them.
+        options: Dataclasses; see above.
+        groups: Headings in the order in which the help shows them; others come after them, as
+            fields name them.
+    """
+    places: dict[str, Any] = {"": parser}
+    for title in groups:
+        places[title] = parser.add_argument_group(title)
+    for declared in options:
+        docs, hints = field_docs(declared), get_type_hints(declared)
+        for each in fields(declared):
+            if not each.metadata.get("cli", True):
+                continue
+            title = each.metadata.get("group", "")
+            if title not in places:
+                places[title] = parser.add_argument_group(title)
+            names, settings = _argument(each, hints[each.name], docs.get(each.name, ""))
+            places[title].add_argument(*names, **settings)
+
+
+def take_options(options: type[Options], arguments: argparse.Namespace) -> Options:
+    """The options that were given, as an object of the class that declares them.
+
+    Args:
+        options: One of the classes given to :func:`add_options`, or one that they inherit from.
+        arguments: Parsed.
+    """
+    given = {
+        each.name: tuple(value) if isinstance(value, list) else value
+        for each in fields(options)  # type: ignore[arg-type]
+        if (value := getattr(arguments, each.name, None)) is not None
+    }
+    return options(**given)
+
+
+def field_docs(options: type[Any]) -> dict[str, str]:
+    """The docstrings of a class's fields, and of those it inherits, on one line each."""
+    docs: dict[str, str] = {}
+    for each in reversed(options.__mro__):
+        try:
+            (body,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        except (OSError, TypeError, SyntaxError):  # no source: a builtin, a frozen program
+            continue
+        assert isinstance(body, ast.ClassDef)
+        for declared, text in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(declared, ast.AnnAssign)
+                and isinstance(declared.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                docs[declared.target.id] = " ".join(text.value.value.split())
+    return docs
+
+
+def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[str, Any]]:
+    """What ``add_argument`` is given."""
+    about = each.metadata
+    name, default = each.name, each.default
+    settings: dict[str, Any] = {"help": doc.replace("``", "").replace("%", "%%")}
+    if "metavar" in about:
+        settings["metavar"] = about["metavar"]
+    if hint is bool:
+        switch = f"no-{name}" if default is True else name
+        if default is True:
+            settings["help"] = f"do not {settings['help']}"
+        settings.update(action="store_false" if default is True else "store_true", dest=name)
+        return [f"--{switch.replace('_', '-')}"], settings
+    kind, many = _kind(hint)
+    if get_origin(kind) is Literal:
+        settings.update(choices=get_args(kind), type=type(get_args(kind)[0]))
+    else:
+        settings["type"] = kind
+    if "parse" in about:
+        settings["type"] = about["parse"]
+    if many and about.get("repeat"):
+        settings["action"] = "append"
+    elif many:
+        settings["nargs"] = "+"
+        if not about.get("positional"):
+            settings["action"] = "extend"
+    if about.get("positional"):
+        return [name], settings
+    if default is not MISSING:
+        settings["default"] = None if many else default
+    return [f"--{name.replace('_', '-')}"], settings
+
+
+def _kind(hint: Any) -> tuple[Callable[[str], Any], bool]:
+    """What a text becomes, and whether there may be several."""
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        return _kind(Path if Path in kinds else kinds[0])
+    if get_origin(hint) is tuple:
+        return _kind(get_args(hint)[0])[0], True
+    return hint, False
