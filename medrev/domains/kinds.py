@@ -1,12 +1,19 @@
-"""The registry of domains: from a pipeline to its two sides."""
+"""The registry of domains and data sets: from a pipeline to its two sides and their samples."""
 
-from medrev.config.schema import Pipeline
+from typing import Any
+
+from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
+from medrev.domains.dataset import Dataset
 from medrev.domains.domain import Domain
+from medrev.domains.image.dataset import ImageDataset
 from medrev.domains.image.domain import ImageDomain
+from medrev.domains.image.labelled import LabelledImageDataset
+from medrev.domains.intensity.dataset import IntensityDataset
 from medrev.domains.intensity.domain import IntensityDomain
+from medrev.domains.tensor.dataset import TensorDataset
 from medrev.domains.tensor.domain import TensorDomain
 
-__all__ = ["domains_of"]
+__all__ = ["dataset_of", "domains_of"]
 
 _DOMAINS: dict[str, tuple[type[Domain], type[Domain]]] = {
     "dti": (TensorDomain, TensorDomain),
@@ -26,3 +33,21 @@ def domains_of(pipeline: Pipeline) -> tuple[Domain, Domain]:
     """
     x, y = _DOMAINS[pipeline.data.kind]
     return x(pipeline, "x"), y(pipeline, "y")
+
+
+def dataset_of(pipeline: Pipeline, *, show: bool = False) -> Dataset[Any, Any]:
+    """Find the data of a pipeline; nothing is prepared (:meth:`Dataset.load`).
+
+    Args:
+        pipeline: The experiment.
+        show: Show progress.
+
+    Raises:
+        InputError: The data is missing, damaged or does not fit the pipeline.
+    """
+    if pipeline.data.kind == "images":
+        # A method that does not suit its network is refused later, with the reason.
+        segments = isinstance(pipeline.method, Segmentation)
+        both = segments and isinstance(pipeline.model, FCN8sModel)
+        return (LabelledImageDataset if both else ImageDataset)(pipeline, show=show)
+    return (IntensityDataset if pipeline.data.kind == "contrast" else TensorDataset)(pipeline)

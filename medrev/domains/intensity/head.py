@@ -74,6 +74,11 @@ class Head:
         """x, y and mask of the whole volume, as :meth:`block`."""
         return self.block((0, 0, 0), self.shape)
 
+    def volumes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Intensities of x and of y and the mask of the whole volume, each ``(1, I, J, K)``."""
+        x, y, mask = (self._cut(v, (0, 0, 0), self.shape) for v in (self.x, self.y, self.mask))
+        return x, y, mask
+
     def brain(self) -> torch.Tensor:
         """The mask of the whole volume, as :meth:`block`."""
         return self._cut(self.mask, (0, 0, 0), self.shape)

@@ -1,0 +1,267 @@
+"""A data set: the samples of two domains, how they are paired, and what training draws of them."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+
+from medrev.config.schema import Pipeline
+from medrev.data import Cohort, EpochBatches, Subject
+from medrev.data.subject import PARTS
+from medrev.domains.domain import Domain
+from medrev.domains.sample import Sample
+from medrev.errors import InputError
+from medrev.volumes import read_header
+
+__all__ = [
+    "CardFacts",
+    "Dataset",
+    "LeftOutError",
+    "Processes",
+    "cohort_lines",
+    "common",
+    "some_names",
+]
+
+_MOST_NAMES, _MOST_SIZES = 8, 3
+
+M = TypeVar("M")
+R = TypeVar("R")
+
+
+class LeftOutError(InputError):
+    """A damaged file that ``data.on_damage: skip`` leaves out."""
+
+
+class Processes(Protocol):
+    """The processes that train together: the first one prepares, the others wait."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the first one."""
+
+    def barrier(self) -> None:
+        """Wait for every process."""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a model card says of the data.
+
+    Attributes:
+        task: What the model does, in one line.
+        data: Lines of the section on data.
+        limits: Lines of the section on limits.
+    """
+
+    task: str
+    data: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+class Dataset(ABC, Generic[M, R]):
+    """The data of a pipeline: found, paired, and made ready when it is asked for.
+
+    Made by `medrev.domains.dataset_of`, which only looks for files. :meth:`load` makes all samples
+    ready at once, as training needs them; else a sample is read when it is asked for.
+
+    Type parameters: ``M`` is what was found of a sample on disk (a member), ``R`` the same made
+    ready, in the form in which it is kept.
+
+    Args:
+        pipeline: The experiment.
+        x: The domain of x.
+        y: The domain of y.
+
+    Attributes:
+        pipeline: The experiment.
+        x: The domain of x.
+        y: The domain of y.
+        noun: What a sample is called: subject, image.
+    """
+
+    noun: ClassVar[str] = "subject"
+
+    def __init__(self, pipeline: Pipeline, x: Domain, y: Domain) -> None:
+        self.pipeline, self.x, self.y = pipeline, x, y
+        self._kept: dict[str, list[R]] = {}
+
+    # On disk.
+
+    @abstractmethod
+    def members(self, part: str) -> Sequence[M]:
+        """What was found of a part (train, validation, test).
+
+        Raises:
+            InputError: Nothing is left for training or testing.
+        """
+
+    @abstractmethod
+    def files(self, member: M) -> Mapping[str, Path]:
+        """The files of a member by role."""
+
+    @abstractmethod
+    def found(self) -> Iterator[str]:
+        """What was found, in words: layout, the members of each part, sizes."""
+
+    # Made ready.
+
+    @abstractmethod
+    def prepare(
+        self, members: Sequence[M], world: Processes | None = None, *, show: bool = False
+    ) -> list[R]:
+        """Make members ready.
+
+        Args:
+            members: Of any parts.
+            world: All processes that do this together.
+            show: Show progress.
+
+        Raises:
+            InputError: A member cannot be used.
+            OutputError: The cache folder cannot be written.
+        """
+
+    @abstractmethod
+    def sample(self, ready: R) -> Sample:
+        """The whole sample of what is kept of it.
+
+        Raises:
+            InputError: A file is damaged; :class:`LeftOutError` where that one is left out.
+        """
+
+    def load(self, world: Processes | None = None, *, show: bool = False) -> None:
+        """Make all members ready and keep them.
+
+        Args:
+            world: All processes that do this together.
+            show: Show progress.
+        """
+        members = {part: self.members(part) for part in PARTS}
+        everything = [member for part in PARTS for member in members[part]]
+        ready = iter(self.prepare(everything, world, show=show))
+        self._kept = {part: [next(ready) for _ in members[part]] for part in PARTS}
+
+    def kept(self, part: str) -> Sequence[R]:
+        """What is kept of the samples of a part; all are loaded if they were not."""
+        if not self._kept:
+            self.load()
+        return self._kept[part]
+
+    def part(self, name: str) -> Sequence[Sample]:
+        """The samples of a part; each is made when it is asked for."""
+        return _Part(self, name)
+
+    def read(self, member: M) -> Sample:
+        """The sample of one member, without loading the others."""
+        return self.sample(self.prepare([member])[0])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of samples by part."""
+        return {part: len(self.members(part)) for part in PARTS}
+
+    # Training.
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """Physical value that is 1 in the network; 1 where every sample has its own."""
+
+    @abstractmethod
+    def batches(self, *, rank: int = 0, world: int = 1) -> EpochBatches:
+        """The training batches of a process.
+
+        Args:
+            rank: Number of the process.
+            world: Number of processes; each gets its slice of every batch.
+        """
+
+    def batches_per_epoch(self) -> tuple[int, bool]:
+        """Batches of an epoch, and whether that is exact; else it is an upper bound."""
+        return len(self.batches()), True
+
+    @property
+    def unpaired(self) -> bool:
+        """Whether x and y of a training sample are drawn by themselves."""
+        return self.pipeline.method.kind == "unpaired"
+
+    # Told.
+
+    @abstractmethod
+    def header(self) -> dict[str, Any]:
+        """What the header of the weight files says of the training data (JSON values)."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """The samples of each part by name and content, for ``environment.json``."""
+
+    @abstractmethod
+    def card(self) -> CardFacts:
+        """What the model card says of the data."""
+
+
+class _Part(Sequence[Sample]):
+    """The samples of a part, made one by one; those that are left out are passed over."""
+
+    def __init__(self, dataset: Dataset[Any, Any], name: str) -> None:
+        self._dataset, self._name = dataset, name
+
+    def __len__(self) -> int:
+        return len(self._dataset.members(self._name))
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        kept = self._dataset.kept(self._name)
+        if isinstance(index, slice):
+            return [self._dataset.sample(ready) for ready in kept[index]]
+        return self._dataset.sample(kept[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        for ready in self._dataset.kept(self._name):
+            try:
+                yield self._dataset.sample(ready)
+            except LeftOutError:
+                continue
+
+
+def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[str]:
+    """What was found of a cohort: layout, and the subjects and sizes of each part.
+
+    Args:
+        cohort: The cohort.
+        words: What a subject holds.
+    """
+    counts = Counter(words(subject) for subject in cohort.subjects).most_common()
+    kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
+    yield f"{len(cohort.subjects)} scans ({kinds}), {cohort.layout} layout, in {cohort.root}"
+    for part in PARTS:
+        names = [subject.id for subject in cohort.part(part)]
+        yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
+    sizes: Counter[str] = Counter()
+    for subject in cohort.subjects:
+        volumes, *grid = read_header(next(iter(subject.files.values()))).shape
+        size = "x".join(map(str, grid)) + " voxels"
+        sizes[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
+    yield f"sizes:      {common(sizes)}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = [f"… {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more]) or "none"
+
+
+def common(counts: Counter[str]) -> str:
+    """The most common sizes, and how many have others."""
+    most = counts.most_common()
+    lines = [f"{count} of {size}" for size, count in most[:_MOST_SIZES]]
+    others = sum(count for _, count in most[_MOST_SIZES:])
+    return ", ".join([*lines, f"{others} of other sizes"] if others else lines)

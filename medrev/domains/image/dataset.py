@@ -1,0 +1,216 @@
+"""Data sets of images: aligned pairs, or two sets without pairs."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medrev.config.schema import Pipeline
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes, common, some_names
+from medrev.domains.image.batches import ImageBatches, image_keys
+from medrev.domains.image.domain import ImageDomain
+from medrev.domains.image.find import find_images
+from medrev.domains.image.image_set import ImagePart, Picture
+from medrev.domains.image.loading import Loader
+from medrev.domains.sample import Sample
+from medrev.errors import InputError
+
+__all__ = ["ImageDataset", "Sides"]
+
+logger = logging.getLogger(__name__)
+
+#: Digits of a file's hash.
+_KEY = 12
+#: x and y of a pair; of images without pairs one of them.
+Sides = tuple[Picture | None, Picture | None]
+
+
+class ImageDataset(Dataset[Sides, Sides]):
+    """Images of two sides, A and B, one of which is x and the other y.
+
+    Images without pairs are samples of one side each.
+
+    Args:
+        pipeline: The experiment; its data is of the kind images.
+
+    Attributes:
+        images: What was found, by part.
+        loader: Reads the images.
+
+    Raises:
+        ConfigError: Its data is of another kind.
+        InputError: The data set is missing or cannot be used.
+    """
+
+    noun = "image"
+
+    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
+        x = ImageDomain(pipeline, "x")
+        super().__init__(pipeline, x, ImageDomain(pipeline, "y"))
+        self.data, self.show = x.data, show
+        self.images = find_images(self.data, show=show)
+        if show:
+            for note in self.images.notes:
+                logger.info("%s", note)
+        self.loader = Loader(self.data)
+        self._keys: dict[Path, str] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of pairs, or of images of the larger side, by part."""
+        return {part: len(self.images.part(part)) for part in PARTS}
+
+    def members(self, part: str) -> Sequence[Sides]:
+        """Pairs; without them images of x and of y in turns."""
+        images = self.images.part(part)
+        if images.paired:
+            return list(images)
+        sides = zip_longest(((p, None) for p in images.x), ((None, p) for p in images.y))
+        return [one for one in chain.from_iterable(sides) if one is not None]
+
+    def files(self, member: Sides) -> Mapping[str, Path]:
+        """The images by side."""
+        return {side: p.path for side, p in zip("xy", member, strict=True) if p is not None}
+
+    def found(self) -> Iterator[str]:
+        """Layout, pairs or counts of each part, sizes, and what was decided."""
+        yield self.images.describe()
+        for name in PARTS:
+            part = self.images.part(name)
+            yield f"{name + ':':<12}{part} ({some_names([p.name for p in part.x or part.y])})"
+        parts = [self.images.part(name) for name in PARTS]
+        pictures = [picture for part in parts for picture in part.x + part.y]
+        sizes = Counter(f"{picture.size[1]}x{picture.size[0]} pixels" for picture in pictures)
+        yield f"sizes:      {common(sizes)}"
+        for note in self.images.notes:
+            yield f"note:       {note}"
+
+    def prepare(
+        self, members: Sequence[Sides], world: Processes | None = None, *, show: bool = False
+    ) -> list[Sides]:
+        """Nothing: images are read when they are needed."""
+        return list(members)
+
+    def sample(self, ready: Sides) -> Sample:
+        """Whole images, resized as they are tested."""
+        x, y = (self._pixels(p, n) for p, n in zip(ready, self.data.channels, strict=True))
+        names = [f"{side}: {p.name}" for side, p in zip("xy", ready, strict=True) if p is not None]
+        paired = ready[0] is not None and ready[1] is not None
+        scales = [255.0 if v is None else float(np.iinfo(v.dtype).max) for v in (x, y)]
+        return Sample(
+            id=names[0].removeprefix("x: ") if paired else names[0],
+            x=_values(x),
+            y=_values(y),
+            scales=(scales[0], scales[1]),
+        )
+
+    @property
+    def scale(self) -> float:
+        """Every file has its own."""
+        return 1.0
+
+    def batches(self, *, rank: int = 0, world: int = 1) -> ImageBatches:
+        """Crops of the training images."""
+        part = self.images.train
+        return ImageBatches(
+            part,
+            self.data,
+            self.pipeline.seed,
+            unpaired=self.unpaired,
+            rank=rank,
+            world=world,
+            loader=self.loader,
+            keys=lambda: self._hashes(part),
+        )
+
+    def header(self) -> dict[str, Any]:
+        """Sides, channels and sizes of the training images."""
+        pictures = self.images.train.x + self.images.train.y
+        edges = [edge for picture in pictures for edge in picture.size]
+        return {
+            "images": {
+                "x": self.data.source,
+                "channels": list(self.data.channels),
+                "load_size": self.data.load_size,
+                "crop_size": self.data.crop_size,
+                "edges": [min(edges), max(edges)],
+            }
+        }
+
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """The images of each part: pairs in one line, else each image in its own."""
+        described = {}
+        for name in PARTS:
+            part = self.images.part(name)
+            keys = self._hashes(part)
+            if part.paired:
+                described[name] = [_described(x.name, (x, y), keys) for x, y in part]
+            else:
+                sides = [("x", picture) for picture in part.x] + [("y", p) for p in part.y]
+                described[name] = [_described(f"{s}: {p.name}", (p,), keys) for s, p in sides]
+        return described
+
+    def card(self) -> CardFacts:
+        """Translation of images."""
+        data = self.data
+        x, y = self.x.name, self.y.name
+        kinds = {1: "grey", 3: "in colour"}
+        sides = ", ".join(
+            f"{name} ({side}) {kinds[count]}"
+            for name, side, count in zip("xy", (x, y), data.channels, strict=True)
+        )
+        resized = f"resized to {data.load_size}², " if data.load_size else ""
+        way = f"; in reverse, {y} to {x}" if self.pipeline.method.trains_inverse else ""
+        return CardFacts(
+            task=f"translation of images, {x} to {y}{way}",
+            data=(
+                f"{self.images.describe()}: {sides}.",
+                *(f"{note[0].upper()}{note[1:]}." for note in self.images.notes),
+                f"Training samples: {resized}crops of {data.crop_size}²"
+                f"{', mirrored at random' if data.flip else ''}; images are tested whole"
+                f"{f', resized to {data.crop_size}²' if data.load_size else ''}.",
+                "Numbers inside: -1 is black, 1 the largest value of the file's type. L1 and cycle "
+                "errors are shares of that range.",
+            ),
+            limits=(
+                "The output is an estimate: what the input does not show is made up after the "
+                "training images.",
+                "Images of other scenes, cameras or sizes of detail than those of the training "
+                "data are untested.",
+            ),
+        )
+
+    def _pixels(self, picture: Picture | None, channels: int) -> Any:
+        if picture is None:
+            return None
+        try:
+            return self.loader.whole_pixels(picture, channels)
+        except InputError as error:
+            self.loader.damaged(picture, error)
+            raise LeftOutError(str(error)) from None
+
+    def _hashes(self, part: ImagePart) -> dict[Path, str]:
+        """Hashes of the files of a part; each file is read once."""
+        new = [p for p in part.x + part.y if p.path not in self._keys]
+        self._keys |= image_keys(new, show=self.show)
+        return self._keys
+
+
+def _values(pixels: Any) -> Tensor | None:
+    """``(C, H, W)`` in float32 of pixels ``(H, W, C)``."""
+    if pixels is None:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+
+
+def _described(name: str, pictures: tuple[Picture, ...], keys: dict[Path, str]) -> dict[str, Any]:
+    found = dict.fromkeys(keys[picture.path][:_KEY] for picture in pictures)
+    height, width = pictures[0].size
+    return {"id": name, "key": " ".join(found), "shape": [height, width]}

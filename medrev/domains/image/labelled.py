@@ -1,0 +1,120 @@
+"""Data sets of photographs and of label images whose colours stand for classes."""
+
+import logging
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import CardFacts, Processes
+from medrev.domains.image.dataset import ImageDataset, Sides
+from medrev.domains.image.image_set import Picture
+from medrev.domains.image.reading import from_pixels, with_channels
+from medrev.errors import InputError
+from medrev.nets import colours_of
+from medrev.progress import progress
+from medrev.volumes import VOID, check_known, classes_of_colours, read_pixels
+
+__all__ = ["LabelledImageDataset"]
+
+logger = logging.getLogger(__name__)
+
+#: Share of void pixels from which on the palette is in doubt.
+_DOUBTFUL = 0.5
+#: Label images that are looked at for that.
+_LOOKED_AT = 50
+
+
+class LabelledImageDataset(ImageDataset):
+    """Images whose side y has a class in every pixel, shown by its colour.
+
+    Args:
+        pipeline: The experiment; its method is segmentation.
+
+    Attributes:
+        colours: ``(classes, 3)``, 0 to 255.
+        tolerance: Distance in RGB up to which a colour is that of a class.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
+        super().__init__(pipeline, show=show)
+        assert isinstance(pipeline.model, FCN8sModel)
+        assert isinstance(pipeline.method, Segmentation)
+        self.colours = colours_of(pipeline.model)
+        self.tolerance = pipeline.method.tolerance
+        self.refuses_unknown = pipeline.method.unknown == "refuse"
+
+    def load(self, world: Processes | None = None, *, show: bool = False) -> None:
+        """Look whether label images have the colours of the model.
+
+        Raises:
+            InputError: A label image has pixels without class and ``method.unknown`` is refuse; or
+                none of those looked at has a pixel of a class.
+        """
+        super().load(world, show=show)
+        members = [member for part in PARTS for member in self.members(part)]
+        self._check_labels(members, show)
+
+    def classes(self, labels: Tensor) -> Tensor:
+        """True classes (I, J) of a label image (3, I, J) with values 0 to 255."""
+        return classes_of_colours(labels, self.colours, tolerance=self.tolerance)
+
+    def card(self) -> CardFacts:
+        """Classes of pixels."""
+        facts, count = super().card(), len(self.colours)
+        return CardFacts(
+            task=f"segmentation of images, {self.x.name} to labels {self.y.name}, {count} classes",
+            data=(
+                *facts.data,
+                f"Pixels of label images have the class of the nearest of {count} "
+                f"colours; those farther than {self.tolerance:g} (RGB, 0 to 441) from all have "
+                "none, and are neither learnt nor scored.",
+                "Scores count all images together; 'one class' gives all pixels the most frequent "
+                "class.",
+            ),
+            limits=facts.limits[1:],
+        )
+
+    def _check_labels(self, members: Sequence[Sides], show: bool) -> None:
+        """Look at every image and allow no strange colour; or at some, and say so of most void."""
+        pictures = [picture for _, picture in members if picture is not None]
+        if not self.refuses_unknown:
+            pictures = pictures[:: max(1, len(pictures) // _LOOKED_AT)]
+        void = count = 0
+        with progress("Label images", len(pictures), enabled=show) as bar:
+            for picture in pictures:
+                try:
+                    pixels = picture.of_file(read_pixels(picture.path)[0])
+                except InputError as error:
+                    self.loader.damaged(picture, error)
+                    continue
+                image = (from_pixels(with_channels(pixels, 3)) + 1) * 127.5
+                labels = self.classes(image)
+                if self.refuses_unknown:
+                    self._refuse(picture, image, labels)
+                void += int((labels == VOID).sum())
+                count += labels.numel()
+                bar.advance(1)
+        advice = "see model.colours and method.tolerance"
+        if count and void == count:
+            raise InputError(
+                f"{self.data.root}: no pixel of {len(pictures)} label images has the colour of a "
+                f"class; {advice}, and data.source for which side x is"
+            )
+        if void > _DOUBTFUL * count:
+            logger.warning(
+                "%.0f %% of the pixels of label images have no class; %s",
+                100 * void / count,
+                advice,
+            )
+
+    def _refuse(self, picture: Picture, image: Tensor, labels: Tensor) -> None:
+        """Raise InputError with the name of the file where a pixel has no class."""
+        try:
+            check_known(image, labels, self.colours, tolerance=self.tolerance)
+        except InputError as error:
+            raise InputError(
+                f"{picture.path}: {error}; correct the image, change model.colours, or ignore such "
+                "pixels with method.unknown=void"
+            ) from None

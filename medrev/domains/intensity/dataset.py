@@ -1,0 +1,167 @@
+"""Data sets of two contrasts of the same heads."""
+
+import logging
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medrev.config.schema import Pipeline
+from medrev.data import Subject
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import CardFacts, Dataset, Processes, cohort_lines
+from medrev.domains.intensity.batches import ContrastBatches
+from medrev.domains.intensity.domain import IntensityDomain
+from medrev.domains.intensity.find import find_contrasts
+from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.preparation import prepare_contrasts
+from medrev.domains.intensity.ranges import contrast_ranges
+from medrev.domains.intensity.subject import contrast_name, contrasts
+from medrev.domains.sample import Sample
+from medrev.volumes import voxel_size
+
+__all__ = ["IntensityDataset"]
+
+logger = logging.getLogger(__name__)
+
+#: Digits of a head's key.
+_KEY = 16
+
+
+class IntensityDataset(Dataset[Subject, Head]):
+    """Two contrasts of the heads of a cohort; every process reads all heads into its memory.
+
+    Args:
+        pipeline: The experiment; its data is of the kind contrast.
+
+    Raises:
+        ConfigError: It is of another kind.
+        InputError: The cohort is missing or cannot be used.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        x, y = IntensityDomain(pipeline, "x"), IntensityDomain(pipeline, "y")
+        super().__init__(pipeline, x, y)
+        self.data = x.data
+        self.cohort = find_contrasts(self.data)
+
+    def members(self, part: str) -> Sequence[Subject]:
+        """Subjects."""
+        return self.cohort.part(part)
+
+    def files(self, member: Subject) -> Mapping[str, Path]:
+        """Both contrasts, mask, labels."""
+        return member.files
+
+    def found(self) -> Iterator[str]:
+        """The cohort."""
+        return cohort_lines(self.cohort, lambda subject: " + ".join(contrasts(subject)))
+
+    def prepare(
+        self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False
+    ) -> list[Head]:
+        """Read both contrasts of heads."""
+        heads = prepare_contrasts(members, self.data, progress=show)
+        if show:
+            for head in heads:
+                for note in head.notes:
+                    logger.info("%s: %s", head.id, note)
+        return heads
+
+    def sample(self, ready: Head) -> Sample:
+        """Whole volumes."""
+        x, y, mask = ready.volumes()
+        return Sample(
+            id=ready.id,
+            x=x,
+            y=y,
+            scales=ready.scales,
+            mask=mask,
+            affine=ready.affine,
+            key=ready.key,
+            facts={"mask": ready.mask_source},
+            notes=ready.notes,
+        )
+
+    @property
+    def scale(self) -> float:
+        """Every volume has its own."""
+        return 1.0
+
+    def batches(self, *, rank: int = 0, world: int = 1) -> ContrastBatches:
+        """Slices or patches of the training heads."""
+        return ContrastBatches(
+            self.kept("train"),
+            self.data,
+            self.pipeline.seed,
+            unpaired=self.unpaired,
+            rank=rank,
+            world=world,
+        )
+
+    def header(self) -> dict[str, Any]:
+        """Voxel sizes, and by contrast the median intensity that is 1 and how volumes look."""
+        heads = self.kept("train")
+        edges = [edge for head in heads for edge in voxel_size(head.affine)]
+        intensity, ranges = {}, {}
+        names = contrast_name(self.data.source), contrast_name(self.data.target)
+        for side, name in enumerate(names):
+            known = statistics.median(head.scales[side] for head in heads)
+            intensity[name] = known if self.data.scale == "auto" else self.data.scale
+            ranges[name] = contrast_ranges(head.looks[side] for head in heads)
+        return {
+            "voxel_size": [float(min(edges)), float(max(edges))],
+            "intensity": intensity,
+            "ranges": ranges,
+            "mask": sorted({head.mask_source for head in heads}),
+        }
+
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """The heads of each part."""
+        return {
+            part: [
+                {
+                    "id": head.id,
+                    "key": head.key[:_KEY],
+                    "mask": head.mask_source,
+                    "shape": list(head.shape),
+                    "intensity": list(head.scales),
+                }
+                for head in self.kept(part)
+            ]
+            for part in PARTS
+        }
+
+    def card(self) -> CardFacts:
+        """Synthesis of a contrast."""
+        data, heads = self.data, self.kept("train")
+        batches = self.batches().samples_per_epoch
+        masks = " or ".join(
+            {"given": "that were given", "nonzero": "where neither contrast is 0"}[source]
+            for source in sorted({head.mask_source for head in heads})
+        )
+        if data.samples == "slices":
+            size = data.slices.size
+            samples = f"{batches} {data.slices.axis} slices of {size}²"
+        else:
+            samples = f"{batches} patches of {data.patches.size}³"
+        way = f"; in reverse, {data.target} to {data.source}"
+        return CardFacts(
+            task=f"synthesis of MRI contrasts, {data.source} to {data.target}"
+            f"{way if self.pipeline.method.trains_inverse else ''}",
+            data=(
+                f"{len(heads)} training volumes of each contrast; an epoch has {samples}. Brain "
+                f"masks {masks}.",
+                f"Numbers inside: -1 is 0, and 1 is the {data.intensities.percentile:g}th "
+                "percentile of a volume's own brain; intensities of MRI have no unit. L1 and cycle "
+                "errors are shares of that range, in the brain.",
+            ),
+            limits=(
+                "The output is an estimate: what the input does not show is made up after the "
+                "training data. Lesions may be lost or invented. Do not read diagnoses off it.",
+                "Sequences, field strengths, resolutions and pathologies unlike those of the "
+                "training data are untested.",
+                "Intensities of the output are those of a median training volume, not those that "
+                "a scanner would give for this head.",
+            ),
+        )

@@ -1,0 +1,48 @@
+"""One subject or image of a data set: both sides, and what is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["Sample"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sample:
+    """A whole subject or image, as it is scored and shown; training draws its parts from it.
+
+    Volumes and images have physical values (:meth:`Domain.encode` brings them to network range).
+
+    Attributes:
+        id: Name, unique in its part of the data set.
+        x: ``(C, *spatial)`` in the unit of x's domain; None: there is no x that belongs to y.
+        y: ``(C, *spatial)`` in the unit of y's domain; None: there is no y that belongs to x.
+        scales: Value of x and value of y that is 1 in the network.
+        mask: Mask of y (and of x, where both have one grid), ``(1, *spatial)``, float32, 0 or 1;
+            None: everything counts.
+        affine: Voxel → RAS mm of y, 4×4 float64; None where there is no geometry.
+        truth: y without noise, of a simulated subject; never used in training.
+        labels: Label map on the grid of y, ``(1, *spatial)``; never used in training.
+        key: Content key: the same files and settings give the same key.
+        facts: What else is known, for tables and reports: JSON values.
+        notes: What was put right on reading, one line each.
+    """
+
+    id: str
+    x: Tensor | None = None
+    y: Tensor | None = None
+    scales: tuple[float, float] = (1.0, 1.0)
+    mask: Tensor | None = None
+    affine: Tensor | None = None
+    truth: Tensor | None = None
+    labels: Tensor | None = None
+    key: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether x and y show the same."""
+        return self.x is not None and self.y is not None
