@@ -15,7 +15,8 @@ from dipy.data import get_fnames
 
 from medrev.dti import fit_tensor, read_gradients
 from medrev.errors import MedrevError
-from medrev.evaluation import heldout_table, subject_rows
+from medrev.evaluation import HeldoutTable, Scored, Settings, score
+from medrev.metrics import BASELINES, interpolate
 from medrev.prediction import load_model
 from medrev.volumes import block_mean, read_nifti
 
@@ -39,10 +40,12 @@ def main() -> int:
             "DWI twin": fit_tensor(means, gradients, torch.ones(1, *means.shape[1:])),
         }
         for name, low in lows.items():
-            rows = subject_rows(
-                name, model.apply(low), low=low, reference=high, mask=mask, factor=2
+            outputs = {"model": model.apply(low)}
+            outputs |= {mode: interpolate(low, 2, mode) for mode in BASELINES}
+            made = Scored(
+                outputs=outputs, reference=high, mask=mask, settings=Settings(tensors=True)
             )
-            print(f"{name}\n\n{heldout_table(rows).to_markdown()}")
+            print(f"{name}\n\n{HeldoutTable(score(name, [made])).to_markdown()}")
     except MedrevError as error:
         print(f"evaluate_real_crop: error: {error}", file=sys.stderr)
         return 2

@@ -25,8 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medrev.config import Pipeline, load_pipeline
 from medrev.errors import ConfigError, MedrevError
-from medrev.evaluation import DIGITS, METRICS
-from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.evaluation import HELDOUT, Cell, Column, MeanStd, Tabular
 from medrev.files import atomic_path, ensure_writable_folder
 
 
@@ -80,9 +79,9 @@ def read_experiment(path: Path) -> Experiment:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     for row in experiment.rows:
         row.pipeline = path.parent / row.pipeline
-    unknown = set(experiment.metrics) - set(METRICS)
+    unknown = set(experiment.metrics) - set(HELDOUT)
     if unknown:
-        raise ConfigError(f"{path}: metrics must be of {', '.join(METRICS)}, got {unknown}")
+        raise ConfigError(f"{path}: metrics must be of {', '.join(HELDOUT)}, got {unknown}")
     return experiment
 
 
@@ -177,7 +176,7 @@ def _seconds(metrics: Path) -> float:
 def markdown(experiment: Experiment, done: dict[str, dict[str, Any]], length: Length) -> str:
     """The table as Markdown."""
     columns = [Column("model"), Column("parameters"), Column("steps")]
-    columns += [Column(METRICS[key], DIGITS.get(key, 2)) for key in experiment.metrics]
+    columns += [Column(HELDOUT[key].title, HELDOUT[key].digits) for key in experiment.metrics]
     columns += [Column(heading, 3) for heading in experiment.losses]
     columns += [Column("largest round-trip error")] * experiment.round_trip
     columns += [Column(heading, 2) for heading in experiment.beside]

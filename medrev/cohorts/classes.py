@@ -1,7 +1,7 @@
 """Classes of pixels: of coloured label images, and of photographs by a segmentation network."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from medrev.cohorts.case import Choices, Loaded
 from medrev.cohorts.pictures import as_rows
 from medrev.errors import InputError
-from medrev.evaluation import GROUND_TRUTH, Prediction, Record, sensitivity_records
-from medrev.evaluation.segmentation import segmentation_records
+from medrev.evaluation import GROUND_TRUTH, Prediction, Results, segmentation_scores
 from medrev.metrics import Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
 
-__all__ = ["TOLERANCE", "Classes", "Counts", "classes_of", "count_classes"]
+__all__ = ["TOLERANCE", "Classes", "Counts", "classes_of", "count_classes", "total_scores"]
 
 #: Largest distance in RGB between a pixel of a reference and the colour of its class; pixels that
 #: lie farther from every colour have no class and do not count.
@@ -55,15 +54,9 @@ class Counts:
     given: Mapping[str, Confusion]
     changed: Mapping[str, Confusion]
 
-    def records(self, subject: str) -> list[Record]:
+    def scores(self, subject: str) -> Results:
         """The scores of the image."""
-        records = []
-        for method, counts in self.given.items():
-            records += segmentation_records(counts, method=method, subject=subject)
-            if method in self.changed:
-                change = abs(self.changed[method].class_iou() - counts.class_iou())
-                records += sensitivity_records({"iou": change}, subject=subject, method=method)
-        return records
+        return segmentation_scores(self.given, subject=subject, changed=self.changed)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -137,6 +130,23 @@ def count_classes(loaded: Loaded, choices: Choices) -> Counts | None:
         {name: count(label(p.volume)) for name, p in predictions.items()},
         {n: count(label(p.changed)) for n, p in predictions.items() if p.changed is not None},
     )
+
+
+def total_scores(facts: Iterable[Mapping[str, Any]]) -> Results:
+    """Scores of the sum of the images' confusions, of all classes and of each; none without any.
+
+    Args:
+        facts: What :meth:`Counts.to_dict` gave of each image, among other facts.
+    """
+    classes: list[str] = []
+    sums: dict[str, dict[str, Confusion]] = {"confusions": {}, "changed": {}}
+    for one in facts:
+        classes = one.get("classes", classes)
+        for name, by_method in sums.items():
+            for method, rows in one.get(name, {}).items():
+                counts = Confusion(np.array(rows))
+                by_method[method] = by_method[method] + counts if method in by_method else counts
+    return segmentation_scores(sums["confusions"], changed=sums["changed"], classes=classes)
 
 
 def _confusion(true: NDArray[np.int64], classes: int, given: NDArray[np.int64]) -> Confusion:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medrev.cohorts.case import Case, Choices, content_key
+from medrev.cohorts.classes import total_scores
 from medrev.cohorts.measure import Measured, measure
 from medrev.cohorts.store import Store
-from medrev.cohorts.totals import segmentation_totals
 from medrev.errors import InputError
-from medrev.evaluation import Record, Results
+from medrev.evaluation import Results
 from medrev.parallel import Outcome, Pool
 
 __all__ = ["Evaluated", "evaluate_cohort"]
@@ -39,12 +39,12 @@ class Evaluated:
     @functools.cached_property
     def results(self) -> Results:
         """The records of all subjects."""
-        return Results.join(measured.records for measured in self.measured.values())
+        return Results.join(measured.results for measured in self.measured.values())
 
     @property
-    def totals(self) -> list[Record]:
-        """Segmentation scores of all images together, as the papers' tables count them."""
-        return segmentation_totals(measured.facts for measured in self.measured.values())
+    def totals(self) -> Results:
+        """Segmentation scores of all images together, if classes were counted."""
+        return total_scores(measured.facts for measured in self.measured.values())
 
     @property
     def models(self) -> tuple[str, ...]:

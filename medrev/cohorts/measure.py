@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medrev.cohorts.case import Case, Choices, Loaded, content_key
 from medrev.cohorts.classes import count_classes
-from medrev.evaluation import Prediction, Record, Results, Settings, evaluate_methods
+from medrev.evaluation import Prediction, Results, Settings, evaluate_methods
 from medrev.metrics import Array
 from medrev.volumes import voxel_size
 
@@ -26,7 +26,7 @@ class Measured:
     """The results of one subject.
 
     Attributes:
-        records: The metrics.
+        results: The metrics.
         histograms: Number of voxels by bin of :data:`EDGES`, by method; the outermost bins hold
             what lies beyond. Signed errors, all channels.
         unit: Unit of the histograms.
@@ -37,7 +37,7 @@ class Measured:
         key: Hash of everything that the results depend on.
     """
 
-    records: tuple[Record, ...]
+    results: Results
     histograms: Mapping[str, tuple[int, ...]]
     unit: str
     models: tuple[str, ...]
@@ -49,7 +49,7 @@ class Measured:
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         document = {name: getattr(self, name) for name in _PLAIN}
-        return document | {"records": Results(self.records).to_json()}
+        return document | {"records": self.results.to_json()}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
@@ -59,7 +59,7 @@ class Measured:
             InputError, KeyError, TypeError: It is something else.
         """
         return cls(
-            records=Results.from_json(document["records"]).records,
+            results=Results.from_json(document["records"]),
             histograms={name: tuple(map(int, h)) for name, h in document["histograms"].items()},
             unit=str(document["unit"]),
             models=tuple(document["models"]),
@@ -84,14 +84,14 @@ def measure(case: Case, choices: Choices) -> Measured:
     loaded = case.load(choices)
     ready = time.perf_counter()
     value_range = choices.value_range or loaded.largest or loaded.value_range
-    records = _records(case.id, loaded, choices, value_range)
+    results = _results(case.id, loaded, choices, value_range)
     counts = count_classes(loaded, choices)
     if counts is not None:
-        records += counts.records(case.id)
+        results = Results.join([results, counts.scores(case.id)])
     measured = time.perf_counter()
     histograms, unit = _histograms(loaded)
     return Measured(
-        records=tuple(records),
+        results=results,
         histograms=histograms,
         unit=unit,
         models=tuple(loaded.models),
@@ -106,9 +106,7 @@ def measure(case: Case, choices: Choices) -> Measured:
     )
 
 
-def _records(
-    subject: str, loaded: Loaded, choices: Choices, value_range: float | None
-) -> list[Record]:
+def _results(subject: str, loaded: Loaded, choices: Choices, value_range: float | None) -> Results:
     settings = Settings(
         tensors=loaded.tensors,
         edge=choices.edge,

@@ -1,8 +1,19 @@
-"""Metrics on volumes and masks, baselines, and the held-out table."""
+"""Subjects and cohorts measured: one table of results, statistics, tables."""
 
-from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
-from medrev.evaluation.catalogue import CATALOGUE, Metric, digits, heading
-from medrev.evaluation.compared import Prediction
+from medrev.evaluation.agreement import (
+    BlandAltman,
+    bland_altman,
+    method_agreement,
+)
+from medrev.evaluation.catalogue import (
+    CATALOGUE,
+    Metric,
+    digits,
+    heading,
+)
+from medrev.evaluation.compared import (
+    Prediction,
+)
 from medrev.evaluation.comparison import (
     Comparison,
     GroupComparison,
@@ -10,26 +21,56 @@ from medrev.evaluation.comparison import (
     compare_methods,
     holm,
 )
-from medrev.evaluation.directions import translation_row
-from medrev.evaluation.heldout import Summary, Table, heldout_table
-from medrev.evaluation.outliers import Outlier, find_outliers, outliers
-from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
-from medrev.evaluation.records import COLUMNS, INTERIOR, MASK, WHOLE, Key, Record, Results
-from medrev.evaluation.region_tables import class_table, region_table, volume_table
-from medrev.evaluation.scores import (
-    DIGITS,
-    HIGHER_IS_BETTER,
-    METRICS,
-    NOISE_FLOOR,
-    SEGMENTATION_METRICS,
-    TENSOR_METRICS,
-    Row,
-    score,
-    subject_rows,
+from medrev.evaluation.heldout import (
+    HELDOUT,
+    HeldoutColumn,
+    HeldoutTable,
+    Summary,
 )
-from medrev.evaluation.segmentation import GROUND_TRUTH, segmentation_records, sensitivity_records
-from medrev.evaluation.subject import evaluate_methods, evaluate_subject
-from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
+from medrev.evaluation.measure import (
+    evaluate_methods,
+)
+from medrev.evaluation.outliers import (
+    Outlier,
+    find_outliers,
+    outliers,
+)
+from medrev.evaluation.paper_tables import (
+    PAPER_TABLES,
+    ModelDetails,
+    paper_table,
+)
+from medrev.evaluation.region_tables import (
+    class_table,
+    region_table,
+    volume_table,
+)
+from medrev.evaluation.results import (
+    COLUMNS,
+    INTERIOR,
+    MASK,
+    WHOLE,
+    Key,
+    Record,
+    Results,
+)
+from medrev.evaluation.score import (
+    NETWORK_RANGE,
+    NOISE_FLOOR,
+    Scored,
+    score,
+)
+from medrev.evaluation.segmentation import (
+    ALL_IMAGES,
+    GROUND_TRUTH,
+    segmentation_scores,
+)
+from medrev.evaluation.summary import (
+    Description,
+    Interval,
+    bootstrap_mean,
+    describe,
+)
 from medrev.evaluation.tables import (
     agreement_table,
     comparison_table,
@@ -39,29 +80,43 @@ from medrev.evaluation.tables import (
     subject_table,
     summary_table,
 )
-from medrev.evaluation.tabular import Column, MeanStd, Tabular
-from medrev.evaluation.target import EIGHT_BIT, Settings
+from medrev.evaluation.tabular import (
+    Cell,
+    Column,
+    MeanStd,
+    Tabular,
+)
+from medrev.evaluation.target import (
+    EIGHT_BIT,
+    Settings,
+)
+from medrev.evaluation.translated import (
+    Translated,
+    score_translated,
+    translate_sample,
+)
 
 __all__ = [
+    "ALL_IMAGES",
     "CATALOGUE",
     "COLUMNS",
-    "DIGITS",
     "EIGHT_BIT",
     "GROUND_TRUTH",
-    "HIGHER_IS_BETTER",
+    "HELDOUT",
     "INTERIOR",
     "MASK",
-    "METRICS",
+    "NETWORK_RANGE",
     "NOISE_FLOOR",
     "PAPER_TABLES",
-    "SEGMENTATION_METRICS",
-    "TENSOR_METRICS",
     "WHOLE",
     "BlandAltman",
+    "Cell",
     "Column",
     "Comparison",
     "Description",
     "GroupComparison",
+    "HeldoutColumn",
+    "HeldoutTable",
     "Interval",
     "Key",
     "MeanStd",
@@ -71,11 +126,11 @@ __all__ = [
     "Prediction",
     "Record",
     "Results",
-    "Row",
+    "Scored",
     "Settings",
     "Summary",
-    "Table",
     "Tabular",
+    "Translated",
     "agreement_table",
     "bland_altman",
     "bootstrap_mean",
@@ -87,11 +142,9 @@ __all__ = [
     "description_table",
     "digits",
     "evaluate_methods",
-    "evaluate_subject",
     "find_outliers",
     "group_table",
     "heading",
-    "heldout_table",
     "holm",
     "method_agreement",
     "outlier_table",
@@ -99,11 +152,10 @@ __all__ = [
     "paper_table",
     "region_table",
     "score",
-    "segmentation_records",
-    "sensitivity_records",
-    "subject_rows",
+    "score_translated",
+    "segmentation_scores",
     "subject_table",
     "summary_table",
-    "translation_row",
+    "translate_sample",
     "volume_table",
 ]

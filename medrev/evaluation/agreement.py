@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.records import Key, Results
+from medrev.evaluation.results import Key, Results
 from medrev.evaluation.summary import Interval
 from medrev.metrics import Floats
 

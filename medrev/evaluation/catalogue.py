@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medrev.evaluation.records import MASK, WHOLE, Key
+from medrev.evaluation.results import MASK, WHOLE, Key
 
 __all__ = ["CATALOGUE", "Metric", "digits", "heading"]
 
@@ -28,7 +28,7 @@ class Metric:
     curve: bool = False
 
 
-#: Every metric of :func:`medrev.evaluation.evaluate_subject`, in the order of tables.
+#: Every metric of :func:`medrev.evaluation.evaluate_methods`, in the order of tables.
 CATALOGUE: dict[str, Metric] = {
     "rmse": Metric("RMSE", 2, "lower"),
     "mae": Metric("MAE", 2, "lower"),

@@ -94,7 +94,8 @@ class Compared:
     def similarity(self) -> Floats:
         """SSIM of each voxel that counts, ``(C, N)``."""
         _ = self.voxels
-        return self.target.structure.compare(self.volume, self.target.span)
+        volume = self.volume - self.target.settings.black
+        return self.target.structure.compare(volume, self.target.span)
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
@@ -191,3 +192,18 @@ class Part:
     def deviation(self) -> Deviation:
         """Errors of the intensities."""
         return of_errors(self.errors)
+
+    @property
+    def ssim(self) -> float:
+        """Mean SSIM of the region's voxels."""
+        self.check()
+        values, chosen = self.both.similarity, self.region.chosen
+        if chosen is None:
+            return float(values.mean())
+        target = self.both.target
+        chosen = chosen[target.structure.counted[target.inside]]
+        if not chosen.any():
+            raise InputError(
+                f"SSIM without a mask has no whole window centred in {self.region.name}"
+            )
+        return float(values[:, chosen].mean())

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.records import Key, Results
+from medrev.evaluation.results import Key, Results
 from medrev.evaluation.summary import FEWEST, Description, Interval, bootstrap_mean, describe
 
 __all__ = [

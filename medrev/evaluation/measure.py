@@ -1,14 +1,13 @@
-"""Which metrics a prediction is measured with, and the records they become."""
+"""All metrics of a subject: several methods against one reference, a value a row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import Compared, Part, Prediction
-from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.evaluation.sheet import DIFFUSIVITY, Sheet
-from medrev.evaluation.target import Target
+from medrev.evaluation.results import WHOLE, Key, Record, Results
+from medrev.evaluation.target import Settings, Target
 from medrev.metrics import (
     RMSE_UNIT,
     Array,
@@ -30,12 +29,16 @@ from medrev.metrics import (
     weighted_direction_error_of,
 )
 
-__all__ = ["measure"]
+__all__ = ["DIFFUSIVITY", "evaluate_methods"]
 
+#: Unit of diffusivities in results; :data:`RMSE_UNIT` in mm²/s.
+DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"
 VOLUMES = {"volume": "mL", "reference_volume": "mL", "volume_change": "%", "dice": ""}
 
-
+_Value = Callable[[], float]
+#: What is measured: key, unit, and how. An :class:`InputError` says why it is undefined.
+_Measures = Iterator[tuple[Key, str, _Value]]
 _Score = Callable[[Compared], Floats | float]
 #: Scores whose change with the input is measured: unit and score by the name of the change.
 _SENSITIVE: dict[str, tuple[str, _Score]] = {
@@ -48,154 +51,201 @@ _SENSITIVE: dict[str, tuple[str, _Score]] = {
 }
 
 
-def measure(
-    given: Prediction, target: Target, *, subject: str, method: str = "model"
-) -> list[Record]:
-    """Measure one prediction with all that the settings and the inputs ask for.
+def evaluate_methods(
+    predictions: Mapping[str, Array | Prediction],
+    reference: Array,
+    mask: Array | None,
+    *,
+    subject: str,
+    labels: Array | None = None,
+    voxel_size: tuple[float, ...] | None = None,
+    settings: Settings | None = None,
+) -> Results:
+    """All metrics of several methods on one subject; the reference's share is computed once.
+
+    A metric that is undefined (constant reference, no interior, NaN in the prediction, another
+    shape) has no value but the reason.
 
     Args:
-        given: The prediction.
-        target: The reference.
+        predictions: Prediction by method.
+        reference: Volume of shape ``(C, I, J, K)``, or image of shape ``(C, I, J)``; tensors in
+            mm²/s.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: the whole volume.
         subject: Subject name.
-        method: Name of the method.
+        labels: Label map of the reference, whole numbers, 0 is background: metrics by region.
+        voxel_size: Voxel edges in mm: gradients per mm, and volumes in mL.
+        settings: What is measured, and how.
+
+    Returns:
+        The values, method after method.
+
+    Raises:
+        InputError: The mask or the label map is empty or of another shape than the reference, or a
+            prediction has a label map and the reference or the voxel size is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.random.default_rng(0).random((1, 12, 12))
+        >>> found = evaluate_methods({"same": image, "half": image / 2}, image, None, subject="A")
+        >>> [found.values(method, Key("nmse", "whole"))["A"] for method in found.methods]
+        [0.0, 0.25]
     """
-    sheet, both = Sheet(subject, method, target), Compared(given, target)
+    target = Target.of(reference, mask, labels=labels, voxel_size=voxel_size, settings=settings)
+    records = []
+    for method, given in predictions.items():
+        prediction = given if isinstance(given, Prediction) else Prediction(given)
+        for key, unit, measure in _measures(Compared(prediction, target)):
+            if not target.settings.measures(key):
+                continue
+            try:
+                value, reason = float(measure()), None
+            except InputError as error:
+                value, reason = None, str(error)
+            records.append(Record(subject, method, *key, value, unit, reason))
+    return Results.of(records)
+
+
+def _measures(both: Compared) -> _Measures:
+    """All that the settings and the inputs ask for."""
+    target, given = both.target, both.given
     for region in target.regions:
         part = Part(both, region)
-        _tensors(sheet, part) if target.tensors else _intensities(sheet, part)
-        _images(sheet, part)
-    _sharpness(sheet, both)
+        yield from _tensors(part) if target.tensors else _intensities(part)
+        yield from _images(part)
+    yield from _sharpness(both)
     if target.settings.slice_axis is not None:
-        _slices(sheet, both)
+        yield from _slices(both)
     if given.changed is not None:
-        _sensitivity(sheet, both, Compared(Prediction(given.changed), target))
+        yield from _sensitivity(both, Compared(Prediction(given.changed), target))
     if given.std is not None:
-        _uncertainty(sheet, both)
+        yield from _uncertainty(both)
     if given.cycle is not None:
-        _cycle(sheet, *given.cycle)
+        yield from _cycle(target, *given.cycle)
     if given.labels is not None:
-        _volumes(sheet, given.labels)
-    return sheet.records
+        yield from _volumes(target, given.labels)
 
 
-def _tensors(sheet: Sheet, part: Part) -> None:
-    region, unit = part.region, DIFFUSIVITY
-    sheet.write(Key("rmse", region.name), unit, lambda: rmse_of(part.errors))
-    key = Key("rmse", region.name)
-    sheet.write_each(key, COMPONENTS, unit, lambda: [rmse_of(e) for e in part.errors])
-    for name in ("fa", "md", "ad", "rd"):
-        _scalar(sheet, part, name)
-    sheet.write(Key("direction_error", region.name), "°", lambda: direction_error_of(*part.tensors))
-    sheet.write(
-        Key("weighted_direction_error", region.name),
+def _each(
+    key: Key, names: Sequence[str], unit: str, values: Callable[[], Sequence[float] | Floats]
+) -> _Measures:
+    """One value per component; if one is undefined, all are."""
+    found = cache(values)
+    for n, name in enumerate(names):
+        yield key._replace(component=name), unit, partial(_item, found, n)
+
+
+def _item(values: Callable[[], Sequence[float] | Floats], n: int) -> float:
+    return values()[n]
+
+
+def _unit(target: Target) -> tuple[str, float]:
+    """Unit of the values in results, and the volume's unit in it."""
+    return (DIFFUSIVITY, 1 / RMSE_UNIT) if target.tensors else (target.settings.unit, 1.0)
+
+
+def _tensors(part: Part) -> _Measures:
+    name, unit = part.region.name, DIFFUSIVITY
+    yield Key("rmse", name), unit, lambda: rmse_of(part.errors)
+    yield from _each(
+        Key("rmse", name), COMPONENTS, unit, lambda: [rmse_of(error) for error in part.errors]
+    )
+    for scalar in ("fa", "md", "ad", "rd"):
+        yield from _scalar(part, scalar)
+    yield Key("direction_error", name), "°", lambda: direction_error_of(*part.tensors)
+    yield (
+        Key("weighted_direction_error", name),
         "°",
         lambda: weighted_direction_error_of(*part.tensors),
     )
-    sheet.write(Key("frobenius", region.name), unit, lambda: frobenius_of(part.errors) / RMSE_UNIT)
-    sheet.write(
-        Key("log_euclidean", region.name),
+    yield Key("frobenius", name), unit, lambda: frobenius_of(part.errors) / RMSE_UNIT
+    yield (
+        Key("log_euclidean", name),
         "",
         lambda: frobenius_of(part.tensors[0].logarithm - part.tensors[1].logarithm),
     )
-    sheet.write(
-        Key("not_positive_definite", region.name),
+    yield (
+        Key("not_positive_definite", name),
         "%",
         lambda: 100 * not_positive_definite_of(part.prediction),
     )
 
 
-def _scalar(sheet: Sheet, part: Part, name: str) -> None:
+def _scalar(part: Part, name: str) -> _Measures:
     """Errors and means of one scalar map."""
     unit, scale = ("", 1.0) if name == "fa" else (DIFFUSIVITY, 1 / RMSE_UNIT)
-
-    def write(metric: str, value: Callable[[], float]) -> None:
-        sheet.write(Key(metric, part.region.name, name.upper()), unit, lambda: scale * value())
-
-    write("mae", lambda: part.scalars[name].mae)
-    write("rmse", lambda: part.scalars[name].rmse)
-    write("bias", lambda: part.scalars[name].bias)
-    write("mean", lambda: float(part.tensors[0].scalars[name].mean()))
-    write("reference_mean", lambda: float(part.tensors[1].scalars[name].mean()))
+    key = partial(Key, region=part.region.name, component=name.upper())
+    yield key("mae"), unit, lambda: scale * part.scalars[name].mae
+    yield key("rmse"), unit, lambda: scale * part.scalars[name].rmse
+    yield key("bias"), unit, lambda: scale * part.scalars[name].bias
+    yield key("mean"), unit, lambda: scale * float(part.tensors[0].scalars[name].mean())
+    yield key("reference_mean"), unit, lambda: scale * float(part.tensors[1].scalars[name].mean())
 
 
-def _intensities(sheet: Sheet, part: Part) -> None:
-    unit = sheet.unit
-    sheet.write(Key("mae", part.region.name), unit, lambda: part.deviation.mae)
-    sheet.write(
-        Key("nmae", part.region.name),
-        "",
-        lambda: part.deviation.mae / part.both.target.span,
-    )
-    sheet.write(Key("rmse", part.region.name), unit, lambda: part.deviation.rmse)
-    sheet.write(Key("bias", part.region.name), unit, lambda: part.deviation.bias)
-    sheet.write(Key("mean", part.region.name), unit, lambda: float(part.prediction.mean()))
-    sheet.write(Key("reference_mean", part.region.name), unit, lambda: float(part.reference.mean()))
+def _intensities(part: Part) -> _Measures:
+    name, unit = part.region.name, part.both.target.settings.unit
+    yield Key("mae", name), unit, lambda: part.deviation.mae
+    yield Key("nmae", name), "", lambda: part.deviation.mae / part.both.target.span
+    yield Key("rmse", name), unit, lambda: part.deviation.rmse
+    yield Key("bias", name), unit, lambda: part.deviation.bias
+    yield Key("mean", name), unit, lambda: float(part.prediction.mean())
+    yield Key("reference_mean", name), unit, lambda: float(part.reference.mean())
 
 
-def _images(sheet: Sheet, part: Part) -> None:
+def _images(part: Part) -> _Measures:
     """What is defined for volumes of any kind."""
-    region, both = part.region, part.both
-    sheet.write(Key("nmse", region.name), "", lambda: nmse_of(part.prediction, part.reference))
-    sheet.write(
-        Key("psnr", region.name),
+    name, both = part.region.name, part.both
+    yield Key("nmse", name), "", lambda: nmse_of(part.prediction, part.reference)
+    yield (
+        Key("psnr", name),
         "dB",
         lambda: psnr_of(part.prediction, part.reference, both.target.span),
     )
-
-    def ssim() -> float:
-        part.check()
-        values = both.similarity
-        if region.chosen is None:
-            return float(values.mean())
-        counted = both.target.structure.counted[both.target.inside]
-        chosen = region.chosen[counted]
-        if not chosen.any():
-            raise InputError(f"SSIM without a mask has no whole window centred in {region.name}")
-        return float(values[:, chosen].mean())
-
-    sheet.write(Key("ssim", region.name), "", ssim)
+    yield Key("ssim", name), "", lambda: part.ssim
 
 
-def _sharpness(sheet: Sheet, both: Compared) -> None:
-    place, reference = sheet.everywhere, both.target
-    for axis, name in ((None, None), *enumerate(AXES[: reference.inside.ndim])):
-        _gradient(sheet, both, Key("gradient_ratio", place, name), axis)
-    names = band_names(reference.settings.bands)
-    sheet.write_each(Key("power_ratio", place), names, "", lambda: list(both.spectrum[0]))
-    sheet.write_each(Key("coherence", place), names, "", lambda: list(both.spectrum[1]))
+def _sharpness(both: Compared) -> _Measures:
+    place, target = both.target.everywhere, both.target
+    for axis, name in ((None, None), *enumerate(AXES[: target.inside.ndim])):
+        yield Key("gradient_ratio", place, name), "", partial(_gradient, both, axis)
+    names = band_names(target.settings.bands)
+    yield from _each(Key("power_ratio", place), names, "", lambda: both.spectrum[0])
+    yield from _each(Key("coherence", place), names, "", lambda: both.spectrum[1])
 
 
-def _gradient(sheet: Sheet, both: Compared, key: Key, axis: int | None) -> None:
-    sheet.write(key, "", lambda: ratio_of(both.gradients, both.target.gradients, axis))
+def _gradient(both: Compared, axis: int | None) -> float:
+    return ratio_of(both.gradients, both.target.gradients, axis)
 
 
-def _slices(sheet: Sheet, both: Compared) -> None:
-    axis, place = sheet.target.settings.slice_axis, sheet.of_slices
-    _gradient(sheet, both, Key("through_plane_ratio", sheet.everywhere), axis)
-    sheet.write(Key("flicker", sheet.everywhere), "", lambda: both.flicker)
-    sheet.write(Key("slice_mae", place), sheet.unit, lambda: sheet.scale * both.slices.mae)
-    sheet.write(Key("slice_nmae", place), "", lambda: both.slices.mae / both.target.span)
-    sheet.write(Key("slice_psnr", place), "dB", lambda: both.slices.psnr)
-    sheet.write(Key("slice_ssim", place), "", lambda: both.slices.ssim)
-    sheet.write(Key("slice_count", place), "", lambda: both.slices.count)
-    sheet.write(Key("slice_equal", place), "", lambda: both.slices.equal)
+def _slices(both: Compared) -> _Measures:
+    target, (unit, scale) = both.target, _unit(both.target)
+    everywhere, place = target.everywhere, target.of_slices
+    axis = target.settings.slice_axis
+    yield Key("through_plane_ratio", everywhere), "", partial(_gradient, both, axis)
+    yield Key("flicker", everywhere), "", lambda: both.flicker
+    yield Key("slice_mae", place), unit, lambda: scale * both.slices.mae
+    yield Key("slice_nmae", place), "", lambda: both.slices.mae / target.span
+    yield Key("slice_psnr", place), "dB", lambda: both.slices.psnr
+    yield Key("slice_ssim", place), "", lambda: both.slices.ssim
+    yield Key("slice_count", place), "", lambda: both.slices.count
+    yield Key("slice_equal", place), "", lambda: both.slices.equal
 
 
-def _sensitivity(sheet: Sheet, both: Compared, changed: Compared) -> None:
+def _sensitivity(both: Compared, changed: Compared) -> _Measures:
     """How much the scores change with the input, of all voxels and of slices."""
+    target = both.target
     for metric, (unit, score) in _SENSITIVE.items():
         of_slices = metric.startswith("slice_")
-        if sheet.target.settings.slice_axis is not None or not of_slices:
-            place = sheet.of_slices if of_slices else sheet.everywhere
-            sheet.write(Key(metric, place), unit, partial(_score_change, score, both, changed))
+        if target.settings.slice_axis is not None or not of_slices:
+            place = target.of_slices if of_slices else target.everywhere
+            yield Key(metric, place), unit, partial(_score_change, score, both, changed)
 
 
 def _score_change(score: _Score, both: Compared, changed: Compared) -> float:
     return mean_change(score(both), score(changed))
 
 
-def _uncertainty(sheet: Sheet, both: Compared) -> None:
-    place = sheet.everywhere
+def _uncertainty(both: Compared) -> _Measures:
+    place, (unit, scale) = both.target.everywhere, _unit(both.target)
 
     def correlation() -> float:
         value = both.calibration.rank_correlation
@@ -205,20 +255,17 @@ def _uncertainty(sheet: Sheet, both: Compared) -> None:
             )
         return value
 
-    sheet.write(Key("coverage_error", place), "", lambda: both.calibration.expected_error)
-    sheet.write(Key("reliability_error", place), "", lambda: both.calibration.normalised_error)
-    sheet.write(
-        Key("sparsification_error", place), "", lambda: both.calibration.sparsification_error
-    )
-    sheet.write(Key("error_correlation", place), "", correlation)
+    yield Key("coverage_error", place), "", lambda: both.calibration.expected_error
+    yield Key("reliability_error", place), "", lambda: both.calibration.normalised_error
+    yield Key("sparsification_error", place), "", lambda: both.calibration.sparsification_error
+    yield Key("error_correlation", place), "", correlation
     try:
         curves = both.calibration
     except InputError:
-        return  # the reason is in the records above
+        return  # the reason is in the values above
     levels = [f"{level:.2f}" for level in curves.levels]
     bins = [f"{n:02d}" for n in range(1, len(curves.predicted) + 1)]
     shares = [f"{share:.2f}" for share in curves.removed]
-    unit, scale = sheet.unit, sheet.scale
     for metric, names, unit_, values in (
         ("coverage", levels, "", curves.coverage),
         ("bin_std", bins, unit, [scale * v for v in curves.predicted]),
@@ -227,39 +274,42 @@ def _uncertainty(sheet: Sheet, both: Compared) -> None:
         ("sparsification_oracle", shares, "", curves.oracle),
     ):
         for name, value in zip(names, values, strict=True):
-            sheet.write(Key(metric, place, name), unit_, value)
+            yield Key(metric, place, name), unit_, partial(float, value)
 
 
-def _cycle(sheet: Sheet, round_trip: Array, start: Array) -> None:
+def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:
     """On the reference's grid within the mask, on another one everywhere."""
-    target, unit, scale = sheet.target, sheet.unit, sheet.scale
+    unit, scale = _unit(target)
     here = tuple(start.shape[1:]) == target.volume.shape[1:]
-    place = sheet.everywhere if here else WHOLE
+    place = target.everywhere if here else WHOLE
     residual = cache(lambda: cycle_residual(round_trip, start, target.mask if here else None))
-    sheet.write(Key("cycle_largest", place), unit, lambda: scale * residual().largest)
-    sheet.write(Key("cycle_mean", place), unit, lambda: scale * residual().mean)
-    sheet.write(Key("cycle_relative", place), "", lambda: residual().relative)
+    yield Key("cycle_largest", place), unit, lambda: scale * residual().largest
+    yield Key("cycle_mean", place), unit, lambda: scale * residual().mean
+    yield Key("cycle_relative", place), "", lambda: residual().relative
 
 
-def _volumes(sheet: Sheet, labels: Array) -> None:
-    target = sheet.target
-    if not target.settings.measures(*VOLUMES):
+def _volumes(target: Target, labels: Array) -> _Measures:
+    """Volumes of the labelled regions, and their overlap."""
+    if not any(target.settings.measures(Key(metric)) for metric in VOLUMES):
         return
-    if target.labels is None or target.voxel_size is None:
+    reference, voxel_size = target.labels, target.voxel_size
+    if reference is None or voxel_size is None:
         raise InputError("volumetry needs a label map of the reference and the voxel size")
-    names = region_names(target.labels, names=target.settings.label_names)
+    named = target.settings.label_names
+    regions = cache(lambda: volumetry(labels, reference, voxel_size, named))
     try:
-        regions = volumetry(labels, target.labels, target.voxel_size, target.settings.label_names)
-    except InputError as error:
-        for name in names.values():
-            for metric, unit in VOLUMES.items():
-                sheet.refuse(Key(metric, name), unit, str(error))
-        return
-    for name, region in regions.items():
-        sheet.write(Key("volume", name), "mL", region.prediction)
-        sheet.write(Key("reference_volume", name), "mL", region.reference)
-        sheet.write(Key("volume_change", name), "%", partial(_change, region))
-        sheet.write(Key("dice", name), "", region.dice)
+        names = list(regions())
+    except InputError:  # the reason is in the values below
+        names = list(region_names(reference, names=named).values())
+    for name in names:
+        yield from _volume(name, regions)
+
+
+def _volume(name: str, regions: Callable[[], Mapping[str, RegionVolume]]) -> _Measures:
+    yield Key("volume", name), "mL", lambda: regions()[name].prediction
+    yield Key("reference_volume", name), "mL", lambda: regions()[name].reference
+    yield Key("volume_change", name), "%", lambda: _change(regions()[name])
+    yield Key("dice", name), "", lambda: regions()[name].dice
 
 
 def _change(region: RegionVolume) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.evaluation.catalogue import CATALOGUE
-from medrev.evaluation.records import Key, Results
+from medrev.evaluation.results import Key, Results
 
 __all__ = ["Outlier", "find_outliers", "outliers"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from medrev.errors import InputError
-from medrev.evaluation.records import INTERIOR, MASK, WHOLE, Key, Results
+from medrev.evaluation.results import INTERIOR, MASK, WHOLE, Key, Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular

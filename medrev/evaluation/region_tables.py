@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
-from medrev.evaluation.records import WHOLE, Key, Results
+from medrev.evaluation.results import WHOLE, Key, Results
 from medrev.evaluation.segmentation import GROUND_TRUTH
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows

@@ -1,71 +1,56 @@
-"""Scores of segmentations, and changes of scores with the input, as records."""
+"""Scores of segmentations by method: of an image, or of all images together."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
 
-from medrev.errors import InputError
-from medrev.evaluation.records import WHOLE, Key, Record
-from medrev.metrics import INFINITE, Confusion
+from medrev.evaluation.results import WHOLE, Record, Results
+from medrev.metrics import Confusion
 
-__all__ = ["GROUND_TRUTH", "segmentation_records", "sensitivity_records"]
+__all__ = ["ALL_IMAGES", "GROUND_TRUTH", "segmentation_scores"]
 
 #: The method name of real photographs whose classes a segmentation network tells.
 GROUND_TRUTH = "ground truth"
+#: What stands in the place of a subject's name, where images are counted together.
+ALL_IMAGES = "all images"
 
 
-def segmentation_records(
-    counts: Confusion,
+def segmentation_scores(
+    counts: Mapping[str, Confusion],
     *,
-    method: str,
-    subject: str = "all images",
-    absent: Literal["skip", "zero"] = "skip",
-) -> list[Record]:
-    """The scores of one or all images as records; the papers' tables count all images together.
+    subject: str = ALL_IMAGES,
+    changed: Mapping[str, Confusion] | None = None,
+    classes: Sequence[str] = (),
+) -> Results:
+    """Accuracies and IoU; the papers' tables count all images together.
 
     Args:
-        counts: Confusion of the images.
-        method: Name of the method.
+        counts: Confusion of one image or of all, by method.
         subject: Name of the image or images.
-        absent: As for :meth:`Confusion.class_accuracy`.
+        changed: The same of what a method made of a changed input, for the change of the class IoU
+            (one2one's sensitivity).
+        classes: Names of the classes, where each is to be scored too; those that do not occur are
+            left out.
 
     Raises:
         InputError: There is no pixel.
     """
-    scores = {
-        "pixel_accuracy": counts.pixel_accuracy,
-        "class_accuracy": counts.class_accuracy(absent),
-        "class_iou": counts.class_iou(absent),
-    }
-    return [
-        Record(subject, method, *Key(metric, WHOLE), value, "") for metric, value in scores.items()
-    ]
+    rows = (
+        Record(subject, method, metric, WHOLE, component, value, "")
+        for method, one in counts.items()
+        for metric, component, value in _scores(one, (changed or {}).get(method), classes)
+    )
+    return Results.of(rows)
 
 
-def sensitivity_records(
-    changes: Mapping[str, float | None], *, subject: str, method: str, region: str = WHOLE
-) -> list[Record]:
-    """Changes of scores as records: ``d_nmae`` (d L1), ``d_psnr``, ``d_ssim``, ``d_iou``.
-
-    Args:
-        changes: What :func:`sensitivity` gave, by metric.
-        subject: Subject or image.
-        method: Name of the method.
-        region: Name of the region.
-
-    Raises:
-        InputError: A score is none of nmae, psnr, ssim, iou.
-    """
-    units = {"nmae": "", "psnr": "dB", "ssim": "", "iou": ""}
-    if unknown := set(changes) - set(units):
-        raise InputError(f"changes are of {', '.join(units)}, got {', '.join(sorted(unknown))}")
-    return [
-        Record(
-            subject,
-            method,
-            *Key(f"d_{name}", region),
-            value,
-            units[name],
-            INFINITE if value is None else None,
-        )
-        for name, value in changes.items()
-    ]
+def _scores(
+    counts: Confusion, changed: Confusion | None, classes: Sequence[str]
+) -> Iterator[tuple[str, str | None, float]]:
+    yield "pixel_accuracy", None, counts.pixel_accuracy
+    yield "class_accuracy", None, counts.class_accuracy()
+    yield "class_iou", None, counts.class_iou()
+    if changed is not None:
+        yield "d_iou", None, abs(changed.class_iou() - counts.class_iou())
+    if classes:
+        for metric, values in (("class_accuracy", counts.accuracies), ("class_iou", counts.ious)):
+            for name, value in zip(classes, values, strict=True):
+                if value is not None:
+                    yield metric, name, value

@@ -128,7 +128,7 @@ class Tabular:
         align = ["---" if column.digits is None else "---:" for column in self.columns]
         rows = [[column.title for column in self.columns], align]
         for r, row in enumerate(self.rows):
-            cells = [_markdown(self._text(row, c)) for c in range(len(row))]
+            cells = [_markdown(self.text(r, c)) for c in range(len(row))]
             rows.append([f"**{t}**" if (r, c) in self.bold else t for c, t in enumerate(cells)])
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         if self.caption:
@@ -146,7 +146,7 @@ class Tabular:
         for r, row in enumerate(self.rows):
             if r in self.sections and r:
                 lines.append(r"\midrule")
-            texts = [self._text(row, c) for c in range(len(row))]
+            texts = [self.text(r, c) for c in range(len(row))]
             cells = [
                 _latex(text if isinstance(cell, str) else text.replace("-", "−"))
                 for cell, text in zip(row, texts, strict=True)
@@ -159,9 +159,9 @@ class Tabular:
             lines.append(rf"\caption{{{_latex(text)}}}")
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
-    def _text(self, row: tuple[Cell, ...], c: int) -> str:
+    def text(self, r: int, c: int, *, deviation: bool = True) -> str:
         """A cell as it is read, rounded to the column's digits."""
-        cell, digits = row[c], self.columns[c].digits
+        cell, digits = self.rows[r][c], self.columns[c].digits
         if self.columns[c].bounded and isinstance(cell, float) and 0 < cell < 10 ** -(digits or 0):
             return f"< {_round(10 ** -(digits or 0), digits)}"
         if cell is None:
@@ -170,7 +170,11 @@ class Tabular:
             return cell
         if isinstance(cell, MeanStd):
             mean = _round(cell.mean, digits)
-            return mean if cell.std is None else f"{mean} ± {_round(cell.std, digits)}"
+            return (
+                mean
+                if cell.std is None or not deviation
+                else f"{mean} ± {_round(cell.std, digits)}"
+            )
         return _round(cell, digits)
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.records import INTERIOR, MASK, WHOLE
+from medrev.evaluation.results import INTERIOR, MASK, WHOLE, Key
 from medrev.metrics import (
     BANDS,
     Array,
@@ -36,7 +36,8 @@ class Settings:
     """What is measured, and how; the same for all subjects.
 
     Attributes:
-        metrics: Keys of :data:`CATALOGUE` that are measured; None: all that the inputs allow.
+        metrics: What is measured: keys of :data:`CATALOGUE`, or these in one region and of one
+            component; None: all that the inputs allow.
         tensors: Whether the volumes are diffusion tensors; None: if they have six channels.
         edge: Edge of the interior's neighbourhood in voxels, odd.
         value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
@@ -47,9 +48,10 @@ class Settings:
             one2one does; else those that hold voxels of the mask, within it.
         bands: Edges of the frequency bands as fractions of the Nyquist frequency.
         unit: Unit of intensities where they are no tensors.
+        black: Value of black, or of the background: SSIM, which compares means, counts from there.
     """
 
-    metrics: tuple[str, ...] | None = None
+    metrics: tuple[str | Key, ...] | None = None
     tensors: bool | None = None
     edge: int = 5
     value_range: float | None = None
@@ -58,10 +60,17 @@ class Settings:
     whole_slices: bool = False
     bands: tuple[float, ...] = BANDS
     unit: str = ""
+    black: float = 0.0
 
-    def measures(self, *metrics: str) -> bool:
-        """Whether one of some metrics is measured."""
-        return self.metrics is None or not set(metrics).isdisjoint(self.metrics)
+    def measures(self, key: Key) -> bool:
+        """Whether something is measured."""
+        return self.metrics is None or key.metric in self.metrics or key in self.metrics
+
+    def measures_in(self, region: str) -> bool:
+        """Whether something may be measured in a region."""
+        return self.metrics is None or any(
+            not isinstance(one, Key) or one.region == region for one in self.metrics
+        )
 
 
 #: Images of 0 to 255: MAE in grey levels, PSNR and SSIM with a data range of 255, L1 as MAE / 255.
@@ -139,6 +148,16 @@ class Target:
         given = self.settings.tensors
         return len(self.volume) == 6 and self.volume.ndim == 4 if given is None else given
 
+    @property
+    def everywhere(self) -> str:
+        """Name of the region of all voxels that are compared."""
+        return WHOLE if self.mask is None else MASK
+
+    @property
+    def of_slices(self) -> str:
+        """Name of the region whose slices are scored."""
+        return WHOLE if self.settings.whole_slices else self.everywhere
+
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
         """The mask, or everything."""
@@ -173,7 +192,7 @@ class Target:
     @cached_property
     def structure(self) -> Structure:
         """The reference's share of SSIM."""
-        return Structure.of(self.volume, self.mask)
+        return Structure.of(self.volume - self.settings.black, self.mask)
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -188,8 +207,9 @@ class Target:
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """Interior (of masked volumes), mask, and labels within the mask."""
-        regions = [Region(WHOLE if self.mask is None else MASK)]
-        if self.mask is not None and self.mask.ndim == 3:
+        regions = [Region(self.everywhere)]
+        inner = self.settings.measures_in(INTERIOR)
+        if self.mask is not None and self.mask.ndim == 3 and inner:
             regions.insert(0, self._interior(self.mask))
         if self.labels is not None:
             inside = self.labels[self.inside]

@@ -6,7 +6,9 @@ from torch import nn
 
 from medrev.config.schema import (
     Adversarial,
+    ContrastData,
     FCN8sModel,
+    ImageData,
     InvolutionModel,
     Paired,
     Pipeline,
@@ -135,8 +137,7 @@ def check_consistent(pipeline: Pipeline) -> None:
     """Raise ConfigError where options of the method exclude each other."""
     config, data = pipeline.method, pipeline.data
     if pipeline.model.spatial_dims != data.spatial_dims:
-        chosen = "samples" in type(data).model_fields
-        samples = f" with samples {data.sampling}" if chosen else ""
+        samples = f" with samples {data.samples}" if isinstance(data, ContrastData) else ""
         raise ConfigError(
             f"model.spatial_dims must be {data.spatial_dims} for data.kind {data.kind}{samples}, "
             f"got {pipeline.model.spatial_dims}"
@@ -195,7 +196,7 @@ def check_segmentation(pipeline: Pipeline) -> None:
             "model.kind fcn8s and method.kind segmentation belong together, got model.kind "
             f"{model.kind} with method.kind {method.kind}"
         )
-    if isinstance(method, Segmentation) and not pipeline.data.may_be_labels:
+    if isinstance(method, Segmentation) and not isinstance(pipeline.data, ImageData):
         raise ConfigError(
             "method.kind segmentation needs label images in colour: data.kind images, got "
             f"{pipeline.data.kind}"

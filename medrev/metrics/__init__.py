@@ -55,13 +55,7 @@ from medrev.metrics.regions import (
     region_names,
     volumetry,
 )
-from medrev.metrics.sensitivity import (
-    INFINITE,
-    image_scores,
-    mean_change,
-    round_trip_sensitivity,
-    sensitivity,
-)
+from medrev.metrics.sensitivity import mean_change
 from medrev.metrics.sharpness import (
     BANDS,
     Spectrum,
@@ -106,7 +100,6 @@ __all__ = [
     "BANDS",
     "BASELINES",
     "FA_MIN",
-    "INFINITE",
     "RADIUS",
     "RMSE_UNIT",
     "SIGMA",
@@ -143,7 +136,6 @@ __all__ = [
     "frobenius_of",
     "gradient_energy",
     "gradient_ratio",
-    "image_scores",
     "interpolate",
     "interpolate_to",
     "labels_of_colours",
@@ -160,9 +152,7 @@ __all__ = [
     "ratio_of",
     "region_names",
     "rmse_of",
-    "round_trip_sensitivity",
     "scalar_error",
-    "sensitivity",
     "slice_flicker",
     "slice_scores",
     "spectrum_ratio",

@@ -85,7 +85,7 @@ def model_details(origin: Mapping[str, Any]) -> ModelDetails:
 def _results(folder: Path) -> Results:
     """Results of an evaluation, scores over all images in the place of those of each."""
     results, totals = (
-        Results.from_json(path.read_text(encoding="utf-8")) if path.is_file() else Results(())
+        Results.from_json(path.read_text(encoding="utf-8")) if path.is_file() else Results.of(())
         for path in (folder / "results.json", folder / TOTALS)
     )
     return with_totals(results.without(GROUND_TRUTH, NOISE_FLOOR), totals.without(GROUND_TRUTH))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medrev.evaluation import METRICS
+from medrev.evaluation import HELDOUT
 from medrev.report.charts import Line, line_chart
 from medrev.report.cohort_charts import Chart
 
@@ -55,7 +55,7 @@ def training_curves(
         for title, columns in _VALIDATION.items():
             found = [name for name in columns if name in validation]
             lines = [
-                Line(METRICS[name], validation["step"], validation[name], n, dots=True)
+                Line(HELDOUT[name].title, validation["step"], validation[name], n, dots=True)
                 for n, name in enumerate(found)
             ]
             if lines:

@@ -14,7 +14,6 @@ from typing import Any
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import Results
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
 from medrev.report.cohort import CohortPage, draw_subjects, write_cohort_report
@@ -226,7 +225,7 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
     results, totals = evaluated.results, evaluated.totals
     texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
     if totals:
-        texts[TOTALS] = Results(tuple(totals)).to_json()
+        texts[TOTALS] = totals.to_json()
     for name, text in texts.items():
         with atomic_path(folder / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

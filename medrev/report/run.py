@@ -13,15 +13,10 @@ import yaml
 from medrev import __version__
 from medrev.errors import InputError
 from medrev.evaluation import (
-    DIGITS,
-    HIGHER_IS_BETTER,
-    METRICS,
     NOISE_FLOOR,
-    Row,
-    Table,
-    heldout_table,
+    HeldoutTable,
+    MeanStd,
 )
-from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
 from medrev.report.cohort_charts import Chart
@@ -135,61 +130,50 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def _heldout(path: Path) -> Table | None:
+def _heldout(path: Path) -> HeldoutTable | None:
     """The held-out table, read back from its JSON file."""
-    rows = _json(path).get("rows")
-    if not rows:
+    try:
+        table = HeldoutTable.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, InputError):
         return None
-    return heldout_table(
-        Row(row["subject"], row["method"], {key: row[key] for key in METRICS if key in row})
-        for row in rows
-    )
+    return table if table.results else None
 
 
-def _heldout_table(table: Table, thing: str) -> HtmlTable:
+def _heldout_table(table: HeldoutTable, thing: str) -> HtmlTable:
     """Means ± standard deviations, the best marked, the noise floor below."""
-    columns = [Column(METRICS[key], DIGITS.get(key, 2)) for key in table.metrics]
-    rows: list[tuple[str | MeanStd | None, ...]] = []
-    for method in table.methods:
-        found = [table.summary(method, key) for key in table.metrics]
-        rows.append((method, *(MeanStd(s.mean, s.std) if s else None for s in found)))
+    tabular = table.tabular()
     bold = set()
-    for c, key in enumerate(table.metrics, start=1):
+    for c, column in enumerate(table.columns.values(), start=1):
         means = {
             r: cell.mean
-            for r, row in enumerate(rows)
+            for r, row in enumerate(tabular.rows)
             if isinstance(cell := row[c], MeanStd) and row[0] != NOISE_FLOOR
         }
         if len(set(means.values())) > 1:
-            best = (max if key in HIGHER_IS_BETTER else min)(means.values())
+            best = (max if column.higher_is_better else min)(means.values())
             bold |= {(r, c) for r, mean in means.items() if mean == best}
     count = len(table.subjects)
     caption = f"held-out: {table.subjects[0]}"
     if count > 1:
         caption = f"{count} held-out subjects, mean ± standard deviation"
-    tabular = Tabular((Column("method"), *columns), tuple(rows), caption)
-    floor = [r for r, row in enumerate(rows) if row[0] == NOISE_FLOOR]
-    tabular = replace(tabular, bold=frozenset(bold), sections=(1, *floor))
+    floor = [r for r, row in enumerate(tabular.rows) if row[0] == NOISE_FLOOR]
+    tabular = replace(tabular, caption=caption, bold=frozenset(bold), sections=(1, *floor))
     return html_table(tabular, series=_series(table), strong={"model"})
 
 
-def _series(table: Table) -> dict[str, int]:
+def _series(table: HeldoutTable) -> dict[str, int]:
     return {method: n for n, method in enumerate(table.methods)}
 
 
-def _boxes(table: Table) -> list[Chart]:
+def _boxes(table: HeldoutTable) -> list[Chart]:
     """Distributions over subjects, where there are several."""
     if len(table.subjects) < 2:
         return []
     charts = []
-    for key in table.metrics[:_MOST_BOXES]:
-        groups: dict[str, dict[str, float]] = {method: {} for method in table.methods}
-        for row in table.rows:
-            value = row.scores.get(key)
-            if value is not None:
-                groups[row.method][row.subject] = value
-        svg = box_plot(groups, series=_series(table), digits=DIGITS.get(key, 2))
-        charts.append(Chart(svg, METRICS[key]))
+    for name, column in list(table.columns.items())[:_MOST_BOXES]:
+        groups = {method: table.values(method, name) for method in table.methods}
+        svg = box_plot(groups, series=_series(table), digits=column.digits)
+        charts.append(Chart(svg, column.title))
     return charts
 
 

@@ -1,7 +1,7 @@
 """The tables of a cohort: which measurements go where, means, tests, groups, agreement."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,6 @@ from medrev.evaluation import (
     GroupComparison,
     Key,
     Outlier,
-    Record,
     Results,
     compare_groups,
     compare_methods,
@@ -152,7 +151,7 @@ def cohort_tables(
     *,
     papers: Sequence[str] = (),
     details: Mapping[str, ModelDetails] | None = None,
-    totals: Sequence[Record] = (),
+    totals: Results | None = None,
     words: Words = SUBJECTS,
     direction: str = "",
 ) -> CohortTables:
@@ -209,7 +208,7 @@ def cohort_tables(
         grouped=grouped,
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
         regions=_regions(results, keys, methods, models),
-        classes=class_table(Results(tuple(totals)), methods) if totals else None,
+        classes=class_table(totals, methods) if totals else None,
         papers={
             name: paper_table(
                 name, {direction: with_totals(results, totals)}, methods=rivals, models=details
@@ -219,11 +218,12 @@ def cohort_tables(
     )
 
 
-def with_totals(results: Results, totals: Iterable[Record]) -> Results:
+def with_totals(results: Results, totals: Results | None) -> Results:
     """Results in which totals stand in the place of the subjects' own values."""
-    found = list(totals)
-    metrics = {record.metric for record in found}
-    return Results.join([[r for r in results if r.metric not in metrics], found])
+    if not totals:
+        return results
+    own = results.frame
+    return Results.join([Results(own[~own["metric"].isin(totals.frame["metric"])]), totals])
 
 
 def main_region(results: Results) -> str:

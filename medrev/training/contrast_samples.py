@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from medrev.evaluation import Translated
 from medrev.files import atomic_path
-from medrev.training.contrast_scores import TranslatedHead
 from medrev.volumes import Plane
 
 __all__ = ["save_contrast_sample"]
@@ -16,7 +16,7 @@ _ERROR = 0.5
 
 
 def save_contrast_sample(
-    path: Path, done: TranslatedHead, names: tuple[str, str], title: str = ""
+    path: Path, done: Translated, affine: Tensor, names: tuple[str, str], title: str = ""
 ) -> None:
     """Write a PNG of the axial slice with most brain.
 
@@ -26,13 +26,18 @@ def save_contrast_sample(
     Args:
         path: The picture; replaced if it is there.
         done: What a model made of a head.
+        affine: Voxel → RAS mm of the head, 4×4.
         names: Contrasts of x and y.
         title: Text above the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    plane = Plane(done.head.affine, done.mask)
+    assert done.x is not None
+    assert done.y is not None
+    assert done.fake_y is not None
+    assert done.mask is not None
+    plane = Plane(affine, done.mask)
     x, y = (f"{side} ({name})" for side, name in zip("xy", names, strict=True))
     rows: list[list[tuple[str, Tensor | None]]] = [
         [

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.domains.image import to_pixels
+from medrev.evaluation import Translated
 from medrev.files import atomic_path
-from medrev.training.image_scores import Translated
 
 __all__ = ["save_image_samples"]
 
@@ -48,7 +48,7 @@ def save_image_samples(path: Path, samples: Sequence[Translated], title: str = "
         for column, image in enumerate(images[: len(columns)]):
             if image is not None:
                 axes[row, column].imshow(_view(image), interpolation="nearest", aspect="equal")
-        for column, name in ((0, sample.name_x), (2, sample.name_y)):
+        for column, name in zip((0, 2), sample.names, strict=True):
             axis = axes[row, column]
             box = {"facecolor": "black", "alpha": 0.5, "pad": 1, "linewidth": 0}
             place = {"transform": axis.transAxes, "fontsize": 7, "color": "white"}

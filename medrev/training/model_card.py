@@ -2,13 +2,13 @@
 
 from medrev import __version__
 from medrev.config.schema import FCN8sModel
-from medrev.evaluation import Table
+from medrev.evaluation import HeldoutTable
 from medrev.training.tasks import Task
 
 __all__ = ["model_card"]
 
 
-def model_card(task: Task, *, parameters: int, step: int, table: Table | None) -> str:
+def model_card(task: Task, *, parameters: int, step: int, table: HeldoutTable | None) -> str:
     """Write the model card as Markdown.
 
     Args:

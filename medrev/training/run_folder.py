@@ -10,7 +10,7 @@ from medrev import __version__
 from medrev.config import dump_pipeline
 from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError, OutputError
-from medrev.evaluation import Table
+from medrev.evaluation import HeldoutTable
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.prediction import WEIGHTS_FILE
 
@@ -43,7 +43,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.table: Table | None = None
+        self.table: HeldoutTable | None = None
 
     @property
     def metrics(self) -> Path:
@@ -130,7 +130,7 @@ class RunFolder:
         with atomic_path(self.path / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def write_table(self, table: Table) -> None:
+    def write_table(self, table: HeldoutTable) -> None:
         """Write the held-out table in three formats."""
         self.table = table
         self.write_text("heldout.csv", table.to_csv())

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from medrev.config.schema import Pipeline
-from medrev.evaluation import Table
+from medrev.evaluation import HeldoutTable
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
 from medrev.prediction import Model, load_model, pick_device
@@ -152,7 +152,7 @@ def _conclude(run: RunFolder, task: Task, loop: Loop, quiet: bool) -> None:
     run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
 
 
-def _print_table(table: Table, subject: str) -> None:
+def _print_table(table: HeldoutTable, subject: str) -> None:
     from rich.console import Console
 
     console = Console(stderr=True)

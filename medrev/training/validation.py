@@ -1,18 +1,17 @@
 """Validation on whole held-out volumes, and the held-out table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from medrev.config.schema import Pipeline
 from medrev.domains.tensor import Prepared
-from medrev.evaluation import Table, heldout_table, subject_rows
-from medrev.metrics import tensor_rmse
+from medrev.evaluation import NOISE_FLOOR, HeldoutTable, Results, Scored, Settings, score
+from medrev.metrics import Array, interpolate_to
 from medrev.prediction import Model, predict
 from medrev.progress import progress
-from medrev.volumes import interior
 
 __all__ = ["VolumeScore", "heldout", "validate"]
 
@@ -44,27 +43,25 @@ def validate(model: Model, subjects: Sequence[Prepared]) -> VolumeScore:
         model: The model in training.
         subjects: At least one validation subject.
     """
-    edge = model.pipeline.evaluation.interior
-    inner, whole = [], []
     first: torch.Tensor | None = None
+    scores = []
     for subject in subjects:
         prediction = predict(model, subject)
         first = prediction if first is None else first
-        core = interior(subject.mask, edge=edge)
-        if bool(core.any()):
-            inner.append(tensor_rmse(prediction, subject.high, core))
-        whole.append(tensor_rmse(prediction, subject.high, subject.mask))
+        made = _scored(subject, {"model": prediction}, model.pipeline)
+        scores.append(score(subject.id, [made], columns=("rmse_interior", "rmse")))
     assert first is not None
+    means = HeldoutTable(Results.join(scores)).means()
     return VolumeScore(
-        rmse_interior=sum(inner) / len(inner) if inner else math.nan,
-        rmse=sum(whole) / len(whole),
+        rmse_interior=means.get("rmse_interior", math.nan),
+        rmse=means.get("rmse", math.nan),
         prediction=first,
     )
 
 
 def heldout(
     model: Model, subjects: Sequence[Prepared], pipeline: Pipeline, *, show_progress: bool = True
-) -> Table:
+) -> HeldoutTable:
     """Score a model, the baselines and (where the truth is known) the noise floor.
 
     The model's tensors are scored as `medrev.prediction` writes them: repaired where they are not
@@ -76,19 +73,24 @@ def heldout(
         pipeline: Factor, baselines and interior.
         show_progress: Show a progress bar on standard error.
     """
-    rows = []
+    modes = pipeline.evaluation.baselines
+    scores = []
     with progress("Held-out subjects", len(subjects), enabled=show_progress) as bar:
         for subject in subjects:
-            rows += subject_rows(
-                subject.id,
-                predict(model, subject),
-                low=subject.low,
-                reference=subject.high,
-                mask=subject.mask,
-                factor=pipeline.data.factor,
-                baselines=pipeline.evaluation.baselines,
-                truth=subject.truth,
-                edge=pipeline.evaluation.interior,
-            )
+            shape = subject.high.shape[1:]
+            outputs: dict[str, Array] = {"model": predict(model, subject)}
+            outputs |= {mode: interpolate_to(subject.low, shape, mode) for mode in modes}
+            if subject.truth is not None:
+                outputs[NOISE_FLOOR] = subject.truth
+            rows = tuple(outputs)
+            if "cubic" not in outputs:  # ratios are to it in any case
+                outputs["cubic"] = interpolate_to(subject.low, shape, "cubic")
+            found = score(subject.id, [_scored(subject, outputs, pipeline)])
+            scores.append(found.without(*(name for name in outputs if name not in rows)))
             bar.advance(1, text=subject.id)
-    return heldout_table(rows)
+    return HeldoutTable(Results.join(scores))
+
+
+def _scored(subject: Prepared, outputs: Mapping[str, Array], pipeline: Pipeline) -> Scored:
+    settings = Settings(tensors=True, edge=pipeline.evaluation.interior)
+    return Scored(outputs=outputs, reference=subject.high, mask=subject.mask, settings=settings)

@@ -65,7 +65,7 @@ def test_the_numbers_do_not_depend_on_the_number_of_workers(cohort, request, pla
     (cohort / "out").rename(cohort / "first")
     there = evaluate(cohort, scheduler=request.getfixturevalue(place))
     assert there.reused == 0
-    assert there.results.records == here.results.records
+    assert list(there.results) == list(here.results)
     assert [m.histograms for m in there.measured.values()] == [
         m.histograms for m in here.measured.values()
     ]
@@ -74,10 +74,10 @@ def test_the_numbers_do_not_depend_on_the_number_of_workers(cohort, request, pla
 @pytest.mark.slow
 def test_one_two_and_four_workers_give_the_same(tmp_path):
     make_cohort(tmp_path, subjects=6)
-    first = evaluate(tmp_path).results.records
+    first = list(evaluate(tmp_path).results)
     for workers in (2, 4):
         (tmp_path / "out").rename(tmp_path / f"before-{workers}")
-        assert evaluate(tmp_path, workers=workers).results.records == first
+        assert list(evaluate(tmp_path, workers=workers).results) == first
 
 
 def test_done_subjects_are_not_measured_again(cohort):
@@ -86,7 +86,7 @@ def test_done_subjects_are_not_measured_again(cohort):
     again = evaluate(cohort)
     assert again.reused == 3
     assert {path: path.stat().st_mtime_ns for path in (cohort / "out").iterdir()} == times
-    assert again.results.records == before.results.records
+    assert list(again.results) == list(before.results)
 
 
 @pytest.mark.parametrize("change", ["content", "choices", "damage"])
@@ -185,7 +185,7 @@ def command_of(process: str) -> str:
 def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
     """One of two workers is killed while it has a subject in hand."""
     make_cohort(tmp_path, subjects=6)
-    expected = evaluate(tmp_path).results.records
+    expected = list(evaluate(tmp_path).results)
     (tmp_path / "out").rename(tmp_path / "before")
     killed = []
     save_one = Store.save
@@ -201,7 +201,7 @@ def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
     done = evaluate(tmp_path, workers=2)
     assert killed
     assert done.failures == {}
-    assert done.results.records == expected
+    assert list(done.results) == expected
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "", ".hidden"])

@@ -21,6 +21,12 @@ from medrev.volumes import CITYSCAPES
 from .untrained import EDGE, FCN, ONE, images, make_images, make_run
 
 NAMES = ["0", "1", "2"]
+#: By how much scores of one image may differ where it is computed in two ways. Outputs are float32,
+#: and files hold whole grey levels: a value that lies between two of them may be rounded to either
+#: side, by the order in which a processor adds (with AVX-512 another one than without). Three of
+#: 3 · 32 · 32 values do; one of them moves the mean error by a grey level over their number, the
+#: PSNR of some 10 dB by 1e-4 dB at most, and the SSIM by less than 1e-5.
+ROUNDING = {"nmae": 3 / (3 * EDGE**2 * 255), "psnr": 3e-4, "ssim": 3e-5}
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +96,11 @@ def test_sensitivity_of_runs_follows_the_four_steps_of_the_paper(root, tmp_path,
                 before = scores(pixels(net(network(x), inverse=back)), y)
                 after = scores(pixels(net(changed, inverse=back)), y)
                 for metric in before:
-                    assert value(method, metric) == pytest.approx(before[metric], rel=1e-6)
+                    near = ROUNDING[metric]
+                    assert value(method, metric) == pytest.approx(before[metric], abs=near)
                     change = abs(after[metric] - before[metric])
-                    assert value(method, f"d_{metric}") == pytest.approx(change, rel=1e-5)
-                    assert change > 0
+                    assert value(method, f"d_{metric}") == pytest.approx(change, abs=2 * near)
+                    assert change > 10 * near
                 round_trip = net(net(network(x), inverse=back), inverse=not back) - network(x)
                 residual = 127.5 * round_trip.abs().mean().item()
                 assert value(method, "cycle_mean") == pytest.approx(residual, rel=1e-4)

@@ -72,10 +72,10 @@ def test_records_hold_the_partner():
         for n in range(4)
         for metric, value in (("volume", 3.0 + n), ("reference_volume", 2.5 + n))
     ]
-    found = method_agreement(Results(tuple(records)), "model", Key("volume", "hippocampus"))
+    found = method_agreement(Results.of(records), "model", Key("volume", "hippocampus"))
     assert found.bias[0] == 0.5
     with pytest.raises(InputError, match="mean and volume, got 'rmse'"):
-        method_agreement(Results(tuple(records)), "model", Key("rmse"))
+        method_agreement(Results.of(records), "model", Key("rmse"))
 
 
 def test_few_or_infinite_values_are_said():
@@ -127,7 +127,7 @@ def test_flags_name_subject_method_and_direction():
         for metric, column in columns.items()
         for n, value in enumerate(column)
     ]
-    found = find_outliers(Results(tuple(records)))
+    found = find_outliers(Results.of(records))
     assert [(o.subject, o.key.metric, o.worse) for o in found] == [
         ("s4", "rmse", True),
         ("s4", "psnr", False),

@@ -15,12 +15,10 @@ RMSE = Key("rmse")
 
 def cohort(**values: list[float]) -> Results:
     """RMSE of some methods, one value per subject."""
-    return Results(
-        tuple(
-            Record(f"s{n}", method, *RMSE, value, "1e-5 mm²/s")
-            for method, column in values.items()
-            for n, value in enumerate(column)
-        )
+    return Results.of(
+        Record(f"s{n}", method, *RMSE, value, "1e-5 mm²/s")
+        for method, column in values.items()
+        for n, value in enumerate(column)
     )
 
 

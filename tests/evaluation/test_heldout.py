@@ -7,11 +7,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from medrev.evaluation import NOISE_FLOOR, TENSOR_METRICS, Row, heldout_table, score, subject_rows
-from medrev.metrics import interpolate, tensor_rmse
+from medrev.errors import InputError
+from medrev.evaluation import HELDOUT, NOISE_FLOOR, HeldoutTable, Results, Scored, Settings, score
+from medrev.metrics import BASELINES, interpolate, tensor_rmse
 from medrev.volumes import block_mean, interior
 
 SHAPE = (16, 16, 16)
+#: Columns of tensors, in their order.
+COLUMNS = list(HELDOUT)[: list(HELDOUT).index("not_positive_definite") + 1]
 BASE = np.array([1.2e-3, 1e-4, -5e-5, 7e-4, 5e-5, 5e-4])[:, None, None, None]
 
 
@@ -32,22 +35,38 @@ def case(seed: int) -> dict:
     }
 
 
-def rows_of(seed: int, name: str) -> list[Row]:
-    data = case(seed)
-    prediction = (data["truth"] + interpolate(data["low"], 2, "cubic")) / 2
-    return subject_rows(name, prediction, factor=2, **data)
+def scores_of(name: str, data: dict, prediction: torch.Tensor) -> Results:
+    """The model, all baselines, and the truth."""
+    outputs = {"model": prediction}
+    outputs |= {mode: interpolate(data["low"], 2, mode) for mode in BASELINES}
+    outputs[NOISE_FLOOR] = data["truth"]
+    settings = Settings(tensors=True)
+    made = Scored(
+        outputs=outputs, reference=data["reference"], mask=data["mask"], settings=settings
+    )
+    return score(name, [made])
+
+
+def table_of(**seeds: int) -> HeldoutTable:
+    """A model half-way between cubic interpolation and the truth."""
+    parts = []
+    for name, seed in seeds.items():
+        data = case(seed)
+        prediction = (data["truth"] + interpolate(data["low"], 2, "cubic")) / 2
+        parts.append(scores_of(name, data, prediction))
+    return HeldoutTable(Results.join(parts))
 
 
 def test_rows_are_the_model_the_baselines_and_the_noise_floor():
-    rows = rows_of(0, "A")
-    names = ["model", "nearest", "trilinear", "cubic", "bspline", NOISE_FLOOR]
-    assert [row.method for row in rows] == names
-    assert all(list(row.scores) == list(TENSOR_METRICS) for row in rows)
-    assert all(value is not None for row in rows for value in row.scores.values())
+    table = table_of(A=0)
+    assert table.methods == ("model", "nearest", "trilinear", "cubic", "bspline", NOISE_FLOOR)
+    assert list(table.columns) == COLUMNS
+    assert all("A" in table.values(method, n) for method in table.methods for n in COLUMNS)
 
 
 def test_scores_are_those_of_the_metrics():
-    data, by_name = case(0), {row.method: row.scores for row in rows_of(0, "A")}
+    data, table = case(0), table_of(A=0)
+    by_name = {method: table.means(method) for method in table.methods}
     cubic = interpolate(data["low"], 2, "cubic")
     inner = interior(data["mask"], edge=5)
     assert by_name["cubic"]["rmse"] == tensor_rmse(cubic, data["reference"], data["mask"])
@@ -60,16 +79,14 @@ def test_scores_are_those_of_the_metrics():
 
 
 def test_the_ratio_to_cubic_needs_no_row_of_cubic():
-    data = case(0)
-    rows = subject_rows("A", data["truth"], factor=2, baselines=("nearest",), **data)
-    assert [row.method for row in rows] == ["model", "nearest", NOISE_FLOOR]
-    assert rows[0].scores["ratio"] < 1
+    table = HeldoutTable(table_of(A=0).results.without("trilinear", "cubic", "bspline"))
+    assert table.methods == ("model", "nearest", NOISE_FLOOR)
+    assert table.means()["ratio"] < 1
 
 
 def test_summary_is_mean_and_sample_deviation_over_subjects():
-    rows = [*rows_of(0, "A"), *rows_of(1, "B"), *rows_of(2, "C")]
-    table = heldout_table(rows)
-    values = [row.scores["psnr"] for row in rows if row.method == "model"]
+    table = table_of(A=0, B=1, C=2)
+    values = list(table.values("model", "psnr").values())
     summary = table.summary("model", "psnr")
     assert summary.mean == pytest.approx(np.mean(values))
     assert summary.std == pytest.approx(np.std(values, ddof=1))
@@ -78,27 +95,27 @@ def test_summary_is_mean_and_sample_deviation_over_subjects():
 
 
 def test_markdown_csv_json_and_terminal_show_the_same_table():
-    table = heldout_table([*rows_of(0, "A"), *rows_of(1, "B")])
+    table = table_of(A=0, B=1)
     markdown = table.to_markdown(per_subject=True)
     assert "| model |" in markdown
     assert " ± " in markdown
     assert "| A | cubic |" in markdown
     lines = list(csv.DictReader(io.StringIO(table.to_csv())))
     assert len(lines) == 12
-    assert float(lines[0]["rmse"]) == table.rows[0].scores["rmse"]
+    assert float(lines[0]["rmse"]) == table.values("model", "rmse")["A"]
     document = json.loads(table.to_json())
     assert document["summary"]["cubic"]["ratio"]["mean"] == 1
     stream = io.StringIO()
     table.print(Console(file=stream, width=160))
-    for heading in TENSOR_METRICS.values():
-        assert heading in stream.getvalue()
+    for name in COLUMNS:
+        assert HELDOUT[name].title in stream.getvalue()
 
 
 def test_a_mask_without_interior_is_said_not_nan():
     data = case(0)
     data["mask"] = torch.zeros(SHAPE)
     data["mask"][4:8, 4:8, 4:8] = 1
-    table = heldout_table(subject_rows("thin", data["truth"], factor=2, **data))
+    table = HeldoutTable(scores_of("thin", data, data["truth"]))
     assert table.summary("model", "rmse_interior") is None
     assert table.summary("model", "ratio_interior") is None
     assert table.summary("model", "rmse") is not None
@@ -110,17 +127,21 @@ def test_a_mask_without_interior_is_said_not_nan():
 def test_a_constant_reference_is_said_not_nan():
     # All six components alike, so that the reference has no range at all.
     reference = torch.full((6, *SHAPE), 1e-3)
-    scores, notes = score(reference + 1e-5, reference, torch.ones(SHAPE))
-    assert scores["psnr"] is None
-    assert scores["ssim"] is None
-    assert scores["rmse"] == pytest.approx(1, rel=1e-3)
-    assert any("constant" in note for note in notes)
+    made = Scored(
+        outputs={"model": reference + 1e-5},
+        reference=reference,
+        mask=torch.ones(SHAPE),
+        settings=Settings(tensors=True),
+    )
+    table = HeldoutTable(score("A", [made]))
+    assert {"psnr", "ssim"} <= table.columns.keys() - table.means().keys()
+    assert table.means()["rmse"] == pytest.approx(1, rel=1e-3)
+    assert any("constant" in note for note in table.notes)
 
 
 def test_a_perfect_prediction_is_infinite_in_db_and_null_in_json():
     data = case(0)
-    rows = subject_rows("A", data["reference"], factor=2, **data)
-    table = heldout_table(rows)
+    table = HeldoutTable(scores_of("A", data, data["reference"]))
     assert "∞" in table.to_markdown()
     assert json.loads(table.to_json())["summary"]["model"]["psnr"]["mean"] is None
 
@@ -129,6 +150,17 @@ def test_a_prediction_with_nan_is_said():
     data = case(0)
     broken = data["truth"].clone()
     broken[0, 8, 8, 8] = float("nan")
-    row = subject_rows("A", broken, factor=2, **data)[0]
-    assert row.scores["rmse"] is None
-    assert any("1 voxels with NaN/Inf" in note for note in row.notes)
+    table = HeldoutTable(scores_of("A", data, broken))
+    assert table.values("model", "rmse") == {}
+    assert any(
+        note.startswith("A (model)") and "1 voxels with NaN/Inf" in note for note in table.notes
+    )
+
+
+def test_json_is_read_back():
+    table = table_of(A=0, B=1)
+    again = HeldoutTable.from_json(table.to_json())
+    assert again.to_csv() == table.to_csv()
+    assert again.to_markdown() == table.to_markdown()
+    with pytest.raises(InputError, match="not a held-out table"):
+        HeldoutTable.from_json('{"rows": [1]}')

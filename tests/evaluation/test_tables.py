@@ -36,15 +36,11 @@ UNITS = {"rmse": "1e-5 mm²/s", "psnr": "dB"}
 
 
 def cohort(values: dict[str, dict[Key, list[float | None]]]) -> Results:
-    return Results(
-        tuple(
-            Record(
-                f"s{n}", method, *key, value, UNITS.get(key.metric, ""), None if value else "why"
-            )
-            for method, columns in values.items()
-            for key, column in columns.items()
-            for n, value in enumerate(column)
-        )
+    return Results.of(
+        Record(f"s{n}", method, *key, value, UNITS.get(key.metric, ""), None if value else "why")
+        for method, columns in values.items()
+        for key, column in columns.items()
+        for n, value in enumerate(column)
     )
 
 
@@ -273,4 +269,4 @@ def test_unknown_tables_and_no_results_are_refused():
     with pytest.raises(InputError, match="one of revgan-2, revgan-3"):
         paper_table("revgan-9", cohort({"model": {RMSE: [1.0]}}))
     with pytest.raises(InputError, match="needs results"):
-        paper_table("revgan-3", Results(()))
+        paper_table("revgan-3", Results.of(()))

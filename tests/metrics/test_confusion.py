@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_score
 
 from medrev.errors import InputError
-from medrev.evaluation import segmentation_records, sensitivity_records
-from medrev.metrics import confusion, image_scores, labels_of_colours, psnr, round_trip_sensitivity
+from medrev.evaluation import segmentation_scores
+from medrev.metrics import confusion, labels_of_colours
 from medrev.volumes import CITYSCAPES
 
 
@@ -95,41 +95,14 @@ def test_labels_survive_noisy_colours():
             labels_of_colours(wrong)
 
 
-def test_scores_become_records(labels):
+def test_scores_become_a_table(labels):
     counts = confusion(*labels, classes=5)
-    records = {r.metric: r for r in segmentation_records(counts, method="pix2pix")}
-    assert records["class_iou"].value == counts.class_iou()
-    assert records["pixel_accuracy"].subject == "all images"
-
-
-def test_sensitivity_follows_the_papers_four_steps():
-    rng = np.random.default_rng(0)
-    x, y = rng.random((2, 1, 16, 16))
-
-    def model(image):
-        return 0.5 * image + 0.3
-
-    def baseline_backwards(image):
-        return image**2
-
-    found = round_trip_sensitivity(
-        model, baseline_backwards, x, y, lambda a, b: image_scores(a, b, 1.0)
+    other = confusion(labels[1], labels[1], classes=5)
+    results = segmentation_scores(
+        {"pix2pix": counts}, changed={"pix2pix": other}, classes=list("abcde")
     )
-    clean, changed = 0.5 * x + 0.3, 0.5 * y**2 + 0.3
-    expected = abs(psnr(changed, y, value_range=1) - psnr(clean, y, value_range=1))
-    assert found["psnr"] == pytest.approx(expected)
-    expected = abs(np.abs(changed - y).mean() - np.abs(clean - y).mean())
-    assert found["nmae"] == pytest.approx(expected)
-    records = {r.metric: r for r in sensitivity_records(found, subject="A", method="one2one")}
-    assert set(records) == {"d_nmae", "d_psnr", "d_ssim"}
-    assert records["d_psnr"].unit == "dB"
-
-
-def test_the_change_of_an_infinite_score_is_said():
-    y = np.random.default_rng(0).random((1, 16, 16))
-    found = round_trip_sensitivity(lambda v: v, lambda v: v + 0.1, y, y, image_scores)
-    assert found["psnr"] is None
-    records = {r.metric: r for r in sensitivity_records(found, subject="A", method="m")}
-    assert records["d_psnr"].reason == "the change of an infinite score is undefined"
-    with pytest.raises(InputError, match="got other"):
-        sensitivity_records({"other": 1.0}, subject="A", method="m")
+    found = {(r.metric, r.component): r.value for r in results}
+    assert results.subjects == ("all images",)
+    assert found["class_iou", None] == counts.class_iou()
+    assert found["class_accuracy", "c"] == counts.accuracies[2]
+    assert found["d_iou", None] == 1 - counts.class_iou()

@@ -6,7 +6,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.util import img_as_ubyte
 
 from medrev.errors import InputError
-from medrev.evaluation import EIGHT_BIT, Key, Results, evaluate_subject
+from medrev.evaluation import EIGHT_BIT, Key, evaluate_methods
 from medrev.metrics import to_eight_bit, wrapped_mae
 
 
@@ -15,8 +15,8 @@ def test_scores_of_colour_images_are_those_of_skimage():
     reference = rng.integers(0, 256, (3, 32, 40), dtype=np.uint8)
     noise = rng.normal(0, 20, reference.shape)
     prediction = np.clip(reference + noise, 0, 255).astype(np.uint8)
-    results = Results(
-        tuple(evaluate_subject(prediction, reference, None, subject="A", settings=EIGHT_BIT))
+    results = evaluate_methods(
+        {"model": prediction}, reference, None, subject="A", settings=EIGHT_BIT
     )
     found = {m: results.record("A", "model", Key(m, "whole")) for m in ("mae", "psnr", "ssim")}
     expected = np.abs(prediction.astype(int) - reference.astype(int)).mean()

@@ -5,7 +5,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from medrev.errors import InputError
-from medrev.evaluation import translation_row
 from medrev.metrics import slice_flicker
 
 
@@ -58,24 +57,3 @@ def test_where_it_is_undefined(volume, prediction, reference, message):
     }
     with pytest.raises(InputError, match=message):
         slice_flicker(volumes[prediction], volumes[reference], axis=2)
-
-
-def test_rows_of_slice_wise_volumes_have_it_and_masks_hold_for_round_trips(volume):
-    mask = np.zeros(volume.shape)
-    mask[:, 3:12, 4:15, 2:17] = 1
-    spoilt = np.where(mask > 0, volume + 0.1, 9)
-    row = translation_row(
-        "a",
-        "model",
-        translations={"forward": (volume, volume), "inverse": (0 * volume, volume)},
-        cycles={"x": (spoilt, volume), "y": (volume, volume)},
-        masks={"forward": mask, "inverse": mask},
-        slice_axis=2,
-    )
-    assert row.scores["flicker_forward"] == pytest.approx(1)
-    assert row.scores["flicker_inverse"] is None
-    assert row.scores["cycle_x"] == pytest.approx(0.05)
-    assert row.scores["cycle_y"] == 0
-    assert row.notes == ("the flicker is undefined: a volume does not change within its slices",)
-    without = translation_row("a", "model", translations={"forward": (volume, volume)})
-    assert "flicker_forward" not in without.scores

@@ -223,7 +223,7 @@ def test_nothing_that_can_be_evaluated_is_an_error(root, tmp_path):
 
 def values(count: int) -> Results:
     key = Key("rmse")
-    return Results(tuple(Record(f"s{n}", "m", *key, float(n), "") for n in range(count)))
+    return Results.of(Record(f"s{n}", "m", *key, float(n), "") for n in range(count))
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_page_of_200_subjects_stays_below_60_mb(tmp_path):
         name = f"sub-{n:03d}_ses-1_acq-long_run-1"
         keys = [Key(m, region) for m in metrics for region in ("mask", "interior")]
         measured[name] = Measured(
-            records=tuple(
+            results=Results.of(
                 Record(name, method, *key, noise.gauss(20, 1), "dB")
                 for method in methods
                 for key in keys

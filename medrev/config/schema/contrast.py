@@ -4,16 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medrev.config.schema.data import OneGrid, Patches, Sampling, Slices, Split, Subjects
+from medrev.config.schema.data import Patches, Split
 from medrev.config.schema.section import (
     Count,
     NonNegative,
     PipelinePath,
     Positive,
+    Probability,
     Section,
 )
 
-__all__ = ["ContrastAugmentation", "ContrastData", "Intensities"]
+__all__ = ["ContrastAugmentation", "ContrastData", "Intensities", "Slices"]
 
 
 class Intensities(Section):
@@ -28,6 +29,16 @@ class Intensities(Section):
     """Cut off what lies above: the tanh at the end of a network cannot exceed 1."""
 
 
+class Slices(Section):
+    """Which slices are taken, where the network is 2D."""
+
+    axis: Literal["sagittal", "coronal", "axial"] = "axial"
+    size: Annotated[int, Field(ge=8)] = 256
+    """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
+    min_brain: Probability = 0.01
+    """Slices with a smaller share of brain voxels are not trained on."""
+
+
 class ContrastAugmentation(Section):
     """Random changes of training samples, the same for both contrasts."""
 
@@ -39,11 +50,17 @@ class ContrastAugmentation(Section):
     """Largest relative change of the intensities, of each contrast by itself."""
 
 
-class ContrastData(OneGrid):
+class ContrastData(Section):
     """Two contrasts of the same heads on one grid, such as T1w and T2w of BraTS."""
 
-    domains: ClassVar[tuple[str, str]] = ("intensity", "intensity")
+    #: Both sides of a translation have one grid.
+    input_grid: ClassVar[str] = "low"
+    upsampling: ClassVar[str] = "nearest"
+    factor: ClassVar[int] = 1
+    grid_factor: ClassVar[int] = 1
     channels: ClassVar[tuple[int, int]] = (1, 1)
+    #: Value in network range where there is nothing.
+    background: ClassVar[float] = -1.0
 
     kind: Literal["contrast"] = "contrast"
     root: PipelinePath
@@ -53,7 +70,7 @@ class ContrastData(OneGrid):
     """Contrast x: t1, t1ce, t2, flair, or a BIDS suffix or table column."""
     target: str = "t2"
     """Contrast y."""
-    subjects: Subjects = None
+    subjects: tuple[str, ...] | None = None
     """Only these subjects (default: all)."""
     samples: Literal["slices", "patches"] = "slices"
     """slices for 2D networks, patches for 3D ones."""
@@ -68,9 +85,9 @@ class ContrastData(OneGrid):
     volumes of that contrast. Intensities of MRI have no unit."""
 
     @property
-    def sampling(self) -> Sampling:
-        """Slices or patches."""
-        return self.samples
+    def spatial_dims(self) -> int:
+        """Axes of a sample."""
+        return 2 if self.samples == "slices" else 3
 
     @property
     def slicing(self) -> Slices | None:
@@ -80,9 +97,13 @@ class ContrastData(OneGrid):
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Sizes of a training sample."""
-        if self.samples == "slices":
-            return (self.slices.size,) * 2
-        return (self.patches.size,) * 3
+        edge = self.slices.size if self.samples == "slices" else self.patches.size
+        return (edge,) * self.spatial_dims
+
+    @property
+    def sample_key(self) -> str:
+        """The key of the pipeline that sets the size of a sample."""
+        return "data.slices.size" if self.samples == "slices" else "data.patches.size"
 
     @model_validator(mode="after")
     def _two_contrasts(self) -> "ContrastData":

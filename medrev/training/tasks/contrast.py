@@ -3,11 +3,15 @@
 import logging
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from medrev.config.schema import ContrastData, Pipeline
 from medrev.domains.intensity import (
+    BACKGROUND,
     ContrastBatches,
     Head,
     contrast_name,
@@ -15,23 +19,27 @@ from medrev.domains.intensity import (
     find_contrasts,
     prepare_contrasts,
 )
-from medrev.evaluation import METRICS, Table, heldout_table
+from medrev.evaluation import (
+    HELDOUT,
+    NETWORK_RANGE,
+    HeldoutTable,
+    Results,
+    Translated,
+    score_translated,
+    translate_sample,
+)
 from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.training.contrast_samples import save_contrast_sample
-from medrev.training.contrast_scores import (
-    TranslatedHead,
-    contrast_rows,
-    contrast_scores,
-    translate_head,
-)
 from medrev.training.tasks.task import CardFacts, Score, Task
-from medrev.volumes import voxel_size
+from medrev.volumes import SLICE_AXES, voxel_size
 
 __all__ = ["ContrastTask"]
 
 logger = logging.getLogger(__name__)
 
+#: Scores of a validation.
+_SCORES = ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
 _PARTS = ("train", "validation", "test")
 #: Digits of a head's key.
 _KEY = 16
@@ -81,36 +89,41 @@ class ContrastTask(Task):
 
     def validate(self, model: Model) -> Score:
         """L1 of both directions and of the round trips, on whole validation volumes."""
-        sample: TranslatedHead | None = None
-        rows = []
+        sample: Translated | None = None
+        scores = []
         for head in self.parts["validation"]:
-            done = translate_head(model, head)
-            rows.append(contrast_scores(done))
+            done = _translate(model, head)
+            scores.append(score_translated(done, _written, baselines=False, columns=_SCORES))
             sample = done if sample is None else sample
-        values = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+        values = HeldoutTable(Results.join(scores)).means()
         return Score(
             error=statistics.fmean(v for name, v in values.items() if name.startswith("nmae")),
             values=values,
-            message=", ".join(f"{METRICS[name]} {value:.4f}" for name, value in values.items()),
+            message=", ".join(f"{HELDOUT[n].title} {value:.4f}" for n, value in values.items()),
             sample=sample,
         )
 
-    def heldout(self, model: Model, *, show_progress: bool) -> Table:
-        """The model and the input as it is."""
-        rows = []
+    def heldout(self, model: Model, *, show_progress: bool) -> HeldoutTable:
+        """The model and the input as it is; of 2D networks with the flicker between slices."""
+        slices = self.data.slicing
+        axis = None if slices is None else SLICE_AXES[slices.axis]
+        settings = replace(NETWORK_RANGE, slice_axis=axis)
+        scores = []
         with progress("Held-out subjects", self.counts["test"], enabled=show_progress) as bar:
             for head in self.parts["test"]:
-                rows += contrast_rows(translate_head(model, head), self.data)
+                done = _translate(model, head)
+                scores.append(score_translated(done, _written, settings=settings))
                 bar.advance(1, text=head.id)
-        return heldout_table(rows)
+        return HeldoutTable(Results.join(scores))
 
     def picture(self, path: Path, model: Model, title: str, sample: Any = None) -> None:
         """A slice of the first validation head, else of the first training head."""
         training = sample is None
-        done = translate_head(model, self.parts["train"][0]) if training else sample
-        whose = f"{done.head.id} (training)" if training else done.head.id
+        head = self.parts["train" if training else "validation"][0]
+        done = _translate(model, head) if training else sample
+        whose = f"{head.id} (training)" if training else head.id
         names = (self.data.source, self.data.target)
-        save_contrast_sample(path, done, names, f"{title}, {whose}")
+        save_contrast_sample(path, done, head.affine, names, f"{title}, {whose}")
 
     def header(self) -> dict[str, Any]:
         """Voxel sizes, and by contrast the median intensity that is 1 and how volumes look."""
@@ -183,3 +196,13 @@ class ContrastTask(Task):
     @property
     def _all(self) -> list[Head]:
         return [head for heads in self.parts.values() for head in heads]
+
+
+def _translate(model: Model, head: Head) -> Translated:
+    x, y, mask = head.whole()
+    return translate_sample(model, x, y, names=(head.id, head.id), mask=mask)
+
+
+def _written(result: Tensor) -> Tensor:
+    """A result as its file holds it: no intensity is below that of the background."""
+    return result.clamp(min=BACKGROUND)

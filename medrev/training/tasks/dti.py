@@ -16,7 +16,7 @@ from medrev.domains.tensor import (
     prepare,
     training_ranges,
 )
-from medrev.evaluation import Table
+from medrev.evaluation import HeldoutTable
 from medrev.prediction import Model
 from medrev.training.distributed import World
 from medrev.training.samples import save_sample
@@ -70,7 +70,7 @@ class DTITask(Task):
             sample=score.prediction,
         )
 
-    def heldout(self, model: Model, *, show_progress: bool) -> Table:
+    def heldout(self, model: Model, *, show_progress: bool) -> HeldoutTable:
         """The model, interpolations and (where the truth is known) the noise floor."""
         return heldout(model, self.parts["test"], self.pipeline, show_progress=show_progress)
 

@@ -4,18 +4,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from medrev.config.schema import ImageData, Pipeline
 from medrev.domains.image import ImageBatches, ImagePart, Loader, Picture, find_images, image_keys
-from medrev.evaluation import METRICS, Table, heldout_table
+from medrev.evaluation import HELDOUT, HeldoutTable, Results, score_translated
 from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.training.image_samples import save_image_samples
-from medrev.training.image_scores import (
-    means,
-    quick_scores,
-    translate_part,
-    translation_rows,
-)
+from medrev.training.image_scores import translate_part
 from medrev.training.tasks.task import CardFacts, Score, Task
 
 __all__ = ["ImageTask"]
@@ -79,25 +76,28 @@ class ImageTask(Task):
         part = self.images.validation
         cycles = not part.paired or self.pipeline.method.kind == "unpaired"
         translated = translate_part(model, part, self.loader, cycles=cycles)
-        values = means([quick_scores(done) for done in translated])
-        values = {name: values[name] for name in _SCORES if name in values}
+        scores = [
+            score_translated(done, _written, baselines=False, columns=_SCORES)
+            for done in translated
+        ]
+        values = HeldoutTable(Results.join(scores)).means()
         errors = [value for name, value in values.items() if name.startswith("nmae")]
         return Score(
             error=sum(errors) / len(errors) if errors else None,
             values=values,
-            message=", ".join(f"{METRICS[name]} {value:.4f}" for name, value in values.items()),
+            message=", ".join(f"{HELDOUT[n].title} {value:.4f}" for n, value in values.items()),
             sample=True,
         )
 
-    def heldout(self, model: Model, *, show_progress: bool) -> Table:
+    def heldout(self, model: Model, *, show_progress: bool) -> HeldoutTable:
         """The model and, where it makes sense, the unchanged input."""
         part = self.images.test
-        rows = []
+        scores = []
         with progress("Held-out images", len(part), enabled=show_progress) as bar:
             for done in translate_part(model, part, self.loader, cycles=True):
-                rows += translation_rows(done)
-                bar.advance(1, text=done.name_x or done.name_y)
-        return heldout_table(rows)
+                scores.append(score_translated(done, _written))
+                bar.advance(1, text=done.names[0] or done.names[1])
+        return HeldoutTable(Results.join(scores))
 
     def picture(self, path: Path, model: Model, title: str, sample: Any = None) -> None:
         """The first validation images, else the first training images."""
@@ -169,6 +169,11 @@ class ImageTask(Task):
         new = [p for p in part.x + part.y if p.path not in self._keys]
         self._keys |= image_keys(new, show=self.show)
         return self._keys
+
+
+def _written(image: Tensor) -> Tensor:
+    """A result as its file holds it: cut off at black and white."""
+    return image.clamp(-1, 1)
 
 
 def _described(name: str, pictures: tuple[Picture, ...], keys: dict[Path, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
 from medrev.domains.image import ImagePart, Picture, from_pixels, with_channels
 from medrev.errors import InputError
-from medrev.evaluation import METRICS, SEGMENTATION_METRICS, Row, Table, heldout_table
+from medrev.evaluation import HELDOUT, HeldoutTable, segmentation_scores
 from medrev.metrics import Confusion, confusion
 from medrev.nets import colours_of
 from medrev.prediction import Model
@@ -23,8 +23,6 @@ __all__ = ["SegmentationTask"]
 
 logger = logging.getLogger(__name__)
 
-#: Name of the row of the table that every image is part of.
-_ALL = "all images"
 #: Share of void pixels from which on the palette is in doubt.
 _DOUBTFUL = 0.5
 #: Label images that are looked at for that.
@@ -53,21 +51,22 @@ class SegmentationTask(ImageTask):
 
     def validate(self, model: Model) -> Score:
         """Accuracies and IoU over all validation images; the best has the highest class IoU."""
-        values = _scores(self._confusion(model, self.images.validation))
+        counts = self._confusion(model, self.images.validation)
+        values = HeldoutTable(segmentation_scores({"model": counts})).means()
         return Score(
             error=1 - values["class_iou"],
             values=values,
-            message=", ".join(f"{METRICS[name]} {value:.3f}" for name, value in values.items()),
+            message=", ".join(f"{HELDOUT[n].title} {value:.3f}" for n, value in values.items()),
             sample=True,
         )
 
-    def heldout(self, model: Model, *, show_progress: bool) -> Table:
+    def heldout(self, model: Model, *, show_progress: bool) -> HeldoutTable:
         """The model, and one class for all pixels, the best one; over all test images together."""
         part = self.images.test
         with progress("Held-out images", len(part), enabled=show_progress) as bar:
             counts = self._confusion(model, part, bar.advance)
         methods = {"model": counts, "one class": _one_class(counts)}
-        return heldout_table(Row(_ALL, name, {**_scores(c)}) for name, c in methods.items())
+        return HeldoutTable(segmentation_scores(methods))
 
     def card(self) -> CardFacts:
         """Classes of pixels."""
@@ -159,12 +158,6 @@ class SegmentationTask(ImageTask):
 def _eight_bit(image: Tensor) -> Tensor:
     """From network range to 0 to 255."""
     return (image + 1) * 127.5
-
-
-def _scores(counts: Confusion) -> dict[str, float]:
-    """Scores by the keys of the held-out table."""
-    found = (counts.pixel_accuracy, counts.class_accuracy(), counts.class_iou())
-    return dict(zip(SEGMENTATION_METRICS, found, strict=True))
 
 
 def _one_class(counts: Confusion) -> Confusion:

@@ -8,7 +8,7 @@ from typing import Any
 
 from medrev.config.schema import Pipeline
 from medrev.data import EpochBatches
-from medrev.evaluation import Table
+from medrev.evaluation import HeldoutTable
 from medrev.prediction import Model
 
 __all__ = ["CardFacts", "Score", "Task"]
@@ -21,7 +21,7 @@ class Score:
     Attributes:
         error: What the best checkpoint is chosen by; lower is better. None where nothing tells (no
             pairs to compare with): then the latest is the best.
-        values: A row of ``validation.csv``: names of `medrev.evaluation.METRICS` and their means.
+        values: A row of ``validation.csv``: names of `medrev.evaluation.HELDOUT` and their means.
         message: The same in words.
         sample: What :meth:`Task.picture` shows.
     """
@@ -73,7 +73,7 @@ class Task(ABC):
         """Measure a model on the validation part, which is not empty."""
 
     @abstractmethod
-    def heldout(self, model: Model, *, show_progress: bool) -> Table:
+    def heldout(self, model: Model, *, show_progress: bool) -> HeldoutTable:
         """Measure a model and its baselines on the test part, which is not empty."""
 
     @abstractmethod

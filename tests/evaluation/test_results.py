@@ -15,7 +15,7 @@ def record(subject="A", method="cubic", value=1.5, reason=None, **key) -> Record
 
 @pytest.fixture
 def results() -> Results:
-    return Results(
+    return Results.of(
         (
             record("A"),
             record("B", value=None, reason="empty, “mask”\nof B"),
@@ -26,7 +26,7 @@ def results() -> Results:
 
 
 def test_json_gives_the_records_back(results):
-    assert Results.from_json(results.to_json()) == results
+    assert list(Results.from_json(results.to_json())) == list(results)
     assert "NaN" not in results.to_json()
     assert "Infinity" not in results.to_json()
 
@@ -36,6 +36,15 @@ def test_csv_has_one_line_per_record_at_full_precision(results):
     assert tuple(rows[0]) == COLUMNS
     assert [row["value"] for row in rows] == ["1.5", "", "inf", repr(1 / 3)]
     assert rows[1]["reason"] == "empty, “mask”\nof B"
+
+
+def test_it_is_one_tidy_table(results):
+    frame = results.frame
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["value"].dtype == float
+    assert frame["value"].isna().tolist() == [False, True, False, False]
+    assert frame["component"].tolist() == [None, None, None, "FA"]
+    assert Results(frame[frame["method"] == "model"]).keys == (Key("rmse", component="FA"),)
 
 
 def test_order_is_that_of_the_records(results):
@@ -54,12 +63,12 @@ def test_undefined_values_are_no_values_but_have_a_reason(results):
 def test_nan_and_values_without_reason_are_refused():
     for wrong in ({"value": math.nan}, {"value": None}, {"reason": "why"}):
         with pytest.raises(InputError):
-            record(**wrong)
+            Results.of([record(**wrong)])
 
 
 def test_a_subject_measured_twice_is_refused():
     with pytest.raises(InputError, match="measured twice"):
-        Results((record(), record())).values("cubic", Key("rmse"))
+        Results.of((record(), record())).values("cubic", Key("rmse"))
 
 
 @pytest.mark.parametrize("text", ["{", "3", "[1]", '[{"value": 1}]', '[{"value": "x"}]'])

@@ -12,7 +12,6 @@ from medrev.evaluation import (
     Results,
     Settings,
     evaluate_methods,
-    evaluate_subject,
 )
 from medrev.metrics import (
     calibration,
@@ -38,6 +37,11 @@ from medrev.volumes import interior
 SHAPE = (14, 12, 13)
 
 
+def evaluate_subject(prediction, reference, mask, *, method="model", **more) -> Results:
+    """One method."""
+    return evaluate_methods({method: prediction}, reference, mask, **more)
+
+
 def tensors(seed: int) -> np.ndarray:
     """Positive-definite tensors (6, I, J, K)."""
     a = np.random.default_rng(seed).standard_normal((*SHAPE, 3, 3))
@@ -53,10 +57,9 @@ def mask() -> np.ndarray:
 
 def test_records_are_the_metrics_of_every_method(mask):
     prediction, reference = tensors(0), tensors(1)
-    records = evaluate_methods(
+    results = evaluate_methods(
         {"model": Prediction(prediction), "same": reference}, reference, mask, subject="A"
     )
-    results = Results(tuple(records))
     assert results.subjects == ("A",)
     assert results.methods == ("model", "same")
     value = results.record("A", "model", Key("rmse")).value
@@ -71,9 +74,7 @@ def test_records_are_the_metrics_of_every_method(mask):
 def test_every_tensor_metric_is_that_of_its_function_in_every_region(mask):
     prediction, reference = tensors(0), tensors(1)
     labels = np.random.default_rng(5).integers(0, 3, SHAPE)
-    results = Results(
-        tuple(evaluate_subject(prediction, reference, mask, subject="A", labels=labels))
-    )
+    results = evaluate_subject(prediction, reference, mask, subject="A", labels=labels)
     inner = interior(torch.from_numpy(mask), edge=5).numpy()
     regions = {"mask": mask, "interior": inner, "label 2": mask & (labels == 2)}
     span = np.ptp(reference[:, mask])
@@ -111,7 +112,7 @@ def test_every_image_metric_is_that_of_its_function(mask):
     std = rng.uniform(0.05, 0.2, reference.shape)
     given = Prediction(prediction, std=std, cycle=(2 * std, std), labels=1 - labels)
     settings = Settings(slice_axis=1, unit="HU", label_names={1: "tissue"}, edge=3)
-    records = evaluate_subject(
+    results = evaluate_subject(
         given,
         reference,
         mask,
@@ -121,7 +122,6 @@ def test_every_image_metric_is_that_of_its_function(mask):
         voxel_size=(1, 2, 3),
         settings=settings,
     )
-    results = Results(tuple(records))
     errors = deviation(prediction, reference, mask)
     slices = slice_scores(prediction, reference, mask, axis=1)
     curves = calibration(prediction, reference, std, mask)
@@ -173,9 +173,7 @@ def test_sensitivity_and_whole_slices_are_those_of_single_images_by_skimage(mask
     prediction[..., 3] = reference[..., 3]  # its PSNR is infinite
     settings = Settings(value_range=1, slice_axis=2, whole_slices=True)
     given = Prediction(prediction, changed=changed)
-    results = Results(
-        tuple(evaluate_subject(given, reference, mask, subject="A", settings=settings))
-    )
+    results = evaluate_subject(given, reference, mask, subject="A", settings=settings)
 
     def value(metric: str, region: str) -> float:
         return results.record("A", "model", Key(metric, region)).value
@@ -226,7 +224,7 @@ def test_the_order_of_methods_has_no_influence(mask):
     turned = evaluate_methods({"b": two, "a": one}, reference, mask, subject="A")
     assert sorted(both, key=str) == sorted(turned, key=str)
     alone = evaluate_subject(two, reference, mask, subject="A", method="b")
-    assert alone == [record for record in both if record.method == "b"]
+    assert list(alone) == [record for record in both if record.method == "b"]
 
 
 def test_undefined_values_have_the_same_keys_and_a_reason(mask):
@@ -235,7 +233,7 @@ def test_undefined_values_have_the_same_keys_and_a_reason(mask):
     broken = tensors(0)
     broken[2, 5, 5, 5] = np.nan
     given = {"a": broken, "b": tensors(0), "c": tensors(0)[..., 1:]}
-    results = Results(tuple(evaluate_methods(given, reference, mask, subject="A", labels=labels)))
+    results = evaluate_methods(given, reference, mask, subject="A", labels=labels)
     keys = {m: [r.key for r in results if r.method == m] for m in results.methods}
     assert keys["a"] == keys["b"] == keys["c"]
     assert all(r.value is None for r in results if r.method != "b")
@@ -248,10 +246,8 @@ def test_undefined_values_have_the_same_keys_and_a_reason(mask):
 def test_label_maps_of_a_prediction_that_are_wrong_have_a_reason():
     volume, labels = np.ones((1, *SHAPE)), np.ones(SHAPE)
     given = {"a": Prediction(volume, labels=labels + 0.5), "b": Prediction(volume, labels=labels)}
-    results = Results(
-        tuple(
-            evaluate_methods(given, volume, None, subject="A", labels=labels, voxel_size=(1, 1, 1))
-        )
+    results = evaluate_methods(
+        given, volume, None, subject="A", labels=labels, voxel_size=(1, 1, 1)
     )
     assert "whole numbers" in results.record("A", "a", Key("dice", "label 1")).reason
     assert results.record("A", "b", Key("dice", "label 1")).value == 1
@@ -261,7 +257,7 @@ def test_a_thin_mask_has_no_interior_and_a_constant_reference_no_ssim():
     mask = np.zeros(SHAPE, bool)
     mask[4:8, 4:8, 4:8] = True
     flat = np.full((1, *SHAPE), 7.0)
-    results = Results(tuple(evaluate_subject(flat + 1, flat, mask, subject="A")))
+    results = evaluate_subject(flat + 1, flat, mask, subject="A")
     for key, reason in (
         (Key("mae", "interior"), "no interior: no voxel has its 5x5x5 neighbourhood in the mask"),
         (Key("ssim"), "PSNR and SSIM are undefined: the reference is constant in the mask"),
@@ -275,9 +271,7 @@ def test_an_image_without_mask_is_measured_as_a_whole():
     rng = np.random.default_rng(0)
     image = rng.random((3, 20, 21))
     other = image + 0.1 * rng.standard_normal(image.shape)
-    results = Results(
-        tuple(evaluate_subject(other, image, None, subject="A", labels=image[:1] > 0.5))
-    )
+    results = evaluate_subject(other, image, None, subject="A", labels=image[:1] > 0.5)
     assert {key.region for key in results.keys} == {"whole", "label 1"}
     value = results.record("A", "model", Key("psnr", "whole")).value
     assert value == psnr(other, image)
@@ -303,3 +297,29 @@ def test_what_cannot_be_evaluated_at_all_is_an_error(options, message):
     arguments = {"prediction": volume, "reference": volume, "mask": None} | options
     with pytest.raises(InputError, match=message):
         evaluate_subject(**arguments, subject="A")
+
+
+def test_sensitivity_follows_the_papers_four_steps():
+    """The baseline changes the input, the model translates both, and scores are compared."""
+    x, y = np.random.default_rng(0).random((2, 1, 16, 16))
+
+    def model(image):
+        return 0.5 * image + 0.3
+
+    given = Prediction(model(x), changed=model(y**2))
+    settings = Settings(value_range=1.0, metrics=("d_nmae", "d_psnr", "d_ssim"))
+    results = evaluate_methods({"m": given}, y, None, subject="A", settings=settings)
+    expected = abs(psnr(model(y**2), y, value_range=1) - psnr(model(x), y, value_range=1))
+    assert results.values("m", Key("d_psnr", "whole"))["A"] == pytest.approx(expected)
+    expected = abs(np.abs(model(y**2) - y).mean() - np.abs(model(x) - y).mean())
+    assert results.values("m", Key("d_nmae", "whole"))["A"] == pytest.approx(expected)
+    assert results.unit(Key("d_psnr", "whole")) == "dB"
+
+
+def test_the_change_of_an_infinite_score_is_said():
+    y = np.random.default_rng(0).random((1, 16, 16))
+    given = Prediction(y, changed=y + 0.1)
+    record = evaluate_methods({"m": given}, y, None, subject="A").record(
+        "A", "m", Key("d_psnr", "whole")
+    )
+    assert record.reason == "the change of an infinite score is undefined"

@@ -1,0 +1,87 @@
+"""Scores of translations: in network range those of image files, of slices with their flicker."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
+
+from medrev.evaluation import (
+    EIGHT_BIT,
+    NETWORK_RANGE,
+    HeldoutTable,
+    Scored,
+    Settings,
+    evaluate_methods,
+    score,
+)
+
+
+def test_scores_in_network_range_are_those_of_the_same_images_with_8_bits():
+    rng = np.random.default_rng(0)
+    pair = rng.integers(0, 256, (2, 3, 24, 20)).astype(float)
+    output, reference = pair / 127.5 - 1
+    made = Scored(outputs={"model": output}, reference=reference, component="y→x")
+    found = HeldoutTable(score("a", [made])).means()
+    records = evaluate_methods({"m": pair[0]}, pair[1], None, subject="a", settings=EIGHT_BIT)
+    files = {r.metric: r.value for r in records if r.region == "whole"}
+    for metric in ("nmae", "psnr", "ssim"):
+        assert found[f"{metric}_inverse"] == pytest.approx(files[metric], rel=1e-9)
+    expected = structural_similarity(
+        pair[1],
+        pair[0],
+        data_range=255,
+        channel_axis=0,
+        gaussian_weights=True,
+        use_sample_covariance=False,
+    )
+    assert found["ssim_inverse"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_slice_wise_volumes_have_a_flicker_and_masks_hold_for_round_trips():
+    noise = np.random.default_rng(0).standard_normal((16, 18, 20))
+    volume = gaussian_filter(noise, 2)[None] * 20
+    mask = np.zeros(volume.shape)
+    mask[:, 3:12, 4:15, 2:17] = 1
+    spoilt = np.where(mask > 0, volume + 0.1, 9)
+    results = {"x→y": volume, "y→x": 0 * volume, "x→y→x": spoilt, "y→x→y": volume}
+
+    def table(settings: Settings) -> HeldoutTable:
+        made = [
+            Scored(
+                outputs={"model": result},
+                reference=volume,
+                mask=mask,
+                settings=settings,
+                component=component,
+            )
+            for component, result in results.items()
+        ]
+        return HeldoutTable(score("a", made))
+
+    found = table(replace(NETWORK_RANGE, slice_axis=2))
+    means = found.means()
+    assert means["flicker_forward"] == pytest.approx(1)
+    assert "flicker_inverse" in found.columns
+    assert "flicker_inverse" not in means
+    assert means["cycle_x"] == pytest.approx(0.05)
+    assert means["cycle_y"] == 0
+    reason = "the flicker is undefined: a volume does not change within its slices"
+    assert found.notes == (f"a (model): {reason}",)
+    assert "flicker_forward" not in table(NETWORK_RANGE).columns
+
+
+def test_only_the_columns_that_are_asked_for_are_measured():
+    volume = np.random.default_rng(0).random((6, 12, 12, 12)) * 1e-3
+    made = Scored(
+        outputs={"model": volume, "cubic": 2 * volume},
+        reference=0 * volume,
+        mask=np.ones((12, 12, 12)),
+        settings=Settings(tensors=True),
+    )
+    quick = HeldoutTable(score("a", [made], columns=("rmse_interior", "ratio")))
+    assert list(quick.columns) == ["rmse_interior"]  # a ratio needs its error
+    both = HeldoutTable(score("a", [made], columns=("rmse", "ratio")))
+    assert both.means("cubic")["ratio"] == 1
+    assert both.means()["ratio"] == pytest.approx(0.5, rel=1e-12)
