@@ -35,6 +35,7 @@ from medrev.volumes.pictures import (
     write_pixels,
 )
 from medrev.volumes.plane import Plane, View
+from medrev.volumes.profile import PROFILES, Profile, coarsen
 from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
@@ -46,6 +47,7 @@ __all__ = [
     "FORMATS",
     "PALETTES",
     "PICTURES",
+    "PROFILES",
     "SLICE_AXES",
     "VOID",
     "Colour",
@@ -55,6 +57,7 @@ __all__ = [
     "Panel",
     "PictureHeader",
     "Plane",
+    "Profile",
     "Reorient",
     "Slicing",
     "TensorLayout",
@@ -68,6 +71,7 @@ __all__ = [
     "check_known",
     "check_mask",
     "classes_of_colours",
+    "coarsen",
     "crop_to_multiple",
     "direction_cosines",
     "grid_distance",
