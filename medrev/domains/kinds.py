@@ -15,10 +15,10 @@ from medrev.domains.tensor.domain import TensorDomain
 
 __all__ = ["dataset_of", "domains_of"]
 
-_DOMAINS: dict[str, tuple[type[Domain], type[Domain]]] = {
-    "dti": (TensorDomain, TensorDomain),
-    "contrast": (IntensityDomain, IntensityDomain),
-    "images": (ImageDomain, ImageDomain),
+_DOMAINS: dict[str, type[Domain]] = {
+    "tensor": TensorDomain,
+    "intensity": IntensityDomain,
+    "image": ImageDomain,
 }
 
 
@@ -31,8 +31,8 @@ def domains_of(pipeline: Pipeline) -> tuple[Domain, Domain]:
         >>> x.name, y.name, x.unit
         ('t1', 't2', 'arbitrary')
     """
-    x, y = _DOMAINS[pipeline.data.kind]
-    return x(pipeline, "x"), y(pipeline, "y")
+    x, y = pipeline.data.domains
+    return _DOMAINS[x](pipeline, "x"), _DOMAINS[y](pipeline, "y")
 
 
 def dataset_of(pipeline: Pipeline, *, show: bool = False) -> Dataset[Any, Any]:

@@ -11,7 +11,7 @@ from medrev.config.schema import Optimizer
 from medrev.losses import AdversarialLoss, ImagePool
 from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.methods.terms import as_float, detached, weighted_sum
-from medrev.volumes import upsample
+from medrev.volumes import Factor, upsample
 
 __all__ = ["DiscriminatorPhase", "Grids", "concatenate"]
 
@@ -20,17 +20,17 @@ class Grids:
     """Brings the input domain to the grid of the output domain, for conditional discriminators.
 
     Args:
-        factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
+        factor: Voxels of the grid of y per voxel of the grid of x, along every axis or each.
         mode: Interpolation: nearest, trilinear or cubic.
     """
 
-    def __init__(self, factor: int = 1, mode: str = "nearest") -> None:
+    def __init__(self, factor: Factor = 1, mode: str = "nearest") -> None:
         self.factor = factor
         self.mode = mode
 
     def lift(self, x: Tensor) -> Tensor:
         """Up-sample ``(B, C, *low)`` to ``(B, C, *high)``."""
-        return x if self.factor == 1 else upsample(x, self.factor, self.mode)
+        return upsample(x, self.factor, self.mode)
 
 
 class DiscriminatorPhase(Phase):

@@ -6,9 +6,7 @@ from torch import nn
 
 from medrev.config.schema import (
     Adversarial,
-    ContrastData,
     FCN8sModel,
-    ImageData,
     InvolutionModel,
     Paired,
     Pipeline,
@@ -137,7 +135,8 @@ def check_consistent(pipeline: Pipeline) -> None:
     """Raise ConfigError where options of the method exclude each other."""
     config, data = pipeline.method, pipeline.data
     if pipeline.model.spatial_dims != data.spatial_dims:
-        samples = f" with samples {data.samples}" if isinstance(data, ContrastData) else ""
+        chosen = "samples" in type(data).model_fields
+        samples = f" with samples {data.sampling}" if chosen else ""
         raise ConfigError(
             f"model.spatial_dims must be {data.spatial_dims} for data.kind {data.kind}{samples}, "
             f"got {pipeline.model.spatial_dims}"
@@ -196,7 +195,7 @@ def check_segmentation(pipeline: Pipeline) -> None:
             "model.kind fcn8s and method.kind segmentation belong together, got model.kind "
             f"{model.kind} with method.kind {method.kind}"
         )
-    if isinstance(method, Segmentation) and not isinstance(pipeline.data, ImageData):
+    if isinstance(method, Segmentation) and not pipeline.data.may_be_labels:
         raise ConfigError(
             "method.kind segmentation needs label images in colour: data.kind images, got "
             f"{pipeline.data.kind}"

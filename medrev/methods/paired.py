@@ -92,5 +92,5 @@ class PairedTranslatorPhase(Phase):
         if not self.config.masked:
             return None, None
         mask = batch["mask"].to(batch["y"].dtype)
-        factor = batch["y"].shape[-1] // batch["x"].shape[-1]
-        return (mask if factor == 1 else block_mean(mask, factor)), mask
+        sizes = zip(batch["y"].shape[2:], batch["x"].shape[2:], strict=True)
+        return block_mean(mask, tuple(fine // coarse for fine, coarse in sizes)), mask

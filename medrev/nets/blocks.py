@@ -183,6 +183,8 @@ class SubNetwork(nn.Sequential):
         final_norm: Normalise after the second convolution too (the 2D networks of the paper).
         zero_init: `medrev.nets.initialise.initialise` sets the second convolution to zero, so
             that the block starts as the identity (the 3D networks of the paper).
+        bounded: End in tanh, so that a stream changes by at most 1 in a half-step: neither
+            direction of a core without normalisation can then grow exponentially with depth.
 
     Raises:
         ConfigError: If zero-initialised and normalised at the end: the start would be undefined.
@@ -202,6 +204,7 @@ class SubNetwork(nn.Sequential):
         padding: str = "reflect",
         final_norm: bool = False,
         zero_init: bool = True,
+        bounded: bool = False,
     ) -> None:
         keeps_norm = final_norm and norm != "none"
         if keeps_norm and zero_init:
@@ -215,6 +218,8 @@ class SubNetwork(nn.Sequential):
         layers.append(last)
         if keeps_norm:
             layers.append(normalisation(norm, spatial_dims, out_channels))
+        if bounded:
+            layers.append(nn.Tanh())
         super().__init__(*layers)
         self.zero_init = zero_init
 

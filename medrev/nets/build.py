@@ -22,13 +22,13 @@ from medrev.nets.revgan import RevGAN
 from medrev.nets.segmenter import Segmenter
 from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
-from medrev.volumes import PALETTES, Colour
+from medrev.volumes import PALETTES, Colour, Factor, per_axis
 
 __all__ = ["build_discriminator", "build_translator", "colours_of"]
 
 
 def build_translator(
-    config: Model, *, in_channels: int, out_channels: int, scale_factor: int = 1
+    config: Model, *, in_channels: int, out_channels: int, scale_factor: Factor = 1
 ) -> Translator:
     """Build the translator of a pipeline, its weights drawn from PyTorch's random state.
 
@@ -36,7 +36,8 @@ def build_translator(
         config: The ``model`` section.
         in_channels: Channels of x.
         out_channels: Channels of y.
-        scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
+        scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis, or
+            along each.
 
     Raises:
         ConfigError: If options exclude each other, or the kind of network needs equal grids or
@@ -47,7 +48,7 @@ def build_translator(
         return RevGAN(
             in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor, **options
         )
-    if scale_factor != 1:
+    if max(per_axis(scale_factor, config.spatial_dims)) != 1:
         raise ConfigError(
             f"model.kind {config.kind!r} needs input and output on one grid, got grids that differ "
             f"by a factor of {scale_factor}; set data.input_grid=target or model.kind=revgan"

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from medrev.errors import ConfigError, InputError
+from medrev.volumes.resample import Factor, per_axis
 
 __all__ = ["check_choice", "check_input"]
 
@@ -14,20 +15,20 @@ def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
 
 
-def check_input(x: Tensor, *, spatial_dims: int, channels: int, multiple: int) -> None:
+def check_input(x: Tensor, *, spatial_dims: int, channels: int, multiple: Factor) -> None:
     """Raise InputError unless ``x`` is (B, ``channels``, *spatial) of sizes that fit.
 
     Args:
         x: What a network is given.
         spatial_dims: Number of spatial axes.
         channels: Number of channels.
-        multiple: What every size must be a multiple of.
+        multiple: What every size must be a multiple of, or each of them.
     """
     sizes = tuple(x.shape[2:])
     if x.dim() != 2 + spatial_dims or x.shape[1] != channels:
         axes = ", ".join("IJK"[:spatial_dims])
         raise InputError(f"the network takes (B, {channels}, {axes}), got shape {tuple(x.shape)}")
-    if any(n % multiple for n in sizes):
+    if any(n % m for n, m in zip(sizes, per_axis(multiple, spatial_dims), strict=True)):
         raise InputError(
             f"the network takes sizes that are multiples of {multiple}, got {sizes}; "
             "pad the volume first"

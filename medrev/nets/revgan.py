@@ -29,7 +29,7 @@ from medrev.reversible import (
     ReversibleSequence,
     SpaceToDepth,
 )
-from medrev.volumes.resample import block_mean, upsample
+from medrev.volumes.resample import Factor, block_mean, upsample
 
 __all__ = ["RevGAN"]
 
@@ -78,6 +78,7 @@ class RevGAN(Translator):
         zero_init: Sub-networks start at zero, hence the core as the identity. With a global
             residual the last layer of G starts at zero too, hence G as the block mean, which is
             nearly right from the first step.
+        bounded: Sub-networks end in tanh (`SubNetwork`).
         coupling: ``"additive"`` or ``"affine"``.
         core: ``"reversible"`` or ``"ode"`` (needs torchdiffeq).
         ode_tolerance: With ``core="ode"``, steps chosen by the solver to this relative and absolute
@@ -88,7 +89,8 @@ class RevGAN(Translator):
             ``"none"``.
         initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``: He's for the core,
             PyTorch's own for the lifts, N(0, 0.02) for the last convolution of each projection.
-        scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis.
+        scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis, or
+            along each.
 
     Raises:
         ConfigError: If an option has a value that is not listed, or two exclude each other.
@@ -122,13 +124,14 @@ class RevGAN(Translator):
         lift_norm: bool = True,
         subnet_final_norm: bool = False,
         zero_init: bool = True,
+        bounded: bool = False,
         coupling: str = "additive",
         core: str = "reversible",
         ode_tolerance: float | None = None,
         final_activation: str = "none",
         global_residual: str = "none",
         initialisation: Initialisation = "normal",
-        scale_factor: int = 1,
+        scale_factor: Factor = 1,
     ) -> None:
         super().__init__()
         check_choice("spatial_dims", spatial_dims, (2, 3))
@@ -143,14 +146,19 @@ class RevGAN(Translator):
         self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**downsamplings
+        self._size_multiple_y: Factor = (
+            self.size_multiple * scale_factor
+            if isinstance(scale_factor, int)
+            else tuple(self.size_multiple * r for r in scale_factor)
+        )
         self._sees_window = ode_tolerance is not None or (
             norm == "instance" and (lift_norm or downsamplings + depth > 0)
         )
         self.global_residual = global_residual
         evaluated = depth * (4 if core == "ode" else 2)  # sub-networks one behind the other
 
-        squeezed = out_channels * scale_factor**spatial_dims
         self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
+        squeezed = out_channels * self.squeeze.block
         widths = widths_of(width, downsamplings)
 
         def build_lift(channels: int) -> nn.Sequential:
@@ -190,6 +198,7 @@ class RevGAN(Translator):
                 padding=padding,
                 final_norm=subnet_final_norm,
                 zero_init=zero_init,
+                bounded=bounded,
             )
 
         couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
@@ -240,7 +249,7 @@ class RevGAN(Translator):
             y,
             spatial_dims=self.spatial_dims,
             channels=self.out_channels,
-            multiple=self.size_multiple * self.scale_factor,
+            multiple=self._size_multiple_y,
         )
         x: Tensor = self.project_x(self.core.inverse(self.lift_y(self.squeeze(y))))
         if self.global_residual != "none":
@@ -250,7 +259,7 @@ class RevGAN(Translator):
     @property
     def receptive_field(self) -> int:
         """Width, in voxels of x, of what one voxel of the result depends on, F or G."""
-        residual = _RESIDUAL_RADIUS[self.global_residual] if self.scale_factor > 1 else 0
+        residual = _RESIDUAL_RADIUS[self.global_residual] if self.squeeze.block > 1 else 0
         return 2 * max(self._radius, residual) + 1
 
     @property

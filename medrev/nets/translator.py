@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from medrev.volumes.resample import Factor
+
 __all__ = ["Translator"]
 
 
@@ -17,13 +19,13 @@ class Translator(nn.Module, ABC):
     Subclasses implement `translate` and `translate_back` and set the attributes.
 
     Attributes:
-        scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis.
+        scale_factor: Voxels of the grid of y per voxel of the grid of x, along every axis or each.
         size_multiple: The size of x must be a multiple of this along every axis (that of y, of
             ``scale_factor`` times this).
         has_inverse: False for a model of one direction, whose ``inverse`` raises InputError.
     """
 
-    scale_factor: int = 1
+    scale_factor: Factor = 1
     size_multiple: int = 1
     has_inverse: bool = True
 

@@ -116,6 +116,9 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     """
     if type(translator) is not RevGAN or translator.spatial_dims != 3:
         return None
+    factor = translator.scale_factor
+    if not isinstance(factor, int):  # cells are cubes here
+        return None
     core = translator.core
     if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
         return None
@@ -132,7 +135,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         steps.reverse()
 
     net = translator
-    multiple, factor = net.size_multiple, net.scale_factor
+    multiple = net.size_multiple
     lift, project = (net.lift_y, net.project_x) if inverse else (net.lift_x, net.project_y)
     fine, width = factor * multiple, _width(net)
     return Stages(
@@ -141,7 +144,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         project=_end("project", project, make_chain, (1, multiple), net.project_radius),
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
-        residual=_residual(net, inverse),
+        residual=_residual(net, factor, inverse),
         split=width // 2 if core.split is None else core.split,
         width=width,
         cell_in=fine if inverse else multiple,
@@ -173,8 +176,8 @@ def _as_it_is(x: Tensor) -> Tensor:
     return x
 
 
-def _residual(net: RevGAN, inverse: bool) -> Residual | None:
-    mode, factor = net.global_residual, net.scale_factor
+def _residual(net: RevGAN, factor: int, inverse: bool) -> Residual | None:
+    mode = net.global_residual
     if mode == "none":
         return None
     if inverse:

@@ -1,32 +1,51 @@
-"""Charts as inline SVG: the page's own colours and fonts, readable on a phone and on paper.
+"""Charts as inline SVG, drawn by matplotlib: the page's own colours and fonts, on a phone too.
 
 Every chart is 360 wide, so that it is shown about as it is drawn on a phone, and several stand side
-by side on a desk. Series are told apart by colour (Okabe and Ito's, by the page's classes ``c0`` to
-``c7``) and by the pattern of their line. Details are in the tooltips of the marks.
+by side on a desk. Series are told apart by colour (Okabe and Ito's) and by the pattern of their
+line. Colours are the variables of the page's style, so that they follow its dark and its printed
+form. Marks have their details as tooltips.
 """
 
+import io
+import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cbook import boxplot_stats
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from medrev.evaluation import BlandAltman
-from medrev.report.axis import Axis, format_tick
 
 __all__ = ["DASHES", "Line", "agreement_plot", "box_plot", "histogram", "line_chart", "number"]
 
-WIDTH = 360
-_LABELS = 92.0  # for the names on the left of box plots
-_RIGHT = 350.0
-_LEFT = 52  # for the numbers and the label of a vertical axis
+WIDTH, HEIGHT = 360, 232
 _ROW = 30
 #: Dashes by series, so that colour is not all that tells lines apart.
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 2", "1 2", "10 4", "3 5")
 #: Up to so many subjects are all drawn in a box plot; of more, the outliers.
 _MOST_DOTS = 60
+#: What matplotlib draws with, and what stands in the page for it (style.css).
+_INK, _MUTED, _GRID = "#1b1f24", "#59636e", "#d5dae0"
+_SERIES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#3a8fc4", "#6b6b6b", "#7a4fa3"]
+_VARIABLES = {_INK: "ink", _MUTED: "muted", _GRID: "line"} | {
+    colour: f"c{n}" for n, colour in enumerate(_SERIES)
+}
+_LINE = 1.7
+_IDEAL: dict[str, Any] = {"color": _MUTED, "linewidth": 0.9, "linestyle": (0, (2, 3))}
+_RADIUS = "2.4"
+#: Begins the names of artists that have a tooltip.
+_TOLD = "told:"
+_FONT = re.compile(r"font(?:-size)?: ([\d.]+px)[^;]*(; font-family[^;]*)?")
 
 
 @dataclass(frozen=True)
@@ -58,50 +77,39 @@ def box_plot(
         series: Number of every method's colour.
         digits: Digits after the point in tooltips.
     """
-    height = _ROW * len(groups) + 34
-    values = [v for group in groups.values() for v in group.values() if math.isfinite(v)]
-    axis = Axis.around(values, _LABELS + 8, _RIGHT - 4, margin=0.04)
-    parts = _x_axis(axis, bottom=height - 24, top=4)
+    axes = _axes(_ROW * len(groups) + 34, left=100, bottom=24)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    names = [name if len(name) <= 14 else f"{name[:13]}…" for name in groups]
+    axes.set_yticks(range(len(groups)), names)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", labelsize=12, labelcolor=_INK)
     for row, (name, group) in enumerate(groups.items()):
-        middle = 4 + _ROW * (row + 0.5)
-        shown = name if len(name) <= 14 else f"{name[:13]}…"
-        parts.append(
-            f'<text class="name" x="{_LABELS}" y="{middle + 4:.1f}" text-anchor="end">'
-            f"{escape(shown)}</text>"
-        )
         finite = {subject: v for subject, v in group.items() if math.isfinite(v)}
         if finite:
-            summary = f'<g class="c{series.get(name, 0) % 8}"><title>{escape(name)}: '
-            parts += [summary, *_box(finite, axis, middle, digits), "</g>"]
-    return _svg(parts, height, "Box plot: " + ", ".join(groups))
+            _box(axes, row, name, finite, colour=_colour(series.get(name, 0)), digits=digits)
+    axes.margins(x=0.04)
+    return _svg(axes, "Box plot: " + ", ".join(groups))
 
 
-def _box(group: Mapping[str, float], axis: Axis, middle: float, digits: int) -> list[str]:
-    """The end of a title, and the marks of one group."""
-    values = np.array(list(group.values()))
-    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
-    reach = 1.5 * (q3 - q1)
-    low, high = values[values >= q1 - reach].min(), values[values <= q3 + reach].max()
-    x1, xm, x3 = axis(q1), axis(median), axis(q3)
-    parts = [
-        f"median {number(median, digits)}, quartiles {number(q1, digits)} to "
-        f"{number(q3, digits)}, n = {len(values)}</title>",
-        f'<path class="whisker" d="M{axis(low):.1f} {middle:.1f}H{x1:.1f}M{x3:.1f} {middle:.1f}'
-        f'H{axis(high):.1f}"/>',
-        f'<rect class="box" x="{x1:.1f}" y="{middle - 8:.1f}" width="{max(1.0, x3 - x1):.1f}" '
-        f'height="16" rx="1.5"/>',
-        f'<path class="median" d="M{xm:.1f} {middle - 8:.1f}v16"/>',
+def _box(
+    axes: Axes, row: int, name: str, group: Mapping[str, float], *, colour: str, digits: int
+) -> None:
+    """The box, whiskers and dots of one group."""
+    values = list(group.values())
+    found = boxplot_stats(values)[0]
+    low, q1, median, q3, high = (found[key] for key in ("whislo", "q1", "med", "q3", "whishi"))
+    axes.hlines([row, row], [low, q3], [q1, high], color=colour, linewidth=1.2)
+    box = {"facecolor": (colour, 0.2), "edgecolor": colour, "linewidth": 1.2}
+    (drawn,) = axes.barh(row, q3 - q1, 0.53, q1, **box)
+    between = f"quartiles {number(q1, digits)} to {number(q3, digits)}"
+    _tell(drawn, f"{name}: median {number(median, digits)}, {between}, n = {len(values)}")
+    axes.vlines(median, row - 0.265, row + 0.265, color=colour, linewidth=2.4)
+    dots = [
+        (value, row + ((order * 7) % 5 - 2) * 0.08, f"{subject}: {number(value, digits)}")
+        for order, (subject, value) in enumerate(group.items())  # spread, the same each time
+        if len(values) <= _MOST_DOTS or not low <= value <= high
     ]
-    many = len(values) > _MOST_DOTS
-    for order, (subject, value) in enumerate(group.items()):
-        if many and low <= value <= high:
-            continue
-        y = middle + ((order * 7) % 5 - 2) * 2.4  # spread, the same each time
-        parts.append(
-            f'<circle cx="{axis(value):.1f}" cy="{y:.1f}" r="2.2">'
-            f"<title>{escape(subject)}: {number(value, digits)}</title></circle>"
-        )
-    return parts
+    _dots(axes, dots, colour)
 
 
 def histogram(
@@ -126,22 +134,17 @@ def histogram(
     floor = max(min(positive), max(positive) * 1e-5)
     seen = [k for share in shares.values() for k in np.flatnonzero(share >= floor)]
     first, last = (min(seen), max(seen)) if seen else (0, len(edges) - 2)
-    reach = max(abs(edges[first]), abs(edges[last + 1]))
-    x = Axis(-reach, reach, _LEFT, _RIGHT)
-    y = Axis.around([floor, max(positive)], 190, 8, log=True)
-    parts = _x_axis(x, bottom=190, top=6, label=x_label)
-    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label="% of values")
+    axes = _axes(x_label=x_label, y_label="% of values")
     for name, share in shares.items():
-        order = series.get(name, 0)
-        points = [f"M{x(edges[first]):.1f} {y(share[first]):.1f}"]
-        for k in range(first, last + 1):
-            points.append(f"V{y(share[k]):.1f}H{x(edges[k + 1]):.1f}")
-        parts.append(
-            f'<path class="line c{order % 8}"{_dash(order)} d="{"".join(points)}">'
-            f"<title>{escape(name)}</title></path>"
-        )
-    parts.append(f'<path class="zero" d="M{x(0):.1f} 6V190"/>')
-    return _svg(parts, 232, "Histogram of errors: " + ", ".join(shares))
+        shown = np.maximum(share[first : last + 1], floor)
+        drawn = axes.stairs(shown, edges[first : last + 2], baseline=None, fill=False)
+        drawn.set(**_stroke(series.get(name, 0)))
+        _tell(drawn, name)
+    axes.axvline(0, **_IDEAL)
+    reach = max(abs(edges[first]), abs(edges[last + 1]))
+    axes.set_xlim(-reach, reach)
+    _logarithmic(axes)
+    return _svg(axes, "Histogram of errors: " + ", ".join(shares))
 
 
 def agreement_plot(analysis: BlandAltman, unit: str = "") -> str:
@@ -152,27 +155,25 @@ def agreement_plot(analysis: BlandAltman, unit: str = "") -> str:
         unit: Unit of both axes.
     """
     bracket = f" [{unit}]" if unit else ""
-    levels = (analysis.lower[0], analysis.bias[0], analysis.upper[0])
-    x = Axis.around(list(analysis.means), _LEFT, _RIGHT - 4, margin=0.05)
-    y = Axis.around([*analysis.differences, *levels, 0.0], 190, 8, margin=0.08)
-    parts = _x_axis(x, bottom=190, top=6, label=f"mean of prediction and reference{bracket}")
-    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label=f"prediction − reference{bracket}")
-    parts.append(f'<path class="ideal" d="M{_LEFT} {y(0):.1f}H{_RIGHT}"/>')
-    for level, name in zip(levels, ("lower limit", "bias", "upper limit"), strict=True):
-        dash = "" if name == "bias" else ' stroke-dasharray="6 3"'
-        parts.append(
-            f'<path class="line c1"{dash} d="M{_LEFT} {y(level):.1f}H{_RIGHT}">'
-            f"<title>{name} {number(level)}</title></path>"
+    axes = _axes(
+        x_label=f"mean of prediction and reference{bracket}",
+        y_label=f"prediction − reference{bracket}",
+    )
+    axes.axhline(0, **_IDEAL)
+    levels = {"lower limit": analysis.lower, "bias": analysis.bias, "upper limit": analysis.upper}
+    for name, (level, _) in levels.items():
+        dash = "-" if name == "bias" else (0, (3.5, 1.8))
+        drawn = axes.axhline(level, color=_colour(1), linewidth=_LINE, linestyle=dash)
+        _tell(drawn, f"{name} {number(level)}")
+    dots = [
+        (mean, difference, f"{subject}: {number(difference)} at {number(mean)}")
+        for subject, mean, difference in zip(
+            analysis.subjects, analysis.means, analysis.differences, strict=True
         )
-    parts.append('<g class="c0">')
-    for subject, mean, difference in zip(
-        analysis.subjects, analysis.means, analysis.differences, strict=True
-    ):
-        parts.append(
-            f'<circle cx="{x(mean):.1f}" cy="{y(difference):.1f}" r="2.8"><title>'
-            f"{escape(subject)}: {number(difference)} at {number(mean)}</title></circle>"
-        )
-    return _svg([*parts, "</g>"], 232, "Bland–Altman plot")
+    ]
+    _dots(axes, dots, _colour(0))
+    axes.margins(x=0.05, y=0.08)
+    return _svg(axes, "Bland–Altman plot")
 
 
 def line_chart(
@@ -194,46 +195,26 @@ def line_chart(
         diagonal: Both axes have one scale, and the line where they are equal is drawn.
         from_zero: Both axes begin at zero.
     """
-    xs = [v for line in lines for v in line.x]
-    ys = [v for line in lines for v in line.y]
-    if diagonal:
-        xs = ys = xs + ys
-    spare = [0.0] if from_zero else []
-    x = Axis.around(xs + spare, _LEFT, _RIGHT - 4)
-    y = Axis.around(ys + spare, 190, 8, log=log, margin=0 if from_zero else 0.05)
-    parts = _x_axis(x, bottom=190, top=6, label=x_label)
-    parts += _y_axis(y, left=_LEFT, right=_RIGHT, label=y_label)
-    if diagonal:
-        low, high = max(x.low, y.low), min(x.high, y.high)
-        parts.append(
-            f'<path class="ideal" d="M{x(low):.1f} {y(low):.1f}L{x(high):.1f} {y(high):.1f}"/>'
-        )
+    axes = _axes(x_label=x_label, y_label=y_label)
+    axes.margins(0, 0 if from_zero else 0.05)
     for line in lines:
-        parts += _polyline(line, x, y)
-    return _svg(parts, 232, f"{y_label} over {x_label}: " + ", ".join(line.name for line in lines))
-
-
-def _polyline(line: Line, x: Axis, y: Axis) -> list[str]:
-    usable = [math.isfinite(v) and (v > 0 or not y.log) for v in line.y]
-    path, pen_up = [], True
-    for place, value, good in zip(line.x, line.y, usable, strict=True):
-        if good:
-            path.append(f"{'M' if pen_up else 'L'}{x(place):.1f} {y(value):.1f}")
-        pen_up = not good
-    parts = [
-        f'<path class="line c{line.series % 8}"{_dash(line.series)} d="{"".join(path)}">'
-        f"<title>{escape(line.name)}</title></path>"
-    ]
-    if line.dots or len(path) == 1:
-        parts.append(f'<g class="c{line.series % 8}">')
-        for place, value, good in zip(line.x, line.y, usable, strict=True):
-            if good:
-                parts.append(
-                    f'<circle cx="{x(place):.1f}" cy="{y(value):.1f}" r="2.6"><title>'
-                    f"{escape(line.name)}: {number(value)} at {number(place)}</title></circle>"
-                )
-        parts.append("</g>")
-    return parts
+        _tell(axes.plot(line.x, line.y, **_stroke(line.series))[0], line.name)
+        dots = [
+            (x, y, f"{line.name}: {number(y)} at {number(x)}")
+            for x, y in zip(line.x, line.y, strict=True)
+            if math.isfinite(y)
+        ]
+        if line.dots or len(dots) == 1:
+            _dots(axes, dots, _colour(line.series))
+    if from_zero:
+        axes.set(xlim=(0, None), ylim=(0, None))
+    if diagonal:
+        low, high = zip(axes.get_xlim(), axes.get_ylim(), strict=True)
+        axes.set(xlim=(min(low), max(high)), ylim=(min(low), max(high)))
+        axes.plot([min(low), max(high)], [min(low), max(high)], **_IDEAL)
+    if log and any(y > 0 for line in lines for y in line.y):
+        _logarithmic(axes)
+    return _svg(axes, f"{y_label} over {x_label}: " + ", ".join(line.name for line in lines))
 
 
 def number(value: float, digits: int | None = None) -> str:
@@ -244,48 +225,117 @@ def number(value: float, digits: int | None = None) -> str:
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 
-def _dash(series: int) -> str:
-    dash = DASHES[series % len(DASHES)]
-    return f' stroke-dasharray="{dash}"' if dash else ""
+def _axes(
+    height: float = HEIGHT,
+    *,
+    left: float = 52,
+    bottom: float = 42,
+    x_label: str = "",
+    y_label: str = "",
+) -> Axes:
+    """Axes with a grid of thin lines and round ticks; sizes are those of the page."""
+    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    wide, high = WIDTH - left - 10, height - bottom - 6
+    axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, high / height))
+    axes.patch.set_visible(False)
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.spines["bottom"].set_color(_MUTED)
+    axes.set_axisbelow(True)
+    axes.grid(color=_GRID, linewidth=0.7)
+    axes.tick_params(length=0, labelsize=11, labelcolor=_MUTED, pad=5)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
+        axis.set_major_formatter(FuncFormatter(_tick))
+    axes.set_xlabel(x_label, color=_MUTED, fontsize=11)
+    axes.set_ylabel(y_label, color=_MUTED, fontsize=11, va="center")
+    axes.yaxis.set_label_coords(9 / WIDTH, (bottom + high / 2) / height, figure.transFigure)
+    return axes
 
 
-def _x_axis(axis: Axis, *, bottom: float, top: float, label: str = "") -> list[str]:
-    parts = [f'<path class="axis" d="M{axis.start:.1f} {bottom:.1f}H{axis.end:.1f}"/>']
-    for tick in axis.ticks():
-        place = axis(tick)
-        parts.append(f'<path class="grid" d="M{place:.1f} {top:.1f}V{bottom:.1f}"/>')
-        parts.append(
-            f'<text x="{place:.1f}" y="{bottom + 14:.1f}" text-anchor="middle">'
-            f"{format_tick(tick)}</text>"
-        )
-    if label:
-        middle = (axis.start + axis.end) / 2
-        parts.append(
-            f'<text class="label" x="{middle:.1f}" y="{bottom + 34:.1f}" text-anchor="middle">'
-            f"{escape(label)}</text>"
-        )
-    return parts
+def _logarithmic(axes: Axes) -> None:
+    """Make equal distances equal ratios; what is not above zero is a gap."""
+    axes.set_yscale("log", nonpositive="mask")
+    low, high = axes.get_ylim()
+    subs = (1.0,) if high / low >= 100 else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=5))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
 
 
-def _y_axis(axis: Axis, *, left: float, right: float, label: str) -> list[str]:
-    parts = []
-    for tick in axis.ticks():
-        place = axis(tick)
-        parts.append(f'<path class="grid" d="M{left:.1f} {place:.1f}H{right:.1f}"/>')
-        parts.append(
-            f'<text x="{left - 5:.1f}" y="{place + 3.5:.1f}" text-anchor="end">'
-            f"{format_tick(tick)}</text>"
-        )
-    middle = (axis.start + axis.end) / 2
-    parts.append(
-        f'<text class="label" transform="translate(9 {middle:.1f}) rotate(-90)" '
-        f'text-anchor="middle">{escape(label)}</text>'
-    )
-    return parts
+def _tick(value: float, _position: int | None = None) -> str:
+    return f"{value:.6g}".replace("-", "−", 1) if value < 0 else f"{value:.6g}"
 
 
-def _svg(parts: list[str], height: float, title: str) -> str:
-    return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg>'
-    )
+def _colour(series: int) -> str:
+    return _SERIES[series % len(_SERIES)]
+
+
+def _stroke(series: int) -> dict[str, Any]:
+    """Colour and pattern of a line; matplotlib's dashes are in widths of the line."""
+    dash = tuple(float(part) / _LINE for part in DASHES[series % len(DASHES)].split())
+    style = (0, dash) if dash else "-"
+    return {"color": _colour(series), "linewidth": _LINE, "linestyle": style}
+
+
+def _dots(axes: Axes, dots: Sequence[tuple[float, float, str]], colour: str) -> None:
+    """Dots with what each of them tells."""
+    if dots:
+        xs, ys, told = zip(*dots, strict=True)
+        (drawn,) = axes.plot(xs, ys, "o", color=colour, alpha=0.75, markeredgewidth=0)
+        _tell(drawn, *told)
+
+
+def _tell(artist: Artist, *texts: str) -> None:
+    """Give a mark, or each of an artist's dots, a tooltip."""
+    artist.set_gid(_TOLD + json.dumps(texts))
+
+
+def _svg(axes: Axes, title: str) -> str:
+    """The chart as an element of a page: without names of its own, in the page's colours."""
+    stream = io.StringIO()
+    with rc_context({"svg.fonttype": "none"}):
+        axes.figure.savefig(stream, format="svg", transparent=True)
+    unneeded = r"<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"|xlink:"
+    text = re.sub(unneeded, "", stream.getvalue(), flags=re.DOTALL)
+    for colour, name in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{name})")
+    drawn = ElementTree.fromstring(text)
+    box = drawn.get("viewBox") or ""
+    chart = ElementTree.Element("svg", {"class": "chart", "viewBox": box, "role": "img"})
+    chart.set("aria-label", title)
+    for group in drawn.findall("g"):
+        _move(group, chart)
+    return ElementTree.tostring(chart, encoding="unicode")
+
+
+def _move(
+    node: ElementTree.Element, chart: ElementTree.Element, told: Iterator[str] | None = None
+) -> None:
+    """Put what is drawn into a chart: marks as circles, what they tell as their titles."""
+    name = node.get("id", "")
+    if name.startswith(_TOLD):
+        told = iter(json.loads(name.removeprefix(_TOLD)))
+    for child in node:
+        if child.tag == "g":
+            _move(child, chart, told)
+            continue
+        style = _FONT.sub(r"font-size: \1", child.get("style", ""))
+        place = {key: _short(child.get(key)) for key in ("x", "y", "d") if child.get(key)}
+        if child.tag == "use":  # of dots, the only marks
+            mark = ElementTree.SubElement(chart, "circle", cx=place["x"], cy=place["y"], r=_RADIUS)
+        elif child.tag == "text" or (child.tag == "path" and style != "fill: none"):
+            mark = ElementTree.SubElement(chart, child.tag, place)
+            mark.text = child.text
+        else:
+            continue
+        mark.set("style", style)
+        turn = _short(child.get("transform"))
+        if turn and not turn.startswith("rotate(-0"):
+            mark.set("transform", turn)
+        if told is not None:
+            ElementTree.SubElement(mark, "title").text = next(told)
+
+
+def _short(text: str | None) -> str:
+    """Coordinates to a tenth of a pixel."""
+    return re.sub(r"-?\d+\.\d+", lambda found: f"{float(found[0]):.1f}", text or "").strip()

@@ -27,7 +27,7 @@ from medrev.report.cohort_charts import (
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.methods_text import methods_paragraphs
 from medrev.report.page import link_to, niivue, render, write_page
-from medrev.report.png import encode_mapped
+from medrev.report.pictures import encode_picture
 from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import CohortTables, badness, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, words_of
@@ -448,7 +448,7 @@ def _pictures(
             else "All pictures of a row show the same slice at the same window; errors and "
             "uncertainties share theirs."
         ),
-        "ramp": encode_mapped(np.linspace(0, 1, 96)[None].repeat(8, 0), 0, 1, ERRORS),
+        "ramp": encode_picture(np.linspace(0, 1, 96)[None].repeat(8, 0), colours=ERRORS),
         "viewer": viewer,
         "volumes": volumes,
         "niivue": niivue() if viewer else "",

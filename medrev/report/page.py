@@ -13,7 +13,7 @@ from markupsafe import Markup
 from medrev import __version__
 from medrev.errors import OutputError
 from medrev.files import atomic_path
-from medrev.report.png import data_uri
+from medrev.report.pictures import data_uri
 
 __all__ = ["link_to", "niivue", "render", "write_page"]
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from medrev.cohorts import Case, Choices, Loaded
 from medrev.dti import color_fa
 from medrev.evaluation import Prediction
-from medrev.report.png import encode_colour, encode_grey, encode_mapped
+from medrev.report.pictures import encode_picture
 from medrev.volumes import Plane, View, block_mean, rescale_affine
 
 __all__ = ["Preview", "Strip", "Tile", "ViewerVolume", "make_preview"]
@@ -206,17 +206,17 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
         if volume is not None:
             if scene.largest is not None and volume.shape[0] == 3:
                 picture = _upright(plane, plane.picture(volume) / scene.largest)
-                tiles.append(_tile(name, encode_colour(picture), picture))
+                tiles.append(_tile(name, encode_picture(picture), picture))
                 continue
             picture = _cut(plane, scene.shown(plane.slab(volume)), plane.slab(scene.mask))
-            tiles.append(_tile(name, encode_grey(picture, low, high), picture))
+            tiles.append(_tile(name, encode_picture(picture, low, high), picture))
     mapped = {f"error {n}": v for n, v in scene.errors.items()}
     mapped |= {f"uncertainty {n}": v for n, v in scene.stds.items()}
     if len(scene.errors) == 1:
         mapped = {name.split()[0]: volume for name, volume in mapped.items()}
     for name, volume in mapped.items():
         picture = _cut(plane, plane.slab(volume), plane.slab(scene.mask))
-        png = encode_mapped(picture, *scene.error_window, ERRORS)
+        png = encode_picture(picture, *scene.error_window, colours=ERRORS)
         tiles.append(_tile(name, png, picture))
     unit = f" {scene.unit}" if scene.unit else ""
     errors = f"errors 0 to {scene.error_window[1]:.3g}{unit}"
@@ -235,7 +235,7 @@ def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
         if volume is not None:
             slab = torch.nan_to_num(plane.slab(volume)) * inside
             picture = _upright(plane, plane.colours(color_fa(slab) * 1.4))
-            tiles.append(_tile(name, encode_colour(picture), picture))
+            tiles.append(_tile(name, encode_picture(picture), picture))
     return Strip(
         "axial: principal direction by colour, brightness by fractional anisotropy; red "
         "left-right, green front-back, blue up-down",

@@ -50,11 +50,14 @@ class OrthogonalLayer(VolumePreserving):
         return _run(y, self._transform_back, self._transform)
 
 
-def check_axes(layer: nn.Module, x: Tensor, spatial_dims: int, multiple: int = 1) -> None:
+def check_axes(
+    layer: nn.Module, x: Tensor, spatial_dims: int, multiple: int | tuple[int, ...] = 1
+) -> None:
     """Raise ValueError unless ``x`` has that many spatial axes, each a multiple of ``multiple``."""
     sizes = tuple(x.shape[2:])
-    if x.dim() != 2 + spatial_dims or any(n % multiple for n in sizes):
-        need = f", sizes that are multiples of {multiple}" if multiple > 1 else ""
+    multiples = (multiple,) * spatial_dims if isinstance(multiple, int) else multiple
+    if x.dim() != 2 + spatial_dims or any(n % m for n, m in zip(sizes, multiples, strict=True)):
+        need = f", sizes that are multiples of {multiple}" if max(multiples) > 1 else ""
         raise ValueError(
             f"{type(layer).__name__} takes a tensor (B, C, *spatial) with {spatial_dims} spatial "
             f"axes{need}, got shape {tuple(x.shape)}"

@@ -90,6 +90,33 @@ def test_both_directions_keep_their_grids_and_every_parameter_learns(
     assert all(p.grad is not None for p in net.parameters())
 
 
+@pytest.mark.parametrize("factor", [(1, 1, 4), (2, 1, 3)])
+def test_the_grids_may_differ_by_a_factor_for_each_axis(factor: tuple[int, ...]) -> None:
+    options = {"scale_factor": factor, "norm": "none"}
+    net, plain = small(global_residual="cubic", **options), small(**options)
+    plain.load_state_dict(net.state_dict())
+    x = torch.randn(1, 6, 5, 6, 4)
+    y = torch.randn(1, 6, *[n * r for n, r in zip((5, 6, 4), factor, strict=True)])
+    assert net(x).shape == y.shape
+    torch.testing.assert_close(net(x) - plain(x), upsample(x, factor, "cubic"))
+    torch.testing.assert_close(net.inverse(y) - plain.inverse(y), block_mean(y, factor))
+    with pytest.raises(InputError, match="multiples of"):
+        net.inverse(y[..., :-1])
+
+
+def test_bounded_sub_networks_keep_both_directions_from_running_away() -> None:
+    """A stream changes by at most 1 in a half-step, whatever the weights and the features."""
+    net = small(depth=8, norm="none", bounded=True)
+    free = small(depth=8, norm="none")
+    for each in (net, free):
+        randomise(each, 3.0)
+    h = 100 * torch.randn(1, 4, 5, 5, 5)
+    for direction in (net.core, net.core.inverse):
+        assert float((direction(h) - h).detach().abs().max()) <= 8 + 1e-3
+    assert float(free.core.inverse(h).detach().abs().max()) > 1e6
+    torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("width", [5, 6])
 def test_the_core_of_an_odd_width_is_split_unevenly(width: int) -> None:
     net = randomise(small(width=width))

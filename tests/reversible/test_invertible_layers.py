@@ -227,6 +227,17 @@ def test_space_to_depth_of_any_factor_and_number_of_axes(
         assert torch.equal(y[:, (channels - 1) * len(offsets) + index], x[slices])
 
 
+def test_space_to_depth_with_a_factor_for_each_axis() -> None:
+    squeeze = SpaceToDepth((1, 1, 4), 3)
+    x = torch.randn(2, 3, 5, 2, 8)
+    y = squeeze(x)
+    assert y.shape == (2, 12, 5, 2, 2)
+    assert torch.equal(squeeze.inverse(y), x)
+    assert all(torch.equal(y[:, 4 + k], x[:, 1, :, :, k::4]) for k in range(4))
+    square = torch.randn(1, 2, 4, 6)
+    assert torch.equal(SpaceToDepth((2, 2), 2)(square), SpaceToDepth(2, 2)(square))
+
+
 def test_the_checkerboards_order_is_that_of_the_paper() -> None:
     x = torch.randn(2, 6, 4, 6)
     order = [(0, 0), (1, 1), (0, 1), (1, 0)]
@@ -370,6 +381,8 @@ def test_split_without_sizes_halves() -> None:
     ("build", "message"),
     [
         (lambda: SpaceToDepth(0, 2), "must be at least 1, got 0"),
+        (lambda: SpaceToDepth((1, 0), 2), r"at least 1 along each of 2 axes, got \(1, 0\)"),
+        (lambda: SpaceToDepth((1, 2), 3), r"at least 1 along each of 3 axes, got \(1, 2\)"),
         (lambda: Checkerboard(4), "spatial_dims must be 1, 2 or 3, got 4"),
         (lambda: Checkerboard(2, streams=3), "streams must be 1 or 2, got 3"),
         (lambda: Haar(0), "spatial_dims must be 1, 2 or 3, got 0"),

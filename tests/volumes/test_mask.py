@@ -57,6 +57,15 @@ def head(n, edge):
     return volume, torch.tensor(ball)[None]
 
 
+def test_blocks_may_have_a_width_for_each_axis() -> None:
+    mask = torch.zeros(1, 2, 2, 8, dtype=torch.bool)
+    mask[0, 0, 0, :3] = True
+    assert block_mask(mask, (1, 1, 4), "any")[0, 0, 0].tolist() == [True, False]
+    assert block_mask(mask, (1, 1, 4), "half")[0, 0, 0].tolist() == [True, False]
+    assert not block_mask(mask, (1, 1, 4), "all").any()
+    assert block_mask(mask, (2, 2, 1), "any").shape == (1, 1, 1, 8)
+
+
 @pytest.mark.parametrize(("n", "edge"), [(24, 2.0), (51, 1.0)])
 def test_a_ball_is_found_at_either_resolution(n, edge):
     volume, ball = head(n, edge)

@@ -85,3 +85,35 @@ def test_misuse_is_named() -> None:
         block_mean(torch.zeros(1, 1, 4, 5), 2)
     with pytest.raises(ConfigError, match="'nearest', 'trilinear' or 'cubic', got 'spline'"):
         upsample(torch.zeros(1, 1, 4, 5), 2, "spline")
+
+
+@pytest.mark.parametrize("mode", ["trilinear", "cubic"])
+@pytest.mark.parametrize("factor", [(1, 1, 4), (2, 1, 3)])
+def test_each_axis_has_a_factor_of_its_own(factor: tuple[int, ...], mode: str) -> None:
+    sizes = (6, 7, 8)
+    coarse = ramp(sizes, 1.0) * 0
+    fine = ramp(tuple(n * r for n, r in zip(sizes, factor, strict=True)), 1.0) * 0
+    for axis, (n, r) in enumerate(zip(sizes, factor, strict=True)):
+        shape = [1] * 5
+        shape[2 + axis] = -1
+        coarse = coarse + ((torch.arange(n, dtype=torch.float64) + 0.5) * r).reshape(shape)
+        fine = fine + (torch.arange(n * r, dtype=torch.float64) + 0.5).reshape(shape)
+    torch.testing.assert_close(block_mean(fine, factor), coarse)
+    result = upsample(coarse, factor, mode)
+    assert result.shape == fine.shape
+    inside = (slice(None), slice(None), *[slice(2 * r, -2 * r) for r in factor])
+    torch.testing.assert_close(result[inside], fine[inside])
+
+
+def test_the_same_factor_along_each_axis_is_one_factor() -> None:
+    x = torch.randn(1, 2, 4, 6, 2)
+    assert torch.equal(block_mean(x, (2, 2, 2)), block_mean(x, 2))
+    assert torch.equal(upsample(x, (3, 3, 3), "cubic"), upsample(x, 3, "cubic"))
+    assert torch.equal(upsample(x, (1, 1, 1), "cubic"), x)
+
+
+def test_factors_and_sizes_that_do_not_fit_each_other() -> None:
+    with pytest.raises(ValueError, match=r"one factor or 3 are needed, got \(1, 4\)"):
+        block_mean(torch.zeros(1, 1, 4, 4, 4), (1, 4))
+    with pytest.raises(ValueError, match=r"multiples of \(1, 1, 3\), got \(4, 4, 4\)"):
+        block_mean(torch.zeros(1, 1, 4, 4, 4), (1, 1, 3))

@@ -8,17 +8,9 @@ from medrev.config.schema.contrast import (
     ContrastAugmentation,
     ContrastData,
     Intensities,
-    Slices,
 )
-from medrev.config.schema.data import (
-    Artefacts,
-    Augmentation,
-    Degradation,
-    DTIData,
-    Fit,
-    Patches,
-    Split,
-)
+from medrev.config.schema.data import DataSection, Patches, Slices, Split
+from medrev.config.schema.dti import Artefacts, Augmentation, Degradation, DTIData, Fit
 from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import (
     Adversarial,
@@ -58,6 +50,7 @@ __all__ = [
     "ContrastData",
     "DTIData",
     "Data",
+    "DataSection",
     "Degradation",
     "Discriminator",
     "EarlyStop",

@@ -4,17 +4,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medrev.config.schema.data import Patches, Split
+from medrev.config.schema.data import OneGrid, Patches, Sampling, Slices, Split, Subjects
 from medrev.config.schema.section import (
     Count,
     NonNegative,
     PipelinePath,
     Positive,
-    Probability,
     Section,
 )
 
-__all__ = ["ContrastAugmentation", "ContrastData", "Intensities", "Slices"]
+__all__ = ["ContrastAugmentation", "ContrastData", "Intensities"]
 
 
 class Intensities(Section):
@@ -29,16 +28,6 @@ class Intensities(Section):
     """Cut off what lies above: the tanh at the end of a network cannot exceed 1."""
 
 
-class Slices(Section):
-    """Which slices are taken, where the network is 2D."""
-
-    axis: Literal["sagittal", "coronal", "axial"] = "axial"
-    size: Annotated[int, Field(ge=8)] = 256
-    """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
-    min_brain: Probability = 0.01
-    """Slices with a smaller share of brain voxels are not trained on."""
-
-
 class ContrastAugmentation(Section):
     """Random changes of training samples, the same for both contrasts."""
 
@@ -50,17 +39,11 @@ class ContrastAugmentation(Section):
     """Largest relative change of the intensities, of each contrast by itself."""
 
 
-class ContrastData(Section):
+class ContrastData(OneGrid):
     """Two contrasts of the same heads on one grid, such as T1w and T2w of BraTS."""
 
-    #: Both sides of a translation have one grid.
-    input_grid: ClassVar[str] = "low"
-    upsampling: ClassVar[str] = "nearest"
-    factor: ClassVar[int] = 1
-    grid_factor: ClassVar[int] = 1
+    domains: ClassVar[tuple[str, str]] = ("intensity", "intensity")
     channels: ClassVar[tuple[int, int]] = (1, 1)
-    #: Value in network range where there is nothing.
-    background: ClassVar[float] = -1.0
 
     kind: Literal["contrast"] = "contrast"
     root: PipelinePath
@@ -70,7 +53,7 @@ class ContrastData(Section):
     """Contrast x: t1, t1ce, t2, flair, or a BIDS suffix or table column."""
     target: str = "t2"
     """Contrast y."""
-    subjects: tuple[str, ...] | None = None
+    subjects: Subjects = None
     """Only these subjects (default: all)."""
     samples: Literal["slices", "patches"] = "slices"
     """slices for 2D networks, patches for 3D ones."""
@@ -85,9 +68,9 @@ class ContrastData(Section):
     volumes of that contrast. Intensities of MRI have no unit."""
 
     @property
-    def spatial_dims(self) -> int:
-        """Axes of a sample."""
-        return 2 if self.samples == "slices" else 3
+    def sampling(self) -> Sampling:
+        """Slices or patches."""
+        return self.samples
 
     @property
     def slicing(self) -> Slices | None:
@@ -97,13 +80,9 @@ class ContrastData(Section):
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Sizes of a training sample."""
-        edge = self.slices.size if self.samples == "slices" else self.patches.size
-        return (edge,) * self.spatial_dims
-
-    @property
-    def sample_key(self) -> str:
-        """The key of the pipeline that sets the size of a sample."""
-        return "data.slices.size" if self.samples == "slices" else "data.patches.size"
+        if self.samples == "slices":
+            return (self.slices.size,) * 2
+        return (self.patches.size,) * 3
 
     @model_validator(mode="after")
     def _two_contrasts(self) -> "ContrastData":

@@ -1,19 +1,32 @@
-"""The ``data`` section of diffusion tensors: cohort, fit, low-resolution twins, patches."""
+"""What the ``data`` sections of all kinds share: two domains, a pairing, a sampling.
 
+A kind of data is a named combination of these, with its defaults.
+"""
+
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from medrev.config.schema.section import (
-    Count,
-    NonNegative,
-    PipelinePath,
-    Positive,
-    Probability,
-    Section,
-)
+from medrev.config.schema.section import Count, NonNegative, PipelinePath, Probability, Section
 
-__all__ = ["Artefacts", "Augmentation", "DTIData", "Degradation", "Fit", "Patches", "Split"]
+__all__ = [
+    "DataSection",
+    "OneGrid",
+    "Pairing",
+    "Patches",
+    "Sampling",
+    "Slices",
+    "Split",
+    "Subjects",
+]
+
+#: Where x comes from when y is known: it is made from y, or both are files on one grid.
+Pairing = Literal["degraded", "registered"]
+#: What a training sample is.
+Sampling = Literal["patches", "slices", "crops"]
+#: Only these subjects; None: all.
+Subjects = tuple[str, ...] | None
 
 
 class Split(Section):
@@ -25,25 +38,6 @@ class Split(Section):
     """Share of subjects (below 1) or their number (1 and above) that training never sees."""
     seed: int = 0
     """Seed of the shuffling of subject names."""
-
-
-class Fit(Section):
-    """Tensor fit of raw diffusion-weighted volumes (dipy)."""
-
-    method: Literal["WLS", "OLS", "NLLS"] = "WLS"
-    """Weighted, ordinary or non-linear least squares."""
-    b_max: Positive = 1500
-    """Volumes with b below this value (s/mm²) are fitted."""
-
-
-class Degradation(Section):
-    """How the low-resolution twin of a subject is made."""
-
-    kind: Literal["auto", "dwi", "tensor", "mixed"] = "auto"
-    """dwi: mean of raw DWIs over blocks, then refit. tensor: block mean of tensors. mixed: either,
-    drawn for every patch. auto: dwi. Subjects without raw DWI get tensor under mixed and auto."""
-    factor: Annotated[int, Field(ge=2, le=8)] = 2
-    """Voxels of the high-resolution grid per low-resolution voxel, along every axis."""
 
 
 class Patches(Section):
@@ -61,105 +55,77 @@ class Patches(Section):
     """Random patches per subject and epoch (default: as many as the grid would give)."""
 
 
-class Artefacts(Section):
-    """MRI artefacts put on the low-resolution input by torchio, each with its probability."""
+class Slices(Section):
+    """Which slices are taken, where the network is 2D."""
 
-    anisotropy: Probability = 0
-    motion: Probability = 0
-    bias_field: Probability = 0
-    noise: Probability = 0
-    copies: Annotated[int, Field(ge=0)] = 0
-    """Artefact-laden copies of every training subject's input, made once and cached."""
-
-    @model_validator(mode="after")
-    def _copies_carry_artefacts(self) -> "Artefacts":
-        if not self.copies and (self.anisotropy or self.motion or self.bias_field or self.noise):
-            raise ValueError("copies must be 1 or more where an artefact has a probability, got 0")
-        return self
+    axis: Literal["sagittal", "coronal", "axial"] = "axial"
+    size: Annotated[int, Field(ge=8)] = 256
+    """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
+    min_brain: Probability = 0.01
+    """Slices with a smaller share of brain voxels are not trained on."""
 
 
-class Augmentation(Section):
-    """Random changes of training patches. Flips and rotations turn the tensors too."""
+class DataSection(Section):
+    """Base of the kinds of data."""
 
-    flips: bool = True
-    rotations: bool = True
-    """Rotations by multiples of 90°."""
-    diffusivity: NonNegative = 0
-    """Largest relative change of the mean diffusivity, the same for input and target."""
-    anisotropy: NonNegative = 0
-    """Largest relative change of the deviatoric part of the tensor, input and target alike."""
-    noise: NonNegative = 0
-    """Largest standard deviation (mm²/s) of Gaussian noise added to the input tensor."""
-    artefacts: Artefacts = Artefacts()
-
-
-class DTIData(Section):
-    """Diffusion tensors and their low-resolution twins."""
-
-    spatial_dims: ClassVar[int] = 3
-    #: Components of the tensor.
-    channels: ClassVar[tuple[int, int]] = (6, 6)
-    sample_key: ClassVar[str] = "data.patches.size"
+    #: Domains of x and of y.
+    domains: ClassVar[tuple[str, str]]
+    pairing: ClassVar[Pairing]
     #: Value in network range where there is nothing.
-    background: ClassVar[float] = 0.0
-    #: How a 2D network is given volumes: it is none.
-    slicing: ClassVar[None] = None
+    background: ClassVar[float]
+    #: Whether colours of y may stand for classes.
+    may_be_labels: ClassVar[bool] = False
 
-    kind: Literal["dti"] = "dti"
+    kind: str
     root: PipelinePath
-    """Cohort folder: HCP layout, BIDS-like, ready tensors, or one with participants.tsv."""
-    layout: Literal["auto", "hcp", "bids", "tensors", "table"] = "auto"
-    table: PipelinePath | None = None
-    """CSV or TSV with the columns id and dwi or tensor (bval, bvec, mask, truth, split)."""
-    subjects: tuple[str, ...] | None = None
-    """Only these subjects (default: all)."""
-    tensor_order: Literal["fsl", "dipy", "mrtrix", "ants"] = "fsl"
-    """Component order of ready tensors."""
-    tensor_frame: Literal["fsl", "voxel", "ras"] = "fsl"
-    """Frame of ready tensors."""
-    input_grid: Literal["low", "target"] = "low"
-    """Grid of the network's input: low-resolution, or up-sampled to the target grid first."""
-    upsampling: Literal["nearest", "trilinear", "cubic"] = "nearest"
-    """How the input is brought to the target grid where input_grid is target."""
-    split: Split = Split()
-    fit: Fit = Fit()
-    degradation: Degradation = Degradation()
-    patches: Patches = Patches()
-    augmentation: Augmentation = Augmentation()
-    scale: Positive | Literal["auto"] = "auto"
-    """Diffusivity (mm²/s) that becomes 1 in the network; auto: standard deviation in the brain."""
-    batch_size: Count = 8
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Processes that prepare subjects; auto: the number of cores, at most 8."""
-    cache_dir: PipelinePath | None = None
-    """Where prepared subjects are kept (default: the user's cache folder)."""
+    layout: str = "auto"
 
     @property
-    def factor(self) -> int:
-        """Voxels of the fine grid per voxel of the coarse one, along every axis."""
-        return self.degradation.factor
+    @abstractmethod
+    def sampling(self) -> Sampling:
+        """What a training sample is."""
 
     @property
-    def grid_factor(self) -> int:
-        """Ratio of the grids that the network sees: 1 where its input is interpolated before."""
-        return self.factor if self.input_grid == "low" else 1
+    @abstractmethod
+    def factors(self) -> tuple[int, ...]:
+        """Voxels of the grid of y per voxel of the grid of x, along each axis of a sample."""
 
     @property
-    def sample_shape(self) -> tuple[int, int, int]:
+    @abstractmethod
+    def sample_shape(self) -> tuple[int, ...]:
         """Sizes of a training sample on the grid of y."""
-        return (self.patches.size,) * 3
 
-    @model_validator(mode="after")
-    def _patches_fit_factor(self) -> "DTIData":
-        if self.patches.size % self.degradation.factor:
-            raise ValueError(
-                f"patches.size must be a multiple of degradation.factor "
-                f"({self.degradation.factor}), got {self.patches.size}"
-            )
-        stride = self.patches.stride
-        if stride is not None and stride % self.degradation.factor:
-            raise ValueError(
-                f"patches.stride must be a multiple of degradation.factor "
-                f"({self.degradation.factor}), got {stride}"
-            )
-        return self
+    @property
+    def slicing(self) -> Slices | None:
+        """How a 2D network is given volumes; None: the network is 3D, or takes images."""
+        return None
+
+    @property
+    def spatial_dims(self) -> int:
+        """Axes of a sample."""
+        return len(self.sample_shape)
+
+    @property
+    def sample_key(self) -> str:
+        """The key of the pipeline that sets the size of a sample."""
+        return {
+            "patches": "data.patches.size",
+            "slices": "data.slices.size",
+            "crops": "data.crop_size",
+        }[self.sampling]
+
+
+class OneGrid(DataSection):
+    """Base of the kinds whose x and y lie on one grid."""
+
+    pairing: ClassVar[Pairing] = "registered"
+    background: ClassVar[float] = -1.0
+    input_grid: ClassVar[str] = "low"
+    upsampling: ClassVar[str] = "nearest"
+    factor: ClassVar[int] = 1
+    grid_factor: ClassVar[int] = 1
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """1 along each axis."""
+        return (1,) * self.spatial_dims

@@ -4,28 +4,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medrev.config.schema.section import Count, PipelinePath, Probability, Section
+from medrev.config.schema.data import OneGrid, Sampling
+from medrev.config.schema.section import Count, PipelinePath, Probability
 
 __all__ = ["ImageData"]
 
 Size = Annotated[int, Field(ge=8)]
 
 
-class ImageData(Section):
+class ImageData(OneGrid):
     """Photographs, maps, label images: 2D images of 8 or 16 bits, grey or in colour."""
 
-    #: Both sides of a translation have one grid.
-    input_grid: ClassVar[str] = "low"
-    upsampling: ClassVar[str] = "nearest"
-    factor: ClassVar[int] = 1
-    grid_factor: ClassVar[int] = 1
-    spatial_dims: ClassVar[int] = 2
-    sample_key: ClassVar[str] = "data.crop_size"
+    domains: ClassVar[tuple[str, str]] = ("image", "image")
+    may_be_labels: ClassVar[bool] = True
     scale: ClassVar[float] = 1.0
-    #: Value in network range where there is nothing.
-    background: ClassVar[float] = -1.0
-    #: How a network is given volumes: it takes images.
-    slicing: ClassVar[None] = None
 
     kind: Literal["images"] = "images"
     root: PipelinePath
@@ -51,6 +43,11 @@ class ImageData(Section):
     on_damage: Literal["stop", "skip"] = "stop"
     """What a damaged file in the middle of an epoch does; skip: named, and replaced by the next."""
     batch_size: Count = 1
+
+    @property
+    def sampling(self) -> Sampling:
+        """Crops."""
+        return "crops"
 
     @property
     def channels(self) -> tuple[int, int]:

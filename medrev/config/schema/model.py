@@ -59,6 +59,9 @@ class RevGANModel(Section):
     zero_init: bool = True
     """Second convolution of every sub-network starts at zero: the core starts as identity. With a
     global residual G's last layer too: G starts as the block mean."""
+    bounded: bool = False
+    """Sub-networks end in tanh: a stream changes by at most 1 in a half-step, so that neither
+    direction of a core without normalisation can run away."""
     coupling: Literal["additive", "affine"] = "additive"
     core: Literal["reversible", "ode"] = "reversible"
     """ode: continuous depth (appendix B), which needs torchdiffeq; depth is its Runge-Kutta steps,

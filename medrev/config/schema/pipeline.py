@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from medrev.config.schema.contrast import ContrastData
-from medrev.config.schema.data import DTIData
+from medrev.config.schema.dti import DTIData
 from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
