@@ -6,12 +6,14 @@ renamed, so a killed or failed command leaves no half-written file behind.
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from medrev.errors import InputError, OutputError
 
@@ -21,6 +23,7 @@ __all__ = [
     "content_hash",
     "ensure_writable_folder",
     "files_below",
+    "read_json",
 ]
 
 _BLOCK = 1 << 20
@@ -199,3 +202,20 @@ def _disk_errors(target: Path) -> Iterator[None]:
 def _reason(error: OSError) -> str:
     text = os.strerror(error.errno) if error.errno else str(error)
     return text[:1].lower() + text[1:]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        InputError: It is missing, damaged, or holds something else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: must be a JSON object")
+    return document

@@ -15,24 +15,57 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 from medrev import __version__
+from medrev.cli.options import add_options
 from medrev.errors import ConfigError, MedrevError, OutputError
 
-__all__ = ["add_common_options", "check_device_name", "first_process", "run_command"]
+__all__ = [
+    "add_common_options",
+    "check_device_name",
+    "command_parser",
+    "first_process",
+    "run_command",
+]
 
 FAILED, USAGE, PARTIAL, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device``, ``--debug`` and ``--version``."""
-    parser.add_argument(
-        "--device",
-        default="auto",
-        type=check_device_name,
-        metavar="DEVICE",
-        help="auto (default), cpu, cuda, cuda:N or mps",
-    )
+def command_parser(
+    prog: str,
+    *options: type[Any],
+    groups: Sequence[str] = (),
+    device: bool = False,
+    **settings: Any,
+) -> argparse.ArgumentParser:
+    """The parser of a command: the options that classes declare, and those of all commands.
+
+    Args:
+        prog: Name of the command.
+        options: Dataclasses (:mod:`medrev.cli.options`).
+        groups: Headings of the help, in their order.
+        device: Whether the command has ``--device``.
+        settings: ``description``, ``epilog`` and ``usage`` of :class:`argparse.ArgumentParser`,
+            shown as they are.
+    """
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog, allow_abbrev=False, formatter_class=raw, **settings)
+    add_options(parser, *options, groups=groups)
+    add_common_options(parser, device=device)
+    return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, device: bool = True) -> None:
+    """Add ``--debug`` and ``--version``, and ``--device`` where the command has one."""
+    if device:
+        parser.add_argument(
+            "--device",
+            default="auto",
+            type=check_device_name,
+            metavar="DEVICE",
+            help="auto (default), cpu, cuda, cuda:N or mps",
+        )
     parser.add_argument(
         "--debug", action="store_true", help="show tracebacks and the warnings of libraries"
     )

@@ -3,21 +3,40 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from medrev import __version__
-from medrev.cli.common import run_command
+from medrev.cli.common import command_parser, run_command
+from medrev.cli.options import take_options
 
-__all__ = ["build_parser", "main"]
+__all__ = ["Options", "build_parser", "main"]
 
-KINDS = ("bundle", "onnx", "torchscript")
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What :func:`medrev.export.export_model` is given."""
+
+    kind: Literal["bundle", "onnx", "torchscript"] = field(
+        metadata={"positional": True, "metavar": "KIND"}
+    )
+    """bundle, onnx or torchscript"""
+    model: Path = field(metadata={"positional": True, "metavar": "RUN|FILE"})
+    """run folder or .safetensors file"""
+    output: Path = field(metadata={"positional": True, "metavar": "OUTPUT"})
+    """folder of a bundle, or file"""
+    direction: Literal["forward", "inverse"] = "forward"
+    """forward (default): low to high resolution, source to target contrast, x to y of images;
+    inverse: back"""
+    overwrite: bool = False
+    """replace what is there"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of ``medrev-export``."""
-    parser = argparse.ArgumentParser(
-        prog="medrev-export",
-        allow_abbrev=False,
+    return command_parser(
+        "medrev-export",
+        Options,
         description="Write a trained model for other programs: of diffusion tensors a network\n"
         "from mm²/s to such, of contrasts and images one in network range, -1 to 1. What was\n"
         "written is compared with PyTorch; its path is printed.",
@@ -28,23 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         "examples:\n"
         "  medrev-export bundle runs/hcp_dti_sr bundles/hcp_dti_sr\n"
         "  medrev-export onnx runs/hcp_dti_sr hcp_dti_sr.onnx --direction inverse",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("kind", choices=KINDS, metavar="KIND", help="bundle, onnx or torchscript")
-    add("model", type=Path, metavar="RUN|FILE", help="run folder or .safetensors file")
-    add("output", type=Path, metavar="OUTPUT", help="folder of a bundle, or file")
-    add(
-        "--direction",
-        choices=("forward", "inverse"),
-        default="forward",
-        help="forward (default): low to high resolution, source to target contrast, x to y of "
-        "images; inverse: back",
-    )
-    add("--overwrite", action="store_true", help="replace what is there")
-    add("--debug", action="store_true", help="show tracebacks and the warnings of libraries")
-    add("--version", action="version", version=f"medrev {__version__}")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,16 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from medrev.export import write_bundle, write_onnx, write_torchscript
-    from medrev.prediction import load_model
+    from medrev.export import export_model
 
-    write = {"bundle": write_bundle, "onnx": write_onnx, "torchscript": write_torchscript}
-    model = load_model(arguments.model, "cpu")
-    inverse = arguments.direction == "inverse"
-    path = write[arguments.kind](
-        model, arguments.output, inverse=inverse, overwrite=arguments.overwrite
-    )
-    print(path)
+    print(export_model(**vars(take_options(Options, arguments))))
 
 
 if __name__ == "__main__":

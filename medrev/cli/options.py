@@ -131,6 +131,8 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
         settings["nargs"] = "+"
         if not about.get("positional"):
             settings["action"] = "extend"
+        elif default is not MISSING:
+            settings["nargs"] = "*"
     if about.get("positional"):
         return [name], settings
     if default is not MISSING:

@@ -3,14 +3,47 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from medrev import __version__
-from medrev.cli.common import run_command
+from medrev.cli.common import command_parser, run_command
+from medrev.cli.options import take_options
 
-__all__ = ["build_parser", "main"]
+__all__ = ["Install", "Scene", "build_parser", "install_parser", "main", "scene_parser"]
 
-LAYOUTS = ("two-by-two", "four-up", "side-by-side")
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What :func:`medrev.slicer.bundle_from_results` is given."""
+
+    results: tuple[Path, ...] = field(metadata={"positional": True, "metavar": "RESULTS"})
+    """folder that medrev-infer wrote to, or files in it"""
+    output: Path | None = field(default=None, metadata={"metavar": "FILE"})
+    """bundle to write, .mrb (default: named like the results, in the current folder)"""
+    input: Path | None = field(default=None, metadata={"metavar": "F"})
+    """what the results were made from (default: where their JSON files say it was)"""
+    name: str | None = field(default=None, metadata={"metavar": "BEGINNING"})
+    """beginning of the files' names, where the folder has the results of several inputs"""
+    layout: Literal["two-by-two", "four-up", "side-by-side"] = "two-by-two"
+    """two-by-two: three planes of the output and one of the input (default); four-up: three planes
+    and a 3D view; side-by-side: output and input"""
+    overwrite: bool = False
+    """replace an existing bundle"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Install:
+    """What :func:`medrev.slicer.install_modules` is given."""
+
+    folder: Path = field(metadata={"positional": True, "metavar": "FOLDER"})
+    """a folder of its own for the modules"""
+    model: Path | None = field(default=None, metadata={"metavar": "RUN|FILE"})
+    """run folder or .safetensors file that the modules propose (default: none, to be chosen in
+    Slicer)"""
+    overwrite: bool = False
+    """replace existing modules"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,76 +65,27 @@ def build_parser() -> argparse.ArgumentParser:
 
 def scene_parser() -> argparse.ArgumentParser:
     """The options of ``medrev-slicer scene``."""
-    parser = argparse.ArgumentParser(
-        prog="medrev-slicer scene",
-        allow_abbrev=False,
+    return command_parser(
+        "medrev-slicer scene",
+        Scene,
         description="Write a scene bundle of what medrev-infer wrote: input, tensors coloured by\n"
         "direction, maps, mask, with windows, levels and views set. Prints its path.",
         epilog="examples:\n"
         "  medrev-slicer scene results --output case.mrb\n"
         "  medrev-slicer scene results --name sub-01 --input data/sub-01_dwi.nii.gz",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add(
-        "results",
-        type=Path,
-        nargs="+",
-        metavar="RESULTS",
-        help="folder that medrev-infer wrote to, or files in it",
-    )
-    add(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="bundle to write, .mrb (default: named like the results, in the current folder)",
-    )
-    add(
-        "--input",
-        type=Path,
-        metavar="F",
-        help="what the results were made from (default: where their JSON files say it was)",
-    )
-    add(
-        "--name",
-        metavar="BEGINNING",
-        help="beginning of the files' names, where the folder has the results of several inputs",
-    )
-    add(
-        "--layout",
-        choices=LAYOUTS,
-        default=LAYOUTS[0],
-        help="two-by-two: three planes of the output and one of the input (default); four-up: "
-        "three planes and a 3D view; side-by-side: output and input",
-    )
-    add("--overwrite", action="store_true", help="replace an existing bundle")
-    add("--debug", action="store_true", help="show tracebacks and the warnings of libraries")
-    return parser
 
 
 def install_parser() -> argparse.ArgumentParser:
     """The options of ``medrev-slicer install``."""
-    parser = argparse.ArgumentParser(
-        prog="medrev-slicer install",
-        allow_abbrev=False,
+    return command_parser(
+        "medrev-slicer install",
+        Install,
         description="Write the command-line modules that run a model of medrev inside 3D Slicer:\n"
         "one for tensor volumes, one for scalar volumes. Then add the folder in Slicer under\n"
         "Edit > Application Settings > Modules > Additional module paths, and restart it.",
         epilog="example:\n  medrev-slicer install ~/slicer-medrev --model runs/hcp_dti_sr",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="a folder of its own for the modules")
-    add(
-        "--model",
-        type=Path,
-        metavar="RUN|FILE",
-        help="run folder or .safetensors file that the modules propose (default: none, to be "
-        "chosen in Slicer)",
-    )
-    add("--overwrite", action="store_true", help="replace existing modules")
-    add("--debug", action="store_true", help="show tracebacks and the warnings of libraries")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,25 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _scene(arguments: argparse.Namespace) -> None:
     from medrev.slicer import bundle_from_results
 
-    results = arguments.results
-    output = bundle_from_results(
-        results[0] if len(results) == 1 and not results[0].is_file() else results,
-        arguments.output,
-        input=arguments.input,
-        name=arguments.name,
-        layout=arguments.layout,
-        overwrite=arguments.overwrite,
-    )
-    print(output)
+    print(bundle_from_results(**vars(take_options(Scene, arguments))))
 
 
 def _install(arguments: argparse.Namespace) -> None:
-    from medrev.slicer.install import install_modules
+    from medrev.slicer import install_modules
 
-    for path in install_modules(
-        arguments.folder, model=arguments.model, overwrite=arguments.overwrite
-    ):
-        print(path)
+    print(*install_modules(**vars(take_options(Install, arguments))), sep="\n")
 
 
 COMMANDS = {"scene": (scene_parser, _scene), "install": (install_parser, _install)}

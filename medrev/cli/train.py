@@ -8,25 +8,50 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medrev.cli.common import add_common_options, first_process, run_command
+from medrev.cli.common import command_parser, first_process, run_command
+from medrev.cli.options import take_options
 from medrev.errors import ConfigError, MedrevError, OutputError
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
 
-__all__ = ["build_parser", "main"]
+__all__ = ["Options", "build_parser", "main"]
 
 RESOLVED = "pipeline.yaml"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What ``medrev-train`` is told beside the device."""
+
+    words: tuple[str, ...] = field(
+        default=(), metadata={"positional": True, "metavar": "PIPELINE key=value"}
+    )
+    """pipeline file (.yaml), and values that override its keys; the value is YAML"""
+    output: Path | None = field(default=None, metadata={"metavar": "DIR"})
+    """run folder (default: runs/NAME)"""
+    resume: bool = False
+    """go on from the last checkpoint; without PIPELINE, with the one of the run folder"""
+    overwrite: bool = False
+    """replace an existing run folder"""
+    seed: int | None = field(default=None, metadata={"metavar": "N"})
+    """same as seed=N"""
+    dry_run: bool = False
+    """print the resolved pipeline, the data found, and estimates of size, memory and time"""
+    print_schema: bool = False
+    """print the JSON Schema of pipeline files, for editors"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The options of ``medrev-train``."""
-    parser = argparse.ArgumentParser(
-        prog="medrev-train",
-        allow_abbrev=False,
+    return command_parser(
+        "medrev-train",
+        Options,
+        device=True,
         usage="%(prog)s PIPELINE [key=value ...] [options]",
         description="Train a pipeline on a cohort, and print its errors on held-out subjects "
         "beside those of interpolation.",
@@ -34,36 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  medrev-train pipelines/hcp_dti_sr.yaml --dry-run\n"
         "  medrev-train pipelines/hcp_dti_sr.yaml data.root=/data/hcp training.steps=5000\n"
         "  medrev-train --resume --output runs/hcp_dti_sr",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="PIPELINE key=value",
-        help="pipeline file (.yaml), and values that override its keys; the value is YAML",
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="run folder (default: runs/NAME)"
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the last checkpoint; without PIPELINE, with the one of the run folder",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing run folder")
-    parser.add_argument("--seed", type=int, metavar="N", help="same as seed=N")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print the resolved pipeline, the data found, and estimates of size, memory and time",
-    )
-    parser.add_argument(
-        "--print-schema",
-        action="store_true",
-        help="print the JSON Schema of pipeline files, for editors",
-    )
-    add_common_options(parser)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,27 +74,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    if arguments.print_schema:
+    options, device = take_options(Options, arguments), arguments.device
+    if options.print_schema:
         from medrev.config import json_schema
 
         print(json.dumps(json_schema(), indent=2))
         return
-    pipeline = _load(arguments)
-    output = arguments.output or Path("runs") / pipeline.name
-    if arguments.dry_run:
+    pipeline = _load(options)
+    output = options.output or Path("runs") / pipeline.name
+    if options.dry_run:
         from medrev.cli.dry_run import print_dry_run
 
-        print_dry_run(pipeline, arguments.device)
+        print_dry_run(pipeline, device)
         return
     aside: AbstractContextManager[None] = nullcontext()
     if first_process():
-        _check_output(output, resume=arguments.resume, overwrite=arguments.overwrite)
-        aside = _set_aside(output, arguments.overwrite)
+        _check_output(output, resume=options.resume, overwrite=options.overwrite)
+        aside = _set_aside(output, options.overwrite)
 
     from medrev.training import train
 
     with aside:
-        run = train(pipeline, output, resume=arguments.resume, device=arguments.device)
+        run = train(pipeline, output, resume=options.resume, device=device)
     if first_process():
         _report(run.path)
         print(run.path)
@@ -128,26 +125,26 @@ def _peak_memory() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def _load(arguments: argparse.Namespace) -> "Pipeline":
+def _load(options: Options) -> "Pipeline":
     """The pipeline of the command line, before anything slow is imported."""
     from medrev.config import load_pipeline
 
-    if arguments.resume and arguments.overwrite:
+    if options.resume and options.overwrite:
         raise ConfigError("give either --resume or --overwrite")
-    words: list[str] = arguments.words
+    words = options.words
     file = Path(words[0]) if words and ("=" not in words[0] or Path(words[0]).is_file()) else None
     overrides = words[1:] if file else words
-    if arguments.seed is not None:
-        overrides = [*overrides, f"seed={arguments.seed}"]
+    if options.seed is not None:
+        overrides = (*overrides, f"seed={options.seed}")
     if file is None:
-        if not (arguments.resume and arguments.output):
+        if not (options.resume and options.output):
             raise ConfigError(
                 "PIPELINE is missing: give a pipeline file such as pipelines/hcp_dti_sr.yaml, "
                 "or --resume --output RUN"
             )
-        file = arguments.output / RESOLVED
+        file = options.output / RESOLVED
         if not file.is_file():
-            raise ConfigError(f"nothing to resume in {arguments.output}: it has no {RESOLVED}")
+            raise ConfigError(f"nothing to resume in {options.output}: it has no {RESOLVED}")
     elif file.is_dir() and (file / RESOLVED).is_file():
         file = file / RESOLVED
     return load_pipeline(file, overrides)

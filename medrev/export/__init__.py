@@ -2,6 +2,7 @@
 
 from medrev.export.bundle import write_bundle
 from medrev.export.graphs import write_onnx, write_torchscript
+from medrev.export.model import export_model
 from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
 from medrev.export.transforms import FromVoxelFramed, OntoResultGridd, ToVoxelFramed
@@ -12,6 +13,7 @@ __all__ = [
     "OntoResultGridd",
     "PhysicalTranslator",
     "ToVoxelFramed",
+    "export_model",
     "write_bundle",
     "write_onnx",
     "write_torchscript",

@@ -99,7 +99,7 @@ def _box(
     found = boxplot_stats(values)[0]
     low, q1, median, q3, high = (found[key] for key in ("whislo", "q1", "med", "q3", "whishi"))
     axes.hlines([row, row], [low, q3], [q1, high], color=colour, linewidth=1.2)
-    box = {"facecolor": (colour, 0.2), "edgecolor": colour, "linewidth": 1.2}
+    box: dict[str, Any] = {"facecolor": (colour, 0.2), "edgecolor": colour, "linewidth": 1.2}
     (drawn,) = axes.barh(row, q3 - q1, 0.53, q1, **box)
     between = f"quartiles {number(q1, digits)} to {number(q3, digits)}"
     _tell(drawn, f"{name}: median {number(median, digits)}, {between}, n = {len(values)}")
@@ -234,7 +234,7 @@ def _axes(
     y_label: str = "",
 ) -> Axes:
     """Axes with a grid of thin lines and round ticks; sizes are those of the page."""
-    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
     wide, high = WIDTH - left - 10, height - bottom - 6
     axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, high / height))
     axes.patch.set_visible(False)
@@ -294,7 +294,9 @@ def _svg(axes: Axes, title: str) -> str:
     """The chart as an element of a page: without names of its own, in the page's colours."""
     stream = io.StringIO()
     with rc_context({"svg.fonttype": "none"}):
-        axes.figure.savefig(stream, format="svg", transparent=True)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.savefig(stream, format="svg", transparent=True)
     unneeded = r"<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"|xlink:"
     text = re.sub(unneeded, "", stream.getvalue(), flags=re.DOTALL)
     for colour, name in _VARIABLES.items():

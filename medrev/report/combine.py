@@ -1,6 +1,5 @@
 """Tables over several evaluations: the two directions of a translation in one table of a paper."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from medrev.errors import InputError, OutputError
 from medrev.evaluation import GROUND_TRUTH, NOISE_FLOOR, Results
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
 from medrev.evaluation.tabular import Tabular
-from medrev.files import atomic_path
+from medrev.files import atomic_path, read_json
 from medrev.report.tables import with_totals
 
 __all__ = ["TOTALS", "check_papers", "combine", "is_evaluation", "model_details", "write_formats"]
@@ -92,7 +91,7 @@ def _results(folder: Path) -> Results:
 
 
 def _details(folder: Path) -> dict[str, ModelDetails]:
-    document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    document = read_json(folder / "evaluation.json")
     return {name: model_details(origin) for name, origin in document["models"].items()}
 
 

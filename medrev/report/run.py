@@ -1,7 +1,6 @@
 """The report of a training run: curves, pictures, held-out table, resources, in one HTML page."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from medrev.evaluation import (
     HeldoutTable,
     MeanStd,
 )
+from medrev.files import read_json
 from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
 from medrev.report.cohort_charts import Chart
@@ -106,11 +106,11 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except InputError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _columns(path: Path) -> dict[str, list[float]]:

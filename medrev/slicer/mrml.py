@@ -36,6 +36,20 @@ VIEWS = {
 
 #: Colouring of tensors by the direction of their largest eigenvalue, times FA.
 COLOR_ORIENTATION = "10"
+#: Tag of each kind of volume, and of its storage.
+_NODES = {
+    "scalar": ("Volume", "VolumeArchetypeStorage"),
+    "color": ("VectorVolume", "VolumeArchetypeStorage"),
+    "tensor": ("DiffusionTensorVolume", "NRRDStorage"),
+    "mask": ("Segmentation", "SegmentationStorage"),
+}
+_OUTLINES = {
+    "visibility": "true",
+    "visibility2D": "true",
+    "visibility3D": "false",
+    "Visibility2DFill": "false",
+    "Visibility2DOutline": "true",
+}
 
 
 class Document:
@@ -46,7 +60,7 @@ class Document:
 
     Example:
         >>> scene = Document()
-        >>> scene.scalar("FA", "Data/FA.nrrd", window=1, level=0.5)
+        >>> scene.volume("scalar", "FA", "Data/FA.nrrd", window=1, level=0.5)
         'vtkMRMLScalarVolumeNode1'
         >>> b'name="FA"' in scene.to_bytes()
         True
@@ -58,19 +72,22 @@ class Document:
         self.root.append(ElementTree.Comment(f" written by {program} "))
         self.counts: dict[str, int] = {}
 
-    def scalar(
+    def volume(
         self,
+        kind: str,
         name: str,
         file: str,
         *,
-        window: float,
-        level: float,
+        window: float = 255,
+        level: float = 127.5,
         color: str = "Grey",
         description: str = "",
     ) -> str:
-        """Add a scalar volume.
+        """Add a volume or a segmentation.
 
         Args:
+            kind: scalar; color: red, green and blue; tensor, coloured by direction; mask, shown as
+                outlines.
             name: Shown in Slicer's lists.
             file: Path from the scene file to the volume's.
             window: Width of the values that the colours span.
@@ -81,74 +98,29 @@ class Document:
         Returns:
             The volume's id.
         """
-        display = self._node(
-            "VolumeDisplay",
-            "vtkMRMLScalarVolumeDisplayNode",
-            name=f"{name} display",
-            references=_references(color=f"vtkMRMLColorTableNode{color}"),
-            colorNodeID=f"vtkMRMLColorTableNode{color}",
-            window=f"{window:.6g}",
-            level=f"{level:.6g}",
-            autoWindowLevel="0",
-            interpolate="1",
-        )
-        storage = self._storage("VolumeArchetypeStorage", name, file)
-        return self._volume(
-            "Volume", name, display=display, storage=storage, description=description
-        )
-
-    def color(self, name: str, file: str, *, description: str = "") -> str:
-        """Add a volume of red, green and blue; arguments as :meth:`scalar`."""
-        display = self._node(
-            "VectorVolumeDisplay",
-            "vtkMRMLVectorVolumeDisplayNode",
-            name=f"{name} display",
-            references=_references(color="vtkMRMLColorTableNodeGrey"),
-            colorNodeID="vtkMRMLColorTableNodeGrey",
-            window="255",
-            level="127.5",
-            autoWindowLevel="0",
-            interpolate="1",
-        )
-        storage = self._storage("VolumeArchetypeStorage", name, file)
-        return self._volume(
-            "VectorVolume", name, display=display, storage=storage, description=description
-        )
-
-    def tensor(self, name: str, file: str, *, description: str = "") -> str:
-        """Add a tensor volume, coloured by direction; arguments as :meth:`scalar`."""
-        display = self._node(
-            "DiffusionTensorVolumeDisplay",
-            "vtkMRMLDiffusionTensorVolumeDisplayNode",
-            name=f"{name} display",
-            references=_references(color="vtkMRMLColorTableNodeGrey"),
-            colorNodeID="vtkMRMLColorTableNodeGrey",
-            scalarInvariant=COLOR_ORIENTATION,
-            window="255",
-            level="127.5",
-            autoWindowLevel="0",
-            interpolate="1",
-        )
-        storage = self._storage("NRRDStorage", name, file)
-        return self._volume(
-            "DiffusionTensorVolume", name, display=display, storage=storage, description=description
-        )
-
-    def segmentation(self, name: str, file: str, *, description: str = "") -> str:
-        """Add a segmentation, shown as outlines; arguments as :meth:`scalar`."""
-        display = self._node(
-            "SegmentationDisplay",
-            "vtkMRMLSegmentationDisplayNode",
-            name=f"{name} display",
-            visibility="true",
-            visibility2D="true",
-            visibility3D="false",
-            Visibility2DFill="false",
-            Visibility2DOutline="true",
-        )
-        storage = self._storage("SegmentationStorage", name, file)
-        return self._volume(
-            "Segmentation", name, display=display, storage=storage, description=description
+        tag, storage = _NODES[kind]
+        cls = "ScalarVolume" if kind == "scalar" else tag
+        if kind == "mask":
+            shown = dict(_OUTLINES)
+        else:
+            table = f"vtkMRMLColorTableNode{color}"
+            shown = {"references": _references(color=table), "colorNodeID": table}
+            if kind == "tensor":
+                shown["scalarInvariant"] = COLOR_ORIENTATION
+            shown |= {"window": f"{window:.6g}", "level": f"{level:.6g}"}
+            shown |= {"autoWindowLevel": "0", "interpolate": "1"}
+        display = f"{tag}Display"
+        ids = {
+            "display": self._node(
+                display, f"vtkMRML{cls}DisplayNode", name=f"{name} display", **shown
+            ),
+            "storage": self._node(
+                storage, f"vtkMRML{storage}Node", name=f"{name} file", fileName=quote(file)
+            ),
+        }
+        further = {"description": description} if description else {}
+        return self._node(
+            tag, f"vtkMRML{cls}Node", name=name, references=_references(**ids), **further
         )
 
     def layout(self, name: str) -> None:
@@ -219,15 +191,6 @@ class Document:
         ElementTree.indent(self.root)
         text: bytes = ElementTree.tostring(self.root, encoding="UTF-8", xml_declaration=True)
         return text + b"\n"
-
-    def _storage(self, tag: str, name: str, file: str) -> str:
-        return self._node(tag, f"vtkMRML{tag}Node", name=f"{name} file", fileName=quote(file))
-
-    def _volume(self, tag: str, name: str, *, display: str, storage: str, description: str) -> str:
-        further = {"description": description} if description else {}
-        references = _references(display=display, storage=storage)
-        cls = f"vtkMRML{'Scalar' if tag == 'Volume' else ''}{tag}Node"
-        return self._node(tag, cls, name=name, references=references, **further)
 
     def _node(self, tag: str, cls: str, *, id: str | None = None, **attributes: str) -> str:
         if id is None:

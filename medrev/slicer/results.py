@@ -1,6 +1,5 @@
 """From the files that medrev wrote to a scene: each map as what it is, beside its input."""
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -14,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.domains.intensity.names import contrast_words
-from medrev.domains.outputs import is_own
+from medrev.domains.outputs import is_own, sidecar_of
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
+from medrev.files import read_json
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
     Volume,
@@ -115,15 +115,15 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
     Raises:
         InputError: If there are none, or those of several inputs.
     """
-    if isinstance(results, str | Path):
-        place = Path(results)
-        if not place.is_dir():
-            raise InputError(f"{place}: no such file or folder of results")
-        where = str(place)
-        files = [file for file in sorted(place.iterdir()) if _is_volume(file) and is_own(file)]
+    given = [Path(p) for p in ([results] if isinstance(results, str | Path) else results)]
+    if len(given) == 1 and not given[0].is_file():
+        where = str(given[0])
+        if not given[0].is_dir():
+            raise InputError(f"{where}: no such file or folder of results")
+        files = [file for file in sorted(given[0].iterdir()) if _is_volume(file) and is_own(file)]
     else:
         where = "the files given"
-        files = [Path(file) for file in results if _is_volume(Path(file))]
+        files = [file for file in given if _is_volume(file)]
         for file in files:
             if not file.is_file():
                 raise InputError(f"{file}: no such file")
@@ -334,14 +334,11 @@ def _is_rgb(file: Path) -> bool:
 
 
 def _sidecar(file: Path) -> dict[str, Any]:
-    path = file.with_name(f"{strip_suffix(file)}.json")
+    path = sidecar_of(file)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_json(path)
+    except InputError as error:
         raise InputError(f"{file}: its sidecar {path.name} is missing or no JSON") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: must be a JSON object")
-    return document
 
 
 def _is_volume(file: Path) -> bool:

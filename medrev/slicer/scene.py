@@ -196,22 +196,11 @@ def _write_volume(volume: SceneVolume, folder: Path, taken: set[str]) -> Path:
 
 
 def _describe(scene: Document, volume: SceneVolume, file: str) -> str:
-    name, description = volume.name, volume.description
-    if volume.kind == "tensor":
-        return scene.tensor(name, file, description=description)
-    if volume.kind == "color":
-        return scene.color(name, file, description=description)
-    if volume.kind == "mask":
-        return scene.segmentation(name, file, description=description)
-    window, level = _window(volume)
-    return scene.scalar(
-        name,
-        file,
-        window=window,
-        level=level,
-        color=volume.color_table,
-        description=description,
-    )
+    shown: dict[str, Any] = {}
+    if volume.kind == "scalar":
+        shown["window"], shown["level"] = _window(volume)
+        shown["color"] = volume.color_table
+    return scene.volume(volume.kind, volume.name, file, description=volume.description, **shown)
 
 
 def _window(volume: SceneVolume) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from medrev.errors import CheckpointError, OutputError
+from medrev.slicer import install_modules
 from medrev.slicer.description import MODULES, describe
-from medrev.slicer.install import install_modules
 
 ctk_cli = pytest.importorskip("ctk_cli", reason="a parser of module descriptions: ctk-cli")
 

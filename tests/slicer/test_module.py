@@ -13,7 +13,7 @@ import pytest
 
 from medrev.cli import slicer_module as command
 from medrev.prediction import infer_file, save_weights
-from medrev.slicer.install import install_modules
+from medrev.slicer import install_modules
 from medrev.volumes import write_scalar_nrrd
 
 from ..prediction.conftest import make_model
