@@ -334,11 +334,10 @@ def _is_rgb(file: Path) -> bool:
 
 
 def _sidecar(file: Path) -> dict[str, Any]:
-    path = sidecar_of(file)
     try:
-        return read_json(path)
+        return read_json(sidecar_of(file))
     except InputError as error:
-        raise InputError(f"{file}: its sidecar {path.name} is missing or no JSON") from error
+        raise InputError(f"{file} needs its sidecar: {error}") from error
 
 
 def _is_volume(file: Path) -> bool:
