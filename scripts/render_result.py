@@ -7,10 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from medrev.domains.tensor import find_cohort, prepare
+from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError, MedrevError
+from medrev.evaluation import translate_sample
 from medrev.prediction import load_model
-from medrev.training.samples import save_sample
+from medrev.training.scoring import save_picture
 
 
 def main() -> int:
@@ -21,14 +22,16 @@ def main() -> int:
     args = parser.parse_args()
     try:
         model = load_model(args.model, "cpu")
-        subjects = find_cohort(model.pipeline.data).part("test")
+        data = dataset_of(model.pipeline, scale=model.scale)
+        subjects = data.members("test")
         chosen = [s for s in subjects if args.subject in (None, s.id)]
         if not chosen:
             names = ", ".join(s.id for s in subjects)
             raise InputError(f"--subject must be one of {names}, got {args.subject}")
-        subject = prepare(chosen[:1], model.pipeline.data)[0]
+        sample = data.read(chosen[0])
+        done = translate_sample(model, sample, data.x, data.y, inverse=data.scores_inverse)
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        save_sample(args.output, subject, model.apply(subject.low), subject.id)
+        save_picture(args.output, model, data, model.pipeline.name, [done])
     except MedrevError as error:
         print(f"render_result: error: {error}", file=sys.stderr)
         return 2

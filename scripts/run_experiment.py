@@ -150,8 +150,8 @@ def _details(run: Path, experiment: Experiment) -> dict[str, Any]:
     """Parameters, losses at the end, and the round trip."""
     import torch
 
+    from medrev.domains.kinds import dataset_of
     from medrev.prediction import load_model
-    from medrev.training.tasks import build_task
 
     model = load_model(run, "cpu")
     figures: dict[str, Any] = {"parameters": sum(p.numel() for p in model.translator.parameters())}
@@ -161,7 +161,7 @@ def _details(run: Path, experiment: Experiment) -> dict[str, Any]:
         values = [sum(float(entry.get(term) or "nan") for term in terms) for entry in tail]
         figures[heading] = [statistics.fmean(values), None]
     if experiment.round_trip:
-        batch = next(iter(build_task(model.pipeline).batches()))["x"]
+        batch = next(iter(dataset_of(model.pipeline).batches()))["x"]
         with torch.no_grad():
             back = model.translator.inverse(model.translator(batch))
         figures["round trip"] = float((back - batch).abs().max())

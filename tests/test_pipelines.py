@@ -16,11 +16,11 @@ import make_contrast_data
 import make_image_data
 
 from medrev.config import load_pipeline
+from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.nets import build_translator
 from medrev.prediction import load_model
 from medrev.training import train
-from medrev.training.tasks import build_task
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "pipelines"
@@ -216,4 +216,4 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
 def test_data_that_is_not_there_is_told_where_it_comes_from(name, source, tmp_path):
     path = next(path for path in PIPELINES if load(path).data.root.name == name)
     with pytest.raises(InputError, match=source):
-        build_task(load_pipeline(path, [f"data.root={tmp_path / name}"]))
+        dataset_of(load_pipeline(path, [f"data.root={tmp_path / name}"]))

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
+from torch import Tensor
+
 from medrev.config.schema import Pipeline
 from medrev.data import Cohort, EpochBatches, Subject
 from medrev.data.subject import PARTS
 from medrev.domains.domain import Domain
-from medrev.domains.sample import Sample
+from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.errors import InputError
-from medrev.volumes import read_header
+from medrev.metrics import Confusion
+from medrev.volumes import Panel, read_header
 
 __all__ = [
+    "AnyDataset",
     "CardFacts",
     "Dataset",
     "LeftOutError",
@@ -74,18 +78,28 @@ class Dataset(ABC, Generic[M, R]):
         pipeline: The experiment.
         x: The domain of x.
         y: The domain of y.
+        scale: The scale of a trained model (default: that of the training part).
 
     Attributes:
         pipeline: The experiment.
         x: The domain of x.
         y: The domain of y.
         noun: What a sample is called: subject, image.
+        validation: What is measured after some steps of training: columns of the held-out table.
+        scores_inverse: Whether the way from y to x is measured too.
+        shown: Samples in a picture.
     """
 
     noun: ClassVar[str] = "subject"
+    validation: ClassVar[tuple[str, ...]] = ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
+    scores_inverse: ClassVar[bool] = True
+    shown: ClassVar[int] = 1
 
-    def __init__(self, pipeline: Pipeline, x: Domain, y: Domain) -> None:
+    def __init__(
+        self, pipeline: Pipeline, x: Domain, y: Domain, *, scale: float | None = None
+    ) -> None:
         self.pipeline, self.x, self.y = pipeline, x, y
+        self._scale = scale
         self._kept: dict[str, list[R]] = {}
 
     # On disk.
@@ -166,9 +180,9 @@ class Dataset(ABC, Generic[M, R]):
     # Training.
 
     @property
-    @abstractmethod
     def scale(self) -> float:
         """Physical value that is 1 in the network; 1 where every sample has its own."""
+        return 1.0
 
     @abstractmethod
     def batches(self, *, rank: int = 0, world: int = 1) -> EpochBatches:
@@ -188,6 +202,76 @@ class Dataset(ABC, Generic[M, R]):
         """Whether x and y of a training sample are drawn by themselves."""
         return self.pipeline.method.kind == "unpaired"
 
+    # Scored.
+
+    def scores_cycles(self, part: str) -> bool:
+        """Whether round trips of a part (validation, test) are measured."""
+        return True
+
+    def error(self, values: Mapping[str, float]) -> float | None:
+        """What the best checkpoint is chosen by, lower is better; None where nothing tells.
+
+        Args:
+            values: Means over the validation part, by column.
+        """
+        errors = [value for name, value in values.items() if name.startswith("nmae")]
+        return sum(errors) / len(errors) if errors else None
+
+    def written(self, values: Tensor) -> Tensor:
+        """A result in network range as its file holds it."""
+        return values.clamp(-1, 1)
+
+    def outcomes(self, done: Translated, *, baselines: bool = True) -> list[Outcome]:
+        """What is compared with what: both directions of a pair, and round trips.
+
+        Without more, values in network range are: errors are shares of −1 to 1.
+
+        Args:
+            done: A sample and what a model made of it.
+            baselines: Compare the input as it is, too, where both sides have as many channels.
+        """
+        found = []
+        if done.x is not None and done.y is not None:
+            for component, result, source, reference in (
+                ("x→y", done.fake_y, done.x, done.y),
+                ("y→x", done.fake_x, done.y, done.x),
+            ):
+                if result is not None:
+                    given = baselines and source.shape == reference.shape
+                    outputs = {"model": self.written(result)} | ({"input": source} if given else {})
+                    found.append((component, outputs, reference))
+        for component, result, start in (
+            ("x→y→x", done.back_x, done.x),
+            ("y→x→y", done.back_y, done.y),
+        ):
+            if result is not None and start is not None:
+                found.append((component, {"model": result}, start))
+        return [
+            Outcome(
+                outputs=outputs,
+                reference=reference,
+                mask=done.sample.mask,
+                component=component,
+                settings=self._settings,
+            )
+            for component, outputs, reference in found
+        ]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"tensors": False, "value_range": 2.0, "black": -1.0}
+
+    def confusion(self, done: Translated) -> Confusion | None:
+        """Classes that pixels have and were given, which are counted over all samples together.
+
+        None where y has no classes: then :meth:`outcomes` are scored.
+        """
+        return None
+
+    @abstractmethod
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """Rows of a picture that shows a sample and what a model made of it."""
+
     # Told.
 
     @abstractmethod
@@ -203,10 +287,14 @@ class Dataset(ABC, Generic[M, R]):
         """What the model card says of the data."""
 
 
+#: A data set whatever it keeps.
+AnyDataset = Dataset[Any, Any]
+
+
 class _Part(Sequence[Sample]):
     """The samples of a part, made one by one; those that are left out are passed over."""
 
-    def __init__(self, dataset: Dataset[Any, Any], name: str) -> None:
+    def __init__(self, dataset: AnyDataset, name: str) -> None:
         self._dataset, self._name = dataset, name
 
     def __len__(self) -> int:

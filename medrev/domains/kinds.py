@@ -1,9 +1,7 @@
 """The registry of domains and data sets: from a pipeline to its two sides and their samples."""
 
-from typing import Any
-
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
-from medrev.domains.dataset import Dataset
+from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain
 from medrev.domains.image.dataset import ImageDataset
 from medrev.domains.image.domain import ImageDomain
@@ -35,19 +33,23 @@ def domains_of(pipeline: Pipeline) -> tuple[Domain, Domain]:
     return _DOMAINS[x](pipeline, "x"), _DOMAINS[y](pipeline, "y")
 
 
-def dataset_of(pipeline: Pipeline, *, show: bool = False) -> Dataset[Any, Any]:
+def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = False) -> AnyDataset:
     """Find the data of a pipeline; nothing is prepared (:meth:`Dataset.load`).
 
     Args:
         pipeline: The experiment.
+        scale: ``Model.scale`` of a trained model, so that training subjects need not be read.
         show: Show progress.
 
     Raises:
         InputError: The data is missing, damaged or does not fit the pipeline.
     """
-    if pipeline.data.kind == "images":
-        # A method that does not suit its network is refused later, with the reason.
-        segments = isinstance(pipeline.method, Segmentation)
-        both = segments and isinstance(pipeline.model, FCN8sModel)
-        return (LabelledImageDataset if both else ImageDataset)(pipeline, show=show)
-    return (IntensityDataset if pipeline.data.kind == "contrast" else TensorDataset)(pipeline)
+    x, y = pipeline.data.domains
+    if (x, y) == ("tensor", "tensor"):
+        return TensorDataset(pipeline, scale=scale)
+    if (x, y) == ("intensity", "intensity"):
+        return IntensityDataset(pipeline)
+    # A method that does not suit its network is refused later, with the reason.
+    segments = isinstance(pipeline.method, Segmentation)
+    both = segments and isinstance(pipeline.model, FCN8sModel)
+    return (LabelledImageDataset if both else ImageDataset)(pipeline, show=show)

@@ -1,4 +1,4 @@
-"""One subject or image of a data set: both sides, and what is known of them."""
+"""One subject or image of a data set: both sides, what a model makes of them, how it compares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Sample"]
+__all__ = ["Outcome", "Sample", "Translated"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,3 +46,47 @@ class Sample:
     def paired(self) -> bool:
         """Whether x and y show the same."""
         return self.x is not None and self.y is not None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Translated:
+    """A sample in network range and what a model makes of it, in both directions and back.
+
+    Attributes:
+        sample: The sample.
+        x: ``(C, *spatial)`` in network range; None where the sample has no x.
+        y: The other side, likewise.
+        fake_y: F(x).
+        fake_x: G(y); None where the model has no way back, or it was not trained or not asked for.
+        back_x: G(F(x)), likewise.
+        back_y: F(G(y)), likewise.
+    """
+
+    sample: Sample
+    x: Tensor | None
+    y: Tensor | None
+    fake_y: Tensor | None = None
+    fake_x: Tensor | None = None
+    back_x: Tensor | None = None
+    back_y: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """What was made of a sample in one direction or on a round trip, beside what it should be.
+
+    Attributes:
+        outputs: ``(C, *spatial)`` by method: model, baselines.
+        reference: What they should be; of a round trip what it began with.
+        mask: ``(1, *spatial)``; None: everything counts.
+        component: x→y, y→x, x→y→x or y→x→y; None where there is one direction.
+        settings: How they are measured: arguments of `medrev.evaluation.Settings`.
+        unlisted: Methods that others are compared with, but that have no row.
+    """
+
+    outputs: Mapping[str, Tensor]
+    reference: Tensor
+    mask: Tensor | None = None
+    component: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()

@@ -91,8 +91,7 @@ from medrev.evaluation.target import (
     Settings,
 )
 from medrev.evaluation.translated import (
-    Translated,
-    score_translated,
+    score_outcomes,
     translate_sample,
 )
 
@@ -130,7 +129,6 @@ __all__ = [
     "Settings",
     "Summary",
     "Tabular",
-    "Translated",
     "agreement_table",
     "bland_altman",
     "bootstrap_mean",
@@ -152,7 +150,7 @@ __all__ = [
     "paper_table",
     "region_table",
     "score",
-    "score_translated",
+    "score_outcomes",
     "segmentation_scores",
     "subject_table",
     "summary_table",

@@ -10,7 +10,7 @@ import torch
 
 import medrev
 from medrev.config.schema import Pipeline
-from medrev.training.tasks import Task
+from medrev.domains.dataset import AnyDataset
 
 __all__ = ["describe_environment", "git_commit"]
 
@@ -19,7 +19,7 @@ _PACKAGES = ("torch", "monai", "torchio", "dipy", "nibabel", "numpy", "scipy", "
 
 def describe_environment(
     pipeline: Pipeline,
-    task: Task,
+    dataset: AnyDataset,
     *,
     device: torch.device,
     processes: int,
@@ -28,7 +28,7 @@ def describe_environment(
 
     Args:
         pipeline: The experiment.
-        task: Its data.
+        dataset: Its data.
         device: Where training runs.
         processes: How many train together.
     """
@@ -46,8 +46,8 @@ def describe_environment(
         "processes": processes,
         "seed": pipeline.seed,
         "deterministic": pipeline.training.deterministic,
-        "scale": task.scale,
-        "data": task.describe(),
+        "scale": dataset.scale,
+        "data": dataset.describe(),
     }
 
 

@@ -1,6 +1,5 @@
 """What a training would take: parameters, memory and time, for the dry run."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medrev.config.schema import DTIData, Pipeline
-from medrev.domains.tensor import find_cohort
-from medrev.domains.tensor.find import scanned
+from medrev.config.schema import Pipeline
+from medrev.domains.kinds import dataset_of
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
 from medrev.training.seeding import seed_everything
-from medrev.training.tasks import build_task
 from medrev.training.train import training_device, translator_of
 from medrev.training.trainer import Trainer, total_steps
-from medrev.volumes import nifti_shape
 
 __all__ = ["Estimate", "dry_run"]
 
@@ -84,7 +80,7 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
     seed_everything(pipeline.seed)
     method = build_method(pipeline, translator_of(pipeline))
     random = RandomBatches(pipeline)
-    per_epoch, exact = batches_per_epoch(pipeline)
+    per_epoch, exact = dataset_of(pipeline).batches_per_epoch()
     steps = total_steps(pipeline.training, per_epoch)
     trainer = Trainer(method, random, pipeline.training, total=steps, device=place)
     activations = kept_bytes(method, {k: v.to(place) for k, v in random.batch().items()})
@@ -171,25 +167,6 @@ def count_parameters(method: Method) -> dict[str, int]:
             both = isinstance(phase, DiscriminatorPhase)
             counts[f"{name}s (both)" if both else name] = _numel(phase)
     return counts
-
-
-def batches_per_epoch(pipeline: Pipeline) -> tuple[int, bool]:
-    """Batches of an epoch, and whether the number is exact; else it is an upper bound."""
-    data = pipeline.data
-    if not isinstance(data, DTIData):
-        return len(build_task(pipeline).batches()), True
-    subjects = find_cohort(data).part("train")
-    patches = data.patches
-    if patches.sampling == "random" and patches.per_subject is not None:
-        return max(1, len(subjects) * patches.per_subject // data.batch_size), True
-    stride = patches.stride or patches.size
-    count = 0
-    for subject in subjects:
-        path = scanned(subject)
-        if path is not None:
-            _, *grid = nifti_shape(path)
-            count += math.prod(max(0, (n - patches.size) // stride + 1) for n in grid)
-    return max(1, count // data.batch_size), False
 
 
 def _numel(module: nn.Module) -> int:

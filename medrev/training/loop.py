@@ -3,17 +3,20 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from medrev.config.schema import Pipeline, TrainingConfig
+from medrev.domains.dataset import AnyDataset
+from medrev.domains.sample import Translated
 from medrev.prediction import Model, save_weights
 from medrev.progress import Bar, progress
 from medrev.training.checkpoint import save_checkpoint
 from medrev.training.interrupt import Interruption, TrainingInterrupted
 from medrev.training.meter import CsvLog, open_tensorboard
 from medrev.training.run_folder import RunFolder
-from medrev.training.tasks import Score, Task
+from medrev.training.scoring import Score, save_picture, validate
 from medrev.training.trainer import DivergedError, Trainer
 
 __all__ = ["History", "Loop"]
@@ -48,7 +51,7 @@ class Loop:
         run: Where logs, pictures and checkpoints go; process 0 alone writes.
         model: The translator to validate and save, with scale, pipeline and the header of its
             weight files.
-        task: Validates; without a validation part, the best checkpoint is the last.
+        dataset: The data; without a validation part, the best checkpoint is the last.
         quiet: Show no progress bar.
     """
 
@@ -57,15 +60,15 @@ class Loop:
         trainer: Trainer,
         run: RunFolder,
         model: Model,
-        task: Task,
+        dataset: AnyDataset,
         *,
         quiet: bool = False,
     ) -> None:
         self.trainer = trainer
         self.run = run
         self.model = model
-        self.task = task
-        self.validates = task.counts["validation"] > 0
+        self.dataset = dataset
+        self.validates = dataset.counts["validation"] > 0
         self.quiet = quiet
         self.history = History()
         self.saved: int | None = None
@@ -171,7 +174,7 @@ class Loop:
     def _validate(self, bar: Bar) -> None:
         """Validate in process 0; tell all processes; keep the best."""
         world, step = self.trainer.world, self.trainer.step_number
-        score: Score | None = self.task.validate(self.model) if world.is_main else None
+        score: Score | None = validate(self.model, self.dataset) if world.is_main else None
         error = world.broadcast(_error_of(score))
         better = error == -math.inf or error < self.history.best - self.config.early_stop.min_delta
         self.history.validated = step
@@ -185,15 +188,15 @@ class Loop:
         if self.board:
             for name, value in score.values.items():
                 self.board.add_scalar(f"validation/{name}", value, step)
-        self._picture(score.sample)
+        self._picture(score.first)
         bar.note(
             f"step {step}: validation {score.message}"
             + (", the best so far" if better and score.error is not None else "")
         )
 
-    def _picture(self, sample: Any = None) -> None:
+    def _picture(self, first: Sequence[Translated] = ()) -> None:
         step = self.trainer.step_number
-        self.task.picture(self.run.sample(step), self.model, f"step {step}", sample)
+        save_picture(self.run.sample(step), self.model, self.dataset, f"step {step}", first)
 
     def _save(self, which: str) -> None:
         """Save weights and resume state; a state is complete only when its file is."""

@@ -2,33 +2,35 @@
 
 from medrev import __version__
 from medrev.config.schema import FCN8sModel
+from medrev.domains.dataset import AnyDataset
 from medrev.evaluation import HeldoutTable
-from medrev.training.tasks import Task
 
 __all__ = ["model_card"]
 
 
-def model_card(task: Task, *, parameters: int, step: int, table: HeldoutTable | None) -> str:
+def model_card(
+    dataset: AnyDataset, *, parameters: int, step: int, table: HeldoutTable | None
+) -> str:
     """Write the model card as Markdown.
 
     Args:
-        task: The experiment and its data.
+        dataset: The data, and its pipeline.
         parameters: Parameters of the translator.
         step: Training step of the weights that count.
         table: Errors on the test part.
     """
-    pipeline, facts = task.pipeline, task.card()
+    pipeline, facts = dataset.pipeline, dataset.card()
     model, method = pipeline.model, pipeline.method
     several = table is not None and len(table.subjects) > 1
-    spread = f"; mean ± standard deviation over {facts.subject}s" if several else ""
-    ways = "" if isinstance(model, FCN8sModel) else " in both directions"
+    spread = f"; mean ± standard deviation over {dataset.noun}s" if several else ""
+    ways = " in both directions" if not isinstance(model, FCN8sModel) else ""
     results = (
-        f"{table.to_markdown()}\nOn {task.counts['test']} test {facts.subject}(s) that training "
+        f"{table.to_markdown()}\nOn {dataset.counts['test']} test {dataset.noun}(s) that training "
         f"never saw{spread}.\n"
         if table
-        else f"No test {facts.subject}s were set aside.\n"
+        else f"No test {dataset.noun}s were set aside.\n"
     )
-    counts = ", ".join(f"{count} {part}" for part, count in task.counts.items())
+    counts = ", ".join(f"{count} {part}" for part, count in dataset.counts.items())
     return f"""# {pipeline.name}
 
 {pipeline.description or "A translator in two directions."}
@@ -45,7 +47,7 @@ environment.json.
 
 ## Data
 
-{_items((f"{facts.subject.capitalize()}s: {counts}.", *facts.data))}
+{_items((f"{dataset.noun.capitalize()}s: {counts}.", *facts.data))}
 
 ## Results
 

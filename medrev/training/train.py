@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from medrev.config.schema import Pipeline
+from medrev.domains.dataset import AnyDataset
+from medrev.domains.kinds import dataset_of
 from medrev.evaluation import HeldoutTable
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
@@ -18,8 +20,8 @@ from medrev.training.loop import Loop
 from medrev.training.meter import require_tensorboard
 from medrev.training.model_card import model_card
 from medrev.training.run_folder import RunFolder
+from medrev.training.scoring import heldout
 from medrev.training.seeding import deterministic_algorithms, seed_everything
-from medrev.training.tasks import Task, build_task
 from medrev.training.trainer import Trainer, check_precision, total_steps
 
 __all__ = ["train", "translator_of"]
@@ -68,12 +70,13 @@ def train(
             run.check(resume=resume, overwrite=overwrite)
         state = load_checkpoint(run.state(), pipeline) if resume else None
         show = world.is_main and not quiet
-        task = build_task(pipeline, world, show=show)
+        dataset = dataset_of(pipeline, show=show)
+        dataset.load(world, show=show)
 
         seed_everything(pipeline.seed)
         translator = translator_of(pipeline)
         method = build_method(pipeline, translator, rank=world.rank)
-        batches = task.batches(rank=world.rank, world=world.size)
+        batches = dataset.batches(rank=world.rank, world=world.size)
         seed_everything(pipeline.seed + world.rank)
         trainer = Trainer(
             method,
@@ -83,8 +86,8 @@ def train(
             device=place,
             world=world,
         )
-        model = Model(_translator(trainer), pipeline, task.scale, task.header())
-        loop = Loop(trainer, run, model, task, quiet=not show)
+        model = Model(_translator(trainer), pipeline, dataset.scale, dataset.header())
+        loop = Loop(trainer, run, model, dataset, quiet=not show)
         if state is not None:
             loop.load_state_dict(state)
             if world.is_main:
@@ -93,20 +96,20 @@ def train(
             run.begin(pipeline, resume=resume)
             run.write_json(
                 "environment.json",
-                describe_environment(pipeline, task, device=place, processes=world.size),
+                describe_environment(pipeline, dataset, device=place, processes=world.size),
             )
         world.barrier()
         try:
             loop.train()
             if world.is_main:
-                _conclude(run, task, loop, quiet)
+                _conclude(run, dataset, loop, quiet)
         except BaseException as error:
             if world.is_main:
                 status = "failed" if isinstance(error, Exception) else "interrupted"
                 run.write_status(status, step=trainer.step_number, steps=trainer.total)
             raise
         if world.is_main and run.table is not None and not quiet:
-            _print_table(run.table, task.card().subject)
+            _print_table(run.table, dataset.noun)
         world.barrier()
     return run
 
@@ -136,13 +139,13 @@ def _translator(trainer: Trainer) -> Translator:
     return translator
 
 
-def _conclude(run: RunFolder, task: Task, loop: Loop, quiet: bool) -> None:
+def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> None:
     """Score the best checkpoint on the test part and write table and model card."""
     model = load_model(run.weights("best"), loop.model.device)
-    if task.counts["test"]:
-        run.write_table(task.heldout(model, show_progress=not quiet))
+    if dataset.counts["test"]:
+        run.write_table(heldout(model, dataset, show_progress=not quiet))
     card = model_card(
-        task,
+        dataset,
         parameters=sum(p.numel() for p in model.translator.parameters()),
         step=loop.history.best_step,
         table=run.table,

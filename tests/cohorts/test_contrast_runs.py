@@ -1,6 +1,5 @@
 """Runs of contrast models: whole held-out heads, both ways; slices as images; sensitivity."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -11,12 +10,12 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.domains.intensity import find_contrasts, prepare_contrasts
+from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import (
-    NETWORK_RANGE,
     HeldoutTable,
     Key,
-    score_translated,
+    score_outcomes,
     translate_sample,
 )
 from medrev.prediction import load_model, translate_volume
@@ -51,14 +50,10 @@ def test_heads_get_the_scores_of_the_held_out_table(root, tmp_path, direction):
     results = evaluate_cohort(found.cases, choices, tmp_path, show_progress=False).results
     for run in runs:
         model = load_model(root / run, "cpu")
-        data = model.pipeline.data
-        for head in prepare_contrasts(find_contrasts(data).part("test"), data, progress=False):
-            x, y, mask = head.whole()
-            done = translate_sample(model, x, y, names=(head.id, head.id), mask=mask)
-            settings = replace(NETWORK_RANGE, slice_axis=2 if data.slicing else None)
-            table = HeldoutTable(
-                score_translated(done, lambda v: v.clamp(min=-1), settings=settings)
-            )
+        data = dataset_of(model.pipeline)
+        for head in data.part("test"):
+            done = translate_sample(model, head, data.x, data.y)
+            table = HeldoutTable(score_outcomes(head.id, data.outcomes(done)))
             for name in table.methods:
                 method = run if name == "model" else name
                 scores = table.means(name)

@@ -66,7 +66,7 @@ def make_pipeline(table: Path, cache: Path, **changes: Any) -> Pipeline:
     }
     for section, values in changes.items():
         if isinstance(values, dict) and section != "method":
-            document[section] = document[section] | values
+            document[section] = document.get(section, {}) | values
         else:
             document[section] = values
     return Pipeline.model_validate(document)

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr, slice_flicker
 from medrev.prediction import Model, infer_file, load_model, translate_volume
 from medrev.training import TrainingInterrupted, train
-from medrev.training.tasks import build_task
+from medrev.training.scoring import heldout, save_picture, validate
 from medrev.training.train import translator_of
 from medrev.training.trainer import Trainer
 from medrev.volumes import Reorient
@@ -123,8 +124,8 @@ def test_two_steps_and_back_from_disk(model, method, dims, heads, tmp_path):
 
 
 def test_the_header_has_what_inference_needs(heads):
-    task = build_task(pipeline_of(heads, "unet", "paired"))
-    header = task.header()
+    dataset = dataset_of(pipeline_of(heads, "unet", "paired"))
+    header = dataset.header()
     assert header["voxel_size"] == pytest.approx([2, 2.5])
     scales = {}
     for name, role in (("t1", "t1n"), ("t2", "t2w")):
@@ -134,10 +135,10 @@ def test_the_header_has_what_inference_needs(heads):
         scales[name] = np.median([np.percentile(v[v > 0], 99.5) for v in volumes])
         assert set(header["ranges"][name]) == {"median", "mask_ml", "inside"}
     assert header["intensity"] == pytest.approx(scales)
-    fixed = build_task(pipeline_of(heads, "unet", "paired", data={"scale": 1000}))
+    fixed = dataset_of(pipeline_of(heads, "unet", "paired", data={"scale": 1000}))
     assert fixed.header()["intensity"] == {"t1": 1000, "t2": 1000}
-    assert task.scale == 1
-    described = task.describe()
+    assert dataset.scale == 1
+    described = dataset.describe()
     assert [len(described[part]) for part in ("train", "validation", "test")] == [2, 1, 1]
     assert described["test"][0]["shape"] == [14, 13, 12]
     assert len({row["key"] for rows in described.values() for row in rows}) == 4
@@ -154,10 +155,10 @@ def test_a_trained_model_translates_files_to_intensities_of_the_training(heads, 
     assert np.allclose(made.affine, given.affine, atol=1e-5)
     values, stored = made.get_fdata(), given.get_fdata()
     assert (values[stored == 0] == 0).all()
-    task = build_task(pipeline)
-    x, _, mask = task.parts["test"][0].whole()
+    dataset = dataset_of(pipeline)
+    x, _, mask = dataset.kept("test")[0].whole()
     result = translate_volume(model, x, mask=mask).clamp(min=-1)
-    expected = (result + 1) / 2 * task.header()["intensity"]["t2"]
+    expected = (result + 1) / 2 * dataset.header()["intensity"]["t2"]
     turned = Reorient(given.affine).forward(torch.from_numpy(values)[None])
     assert np.allclose(turned, expected, atol=0.01)
     sidecar = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
@@ -166,11 +167,11 @@ def test_a_trained_model_translates_files_to_intensities_of_the_training(heads, 
 
 def test_whole_volumes_are_measured_in_the_brain(heads):
     pipeline = pipeline_of(heads, "resnet", "paired")
-    task = build_task(pipeline)
+    dataset = dataset_of(pipeline)
     torch.manual_seed(0)
     model = Model(translator_of(pipeline), pipeline, 1.0)
-    score = task.validate(model)
-    x, y, mask = task.parts["validation"][0].whole()
+    score = validate(model, dataset)
+    x, y, mask = dataset.kept("validation")[0].whole()
     inside = mask > 0
     fake = translate_volume(model, x).clamp(min=-1)
     assert score.values["nmae_forward"] == pytest.approx(
@@ -179,30 +180,31 @@ def test_whole_volumes_are_measured_in_the_brain(heads):
     assert score.error == pytest.approx(
         (score.values["nmae_forward"] + score.values["nmae_inverse"]) / 2
     )
-    table = task.heldout(model, show_progress=False)
-    x, y, mask = task.parts["test"][0].whole()
+    table = heldout(model, dataset, show_progress=False)
+    x, y, mask = dataset.kept("test")[0].whole()
     fake = translate_volume(model, y, inverse=True, mask=mask).clamp(min=-1)
-    row, given = table.rows
-    assert row.scores["psnr_inverse"] == pytest.approx(psnr(fake, x, mask, 2.0))
-    assert row.scores["flicker_inverse"] == pytest.approx(slice_flicker(fake, x, mask, axis=2))
-    assert given.scores["psnr_inverse"] == pytest.approx(psnr(y, x, mask, 2.0))
-    assert "cycle_x" not in given.scores
+    assert table.methods == ("model", "input")
+    found, given = table.means("model"), table.means("input")
+    assert found["psnr_inverse"] == pytest.approx(psnr(fake, x, mask, 2.0))
+    assert found["flicker_inverse"] == pytest.approx(slice_flicker(fake, x, mask, axis=2))
+    assert given["psnr_inverse"] == pytest.approx(psnr(y, x, mask, 2.0))
+    assert "cycle_x" not in given
 
 
 def test_what_one_way_is_trained_is_measured_one_way(heads, tmp_path):
     method = {"adversarial_weight": 0, "inverse_weight": 0}
     pipeline = pipeline_of(heads, "unet", "paired", method=method)
-    task, model = build_task(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
-    score = task.validate(model)
+    dataset, model = dataset_of(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
+    score = validate(model, dataset)
     assert list(score.values) == ["nmae_forward"]
-    assert set(task.heldout(model, show_progress=False).metrics) == {
+    assert set(heldout(model, dataset, show_progress=False).columns) == {
         "nmae_forward", "psnr_forward", "ssim_forward", "flicker_forward",
     }  # fmt: skip
-    task.picture(tmp_path / "a.png", model, "one way", score.sample)
-    task.picture(tmp_path / "b.png", model, "training")
+    save_picture(tmp_path / "a.png", model, dataset, "one way", score.first)
+    save_picture(tmp_path / "b.png", model, dataset, "training")
     assert (tmp_path / "a.png").stat().st_size > 5000
     assert (tmp_path / "b.png").stat().st_size > 5000
-    assert "in reverse" not in task.card().task
+    assert "in reverse" not in dataset.card().task
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from PIL import Image
 from medrev.config import Pipeline
 from medrev.domains.image import find_images, from_pixels, read_image
 from medrev.domains.image.transforms import resize
+from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr
 from medrev.prediction import Model, load_model, translate_images
 from medrev.training import TrainingInterrupted, train
-from medrev.training.tasks import build_task
+from medrev.training.scoring import heldout, validate
 from medrev.training.train import translator_of
 from medrev.training.trainer import Trainer
 
@@ -122,10 +123,10 @@ def test_the_card_and_the_environment_name_the_images(sets, tmp_path):
 
 def test_validation_measures_whole_resized_images_in_both_directions(sets):
     pipeline = pipeline_of(sets["maps"], "revgan", "paired", data={"channels_b": 1})
-    task = build_task(pipeline)
+    dataset = dataset_of(pipeline)
     torch.manual_seed(0)
     model = Model(translator_of(pipeline), pipeline, 1.0)
-    score = task.validate(model)
+    score = validate(model, dataset)
     errors = []
     for x, y in find_images(pipeline.data).validation:
         given = from_pixels(resize(x.read(), 16))
@@ -138,22 +139,25 @@ def test_validation_measures_whole_resized_images_in_both_directions(sets):
     found = [score.values[name] for name in L1]
     assert found == pytest.approx(expected, abs=2e-3)  # Pillow rounds its luminance otherwise
     assert score.error == pytest.approx(np.mean(found))
-    table = task.heldout(model, show_progress=False)
+    table = heldout(model, dataset, show_progress=False)
     assert table.methods == ("model",)  # no baseline: grey is no colour
-    assert set(table.metrics) >= {"psnr_forward", "ssim_inverse", "cycle_x"}
+    assert set(table.columns) >= {"psnr_forward", "ssim_inverse", "cycle_x"}
 
 
 def test_the_baseline_is_the_unchanged_input(sets):
     pipeline = pipeline_of(sets["maps"], "resnet", "paired", data={"load_size": None})
     model = Model(translator_of(pipeline), pipeline, 1.0)
-    table = build_task(pipeline).heldout(model, show_progress=False)
-    for row in table.rows:
-        if row.method == "input":
-            both = read_image(sets["maps"] / f"test/{row.subject}.png", 3)
-            x, y = both[..., :32], both[..., 32:]
-            assert row.scores["nmae_forward"] == pytest.approx(float((x - y).abs().mean()) / 2)
-            assert row.scores["psnr_inverse"] == pytest.approx(psnr(y, x, None, 2.0))
-            assert "cycle_x" not in row.scores
+    table = heldout(model, dataset_of(pipeline), show_progress=False)
+    assert len(table.subjects) == 2
+    for subject in table.subjects:
+        both = read_image(sets["maps"] / f"test/{subject}.png", 3)
+        x, y = both[..., :32], both[..., 32:]
+        error = float((x - y).abs().mean()) / 2
+        assert table.values("input", "nmae_forward")[subject] == pytest.approx(error)
+        assert table.values("input", "psnr_inverse")[subject] == pytest.approx(
+            psnr(y, x, None, 2.0)
+        )
+    assert not table.values("input", "cycle_x")
 
 
 def test_without_pairs_nothing_tells_and_the_last_is_the_best(sets, tmp_path):
@@ -164,7 +168,7 @@ def test_without_pairs_nothing_tells_and_the_last_is_the_best(sets, tmp_path):
         "unpaired",
         training={"steps": 3, "validate_every": 1, "early_stop": {"patience": 1}},
     )
-    assert build_task(pipeline).images.validation.paired is False
+    assert dataset_of(pipeline).images.validation.paired is False
     run = train(pipeline, tmp_path / "run", quiet=True, device="cpu")
     assert run.read_status()["best_step"] == 3
     assert [row["best_step"] for row in rows_of(run.validation)] == list("123")
@@ -178,9 +182,9 @@ def test_a_model_of_which_one_way_was_trained_is_measured_one_way(sets):
         "paired",
         method={"adversarial_weight": 0, "inverse_weight": 0},
     )
-    task, model = build_task(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
-    assert list(task.validate(model).values) == ["nmae_forward"]
-    assert set(task.heldout(model, show_progress=False).metrics) == {
+    dataset, model = dataset_of(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
+    assert list(validate(model, dataset).values) == ["nmae_forward"]
+    assert set(heldout(model, dataset, show_progress=False).columns) == {
         "nmae_forward", "psnr_forward", "ssim_forward",
     }  # fmt: skip
 
@@ -266,16 +270,16 @@ def test_batches_of_a_task_follow_its_method(sets):
     for method, apart in (("paired", False), ("unpaired", True)):
         model = "unet" if method == "paired" else "resnet"
         data = {"load_size": None, "crop_size": 32, "flip": False, "batch_size": 1}
-        task = build_task(pipeline_of(sets["maps"], model, method, data=data))
+        dataset = dataset_of(pipeline_of(sets["maps"], model, method, data=data))
         pairs = {
             (x.read().tobytes(), y.read().tobytes())
-            for x, y in find_images(task.pipeline.data).train
+            for x, y in find_images(dataset.pipeline.data).train
         }
         seen = {
             tuple(
                 ((batch[side][0] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy().tobytes()
                 for side in "xy"
             )
-            for batch in itertools.chain(task.batches(), task.batches())
+            for batch in itertools.chain(dataset.batches(), dataset.batches())
         }
         assert (seen <= pairs) != apart

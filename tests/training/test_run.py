@@ -15,9 +15,8 @@ from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
 from medrev.prediction import load_model, newest_run
 from medrev.training import DivergedError, RunFolder, TrainingInterrupted, train
-from medrev.training.tasks import dti
+from medrev.training.scoring import Score
 from medrev.training.trainer import Trainer
-from medrev.training.validation import VolumeScore
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +146,11 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(
 def test_training_stops_early_and_keeps_the_best(tmp_path, pipeline, monkeypatch):
     errors = iter([5.0, 3.0, 4.0, 4.0, 2.0])
 
-    def score(model, subjects):
+    def score(model, dataset):
         error = next(errors)
-        return VolumeScore(error, error, subjects[0].high)
+        return Score(error, {"rmse": error}, "")
 
-    monkeypatch.setattr(dti, "validate", score)
+    monkeypatch.setattr("medrev.training.loop.validate", score)
     early = {"steps": 50, "validate_every": 1, "early_stop": {"patience": 2}}
     run = train(pipeline(training=early), tmp_path / "run", quiet=True)
     assert [float(row["rmse"]) for row in rows(run.validation)] == [5, 3, 4, 4]
@@ -234,7 +233,7 @@ def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dti, "heldout", interrupted)
+        patch.setattr(RunFolder, "write_table", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(chosen, tmp_path / "run", quiet=True)
     assert RunFolder(tmp_path / "run").read_status()["status"] == "interrupted"

@@ -19,8 +19,11 @@ from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images
 from medrev.domains.image.image_set import ImagePart, Picture
 from medrev.domains.image.loading import Loader
-from medrev.domains.sample import Sample
+from medrev.domains.image.reading import to_pixels
+from medrev.domains.pictures import two_ways
+from medrev.domains.sample import Sample, Translated
 from medrev.errors import InputError
+from medrev.volumes import Panel
 
 __all__ = ["ImageDataset", "Sides"]
 
@@ -50,6 +53,7 @@ class ImageDataset(Dataset[Sides, Sides]):
     """
 
     noun = "image"
+    shown = 4
 
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
         x = ImageDomain(pipeline, "x")
@@ -111,11 +115,6 @@ class ImageDataset(Dataset[Sides, Sides]):
             scales=(scales[0], scales[1]),
         )
 
-    @property
-    def scale(self) -> float:
-        """Every file has its own."""
-        return 1.0
-
     def batches(self, *, rank: int = 0, world: int = 1) -> ImageBatches:
         """Crops of the training images."""
         part = self.images.train
@@ -129,6 +128,16 @@ class ImageDataset(Dataset[Sides, Sides]):
             loader=self.loader,
             keys=lambda: self._hashes(part),
         )
+
+    def scores_cycles(self, part: str) -> bool:
+        """Of pairs that are trained as pairs only in the end."""
+        paired = self.images.part(part).paired and not self.unpaired
+        return part == "test" or not paired
+
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """A row for each direction."""
+        name = done.sample.id.removeprefix("x: ").removeprefix("y: ")
+        return two_ways(done, (self.x.name, self.y.name), _view, label=name[-28:])
 
     def header(self) -> dict[str, Any]:
         """Sides, channels and sizes of the training images."""
@@ -208,6 +217,13 @@ def _values(pixels: Any) -> Tensor | None:
     if pixels is None:
         return None
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+
+
+def _view(image: Tensor) -> Any:
+    """Bytes ``(H, W, 3)``, or grey from -1 to 1, the lowest row first."""
+    if image.shape[0] == 1:
+        return image[0].clamp(-1, 1).numpy()[::-1]
+    return to_pixels(image)[::-1]
 
 
 def _described(name: str, pictures: tuple[Picture, ...], keys: dict[Path, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Data sets of photographs and of label images whose colours stand for classes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -11,7 +11,9 @@ from medrev.domains.dataset import CardFacts, Processes
 from medrev.domains.image.dataset import ImageDataset, Sides
 from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import from_pixels, with_channels
+from medrev.domains.sample import Translated
 from medrev.errors import InputError
+from medrev.metrics import Confusion, confusion
 from medrev.nets import colours_of
 from medrev.progress import progress
 from medrev.volumes import VOID, check_known, classes_of_colours, read_pixels
@@ -37,6 +39,8 @@ class LabelledImageDataset(ImageDataset):
         tolerance: Distance in RGB up to which a colour is that of a class.
     """
 
+    validation = ("pixel_accuracy", "class_accuracy", "class_iou")
+
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
         super().__init__(pipeline, show=show)
         assert isinstance(pipeline.model, FCN8sModel)
@@ -59,6 +63,22 @@ class LabelledImageDataset(ImageDataset):
     def classes(self, labels: Tensor) -> Tensor:
         """True classes (I, J) of a label image (3, I, J) with values 0 to 255."""
         return classes_of_colours(labels, self.colours, tolerance=self.tolerance)
+
+    def scores_cycles(self, part: str) -> bool:
+        """There is one way."""
+        return False
+
+    def error(self, values: Mapping[str, float]) -> float | None:
+        """The best has the highest class IoU."""
+        return 1 - values["class_iou"]
+
+    def confusion(self, done: Translated) -> Confusion | None:
+        """What the pixels of an image are and what the model says."""
+        assert done.fake_y is not None
+        assert done.y is not None
+        found = classes_of_colours((done.fake_y + 1) * 127.5, self.colours)
+        true = self.classes((done.y + 1) * 127.5)
+        return confusion(found, true, classes=len(self.colours), ignore=(VOID,))
 
     def card(self) -> CardFacts:
         """Classes of pixels."""

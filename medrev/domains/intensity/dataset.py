@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
@@ -14,11 +16,13 @@ from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts
 from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.domains.intensity.preparation import prepare_contrasts
 from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.subject import contrast_name, contrasts
-from medrev.domains.sample import Sample
-from medrev.volumes import voxel_size
+from medrev.domains.pictures import two_ways
+from medrev.domains.sample import Sample, Translated
+from medrev.volumes import SLICE_AXES, Panel, Plane, voxel_size
 
 __all__ = ["IntensityDataset"]
 
@@ -83,11 +87,6 @@ class IntensityDataset(Dataset[Subject, Head]):
             notes=ready.notes,
         )
 
-    @property
-    def scale(self) -> float:
-        """Every volume has its own."""
-        return 1.0
-
     def batches(self, *, rank: int = 0, world: int = 1) -> ContrastBatches:
         """Slices or patches of the training heads."""
         return ContrastBatches(
@@ -97,6 +96,30 @@ class IntensityDataset(Dataset[Subject, Head]):
             unpaired=self.unpaired,
             rank=rank,
             world=world,
+        )
+
+    def written(self, values: Tensor) -> Tensor:
+        """No intensity is below that of the background."""
+        return values.clamp(min=BACKGROUND)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Of 2D networks with the flicker between slices."""
+        slices = self.data.slicing
+        axis = None if slices is None else SLICE_AXES[slices.axis]
+        return {**super()._settings, "slice_axis": axis}
+
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """The axial slice with most brain, a row for each direction; left is left."""
+        sample = done.sample
+        assert sample.mask is not None
+        assert sample.affine is not None
+        plane = Plane(sample.affine, sample.mask)
+        return two_ways(
+            done,
+            (self.x.name, self.y.name),
+            lambda values: plane.crop(plane.picture(values)[..., 0]),
+            aspect=plane.aspect,
         )
 
     def header(self) -> dict[str, Any]:

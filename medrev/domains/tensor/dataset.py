@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, Processes, cohort_lines
-from medrev.domains.sample import Sample
+from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
 from medrev.domains.tensor.domain import TensorDomain
 from medrev.domains.tensor.find import find_cohort, scanned
@@ -18,24 +19,38 @@ from medrev.domains.tensor.preparation import prepare
 from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.ranges import training_ranges
 from medrev.domains.tensor.scaling import auto_scale
-from medrev.volumes import nifti_shape, rescale_affine, voxel_size
+from medrev.dti import color_fa, scalar_maps
+from medrev.metrics import interpolate_to
+from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine, voxel_size
 
-__all__ = ["TensorDataset"]
+__all__ = ["NOISE_FLOOR", "TensorDataset"]
+
+#: The method name of the noise-free truth scored against the noisy reference.
+NOISE_FLOOR = "noise floor"
+#: The interpolation whose error others are divided by.
+_YARDSTICK: Literal["cubic"] = "cubic"
 
 
 class TensorDataset(Dataset[Subject, Prepared]):
     """Tensors of a cohort, and low-resolution twins made from them.
 
+    The way from high to low resolution is not measured.
+
     Args:
         pipeline: The experiment; its data is of the kind dti.
+        scale: Diffusivity (mm²/s) that is 1 in a trained model.
 
     Raises:
         ConfigError: It is of another kind.
         InputError: The cohort is missing or cannot be used.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(pipeline, TensorDomain(pipeline, "x"), TensorDomain(pipeline, "y"))
+    validation = ("rmse_interior", "rmse")
+    scores_inverse = False
+
+    def __init__(self, pipeline: Pipeline, *, scale: float | None = None) -> None:
+        x, y = TensorDomain(pipeline, "x"), TensorDomain(pipeline, "y")
+        super().__init__(pipeline, x, y, scale=scale)
         self.data = pipeline.dti
         self.cohort = find_cohort(self.data)
 
@@ -78,10 +93,13 @@ class TensorDataset(Dataset[Subject, Prepared]):
             facts={"mask": ready.mask_source, "degradation": ready.degradation},
         )
 
-    @cached_property
+    @property
     def scale(self) -> float:
         """Diffusivity (mm²/s) that is 1 in the network."""
-        return auto_scale(self.kept("train")) if self.data.scale == "auto" else self.data.scale
+        if self._scale is None:
+            auto = self.data.scale == "auto"
+            self._scale = auto_scale(self.kept("train")) if auto else float(self.data.scale)
+        return self._scale
 
     def batches(self, *, rank: int = 0, world: int = 1) -> PatchBatches:
         """Patches of the training subjects."""
@@ -107,6 +125,84 @@ class TensorDataset(Dataset[Subject, Prepared]):
             _, *grid = nifti_shape(path)
             count += math.prod(max(0, (n - patches.size) // stride + 1) for n in grid)
         return max(1, count // batch), False
+
+    def error(self, values: Mapping[str, float]) -> float | None:
+        """The error in the interior, else that in the whole mask."""
+        return values.get("rmse_interior", values.get("rmse"))
+
+    def outcomes(self, done: Translated, *, baselines: bool = True) -> list[Outcome]:
+        """The model, interpolations and (where the truth is known) the noise floor, in mm²/s."""
+        sample, evaluation = done.sample, self.pipeline.evaluation
+        assert sample.x is not None
+        assert sample.y is not None
+        assert done.fake_y is not None
+        result = self.y.decode(done.fake_y, self.scale)
+        outputs = {"model": self.y.as_written(result, sample.mask)[0]}
+        unlisted: tuple[str, ...] = ()
+        if baselines:
+            shape, modes = sample.y.shape[1:], evaluation.baselines
+            unlisted = () if _YARDSTICK in modes else (_YARDSTICK,)
+            for mode in modes:
+                outputs[mode] = interpolate_to(sample.x, shape, mode)
+            if sample.truth is not None:
+                outputs[NOISE_FLOOR] = sample.truth
+            if unlisted:
+                outputs[_YARDSTICK] = interpolate_to(sample.x, shape, _YARDSTICK)
+        return [
+            Outcome(
+                outputs=outputs,
+                reference=sample.y,
+                mask=sample.mask,
+                settings={"tensors": True, "edge": evaluation.interior},
+                unlisted=unlisted,
+            )
+        ]
+
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """Mean diffusivity and colour FA of the axial slice with most brain.
+
+        Columns: input, cubic interpolation, output, reference. Left is left, anterior is up.
+        """
+        sample = done.sample
+        assert sample.x is not None
+        assert sample.y is not None
+        assert sample.mask is not None
+        assert sample.affine is not None
+        assert done.fake_y is not None
+        plane, shape = Plane(sample.affine, sample.mask), sample.y.shape[1:]
+        slabs = {
+            "input": plane.slab(interpolate_to(sample.x, shape, "nearest")),
+            "cubic": plane.slab(interpolate_to(sample.x, shape, "cubic")),
+            "output": plane.slab(self.y.decode(done.fake_y, self.scale)),
+            "reference": plane.slab(sample.y),
+        }
+        brain = plane.picture(sample.mask)[..., 0] > 0
+        md = {
+            name: np.where(brain, plane.picture(scalar_maps(slab)["md"][None])[..., 0], 0)
+            for name, slab in slabs.items()
+        }
+        seen = md["reference"][md["reference"] > 0]
+        top = float(np.percentile(seen, 98)) if seen.size else 1.0
+        colour = {
+            name: np.where(brain[..., None], plane.colours(color_fa(slab)) * 1.4, 0).clip(0, 1)
+            for name, slab in slabs.items()
+        }
+        first, last = next(iter(slabs)), list(slabs)[-1]
+        rows = (("mean diffusivity [mm²/s]", md, "mm²/s"), ("colour FA", colour, DIRECTIONS))
+        return [
+            [
+                Panel(
+                    plane.crop(view),
+                    high=top,
+                    aspect=plane.aspect,
+                    heading=name if number == 0 else "",
+                    label=label if name == first else "",
+                    scale=scale if name == last else None,
+                )
+                for name, view in views.items()
+            ]
+            for number, (label, views, scale) in enumerate(rows)
+        ]
 
     def header(self) -> dict[str, Any]:
         """Degradation, voxel sizes and ranges of the training subjects."""

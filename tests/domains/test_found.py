@@ -1,28 +1,38 @@
+"""What is found of a data set is told before anything is prepared."""
+
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
-from medrev.cli.dry_run import cohort_lines, data_lines
-from medrev.config import Split
-from medrev.config.schema import ImageData
-from medrev.data import Cohort, Subject
+from medrev.config import Pipeline
+from medrev.domains.kinds import dataset_of
+
+METHOD = {"kind": "paired", "adversarial_weight": 0}
+
+
+def found(data: dict, model: dict) -> list[str]:
+    sections = {"name": "a", "data": data, "model": model, "method": METHOD}
+    return list(dataset_of(Pipeline.model_validate(sections | {"training": {"steps": 1}})).found())
 
 
 @pytest.fixture
-def cohort(tmp_path):
+def tensors(tmp_path):
     """Twelve subjects, one of them larger."""
-    subjects = []
+
+    def lines() -> list[str]:
+        split = {"validation": 1, "test": 2}
+        return found({"root": tmp_path, "layout": "tensors", "split": split}, {})
+
     for number in range(12):
-        path = tmp_path / f"{number:02}.nii.gz"
         edge = 5 if number == 0 else 4
-        nib.save(nib.Nifti1Image(np.zeros((edge, 4, 4, 6), np.float32), np.eye(4)), path)
-        subjects.append(Subject(f"{number:02}", {"tensor": path}))
-    return Cohort(tuple(subjects), "tensors", tmp_path, Split(validation=1, test=2))
+        image = nib.Nifti1Image(np.zeros((edge, 4, 4, 6), np.float32), np.eye(4))
+        nib.save(image, tmp_path / f"{number:02}_tensor.nii.gz")
+    return lines
 
 
-def test_layout_parts_and_sizes_are_told(cohort):
-    first, train, validation, test, sizes = cohort_lines(cohort, lambda _: "ready tensors")
+def test_layout_parts_and_sizes_are_told(tensors):
+    first, train, validation, test, sizes = tensors()
     assert first.startswith("12 scans (ready tensors), tensors layout")
     assert train.startswith("train:      9 (")
     assert train.endswith(", … 1 more)")
@@ -31,11 +41,11 @@ def test_layout_parts_and_sizes_are_told(cohort):
     assert sizes == ("sizes:      11 of 4x4x4 voxels of 6 volumes, 1 of 5x4x4 voxels of 6 volumes")
 
 
-def test_many_sizes_are_summed_up(cohort, tmp_path):
+def test_many_sizes_are_summed_up(tensors, tmp_path):
     for number in range(5):
         image = nib.Nifti1Image(np.zeros((6 + number, 4, 4, 6), np.float32), np.eye(4))
-        nib.save(image, tmp_path / f"{number:02}.nii.gz")
-    *_, sizes = cohort_lines(cohort, lambda _: "ready tensors")
+        nib.save(image, tmp_path / f"{number:02}_tensor.nii.gz")
+    *_, sizes = tensors()
     assert sizes.endswith(", 3 of other sizes")
 
 
@@ -43,8 +53,8 @@ def test_pairs_of_images_sizes_and_decisions_are_told(tmp_path):
     for name in ("train/a.png", "train/b.png", "train/c.png", "val/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (32, 12)).save(tmp_path / name)
-    data = ImageData(root=tmp_path, crop_size=8, channels_b=1)
-    first, train, validation, test, sizes, *notes = data_lines(data)
+    data = {"kind": "images", "root": tmp_path, "crop_size": 8, "channels_b": 1}
+    first, train, validation, test, sizes, *notes = found(data, {"spatial_dims": 2})
     assert first == f"8 images, aligned layout, in {tmp_path}"
     assert train.startswith("train:      2 pairs (")
     assert validation.startswith("validation: 1 pair (")
