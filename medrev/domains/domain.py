@@ -121,6 +121,8 @@ class Domain(ABC):
             rest of a sentence in which ``{model}`` and ``{takes}`` are filled in.
         datatype: Folder that BIDS puts its results into.
         title: Name of the BIDS dataset that its results make; empty where they are none.
+        to_ras: Whether the network is given arrays whose axes are those nearest to RAS.
+        regrids: Whether volumes whose voxels are unlike those of the training are resampled.
     """
 
     accepts: ClassVar[Accepted]
@@ -128,6 +130,8 @@ class Domain(ABC):
     refuses: ClassVar[Mapping[str, str]] = {}
     datatype: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    to_ras: ClassVar[bool] = False
+    regrids: ClassVar[bool] = False
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         self.pipeline, self.side = pipeline, side

@@ -13,9 +13,10 @@ from medrev.prediction.infer import infer_file, load_models
 from medrev.prediction.kinds import Kind, kind_of
 from medrev.prediction.loading import WEIGHTS_FILE, load_model, newest_run, weight_file
 from medrev.prediction.model import Model
-from medrev.prediction.network import round_trip, slicing_for, translate
+from medrev.prediction.network import direction_of, round_trip, translate
 from medrev.prediction.options import InferenceOptions, Translation
 from medrev.prediction.plan import Plan, plan
+from medrev.prediction.predictor import Predictor
 from medrev.prediction.prepared import as_written, predict
 from medrev.prediction.request import Request
 from medrev.prediction.runner import MIN_VOXELS
@@ -32,6 +33,7 @@ __all__ = [
     "Kind",
     "Model",
     "Plan",
+    "Predictor",
     "Report",
     "Request",
     "Source",
@@ -41,6 +43,7 @@ __all__ = [
     "as_written",
     "check_kind",
     "convention_of",
+    "direction_of",
     "find_entries",
     "infer_distributed",
     "infer_file",
@@ -59,7 +62,6 @@ __all__ = [
     "save_weights",
     "segment_image",
     "segmenter_of",
-    "slicing_for",
     "synthesise",
     "translate",
     "translate_images",

@@ -6,6 +6,7 @@ from torch import Tensor
 from medrev.errors import InputError
 from medrev.nets import evaluating
 from medrev.prediction.model import Model
+from medrev.prediction.plane_direction import reflect_to_multiple
 
 __all__ = ["reflect_to_multiple", "translate_images"]
 
@@ -48,21 +49,3 @@ def translate_images(model: Model, images: Tensor, *, inverse: bool = False) -> 
         )
         result: Tensor = translator(given, inverse=inverse)
     return result[..., :height, :width].float().to(images.device)
-
-
-def reflect_to_multiple(images: Tensor, multiple: int, *, least: int = 1) -> Tensor:
-    """Pad ``(B, C, *spatial)`` at the end of every axis to a multiple, by reflection.
-
-    Where an axis is shorter than the padding, it is reflected several times.
-
-    Example:
-        >>> reflect_to_multiple(torch.tensor([[[0.0, 1.0, 2.0]]]), 8)
-        tensor([[[0., 1., 2., 1., 0., 1., 2., 1.]]])
-    """
-    for axis, size in enumerate(images.shape[2:], start=2):
-        wanted = -(-max(size, least) // multiple) * multiple
-        if wanted != size:
-            period = max(1, 2 * (size - 1))
-            place = torch.arange(wanted, device=images.device) % period
-            images = images.index_select(axis, torch.where(place < size, place, period - place))
-    return images

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medrev.progress import format_seconds
+from medrev.volumes import SLICE_AXES, Slicing
 
 __all__ = ["Memory", "Plan", "Shape", "plan"]
 
@@ -19,6 +20,7 @@ Shape = tuple[int, int, int]
 #: Peak in bytes of everything held, from the cells of a tile with its halo and the slab.
 Memory = Callable[[Shape, int], int]
 
+_VIEWS = {axis: view for view, axis in SLICE_AXES.items()}
 #: Fewest planes of a slab: below, most of the work would be the planes around it.
 _LEAST_SLAB = 2
 
@@ -31,7 +33,8 @@ class Plan:
         kind: ``whole``: in one piece. ``tiles``: disjoint tiles, each computed with a halo of the
             receptive field and cropped, which changes nothing in the result. ``windows``:
             overlapping windows of the training patch's size, blended with Gaussian weights, for
-            networks whose normalisation depends on what the window holds.
+            networks whose normalisation depends on what the window holds. ``slices``: one by one,
+            through a 2D network. ``image``: as it is, through a 2D network.
         shape: Cells of the (padded) volume along i, j, k.
         tile: Cells of a tile or window along i, j, k.
         halo: Cells on every side of a tile.
@@ -40,9 +43,10 @@ class Plan:
         memory: Estimated peak in bytes, volume and result included.
         fits: Whether the estimate obeys the limit.
         seconds: Estimated duration; None where it was not measured.
+        slicing: How a volume is cut into slices.
     """
 
-    kind: Literal["whole", "tiles", "windows"]
+    kind: Literal["whole", "tiles", "windows", "slices", "image"]
     shape: Shape
     tile: Shape
     halo: int
@@ -50,6 +54,7 @@ class Plan:
     memory: int
     fits: bool = True
     seconds: float | None = None
+    slicing: Slicing | None = None
 
     @property
     def count(self) -> int:
@@ -80,6 +85,11 @@ class Plan:
         return i, j, k
 
     def __str__(self) -> str:
+        if self.slicing is not None:
+            rows, columns = self.slicing.size
+            return f"{_VIEWS[self.slicing.axis]} slices of {rows}×{columns} voxels"
+        if self.kind == "image":
+            return "whole image"
         size = "x".join(str(n) for n in self.tile)
         gib = self.memory / 2**30
         cost = f"about {gib:.2f} GiB" if gib >= 0.1 else f"about {gib * 1024:.0f} MiB"
@@ -98,7 +108,7 @@ def plan(
     memory: Memory,
     max_memory: float,
     halo: int,
-    window: int | None = None,
+    window: Shape | None = None,
     slab: int | None = None,
 ) -> Plan:
     """Choose how a volume goes through the network.
@@ -108,8 +118,8 @@ def plan(
         memory: Peak of everything held in bytes.
         max_memory: Limit on it in GiB.
         halo: Receptive field to one side, in cells.
-        window: Edge of the training patch in cells, given for networks whose normalisation depends
-            on the window; the volume must be at least as large.
+        window: Cells of the training patch along i, j, k, given for networks whose normalisation
+            depends on the window; the volume must be at least as large.
         slab: Planes of a slab that is computed fastest, given for networks that are run plane by
             plane along i: slabs can be thinner, and tiles are as long as the volume along i.
 
@@ -119,7 +129,7 @@ def plan(
     """
     limit = max_memory * 2**30
     if window is not None:
-        i, j, k = (min(window, n) for n in shape)
+        i, j, k = (min(w, n) for w, n in zip(window, shape, strict=True))
         bytes_ = memory((i, j, k), i)
         return Plan("windows", shape, (i, j, k), 0, i, bytes_, bytes_ <= limit)
 

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from medrev.nets import RevGAN, Translator
 from medrev.nets.blocks import SubNetwork
 from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain
+from medrev.prediction.plan import Shape
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,
     Coupling,
     ReversibleSequence,
 )
-from medrev.volumes import block_mean, upsample
+from medrev.volumes import block_mean, per_axis, upsample
 
 __all__ = ["Residual", "Stages", "Step", "stages_of", "torch_chains"]
 
@@ -83,8 +84,8 @@ class Stages:
         residual: What is added to the result, if anything.
         split: Channels of the first stream.
         width: Channels of both streams.
-        cell_in: Voxels of the input per cell, along every axis.
-        cell_out: Voxels of the output per cell, along every axis.
+        cell_in: Voxels of the input per cell, along i, j, k.
+        cell_out: Voxels of the output per cell, along i, j, k.
         channels_in: Channels of the input.
         channels_out: Channels of the output.
     """
@@ -97,8 +98,8 @@ class Stages:
     residual: Residual | None
     split: int
     width: int
-    cell_in: int
-    cell_out: int
+    cell_in: Shape
+    cell_out: Shape
     channels_in: int
     channels_out: int
 
@@ -116,9 +117,6 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     """
     if type(translator) is not RevGAN or translator.spatial_dims != 3:
         return None
-    factor = translator.scale_factor
-    if not isinstance(factor, int):  # cells are cubes here
-        return None
     core = translator.core
     if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
         return None
@@ -135,20 +133,22 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         steps.reverse()
 
     net = translator
-    multiple = net.size_multiple
+    multiple, factors = net.size_multiple, per_axis(net.scale_factor)
     lift, project = (net.lift_y, net.project_x) if inverse else (net.lift_x, net.project_y)
-    fine, width = factor * multiple, _width(net)
+    width = _width(net)
+    coarse, (i, j, k) = (multiple,) * 3, (multiple * r for r in factors)
+    fine = i, j, k
     return Stages(
         lift=_end("lift", lift, make_chain, (multiple, 1), net.lift_radius),
         steps=tuple(steps),
         project=_end("project", project, make_chain, (1, multiple), net.project_radius),
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
-        residual=_residual(net, factor, inverse),
+        residual=_residual(net, inverse),
         split=width // 2 if core.split is None else core.split,
         width=width,
-        cell_in=fine if inverse else multiple,
-        cell_out=multiple if inverse else fine,
+        cell_in=fine if inverse else coarse,
+        cell_out=coarse if inverse else fine,
         channels_in=net.out_channels if inverse else net.in_channels,
         channels_out=net.in_channels if inverse else net.out_channels,
     )
@@ -176,13 +176,13 @@ def _as_it_is(x: Tensor) -> Tensor:
     return x
 
 
-def _residual(net: RevGAN, factor: int, inverse: bool) -> Residual | None:
-    mode = net.global_residual
+def _residual(net: RevGAN, inverse: bool) -> Residual | None:
+    mode, factor = net.global_residual, per_axis(net.scale_factor)
     if mode == "none":
         return None
     if inverse:
         return Residual(0, lambda y: block_mean(y, factor), 1)
-    return Residual(2, lambda x: upsample(x, factor, mode), 6 if factor > 1 else 1)
+    return Residual(2, lambda x: upsample(x, factor, mode), 6 if max(factor) > 1 else 1)
 
 
 def _width(net: RevGAN) -> int:

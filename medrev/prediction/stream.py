@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from medrev.prediction.chain import layout
+from medrev.prediction.plan import Shape
 from medrev.prediction.stages import Stages
 
 __all__ = ["Stream", "stream_memory"]
@@ -58,7 +59,7 @@ class Stream:
         return wave.y
 
 
-def stream_memory(stages: Stages, shape: tuple[int, int, int], slab: int) -> int:
+def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
     """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
 
     Args:
@@ -69,13 +70,13 @@ def stream_memory(stages: Stages, shape: tuple[int, int, int], slab: int) -> int
     length, j, k = shape
     slab = min(slab, length)
     plane = 4 * j * k
-    fine = plane * stages.cell_out**3 * stages.channels_out
+    fine = plane * math.prod(stages.cell_out) * stages.channels_out
     result = length * fine
     kept = _planes_kept(stages, slab, length) * plane * stages.width
 
     part = (slab, j, k)
     reach = slab + 2 * stages.lift.radius
-    packed = reach * plane * stages.cell_in**3 * stages.channels_in
+    packed = reach * plane * math.prod(stages.cell_in) * stages.channels_in
     # The input is not in channels-last format: what is unpacked is padded and copied once more.
     moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
     for step in stages.steps:
@@ -103,10 +104,14 @@ class _Wave:
         self, stages: Stages, x: Tensor, slab: int, memory_format: torch.memory_format
     ) -> None:
         self.stages, self.x, self.slab = stages, x, slab
-        size = [n // stages.cell_in for n in x.shape[2:]]
+        size = [n // cell for n, cell in zip(x.shape[2:], stages.cell_in, strict=True)]
         self.length = size[0]
         self.y = x.new_empty(
-            (x.shape[0], stages.channels_out, *(n * stages.cell_out for n in size))
+            (
+                x.shape[0],
+                stages.channels_out,
+                *(n * cell for n, cell in zip(size, stages.cell_out, strict=True)),
+            )
         )
         kept = _planes_kept(stages, slab, self.length)
         self.streams = [
@@ -162,7 +167,7 @@ class _Wave:
 
     def _lift(self, low: int, high: int) -> None:
         part = _Part(low, high, self.stages.lift.radius, self.length)
-        cell = self.stages.cell_in
+        cell = self.stages.cell_in[0]
         x = self.stages.unpack(self.x[:, :, part.start * cell : part.stop * cell])
         h = part.crop(self.stages.lift(x, first=part.first, last=part.last))
         self._planes(0, low, high).copy_(h[:, : self.stages.split])
@@ -180,7 +185,7 @@ class _Wave:
         features = torch.cat([self._planes(i, part.start, part.stop) for i in (0, 1)], dim=1)
         y = self.stages.pack(self.stages.project(features, first=part.first, last=part.last))
         del features
-        cell = self.stages.cell_out
+        cell = self.stages.cell_out[0]
         place = self.y[:, :, low * cell : high * cell]
         place.copy_(part.crop(y, cell))
         del y
@@ -192,7 +197,7 @@ class _Wave:
         residual = self.stages.residual
         assert residual is not None
         part = _Part(low, high, residual.radius, self.length)
-        cell_in, cell_out = self.stages.cell_in, self.stages.cell_out
+        cell_in, cell_out = self.stages.cell_in[0], self.stages.cell_out[0]
         whole = residual.function(self.x[:, :, part.start * cell_in : part.stop * cell_in])
         place = self.y[:, :, low * cell_out : high * cell_out]
         before = (low - part.start) * cell_out

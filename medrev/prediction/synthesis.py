@@ -25,7 +25,7 @@ from medrev.prediction.contrast import contrast_data, round_trip_volume, transla
 from medrev.prediction.engines import Engine
 from medrev.prediction.ensemble import Spread
 from medrev.prediction.model import Model
-from medrev.prediction.network import slicing_for
+from medrev.prediction.network import direction_of
 from medrev.prediction.options import InferenceOptions
 from medrev.prediction.spacing import spacing_doubts
 from medrev.progress import progress
@@ -231,9 +231,7 @@ def _plan(
     """How a volume goes through the network, in words, and what is to be said about it."""
     data = contrast_data(model)
     if data.spatial_dims == 2:
-        slicing = slicing_for(model, shape)
-        rows, columns = slicing.size
-        return f"{data.slices.axis} slices of {rows}×{columns} voxels", []
+        return str(direction_of(model, inverse).plan(shape)), []
     chosen = model.plan(shape, inverse, options.max_memory)
     doubts = []
     if not chosen.fits:

@@ -16,8 +16,8 @@ def run_plan(
     function: Function,
     volume: torch.Tensor,
     *,
-    cell_in: int,
-    cell_out: int,
+    cell_in: Shape,
+    cell_out: Shape,
     wanted: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Apply a network to a volume as planned.
@@ -25,9 +25,9 @@ def run_plan(
     Args:
         plan: Plan for the volume's shape in cells.
         function: ``(1, C, *in) → (1, C', *out)`` with out = in · cell_out / cell_in.
-        volume: ``(1, C, I, J, K)`` with I = cell_in · plan.shape[0], and so on.
-        cell_in: Voxels per cell in the input.
-        cell_out: Voxels per cell in the output.
+        volume: ``(1, C, I, J, K)`` with I = cell_in[0] · plan.shape[0], and so on.
+        cell_in: Voxels per cell in the input, along i, j, k.
+        cell_out: Voxels per cell in the output, along i, j, k.
         wanted: Boolean, of the plan's shape: cells whose result is wanted. Tiles and windows
             without any are left out, which changes nothing in the others.
 
@@ -58,7 +58,7 @@ def _run_tiles(
     plan: Plan,
     function: Function,
     volume: torch.Tensor,
-    cells: tuple[int, int],
+    cells: tuple[Shape, Shape],
     parts: list[Shape],
 ) -> torch.Tensor:
     """Disjoint tiles with a halo. At the edge of the volume a tile ends with the volume."""
@@ -66,15 +66,16 @@ def _run_tiles(
     result: torch.Tensor | None = None
     for starts in parts:
         cut, keep, place = [], [], []
-        for start, tile, length in zip(starts, plan.tile, plan.shape, strict=True):
+        along = zip(starts, plan.tile, plan.shape, cell_in, cell_out, strict=True)
+        for start, tile, length, x, y in along:
             stop = min(start + tile, length)
             low, high = max(0, start - plan.halo), min(length, stop + plan.halo)
-            cut.append(slice(low * cell_in, high * cell_in))
-            keep.append(slice((start - low) * cell_out, (stop - low) * cell_out))
-            place.append(slice(start * cell_out, stop * cell_out))
+            cut.append(slice(low * x, high * x))
+            keep.append(slice((start - low) * y, (stop - low) * y))
+            place.append(slice(start * y, stop * y))
         piece = function(volume[..., cut[0], cut[1], cut[2]])
         if result is None:
-            size = (n * cell_out for n in plan.shape)
+            size = (n * y for n, y in zip(plan.shape, cell_out, strict=True))
             result = piece.new_zeros((*piece.shape[:2], *size))
         result[..., place[0], place[1], place[2]] = piece[..., keep[0], keep[1], keep[2]]
     assert result is not None  # a plan has at least one tile
@@ -85,19 +86,21 @@ def _run_windows(
     plan: Plan,
     function: Function,
     volume: torch.Tensor,
-    cells: tuple[int, int],
+    cells: tuple[Shape, Shape],
     parts: list[Shape],
 ) -> torch.Tensor:
     """Overlapping windows, averaged with Gaussian weights as in MONAI's sliding window."""
     cell_out = cells[1]
     total: torch.Tensor | None = None
-    weights = _importance([n * cell_out for n in plan.tile]).to(volume.device)
-    weight_sum = torch.zeros([n * cell_out for n in plan.shape], device=volume.device)
+    tile = [n * y for n, y in zip(plan.tile, cell_out, strict=True)]
+    weights = _importance(tile).to(volume.device)
+    shape = [n * y for n, y in zip(plan.shape, cell_out, strict=True)]
+    weight_sum = torch.zeros(shape, device=volume.device)
     for starts in parts:
         cut, place = (
             [
-                slice(start * cell, (start + tile) * cell)
-                for start, tile in zip(starts, plan.tile, strict=True)
+                slice(start * voxels, (start + n) * voxels)
+                for start, n, voxels in zip(starts, plan.tile, cell, strict=True)
             ]
             for cell in cells
         )

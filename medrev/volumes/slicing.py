@@ -55,6 +55,10 @@ class Reorient:
         matrix = nib.orientations.inv_ornt_aff(self._there, shape)
         return np.asarray(self._affine @ matrix, dtype=np.float64)
 
+    def back_from(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Voxels of the array turned back → voxels of a turned array of ``shape``, 4×4."""
+        return np.asarray(nib.orientations.inv_ornt_aff(self._back, shape), dtype=np.float64)
+
 
 def _turned(volume: torch.Tensor, orientation: NDArray[Any]) -> torch.Tensor:
     """Flip and permute; ``orientation[i]`` says to which axis, and which way round, axis i goes."""

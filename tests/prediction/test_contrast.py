@@ -9,7 +9,7 @@ import torch
 from medrev.config import Pipeline
 from medrev.errors import ConfigError, InputError
 from medrev.nets import Translator, build_translator
-from medrev.prediction import Model, round_trip_volume, slicing_for, translate_volume
+from medrev.prediction import Model, direction_of, round_trip_volume, translate_volume
 
 REVGAN = {"kind": "revgan", "width": 4, "depth": 1, "norm": "none", "zero_init": False}
 UNET = {"kind": "self_inverse_unet", "width": 4, "levels": 2, "norm": "none"}
@@ -86,8 +86,8 @@ def test_slices_have_the_size_of_training_or_the_next_that_holds_them(head):
     model = Model(net, contrast_pipeline(UNET), 1.0)
     translate_volume(model, volume, mask=mask)
     assert net.seen == [(3, 1, 16, 20)]  # 3 slices with brain; 18 voxels are not cropped to 16
-    assert not slicing_for(model, (9, 18, 7)).cropped
-    assert slicing_for(model, (300, 16, 7)).size == (300, 16)
+    assert not direction_of(model).plan((9, 18, 7)).slicing.cropped
+    assert direction_of(model).plan((300, 16, 7)).slicing.size == (300, 16)
 
 
 @pytest.mark.parametrize("inverse", [False, True])

@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from medrev.prediction import InferenceOptions
-from medrev.prediction.crop import crop_to_mask
-from medrev.prediction.direction import Direction
-from medrev.prediction.resolution import result_mask
+from medrev.prediction.ratio import Ratio
+from medrev.prediction.steps import crop_to_mask
+from medrev.prediction.volume_direction import VolumeDirection
+
+from .tensors import predict
 
 SINGLE = {"engine": "torch", "precision": "float32"}
 MODELS = [
@@ -29,11 +31,11 @@ def test_inside_of_the_mask_nothing_changes(make_model, options, inverse):
     shape = (51, 44, 47) if inverse else (40, 30, 36)
     volume, mask = 1e-3 * torch.randn(6, *shape), a_mask(shape)
     chosen = InferenceOptions(cycle_residual=True, ensemble=2, **SINGLE)
-    whole = model.translate(volume, inverse=inverse, options=chosen)
-    part = model.translate(volume, inverse=inverse, options=chosen, mask=mask)
+    whole = predict(model, volume, inverse=inverse, options=chosen)
+    part = predict(model, volume, inverse=inverse, options=chosen, mask=mask)
     assert part.plan.shape < whole.plan.shape
-    inside = result_mask(mask, 2, inverse)
-    for name, where in (("volume", inside), ("std", inside), ("cycle_residual", mask > 0)):
+    inside = Ratio((2, 2, 2), inverse).mask(mask)
+    for name, where in (("values", inside), ("std", inside), ("cycle_residual", mask > 0)):
         a, b = getattr(part, name) * where, getattr(whole, name) * where
         assert a.shape == b.shape
         assert (a - b).abs().max() <= 1e-5 * b[where.expand_as(b)].std()
@@ -56,19 +58,19 @@ def test_tiles_and_windows_without_a_voxel_of_the_mask_are_left_out(
     shape = (51, 44, 47) if inverse else (40, 30, 36)
     volume, mask = 1e-3 * torch.randn(6, *shape), a_mask(shape)
     calls = []
-    function = Direction.function
+    function = VolumeDirection.function
 
     def counted(self, slab, advance=None):
         inner = function(self, slab, advance)
         return lambda x: calls.append(1) or inner(x)
 
-    monkeypatch.setattr(Direction, "function", counted)
+    monkeypatch.setattr(VolumeDirection, "function", counted)
     chosen = InferenceOptions(max_memory=limit, ensemble=2, **SINGLE)
     results, counts = [], []
     for given in (None, mask):
         calls.clear()
-        result = model.translate(volume, inverse=inverse, options=chosen, mask=given)
-        results.append(result.volume * result_mask(mask, 2, inverse))
+        result = predict(model, volume, inverse=inverse, options=chosen, mask=given)
+        results.append(result.values * Ratio((2, 2, 2), inverse).mask(mask))
         counts.append(len(calls))
     assert counts[1] < 0.7 * counts[0]
     torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-9)
@@ -78,9 +80,9 @@ def test_tiles_and_windows_without_a_voxel_of_the_mask_are_left_out(
 @pytest.mark.parametrize("halo", [0, 2, 9])
 def test_boxes_hold_the_mask_and_the_halo(halo, multiple):
     mask = a_mask((40, 31, 35))
-    crop = crop_to_mask(mask, halo, least=4 * multiple, multiple=multiple)
+    crop = crop_to_mask(mask, (halo,) * 3, least=(4 * multiple,) * 3, multiple=(multiple,) * 3)
     assert crop is not None
-    box = crop.take(mask)
+    box, _ = crop.forward(mask, None)
     assert box.sum() == mask.sum()
     for axis in range(3):
         found = torch.nonzero(mask[0].sum(dim=[a for a in range(3) if a != axis]))
@@ -90,9 +92,10 @@ def test_boxes_hold_the_mask_and_the_halo(halo, multiple):
         assert end >= min(mask.shape[1 + axis], int(found[-1]) + 1 + halo)
         assert end % multiple == 0 or end == mask.shape[1 + axis]
         assert crop.size[axis] >= 4 * multiple
-    assert torch.equal(crop.put_back(box), mask)
+    assert torch.equal(crop.inverse(box, Ratio((1, 1, 1))), mask)
 
 
 def test_no_mask_or_a_large_one_crops_nothing():
-    assert crop_to_mask(torch.zeros(1, 9, 9, 9), 1, least=4) is None
-    assert crop_to_mask(torch.ones(1, 9, 9, 9), 1, least=4) is None
+    small = {"least": (4,) * 3, "multiple": (1,) * 3}
+    assert crop_to_mask(torch.zeros(1, 9, 9, 9), (1,) * 3, **small) is None
+    assert crop_to_mask(torch.ones(1, 9, 9, 9), (1,) * 3, **small) is None

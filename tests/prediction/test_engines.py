@@ -9,6 +9,8 @@ from medrev.prediction import InferenceOptions
 from medrev.prediction.engines import bfloat16_speedup, choose_engine
 from medrev.prediction.engines import openvino as openvino_module
 
+from .tensors import apply, predict
+
 CPU = torch.device("cpu")
 MODELS = [
     {"norm": "batch", "depth": 2, "width": 9},
@@ -20,7 +22,7 @@ MODELS = [
 
 
 def translate(model, volume, inverse=False, **options) -> torch.Tensor:
-    return model.translate(volume, inverse=inverse, options=InferenceOptions(**options)).volume
+    return predict(model, volume, inverse=inverse, options=InferenceOptions(**options)).values
 
 
 def difference(result, expected) -> float:
@@ -43,7 +45,7 @@ def test_bfloat16_stays_close_to_float32(make_model, options, inverse):
     model = make_model(**options)
     volume = 1e-3 * torch.randn(6, *((18, 20, 22) if inverse else (12, 9, 11)))
     result = translate(model, volume, inverse, engine="torch", precision="bfloat16")
-    expected = model.apply(volume, inverse)
+    expected = apply(model, volume, inverse)
     assert difference(result, expected) <= 0.03
     if options != MODELS[3]:  # where only the core is computed in bfloat16, of a small share
         assert difference(result, expected) >= 1e-4
@@ -54,7 +56,7 @@ def test_bfloat16_stays_close_to_float32(make_model, options, inverse):
 def test_openvino_computes_what_pytorch_computes(make_model, options, inverse, needs_openvino):
     model = make_model(**options)
     volume = 1e-3 * torch.randn(6, *((18, 20, 22) if inverse else (12, 9, 11)))
-    expected = model.apply(volume, inverse)
+    expected = apply(model, volume, inverse)
     single = translate(model, volume, inverse, engine="openvino", precision="float32")
     assert (single - expected).abs().max() <= 1e-4 * expected.std()
     if openvino_module.supports_bfloat16():
@@ -103,7 +105,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(make_model, needs_openvino,
     result = translate(
         model, volume, engine="openvino", precision="float32", cache_dir=file / "engines"
     )
-    assert (result - model.apply(volume)).abs().max() <= 1e-4 * result.std()
+    assert (result - apply(model, volume)).abs().max() <= 1e-4 * result.std()
     assert stat.S_ISREG(file.stat().st_mode)
 
 
@@ -126,16 +128,16 @@ def test_openvino_refuses_layers_that_it_does_not_know(make_model, needs_openvin
 
 
 def test_another_engine_is_taken_only_where_it_is_faster(make_model, needs_openvino, monkeypatch):
-    from medrev.prediction import translation
+    from medrev.prediction import predictor
 
     model, volume = make_model(norm="none"), 1e-3 * torch.randn(6, 8, 8, 8)
     options = InferenceOptions(precision="float32")
-    assert model.translate(volume, options=options).engine == "torch, float32, cpu"
-    monkeypatch.setattr(translation, "_LONG", 0.0)
-    monkeypatch.setattr(translation, "_WORTH", 0.0)  # whatever it takes
-    assert model.translate(volume, options=options).engine == "openvino, float32, cpu"
-    monkeypatch.setattr(translation, "_WORTH", 1e9)
-    assert model.translate(volume, options=options).engine == "torch, float32, cpu"
+    assert predict(model, volume, options=options).engine == "torch, float32, cpu"
+    monkeypatch.setattr(predictor, "_LONG", 0.0)
+    monkeypatch.setattr(predictor, "_WORTH", 0.0)  # whatever it takes
+    assert predict(model, volume, options=options).engine == "openvino, float32, cpu"
+    monkeypatch.setattr(predictor, "_WORTH", 1e9)
+    assert predict(model, volume, options=options).engine == "torch, float32, cpu"
 
 
 def test_precision_is_chosen_by_speed(monkeypatch):

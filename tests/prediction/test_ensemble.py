@@ -2,10 +2,19 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.dti import apply_symmetry, apply_symmetry_scalar, to_matrix
+from medrev.dti import (
+    ENSEMBLES,
+    apply_symmetry,
+    apply_symmetry_scalar,
+    ensemble_symmetries,
+    frobenius,
+    to_matrix,
+)
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions
-from medrev.prediction.ensemble import ENSEMBLES, Spread, ensemble_symmetries, frobenius
+from medrev.prediction.statistics import RunningStatistics
+
+from .tensors import apply, predict
 
 SINGLE = {"engine": "torch", "precision": "float32"}
 
@@ -34,12 +43,12 @@ def test_frobenius_norm_is_that_of_the_matrix():
 
 @pytest.mark.parametrize("count", [1, 2, 8, 24, 48])
 def test_running_mean_and_spread_equal_those_of_all_together(count, monkeypatch):
-    monkeypatch.setattr("medrev.prediction.ensemble._VOXELS", 30)  # several parts
+    monkeypatch.setattr("medrev.prediction.statistics._VOXELS", 30)  # several parts
     group = ensemble_symmetries(count)
     volumes = [1 + torch.randn(6, 4, 5, 6) for _ in group]
-    spread = Spread((6, 4, 5, 6))
+    spread = RunningStatistics((6, 4, 5, 6), frobenius)
     for volume, symmetry in zip(volumes, group, strict=True):
-        spread.add_turned(apply_symmetry(volume, symmetry), symmetry)
+        spread.add_turned(apply_symmetry(volume, symmetry), symmetry, apply_symmetry)
     together = torch.stack(volumes).double()
     torch.testing.assert_close(spread.mean.double(), together.mean(0), rtol=1e-5, atol=1e-6)
     if count > 1:
@@ -55,15 +64,15 @@ def test_the_ensemble_turns_as_its_input_does(make_model, count):
     volume = 1e-3 * torch.randn(6, 6, 5, 4)
     turn = ensemble_symmetries(count)[-1]
     options = InferenceOptions(ensemble=count, **SINGLE)
-    plain = model.translate(volume, options=options)
-    turned = model.translate(apply_symmetry(volume, turn), options=options)
+    plain = predict(model, volume, options=options)
+    turned = predict(model, apply_symmetry(volume, turn), options=options)
     assert plain.members == count
-    expected = apply_symmetry(plain.volume, turn)
-    torch.testing.assert_close(turned.volume, expected, rtol=1e-4, atol=1e-6)
+    expected = apply_symmetry(plain.values, turn)
+    torch.testing.assert_close(turned.values, expected, rtol=1e-4, atol=1e-6)
     expected = apply_symmetry_scalar(plain.std, turn)
     torch.testing.assert_close(turned.std, expected, rtol=1e-3, atol=1e-6)
-    alone = model.apply(apply_symmetry(volume, turn))
-    assert (alone - apply_symmetry(model.apply(volume), turn)).abs().max() > 0.1 * alone.std()
+    alone = apply(model, apply_symmetry(volume, turn))
+    assert (alone - apply_symmetry(apply(model, volume), turn)).abs().max() > 0.1 * alone.std()
 
 
 @pytest.mark.parametrize("count", [2, 8])
@@ -72,8 +81,8 @@ def test_blocks_stay_where_they_are_when_sizes_are_odd(residual_model, count):
     model = residual_model()
     volume = 1e-3 * torch.randn(6, 11, 9, 13)
     options = InferenceOptions(ensemble=count, **SINGLE)
-    result = model.translate(volume, inverse=True, options=options)
-    torch.testing.assert_close(result.volume, model.apply(volume, True), rtol=1e-4, atol=1e-8)
+    result = predict(model, volume, inverse=True, options=options)
+    torch.testing.assert_close(result.values, apply(model, volume, True), rtol=1e-4, atol=1e-8)
     assert result.std.max() <= 1e-7
 
 
@@ -83,10 +92,10 @@ def test_several_checkpoints_join(make_model):
         for parameter in two.translator.parameters():
             parameter.normal_(0, 0.1)
     volume = 1e-3 * torch.randn(6, 5, 6, 7)
-    result = one.translate(volume, members=[two], options=InferenceOptions(**SINGLE))
-    estimates = torch.stack([one.apply(volume), two.apply(volume)])
+    result = predict(one, volume, members=(two,), options=InferenceOptions(**SINGLE))
+    estimates = torch.stack([apply(one, volume), apply(two, volume)])
     assert result.members == 2
-    torch.testing.assert_close(result.volume, estimates.mean(0), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(result.values, estimates.mean(0), rtol=1e-4, atol=1e-7)
     expected = (frobenius(estimates[0] - estimates[1]) / 2).sqrt()
     torch.testing.assert_close(result.std, expected, rtol=1e-4, atol=1e-7)
 
@@ -94,7 +103,7 @@ def test_several_checkpoints_join(make_model):
 def test_models_of_another_factor_do_not_join(make_model):
     other = make_model({"degradation": {"factor": 3}, "patches": {"size": 24}})
     with pytest.raises(InputError, match="same factor, got 2 and 3"):
-        make_model().translate(torch.zeros(6, 5, 5, 5), members=[other])
+        predict(make_model(), torch.zeros(6, 5, 5, 5), members=(other,))
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -102,8 +111,8 @@ def test_the_cycle_residual_is_the_way_there_and_back(make_model, inverse):
     model = make_model(norm="batch")
     volume = 1e-3 * torch.randn(6, *((11, 9, 10) if inverse else (6, 5, 7)))
     options = InferenceOptions(cycle_residual=True, **SINGLE)
-    result = model.translate(volume, inverse=inverse, options=options)
-    again = model.apply(model.apply(volume, inverse), not inverse)[:, : volume.shape[1]]
+    result = predict(model, volume, inverse=inverse, options=options)
+    again = apply(model, apply(model, volume, inverse), not inverse)[:, : volume.shape[1]]
     again = again[:, :, : volume.shape[2], : volume.shape[3]]
     assert result.cycle_residual.shape == (1, *volume.shape[1:])
     expected = frobenius(again - volume).sqrt()
@@ -116,7 +125,7 @@ def test_a_model_that_is_exactly_reversible_leaves_no_residual(residual_model):
     model = residual_model()
     ramp = torch.linspace(0, 1e-3, 12).expand(6, 8, 8, 12).contiguous()
     options = InferenceOptions(cycle_residual=True, **SINGLE)
-    residual = model.translate(ramp, options=options).cycle_residual
+    residual = predict(model, ramp, options=options).cycle_residual
     assert residual[..., 2:-2].max() <= 1e-8
     assert residual.max() > 1e-5
 
@@ -131,6 +140,6 @@ def test_a_residual_without_a_trained_way_back_is_doubted(make_model):
     )
     options = InferenceOptions(cycle_residual=True, **SINGLE)
     volume = torch.zeros(6, 5, 5, 5)
-    assert not model.translate(volume, options=options).warnings
-    (warning,) = untrained.translate(volume, options=options).warnings
+    assert not predict(model, volume, options=options).warnings
+    (warning,) = predict(untrained, volume, options=options).warnings
     assert "one direction was not trained" in warning

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from medrev.prediction import InferenceOptions
+from medrev.prediction import InferenceOptions, direction_of
 from medrev.prediction.engines import bfloat16_speedup
 from medrev.prediction.memory import peak_bytes
+
+from .tensors import predict
 
 GIB = 2**30
 #: What a volume of this size takes at least is far below what the network would take whole.
@@ -24,7 +26,7 @@ def peak(model, volume, inverse=False, **options) -> int:
     options = InferenceOptions(**options)
 
     def function(x: torch.Tensor) -> torch.Tensor:
-        return model.translate(x, inverse=inverse, options=options).volume
+        return predict(model, x, inverse=inverse, options=options).values
 
     return peak_bytes(function, volume) + volume.nbytes
 
@@ -39,9 +41,9 @@ def test_the_estimate_is_what_is_allocated(make_model, model, inverse, precision
     shape = tuple(n * 2 for n in SHAPE[::-1]) if inverse else SHAPE
     volume = torch.zeros(6, *shape)
     options = {"precision": precision, "engine": "torch"}
-    built.translate(volume[:, :8, :8, :8], inverse=inverse, options=InferenceOptions(**options))
+    predict(built, volume[:, :8, :8, :8], inverse=inverse, options=InferenceOptions(**options))
     measured = peak(built, volume, inverse, **options)
-    estimated = built.translate(volume, inverse=inverse, options=InferenceOptions(**options)).plan
+    estimated = predict(built, volume, inverse=inverse, options=InferenceOptions(**options)).plan
     assert 0.6 * estimated.memory <= measured <= estimated.memory
 
 
@@ -50,8 +52,8 @@ def test_the_estimate_is_what_is_allocated(make_model, model, inverse, precision
 def test_the_limit_is_obeyed(make_model, model, share):
     built = make_model(**model)
     volume = torch.zeros(6, *SHAPE)
-    limit = share * built.plan(SHAPE).memory / GIB
-    plan = built.plan(SHAPE, max_memory=limit)
+    limit = share * direction_of(built).plan(SHAPE).memory / GIB
+    plan = direction_of(built).plan(SHAPE, max_memory=limit)
     assert plan.fits
     measured = peak(built, volume, precision="float32", engine="torch", max_memory=limit)
     assert measured <= limit * GIB
@@ -62,15 +64,15 @@ def test_accumulators_count_too(make_model, options):
     built = make_model(**MODELS[0])
     volume = torch.zeros(6, *SHAPE)
     options = {"precision": "float32", "engine": "torch", **options}
-    chosen = built.translate(volume, options=InferenceOptions(**options)).plan
-    assert chosen.memory > built.plan(SHAPE).memory
+    chosen = predict(built, volume, options=InferenceOptions(**options)).plan
+    assert chosen.memory > direction_of(built).plan(SHAPE).memory
     assert peak(built, volume, **options) <= chosen.memory
 
 
 def test_a_brain_at_full_resolution_takes_less_than_a_gib(make_model):
     """The paper's network (K = 32, R = 4) on a scan of the Human Connectome Project."""
     model = make_model({"input_grid": "target"}, width=32, depth=4, norm="batch")
-    plan = model.plan((73, 87, 73))
+    plan = direction_of(model).plan((73, 87, 73))
     volumes = 4 * 6 * 146 * 174 * 146 * 2
     assert plan.kind == "whole"
     assert plan.memory - volumes <= GIB

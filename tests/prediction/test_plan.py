@@ -45,7 +45,7 @@ def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share, slab
 
 @given(shape=st.tuples(*[st.integers(12, 40)] * 3), window=st.integers(1, 12))
 def test_windows_cover_every_cell_and_stay_inside(shape, window):
-    chosen = plan(shape, memory=memory, max_memory=1, halo=0, window=window)
+    chosen = plan(shape, memory=memory, max_memory=1, halo=0, window=(window,) * 3)
     for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
         assert starts[0] == 0
         assert starts[-1] + tile == length
@@ -65,9 +65,9 @@ def test_blended_windows_of_a_pointwise_function_change_nothing(cell_in, cell_ou
         size = [n * cell_out // cell_in for n in x.shape[2:]]
         return torch.nn.functional.interpolate(x, size=size, mode="nearest") * 2
 
-    chosen = plan((9, 10, 11), memory=memory, max_memory=1, halo=0, window=4)
+    chosen = plan((9, 10, 11), memory=memory, max_memory=1, halo=0, window=(4, 4, 4))
     volume = torch.rand(1, 6, *(n * cell_in for n in (9, 10, 11)))
-    blended = run_plan(chosen, function, volume, cell_in=cell_in, cell_out=cell_out)
+    blended = run_plan(chosen, function, volume, cell_in=(cell_in,) * 3, cell_out=(cell_out,) * 3)
     torch.testing.assert_close(blended, function(volume))
 
 
@@ -89,7 +89,7 @@ def test_sizes_are_those_of_the_calls(slab):
         calls.append(x.shape[2:])
         return x
 
-    run_plan(chosen, function, torch.zeros(1, 6, 20, 20, 20), cell_in=1, cell_out=1)
+    run_plan(chosen, function, torch.zeros(1, 6, 20, 20, 20), cell_in=(1, 1, 1), cell_out=(1, 1, 1))
     assert len(calls) == chosen.count
     assert calls == [chosen.size_of(part) for part in chosen.parts]
 

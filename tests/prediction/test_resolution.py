@@ -5,7 +5,9 @@ from scipy.ndimage import zoom
 
 from medrev.dti import is_positive_definite
 from medrev.prediction import InferenceOptions, Model
-from medrev.prediction.resolution import regridding, resample
+from medrev.prediction.regrid import new_shape, resample
+
+from .tensors import predict
 
 SINGLE = {"engine": "torch", "precision": "float32"}
 
@@ -59,13 +61,15 @@ def test_tensors_stay_positive_definite(shape):
     ],
 )
 def test_which_axes_are_resampled(edges, spacing, inner):
-    grid = regridding(
-        (20, 20, 20), np.diag([*edges, 1.0]), (2.0, 2.5), factor=1, spacing=spacing, least=4
+    found = new_shape(
+        (20, 20, 20),
+        np.diag([*edges, 1.0]),
+        (2.0, 2.5),
+        multiple=(1, 1, 1),
+        least=(4, 4, 4),
+        spacing=spacing,
     )
-    assert (None if grid is None else grid.inner) == inner
-    if grid is not None:
-        lengths = np.array(grid.inner) * grid.edges
-        np.testing.assert_allclose(lengths, 20 * np.array(edges))  # the field of view
+    assert found == inner
 
 
 def trained_on(model: Model, low: float, high: float) -> Model:
@@ -83,15 +87,15 @@ def test_a_volume_of_coarse_voxels_comes_back_on_its_own_grid(residual_model, in
     volume = (places[:, None].expand(6, size[0], size[1], size[2]) * 1e-3).contiguous()
     mask = torch.ones(1, *size)
     options = InferenceOptions(cycle_residual=True, ensemble=2, **SINGLE)
-    result = model.translate(volume, inverse=inverse, options=options, affine=affine, mask=mask)
+    result = predict(model, volume, inverse=inverse, options=options, affine=affine, mask=mask)
     new = size[1] // 2 if inverse else size[1] * 2
-    assert result.volume.shape == (6, *(n // 2 if inverse else n * 2 for n in size))
-    assert result.std.shape[1:] == result.volume.shape[1:]
+    assert result.values.shape == (6, *(n // 2 if inverse else n * 2 for n in size))
+    assert result.std.shape[1:] == result.values.shape[1:]
     assert result.cycle_residual.shape[1:] == size
     assert result.resampled == pytest.approx((1, 1, 1) if inverse else (2, 2, 2))
     expected = (torch.arange(new) + 0.5) / new * 1e-3
     inner = slice(3, -3)
-    torch.testing.assert_close(result.volume[0, 2, inner, 2], expected[inner], rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(result.values[0, 2, inner, 2], expected[inner], rtol=1e-4, atol=1e-8)
     assert any("judge the result with care" in line for line in result.warnings)
     assert any("resampled to" in line for line in result.warnings)
 
@@ -102,13 +106,13 @@ def test_the_edge_of_the_mask_is_not_darkened(residual_model):
     mask[:, 3:7, 3:9, 2:6] = 1
     volume = 1e-3 * mask.expand(6, 10, 12, 8).clone()
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
-    result = model.translate(
-        volume, affine=affine, mask=mask, options=InferenceOptions(**SINGLE)
-    ).volume
+    result = predict(
+        model, volume, affine=affine, mask=mask, options=InferenceOptions(**SINGLE)
+    ).values
     inside = mask.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)[0] > 0
-    plain = model.translate(
-        volume, affine=affine, mask=mask, options=InferenceOptions(spacing="keep", **SINGLE)
-    ).volume
+    plain = predict(
+        model, volume, affine=affine, mask=mask, options=InferenceOptions(spacing="keep", **SINGLE)
+    ).values
     assert result[0][inside].min() >= 0.9 * plain[0][inside].min()
 
 
@@ -116,4 +120,4 @@ def test_without_an_affine_or_a_trained_size_nothing_is_resampled(residual_model
     volume = torch.rand(6, 6, 6, 6)
     model = residual_model()
     for built, affine in ((trained_on(model, 2, 2), None), (model, np.diag([5.0, 5, 5, 1]))):
-        assert built.translate(volume, affine=affine).resampled is None
+        assert predict(built, volume, affine=affine).resampled is None

@@ -56,6 +56,7 @@ class IntensityDomain(Domain):
     unit = "arbitrary"
     datatype = "anat"
     title = "Synthetic contrasts of MRI"
+    to_ras = True
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,

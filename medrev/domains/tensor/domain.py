@@ -43,6 +43,7 @@ class TensorDomain(Domain):
     unit = "mm^2/s"
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
+    regrids = True
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)

@@ -1,0 +1,222 @@
+"""How voxels go into one direction of a 3D network and come out of it, without its weights."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medrev.config.schema import Pipeline
+from medrev.errors import InputError
+from medrev.nets import Translator
+from medrev.prediction.plan import Shape
+from medrev.prediction.ratio import Ratio
+from medrev.volumes import block_mean, per_axis, upsample
+
+__all__ = ["MIN_VOXELS", "Geometry"]
+
+#: Low-resolution voxels that a volume must have along every axis.
+MIN_VOXELS = 4
+#: Planes that are interpolated at a time.
+_PLANES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """The grids of one direction of a 3D network.
+
+    Lengths are counted in voxels of the volume that is given, or in cells
+    (:mod:`medrev.prediction.plan`). A volume is interpolated to the target grid where the network
+    works on that, and padded at the end of every axis to whole cells.
+
+    Attributes:
+        channels: Channels of the input and of the output.
+        ratio: The grid of the result beside that of the volume.
+        upsampling: How the input is brought to the target grid first; None: it is not.
+        cell_in: Voxels of the network's input per cell, along i, j, k.
+        cell_out: Voxels of the network's output per cell, along i, j, k.
+        halo: Cells to one side that a cell of the result depends on.
+        window: Cells of the training patch along i, j, k, for networks whose normalisation depends
+            on it; else None.
+        reach: Voxels of the volume, along i, j, k, that a result depends on, each way; None if it
+            is not known.
+        least: Fewest voxels of a volume along i, j, k.
+        least_cells: Fewest cells that the network is given along i, j, k.
+    """
+
+    channels: tuple[int, int]
+    ratio: Ratio
+    upsampling: str | None
+    cell_in: Shape
+    cell_out: Shape
+    halo: int
+    window: Shape | None
+    reach: Shape | None
+    least: Shape
+    least_cells: Shape
+
+    @classmethod
+    def of(cls, translator: Translator, pipeline: Pipeline, *, inverse: bool = False) -> "Geometry":
+        """The geometry of a direction.
+
+        Args:
+            translator: Asked for what follows from its layers; its weights are not looked at.
+            pipeline: The pipeline that built it.
+            inverse: The direction.
+
+        Raises:
+            InputError: The network is 2D.
+        """
+        data = pipeline.data
+        if data.spatial_dims != 3:
+            raise InputError(f"the network of {pipeline.name} is 2D and takes slices, not volumes")
+        ratio, multiple = Ratio.of(pipeline, inverse=inverse), translator.size_multiple
+        on_target = data.input_grid == "target"
+        cells_x = _shape(multiple)
+        cells_y = _shape(tuple(multiple * r for r in per_axis(data.grid_factor)))
+        # An interpolated residual reaches 2 voxels.
+        halo = math.ceil(max(translator.receptive_field // 2, 2) / multiple)
+        window = None
+        if translator.norm_depends_on_window:
+            sizes = zip(data.sample_shape, cells_y, strict=True)
+            window = _shape(tuple(max(1, n // cell) for n, cell in sizes))
+        cell_in, cell_out = (cells_y, cells_x) if inverse else (cells_x, cells_y)
+        reach: Shape | None = None
+        if window is None and multiple == 1:
+            if not on_target:
+                reach = _shape(tuple(halo * cell for cell in cell_in))
+            elif inverse:
+                reach = _shape(tuple(halo + r for r in ratio.factors))
+            else:  # 2 voxels: the interpolation's own
+                reach = _shape(tuple(math.ceil(halo / r) + 2 for r in ratio.factors))
+        return cls(
+            channels=data.channels[::-1] if inverse else data.channels,
+            ratio=ratio,
+            upsampling=data.upsampling if on_target else None,
+            cell_in=cell_in,
+            cell_out=cell_out,
+            halo=halo,
+            window=window,
+            reach=reach,
+            least=_shape(tuple(MIN_VOXELS * n for n in ratio.multiple)),
+            least_cells=_shape(
+                tuple(max(math.ceil(MIN_VOXELS / multiple), 2, n) for n in window or (0, 0, 0))
+            ),
+        )
+
+    def network_shape(self, shape: tuple[int, ...]) -> Shape:
+        """Voxels of a volume on the network's own input grid, before it is padded to cells."""
+        i, j, k = (
+            _up(n, r) if self.ratio.coarser else n * r if self.upsampling is not None else n
+            for n, r in zip(shape, self.ratio.factors, strict=True)
+        )
+        return i, j, k
+
+    def network_result(self, shape: tuple[int, ...]) -> Shape:
+        """Voxels of the network's own output grid that belong to the result of a volume."""
+        i, j, k = (
+            n * y // x
+            for n, x, y in zip(self.network_shape(shape), self.cell_in, self.cell_out, strict=True)
+        )
+        return i, j, k
+
+    def cells(self, shape: tuple[int, ...]) -> Shape:
+        """Cells that hold a volume, at least what the network needs."""
+        i, j, k = (
+            max(math.ceil(n / cell), least)
+            for n, cell, least in zip(
+                self.network_shape(shape), self.cell_in, self.least_cells, strict=True
+            )
+        )
+        return i, j, k
+
+    def padded(self, shape: tuple[int, ...]) -> Shape:
+        """Voxels of the network's own input grid, of whole cells."""
+        i, j, k = (n * cell for n, cell in zip(self.cells(shape), self.cell_in, strict=True))
+        return i, j, k
+
+    def enter(self, values: Tensor) -> Tensor:
+        """A volume ``(C, i, j, k)`` on the network's own grid, ``(1, C, *whole cells)``."""
+        x = values[None]
+        if self.upsampling is not None and not self.ratio.coarser:
+            x = _upsampled(x, self.ratio.factors, self.upsampling)
+        return _pad_to(x, self.padded(tuple(values.shape[1:])))
+
+    def leave(self, result: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The result ``(C', I, J, K)`` of a volume of ``shape``, as a view of what was computed."""
+        i, j, k = self.network_result(shape)
+        result = result[..., :i, :j, :k]
+        if self.ratio.coarser and self.upsampling is not None:
+            result = block_mean(result, self.ratio.factors)
+        return result[0]
+
+    def cells_of(self, mask: Tensor) -> Tensor:
+        """The cells (I, J, K) that hold any voxel of a mask ``(1, i, j, k)`` of a volume."""
+        inside = (mask > 0).float()[None]
+        if self.upsampling is not None and not self.ratio.coarser:
+            inside = upsample(inside, self.ratio.factors, "nearest")
+        inside = _pad_to(inside, self.padded(tuple(mask.shape[1:])))
+        return F.max_pool3d(inside, self.cell_in)[0, 0] > 0
+
+    def check(self, volume: Tensor) -> None:
+        """Check that a volume can be translated.
+
+        Raises:
+            InputError: It is not ``(C, i, j, k)`` with the channels that the direction takes (6 of
+                tensors), has too few voxels along an axis, or holds NaN or Inf.
+        """
+        if volume.ndim != 4 or volume.shape[0] != self.channels[0]:
+            raise InputError(
+                f"volumes must have shape ({self.channels[0]}, I, J, K), got {tuple(volume.shape)}"
+            )
+        shape = tuple(volume.shape[1:])
+        if any(n < least for n, least in zip(shape, self.least, strict=True)):
+            least = f"{_words(self.least)} voxels"
+            if len(set(self.least)) == 1:
+                least = f"{self.least[0]} voxels along every axis"
+            raise InputError(f"the volume must have at least {least}, got {_words(shape)}")
+        finite = torch.ones(shape, dtype=torch.bool, device=volume.device)
+        for component in volume:  # one at a time: a mask of all would take a quarter of the volume
+            finite &= torch.isfinite(component)
+        bad = int((~finite).sum())
+        if bad:
+            raise InputError(f"the volume must be finite, got NaN or Inf in {bad} voxels")
+
+
+def _shape(numbers: int | tuple[int, ...]) -> Shape:
+    i, j, k = per_axis(numbers)
+    return i, j, k
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape)
+
+
+def _up(length: int, multiple: int) -> int:
+    return math.ceil(length / multiple) * multiple
+
+
+def _upsampled(x: Tensor, factors: tuple[int, ...], mode: str) -> Tensor:
+    """Interpolate a few planes at a time, which takes no more memory than the result."""
+    if set(factors) == {1}:
+        return x
+    length, ratio = x.shape[2], factors[0]
+    sizes = (n * r for n, r in zip(x.shape[2:], factors, strict=True))
+    result = x.new_empty((*x.shape[:2], *sizes))
+    for low in range(0, length, _PLANES):
+        high = min(length, low + _PLANES)
+        start, stop = max(0, low - 2), min(length, high + 2)
+        part = upsample(x[:, :, start:stop], factors, mode)
+        part = part[:, :, (low - start) * ratio : (high - start) * ratio]
+        result[:, :, low * ratio : high * ratio] = part
+    return result
+
+
+def _pad_to(x: Tensor, shape: Shape) -> Tensor:
+    """Repeat the last voxels of every axis until (B, C, *spatial) has this spatial shape."""
+    missing = [new - old for new, old in zip(shape, x.shape[2:], strict=True)]
+    if not any(missing):
+        return x
+    pads = [p for amount in reversed(missing) for p in (0, amount)]
+    return F.pad(x, pads, mode="replicate")

@@ -1,0 +1,142 @@
+"""One direction of a 2D translator on images, or on volumes slice by slice, in network range."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from medrev.config.schema import Pipeline
+from medrev.errors import InputError
+from medrev.nets import Translator, evaluating
+from medrev.prediction.direction import Advance, Direction
+from medrev.prediction.engines import Engine
+from medrev.prediction.plan import Plan
+from medrev.volumes import SLICE_AXES, Slicing
+
+__all__ = ["PlaneDirection", "reflect_to_multiple"]
+
+#: Pixels of the slices that a network is given at a time.
+_PIXELS = 1 << 18
+#: Pixels that a network is given along every axis of an image at least: its own paddings need some.
+_LEAST = 16
+
+
+class PlaneDirection(Direction):
+    """One direction of a 2D translator; arguments as those of :class:`Direction`.
+
+    Images are padded at the end of an axis by reflection. Slices have the size that was trained on,
+    padded with background at the centre; where the volume's own are larger, they are not cropped:
+    the network is given the next size that holds them and is a multiple of its ``size_multiple``.
+
+    Raises:
+        InputError: The engine is not PyTorch.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        pipeline: Pipeline,
+        *,
+        inverse: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__(translator, pipeline, inverse=inverse, engine=engine)
+        if self.engine.name != "torch":
+            raise InputError(
+                f"engine {self.engine.name} does not know the layers of this network; "
+                "use engine torch"
+            )
+
+    def check(self, values: Tensor) -> None:
+        """Check ``(C, I, J, K)`` of a network that takes slices, ``(C, I, J)`` of others."""
+        data = self.pipeline.data
+        channels = data.channels[self.inverse]
+        what, axes = ("image", "I, J") if data.slicing is None else ("volume", "I, J, K")
+        dims = 3 if data.slicing is None else 4
+        if values.ndim != dims or values.shape[0] != channels or 0 in values.shape:
+            side = "y" if self.inverse else "x"
+            raise InputError(
+                f"{what}s of {side} must have shape ({channels}, {axes}), got {tuple(values.shape)}"
+            )
+        bad = int((~torch.isfinite(values)).any(dim=0).sum())
+        if bad:
+            raise InputError(f"the {what} must be finite, got NaN or Inf in {bad} voxels")
+
+    def plan(self, shape: tuple[int, ...], max_memory: float | None = None, held: int = 0) -> Plan:
+        """Choose the size of slices; a few are handled at a time, whatever the memory."""
+        slices = self.pipeline.data.slicing
+        if slices is None:
+            whole = shape[0], shape[1], 1
+            return Plan("image", whole, whole, 0, 1, 0)
+        i, j, k = shape
+        axis, multiple = SLICE_AXES[slices.axis], self.translator.size_multiple
+        rows, columns = (
+            max(slices.size, math.ceil(n / multiple) * multiple)
+            for n in (*shape[:axis], *shape[axis + 1 :])
+        )
+        slicing = Slicing(axis, (i, j, k), (rows, columns))
+        return Plan("slices", (i, j, k), (i, j, k), 0, 1, 0, slicing=slicing)
+
+    def amount(self, chosen: Plan, mask: Tensor | None = None) -> int:
+        """Number of slices; 1 for an image."""
+        return 1 if chosen.slicing is None else len(_wanted(chosen.slicing, mask))
+
+    def enter(self, values: Tensor) -> Tensor:
+        """Slices ``(N, C, *size)`` of a volume, or an image ``(1, C, *size)``."""
+        slicing = self.plan(tuple(values.shape[1:])).slicing
+        if slicing is None:
+            multiple = self.translator.size_multiple
+            return reflect_to_multiple(values[None], multiple, least=_LEAST)
+        return slicing.forward(values, self.pipeline.data.background)
+
+    def compute(
+        self, x: Tensor, chosen: Plan, advance: Advance | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Run the network on a few slices at a time; those without a voxel of the mask are left."""
+        wanted = torch.arange(len(x))
+        if chosen.slicing is not None:
+            wanted = _wanted(chosen.slicing, mask)
+        data = self.pipeline.data
+        channels = data.channels[not self.inverse]
+        y = x.new_full((len(x), channels, *x.shape[2:]), data.background)
+        with evaluating(self.translator):
+            for some in wanted.split(max(1, _PIXELS // math.prod(x.shape[2:]))):
+                given = x[some].to(self.engine.device)
+                y[some] = self.translator(given, inverse=self.inverse).float().to(x.device)
+                if advance is not None:
+                    advance(len(some))
+        return y
+
+    def leave(self, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Slices put together, or the image cut to its size ``shape``."""
+        slicing = self.plan(shape).slicing
+        if slicing is None:
+            return y[0, :, : shape[0], : shape[1]]
+        return slicing.inverse(y, self.pipeline.data.background)
+
+
+def reflect_to_multiple(images: Tensor, multiple: int, *, least: int = 1) -> Tensor:
+    """Pad ``(B, C, *spatial)`` at the end of every axis to a multiple, by reflection.
+
+    Where an axis is shorter than the padding, it is reflected several times.
+
+    Example:
+        >>> reflect_to_multiple(torch.tensor([[[0.0, 1.0, 2.0]]]), 8)
+        tensor([[[0., 1., 2., 1., 0., 1., 2., 1.]]])
+    """
+    for axis, size in enumerate(images.shape[2:], start=2):
+        wanted = -(-max(size, least) // multiple) * multiple
+        if wanted != size:
+            period = max(1, 2 * (size - 1))
+            place = torch.arange(wanted, device=images.device) % period
+            images = images.index_select(axis, torch.where(place < size, place, period - place))
+    return images
+
+
+def _wanted(slicing: Slicing, mask: Tensor | None) -> Tensor:
+    """Numbers of the slices that hold a voxel of a mask ``(1, I, J, K)``."""
+    count = slicing.shape[slicing.axis]
+    if mask is None:
+        return torch.arange(count)
+    inside = (mask[0] > 0).movedim(slicing.axis, 0).flatten(1).any(dim=1)
+    return torch.arange(count)[inside.cpu()]

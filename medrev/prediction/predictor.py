@@ -1,0 +1,329 @@
+"""Scans of one domain to predictions of the other one, in physical units."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medrev.domains.domain import Domain, Prediction, Scan
+from medrev.domains.kinds import domains_of
+from medrev.errors import InputError
+from medrev.prediction.engines import Engine, alternative_engine, choose_engine
+from medrev.prediction.geometry import Geometry
+from medrev.prediction.members import Encode, Members
+from medrev.prediction.model import Model
+from medrev.prediction.network import check_values
+from medrev.prediction.options import InferenceOptions
+from medrev.prediction.ratio import Ratio
+from medrev.prediction.regrid import (
+    Regrid,
+    edges_in_words,
+    new_shape,
+    spacing_doubts,
+    trained_edges,
+)
+from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
+from medrev.volumes import Reorient, voxel_size
+
+__all__ = ["Predictor"]
+
+logger = logging.getLogger(__name__)
+
+#: Seconds from which on another engine is worth trying, and how much faster it must be.
+_LONG, _WORTH = 20.0, 1.15
+
+
+class Predictor:
+    """Models that translate scans from one domain to the other.
+
+    A scan is brought to what the networks were trained on (size, axes, voxels: steps that each know
+    their inverse), encoded, translated by every model on every turned grid of the ensemble, decoded
+    and brought back.
+
+    Args:
+        models: The model, and those that join it in an ensemble.
+        inverse: From y to x.
+        options: Engine, precision, memory, ensemble, … (default: ``InferenceOptions()``).
+
+    Attributes:
+        source: The domain of scans.
+        target: The domain of predictions.
+
+    Raises:
+        InputError: The models do not go together, or have no way back for a cycle residual.
+
+    Example:
+        >>> predictor = Predictor([load_model("runs/mine")])  # doctest: +SKIP
+        >>> predictor(scan).values.shape  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        inverse: bool = False,
+        options: InferenceOptions | None = None,
+    ) -> None:
+        self.models, self.inverse = tuple(models), inverse
+        self.options = InferenceOptions() if options is None else options
+        self._sides = [_sides(model, inverse) for model in self.models]
+        self.source, self.target = self._sides[0]
+        first = self.models[0]
+        self.ratio = Ratio.of(first.pipeline, inverse=inverse)
+        for model in self.models[1:]:
+            other = Ratio.of(model.pipeline, inverse=inverse)
+            if other != self.ratio:
+                raise InputError(
+                    f"the models of an ensemble must have the same factor, got {self.ratio} and "
+                    f"{other}"
+                )
+        if self.options.cycle_residual and not first.translator.has_inverse:
+            raise InputError(
+                f"--cycle-residual: {first.pipeline.name} has no inverse direction to translate "
+                "back"
+            )
+
+    def __call__(self, scan: Scan, *, show_progress: bool = False) -> Prediction:
+        """Translate a scan.
+
+        Args:
+            scan: Of the source domain. Without an affine, its spacing is not looked at; without a
+                mask, neither are its values.
+            show_progress: Show a progress bar.
+
+        Raises:
+            InputError: The scan is not one that the networks take, there is no such ensemble, an
+                engine or a precision is not to be had, or the result is not finite.
+        """
+        first, options = self.models[0], self.options
+        check_values(first, scan.values, inverse=self.inverse)
+        scales = [
+            source.scale_of(scan, model.scale)
+            for model, (source, _) in zip(self.models, self._sides, strict=True)
+        ]
+        steps, values, mask = self._prepare(scan, scales[0])
+        seen = scan
+        if isinstance(steps[0] if steps else None, Resize):
+            seen = dataclasses.replace(scan, values=values)
+        warnings, notes = self._doubts(seen, scales)
+        regrid = next((step for step in steps if isinstance(step, Regrid)), None)
+        resampled: tuple[float, ...] | None = None
+        if regrid is not None and scan.affine is not None:
+            resampled = regrid.edges(voxel_size(scan.affine))
+            warnings.append(f"the volume was resampled to {edges_in_words(resampled)} mm and back")
+        elif seen is not scan:
+            resampled = tuple(values.shape[1:])
+
+        encodings, told = self._encodings(scan, scales)
+        members = Members(
+            self.models,
+            encodings,
+            inverse=self.inverse,
+            engine=self._engine(),
+            options=options,
+            shape=tuple(values.shape[1:]),
+            mask=mask,
+            held=0 if values.data_ptr() == scan.values.data_ptr() else scan.values.nbytes,
+        )
+        if options.engine == "auto":
+            members = _fastest(members, options)
+        chosen = members.plan
+        if not chosen.fits:
+            warnings.append(
+                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than max_memory allows"
+            )
+        if chosen.kind == "windows":
+            notes.append(
+                "the network's normalisation depends on what it sees: it was run in blended "
+                "windows of the size it was trained on"
+            )
+        notes += [*told, *self.source.untrained(members.symmetries)]
+        if options.cycle_residual and not first.inverse_is_trained:
+            warnings.append("the cycle residual says nothing: one direction was not trained")
+        if self.inverse and not first.inverse_is_trained:
+            warnings.append("the model's inverse direction was not trained: its result is noise")
+        if chosen.kind != "image":
+            logger.info("%s", members)
+        estimate = members.run(values, show_progress=show_progress)
+        del values, mask
+        # One component at a time: a mask of all would take as much as the volume.
+        if not all(bool(torch.isfinite(component).all()) for component in estimate.mean):
+            raise InputError("the network's result has NaN or Inf; nothing written")
+
+        def undo(result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
+            for step in reversed(steps):
+                result = step.inverse(result, ratio)
+            return result if inside is None else result * inside
+
+        inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
+        made, facts = self.target.as_written(undo(estimate.mean, self.ratio, None), inside)
+        std, residual = estimate.std, estimate.residual
+        same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
+        return Prediction(
+            values=made,
+            mask=inside,
+            affine=self._result_affine(scan, steps),
+            std=None if std is None else undo(std, self.ratio, inside),
+            cycle_residual=None if residual is None else undo(residual, same, scan.mask),
+            input_scale=scales[0],
+            scale=encodings[0].result_scale,
+            members=members.count,
+            engine=str(members.engine),
+            plan=dataclasses.replace(chosen, seconds=None),  # the time differs from run to run
+            resampled=resampled,
+            warnings=tuple(warnings),
+            notes=tuple(notes),
+            facts=facts,
+        )
+
+    def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:
+        """The steps that bring a scan to what the networks were trained on, done."""
+        steps: list[Step] = []
+        values, mask, affine = scan.values, scan.mask, scan.affine
+        spacing = self.options.spacing
+
+        def take(step: Step) -> None:
+            nonlocal values, mask
+            values, mask = step.forward(values, mask)
+            steps.append(step)
+
+        size = self.source.training_size()
+        if size is not None and spacing == "train":
+            source, target = self.source, self.target
+            take(
+                Resize(
+                    tuple(values.shape[1:]),
+                    size,
+                    lambda image, size: source.resized(image, size, scale),
+                    lambda image, size: target.resized(image, size, scale),
+                )
+            )
+        if self.source.to_ras and affine is not None:
+            reorient = Reorient(affine)
+            affine = reorient.affine_for(tuple(values.shape[1:]))
+            take(Oriented(reorient))
+        if self.models[0].pipeline.data.spatial_dims != 3:
+            return steps, values, mask
+        geometries = [
+            Geometry.of(model.translator, model.pipeline, inverse=self.inverse)
+            for model in self.models
+        ]
+        least, multiple = geometries[0].least, self.ratio.multiple
+        trained = trained_edges(self.models[0].metadata, self.ratio)
+        if self.source.regrids and affine is not None and trained is not None:
+            inner = new_shape(
+                tuple(values.shape[1:]),
+                affine,
+                trained,
+                multiple=multiple,
+                least=least,
+                spacing=spacing,
+            )
+            if inner is not None:
+                known = (values != 0).any(dim=0, keepdim=True) if mask is None else mask
+                take(Regrid(inner, known))
+        reach = self._reach(geometries)
+        if mask is not None and reach is not None:
+            crop = crop_to_mask(mask, reach, least=least, multiple=multiple)
+            if crop is not None:
+                take(crop)
+        shape = tuple(values.shape[1:])
+        if any(n % block for n, block in zip(shape, multiple, strict=True)):
+            take(Pad(shape, multiple))
+        return steps, values, mask
+
+    def _reach(self, geometries: Sequence[Geometry]) -> tuple[int, ...] | None:
+        """Voxels of a volume that what comes of it depends on, each way, if that is known."""
+        reaches = [geometry.reach for geometry in geometries]
+        first = self.models[0]
+        back: tuple[int, ...] | None = (0, 0, 0)
+        if self.options.cycle_residual:
+            other = Geometry.of(first.translator, first.pipeline, inverse=not self.inverse)
+            back = other.reach
+        known = [reach for reach in reaches if reach is not None]
+        if len(known) < len(reaches) or back is None:
+            return None
+        farthest = (max(axis) for axis in zip(*known, strict=True))
+        return tuple(
+            far + (n * r if self.inverse else math.ceil(n / r))
+            for far, n, r in zip(farthest, back, self.ratio.factors, strict=True)
+        )
+
+    def _doubts(self, scan: Scan, scales: Sequence[float]) -> tuple[list[str], list[str]]:
+        """Where a scan is unlike those of the training, and what is not known about that."""
+        warnings: list[str] = []
+        notes: list[str] = []
+        for model, (source, _), scale in zip(self.models, self._sides, scales, strict=True):
+            if scan.affine is not None:
+                warnings += spacing_doubts(model.metadata, scan.affine, self.ratio)
+            doubts, unknown = source.domain_warnings(scan, model.metadata, scale)
+            warnings += doubts
+            notes += unknown
+        return list(dict.fromkeys(warnings)), list(dict.fromkeys(notes))
+
+    def _encodings(
+        self, scan: Scan, scales: Sequence[float]
+    ) -> tuple[list[Encode], tuple[str, ...]]:
+        """How every model's values are encoded and decoded, and notes about the first one's.
+
+        Results have the unit that the first model knows.
+        """
+        encodings: list[Encode] = []
+        notes: tuple[str, ...] = ()
+        header = self.models[0].metadata
+        for model, (source, _), scale in zip(self.models, self._sides, scales, strict=True):
+            result_scale, said = self.target.result_scale(scan, header, model.scale)
+            notes = notes or said
+            encodings.append(Encode(source, self.target, scale, result_scale))
+        return encodings, notes
+
+    def _engine(self) -> Engine:
+        """What computes the networks."""
+        options, device = self.options, self.models[0].device
+        if "--precision bfloat16" in self.source.refuses:
+            return Engine.torch(device)
+        return choose_engine(options.engine, options.precision, device, options.cache_dir)
+
+    def _result_mask(self, mask: Tensor, steps: Sequence[Step]) -> Tensor:
+        """The mask on the grid of the result."""
+        turned = [step for step in steps if isinstance(step, Oriented)]
+        for step in turned:
+            mask, _ = step.forward(mask, None)
+        mask = self.ratio.mask(mask)
+        for step in turned:
+            mask = step.inverse(mask, self.ratio)
+        return mask
+
+    def _result_affine(self, scan: Scan, steps: Sequence[Step]) -> Any:
+        """Voxel → RAS mm of the result."""
+        if scan.affine is None or self.ratio.is_one:
+            return scan.affine
+        for step in steps:
+            if isinstance(step, Oriented):
+                return step.result_affine(tuple(scan.values.shape[1:]), self.ratio)
+        return self.ratio.affine(scan.affine)
+
+
+def _sides(model: Model, inverse: bool) -> tuple[Domain, Domain]:
+    x, y = domains_of(model.pipeline)
+    return (y, x) if inverse else (x, y)
+
+
+def _fastest(members: Members, options: InferenceOptions) -> Members:
+    """The members on another engine, if they take long and the other one is faster."""
+    if members.seconds < _LONG:
+        return members
+    engine = alternative_engine(members.engine, options.cache_dir)
+    if engine is None:
+        return members
+    try:
+        other = members.on(engine)
+    except InputError as error:
+        logger.debug("engine %s is not used: %s", engine.name, error)
+        return members
+    logger.debug("%s; %s", members, other)
+    return other if other.seconds * _WORTH < members.seconds else members

@@ -1,0 +1,182 @@
+"""Volumes whose voxels are unlike those of the training: to a grid like the training's, and back.
+
+Tensors are averaged component by component, with weights that are never negative: averages of
+positive-definite tensors are positive definite, and this is how block means, on which models are
+trained, are made. A logarithm would have to be taken of tensors that noise made indefinite.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.prediction.ratio import Ratio
+from medrev.prediction.steps import Step
+from medrev.volumes import voxel_size
+
+__all__ = ["Regrid", "edges_in_words", "new_shape", "resample", "spacing_doubts", "trained_edges"]
+
+#: How far outside the training's range voxel edges may lie.
+_TOLERANCE = 0.1
+#: Share of an averaged voxel that must lie in the mask.
+_INSIDE = 0.5
+
+
+class Regrid(Step):
+    """Resample a volume to another grid over the same field of view.
+
+    Args:
+        inner: Voxels along i, j, k that the network sees.
+        mask: ``(1, i, j, k)`` of the volume; what lies outside is not averaged with what is inside.
+
+    Attributes:
+        shape: Voxels of the volume.
+        inner: Voxels that the network sees.
+        mask: Boolean mask on the inner grid.
+    """
+
+    def __init__(self, inner: tuple[int, ...], mask: Tensor) -> None:
+        self.shape, self.inner = tuple(mask.shape[1:]), tuple(inner)
+        self._given = mask > 0
+        self._share = resample(self._given.float(), self.inner)
+        self.mask = self._share >= _INSIDE
+
+    def edges(self, given: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Voxel edges in mm of the inner grid, from those of the volume."""
+        i, j, k = (e * n / m for e, n, m in zip(given, self.shape, self.inner, strict=True))
+        return i, j, k
+
+    def forward(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Means over the voxels inside of the mask."""
+        inner = resample(values * self._given, self.inner)
+        return inner.div_(self._share.clamp(min=_INSIDE)).mul_(self.mask), self.mask
+
+    def inverse(self, result: Tensor, ratio: Ratio) -> Tensor:
+        """Voxels that reach into the mask take their value from inside of it; others are zero."""
+        shape, mask = ratio.shape(self.shape), ratio.mask(self.mask)
+        inside = resample(mask.float(), shape)
+        back = resample(result * mask, shape)
+        return back.div_(inside.clamp(min=1e-6)).mul_(inside > 1e-6)
+
+
+def trained_edges(header: Mapping[str, Any], ratio: Ratio) -> tuple[float, float] | None:
+    """Smallest and largest voxel edge (mm) of the volumes that a network was trained on.
+
+    Args:
+        header: Of the model's weight file.
+        ratio: The grid of the result beside that of the volume: fine voxels are smaller.
+    """
+    known = header.get("voxel_size")
+    if not isinstance(known, list) or len(known) != 2:
+        return None
+    low, high = (float(edge) / ratio.multiple[0] for edge in known)
+    return low, high
+
+
+def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio) -> list[str]:
+    """Say so in words where a volume's voxels are unlike those of the training.
+
+    Args:
+        header: Of the model's weight file.
+        affine: Voxel → RAS mm of the volume.
+        ratio: As in :func:`trained_edges`.
+    """
+    trained = trained_edges(header, ratio)
+    if trained is None:
+        return []
+    edges, (low, high) = voxel_size(affine), trained
+    if low * (1 - _TOLERANCE) <= min(edges) and max(edges) <= high * (1 + _TOLERANCE):
+        return []
+    return [
+        f"the voxels have {edges_in_words(edges)} mm, the model was trained on edges of "
+        f"{low:.3g} to {high:.3g} mm: judge the result with care"
+    ]
+
+
+def edges_in_words(edges: tuple[float, ...]) -> str:
+    """Edges of a voxel as text."""
+    return " x ".join(f"{edge:.3g}" for edge in edges)
+
+
+def new_shape(
+    shape: tuple[int, ...],
+    affine: NDArray[Any],
+    trained: tuple[float, float],
+    *,
+    multiple: tuple[int, ...],
+    least: tuple[int, ...],
+    spacing: str,
+) -> tuple[int, ...] | None:
+    """The voxels into which a volume should be cut for a network; None: its own.
+
+    Args:
+        shape: Voxels along i, j, k.
+        affine: Voxel → RAS mm.
+        trained: :func:`trained_edges`.
+        multiple: The number of voxels is a multiple of this.
+        least: Fewest voxels.
+        spacing: ``auto``: coarser voxels are cut smaller. ``train``: finer ones are averaged, too.
+            ``keep``: neither.
+    """
+    low, high = trained
+    inner: list[int] = []
+    for count, edge, block, few in zip(shape, voxel_size(affine), multiple, least, strict=True):
+        wanted = edge
+        if spacing != "keep" and edge > high * (1 + _TOLERANCE):
+            wanted = high
+        elif spacing == "train" and edge < low * (1 - _TOLERANCE):
+            wanted = low
+        new = block * math.ceil(count * edge / wanted / block - 0.5)
+        inner.append(count if wanted == edge else max(new, few))
+    return None if inner == list(shape) else tuple(inner)
+
+
+def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Interpolate linearly onto a grid of another size over the same field of view.
+
+    On a coarser grid, a voxel is the mean of what was interpolated over all of it. Beyond the
+    border the outermost voxels are repeated. Weights are never negative and sum to 1, and a linear
+    ramp stays one away from the border.
+
+    Args:
+        values: ``(C, i, j, k)``.
+        shape: Voxels (I, J, K) of the result.
+
+    Returns:
+        A new ``(C, I, J, K)``, float32.
+
+    Example:
+        >>> resample(torch.tensor([0.0, 4.0]).reshape(1, 2, 1, 1), (4, 1, 1)).flatten()
+        tensor([0., 1., 3., 4.])
+    """
+    result = values.float()
+    for axis, length in enumerate(shape, start=1):
+        if length != result.shape[axis]:
+            weights = _weights(result.shape[axis], length).to(result)
+            moved = torch.tensordot(weights, result, dims=([1], [axis]))
+            result = moved.movedim(0, axis)
+    return result.clone(memory_format=torch.contiguous_format)
+
+
+def _weights(old: int, new: int) -> Tensor:
+    """The share (new, old) of every old voxel in every new one, along one axis."""
+    ratio = old / new
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5)[:, None] * ratio - 0.5
+    reach = math.ceil(ratio / 2) + 1
+    places = centres.floor() + torch.arange(-reach, reach + 2)
+    offsets = places - centres
+    if ratio > 1:  # the mean of the interpolated values over the new voxel
+        weights = (_hat_integral(offsets + ratio / 2) - _hat_integral(offsets - ratio / 2)) / ratio
+    else:
+        weights = (1 - offsets.abs()).clamp(min=0)
+    result = torch.zeros(new, old, dtype=torch.float64)
+    return result.scatter_add_(1, places.long().clamp(0, old - 1), weights)
+
+
+def _hat_integral(t: Tensor) -> Tensor:
+    """``∫ max(0, 1 − |u|) du`` from −∞ to t."""
+    t = t.clamp(-1, 1)
+    return 0.5 + t - 0.5 * t * t.abs()
