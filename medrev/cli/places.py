@@ -1,43 +1,40 @@
 """Options of commands that run many subjects: processes here, a scheduler, a batch system."""
 
 import argparse
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from medrev.cli.options import add_options
 from medrev.errors import ConfigError
 
 if TYPE_CHECKING:
     from medrev.parallel import Pool
 
-__all__ = ["add_places", "check_places", "is_elsewhere", "pool_of"]
+__all__ = ["Places", "add_places", "check_places", "is_elsewhere", "pool_of"]
+
+
+_GROUP = "where subjects are run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where subjects are run."""
+
+    workers: int | None = field(default=None, metadata={"group": _GROUP, "metavar": "N"})
+    """processes on this machine, or jobs of --cluster (default: 1)"""
+    scheduler: str | None = field(default=None, metadata={"group": _GROUP, "metavar": "ADDRESS"})
+    """a running dask scheduler, as tcp://host:8786"""
+    cluster: str | None = field(default=None, metadata={"group": _GROUP, "metavar": "SYSTEM"})
+    """a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])"""
+    memory: float | None = field(default=None, metadata={"group": _GROUP, "metavar": "GIB"})
+    """memory limit of a worker (default: its share)"""
+    retries: int = field(default=1, metadata={"group": _GROUP, "metavar": "N"})
+    """further attempts after an unexpected error (default: 1)"""
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``, ``--scheduler``, ``--cluster``, ``--memory`` and ``--retries``."""
-    places = parser.add_argument_group("where subjects are run")
-    places.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes on this machine, or jobs of --cluster (default: 1)",
-    )
-    places.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a running dask scheduler, as tcp://host:8786"
-    )
-    places.add_argument(
-        "--cluster",
-        metavar="SYSTEM",
-        help="a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])",
-    )
-    places.add_argument(
-        "--memory", type=float, metavar="GIB", help="memory limit of a worker (default: its share)"
-    )
-    places.add_argument(
-        "--retries",
-        type=int,
-        default=1,
-        metavar="N",
-        help="further attempts after an unexpected error (default: 1)",
-    )
+    add_options(parser, Places)
 
 
 def check_places(arguments: argparse.Namespace) -> None:
