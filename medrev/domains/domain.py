@@ -123,6 +123,8 @@ class Domain(ABC):
         title: Name of the BIDS dataset that its results make; empty where they are none.
         to_ras: Whether the network is given arrays whose axes are those nearest to RAS.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
+        fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
+            exported networks can have the scale inside.
     """
 
     accepts: ClassVar[Accepted]
@@ -132,6 +134,7 @@ class Domain(ABC):
     title: ClassVar[str] = ""
     to_ras: ClassVar[bool] = False
     regrids: ClassVar[bool] = False
+    fixed_scale: ClassVar[bool] = False
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         self.pipeline, self.side = pipeline, side

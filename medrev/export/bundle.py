@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from medrev import __version__
-from medrev.config.schema import DTIData
+from medrev.domains.kinds import domains_of
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.export.graphs import has_onnx, write_onnx, write_torchscript
@@ -52,7 +52,7 @@ def write_bundle(
         RuntimeError: A file written does not compute what PyTorch computes.
     """
     folder = Path(folder)
-    if not isinstance(model.pipeline.data, DTIData):
+    if not domains_of(model.pipeline)[0].fixed_scale:
         raise InputError(
             f"bundles are of models of diffusion tensors; {model.pipeline.name} works on "
             f"data.kind {model.pipeline.data.kind}: write its network as onnx or torchscript"
@@ -82,11 +82,11 @@ def _write_json(path: Path, document: dict[str, Any]) -> None:
 def _metadata(model: Model, network: PhysicalTranslator) -> dict[str, Any]:
     """What MONAI asks to know of a bundle, and what the channels are."""
     channels = {str(number): name for number, name in enumerate(COMPONENTS)}
-    window = model.runner(network.inverse).window
+    window = _window(model, network)
     if window is None:
         size: list[str | int] = [f"{network.least} * n"] * 3
     else:
-        size = [_window(model, network)] * 3
+        size = [window] * 3
 
     def volume(what: str, spatial_shape: list[str | int]) -> dict[str, Any]:
         return {
@@ -240,20 +240,23 @@ def _inference(model: Model, network: PhysicalTranslator) -> dict[str, Any]:
 
 def _inferer(model: Model, network: PhysicalTranslator) -> dict[str, Any]:
     """Whole volumes, or windows of the training's size where the result depends on the window."""
-    if model.runner(network.inverse).window is None:
+    window = _window(model, network)
+    if window is None:
         return {"_target_": "SimpleInferer"}
     return {
         "_target_": "SlidingWindowInferer",
-        "roi_size": [_window(model, network)] * 3,
+        "roi_size": [window] * 3,
         "sw_batch_size": 1,
         "overlap": 0.25,
         "mode": "gaussian",
     }
 
 
-def _window(model: Model, network: PhysicalTranslator) -> int:
-    """Voxels of the input along each edge of the training's patch."""
-    high = model.pipeline.dti.patches.size
+def _window(model: Model, network: PhysicalTranslator) -> int | None:
+    """Voxels of the input along each edge of the training's patch, if results depend on it."""
+    if not model.translator.norm_depends_on_window:
+        return None
+    high = min(model.pipeline.data.sample_shape)
     return high if network.inverse else high // network.factor
 
 

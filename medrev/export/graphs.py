@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medrev.config.schema import DTIData
+from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
 from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
@@ -97,7 +97,8 @@ def write_onnx(
 
 def _network(model: Model, inverse: bool) -> Network:
     """A direction of a model as one module."""
-    kind = PhysicalTranslator if isinstance(model.pipeline.data, DTIData) else NetworkTranslator
+    physical = domains_of(model.pipeline)[0].fixed_scale
+    kind = PhysicalTranslator if physical else NetworkTranslator
     return kind.of(model, inverse=inverse)
 
 

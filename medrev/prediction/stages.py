@@ -18,14 +18,14 @@ from medrev.reversible import (
 )
 from medrev.volumes import block_mean, per_axis, upsample
 
-__all__ = ["Residual", "Stages", "Step", "stages_of", "torch_chains"]
+__all__ = ["HalfStep", "Residual", "Stages", "stages_of", "torch_chains"]
 
 #: Makes a chain of plain layers; the name says which part of the network they are.
 MakeChain = Callable[[str, nn.Sequential], Chain]
 
 
 @dataclass(frozen=True)
-class Step:
+class HalfStep:
     """Half of a reversible block: one stream changes the other.
 
     Attributes:
@@ -91,7 +91,7 @@ class Stages:
     """
 
     lift: Chain
-    steps: tuple[Step, ...]
+    steps: tuple[HalfStep, ...]
     project: Chain
     unpack: Callable[[Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
@@ -128,7 +128,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
             if type(net) is not SubNetwork or not is_plain(flatten(net)):
                 return None
             chain = make_chain(f"core{number}{name}", net)
-            steps.append(Step(chain, block, target, inverse))
+            steps.append(HalfStep(chain, block, target, inverse))
     if inverse:
         steps.reverse()
 

@@ -47,63 +47,9 @@ class Stream:
         self.advance = advance
         self.memory_format = memory_format
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Translate; sizes must be whole cells."""
-        memory_format = self.memory_format or layout(x.device, torch.float32)
-        wave = _Wave(self.stages, x, self.slab, memory_format)
-        while wave.projected < wave.length:
-            before = wave.projected
-            wave.move()
-            if self.advance is not None:
-                self.advance(wave.projected - before)
-        return wave.y
-
-
-def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
-    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
-
-    Args:
-        stages: The direction.
-        shape: Cells of the volume along i, j, k.
-        slab: Planes of cells that a layer handles at a time.
-    """
-    length, j, k = shape
-    slab = min(slab, length)
-    plane = 4 * j * k
-    fine = plane * math.prod(stages.cell_out) * stages.channels_out
-    result = length * fine
-    kept = _planes_kept(stages, slab, length) * plane * stages.width
-
-    part = (slab, j, k)
-    reach = slab + 2 * stages.lift.radius
-    packed = reach * plane * math.prod(stages.cell_in) * stages.channels_in
-    # The input is not in channels-last format: what is unpacked is padded and copied once more.
-    moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
-    for step in stages.steps:
-        width = stages.split if step.target == 0 else stages.width - stages.split
-        moments.append(step.chain.memory(part) + step.memory(slab * j * k * width))
-    features = (slab + 2 * stages.project.radius) * plane * stages.width
-    moments.append(features + stages.project.memory(part))
-    moments.append(stages.project.memory(part) + slab * fine)
-    if stages.residual is not None:
-        planes = min(slab, _RESIDUAL_PLANES) + 2 * stages.residual.radius
-        moments.append(math.ceil(planes * fine * stages.residual.copies))
-    return result + kept + max(moments)
-
-
-def _planes_kept(stages: Stages, slab: int, length: int) -> int:
-    """Planes of the streams that are kept at a time, of ``length`` that the volume has."""
-    radii = [stages.project.radius, *(step.chain.radius for step in stages.steps)]
-    return min(length, slab + sum(radii) + max(radii))
-
-
-class _Wave:
-    """One volume on its way."""
-
-    def __init__(
-        self, stages: Stages, x: Tensor, slab: int, memory_format: torch.memory_format
-    ) -> None:
-        self.stages, self.x, self.slab = stages, x, slab
+    def _begin(self, x: Tensor) -> None:
+        """Make room for a volume's way."""
+        stages, self.x = self.stages, x
         size = [n // cell for n, cell in zip(x.shape[2:], stages.cell_in, strict=True)]
         self.length = size[0]
         self.y = x.new_empty(
@@ -113,12 +59,12 @@ class _Wave:
                 *(n * cell for n, cell in zip(size, stages.cell_out, strict=True)),
             )
         )
-        kept = _planes_kept(stages, slab, self.length)
+        kept = _planes_kept(stages, self.slab, self.length)
         self.streams = [
             torch.empty(
                 (x.shape[0], channels, kept, *size[1:]),
                 device=x.device,
-                memory_format=memory_format,
+                memory_format=self.memory_format or layout(x.device, torch.float32),
             )
             for channels in (stages.split, stages.width - stages.split)
         ]
@@ -127,21 +73,29 @@ class _Wave:
         self.done = [0] * len(stages.steps)
         self.projected = 0
 
-    def move(self) -> None:
-        """Lift a slab more, and let every layer go as far as it can then."""
-        self._forget()
-        front = min(self.length, self.lifted + self.slab)
-        self._lift(self.lifted, front)
-        self.lifted = front
-        for number, step in enumerate(self.stages.steps):
-            front = self._reach(front, step.chain.radius)
-            for low in range(self.done[number], front, self.slab):
-                self._step(number, low, min(front, low + self.slab))
-            self.done[number] = front
-        front = self._reach(front, self.stages.project.radius)
-        for low in range(self.projected, front, self.slab):
-            self._project(low, min(front, low + self.slab))
-        self.projected = front
+    def __call__(self, x: Tensor) -> Tensor:
+        """Translate; sizes must be whole cells."""
+        self._begin(x)
+        while self.projected < self.length:
+            self._forget()
+            # Lift a slab more, and let every layer go as far as it can then.
+            front = min(self.length, self.lifted + self.slab)
+            self._lift(self.lifted, front)
+            self.lifted = front
+            for number, step in enumerate(self.stages.steps):
+                front = self._reach(front, step.chain.radius)
+                for low in range(self.done[number], front, self.slab):
+                    self._step(number, low, min(front, low + self.slab))
+                self.done[number] = front
+            front, before = self._reach(front, self.stages.project.radius), self.projected
+            for low in range(before, front, self.slab):
+                self._project(low, min(front, low + self.slab))
+            self.projected = front
+            if self.advance is not None:
+                self.advance(front - before)
+        y = self.y
+        del self.x, self.y, self.streams
+        return y
 
     def _reach(self, front: int, radius: int) -> int:
         """How far a layer gets that needs ``radius`` planes beyond its own."""
@@ -202,6 +156,44 @@ class _Wave:
         place = self.y[:, :, low * cell_out : high * cell_out]
         before = (low - part.start) * cell_out
         place.add_(whole[:, :, before : before + place.shape[2]])
+
+
+def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
+    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
+
+    Args:
+        stages: The direction.
+        shape: Cells of the volume along i, j, k.
+        slab: Planes of cells that a layer handles at a time.
+    """
+    length, j, k = shape
+    slab = min(slab, length)
+    plane = 4 * j * k
+    fine = plane * math.prod(stages.cell_out) * stages.channels_out
+    result = length * fine
+    kept = _planes_kept(stages, slab, length) * plane * stages.width
+
+    part = (slab, j, k)
+    reach = slab + 2 * stages.lift.radius
+    packed = reach * plane * math.prod(stages.cell_in) * stages.channels_in
+    # The input is not in channels-last format: what is unpacked is padded and copied once more.
+    moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
+    for step in stages.steps:
+        width = stages.split if step.target == 0 else stages.width - stages.split
+        moments.append(step.chain.memory(part) + step.memory(slab * j * k * width))
+    features = (slab + 2 * stages.project.radius) * plane * stages.width
+    moments.append(features + stages.project.memory(part))
+    moments.append(stages.project.memory(part) + slab * fine)
+    if stages.residual is not None:
+        planes = min(slab, _RESIDUAL_PLANES) + 2 * stages.residual.radius
+        moments.append(math.ceil(planes * fine * stages.residual.copies))
+    return result + kept + max(moments)
+
+
+def _planes_kept(stages: Stages, slab: int, length: int) -> int:
+    """Planes of the streams that are kept at a time, of ``length`` that the volume has."""
+    radii = [stages.project.radius, *(step.chain.radius for step in stages.steps)]
+    return min(length, slab + sum(radii) + max(radii))
 
 
 class _Part:

@@ -44,6 +44,7 @@ class TensorDomain(Domain):
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
     regrids = True
+    fixed_scale = True
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
