@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ContrastData
+from medrev.data.boxed import boxed
 from medrev.data.subject import Subject
-from medrev.domains.intensity.head import Head, boxed
+from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
@@ -92,19 +93,16 @@ def _head(subject: Subject, data: ContrastData) -> Head:
     scales = [_scale(v, inside, data, path) for v, path in zip(values, paths, strict=True)]
     reorient = Reorient(x.affine)
     affine = reorient.affine_for(tuple(inside.shape[1:]))
-    corner, kept = boxed(*(reorient.forward(v) for v in (*values, inside)))
-    i, j, k = reorient.forward(inside).shape[1:]
+    kept = boxed(*(reorient.forward(v) for v in (*values, inside)))
     return Head(
         id=subject.id,
-        shape=(i, j, k),
-        corner=corner,
         x=kept[0],
         y=kept[1],
         mask=kept[2],
         affine=torch.from_numpy(affine),
         scales=(scales[0], scales[1]),
         clip=data.intensities.clip,
-        key=_key(kept, affine, scales),
+        key=_key([v.values for v in kept], affine, scales),
         mask_source=x.mask_source,
         looks=tuple(
             describe_contrast(v, inside, x.affine, scale)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.data import Subject
+from medrev.data import Subject, boxed
 from medrev.domains.intensity import (
     find_contrasts,
     prepare_contrasts,
     prepare_head,
 )
-from medrev.domains.intensity.head import boxed
+from medrev.domains.intensity.head import Head
 from medrev.errors import GeometryError, InputError
 
 SHAPE = (12, 14, 10)
@@ -81,26 +81,11 @@ def test_a_given_mask_makes_background_of_the_rest(head_of, tmp_path):
     masked = replace(subject, files={**subject.files, "mask": tmp_path / "mask.nii.gz"})
     head = prepare_head(masked, data)
     assert (head.mask_source, prepare_head(subject, data).mask_source) == ("given", "nonzero")
-    assert head.x.shape == (1, 3, 4, 3)
+    assert head.x.values.shape == (1, 3, 4, 3)
     x, y, mask = head.whole()
     assert mask.sum() == inside.sum()
     assert (x[mask == 0] == -1).all()
     assert (y[mask == 0] == -1).all()
-
-
-def test_only_the_box_of_what_is_not_zero_is_kept_in_16_bits():
-    a, b = torch.zeros(2, 1, 8, 9, 10)
-    a[0, 2:4, 3, 5:7] = 300
-    b[0, 3:6, 3, 5] = 2
-    corner, (one, two) = boxed(a, b)
-    assert corner == (2, 3, 5)
-    assert one.shape == two.shape == (1, 4, 1, 2)
-    assert one.dtype == torch.int16
-    assert one.sum() == a.sum()
-    for strange in (0.5, 40_000.0):
-        b[0, 3, 3, 5] = strange
-        assert boxed(b)[1][0].dtype == torch.float32
-    assert boxed(torch.zeros(1, 2, 2, 2))[0] == (0, 0, 0)
 
 
 def test_blocks_may_reach_beyond_the_box_and_gains_act_before_clipping(head_of):
@@ -116,6 +101,17 @@ def test_blocks_may_reach_beyond_the_box_and_gains_act_before_clipping(head_of):
     assert torch.equal(darker[1], whole[1])
     brighter = head.block((0, 0, 0), head.shape, (1.0, 2.0))[1]
     assert brighter.max() == 1
+
+
+def test_x_may_lie_on_a_coarser_grid_by_a_factor_for_each_axis():
+    fine = torch.rand(1, 8, 6, 9, generator=torch.Generator().manual_seed(0))
+    coarse = fine[:, ::2, :, ::3].contiguous()
+    (x,), (y, mask) = boxed(coarse), boxed(fine, fine > 0)
+    head = Head("a", x, y, mask, torch.eye(4), (1.0, 1.0), clip=False)
+    x_block, y_block, _ = head.block((2, 1, 3), (4, 5, 6))
+    assert torch.equal(x_block, 2 * coarse[:, 1:3, 1:6, 1:3] - 1)
+    assert torch.equal(y_block, 2 * fine[:, 2:6, 1:6, 3:9] - 1)
+    assert head.shape == (8, 6, 9)
 
 
 def test_keys_tell_contents_and_settings_apart(head_of, config):
