@@ -88,9 +88,13 @@ class Dataset(ABC, Generic[M, R]):
         validation: What is measured after some steps of training: columns of the held-out table.
         scores_inverse: Whether the way from y to x is measured too.
         shown: Samples in a picture.
+        picture: What a picture shows, in a sentence.
+        columns: Its columns, in words.
     """
 
     noun: ClassVar[str] = "subject"
+    picture: ClassVar[str] = "A validation subject (a training subject where there is none)."
+    columns: ClassVar[str] = "x, F(x), y, the error of F(x) and G(F(x)), and the same from y"
     validation: ClassVar[tuple[str, ...]] = ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
     scores_inverse: ClassVar[bool] = True
     shown: ClassVar[int] = 1
@@ -101,6 +105,11 @@ class Dataset(ABC, Generic[M, R]):
         self.pipeline, self.x, self.y = pipeline, x, y
         self._scale = scale
         self._kept: dict[str, list[R]] = {}
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """What a model between two domains is trained for: the rest of *was trained …*."""
+        return f"to translate {x.name} to {y.name} and back"
 
     # On disk.
 

@@ -11,7 +11,7 @@ from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.tensor.dataset import TensorDataset
 from medrev.domains.tensor.domain import TensorDomain
 
-__all__ = ["dataset_of", "domains_of"]
+__all__ = ["dataset_class", "dataset_of", "domains_of"]
 
 _DOMAINS: dict[str, type[Domain]] = {
     "tensor": TensorDomain,
@@ -44,12 +44,22 @@ def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = F
     Raises:
         InputError: The data is missing, damaged or does not fit the pipeline.
     """
+    found = dataset_class(pipeline)
+    if issubclass(found, ImageDataset):
+        return found(pipeline, show=show)
+    if issubclass(found, TensorDataset):
+        return found(pipeline, scale=scale)
+    return IntensityDataset(pipeline)
+
+
+def dataset_class(pipeline: Pipeline) -> type[AnyDataset]:
+    """What a pipeline's data set is, without a look at files."""
     x, y = pipeline.data.domains
     if (x, y) == ("tensor", "tensor"):
-        return TensorDataset(pipeline, scale=scale)
+        return TensorDataset
     if (x, y) == ("intensity", "intensity"):
-        return IntensityDataset(pipeline)
+        return IntensityDataset
     # A method that does not suit its network is refused later, with the reason.
     segments = isinstance(pipeline.method, Segmentation)
     both = segments and isinstance(pipeline.model, FCN8sModel)
-    return (LabelledImageDataset if both else ImageDataset)(pipeline, show=show)
+    return LabelledImageDataset if both else ImageDataset

@@ -12,9 +12,17 @@ import numpy as np
 
 from medrev import __version__
 from medrev.cohorts import Choices, Evaluated
-from medrev.evaluation import GROUND_TRUTH, INTERIOR, NOISE_FLOOR, Key, Results, heading
-from medrev.evaluation.tables import subject_table
-from medrev.evaluation.tabular import Column, Tabular
+from medrev.evaluation import (
+    GROUND_TRUTH,
+    INTERIOR,
+    NOISE_FLOOR,
+    Column,
+    Key,
+    Results,
+    Tabular,
+    heading,
+    subject_table,
+)
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
 from medrev.report.cohort_charts import (

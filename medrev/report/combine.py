@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import GROUND_TRUTH, NOISE_FLOOR, Results
-from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
-from medrev.evaluation.tabular import Tabular
+from medrev.evaluation import (
+    GROUND_TRUTH,
+    NOISE_FLOOR,
+    PAPER_TABLES,
+    ModelDetails,
+    Results,
+    Tabular,
+    paper_table,
+)
 from medrev.files import atomic_path, read_json
 from medrev.report.tables import with_totals
 

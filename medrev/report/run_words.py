@@ -1,13 +1,16 @@
 """The report of a training run in words: what it was trained on, and what was done."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from medrev import __version__
 from medrev.config.schema import Pipeline
-from medrev.evaluation.tabular import Column, Tabular
+from medrev.domains.dataset import Dataset
+from medrev.domains.kinds import dataset_class, domains_of
+from medrev.evaluation import Column, Tabular
 from medrev.report.html_table import HtmlTable, html_table
 
 __all__ = ["RunWords", "data_table"]
@@ -24,11 +27,11 @@ _USES = {"train": "training", "validation": "validation", "test": "testing"}
 
 
 class RunWords:
-    """What the parts of a report are called, by the kind of data.
+    """What the parts of a report are called, by the data.
 
     Args:
         document: The pipeline of the run, as it lies in the run folder. It may be of another
-            version of medrev.
+            version of medrev, which is not understood: then much is not said.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -36,26 +39,16 @@ class RunWords:
         self._data, self._model, self._method = (
             document.get(name) or {} for name in ("data", "model", "method")
         )
-        images = self._data.get("kind") == "images"
-        self._segments = self._method.get("kind") == "segmentation"
-        self.thing = "image" if images else "subject"
+        self.thing, self.sample, self.columns = Dataset.noun, Dataset.picture, Dataset.columns
+        self._made_of, self._task = "", ""
+        with suppress(ValidationError):
+            pipeline = Pipeline.model_validate(document)
+            dataset = dataset_class(pipeline)
+            self.thing = dataset.noun
+            self.sample, self.columns = dataset.picture, dataset.columns
+            self._made_of = f", {pipeline.model.summary}"
+            self._task = f" {dataset.task(*domains_of(pipeline))}"
         self.things = f"{self.thing}s"
-        self.sample = (
-            "Validation images (training images where there are none): x, its translation F(x), y, "
-            "its translation G(y), and the way there and back."
-            if images
-            else "A validation subject (a training subject where there is none)."
-        )
-        if self._segments:
-            self.sample = (
-                "Validation images (training images where there are none): x, the classes found in "
-                "it, and the true ones."
-            )
-        self.columns = (
-            "x, F(x), y, G(y) and G(F(x))"
-            if self._data.get("kind") not in (None, "dti")
-            else "input, cubic interpolation, output and reference"
-        )
 
     def methods(
         self, status: Mapping[str, Any], environment: Mapping[str, Any], *, chosen: bool
@@ -72,7 +65,7 @@ class RunWords:
         method = self._method
         first = [
             f"A {self._model.get('kind', 'revgan')} network ({self._network()}) was trained"
-            f"{self._task()} ({method.get('kind')} training"
+            f"{self._task} ({method.get('kind')} training"
         ]
         if method.get("adversarial_weight"):
             first.append(f", adversarial weight {method['adversarial_weight']:g}")
@@ -92,25 +85,7 @@ class RunWords:
         """Width, what it is made of, and normalisation."""
         norm = self._model.get("norm")
         norms = "no normalisation" if norm in (None, "none") else f"{norm} normalisation"
-        try:
-            made_of = f", {Pipeline.model_validate(self._document).model.summary}"
-        except ValidationError:  # of another version
-            made_of = ""
-        return f"width {self._model.get('width')}{made_of}, {norms}"
-
-    def _task(self) -> str:
-        data = self._data
-        factor = (data.get("degradation") or {}).get("factor")
-        if factor:
-            return f" for {factor}-fold super-resolution of diffusion tensors"
-        if data.get("kind") == "images":
-            sides = ("A", "B") if data.get("source") == "A" else ("B", "A")
-            if self._segments:
-                return f" to segment images {sides[0]} into the classes of {sides[1]}"
-            return f" to translate images, {sides[0]} to {sides[1]} and back"
-        if data.get("kind") == "contrast":
-            return f" to translate {data.get('source')} to {data.get('target')} and back"
-        return ""
+        return f"width {self._model.get('width')}{self._made_of}, {norms}"
 
 
 def data_table(environment: Mapping[str, Any], things: str) -> HtmlTable | None:

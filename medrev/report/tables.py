@@ -16,25 +16,26 @@ from medrev.evaluation import (
     BlandAltman,
     GroupComparison,
     Key,
+    ModelDetails,
     Outlier,
     Results,
+    Tabular,
+    agreement_table,
+    class_table,
     compare_groups,
     compare_methods,
-    find_outliers,
-    method_agreement,
-)
-from medrev.evaluation.paper_tables import ModelDetails, paper_table
-from medrev.evaluation.region_tables import class_table, region_table, volume_table
-from medrev.evaluation.tables import (
-    agreement_table,
     comparison_table,
     description_table,
+    find_outliers,
     group_table,
+    method_agreement,
     outlier_table,
+    paper_table,
+    region_table,
     subject_table,
     summary_table,
+    volume_table,
 )
-from medrev.evaluation.tabular import Tabular
 from medrev.report.words import SUBJECTS, Words
 
 __all__ = [

@@ -14,6 +14,7 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes, common, some_names
+from medrev.domains.domain import Domain
 from medrev.domains.image.batches import ImageBatches, image_keys
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images
@@ -53,6 +54,10 @@ class ImageDataset(Dataset[Sides, Sides]):
     """
 
     noun = "image"
+    picture = (
+        "Validation images (training images where there are none): x, its translation F(x), y, "
+        "its translation G(y), and the way there and back."
+    )
     shown = 4
 
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
@@ -65,6 +70,11 @@ class ImageDataset(Dataset[Sides, Sides]):
                 logger.info("%s", note)
         self.loader = Loader(self.data)
         self._keys: dict[Path, str] = {}
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """Translation of images."""
+        return f"to translate images, {x.name} to {y.name} and back"
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Processes
+from medrev.domains.domain import Domain
 from medrev.domains.image.dataset import ImageDataset, Sides
 from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import from_pixels, with_channels
@@ -40,6 +41,10 @@ class LabelledImageDataset(ImageDataset):
     """
 
     validation = ("pixel_accuracy", "class_accuracy", "class_iou")
+    picture = (
+        "Validation images (training images where there are none): x, the classes found in it, and "
+        "the true ones."
+    )
 
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
         super().__init__(pipeline, show=show)
@@ -48,6 +53,11 @@ class LabelledImageDataset(ImageDataset):
         self.colours = colours_of(pipeline.model)
         self.tolerance = pipeline.method.tolerance
         self.refuses_unknown = pipeline.method.unknown == "refuse"
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """Segmentation."""
+        return f"to segment images {x.name} into the classes of {y.name}"
 
     def load(self, world: Processes | None = None, *, show: bool = False) -> None:
         """Look whether label images have the colours of the model.

@@ -11,6 +11,7 @@ from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, Processes, cohort_lines
+from medrev.domains.domain import Domain
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
 from medrev.domains.tensor.domain import TensorDomain
@@ -47,12 +48,19 @@ class TensorDataset(Dataset[Subject, Prepared]):
 
     validation = ("rmse_interior", "rmse")
     scores_inverse = False
+    columns = "input, cubic interpolation, output and reference"
 
     def __init__(self, pipeline: Pipeline, *, scale: float | None = None) -> None:
         x, y = TensorDomain(pipeline, "x"), TensorDomain(pipeline, "y")
         super().__init__(pipeline, x, y, scale=scale)
         self.data = pipeline.dti
         self.cohort = find_cohort(self.data)
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """Super-resolution."""
+        factor = y.pipeline.data.factor
+        return f"for {factor}-fold super-resolution of diffusion tensors"
 
     def members(self, part: str) -> Sequence[Subject]:
         """Subjects."""
