@@ -119,6 +119,7 @@ class Domain(ABC):
         unit: Of its values, for sidecars.
         refuses: Options of inference that mean nothing to models which start from it, and why: the
             rest of a sentence in which ``{model}`` and ``{takes}`` are filled in.
+        header: Keys of weight files that say what its numbers are.
         datatype: Folder that BIDS puts its results into.
         title: Name of the BIDS dataset that its results make; empty where they are none.
         to_ras: Whether the network is given arrays whose axes are those nearest to RAS.
@@ -130,6 +131,7 @@ class Domain(ABC):
     accepts: ClassVar[Accepted]
     unit: ClassVar[str]
     refuses: ClassVar[Mapping[str, str]] = {}
+    header: ClassVar[Mapping[str, Any]] = {}
     datatype: ClassVar[str] = ""
     title: ClassVar[str] = ""
     to_ras: ClassVar[bool] = False

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from medrev import __version__
-from medrev.config.schema import DTIData, Pipeline
+from medrev.config.schema import Pipeline
+from medrev.domains.kinds import domains_of
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path
 
@@ -22,12 +23,6 @@ FORMAT_VERSION = 1
 KIND = "translator"
 
 _KEY = "medrev"
-#: What the numbers of a tensor model are.
-_TENSORS = {
-    "component_order": ["Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz"],
-    "frame": "voxel",
-    "units": "mm^2/s",
-}
 _PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
@@ -58,8 +53,8 @@ def save_weights(
     """Write a translator's parameters and buffers, whole or not at all.
 
     The header holds, as JSON under the key ``medrev``: format version, kind, medrev version, the
-    resolved pipeline, scale, channels of x and y, factor, and ``extra``; of tensor models component
-    order, frame and units too.
+    resolved pipeline, scale, channels of x and y, factor, what the domain of y says of its numbers
+    (of tensors component order, frame and units), and ``extra``.
 
     Args:
         path: File to write, replaced if it exists; must end in ``.safetensors``.
@@ -86,7 +81,7 @@ def save_weights(
         "scale": float(scale),
         "channels": list(pipeline.data.channels),
         "factor": pipeline.data.factor,
-        **(_TENSORS if isinstance(pipeline.data, DTIData) else {}),
+        **domains_of(pipeline)[1].header,
         **(extra or {}),
     }
     state = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -19,7 +19,14 @@ from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
 from medrev.domains.tensor.reading import read_tensors
 from medrev.domains.tensor.results import ALWAYS, describe_result, map_of, map_path
-from medrev.dti import apply_symmetry, ensemble_symmetries, frobenius, repair, tensor_maps
+from medrev.dti import (
+    COMPONENTS,
+    apply_symmetry,
+    ensemble_symmetries,
+    frobenius,
+    repair,
+    tensor_maps,
+)
 from medrev.volumes import direction_cosines, is_dicom_folder
 
 __all__ = ["TensorDomain"]
@@ -41,6 +48,11 @@ class TensorDomain(Domain):
 
     accepts = "tensor"
     unit = "mm^2/s"
+    header: ClassVar = {
+        "component_order": list(COMPONENTS),
+        "frame": "voxel",
+        "units": "mm^2/s",
+    }
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
     regrids = True
