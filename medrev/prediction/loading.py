@@ -10,7 +10,7 @@ import torch
 from medrev.errors import CheckpointError
 from medrev.nets import build_translator
 from medrev.prediction.device import pick_device
-from medrev.prediction.model import Model
+from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.weights import read_weights
 
 __all__ = ["WEIGHTS_FILE", "load_model", "newest_run", "weight_file"]
@@ -19,7 +19,7 @@ __all__ = ["WEIGHTS_FILE", "load_model", "newest_run", "weight_file"]
 WEIGHTS_FILE = "weights.safetensors"
 
 
-def load_model(source: str | Path, device: str | torch.device = "auto") -> Model:
+def load_model(source: str | Path, device: str | torch.device = "auto") -> LoadedModel:
     """Load a model for inference.
 
     Args:
@@ -57,7 +57,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Model
         )
     translator.load_state_dict(weights.state)
     translator.to(place).eval().requires_grad_(False)
-    return Model(translator, weights.pipeline, weights.scale, weights.metadata, path)
+    return LoadedModel(translator, weights.pipeline, weights.scale, weights.metadata, path)
 
 
 def newest_run(folder: str | Path = "runs") -> Path:

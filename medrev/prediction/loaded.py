@@ -1,0 +1,86 @@
+"""A loaded model, for Python: one volume in, one of the same type out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel
+
+from medrev.domains.source import check_kind, recognise
+from medrev.errors import InputError
+from medrev.prediction.containers import contained
+from medrev.prediction.model import Model
+from medrev.prediction.options import InferenceOptions
+from medrev.prediction.predictor import Predictor
+
+__all__ = ["LoadedModel"]
+
+
+class LoadedModel(Model):
+    """A :class:`Model` from a file, which translates volumes as other packages hold them."""
+
+    def predict(
+        self,
+        scan: Any,
+        *,
+        mask: Any = None,
+        inverse: bool = False,
+        tensor_order: str | None = None,
+        tensor_frame: str | None = None,
+        show_progress: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Translate a volume.
+
+        It is read, checked and translated as ``medrev-infer`` does it; nothing is written.
+
+        Args:
+            scan: A path, a nibabel image, a MONAI MetaTensor or torchio Image ``(C, I, J, K)``, a
+                torchio Subject with one image (or one that is called as the model calls it), or a
+                SimpleITK image.
+            mask: Brain mask on the scan's grid, of any of these types (default: as
+                ``medrev-infer``; of a Subject its only label map).
+            inverse: From y to x: of tensors from the fine to the coarse grid.
+            tensor_order: Component order of tensors: fsl, dipy, mrtrix or ants.
+            tensor_frame: Frame of tensors: fsl, voxel or ras.
+            show_progress: Show a progress bar.
+            options: Fields of :class:`medrev.prediction.InferenceOptions`, such as ``ensemble=8``.
+
+        Returns:
+            The result as what was given: a torchio Subject has it in place of its image. Of a path
+            a nibabel image. Its affine is that of its grid; values are in the unit, tensors in the
+            order and frame of what was given (of raw DWI: mm²/s, FSL's).
+
+        Raises:
+            InputError: The scan or an option cannot be used.
+
+        Example:
+            >>> model = load_model("runs/mine")  # doctest: +SKIP
+            >>> fine = model.predict(nibabel.load("dti.nii.gz"))  # doctest: +SKIP
+        """
+        predictor = Predictor([self], inverse=inverse, options=InferenceOptions(**options))
+        source, target = predictor.source, predictor.target
+        if source.accepts == "image":
+            raise InputError(
+                f"{self.pipeline.name} takes images: use medrev.prediction.infer_file, or "
+                "medrev.prediction.translate in network range"
+            )
+        given = contained(scan, source.name)
+        with tempfile.TemporaryDirectory(prefix="medrev-") as name:
+            folder = Path(name)
+            masked = given.mask_file(folder)
+            if mask is not None:
+                masked = contained(mask, "mask").file(folder, "mask")
+            found = recognise(given.file(folder, "scan"), mask=masked)
+            check_kind(found, source.accepts, self.pipeline.name)
+            read = source.read(
+                found, order=tensor_order, frame=tensor_frame, show_progress=show_progress
+            )
+            prediction = predictor(read, show_progress=show_progress)
+            output = next(iter(target.results(prediction, read, source=source).values()))
+            written = folder / "result.nii.gz"
+            output.write(written)
+            image = nibabel.Nifti1Image.from_filename(written)
+            values = image.get_fdata(dtype="float32")
+            result = nibabel.Nifti1Image(values, image.affine, image.header)
+        return given.back(result)

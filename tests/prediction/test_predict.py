@@ -1,0 +1,140 @@
+"""A model from Python: one volume in, one of the same type out."""
+
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+import torchio
+from monai.data.meta_tensor import MetaTensor
+
+import medrev
+from medrev.errors import InputError
+from medrev.prediction import infer_file, save_weights
+
+from .contrasts import head, random_model
+
+
+def saved(model, folder):
+    return medrev.load_model(
+        save_weights(
+            folder / "weights.safetensors",
+            model.translator,
+            model.pipeline,
+            model.scale,
+            dict(model.metadata),
+        )
+    )
+
+
+@pytest.fixture
+def tensors(make_model, tensor_file, tmp_path):
+    """A model from a file, an image of tensors, and the file that is written for it."""
+    model = saved(make_model(norm="none"), tmp_path)
+    written = infer_file(
+        tensor_file, model=model, output=tmp_path / "out", quick_look=False, show_progress=False
+    )
+    (expected,) = (path for path in written if "diffusivity" in path.name and "nii" in path.name)
+    return model, nibabel.load(tensor_file), nibabel.load(expected)
+
+
+def test_a_nibabel_image_gives_what_the_command_writes(tensors, tensor_file):
+    model, image, expected = tensors
+    for scan in (image, tensor_file, str(tensor_file)):
+        result = model.predict(scan)
+        assert isinstance(result, nibabel.Nifti1Image)
+        np.testing.assert_allclose(result.affine, expected.affine, atol=1e-6)
+        assert np.array_equal(result.get_fdata(), expected.get_fdata())
+
+
+def test_metatensors_and_torchio_images_keep_type_and_place(tensors):
+    model, image, expected = tensors
+    values = torch.from_numpy(np.moveaxis(image.get_fdata(dtype=np.float32), -1, 0).copy())
+    wanted = np.moveaxis(expected.get_fdata(dtype=np.float32), -1, 0)
+    affine = torch.from_numpy(image.affine)
+    meta = model.predict(MetaTensor(values, affine=affine, meta={"patient": "one"}))
+    assert isinstance(meta, MetaTensor)
+    assert meta.meta["patient"] == "one"
+    picture = model.predict(torchio.ScalarImage(tensor=values, affine=image.affine))
+    assert type(picture) is torchio.ScalarImage
+    subject = model.predict(
+        torchio.Subject(dti=torchio.ScalarImage(tensor=values, affine=image.affine), age=40)
+    )
+    assert subject["age"] == 40
+    for found, where in (
+        (meta.as_tensor(), meta.affine.numpy()),
+        (picture.data, picture.affine),
+        (subject["dti"].data, subject["dti"].affine),
+    ):
+        np.testing.assert_allclose(where, expected.affine, atol=1e-6)
+        assert np.array_equal(found.numpy(), wanted)
+
+
+def test_a_mask_comes_as_an_image_or_as_the_label_map_of_a_subject(tensors):
+    model, image, _ = tensors
+    mask = np.zeros(image.shape[:3], dtype=np.uint8)
+    mask[2:6, 2:6, 2:6] = 1
+    result = model.predict(image, mask=nibabel.Nifti1Image(mask, image.affine))
+    fine = mask.repeat(2, 0).repeat(2, 1).repeat(2, 2) > 0
+    values = result.get_fdata()
+    assert (values[~fine] == 0).all()
+    assert (values[fine] != 0).any(axis=-1).all()
+    subject = torchio.Subject(
+        dti=torchio.ScalarImage(
+            tensor=torch.from_numpy(np.moveaxis(image.get_fdata(dtype=np.float32), -1, 0).copy()),
+            affine=image.affine,
+        ),
+        brain=torchio.LabelMap(tensor=torch.from_numpy(mask[None]), affine=image.affine),
+    )
+    found = model.predict(subject)["dti"].data.numpy()
+    assert np.array_equal(np.moveaxis(found, 0, -1), values.astype(np.float32))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_simpleitk_image_keeps_its_grid(tmp_path, inverse):
+    model = saved(random_model(), tmp_path)
+    affine = np.diag([-2.0, 2.0, 3.0, 1.0])
+    image = nibabel.Nifti1Image(head().astype(np.float32), affine)
+    nibabel.save(image, tmp_path / "t1.nii")
+    expected = model.predict(image, inverse=inverse)
+    given = SimpleITK.ReadImage(str(tmp_path / "t1.nii"))
+    result = model.predict(given, inverse=inverse)
+    assert isinstance(result, SimpleITK.Image)
+    for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(result, name)() == pytest.approx(getattr(given, name)(), abs=1e-5)
+    found = SimpleITK.GetArrayFromImage(result).transpose()
+    assert np.array_equal(found, expected.get_fdata(dtype=np.float32))
+
+
+def test_options_are_those_of_the_command(tensors):
+    model, image, _ = tensors
+    one, eight = model.predict(image), model.predict(image, ensemble=8)
+    assert not np.array_equal(one.get_fdata(), eight.get_fdata())
+    with pytest.raises(InputError, match="ensemble must be"):
+        model.predict(image, ensemble=7)
+    back = model.predict(one, inverse=True)
+    np.testing.assert_allclose(back.affine, image.affine, atol=1e-6)
+    assert back.shape == image.shape
+
+
+def test_what_is_no_volume_is_refused(tensors):
+    model, _, _ = tensors
+    with pytest.raises(InputError, match=r"a scan must be a path, a nibabel image, .* got ndarray"):
+        model.predict(np.zeros((6, 8, 8, 8)))
+    with pytest.raises(InputError, match="takes diffusion tensors"):
+        model.predict(nibabel.Nifti1Image(np.ones((8, 8, 8), dtype=np.float32), np.eye(4)))
+    two = {name: torchio.ScalarImage(tensor=torch.ones(6, 8, 8, 8)) for name in ("a", "b")}
+    with pytest.raises(InputError, match=r"must have one image or one called .* got a, b"):
+        model.predict(torchio.Subject(two))
+
+
+def test_importing_medrev_imports_nothing_slow():
+    code = "import sys, medrev; print({'torch', 'numpy', 'nibabel'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+    assert callable(medrev.load_model)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = medrev.nothing
