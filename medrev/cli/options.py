@@ -13,8 +13,8 @@ How fields become options:
 - ``name: tuple[Path, ...] = ()`` — ``--name A B``, or ``--name A --name B`` with ``repeat``
 
 ``field(metadata={…})`` may say: ``metavar``; ``group``, the heading in the help; ``positional``;
-``repeat``; ``parse``, which reads the text in place of the type; ``cli: False`` for a field that
-Python callers alone have.
+``repeat``; ``choices``; ``parse``, which reads the text in place of the type; ``cli: False`` for a
+field that Python callers alone have.
 
 Example:
     >>> from dataclasses import dataclass, field
@@ -123,6 +123,8 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
         settings.update(choices=get_args(kind), type=type(get_args(kind)[0]))
     else:
         settings["type"] = kind
+    if "choices" in about:
+        settings["choices"] = about["choices"]
     if "parse" in about:
         settings["type"] = about["parse"]
     if many and about.get("repeat"):

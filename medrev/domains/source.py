@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medrev.errors import GradientError, InputError
+from medrev.files import content_hash
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
 __all__ = [
@@ -72,6 +73,10 @@ class Source:
         """All files that enter the result; of a DICOM series those in its folder."""
         own = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
         return own + [p for p in (self.bval, self.bvec, self.mask) if p is not None]
+
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of every file of :attr:`files`."""
+        return tuple(content_hash(path) for path in self.files)
 
     @property
     def size(self) -> str:

@@ -3,22 +3,21 @@
 from medrev.domains.entry import Entry
 from medrev.domains.source import Source, check_kind, recognise
 from medrev.domains.tensor.reading import convention_of
+from medrev.options import InferenceOptions, Request
 from medrev.prediction.batch import Report, infer_many
 from medrev.prediction.contrast import round_trip_volume, translate_volume
 from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
 from medrev.prediction.images import translate_images
-from medrev.prediction.infer import infer_file, load_models
-from medrev.prediction.kinds import Kind, kind_of
-from medrev.prediction.loading import WEIGHTS_FILE, load_model, newest_run, weight_file
+from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, newest_run, weight_file
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of, round_trip, translate
-from medrev.prediction.options import InferenceOptions, Translation
+from medrev.prediction.options import Translation
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.prepared import as_written, predict
-from medrev.prediction.request import Request
+from medrev.prediction.run import Inference, infer_entry, infer_file
 from medrev.prediction.runner import MIN_VOXELS
 from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.synthesis import Synthesis, synthesise
@@ -29,8 +28,8 @@ __all__ = [
     "MIN_VOXELS",
     "WEIGHTS_FILE",
     "Entry",
+    "Inference",
     "InferenceOptions",
-    "Kind",
     "Model",
     "Plan",
     "Predictor",
@@ -46,9 +45,9 @@ __all__ = [
     "direction_of",
     "find_entries",
     "infer_distributed",
+    "infer_entry",
     "infer_file",
     "infer_many",
-    "kind_of",
     "load_model",
     "load_models",
     "newest_run",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medrev.domains.domain import Scan
 from medrev.domains.entry import Entry
 from medrev.domains.outputs import (
     PICTURE,
@@ -20,11 +21,11 @@ from medrev.domains.outputs import (
     writable_folder,
     write_outputs,
 )
+from medrev.domains.source import Source
 from medrev.errors import MedrevError, OutputError
-from medrev.prediction.kinds.build import kind_of
-from medrev.prediction.kinds.task import Task
+from medrev.options import Request
 from medrev.prediction.model import Model
-from medrev.prediction.request import Request
+from medrev.prediction.run import Inference
 from medrev.prediction.threads import Job, OneThread
 from medrev.progress import Bar, progress
 
@@ -91,11 +92,11 @@ def infer_many(
 
 @dataclass(frozen=True)
 class _Ready:
-    """A subject that was read; without ``read``, its results are there already."""
+    """A subject that was read; without ``scan``, its results are there already."""
 
-    task: Task[Any]
+    found: Source
     paths: dict[str, Path]
-    read: Any
+    scan: Scan | None
     replace: bool = False
 
 
@@ -105,9 +106,8 @@ class _Line:
     def __init__(
         self, models: tuple[Model, ...], request: Request, on_done: OnDone, bar: Bar
     ) -> None:
-        self.models, self.request, self.on_done, self.bar = models, request, on_done, bar
-        self.kind = kind_of(models[0], request.direction)
-        self.kind.check(request, models)
+        self.inference = Inference(models, request)
+        self.overwrite, self.on_done, self.bar = request.overwrite, on_done, bar
         self.report = Report()
         self._stopped = threading.Event()
         self._reader, self._writer = OneThread(), OneThread()
@@ -137,19 +137,19 @@ class _Line:
 
     def _read(self, entry: Entry) -> _Ready:
         with _named(entry.name):
-            task = self.kind.task(entry)
-            paths = task.paths(self.request)
-            hashes = task.hashes()
+            found = self.inference.recognise(entry)
+            paths = self.inference.paths(entry)
+            hashes = found.hashes()
             state = "new"
-            if not self.request.overwrite:
-                wanted = {"Request": self.request.fingerprint(self.models)}
-                state = _state(paths, {**wanted, "SourceSHA256": list(hashes)})
+            if not self.overwrite:
+                wanted = {"Request": self.inference.fingerprint(), "SourceSHA256": list(hashes)}
+                state = _state(paths, wanted)
             if state == "complete":
-                return _Ready(task, paths, None)
-            replace = self.request.overwrite or state == "partial"
-            check_outputs(paths, task.source.files, replace)
-            read = task.read(self.request, self.models, hashes=hashes, check=self._check)
-            return _Ready(task, paths, read, replace)
+                return _Ready(found, paths, None)
+            replace = self.overwrite or state == "partial"
+            check_outputs(paths, found.files, replace)
+            scan = self.inference.read(found, hashes=hashes, check=self._check)
+            return _Ready(found, paths, scan, replace)
 
     def _check(self) -> None:
         if self._stopped.is_set():
@@ -159,18 +159,18 @@ class _Line:
         """Translate a subject; what is left to do then is the writer's."""
 
         def step() -> Callable[[], None]:
-            if ready.read is None:
+            if ready.scan is None:
                 return lambda: self._keep(entry, ready)
             with _named(entry.name):
-                result = ready.task.translate(ready.read, self.request, self.models)
+                result = self.inference.predict(entry, ready.found, ready.scan)
             return lambda: self._write(entry, ready, result)
 
         return step
 
     def _write(self, entry: Entry, ready: _Ready, result: Result) -> None:
-        with _named(entry.name), writable_folder(ready.task.folder):
+        with _named(entry.name), writable_folder(entry.folder):
             files = write_outputs(result, overwrite=ready.replace)
-            self.kind.describe(entry.root, self.request)
+            self.inference.describe(entry.root)
             self.on_done(entry, files, True)
         self.report.done[entry.name] = files
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from medrev.domains.entry import Entry
 from medrev.errors import InputError, MedrevError
+from medrev.options import Request
 from medrev.parallel import Outcome, Pool
 from medrev.prediction.batch import OnDone, Report, infer_many
-from medrev.prediction.kinds.build import kind_of
 from medrev.prediction.loading import load_model
 from medrev.prediction.model import Model
-from medrev.prediction.request import Request
+from medrev.prediction.run import Inference
 
 __all__ = ["infer_distributed"]
 
@@ -60,7 +60,7 @@ def infer_distributed(
     weights = tuple(model.path.absolute() for model in models if model.path is not None)
     if len(weights) < len(models):
         raise InputError("several workers need models that were loaded from files")
-    kind_of(models[0], request.direction).check(request, models)
+    Inference(models, request)
     orders = {
         entry.name: _Order(entry.absolute(), weights, device, request)
         for entry in entries

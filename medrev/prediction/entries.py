@@ -4,20 +4,18 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from medrev.domains.domain import Domain
 from medrev.domains.entry import Entry
 from medrev.errors import InputError
-from medrev.prediction.kinds.kind import Kind, Member
-from medrev.prediction.kinds.tensor import TensorKind
 
 __all__ = ["find_entries"]
 
 
 def find_entries(
+    source: Domain,
     inputs: list[Path],
     output: Path | None = None,
     participants: list[str] | None = None,
-    *,
-    kind: Kind | None = None,
 ) -> list[Entry]:
     """The subjects that inputs name.
 
@@ -25,70 +23,56 @@ def find_entries(
     cohort into a BIDS dataset there (default: ``derivatives/medrev`` in the cohort's folder).
 
     Args:
+        source: What the model starts from.
         inputs: Files, folders of a DICOM series, folders of one subject, or folders (tables) of a
-            cohort, as the kind knows them.
+            cohort, as the domain knows them.
         output: Folder of the results.
         participants: Only these subjects of a cohort, with or without ``sub-``.
-        kind: What the model works on (:func:`medrev.prediction.kind_of`; default: tensors).
 
     Raises:
         InputError: There is no such cohort, or a participant is in none.
     """
-    kind = TensorKind() if kind is None else kind
     entries: list[Entry] = []
     people: dict[str, str] = {}
     for path in inputs:
-        if kind.is_member(path):
+        if source.is_member(path):
             person = path.absolute()
-            entries += _cohort(kind, person.parent, output, [person.name], people)
+            entries += _cohort(source, person.parent, output, [person.name], people)
             continue
-        data = kind.single(path)
+        data = source.single(path)
         if data is None:
-            entries += _cohort(kind, path, output, participants, people)
+            entries += _cohort(source, path, output, participants, people)
         else:
             folder = output or Path()
-            entries.append(Entry(str(path), data, folder, folder, kind.base(data)))
+            base = source.base(data)
+            entries.append(Entry(str(path), data, root=folder, folder=folder, base=base))
     if participants is not None:
         _check_participants(participants, people)
     return _without_clashes(entries)
 
 
 def _cohort(
-    kind: Kind,
+    source: Domain,
     root: Path,
     output: Path | None,
     participants: list[str] | None,
     people: dict[str, str],
 ) -> list[Entry]:
-    members, problems = kind.members(root)
+    members, problems = source.members(root)
     where = root if root.is_dir() else root.parent
     target = where / "derivatives" / "medrev" if output is None else output
     entries = []
     for member in members:
-        people.update({_short(member.person): member.person, _short(member.id): member.id})
-        if _wanted(member.id, member.person, participants):
-            entries.append(_entry(kind, member, target))
+        people.update({_short(member.person): member.person, _short(member.name): member.name})
+        if _wanted(member.name, member.person, participants):
+            folder, base = source.place(member)
+            entries.append(replace(member, root=target, folder=target / folder, base=base))
     for line in problems:
         name = line.partition(":")[0]
         people.setdefault(_short(name), name)
         if participants is None or _short(name) in map(_short, participants):
-            entries.append(Entry(name, root, target, target, "", problem=line))
+            entries.append(Entry(name, root, root=target, folder=target, problem=line))
     return entries
-
-
-def _entry(kind: Kind, member: Member, target: Path) -> Entry:
-    folder, base = kind.place(member)
-    return Entry(
-        name=member.id,
-        path=member.path,
-        root=target,
-        folder=target / folder,
-        base=base,
-        mask=member.mask,
-        bval=member.bval,
-        bvec=member.bvec,
-        problem=member.problem,
-    )
 
 
 def _short(name: str) -> str:

@@ -1,6 +1,7 @@
 """Finding a model on disk and loading it."""
 
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.weights import read_weights
 
-__all__ = ["WEIGHTS_FILE", "load_model", "newest_run", "weight_file"]
+__all__ = ["WEIGHTS_FILE", "load_model", "load_models", "newest_run", "weight_file"]
+
+logger = logging.getLogger(__name__)
 
 #: Name of the weight file in a checkpoint folder.
 WEIGHTS_FILE = "weights.safetensors"
@@ -108,3 +111,25 @@ def weight_file(source: Path) -> Path:
         f"{source}: no weights in this folder (looked for checkpoints/best/{WEIGHTS_FILE} and "
         f"checkpoints/last/{WEIGHTS_FILE}): give a run of medrev-train that has saved a checkpoint"
     )
+
+
+def load_models(
+    model: str | Path | Model | None, members: tuple[str | Path | Model, ...], device: str
+) -> tuple[Model, ...]:
+    """The model, and those that join it in an ensemble.
+
+    Raises:
+        CheckpointError: One cannot be used.
+    """
+    if model is None:
+        model = newest_run()
+        logger.info("model: %s, the newest finished run", model)
+    return tuple(
+        each if isinstance(each, Model) else _load(each, device) for each in (model, *members)
+    )
+
+
+def _load(model: str | Path, device: str) -> Model:
+    loaded = load_model(model, device)
+    logger.info("model: %s", loaded.path)
+    return loaded

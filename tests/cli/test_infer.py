@@ -13,9 +13,9 @@ import torch
 
 from medrev.cli import infer as command
 from medrev.config.schema import Pipeline
-from medrev.errors import CheckpointError
+from medrev.errors import CheckpointError, InputError
 from medrev.nets import build_translator
-from medrev.prediction import InferenceOptions, options, save_weights
+from medrev.prediction import Entry, Model, Request, save_weights
 from medrev.volumes import Volume, write_nifti
 
 
@@ -63,23 +63,29 @@ def cohort(tmp_path):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Notes how `load_models` and `infer_file` are called instead of calling them."""
+    """Notes how `load_models` and `infer_entry` are called instead of calling them."""
     noted = []
-    tensors = SimpleNamespace(
-        pipeline=SimpleNamespace(name="m", data=SimpleNamespace(kind="dti")),
-        translator=SimpleNamespace(has_inverse=True),
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "m",
+            "data": {"root": "cohort"},
+            "model": {"width": 2, "depth": 0},
+            "method": {"kind": "paired"},
+            "training": {"steps": 1},
+        }
     )
+    tensors = Model(SimpleNamespace(has_inverse=True), pipeline, 1e-3)
 
     def load_models(model, members, device):
         noted.append((model, members, device))
         return (tensors,) * (1 + len(members))
 
-    def infer_file(source, **options):
-        noted.append((source, options))
+    def infer_entry(inference, entry):
+        noted.append((inference, entry))
         return [Path("out/tensor.nii.gz"), Path("out/fa.nii.gz")]
 
     monkeypatch.setattr("medrev.prediction.load_models", load_models)
-    monkeypatch.setattr("medrev.prediction.infer_file", infer_file)
+    monkeypatch.setattr("medrev.prediction.infer_entry", infer_entry)
     return noted
 
 
@@ -105,38 +111,48 @@ def test_options_reach_the_function(calls):
         "--ensemble 8 --cycle-residual --spacing keep --model x --model y"
     )
     assert run(*words.split()) == 0
-    loaded, (source, found) = calls
+    loaded, (inference, entry) = calls
     assert loaded == (Path("runs/a"), (Path("x"), Path("y")), "cuda:1")
-    assert source == Path("dwi.nii.gz")
-    assert (found.pop("model").pipeline.name, len(found.pop("members"))) == ("m", 2)
-    assert found == {
-        "mask": Path("m.nii"),
-        "bval": Path("b"),
-        "bvec": Path("v"),
-        "output": Path("out"),
-        "overwrite": True,
-        "direction": "inverse",
-        "tensor_order": "mrtrix",
-        "tensor_frame": "ras",
-        "format": "nrrd",
-        "options": InferenceOptions(
-            engine="torch",
-            precision="float32",
-            max_memory=2.5,
-            ensemble=8,
-            cycle_residual=True,
-            spacing="keep",
-        ),
-        "quick_look": False,
-    }
+    assert len(inference.models) == 3
+    assert entry == Entry(
+        "dwi.nii.gz",
+        Path("dwi.nii.gz"),
+        root=Path("out"),
+        folder=Path("out"),
+        base="dwi",
+        mask=Path("m.nii"),
+        bval=Path("b"),
+        bvec=Path("v"),
+    )
+    assert inference.request == Request(
+        overwrite=True,
+        direction="inverse",
+        tensor_order="mrtrix",
+        tensor_frame="ras",
+        format="nrrd",
+        engine="torch",
+        precision="float32",
+        max_memory=2.5,
+        ensemble=8,
+        cycle_residual=True,
+        spacing="keep",
+        quick_look=False,
+    )
 
 
-def test_the_choices_are_those_of_the_library():
-    assert command.ENGINES == options.ENGINES
-    assert command.PRECISIONS == options.PRECISIONS
-    assert command.SPACINGS == options.SPACINGS
-    for number in command.ENSEMBLES:
-        InferenceOptions(ensemble=number)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"engine": "x"}, "engine must be one of auto, torch, openvino, got 'x'"),
+        ({"direction": "up"}, "direction must be forward or inverse, got 'up'"),
+        ({"ensemble": 3}, "ensemble must be one of 1, 2, 4, 8, 24, 48, got 3"),
+        ({"max_memory": 0}, "max_memory must be a positive number of GiB, got 0"),
+    ],
+)
+def test_python_callers_are_told_what_is_allowed(change, message):
+    with pytest.raises(InputError) as caught:
+        Request(**change)
+    assert str(caught.value) == message
 
 
 def test_wrong_checkpoint_is_2(monkeypatch, capsys):
@@ -168,8 +184,8 @@ def test_wrong_usage_is_2(calls, argv):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a.nii", "b.nii", "--mask", "m.nii"], "--mask is of one scan"),
-        (["a.nii", "--participant", "01"], "--participant is of a cohort"),
+        (["a.nii", "b.nii", "--mask", "m.nii"], "--mask applies to a single scan"),
+        (["a.nii", "--participant", "01"], "--participant applies to a cohort"),
     ],
 )
 def test_options_that_do_not_go_together_are_2(calls, capsys, words, message):
@@ -259,8 +275,6 @@ def test_scenes_of_a_cohort(weights, cohort, tmp_path):
 def test_a_signal_while_translating_leaves_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, code, many
 ):
-    from medrev.prediction import Model
-
     real = Model.translate
 
     def hit(self, *args, **options):
@@ -280,7 +294,7 @@ def test_a_signal_while_writing_leaves_all_or_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, many
 ):
     """What is being written is completed: no file is there without the others."""
-    from medrev.prediction import maps
+    from medrev.domains import maps
 
     real, written = maps.write_nifti, threading.Event()
 

@@ -124,7 +124,7 @@ def test_a_folder_of_images(images, tmp_path, capsys):
             ["--tensor-frame", "ras"],
             "--tensor-frame is for models",
         ),
-        ("contrast", ".", ["--mask", "m.nii"], "--mask is of one scan"),
+        ("contrast", ".", ["--mask", "m.nii"], "--mask applies to a single scan"),
         ("contrast", ".", [], "no subjects in"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from medrev.config.schema import Pipeline
+from medrev.domains.kinds import domains_of
 from medrev.dti import Gradients
 from medrev.nets import build_translator
 from medrev.prediction import Model
@@ -29,6 +30,10 @@ def make_pipeline(data: dict[str, Any] | None = None, **model: Any) -> Pipeline:
             "training": {"steps": 1},
         }
     )
+
+
+#: What models of tensors start from.
+SOURCE = domains_of(make_pipeline())[0]
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,15 @@ import pytest
 from medrev.errors import InputError
 from medrev.prediction import (
     Entry,
-    InferenceOptions,
+    Inference,
     Request,
     find_entries,
     infer_many,
     load_model,
     save_weights,
 )
-from medrev.prediction.kinds.tensor import TensorTask as Task
 
-from .conftest import oblique, save, save_ramp
+from .conftest import SOURCE, oblique, save, save_ramp
 
 REQUEST = Request(quick_look=False)
 
@@ -68,7 +67,7 @@ def test_a_bids_dataset_of_sessions(dwi_file, models, tmp_path):
         bids(root, name, dwi_file)
     (root / "dataset_description.json").write_text("{}")
     (root / "sub-02" / "dwi" / "sub-02_dwi.bvec").unlink()
-    entries = find_entries([root])
+    entries = find_entries(SOURCE, [root])
     report = infer_many(entries, models, REQUEST)
     assert set(report.done) == {"sub-01_ses-1", "sub-01_ses-2"}
     assert "no bvec file" in report.failed["sub-02"]
@@ -79,14 +78,14 @@ def test_a_bids_dataset_of_sessions(dwi_file, models, tmp_path):
         assert (folder / name).is_file()
     assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
     # The results are no subjects of the dataset.
-    assert [e.name for e in find_entries([root])] == [e.name for e in entries]
-    chosen = find_entries([root], participants=["01"])
+    assert [e.name for e in find_entries(SOURCE, [root])] == [e.name for e in entries]
+    chosen = find_entries(SOURCE, [root], participants=["01"])
     assert [e.name for e in chosen] == ["sub-01_ses-1", "sub-01_ses-2"]
-    assert [e.name for e in find_entries([root], participants=["sub-02"])] == ["sub-02"]
-    subject = find_entries([root / "sub-01"])
+    assert [e.name for e in find_entries(SOURCE, [root], participants=["sub-02"])] == ["sub-02"]
+    subject = find_entries(SOURCE, [root / "sub-01"])
     assert subject == chosen
     with pytest.raises(InputError, match="no such participant: 03; there are sub-01"):
-        find_entries([root], participants=["03"])
+        find_entries(SOURCE, [root], participants=["03"])
 
 
 def test_hcp_folders(dwi_file, models, tmp_path):
@@ -101,13 +100,13 @@ def test_hcp_folders(dwi_file, models, tmp_path):
         ):
             shutil.copy(dwi_file.with_name(old), folder / new)
     out = tmp_path / "out"
-    whole = find_entries([tmp_path / "hcp"], out)
+    whole = find_entries(SOURCE, [tmp_path / "hcp"], out)
     assert [(e.name, e.base) for e in whole] == [
         ("100307", "sub-100307"),
         ("100408", "sub-100408"),
     ]
-    single = find_entries([tmp_path / "hcp" / "100307"], out)
-    inner = find_entries([tmp_path / "hcp" / "100307" / "T1w" / "Diffusion"], out)
+    single = find_entries(SOURCE, [tmp_path / "hcp" / "100307"], out)
+    inner = find_entries(SOURCE, [tmp_path / "hcp" / "100307" / "T1w" / "Diffusion"], out)
     for (entry,) in (single, inner):
         assert entry.base == "sub-100307"
         assert entry.path.name == "data.nii.gz"
@@ -121,14 +120,14 @@ def test_results_of_one_name_do_not_replace_each_other(models, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         files.append(save_ramp(tmp_path / folder / "t.nii.gz", (6, 5, 7), oblique()))
-    report = infer_many(find_entries(files, tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, files, tmp_path / "out"), models, REQUEST)
     assert list(report.done) == [str(files[0])]
     assert "names of those of" in report.failed[str(files[1])]
 
 
 def test_folders_that_are_no_cohort(tmp_path):
     with pytest.raises(InputError, match="no subjects in"):
-        find_entries([tmp_path])
+        find_entries(SOURCE, [tmp_path])
 
 
 # --- failures and continuing --------------------------------------------------------------------
@@ -140,29 +139,29 @@ def test_a_bad_subject_does_not_stop_the_others(cohort, models, tmp_path):
     values = image.get_fdata()
     values[3, 2, 3] = np.nan
     save(path, np.moveaxis(values, -1, 0), image.affine)
-    report = infer_many(find_entries([cohort], tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
     assert set(report.done) == {"sub-A", "sub-C", "sub-D"}
     assert "NaN" in report.failed["sub-B"]
     assert not (tmp_path / "out" / "sub-B").exists()
 
 
 def test_an_unexpected_error_is_one_subjects_too(cohort, models, tmp_path, monkeypatch):
-    real = Task.translate
+    real = Inference.predict
 
-    def broken(self, *args, **options):
-        if self.base == "sub-C":
+    def broken(self, entry, *args, **options):
+        if entry.base == "sub-C":
             raise RuntimeError("out of\nluck")
-        return real(self, *args, **options)
+        return real(self, entry, *args, **options)
 
-    monkeypatch.setattr(Task, "translate", broken)
-    report = infer_many(find_entries([cohort], tmp_path / "out"), models, REQUEST)
+    monkeypatch.setattr(Inference, "predict", broken)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
     assert report.failed == {"sub-C": "RuntimeError: out of luck"}
     assert len(report.done) == 3
 
 
 def test_a_second_run_keeps_what_is_there(cohort, models, tmp_path):
     out = tmp_path / "out"
-    entries = find_entries([cohort], out)
+    entries = find_entries(SOURCE, [cohort], out)
     first = infer_many(entries, models, REQUEST)
     before = times(out)
     lost = first.done["sub-B"][2]  # FA
@@ -183,14 +182,14 @@ def test_a_copy_of_the_cohort_counts_as_the_same_and_a_changed_file_does_not(
     cohort, models, tmp_path
 ):
     out = tmp_path / "out"
-    infer_many(find_entries([cohort], out), models, REQUEST)
+    infer_many(find_entries(SOURCE, [cohort], out), models, REQUEST)
     moved = shutil.copytree(cohort, tmp_path / "elsewhere")
     save_ramp(moved / "sub-C" / "tensor.nii.gz", (6, 6, 7), oblique())
-    report = infer_many(find_entries([moved], out), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [moved], out), models, REQUEST)
     assert set(report.kept) == {"sub-A", "sub-B", "sub-D"}
     assert "made from another input" in report.failed["sub-C"]
     replaced = infer_many(
-        find_entries([moved], out), models, Request(quick_look=False, overwrite=True)
+        find_entries(SOURCE, [moved], out), models, Request(quick_look=False, overwrite=True)
     )
     assert len(replaced.done) == 4
 
@@ -198,7 +197,7 @@ def test_a_copy_of_the_cohort_counts_as_the_same_and_a_changed_file_does_not(
 @pytest.mark.parametrize(
     "change",
     [
-        {"options": InferenceOptions(precision="float32")},
+        {"precision": "float32"},
         {"tensor_frame": "voxel"},
         {"model": True},
         {"foreign": True},
@@ -209,7 +208,7 @@ def test_results_made_otherwise_are_neither_kept_nor_replaced(
     cohort, models, residual_model, tmp_path, change
 ):
     out = tmp_path / "out"
-    entries = find_entries([cohort], out, ["A"])
+    entries = find_entries(SOURCE, [cohort], out, ["A"])
     first = infer_many(entries, models, REQUEST)
     if change.pop("model", False):
         other = residual_model(width=12)
@@ -225,7 +224,7 @@ def test_results_made_otherwise_are_neither_kept_nor_replaced(
 
 
 def test_a_model_without_file_keeps_nothing(cohort, residual_model, tmp_path):
-    entries = find_entries([cohort], tmp_path / "out", ["A"])
+    entries = find_entries(SOURCE, [cohort], tmp_path / "out", ["A"])
     infer_many(entries, (residual_model(),), REQUEST)
     report = infer_many(entries, (residual_model(),), REQUEST)
     assert "exists already" in report.failed["sub-A"]
@@ -240,27 +239,28 @@ def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
     """Each step waits for the others: without overlap this would never end."""
     from medrev.prediction import batch
 
-    real_read, real_translate, real_write = Task.read, Task.translate, batch.write_outputs
+    real_read, real_predict, real_write = Inference.read, Inference.predict, batch.write_outputs
     reading = {name: threading.Event() for name in "ABCD"}
     computing = {name: threading.Event() for name in "ABCD"}
     started: list[str] = []
     computed: list[str] = []
     most_ahead = 0
 
-    def read(self, *args, **options):
+    def read(self, found, **options):
         nonlocal most_ahead
-        started.append(self.base[-1])
+        name = found.path.parent.name[-1]
+        started.append(name)
         most_ahead = max(most_ahead, len(started) - len(computed))
-        reading[self.base[-1]].set()
-        return real_read(self, *args, **options)
+        reading[name].set()
+        return real_read(self, found, **options)
 
-    def translate(self, *args, **options):
-        name = self.base[-1]
+    def predict(self, entry, *args, **options):
+        name = entry.base[-1]
         computing[name].set()
         following = chr(ord(name) + 1)
         if following in reading:
             assert reading[following].wait(20), "the next one was not read meanwhile"
-        result = real_translate(self, *args, **options)
+        result = real_predict(self, entry, *args, **options)
         computed.append(name)
         return result
 
@@ -271,17 +271,17 @@ def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
             assert computing[following].wait(20), "the next one was not computed meanwhile"
         return real_write(result, **options)
 
-    monkeypatch.setattr(Task, "read", read)
-    monkeypatch.setattr(Task, "translate", translate)
+    monkeypatch.setattr(Inference, "read", read)
+    monkeypatch.setattr(Inference, "predict", predict)
     monkeypatch.setattr(batch, "write_outputs", write)
-    report = infer_many(find_entries([cohort], tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
     assert len(report.done) == 4
     assert report.failed == {}
     assert most_ahead == 2  # the one that is computed, and the next
 
 
 def test_an_interruption_ends_the_reader_too(dwi_file, models, tmp_path, monkeypatch):
-    from medrev.prediction import subject
+    from medrev.domains.tensor import reading
 
     started = threading.Event()
     slabs = []
@@ -292,16 +292,16 @@ def test_an_interruption_ends_the_reader_too(dwi_file, models, tmp_path, monkeyp
         threading.Event().wait(0.2)
         return args[0].new_zeros(6, *args[0].shape[1:])
 
-    monkeypatch.setattr(subject, "fit_tensor", slow)
-    monkeypatch.setattr(subject, "_SLAB", 1)
+    monkeypatch.setattr(reading, "fit_tensor", slow)
+    monkeypatch.setattr(reading, "_SLAB", 1)
 
     def interrupt(self, *args, **options):
         started.wait(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Task, "translate", interrupt)
+    monkeypatch.setattr(Inference, "predict", interrupt)
     tensor = save_ramp(tmp_path / "sub-00_dwimap.nii.gz", (6, 5, 7), oblique())
-    entries = find_entries([tensor, dwi_file], tmp_path / "out")
+    entries = find_entries(SOURCE, [tensor, dwi_file], tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         infer_many(entries, models, REQUEST)
     assert len(slabs) < 8
@@ -319,7 +319,7 @@ def test_many_subjects_say_who_a_warning_is_about(cohort, models, tmp_path, caps
     image = nibabel.load(path)
     save(path, np.moveaxis(image.get_fdata(), -1, 0) * 1000, image.affine)
     try:
-        infer_many(find_entries([cohort], tmp_path / "out"), models, REQUEST)
+        infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
     finally:
         logger.handlers[:], level = before
         logger.setLevel(level)

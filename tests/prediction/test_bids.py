@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from medrev.prediction import (
-    InferenceOptions,
+    Inference,
     Request,
     find_entries,
     infer_file,
     infer_many,
-    kind_of,
 )
 
-from .conftest import oblique, save_ramp
+from .conftest import SOURCE, oblique, save_ramp
 from .contrasts import head, save_head, square_model
 
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
@@ -50,9 +49,10 @@ def test_a_cohort(residual_model, tmp_path, format):
     for name in ("sub-01", "sub-02"):
         (tmp_path / "cohort" / name).mkdir(parents=True)
         save_ramp(tmp_path / "cohort" / name / "tensor.nii.gz", (6, 5, 7), oblique())
-    request = Request(format=format, options=InferenceOptions(ensemble=2, cycle_residual=True))
+    request = Request(format=format, ensemble=2, cycle_residual=True)
     out = tmp_path / "out"
-    report = infer_many(find_entries([tmp_path / "cohort"], out), (residual_model(),), request)
+    entries = find_entries(SOURCE, [tmp_path / "cohort"], out)
+    report = infer_many(entries, (residual_model(),), request)
     assert report.failed == {}
     assert errors_of(out) == []
     (out / "dataset_description.json").unlink()
@@ -66,12 +66,12 @@ def test_files_side_by_side(residual_model, tensor_file, tmp_path):
 
 @pytest.mark.parametrize("format", ["nifti", "nrrd"])
 def test_synthetic_contrasts(tmp_path, format):
-    request = Request(format=format, options=InferenceOptions(ensemble=2, cycle_residual=True))
+    request = Request(format=format, ensemble=2, cycle_residual=True)
     for source, target in (("t1", "t1ce"), ("t1ce", "flair")):
         root = tmp_path / source
         save_head(root / "HGG_1" / f"HGG_1_{source}.nii.gz", head(), oblique())
         model = square_model(source=source, target=target)
-        entries = find_entries([root], tmp_path / "out", kind=kind_of(model))
+        entries = find_entries(Inference((model,), Request()).source, [root], tmp_path / "out")
         assert len(infer_many(entries, (model,), request).done) == 1
     assert len(list((tmp_path / "out").rglob("*_ce-gadolinium_*"))) == 7
     assert errors_of(tmp_path / "out") == []
@@ -83,7 +83,9 @@ def test_a_synthetic_contrast_among_other_entities(tmp_path):
     save_head(folder / f"{name}.nii.gz", head(), oblique())
     (folder / f"{name}.json").write_text('{"SpatialReference": "https://example.org/other"}')
     model = square_model(target="t1ce")
-    entries = find_entries([tmp_path / "bids"], tmp_path / "out", kind=kind_of(model))
+    entries = find_entries(
+        Inference((model,), Request()).source, [tmp_path / "bids"], tmp_path / "out"
+    )
     (files,) = infer_many(entries, (model,), Request()).done.values()
     stem = "sub-01_ses-1_acq-mprage_ce-gadolinium_run-2_space-other_desc-synth_T1w"
     assert files[0] == tmp_path / "out" / "sub-01" / "ses-1" / "anat" / f"{stem}.nii.gz"

@@ -8,12 +8,11 @@ import nibabel
 import pytest
 
 from medrev.prediction import (
-    InferenceOptions,
+    Inference,
     Model,
     Request,
     find_entries,
     infer_many,
-    kind_of,
     load_model,
     save_weights,
 )
@@ -34,7 +33,9 @@ def models(tmp_path_factory) -> tuple[Model, ...]:
 
 
 def find(models, *paths, direction="forward", **options):
-    return find_entries(list(paths), kind=kind_of(models[0], direction), **options)
+    return find_entries(
+        Inference(models, Request(direction=direction)).source, list(paths), **options
+    )
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_bids_with_sessions_masks_and_a_second_t1(models, tmp_path):
 def test_a_changed_input_or_setting_is_neither_kept_nor_replaced(brats, models):
     entries = find(models, brats, participants=["BraTS20_Training_001"])
     infer_many(entries, models, REQUEST)
-    other = Request(quick_look=False, options=InferenceOptions(cycle_residual=True))
+    other = Request(quick_look=False, cycle_residual=True)
     assert "give --overwrite" in infer_many(entries, models, other).failed["BraTS20_Training_001"]
     save_head(entries[0].path, head() + 1, oblique())
     assert "another input" in infer_many(entries, models, REQUEST).failed["BraTS20_Training_001"]

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from medrev.errors import InputError, OutputError
-from medrev.prediction import InferenceOptions
 from medrev.prediction import infer_file as infer
 from medrev.volumes import read_volume
 
@@ -113,7 +112,8 @@ def test_outside_the_mask_all_is_zero(tmp_path):
         model=random_model(),
         mask=save(tmp_path / "m.nii.gz", mask, oblique()),
         output=tmp_path / "out",
-        options=InferenceOptions(ensemble=2, cycle_residual=True),
+        ensemble=2,
+        cycle_residual=True,
     )
     for file in written[::2]:
         assert not values_of(file)[mask == 0].any()
@@ -180,8 +180,8 @@ def test_names(tmp_path, name, contrasts, direction, result):
 
 def test_what_is_written_and_what_its_sidecars_say(tmp_path):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
-    options = InferenceOptions(ensemble=2, cycle_residual=True)
-    written = infer(path, model=random_model(), output=tmp_path / "out", options=options)
+    options = {"ensemble": 2, "cycle_residual": True}
+    written = infer(path, model=random_model(), output=tmp_path / "out", **options)
     assert [file.name for file in written] == [
         "sub-01_desc-synth_T2w.nii.gz",
         "sub-01_desc-synth_T2w.json",
@@ -216,8 +216,8 @@ def test_the_picture_shows_the_views_there_are(tmp_path, shape, rows):
 
     values = head((13, 18, 11)) if rows == 3 else np.ones(shape)
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", values, np.diag([2.0, 2, 2, 1]))
-    options = InferenceOptions(cycle_residual=True)
-    written = infer(path, model=square_model(), output=tmp_path, options=options)
+    options = {"cycle_residual": True}
+    written = infer(path, model=square_model(), output=tmp_path, **options)
     height, width = imread(written[-1]).shape[:2]
     assert 900 < width < 1300
     assert height > 300 * rows
@@ -233,9 +233,7 @@ def test_the_ensemble_is_mean_and_spread_over_mirror_images(tmp_path, dims, coun
 
     def result(volume: np.ndarray, name: str, **options) -> np.ndarray:
         path = save_head(tmp_path / f"{name}_t1.nii.gz", volume, affine)
-        files = infer_file(
-            path, model=model, output=tmp_path / name, options=InferenceOptions(**options)
-        )
+        files = infer_file(path, model=model, output=tmp_path / name, **options)
         return np.stack([values_of(file) for file in files[::2]])
 
     axes = {2: [(0,)], 4: [(0,), (1,), (0, 1)]}.get(count) or [
@@ -265,17 +263,17 @@ def test_several_models_join_the_ensemble(tmp_path):
     np.testing.assert_allclose(values_of(written[0])[lit], np.mean(alone, 0)[lit], rtol=1e-4)
     assert sidecar_of(written[0])["EnsembleMembers"] == 2
     other = square_model(target="flair")
-    with pytest.raises(InputError, match=r"same contrasts, got t1 to t2 .* and t1 to flair"):
+    with pytest.raises(InputError, match=r"must translate alike, got t1 to t2 .* and t1 to flair"):
         infer_file(path, model=models[0], members=(other,), output=tmp_path / "no")
 
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_the_cycle_residual_is_zero_where_the_way_back_is_exact(tmp_path, dims):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
-    options = InferenceOptions(cycle_residual=True)
-    exact = infer_file(path, model=square_model(dims), output=tmp_path / "a", options=options)
+    options = {"cycle_residual": True}
+    exact = infer_file(path, model=square_model(dims), output=tmp_path / "a", **options)
     assert values_of(exact[2]).max() < 1e-3 * GIVEN
-    rough = infer_file(path, model=random_model(dims), output=tmp_path / "b", options=options)
+    rough = infer_file(path, model=random_model(dims), output=tmp_path / "b", **options)
     assert values_of(rough[2]).max() > 0.05 * GIVEN
 
 
@@ -283,9 +281,9 @@ def test_the_cycle_residual_is_zero_where_the_way_back_is_exact(tmp_path, dims):
 def test_what_a_network_puts_outside_of_the_brain_belongs_to_the_way_back(tmp_path, dims):
     kind = {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 1, "norm": "none"}
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head((14, 18, 12)), oblique())
-    options = InferenceOptions(cycle_residual=True)
+    options = {"cycle_residual": True}
     model = random_model(dims, model=kind, slices={"size": 20})
-    written = infer_file(path, model=model, output=tmp_path / "out", options=options)
+    written = infer_file(path, model=model, output=tmp_path / "out", **options)
     assert values_of(written[2]).max() < 1e-4 * GIVEN
 
 
@@ -297,8 +295,8 @@ def test_the_cycle_residual_is_in_intensities_of_the_input(tmp_path):
     values = head()
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", values, oblique(left=True))
     model = replace(square_model(), translator=Halved().eval())
-    options = InferenceOptions(cycle_residual=True)
-    written = infer_file(path, model=model, output=tmp_path / "out", options=options)
+    options = {"cycle_residual": True}
+    written = infer_file(path, model=model, output=tmp_path / "out", **options)
     np.testing.assert_allclose(values_of(written[2]), values / 2, rtol=1e-3, atol=0.01)
 
 
@@ -347,7 +345,7 @@ def test_mirror_images_that_training_did_not_have_are_noted(tmp_path):
             path,
             model=model,
             output=tmp_path / f"{count}{flips}",
-            options=InferenceOptions(ensemble=count),
+            ensemble=count,
         )
         notes[count, flips] = " ".join(sidecar_of(written[0])["Notes"])
     assert notes[2, True] == ""
@@ -421,18 +419,18 @@ def test_settings_that_are_of_tensors(refuse, tmp_path):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
     refuse("--tensor-order is for models of diffusion tensors", path, tensor_order="fsl")
     for name, value in (("engine", "openvino"), ("precision", "bfloat16"), ("spacing", "train")):
-        refuse(f"--{name} {value}", path, options=InferenceOptions(**{name: value}))
+        refuse(f"--{name} {value}", path, **{name: value})
     for dims, count, allowed in ((2, 8, "1, 2, 4"), (3, 24, "1, 2, 4, 8")):
-        options = InferenceOptions(ensemble=count)
-        refuse(f"one of {allowed} members", path, model=square_model(dims), options=options)
+        options = {"ensemble": count}
+        refuse(f"one of {allowed} members", path, model=square_model(dims), **options)
 
 
 def test_a_cycle_needs_a_way_back(refuse, tmp_path):
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head(), oblique())
     model = square_model()
     model.translator.has_inverse = False
-    options = InferenceOptions(cycle_residual=True)
-    refuse("--cycle-residual: tiny has no inverse direction", path, model=model, options=options)
+    options = {"cycle_residual": True}
+    refuse("--cycle-residual: tiny has no inverse direction", path, model=model, **options)
     refuse("tiny has no inverse direction", path, model=model, direction="inverse")
 
 

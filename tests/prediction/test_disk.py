@@ -10,6 +10,8 @@ import pytest
 from medrev.errors import OutputError
 from medrev.prediction import Request, find_entries, infer_file, infer_many
 
+from .conftest import SOURCE
+
 
 @contextlib.contextmanager
 def largest_file(size: int):
@@ -63,7 +65,7 @@ def test_a_full_disk(make_model, tensor_file, mount, kib):
 
 def test_a_full_disk_in_a_cohort(make_model, tensor_file, mount):
     disk = mount("size=40k")
-    entries = find_entries([tensor_file], disk / "out")
+    entries = find_entries(SOURCE, [tensor_file], disk / "out")
     report = infer_many(entries, (make_model(),), Request(quick_look=False))
     assert "no space left on device" in report.failed[str(tensor_file)]
     assert list(disk.iterdir()) == []

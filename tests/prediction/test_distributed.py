@@ -7,7 +7,6 @@ import pytest
 from medrev.errors import InputError
 from medrev.parallel import Pool
 from medrev.prediction import (
-    InferenceOptions,
     Request,
     find_entries,
     infer_distributed,
@@ -16,9 +15,9 @@ from medrev.prediction import (
     save_weights,
 )
 
-from .conftest import oblique, save_ramp
+from .conftest import SOURCE, oblique, save_ramp
 
-REQUEST = Request(quick_look=False, options=InferenceOptions(engine="torch", precision="float32"))
+REQUEST = Request(quick_look=False, engine="torch", precision="float32")
 
 
 @pytest.fixture
@@ -41,8 +40,8 @@ def cohort(tmp_path):
 
 
 def test_workers_of_a_scheduler_give_what_one_process_gives(models, cohort, tmp_path, scheduler):
-    here = infer_many(find_entries([cohort], tmp_path / "here"), models, REQUEST)
-    entries = find_entries([cohort], tmp_path / "there")
+    here = infer_many(find_entries(SOURCE, [cohort], tmp_path / "here"), models, REQUEST)
+    entries = find_entries(SOURCE, [cohort], tmp_path / "there")
     seen = []
     with Pool(scheduler=scheduler) as pool:
         there = infer_distributed(
@@ -69,5 +68,5 @@ def test_workers_of_a_scheduler_give_what_one_process_gives(models, cohort, tmp_
 def test_a_model_without_a_file_cannot_be_sent(residual_model, cohort, tmp_path):
     with pytest.raises(InputError, match="loaded from files"):
         infer_distributed(
-            find_entries([cohort], tmp_path), (residual_model(),), REQUEST, pool=Pool()
+            find_entries(SOURCE, [cohort], tmp_path), (residual_model(),), REQUEST, pool=Pool()
         )

@@ -14,13 +14,12 @@ from medrev.config.schema import Pipeline
 from medrev.errors import InputError, OutputError
 from medrev.nets import Translator, build_translator
 from medrev.prediction import (
-    InferenceOptions,
+    Inference,
     Model,
     Request,
     find_entries,
     infer_file,
     infer_many,
-    kind_of,
     load_model,
     save_weights,
 )
@@ -152,8 +151,8 @@ def test_sizes_unlike_those_of_the_training(tmp_path):
     assert "64×40 pixels, those of the training were resized to 18×18" in " ".join(
         document_of(kept[0])["Warnings"]
     )
-    options = InferenceOptions(spacing="train")
-    resized = infer_file(path, model=model, output=tmp_path / "train", options=options)
+    options = {"spacing": "train"}
+    resized = infer_file(path, model=model, output=tmp_path / "train", **options)
     assert model.translator.seen == [(40, 64), (16, 16)]
     assert read_pixels(resized[0])[0].shape == (40, 64, 3)
     document = document_of(resized[0])
@@ -163,8 +162,8 @@ def test_sizes_unlike_those_of_the_training(tmp_path):
 def test_images_of_a_training_that_resized_none_are_not_resized(tmp_path):
     path = write_pixels(tmp_path / "photo.png", noise(40, 64, 3))
     model = negative_model(load_size=None)
-    options = InferenceOptions(spacing="train")
-    written = infer_file(path, model=model, output=tmp_path / "train", options=options)
+    options = {"spacing": "train"}
+    written = infer_file(path, model=model, output=tmp_path / "train", **options)
     assert model.translator.seen == [(40, 64)]
     assert document_of(written[0])["ResizedTo"] is None
 
@@ -181,7 +180,7 @@ def folder(tmp_path) -> Path:
 
 
 def find(models, *paths, **options):
-    return find_entries(list(paths), kind=kind_of(models[0]), **options)
+    return find_entries(Inference(models, Request()).source, list(paths), **options)
 
 
 def test_a_folder_with_a_bad_image(folder, models):
@@ -240,9 +239,9 @@ def test_what_is_of_volumes_is_refused(tmp_path, residual_model):
         ),
         (path, "--mask is for volumes", {"mask": volume}),
         (path, "--format nrrd is for volumes", {"format": "nrrd"}),
-        (path, "--ensemble is for volumes", {"options": InferenceOptions(ensemble=2)}),
+        (path, "--ensemble is for volumes", {"ensemble": 2}),
         (path, "several --model is for volumes", {"members": (model,)}),
-        (path, "--cycle-residual is for", {"options": InferenceOptions(cycle_residual=True)}),
+        (path, "--cycle-residual is for", {"cycle_residual": True}),
         (path, "--tensor-order is for models of diffusion", {"tensor_order": "fsl"}),
         (tmp_path / "none.png", "no such file", {}),
     ):

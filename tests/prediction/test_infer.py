@@ -207,7 +207,7 @@ def test_a_result_never_replaces_its_input(residual_model, tensor_file, tmp_path
 def test_a_failure_while_writing_leaves_nothing(
     residual_model, tensor_file, tmp_path, monkeypatch, failing
 ):
-    from medrev.prediction import maps
+    from medrev.domains import maps
 
     count, real = 0, maps.write_nifti
 

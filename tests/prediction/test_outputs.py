@@ -14,7 +14,7 @@ import torch
 from medrev.domains.tensor.names import base_name
 from medrev.dti import to_matrix
 from medrev.errors import OutputError
-from medrev.prediction import InferenceOptions, Translation, infer_file
+from medrev.prediction import Translation, infer_file
 from medrev.prediction.dataset import describe_dataset
 from medrev.volumes import read_volume
 
@@ -109,7 +109,8 @@ def test_uncertainty_and_cycle_residual_are_written_where_they_are_given(
         model=model,
         output=tmp_path / "out",
         mask=mask,
-        options=InferenceOptions(ensemble=8, cycle_residual=True),
+        ensemble=8,
+        cycle_residual=True,
     )
     files = by_param(written)
     low = nibabel.load(mask)
@@ -152,8 +153,8 @@ def test_base_names(path, expected):
 
 def test_the_uncertainty_of_an_earlier_result_does_not_stay(residual_model, tensor_file, tmp_path):
     model = residual_model()
-    options = InferenceOptions(ensemble=2, cycle_residual=True)
-    first = infer_file(tensor_file, model=model, output=tmp_path, options=options, quick_look=False)
+    options = {"ensemble": 2, "cycle_residual": True}
+    first = infer_file(tensor_file, model=model, output=tmp_path, **options, quick_look=False)
     (tmp_path / "notes_dwimap.json").write_text("{}")
     again = infer_file(tensor_file, model=model, output=tmp_path, overwrite=True, quick_look=False)
     gone = set(first) - set(again)

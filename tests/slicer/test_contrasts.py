@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medrev.cli import slicer_module as command
-from medrev.prediction import InferenceOptions, infer_file, save_weights
+from medrev.prediction import infer_file, save_weights
 from medrev.slicer import bundle_from_results
 from medrev.volumes import write_scalar_nrrd
 
@@ -35,7 +35,8 @@ def case(tmp_path_factory):
         source,
         model=weights,
         output=folder / "out",
-        options=InferenceOptions(ensemble=2, cycle_residual=True),
+        ensemble=2,
+        cycle_residual=True,
         quick_look=False,
     )
     return weights, source, folder / "out"

@@ -1,5 +1,6 @@
 """Diffusion tensors as one side of a translation: raw DWI or tensors in, tensors and maps out."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +31,8 @@ from medrev.dti import (
 from medrev.volumes import direction_cosines, is_dicom_folder
 
 __all__ = ["TensorDomain"]
+
+logger = logging.getLogger(__name__)
 
 _HCP_DATA = [
     Path(folder) / name
@@ -174,6 +177,10 @@ class TensorDomain(Domain):
         """Tensors and their maps on the grid of the result, a cycle residual on the input's."""
         values, affine = prediction.values, prediction.affine
         assert affine is not None
+        assert prediction.mask is not None
+        if self.pipeline.inference.positive_definite:
+            repaired, count = prediction.facts["RepairedTensors"], int(prediction.mask.sum())
+            logger.info("%d of %d tensors repaired", repaired, count)
         volumes = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
         if prediction.std is not None:
             volumes["std"] = prediction.std

@@ -1,0 +1,133 @@
+"""Options that Python callers and commands share, declared once.
+
+The fields are the keywords of Python and the options of the command, their docstrings the help
+(`medrev.cli.options`). Nothing slow is imported here: ``--help`` is made of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from medrev.errors import InputError
+
+__all__ = ["Direction", "InferenceOptions", "Request"]
+
+Direction = Literal["forward", "inverse"]
+
+_INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceOptions:
+    """How a volume is translated.
+
+    Raises:
+        InputError: A value that is not listed or not positive.
+    """
+
+    ensemble: int = field(
+        default=1, metadata={**_MODEL, "metavar": "N", "choices": (1, 2, 4, 8, 24, 48)}
+    )
+    """average over N symmetries of the grid (2, 4, 8: flips; 24: rotations; 48: all) and write
+    their standard deviation (default: 1); contrasts: up to 8, of 2D networks up to 4"""
+    cycle_residual: bool = field(default=False, metadata=_MODEL)
+    """also translate the result back, and write its distance from the input"""
+    spacing: Literal["auto", "keep", "train"] = field(default="auto", metadata=_MODEL)
+    """voxels unlike those of the training: resample coarser ones (auto, default), all (train) or
+    none (keep); contrasts are not resampled, images with train only"""
+    engine: Literal["auto", "torch", "openvino"] = field(default="auto", metadata=_MODEL)
+    """what computes the network (default: auto, the fastest that is installed)"""
+    precision: Literal["auto", "float32", "bfloat16"] = field(default="auto", metadata=_MODEL)
+    """of the convolutions; the streams of the reversible core stay float32 (default: auto,
+    bfloat16 where the processor has it and it was measured to be faster)"""
+    max_memory: float | None = field(default=None, metadata={**_MODEL, "metavar": "GIB"})
+    """limit on the memory of a translation: the volume, activations and accumulators (default:
+    inference.max_memory of the model)"""
+    cache_dir: Path | None = field(default=None, metadata={"cli": False})
+    """where compiled engines are kept (default: the user's cache folder)"""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            allowed = get_args(each.type) if get_origin(each.type) is Literal else ()
+            allowed = each.metadata.get("choices", allowed)
+            value = getattr(self, each.name)
+            if allowed and value not in allowed:
+                raise InputError(f"{each.name} must be {_either(allowed)}, got {value!r}")
+        if self.max_memory is not None and not self.max_memory > 0:
+            raise InputError(f"max_memory must be a positive number of GiB, got {self.max_memory}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(InferenceOptions):
+    """What is asked of an inference from files to files, alike for every subject.
+
+    Raises:
+        InputError: A value is not known.
+    """
+
+    direction: Direction = field(default="forward", metadata=_MODEL)
+    """forward (default): low to high resolution, source to target contrast, x to y of images;
+    inverse: back"""
+    tensor_order: Literal["fsl", "dipy", "mrtrix", "ants"] | None = field(
+        default=None, metadata=_INPUT
+    )
+    """component order of tensors (default: what their header or the JSON file beside them says,
+    else fsl, Dxx Dxy Dxz Dyy Dyz Dzz)"""
+    tensor_frame: Literal["fsl", "voxel", "ras"] | None = field(default=None, metadata=_INPUT)
+    """frame of tensors (default: what their header or the JSON file beside them says, else fsl,
+    the frame of dtifit's b-vectors)"""
+    overwrite: bool = field(default=False, metadata=_OUTPUT)
+    """replace existing results"""
+    format: Literal["nifti", "nrrd"] = field(default="nifti", metadata=_OUTPUT)
+    """of volumes; default: nifti"""
+    quick_look: bool = field(default=True, metadata=_OUTPUT)
+    """draw a picture of the result"""
+
+    @property
+    def inverse(self) -> bool:
+        """Whether the model runs backwards."""
+        return self.direction == "inverse"
+
+    def asked(self, members: int = 0) -> list[str]:
+        """The options that were given, in the words of the command line.
+
+        Args:
+            members: How many more models join the ensemble.
+        """
+        given = {
+            "--tensor-order": self.tensor_order is not None,
+            "--tensor-frame": self.tensor_frame is not None,
+            f"--engine {self.engine}": self.engine != "auto",
+            f"--precision {self.precision}": self.precision != "auto",
+            "--ensemble": self.ensemble > 1,
+            "several --model": members > 0,
+            "--cycle-residual": self.cycle_residual,
+            f"--format {self.format}": self.format != "nifti",
+            f"--spacing {self.spacing}": self.spacing != "auto",
+        }
+        return [option for option, was_given in given.items() if was_given]
+
+    def fingerprint(self, models: Sequence[str | None]) -> dict[str, Any]:
+        """Everything that two equal results were asked for alike, as JSON values.
+
+        Args:
+            models: Hash of the weight file of every model, the first one first.
+        """
+        return {
+            "Models": list(models),
+            "Direction": self.direction,
+            "TensorOrder": self.tensor_order,
+            "TensorFrame": self.tensor_frame,
+            "Engine": self.engine,
+            "Precision": self.precision,
+            "Ensemble": self.ensemble,
+            "CycleResidual": self.cycle_residual,
+            "Spacing": self.spacing,
+        }
+
+
+def _either(allowed: Sequence[Any]) -> str:
+    """The values of a choice, in words."""
+    values = [str(value) for value in allowed]
+    return " or ".join(values) if len(values) == 2 else f"one of {', '.join(values)}"

@@ -1,0 +1,310 @@
+"""One subject from files to files: read, predict, write."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medrev import __version__
+from medrev.domains.domain import Scan
+from medrev.domains.entry import Entry
+from medrev.domains.kinds import domains_of
+from medrev.domains.outputs import (
+    PICTURE,
+    Result,
+    check_outputs,
+    writable_folder,
+    write_outputs,
+)
+from medrev.domains.source import Source, check_kind, recognise
+from medrev.errors import InputError
+from medrev.options import Request
+from medrev.prediction.bridge import predict_scan
+from medrev.prediction.dataset import describe_dataset
+from medrev.prediction.loading import load_models
+from medrev.prediction.model import Model
+from medrev.prediction.threads import OneThread
+
+__all__ = ["Inference", "infer_entry", "infer_file"]
+
+logger = logging.getLogger(__name__)
+
+
+def infer_file(
+    input: str | Path,
+    *,
+    model: str | Path | Model | None = None,
+    members: tuple[str | Path | Model, ...] = (),
+    mask: str | Path | None = None,
+    bval: str | Path | None = None,
+    bvec: str | Path | None = None,
+    output: str | Path | None = None,
+    device: str = "auto",
+    show_progress: bool = True,
+    **settings: Any,
+) -> list[Path]:
+    """Translate one subject and write what comes of it, with JSON sidecars and a picture.
+
+    Tensors have the order and frame of the input (of raw DWI: FSL's, as ``dtifit`` gives), the same
+    field of view, and zeros outside the mask, which is the input's mask on the result's grid
+    (nearest neighbour; in reverse, blocks with any mask voxel). In reverse, sizes that the factor
+    does not divide are padded at the end of an axis by repeating the last voxel.
+
+    Args:
+        input: What the model starts from (:func:`recognise`): tensors (six components; NIfTI or
+            NRRD) or raw DWI with gradients, a scalar volume, an image.
+        model: Run folder, weight file or loaded model (default: newest finished run in ``runs``).
+        members: More models whose results join the ensemble.
+        mask: Brain mask on the input's grid (default: median_otsu of the b = 0 volumes; of
+            tensors and scalar volumes: where they are not zero).
+        bval: b-values of raw DWI (default: beside the input).
+        bvec: b-vectors of raw DWI (default: beside the input).
+        output: Folder of the results (default: the current folder).
+        device: auto, cpu, cuda, cuda:N or mps.
+        show_progress: Show progress bars on standard error.
+        settings: Fields of :class:`medrev.options.Request`, such as ``ensemble=8``.
+
+    Returns:
+        The files written: each map followed by its sidecar, then the picture.
+
+    Raises:
+        MedrevError: The input, the model or the output cannot be used; nothing is written.
+    """
+    inference = Inference(load_models(model, members, device), Request(**settings))
+    path, folder = Path(input), Path() if output is None else Path(output)
+    mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
+    base = inference.source.base(path)
+    entry = Entry(
+        str(input), path, root=folder, folder=folder, base=base, mask=mask, bval=bval, bvec=bvec
+    )
+    return infer_entry(inference, entry, show_progress=show_progress)
+
+
+def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = True) -> list[Path]:
+    """Translate one subject, as :func:`infer_file` does.
+
+    Args:
+        inference: What is asked.
+        entry: The subject.
+        show_progress: Show progress bars on standard error.
+    """
+    overwrite = inference.request.overwrite
+    found = inference.recognise(entry)
+    check_outputs(inference.paths(entry), found.files, overwrite)
+    with writable_folder(entry.folder):
+        scan = inference.read(found, show_progress=show_progress)
+        result = inference.predict(entry, found, scan, show_progress=show_progress)
+        del scan
+        with OneThread() as writer:  # an interruption waits until all files are named
+            written = writer.submit(write_outputs, result, overwrite=overwrite).result()
+        inference.describe(entry.root)
+        return written
+
+
+class Inference:
+    """What is asked of which models, in steps from files to files, so that cohorts overlap them.
+
+    Args:
+        models: The model, and those that join it in an ensemble.
+        request: What is asked.
+
+    Attributes:
+        source: The domain that is read.
+        target: The domain that is written.
+
+    Raises:
+        InputError: The models have no such direction or do not go together, or an option means
+            nothing to them.
+    """
+
+    def __init__(self, models: Sequence[Model], request: Request) -> None:
+        self.models, self.request = tuple(models), request
+        first = models[0]
+        self.name = first.pipeline.name
+        if request.inverse and not first.translator.has_inverse:
+            raise InputError(
+                f"{self.name} has no inverse direction: a network of model.kind "
+                f"{first.pipeline.model.kind} goes forward only"
+            )
+        self.source, self.target = self._sides(first)
+        for model in self.models:
+            self._check_member(model)
+        if request.cycle_residual and not first.translator.has_inverse:
+            raise InputError(
+                f"--cycle-residual: {self.name} has no inverse direction to translate back"
+            )
+        self.source.check(request.asked(members=len(self.models) - 1))
+        for model in self.models:
+            self._sides(model)[0].symmetries(request.ensemble)
+
+    def recognise(self, entry: Entry) -> Source:
+        """Look into an input.
+
+        Raises:
+            InputError: It cannot be done, or is not for the model.
+        """
+        if entry.problem is not None:
+            raise InputError(entry.problem)
+        beside = {"--mask": entry.mask, "--bval": entry.bval, "--bvec": entry.bvec}
+        self.source.check([option for option, file in beside.items() if file is not None])
+        found = recognise(entry.path, mask=entry.mask, bval=entry.bval, bvec=entry.bvec)
+        check_kind(found, self.source.accepts, self.name)
+        return found
+
+    def paths(self, entry: Entry) -> dict[str, Path]:
+        """The files of a result, by name."""
+        return self._paths(
+            entry,
+            std=self.request.ensemble > 1 or len(self.models) > 1,
+            cycle=self.request.cycle_residual,
+            picture=self.request.quick_look,
+        )
+
+    def read(
+        self,
+        found: Source,
+        *,
+        hashes: tuple[str, ...] | None = None,
+        show_progress: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> Scan:
+        """Read what the network starts from.
+
+        Args:
+            found: The input.
+            hashes: Of its files, if they are known already.
+            show_progress: Show a progress bar, if it takes long.
+            check: Called now and then; what it raises ends the reading.
+
+        Raises:
+            InputError: The input cannot be used.
+        """
+        logger.info("%s", found)
+        scan = self.source.read(
+            found,
+            order=self.request.tensor_order,
+            frame=self.request.tensor_frame,
+            show_progress=show_progress,
+            check=check,
+        )
+        if scan.mask is not None:
+            logger.info("mask: %s, %d voxels", scan.mask_source, int(scan.mask.sum()))
+        return replace(scan, hashes=found.hashes() if hashes is None else hashes)
+
+    def predict(
+        self,
+        entry: Entry,
+        found: Source,
+        scan: Scan,
+        *,
+        show_progress: bool = False,
+    ) -> Result:
+        """Translate a scan, and make what is written.
+
+        Args:
+            entry: The subject.
+            found: Its input.
+            scan: What was read of it.
+            show_progress: Show a progress bar.
+
+        Raises:
+            InputError: The scan cannot be translated, or the result is not finite.
+        """
+        path, request = found.path, self.request
+        try:
+            prediction = predict_scan(
+                self.models,
+                scan,
+                source=self.source,
+                target=self.target,
+                inverse=request.inverse,
+                options=request,
+                show_progress=show_progress,
+            )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        if not bool(torch.isfinite(prediction.values).all()):
+            raise InputError(f"{path}: the network's result has NaN or Inf; nothing written")
+        outputs = self.target.results(prediction, scan, source=self.source)
+        if request.quick_look:
+            picture = self.target.picture(prediction, scan, source=self.source, title=entry.base)
+            if picture is not None:
+                outputs[PICTURE] = picture
+        warnings = [*scan.warnings, *prediction.warnings]
+        if request.inverse and not self.models[0].inverse_is_trained:
+            warnings.append("the model's inverse direction was not trained: its result is noise")
+        notes = [*scan.notes, *prediction.notes]
+        for line in warnings:
+            logger.warning("warning: %s", line)
+        for line in notes:
+            logger.info("note: %s", line)
+        paths = {name: file for name, file in self.paths(entry).items() if name in outputs}
+        possible = self._paths(entry, std=True, cycle=True, picture=False)
+        return Result(
+            paths=paths,
+            outputs=outputs,
+            sidecar={
+                "Sources": [str(file) for file in found.files],
+                "SourceSHA256": list(scan.hashes),
+                "InputKind": found.kind,
+                "Direction": request.direction,
+                "Model": _describe(self.models[0]),
+                "EnsembleModels": [_describe(model) for model in self.models[1:]],
+                "Request": self.fingerprint(),
+                "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+                **scan.facts,
+                **self.target.sidecar(prediction, scan),
+                **prediction.facts,
+                "Warnings": warnings,
+                "Notes": notes,
+            },
+            others=tuple(file for name, file in possible.items() if name not in paths),
+        )
+
+    def describe(self, folder: Path) -> None:
+        """Write what a folder of results has beside them."""
+        if self.target.title:
+            ignored = self.target.ignored_by_bids(self.request.format)
+            describe_dataset(folder, self.target.title, ignored)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that two equal results were asked for alike."""
+        return self.request.fingerprint([model.sha256 for model in self.models])
+
+    def _sides(self, model: Model) -> Any:
+        x, y = domains_of(model.pipeline)
+        return (y, x) if self.request.inverse else (x, y)
+
+    def _check_member(self, model: Model) -> None:
+        source, target = self._sides(model)
+        if type(source) is not type(self.source):
+            raise InputError(
+                "the models of an ensemble must be of one kind of data, got "
+                f"{self.models[0].pipeline.data.kind} ({self.name}) and "
+                f"{model.pipeline.data.kind} ({model.pipeline.name})"
+            )
+        if not (source.is_like(self.source) and target.is_like(self.target)):
+            raise InputError(
+                f"the models of an ensemble must translate alike, got {self.source.name} to "
+                f"{self.target.name} ({self.name}) and {source.name} to {target.name} "
+                f"({model.pipeline.name})"
+            )
+
+    def _paths(self, entry: Entry, **wanted: bool) -> dict[str, Path]:
+        return self.target.result_paths(
+            entry.base, entry.folder, source=self.source, format=self.request.format, **wanted
+        )
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    """A model in a sidecar."""
+    return {
+        "Name": model.pipeline.name,
+        "File": None if model.path is None else str(model.path),
+        "SHA256": model.sha256,
+        "Version": model.metadata.get("medrev"),
+        "Scale": model.scale,
+    }
