@@ -228,11 +228,6 @@ class Inference:
             raise InputError(f"{path}: {error}") from None
         if not bool(torch.isfinite(prediction.values).all()):
             raise InputError(f"{path}: the network's result has NaN or Inf; nothing written")
-        outputs = self.target.results(prediction, scan, source=self.source)
-        if request.quick_look:
-            picture = self.target.picture(prediction, scan, source=self.source, title=entry.base)
-            if picture is not None:
-                outputs[PICTURE] = picture
         warnings = [*scan.warnings, *prediction.warnings]
         if request.inverse and not self.models[0].inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
@@ -241,6 +236,11 @@ class Inference:
             logger.warning("warning: %s", line)
         for line in notes:
             logger.info("note: %s", line)
+        outputs = self.target.results(prediction, scan, source=self.source)
+        if request.quick_look:
+            picture = self.target.picture(prediction, scan, source=self.source, title=entry.base)
+            if picture is not None:
+                outputs[PICTURE] = picture
         paths = {name: file for name, file in self.paths(entry).items() if name in outputs}
         possible = self._paths(entry, std=True, cycle=True, picture=False)
         return Result(
