@@ -107,39 +107,31 @@ def field_docs(options: type[Any]) -> dict[str, str]:
 
 def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[str, Any]]:
     """What ``add_argument`` is given."""
-    about = each.metadata
-    name, default = each.name, each.default
+    about, default = each.metadata, each.default
+    option = each.name.replace("_", "-")
     settings: dict[str, Any] = {"help": doc.replace("``", "").replace("%", "%%")}
-    if "metavar" in about:
-        settings["metavar"] = about["metavar"]
+    if hint is bool and default is True:
+        settings.update(action="store_false", dest=each.name, help=f"do not {settings['help']}")
+        return [f"--no-{option}"], settings
     if hint is bool:
-        switch = f"no-{name}" if default is True else name
-        if default is True:
-            settings["help"] = f"do not {settings['help']}"
-        settings.update(action="store_false" if default is True else "store_true", dest=name)
-        return [f"--{switch.replace('_', '-')}"], settings
+        return [f"--{option}"], {**settings, "action": "store_true"}
     kind, many = _kind(hint)
     if get_origin(kind) is Literal:
         settings.update(choices=get_args(kind), type=type(get_args(kind)[0]))
     else:
         settings["type"] = kind
-    if "choices" in about:
-        settings["choices"] = about["choices"]
-    if "parse" in about:
-        settings["type"] = about["parse"]
-    if many and about.get("repeat"):
-        settings["action"] = "append"
-    elif many:
-        settings["nargs"] = "+"
-        if not about.get("positional"):
-            settings["action"] = "extend"
-        elif default is not MISSING:
-            settings["nargs"] = "*"
+    settings.update({key: about[key] for key in ("metavar", "choices") if key in about})
+    settings["type"] = about.get("parse", settings["type"])
     if about.get("positional"):
-        return [name], settings
-    if default is not MISSING:
-        settings["default"] = None if many else default
-    return [f"--{name.replace('_', '-')}"], settings
+        if many:
+            settings["nargs"] = "+" if default is MISSING else "*"
+        return [each.name], settings
+    if many:
+        how = {"action": "append"} if about.get("repeat") else {"action": "extend", "nargs": "+"}
+        settings.update(how)
+    elif default is not MISSING:
+        settings["default"] = default
+    return [f"--{option}"], settings
 
 
 def _kind(hint: Any) -> tuple[Callable[[str], Any], bool]:
