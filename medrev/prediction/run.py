@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medrev import __version__
 from medrev.domains.domain import Scan
 from medrev.domains.entry import Entry
@@ -22,10 +20,10 @@ from medrev.domains.outputs import (
 from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
 from medrev.options import Request
-from medrev.prediction.bridge import predict_scan
 from medrev.prediction.dataset import describe_dataset
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
+from medrev.prediction.predictor import Predictor
 from medrev.prediction.threads import OneThread
 
 __all__ = ["Inference", "infer_entry", "infer_file"]
@@ -139,6 +137,7 @@ class Inference:
         self.source.check(request.asked(members=len(self.models) - 1))
         for model in self.models:
             self._sides(model)[0].symmetries(request.ensemble)
+        self.predictor = Predictor(self.models, inverse=request.inverse, options=request)
 
     def recognise(self, entry: Entry) -> Source:
         """Look into an input.
@@ -213,24 +212,12 @@ class Inference:
         Raises:
             InputError: The scan cannot be translated, or the result is not finite.
         """
-        path, request = found.path, self.request
+        request = self.request
         try:
-            prediction = predict_scan(
-                self.models,
-                scan,
-                source=self.source,
-                target=self.target,
-                inverse=request.inverse,
-                options=request,
-                show_progress=show_progress,
-            )
+            prediction = self.predictor(scan, show_progress=show_progress)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        if not bool(torch.isfinite(prediction.values).all()):
-            raise InputError(f"{path}: the network's result has NaN or Inf; nothing written")
+            raise InputError(f"{found.path}: {error}") from None
         warnings = [*scan.warnings, *prediction.warnings]
-        if request.inverse and not self.models[0].inverse_is_trained:
-            warnings.append("the model's inverse direction was not trained: its result is noise")
         notes = [*scan.notes, *prediction.notes]
         for line in warnings:
             logger.warning("warning: %s", line)
