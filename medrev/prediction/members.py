@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medrev.domains.domain import Domain, Symmetry
 from medrev.dti import apply_symmetry_scalar
+from medrev.errors import InputError
 from medrev.prediction.engines import Engine
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of
@@ -46,8 +47,14 @@ class Encode:
         return self.source.encode(values, self.scale)
 
     def inverse(self, result: Tensor) -> Tensor:
-        """Decode ``(C', *spatial)`` in place, so that there is no second one."""
+        """Decode ``(C', *spatial)`` in place, so that there is no second one.
+
+        Raises:
+            InputError: A value is not finite.
+        """
         for part in result.split(_PLANES, dim=1):
+            if not bool(torch.isfinite(part).all()):
+                raise InputError("the network's result has NaN or Inf; nothing written")
             part.copy_(self.target.decode(part, self.result_scale))
         return result
 

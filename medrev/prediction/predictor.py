@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from medrev.domains.domain import Domain, Prediction, Scan
@@ -76,7 +75,7 @@ class Predictor:
         self.ratio = Ratio.of(first.pipeline, inverse=inverse)
         for model in self.models[1:]:
             other = Ratio.of(model.pipeline, inverse=inverse)
-            if other != self.ratio:
+            if other != self.ratio and not (other.is_one and self.ratio.is_one):
                 raise InputError(
                     f"the models of an ensemble must have the same factor, got {self.ratio} and "
                     f"{other}"
@@ -150,9 +149,6 @@ class Predictor:
             logger.info("%s", members)
         estimate = members.run(values, show_progress=show_progress)
         del values, mask
-        # One component at a time: a mask of all would take as much as the volume.
-        if not all(bool(torch.isfinite(component).all()) for component in estimate.mean):
-            raise InputError("the network's result has NaN or Inf; nothing written")
 
         def undo(result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
             for step in reversed(steps):

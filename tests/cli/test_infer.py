@@ -15,7 +15,7 @@ from medrev.cli import infer as command
 from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError, InputError
 from medrev.nets import build_translator
-from medrev.prediction import Entry, Model, Request, save_weights
+from medrev.prediction import Entry, Model, Predictor, Request, save_weights
 from medrev.volumes import Volume, write_nifti
 
 
@@ -275,13 +275,13 @@ def test_scenes_of_a_cohort(weights, cohort, tmp_path):
 def test_a_signal_while_translating_leaves_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, code, many
 ):
-    real = Model.translate
+    real = Predictor.__call__
 
     def hit(self, *args, **options):
         os.kill(os.getpid(), number)
         return real(self, *args, **options)
 
-    monkeypatch.setattr(Model, "translate", hit)
+    monkeypatch.setattr(Predictor, "__call__", hit)
     out = tmp_path / "out"
     source = [cohort] if many else [tensor_file]
     assert run(*source, "--model", weights, "--output", out) == code

@@ -11,8 +11,8 @@ import torch
 
 from medrev.dti import to_matrix
 from medrev.errors import CheckpointError, InputError, OutputError
+from medrev.prediction import Predictor, recognise, save_weights
 from medrev.prediction import infer_file as infer
-from medrev.prediction import recognise, save_weights
 
 from .conftest import oblique, save
 
@@ -230,7 +230,7 @@ def test_an_interruption_leaves_nothing(residual_model, tensor_file, tmp_path, m
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("medrev.prediction.runner.run_plan", interrupt)
+    monkeypatch.setattr(Predictor, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         infer_file(tensor_file, model=model, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -9,12 +9,11 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-import torch
 
 from medrev.domains.tensor.names import base_name
 from medrev.dti import to_matrix
 from medrev.errors import OutputError
-from medrev.prediction import Translation, infer_file
+from medrev.prediction import Predictor, infer_file
 from medrev.prediction.dataset import describe_dataset
 from medrev.volumes import read_volume
 
@@ -94,15 +93,14 @@ def test_uncertainty_and_cycle_residual_are_written_where_they_are_given(
     residual_model, dwi_file, tmp_path, monkeypatch
 ):
     model = residual_model()
-    plain = type(model).translate
+    plain = Predictor.__call__
 
-    def translate(self, volume, **options) -> Translation:
-        found = plain(self, volume, **options)
-        low = torch.full((1, *volume.shape[1:]), 2e-5)
-        high = torch.full((1, *found.volume.shape[1:]), 1e-5)
-        return replace(found, std=high, cycle_residual=low, members=8, notes=("a note",))
+    def predict(self, scan, **options):
+        found = plain(self, scan, **options)
+        std, residual = 1e-5 * found.mask, 2e-5 * scan.mask
+        return replace(found, std=std, cycle_residual=residual, members=8, notes=("a note",))
 
-    monkeypatch.setattr(type(model), "translate", translate)
+    monkeypatch.setattr(Predictor, "__call__", predict)
     mask = tmp_path / "mask.nii.gz"
     written = infer_file(
         dwi_file,
