@@ -12,6 +12,7 @@ from medrev.errors import CheckpointError
 from medrev.nets import build_translator
 from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
+from medrev.prediction.model import Model
 from medrev.prediction.weights import read_weights
 
 __all__ = ["WEIGHTS_FILE", "load_model", "load_models", "newest_run", "weight_file"]
