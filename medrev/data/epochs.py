@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from medrev.errors import CheckpointError, ConfigError
 
-__all__ = ["Batch", "EpochBatches", "Sample"]
+__all__ = ["Batch", "EpochBatches", "Triple"]
 
 Batch = dict[str, torch.Tensor]
 #: x, y and the mask of y, without the batch axis.
-Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class EpochBatches(ABC):
@@ -78,7 +78,7 @@ class EpochBatches(ABC):
         self._counts = (x, x if y is None else y)
 
     @abstractmethod
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         """A sample of x and y.
 
         Args:
@@ -142,7 +142,7 @@ class EpochBatches(ABC):
             for n, name in enumerate(("x", "y", "mask"))
         }
 
-    def _drawn(self, epoch: int, index: int) -> Sample:
+    def _drawn(self, epoch: int, index: int) -> Triple:
         x, y = self._orders(epoch)
         rng = np.random.default_rng((self.seed, epoch, 2, index))
         first = int(x[index % len(x)])

@@ -1,8 +1,8 @@
 """Where patches lie in a volume, and cutting them out.
 
 A position is the index (i, j, k) of a patch's first voxel on the high-resolution grid. Positions
-are multiples of the factor, so that every patch has an exact counterpart on the low-resolution
-grid: the patch of ``size / factor`` voxels at ``position / factor``.
+are multiples of the factor along their axis, so that every patch has an exact counterpart on the
+low-resolution grid: the patch of ``size / factor`` voxels at ``position / factor``.
 """
 
 from collections.abc import Sequence
@@ -47,21 +47,21 @@ class Places:
         return np.asarray(self.anywhere[rng.integers(len(self.anywhere))])
 
 
-def find_places(mask: torch.Tensor, patches: Patches, factor: int, name: str) -> Places:
+def find_places(mask: torch.Tensor, patches: Patches, factors: Sequence[int], name: str) -> Places:
     """Where the patches of a pipeline lie in a volume.
 
     Args:
         mask: Brain mask with shape (1, I, J, K).
         patches: Size, stride and share of brain.
-        factor: Positions are multiples of it.
+        factors: Positions along i, j, k are multiples of these.
         name: Of the subject, for messages.
 
     Raises:
         InputError: The volume is smaller than a patch, or no patch has enough brain.
     """
     try:
-        grid = grid_positions(mask, patches.size, factor, patches.min_brain, patches.stride)
-        return Places(grid, all_positions(mask, patches.size, factor, patches.min_brain))
+        grid = grid_positions(mask, patches.size, factors, patches.min_brain, patches.stride)
+        return Places(grid, all_positions(mask, patches.size, factors, patches.min_brain))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -106,13 +106,15 @@ def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[
     return np.asarray(total / size**3)
 
 
-def all_positions(mask: torch.Tensor, size: int, factor: int, min_brain: float) -> Positions:
+def all_positions(
+    mask: torch.Tensor, size: int, factors: Sequence[int], min_brain: float
+) -> Positions:
     """Return every position at which a patch has enough brain.
 
     Args:
         mask: Brain mask with shape (1, I, J, K).
         size: Edge of a patch in voxels.
-        factor: Positions are multiples of it.
+        factors: Positions along i, j, k are multiples of these.
         min_brain: Smallest share of brain voxels.
 
     Returns:
@@ -122,12 +124,19 @@ def all_positions(mask: torch.Tensor, size: int, factor: int, min_brain: float) 
         InputError: The volume is smaller than a patch, or no patch has enough brain.
     """
     _check_size(mask, size)
-    starts = [np.arange(0, n - size + 1, factor) for n in mask.shape[-3:]]
+    starts = [
+        np.arange(0, n - size + 1, factor)
+        for n, factor in zip(mask.shape[-3:], factors, strict=True)
+    ]
     return _with_brain(mask, size, starts, min_brain)
 
 
 def grid_positions(
-    mask: torch.Tensor, size: int, factor: int, min_brain: float, stride: int | None = None
+    mask: torch.Tensor,
+    size: int,
+    factors: Sequence[int],
+    min_brain: float,
+    stride: int | None = None,
 ) -> Positions:
     """Tile the volume with patches; what is left over is shared by both ends of an axis.
 
@@ -137,25 +146,26 @@ def grid_positions(
     Args:
         mask: Brain mask with shape (1, I, J, K).
         size: Edge of a patch in voxels.
-        factor: Positions are multiples of it.
+        factors: Positions along i, j, k are multiples of these.
         min_brain: Smallest share of brain voxels.
-        stride: Step between patches in voxels, a multiple of the factor (default: ``size``).
+        stride: Step between patches in voxels, a multiple of the factors (default: ``size``).
 
     Returns:
         Positions with shape (P, 3).
 
     Raises:
         InputError: The volume is smaller than a patch, no patch has enough brain, or the stride is
-            no multiple of the factor.
+            no multiple of a factor.
     """
     _check_size(mask, size)
     stride = size if stride is None else stride
-    if stride % factor:
-        raise InputError(
-            f"data.patches.stride must be a multiple of the factor ({factor}), got {stride}"
-        )
+    for factor in factors:
+        if stride % factor:
+            raise InputError(
+                f"data.patches.stride must be a multiple of the factor ({factor}), got {stride}"
+            )
     starts = []
-    for n in mask.shape[-3:]:
+    for n, factor in zip(mask.shape[-3:], factors, strict=True):
         left_over = (n - size) % stride
         starts.append(np.arange(left_over // 2 // factor * factor, n - size + 1, stride))
     return _with_brain(mask, size, starts, min_brain)

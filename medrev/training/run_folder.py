@@ -9,9 +9,9 @@ from typing import Any
 from medrev import __version__
 from medrev.config import dump_pipeline
 from medrev.config.schema import Pipeline
-from medrev.errors import CheckpointError, OutputError
+from medrev.errors import CheckpointError, InputError, OutputError
 from medrev.evaluation import HeldoutTable
-from medrev.files import atomic_path, ensure_writable_folder
+from medrev.files import atomic_path, ensure_writable_folder, read_json
 from medrev.prediction import WEIGHTS_FILE
 
 __all__ = ["RunFolder"]
@@ -111,10 +111,9 @@ class RunFolder:
     def read_status(self) -> dict[str, Any]:
         """What run.json says; empty where there is none."""
         try:
-            document = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_json(self.path / "run.json")
+        except InputError:
             return {}
-        return document if isinstance(document, dict) else {}
 
     def write_status(self, status: str, **more: Any) -> None:
         """Note how things stand: running, interrupted, failed or finished."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ImageData
-from medrev.data.epochs import EpochBatches, Sample
+from medrev.data.epochs import EpochBatches, Triple
 from medrev.domains.image.image_set import ImagePart, Picture
 from medrev.domains.image.loading import Loader
 from medrev.domains.image.reading import from_pixels
@@ -76,7 +76,7 @@ class ImageBatches(EpochBatches):
             self._content = _content(self.part, self._keys())
         return super()._identity()
 
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         data, (cx, cy) = self.data, self.data.channels
         if self.unpaired:
             x = self._crop(self._good([(self.part.x, cx)], first), rng)

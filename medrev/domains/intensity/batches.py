@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.config.schema import ContrastData
-from medrev.data.epochs import EpochBatches, Sample
+from medrev.data.epochs import EpochBatches, Triple
 from medrev.data.patches import find_places, list_items
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND
@@ -67,19 +67,21 @@ class ContrastBatches(EpochBatches):
                 [np.stack([np.full(len(k), n), k], axis=1) for n, k in enumerate(numbers)]
             )
         else:
-            self._places = [find_places(head.brain(), data.patches, 1, head.id) for head in heads]
+            self._places = [
+                find_places(head.brain(), data.patches, data.factors, head.id) for head in heads
+            ]
             self._items = list_items(self._places, data.patches, train=train)
         content = content_hash(" ".join(head.key for head in heads).encode())[:12]
         self._start(content, len(self._items))
 
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         one = self._drawn_from(self._items[first], rng)
         if not self.unpaired:
             return one
         two = self._drawn_from(self._items[second], rng)
         return one[0], two[1], two[2]
 
-    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Sample:
+    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """x, y and mask of one place, augmented alike."""
         head, change = self._heads[item[0]], self.data.augmentation
         gains = (1.0, 1.0)
@@ -109,7 +111,7 @@ class ContrastBatches(EpochBatches):
         gains: tuple[float, float],
         shift: int,
         moves: NDArray[np.int64],
-    ) -> Sample:
+    ) -> Triple:
         """A slice, cut larger by the shift on every side and then to its size."""
         size = self.data.slices.size
         slicing = slicing_of(head, self.data, margin=shift)

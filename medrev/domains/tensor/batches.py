@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.epochs import EpochBatches, Sample
+from medrev.data.epochs import EpochBatches, Triple
 from medrev.data.patches import Places, cut, find_places, list_items
 from medrev.domains.tensor.augmentation import add_noise, scale_microstructure
 from medrev.domains.tensor.prepared import Prepared
@@ -112,17 +112,17 @@ class PatchBatches(EpochBatches):
             averaged=None if averaged is None else ready(averaged),
             target=subject.high / scale,
             mask=subject.mask,
-            places=find_places(subject.mask, self.data.patches, factor, subject.id),
+            places=find_places(subject.mask, self.data.patches, self.data.factors, subject.id),
         )
 
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Sample:
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         one = self._augmented(*self._patch(self._items[first], rng), rng)
         if not self.unpaired:
             return one
         two = self._augmented(*self._patch(self._items[second], rng), rng)
         return one[0], two[1], two[2]
 
-    def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Sample:
+    def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """Cut x, y and mask at one place; views, not copies."""
         source = self._sources[item[0]]
         position = source.places.position(item[1], rng)
@@ -138,7 +138,7 @@ class PatchBatches(EpochBatches):
 
     def _augmented(
         self, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
-    ) -> Sample:
+    ) -> Triple:
         if not self.train:
             return x, y, mask
         change = self.data.augmentation
