@@ -8,32 +8,47 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from medrev.cli.common import check_device_name, run_command
+from medrev.cli.common import check_device_name, command_parser, run_command
+from medrev.cli.options import take_options
 
-__all__ = ["build_parser", "main"]
+__all__ = ["Options", "build_parser", "main"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What Slicer gives, and :func:`medrev.slicer.module.run_module` takes."""
+
+    kind: Literal["tensor", "scalar"] = field(metadata={"positional": True})
+    """what the volumes hold"""
+    input: Path = field(metadata={"positional": True})
+    """NRRD that Slicer has written"""
+    output: Path = field(metadata={"positional": True})
+    """NRRD to write for Slicer"""
+    mask: Path | None = None
+    """label volume on the grid of the input"""
+    fa: Path | None = None
+    """NRRD of the fractional anisotropy to write"""
+    md: Path | None = None
+    """NRRD of the mean diffusivity to write"""
+    model: Path | None = None
+    """weight file"""
+    direction: Literal["forward", "inverse"] = "forward"
+    """forward or inverse"""
+    device: str = field(default="auto", metadata={"parse": check_device_name})
+    """where the model runs"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options that Slicer gives."""
-    parser = argparse.ArgumentParser(
-        prog="medrev in Slicer",
-        allow_abbrev=False,
+    return command_parser(
+        "medrev in Slicer",
+        Options,
         description="Started by 3D Slicer; see medrev-slicer install.",
     )
-    add = parser.add_argument
-    add("kind", choices=("tensor", "scalar"), help="what the volumes hold")
-    add("input", type=Path, help="NRRD that Slicer has written")
-    add("output", type=Path, help="NRRD to write for Slicer")
-    add("--mask", type=Path, help="label volume on the grid of the input")
-    add("--fa", type=Path, help="NRRD of the fractional anisotropy to write")
-    add("--md", type=Path, help="NRRD of the mean diffusivity to write")
-    add("--model", type=Path, help="weight file")
-    add("--direction", choices=("forward", "inverse"), default="forward")
-    add("--device", type=check_device_name, default="auto")
-    add("--debug", action="store_true")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,17 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from medrev.slicer.module import run_module, told_to_slicer
 
     with told_to_slicer("medrev"):
-        run_module(
-            arguments.kind,
-            arguments.input,
-            arguments.output,
-            model=arguments.model,
-            mask=arguments.mask,
-            fa=arguments.fa,
-            md=arguments.md,
-            direction=arguments.direction,
-            device=arguments.device,
-        )
+        run_module(**vars(take_options(Options, arguments)))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ BEGIN, END = 0.1, 0.9
 
 
 def run_module(
+    *,
     kind: Literal["tensor", "scalar"],
     input: str | Path,
     output: str | Path,
-    *,
-    model: str | Path | None,
+    model: str | Path | None = None,
     mask: str | Path | None = None,
     fa: str | Path | None = None,
     md: str | Path | None = None,

@@ -5,15 +5,17 @@ from dataclasses import MISSING, fields
 
 import pytest
 
-from medrev.cli import export, slicer
+from medrev.cli import export, slicer, slicer_module
 from medrev.cli.options import field_docs
 from medrev.export import export_model
 from medrev.slicer import bundle_from_results, install_modules
+from medrev.slicer.module import run_module
 
 PAIRS = [
     (export.Options, export_model),
     (slicer.Scene, bundle_from_results),
     (slicer.Install, install_modules),
+    (slicer_module.Options, run_module),
 ]
 
 
