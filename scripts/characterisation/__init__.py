@@ -1,0 +1,7 @@
+"""What the program does on small inputs, written down and compared."""
+
+from .bench import Bench, scenarios
+from .comparison import differences, load
+from .plays import bad_files, bad_training, bad_words, evaluation, export, inference, training
+
+__all__ = ["Bench", "differences", "load", "scenarios"]
