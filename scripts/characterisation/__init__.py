@@ -2,6 +2,6 @@
 
 from .bench import Bench, scenarios
 from .comparison import differences, load
-from .plays import bad_files, bad_training, bad_words, evaluation, export, inference, training
+from .plays import bad_files, bad_training, bad_words, evaluation, export, inference, training  # noqa: F401
 
 __all__ = ["Bench", "differences", "load", "scenarios"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import medrev
+import numpy as np
 
 from .reading import Reader
 
@@ -83,13 +84,13 @@ class Bench:
             maker(path)
         return path
 
-    def run(self, label: str, command: str, *words: Any, env: dict[str, str] | None = None) -> int:
-        """Call a command in the bench's folder, and note its code, its words and its files."""
+    def run(self, label: str, command: str, *words: Any, cwd: Path | None = None) -> int:
+        """Call a command in a folder (default: the bench's); note its code, words and files."""
         title = f"{self._current}: {label}" if label else self._current
         if title in self.record:
             raise ValueError(f"two commands are called {title!r}")
         before = self._files()
-        code = self._fork(command, [str(word) for word in words], env or {})
+        code = self._fork(command, [str(word) for word in words], cwd or self.root)
         after = self._files()
         changed = sorted(name for name in after if after[name] != before.get(name))
         read = self.reader
@@ -106,6 +107,12 @@ class Bench:
         }
         return code
 
+    def note(self, label: str, name: str, value: np.ndarray | str) -> None:
+        """Add something that was found by other means to what the command of a label did."""
+        title = f"{self._current}: {label}"
+        known = isinstance(value, np.ndarray)
+        self.record[title][name] = self.reader.array(f"{title}|{name}", value) if known else value
+
     def _files(self) -> dict[str, tuple[int, int]]:
         """Size and time of every file but the prepared subjects and the logs."""
         found = {}
@@ -118,19 +125,19 @@ class Bench:
                 found[os.path.relpath(path, self.root)] = status.st_size, status.st_mtime_ns
         return found
 
-    def _fork(self, command: str, words: list[str], env: dict[str, str]) -> int:
+    def _fork(self, command: str, words: list[str], cwd: Path) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
             code = 70
             try:
-                code = self._call(command, words, env)
+                code = self._call(command, words, cwd)
             finally:
                 os._exit(code)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    def _call(self, command: str, words: list[str], env: dict[str, str]) -> int:
+    def _call(self, command: str, words: list[str], cwd: Path) -> int:
         """In the fork: call the command and return its exit code."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -142,9 +149,8 @@ class Bench:
         sys.stdin = open(0, closefd=False)
         sys.stdout = open(1, "w", closefd=False)
         sys.stderr = open(2, "w", closefd=False, buffering=1)
-        os.chdir(self.root)
+        os.chdir(cwd)
         os.environ.update(COLUMNS="100", TERM="dumb", XDG_CACHE_HOME=str(self.root / "cache"))
-        os.environ.update(env)
         try:
             code = importlib.import_module(f"medrev.cli.{command}").main(words)
         except SystemExit as end:

@@ -58,8 +58,8 @@ class _Comparison:
         self.first, self.second, self.tolerance = first, second, tolerance
 
     def scenario(self, name: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
-        for part in ("command", "exit", "stdout", "stderr", "removed"):
-            yield from self.value(f"{name}: {part}", a[part], b[part])
+        told = {part: value for part, value in a.items() if part != "files"}
+        yield from self.value(name, told, {part: v for part, v in b.items() if part != "files"})
         for file in sorted(a["files"].keys() | b["files"].keys()):
             if file not in a["files"] or file not in b["files"]:
                 yield f"{name}: {file}: only in {'A' if file in a['files'] else 'B'}"

@@ -25,11 +25,8 @@ __all__ = ["Reader", "clean"]
 
 #: Keys of JSON documents and columns of tables that tell a time, a place or a version.
 VOLATILE = {
-    "seconds", "started", "finished", "updated", "created", "time", "times", "date", "duration",
-    "commit", "dirty", "hostname", "host", "platform", "python", "packages", "command", "version",
-    "Version", "medrev_version", "medrev", "cpu", "processor", "threads", "changelog", "cores",
-    "monai_version", "pytorch_version", "numpy_version", "optional_packages_version", "memory",
-    "required_packages_version", "peak_memory", "workers", "machine", "GeneratedBy",
+    "seconds", "started", "finished", "time", "date", "git_commit", "platform", "python",
+    "packages", "threads", "device_name", "medrev", "Version", "GeneratedBy",
 }  # fmt: skip
 PATTERNS = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
@@ -37,6 +34,7 @@ PATTERNS = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),
     (re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|h)\b(?! of)"), "<duration>"),
+    (re.compile(r"\(Python \d[^)]*\)"), "<versions>"),
     (re.compile(r"\.medrev-[\w.-]+"), ".medrev-<temporary>"),
 ]
 
@@ -129,13 +127,23 @@ class Reader:
         if name.endswith((".html", ".htm")):
             page = _Page()
             page.feed(path.read_text())
-            return {"page": [self.clean(item) for item in page.items]}
+            return {"page": self._page(page.items)}
         known = (".md", ".tex", ".txt", ".yaml", ".yml", ".mrml", ".bval", ".bvec", ".py", ".xml")
         if name.endswith(known) or name.startswith(".") or "." not in name:
             return {"lines": self.lines(path.read_text())}
         return {"bytes": path.suffix}
 
-    def _array(self, key: str, values: np.ndarray) -> dict[str, Any]:
+    def _page(self, items: list[str]) -> list[str]:
+        """The items of a page, without what the row of a time or of memory says."""
+        texts = [self.clean(item) for item in items]
+        rows = ("th: steps per minute", "th: most memory held at a time", "th: device")
+        return [
+            "td: <volatile>" if before in rows else text
+            for before, text in zip(["", *texts], texts, strict=False)
+        ]
+
+    def array(self, key: str, values: np.ndarray) -> dict[str, Any]:
+        """Keep an array, and say what it is."""
         values = np.ascontiguousarray(values)
         self.arrays[key] = values
         return {
@@ -149,7 +157,7 @@ class Reader:
         image = nibabel.load(path)
         header = image.header
         return {
-            "volume": self._array(key, np.asanyarray(image.dataobj)),
+            "volume": self.array(key, np.asanyarray(image.dataobj)),
             "affine": image.affine.tolist(),
             "stored": str(header.get_data_dtype()),
             "codes": [int(header["qform_code"]), int(header["sform_code"])],
@@ -164,12 +172,12 @@ class Reader:
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in header.items()
         }
-        return {"volume": self._array(key, values), "header": self.document(json.loads(
+        return {"volume": self.array(key, values), "header": self.document(json.loads(
             json.dumps(told, default=str)))}  # fmt: skip
 
     def _picture(self, path: Path, key: str) -> dict[str, Any]:
         with Image.open(path) as image:
-            return {"picture": self._array(key, np.asarray(image)), "mode": image.mode}
+            return {"picture": self.array(key, np.asarray(image)), "mode": image.mode}
 
     def _weights(self, path: Path, key: str) -> dict[str, Any]:
         content = path.read_bytes()
@@ -177,7 +185,7 @@ class Reader:
         told = json.loads(content[8 : 8 + length]).get("__metadata__", {})
         tensors = load_safetensors(content)
         return {
-            "tensors": {n: self._array(f"{key}|{n}", tensors[n]) for n in sorted(tensors)},
+            "tensors": {n: self.array(f"{key}|{n}", tensors[n]) for n in sorted(tensors)},
             "metadata": {name: self._told(value) for name, value in sorted(told.items())},
         }
 

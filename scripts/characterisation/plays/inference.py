@@ -8,7 +8,8 @@ from ..bench import Bench, scenario
 
 __all__: list[str] = []
 
-QUICK = "--no-quick-look"
+#: No picture; and the same arithmetic on all processors, where ``auto`` may choose bfloat16.
+QUICK = ["--no-quick-look", "--precision", "float32"]
 
 
 def models(bench: Bench, *names: str) -> list[str]:
@@ -46,6 +47,7 @@ def _tensor(bench: Bench) -> None:
         "plain": low, "target grid": target, "inverse": [*low, "--direction", "inverse"],
         "unpaired": models(bench, "dti_unpaired"),
         "self inverse": models(bench, "dti_self_inverse"),
+        "automatic": low,
         "inverse target": [*target, "--direction", "inverse"],
         "ensemble 2": [*low, "--ensemble", "2"],
         "ensemble 8": [*low, "--ensemble", "8", "--cycle-residual"],
@@ -55,27 +57,37 @@ def _tensor(bench: Bench) -> None:
         "slicer": [*low, "--slicer", "--cycle-residual"],
         "keep": [*low, "--spacing", "keep"], "train": [*low, "--spacing", "train"],
         "auto": [*low, "--spacing", "auto"],
-        "tiles": [*low, "--max-memory", "0.001"],
         "openvino": [*low, "--engine", "openvino"],
-        "torch": [*low, "--engine", "torch", "--precision", "float32"],
-        "bfloat16": [*low, "--precision", "bfloat16"],
+        "torch": [*low, "--engine", "torch"],
         "mrtrix": [*low, "--tensor-order", "mrtrix", "--tensor-frame", "ras"],
     }  # fmt: skip
     for label, words in cases.items():
-        quiet = [] if label in ("plain", "ensemble 2", "inverse") else [QUICK]
+        quiet = QUICK[1:] if label in ("plain", "ensemble 2", "inverse") else QUICK
+        quiet = [] if label == "automatic" else quiet
         bench.run(label, "infer", path, *words, *quiet, "--output", f"out/tensor/{label}")
-    words = [path, *low, QUICK, "--output", "out/tensor/plain"]
+    words = [path, *low, QUICK[0], "--precision", "bfloat16"]
+    bench.run("bfloat16", "infer", *words, "--output", "out/tensor/bfloat16")
+    large = bench.make("large_dwimap.nii.gz", lambda p: inputs.save_nifti(
+        p, inputs.tensors(9, 32)[0], inputs.oblique((4.0, 4.0, 4.0))))  # fmt: skip
+    for limit in ("0.001", "0.01", "0.02"):
+        words = [large, *low, *QUICK, "--max-memory", limit]
+        bench.run(f"memory {limit}", "infer", *words, "--output", f"out/tensor/{limit}")
+    words = [large, *target, *QUICK, "--max-memory", "0.01"]
+    bench.run("memory target grid", "infer", *words, "--output", "out/tensor/target memory")
+    words = [path, *low, *QUICK, "--output", "out/tensor/plain"]
     bench.run("exists", "infer", *words)
     bench.run("overwrite", "infer", *words, "--overwrite")
     mask = bench.make("mask10.nii.gz", lambda p: inputs.save_nifti(
         p, (inputs.tensors(7, 10)[1] * 1.0), inputs.oblique()))  # fmt: skip
-    bench.run("mask", "infer", path, *low, QUICK, "--mask", mask, "--output", "out/tensor/mask")
+    bench.run("mask", "infer", path, *low, *QUICK, "--mask", mask, "--output", "out/tensor/mask")
     thick = bench.make("thick_dwimap.nii.gz", lambda p: inputs.save_nifti(
         p, inputs.tensors(8, 12)[0], inputs.oblique((5.0, 4.0, 6.0))))  # fmt: skip
     for how in ("auto", "keep", "train"):
-        words = [thick, *low, QUICK, "--spacing", how]
+        words = [thick, *low, *QUICK, "--spacing", how]
         bench.run(f"thick {how}", "infer", *words, "--output", f"out/tensor/thick {how}")
-    bench.run("default model", "infer", path, QUICK, "--output", "out/tensor/default")
+    alone = bench.make("alone", lambda p: shutil.copytree(bench.root / "runs/dti_low",
+                                                          p / "runs/dti_low"))  # fmt: skip
+    bench.run("default model", "infer", path, *QUICK, "--output", "out", cwd=alone)
 
 
 @scenario("infer nrrd")
@@ -83,8 +95,8 @@ def _nrrd(bench: Bench) -> None:
     low = models(bench, "dti_low")
     for kind in ("3D-symmetric-matrix", "3D-matrix"):
         path = bench.make(f"sub-06_{kind}.nrrd", lambda p: inputs.save_tensor_nrrd(p, 6, kind))
-        bench.run(kind, "infer", path, *low, QUICK, "--output", f"out/nrrd/{kind}")
-    words = [path, *low, QUICK, "--format", "nrrd", "--direction", "inverse"]
+        bench.run(kind, "infer", path, *low, *QUICK, "--output", f"out/nrrd/{kind}")
+    words = [path, *low, *QUICK, "--format", "nrrd", "--direction", "inverse"]
     bench.run("inverse", "infer", *words, "--output", "out/nrrd/inverse")
 
 
@@ -94,17 +106,17 @@ def _dwi(bench: Bench) -> None:
     root = bench.make("bids", inputs.bids_dwi)
     path = root / "sub-01/dwi/sub-01_dwi.nii.gz"
     bench.run("file", "infer", path, *dwi, "--output", "out/dwi/file")
-    bench.run("inverse", "infer", path, *low, QUICK, "--direction", "inverse",
+    bench.run("inverse", "infer", path, *low, *QUICK, "--direction", "inverse",
               "--output", "out/dwi/inverse")  # fmt: skip
     bare = root / "sub-04/dwi/sub-04_dwi.nii.gz"
-    bench.run("otsu", "infer", bare, *low, QUICK, "--output", "out/dwi/otsu")
+    bench.run("otsu", "infer", bare, *low, *QUICK, "--output", "out/dwi/otsu")
     words = ["--bval", root / "sub-01/dwi/sub-01_dwi.bval", "--bvec",
              root / "sub-01/dwi/sub-01_dwi.bvec"]  # fmt: skip
-    bench.run("gradients", "infer", bare, *low, QUICK, *words, "--output", "out/dwi/gradients")
-    bench.run("slicer", "infer", path, *low, QUICK, "--slicer", "--output", "out/dwi/slicer")
+    bench.run("gradients", "infer", bare, *low, *QUICK, *words, "--output", "out/dwi/gradients")
+    bench.run("slicer", "infer", path, *low, *QUICK, "--slicer", "--output", "out/dwi/slicer")
     hcp = bench.make("hcp", inputs.hcp_dwi)
-    bench.run("hcp subject", "infer", hcp / "100301", *low, QUICK, "--output", "out/dwi/hcp")
-    bench.run("hcp cohort", "infer", hcp, *low, QUICK, "--output", "out/dwi/hcp-cohort")
+    bench.run("hcp subject", "infer", hcp / "100301", *low, *QUICK, "--output", "out/dwi/hcp")
+    bench.run("hcp cohort", "infer", hcp, *low, *QUICK, "--output", "out/dwi/hcp-cohort")
 
 
 @scenario("infer cohort")
@@ -115,7 +127,7 @@ def _cohort(bench: Bench) -> None:
     bad = root / "sub-02/dwi/sub-02_dwi.nii.gz"
     whole = bad.read_bytes()
     bad.write_bytes(whole[:-30])
-    words = [root, *low, QUICK]
+    words = [root, *low, *QUICK]
     bench.run("one bad", "infer", *words)
     bench.run("again", "infer", *words)
     bad.write_bytes(whole)
@@ -127,10 +139,10 @@ def _cohort(bench: Bench) -> None:
     bench.run("workers", "infer", *words, "--participant", "01", "03", "--workers", "2",
               "--output", "out/cohort/workers")  # fmt: skip
     files = [source / f"sub-0{n}/dwi/sub-0{n}_dwi.nii.gz" for n in (1, 3, 9)]
-    bench.run("files", "infer", *files, *low, QUICK, "--output", "out/cohort/files")
+    bench.run("files", "infer", *files, *low, *QUICK, "--output", "out/cohort/files")
     ready = bench.make("tensors", inputs.tensor_cohort)
-    bench.run("table", "infer", ready / "cohort.csv", *low, QUICK, "--output", "out/cohort/table")
-    bench.run("table folder", "infer", ready, *low, QUICK, "--output", "out/cohort/folder",
+    bench.run("table", "infer", ready / "cohort.csv", *low, *QUICK, "--output", "out/cohort/table")
+    bench.run("table folder", "infer", ready, *low, *QUICK, "--output", "out/cohort/folder",
               "--participant", "s0")  # fmt: skip
 
 
@@ -156,22 +168,22 @@ def _contrast(bench: Bench) -> None:
         "wrong contrast": (t2, flat),
     }  # fmt: skip
     for label, (path, words) in cases.items():
-        quiet = [] if label in ("2d", "3d inverse", "2d ensemble 2") else [QUICK]
+        quiet = [] if label in ("2d", "3d inverse", "2d ensemble 2") else QUICK[:1]
         bench.run(label, "infer", path, *words, *quiet, "--output", f"out/contrast/{label}")
     bench.run("exists", "infer", t1, *flat, "--output", "out/contrast/2d")
     mask = bench.make("mask_head.nii.gz", lambda p: _half_mask(p))
-    bench.run("mask", "infer", t1, *flat, "--mask", mask, QUICK, "--output", "out/contrast/mask")
+    bench.run("mask", "infer", t1, *flat, "--mask", mask, QUICK[0], "--output", "out/contrast/mask")
     nrrd = Path("out/contrast/2d nrrd/sub-05_desc-synth_T2w.nrrd")
-    bench.run("nrrd input", "infer", nrrd, *flat, *back, QUICK, "--output", "out/contrast/nrrd")
+    bench.run("nrrd input", "infer", nrrd, *flat, *back, QUICK[0], "--output", "out/contrast/nrrd")
     root = bench.make("heads", inputs.heads)
-    bench.run("cohort", "infer", root, *flat, QUICK, "--output", "out/contrast/cohort")
-    bench.run("cohort again", "infer", root, *flat, QUICK, "--output", "out/contrast/cohort")
+    bench.run("cohort", "infer", root, *flat, QUICK[0], "--output", "out/contrast/cohort")
+    bench.run("cohort again", "infer", root, *flat, QUICK[0], "--output", "out/contrast/cohort")
     name = "BraTS-GLI-00003-000"
     some = bench.make("heads_some", lambda path: shutil.copytree(root, path))
     (some / name / f"{name}-t1n.nii.gz").unlink()
-    bench.run("one lacks it", "infer", some, *deep, QUICK, "--slicer", "--output",
+    bench.run("one lacks it", "infer", some, *deep, QUICK[0], "--slicer", "--output",
               "out/contrast/lacks", "--participant", name, "BraTS-GLI-00004-000")  # fmt: skip
-    bench.run("subject", "infer", root / name, *flat, QUICK, "--output", "out/contrast/subject")
+    bench.run("subject", "infer", root / name, *flat, QUICK[0], "--output", "out/contrast/subject")
 
 
 def _half_mask(path: Path) -> None:
