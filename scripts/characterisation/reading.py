@@ -33,7 +33,7 @@ PATTERNS = [
     (re.compile(r"\b[0-9a-f]{40}\b"), "<sha1>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),
-    (re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|h)\b(?! of)"), "<duration>"),
+    (re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|h)\b(?!/)"), "<duration>"),
     (re.compile(r"\(Python \d[^)]*\)"), "<versions>"),
     (re.compile(r"\.medrev-[\w.-]+"), ".medrev-<temporary>"),
 ]

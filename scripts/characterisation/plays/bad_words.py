@@ -215,7 +215,7 @@ def _slicer(bench: Bench) -> None:
                      "--output", "b.mrb"],
         "zip": ["scene", "out/scene/results", "--output", "a.zip"],
         "layout 3": ["scene", "out/scene/results", "--layout", "3"], "show": ["show"],
-        "no results": ["scene", "pipelines"], "no model": ["install", "m", "--model", "missing"],
+        "no results": ["scene", "data/empty"], "no model": ["install", "m", "--model", "missing"],
         "python": ["install", "m", "--python", "missing"],
     }.items():  # fmt: skip
         bench.run(label, "slicer", *words)
