@@ -6,35 +6,25 @@ Before a change, and after it::
     python scripts/characterise.py record /tmp/after
     python scripts/characterise.py compare /tmp/before /tmp/after
 
-The commands are called as users call them: seeded trainings of a few steps of every kind, inference,
-evaluation, export, and bad inputs. Written down are exit codes, what is printed, which files
-appear, and what they say: voxels, weights, affines, sidecars, cells of tables. Times, versions and
-places are left out. Records of one processor agree to the bit; those of different ones need a
-``--tolerance``.
+The commands are called as users call them: seeded trainings of a few steps of every kind,
+inference, evaluation, export, and bad inputs. Written down are exit codes, what is printed, which
+files appear, and what they say: voxels, weights, affines, sidecars, cells of tables. Times, places
+and versions are left out. Records of one processor agree to the bit; those of different ones need
+a ``--tolerance``.
 """
-
-import os
-
-# One thread, so that sums come in one order; set before anything that counts threads is imported.
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import argparse
 import fnmatch
 import json
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
-# The program beside this script, not an installed one; in the workers' processes, too.
 _ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(_ROOT), str(_ROOT / "scripts")]
-os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
-
-from characterisation import Bench, differences, load, scenarios
+#: One thread, so that sums come in one order; set before anything that counts threads is imported.
+_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +41,18 @@ def main(argv: list[str] | None = None) -> int:
     compare.add_argument("second", type=Path)
     compare.add_argument("--tolerance", type=float, default=0.0, help="relative (default: 0)")
     compare.add_argument("--common", action="store_true", help="only scenarios of both records")
+    summarise = commands.add_parser("summarise", help="write a record in short, for the tests")
+    summarise.add_argument("folder", type=Path, help="of a record")
+    summarise.add_argument("file", type=Path, help="JSON file that is written")
     options = parser.parse_args(argv)
+    _prepare()
+    from characterisation import differences, load, scenarios, summary
+
+    if options.command == "summarise":
+        short = summary(*load(options.folder))
+        lines = [f"{json.dumps(n)}: {json.dumps(short[n], ensure_ascii=False)}" for n in short]
+        options.file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        return 0
     if options.command == "compare":
         found = differences(
             load(options.first),
@@ -77,6 +78,10 @@ def write_record(folder: Path, only: list[str] | None = None, keep: Path | None 
     Raises:
         SystemExit: If a name is that of no scenario.
     """
+    _prepare()
+    import numpy as np
+    from characterisation import Bench, scenarios
+
     chosen = [n for n in scenarios if only is None or any(fnmatch.fnmatch(n, o) for o in only)]
     if not chosen:
         raise SystemExit(f"no scenario is called {only}; there are: {', '.join(scenarios)}")
@@ -91,6 +96,14 @@ def write_record(folder: Path, only: list[str] | None = None, keep: Path | None 
     document = {"scenarios": bench.record}
     (folder / "record.json").write_text(json.dumps(document, indent=1, ensure_ascii=False))
     print(f"{len(bench.record)} commands in {folder}", file=sys.stderr)
+
+
+def _prepare() -> None:
+    """Let this process and its workers use one thread, and the program beside this script."""
+    os.environ.update(_THREADS)
+    paths = [str(_ROOT), str(_ROOT / "scripts")]
+    sys.path[:] = paths + [path for path in sys.path if path not in paths]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
 
 
 if __name__ == "__main__":

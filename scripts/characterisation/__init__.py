@@ -3,5 +3,6 @@
 from .bench import Bench, scenarios
 from .comparison import differences, load
 from .plays import bad_files, bad_training, bad_words, evaluation, export, inference, training  # noqa: F401
+from .summary import summary
 
-__all__ = ["Bench", "differences", "load", "scenarios"]
+__all__ = ["Bench", "differences", "load", "scenarios", "summary"]

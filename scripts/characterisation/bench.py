@@ -4,6 +4,7 @@ A command is called in a fork of this process, which has imported everything onc
 state that a new process finds, and costs no import.
 """
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -15,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import medrev
 import numpy as np
+
+import medrev
 
 from .reading import Reader
 
@@ -142,13 +144,11 @@ class Bench:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.alarm(LIMIT)
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            file = os.open(self.root / "logs" / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(file, number)
+        writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin = open(0, closefd=False)
-        sys.stdout = open(1, "w", closefd=False)
-        sys.stderr = open(2, "w", closefd=False, buffering=1)
+        os.dup2(os.open(self.root / "logs/stdout", writing), 1)
+        os.dup2(os.open(self.root / "logs/stderr", writing), 2)
+        sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", 1)
         os.chdir(cwd)
         os.environ.update(COLUMNS="100", TERM="dumb", XDG_CACHE_HOME=str(self.root / "cache"))
         try:
@@ -166,7 +166,5 @@ class Bench:
 def _import_everything() -> None:
     """Import every module of the program, whatever it is called, so that forks need not."""
     for module in pkgutil.walk_packages(medrev.__path__, "medrev."):
-        try:
+        with contextlib.suppress(ImportError):  # the commands that need a library say so
             importlib.import_module(module.name)
-        except ImportError:
-            pass  # an optional library is missing; the commands that need it say so

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["differences", "load"]
+__all__ = ["NUMBER", "differences", "load", "numbers"]
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?")
 #: Longest excerpt of a value in a line.
@@ -31,6 +31,7 @@ def differences(
     second: tuple[dict[str, Any], dict[str, np.ndarray]],
     tolerance: float = 0.0,
     *,
+    absolute: float = 0.0,
     partial: bool = False,
 ) -> Iterator[str]:
     """Each difference as a line: scenario, file, what, how large.
@@ -40,9 +41,10 @@ def differences(
         second: Another one.
         tolerance: Numbers may differ by this share of the larger one; arrays by this share of
             their largest value.
+        absolute: Numbers, but not those of arrays, may differ by this.
         partial: Scenarios that only one of both has count as no difference.
     """
-    compare = _Comparison(first[1], second[1], tolerance)
+    compare = _Comparison((first[1], second[1]), tolerance, absolute)
     for name in sorted(first[0].keys() | second[0].keys()):
         if name not in first[0] or name not in second[0]:
             if not partial:
@@ -51,11 +53,22 @@ def differences(
         yield from compare.scenario(name, first[0][name], second[0][name])
 
 
+def numbers(values: np.ndarray) -> np.ndarray:
+    """An array as floating point numbers; the parts of a record (RGB24) become its last axis."""
+    if values.dtype.names:
+        values = np.stack([values[name] for name in values.dtype.names], -1)
+    return values.astype(float)
+
+
 class _Comparison:
     def __init__(
-        self, first: dict[str, np.ndarray], second: dict[str, np.ndarray], tolerance: float
+        self,
+        arrays: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+        tolerance: float,
+        absolute: float,
     ) -> None:
-        self.first, self.second, self.tolerance = first, second, tolerance
+        self.first, self.second = arrays
+        self.tolerance, self.absolute = tolerance, absolute
 
     def scenario(self, name: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[str]:
         told = {part: value for part, value in a.items() if part != "files"}
@@ -104,9 +117,7 @@ class _Comparison:
                 yield f"{where}: other values (not kept)"
             return
         x, y = self.first[a["array"]], self.second[b["array"]]
-        if x.dtype.names:  # RGB24
-            x, y = (np.stack([v[n] for n in v.dtype.names], -1) for v in (x, y))
-        x, y = x.astype(float), y.astype(float)
+        x, y = numbers(x), numbers(y)
         gap = np.abs(x - y)
         gap[~np.isfinite(x) & ((x == y) | (np.isnan(x) & np.isnan(y)))] = 0
         largest = float(np.abs(x[np.isfinite(x)]).max(initial=0))
@@ -119,7 +130,8 @@ class _Comparison:
             )
 
     def same(self, a: Any, b: Any) -> bool:
-        if a == b or (a != a and b != b):
+        nan = isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b)
+        if a == b or nan:
             return True
         if not self.tolerance:
             return False
@@ -128,11 +140,11 @@ class _Comparison:
                 return False
             pairs = zip(NUMBER.findall(a), NUMBER.findall(b), strict=True)
             return all(self.close(float(x), float(y)) for x, y in pairs)
-        numbers = isinstance(a, int | float) and isinstance(b, int | float)
-        return numbers and type(a) is not bool and self.close(a, b)
+        both = isinstance(a, int | float) and isinstance(b, int | float)
+        return both and type(a) is not bool and self.close(a, b)
 
     def close(self, a: float, b: float) -> bool:
-        return math.isclose(a, b, rel_tol=self.tolerance, abs_tol=0)
+        return math.isclose(a, b, rel_tol=self.tolerance, abs_tol=self.absolute)
 
     def size(self, a: Any, b: Any) -> str:
         """How far two numbers are apart."""

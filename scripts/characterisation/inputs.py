@@ -10,15 +10,18 @@ from PIL import Image
 
 __all__ = [
     "AFFINE",
+    "CLASSES",
     "bids_dwi",
     "brain_folders",
-    "directions",
     "hcp_dwi",
     "heads",
     "image_pairs",
     "image_sides",
     "labelled_images",
     "oblique",
+    "photograph",
+    "save_head",
+    "save_image",
     "save_nifti",
     "save_tensor_nrrd",
     "save_text",
@@ -53,6 +56,7 @@ def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> P
 
 
 def save_text(path: Path, text: str) -> Path:
+    """Write a text and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
@@ -108,8 +112,9 @@ def _dwi(seed: int, edge: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     return np.abs(signal + 5 * noise), mask, bvals, bvecs
 
 
-def _save_dwi(dwi: Path, bval: Path, bvec: Path, mask: Path | None, seed: int, edge: int) -> None:
-    volumes, ball, bvals, bvecs = _dwi(seed, edge)
+def _save_dwi(dwi: Path, gradients: tuple[Path, Path], mask: Path | None, seed: int) -> None:
+    volumes, ball, bvals, bvecs = _dwi(seed, 12)
+    bval, bvec = gradients
     save_nifti(dwi, volumes, oblique())
     save_text(bval, " ".join(f"{b:g}" for b in bvals) + "\n")
     save_text(bvec, "\n".join(" ".join(f"{v:.8f}" for v in row) for row in bvecs.T) + "\n")
@@ -117,26 +122,21 @@ def _save_dwi(dwi: Path, bval: Path, bvec: Path, mask: Path | None, seed: int, e
         save_nifti(mask, ball.astype(float), oblique())
 
 
-def bids_dwi(root: Path, count: int = 4, edge: int = 12) -> None:
-    """BIDS: ``sub-01/dwi``…, the last subject without a mask."""
+def bids_dwi(root: Path, count: int = 4) -> None:
+    """BIDS: ``sub-01/dwi/sub-01_dwi.nii.gz`` and so on, the last subject without a mask."""
     for n in range(1, count + 1):
-        stem = root / f"sub-{n:02d}/dwi/sub-{n:02d}"
-        _save_dwi(
-            Path(f"{stem}_dwi.nii.gz"),
-            Path(f"{stem}_dwi.bval"),
-            Path(f"{stem}_dwi.bvec"),
-            Path(f"{stem}_desc-brain_mask.nii.gz") if n < count else None,
-            n,
-            edge,
-        )
+        stem = f"sub-{n:02d}/dwi/sub-{n:02d}"
+        gradients = root / f"{stem}_dwi.bval", root / f"{stem}_dwi.bvec"
+        mask = root / f"{stem}_desc-brain_mask.nii.gz" if n < count else None
+        _save_dwi(root / f"{stem}_dwi.nii.gz", gradients, mask, n)
 
 
-def hcp_dwi(root: Path, count: int = 2, edge: int = 12) -> None:
-    """HCP: ``100301/T1w/Diffusion/data.nii.gz``…"""
+def hcp_dwi(root: Path, count: int = 2) -> None:
+    """HCP: ``100301/T1w/Diffusion/data.nii.gz`` and so on."""
     for n in range(1, count + 1):
         folder = root / f"10030{n}/T1w/Diffusion"
-        mask = folder / "nodif_brain_mask.nii.gz"
-        _save_dwi(folder / "data.nii.gz", folder / "bvals", folder / "bvecs", mask, n, edge)
+        gradients = folder / "bvals", folder / "bvecs"
+        _save_dwi(folder / "data.nii.gz", gradients, folder / "nodif_brain_mask.nii.gz", n)
 
 
 def save_tensor_nrrd(path: Path, seed: int, kind: str = "3D-symmetric-matrix") -> None:
@@ -195,6 +195,7 @@ def save_head(path: Path, seed: int = 0, affine: np.ndarray | None = None) -> No
 
 
 def save_image(path: Path, pixels: np.ndarray) -> Path:
+    """Write pixels (height, width[, channels]) and their folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path
@@ -204,9 +205,7 @@ def photograph(seed: int, height: int, width: int, channels: int = 3) -> np.ndar
     """Smooth colours with some noise."""
     rng = np.random.default_rng(seed)
     i, j = np.meshgrid(np.linspace(0, 3, height), np.linspace(0, 3, width), indexing="ij")
-    waves = [
-        np.sin(a * i + b * j + c) for a, b, c in rng.uniform(0.5, 3, (channels, 3))
-    ]
+    waves = [np.sin(a * i + b * j + c) for a, b, c in rng.uniform(0.5, 3, (channels, 3))]
     values = 127 + 80 * np.stack(waves, -1) + rng.normal(0, 10, (height, width, channels))
     pixels = values.clip(0, 255).astype(np.uint8)
     return pixels if channels > 1 else pixels[..., 0]

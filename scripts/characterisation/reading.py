@@ -1,4 +1,4 @@
-"""What a file says, as plain JSON and arrays: the form in which two states of the program are compared.
+"""What a file says, as plain JSON and arrays, so that two states of the program can be compared.
 
 Paths, times, versions and hashes that follow from them are replaced by words in angle brackets, so
 that two runs of one program say the same.
@@ -31,7 +31,7 @@ VOLATILE = {
 PATTERNS = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "<sha1>"),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:?\d\d)?"), "<time>"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:[\d.]+)?( ?UTC|Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),
     (re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|h)\b(?!/)"), "<duration>"),
     (re.compile(r"\(Python \d[^)]*\)"), "<versions>"),
@@ -48,10 +48,12 @@ def clean(text: str, places: dict[str, str]) -> str:
     return text
 
 
+#: Elements of a page whose text is kept.
+KEPT = {"h1", "h2", "h3", "h4", "th", "td", "li", "p", "caption", "summary", "figcaption"}
+
+
 class _Page(HTMLParser):
     """The text of a page's headings, tables, lists and paragraphs, one item each."""
-
-    KEPT = {"h1", "h2", "h3", "h4", "th", "td", "li", "p", "caption", "summary", "figcaption"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,14 +62,14 @@ class _Page(HTMLParser):
         self.words: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self.KEPT:
+        if tag in KEPT:
             self._close()
             self.open.append(tag)
         elif tag in ("script", "style", "svg"):
             self.open.append(f"!{tag}")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self.KEPT:
+        if tag in KEPT:
             self._close()
         if tag in self.open:
             self.open.remove(tag)
@@ -96,30 +98,31 @@ class Reader:
         self.arrays: dict[str, np.ndarray] = {}
 
     def clean(self, text: str) -> str:
+        """A text without what differs between two runs."""
         return clean(text, self.places)
 
     def lines(self, text: str) -> list[str]:
+        """The lines of a text without what differs between two runs."""
         return [line.rstrip() for line in self.clean(text).splitlines()]
 
     def entry(self, path: Path, key: str) -> dict[str, Any]:
         """What a file says; its arrays are kept under names that begin with ``key``."""
         name = path.name.lower()
+        readers = {
+            (".nii", ".nii.gz"): self._nifti,
+            (".nrrd", ".nhdr"): self._nrrd,
+            (".png", ".jpg", ".tif", ".tiff", ".bmp"): self._picture,
+            (".safetensors",): self._weights,
+            (".mrb", ".zip"): self._archive,
+        }
+        read = next((way for ends, way in readers.items() if name.endswith(ends)), self._text)
         try:
-            if name.endswith((".nii", ".nii.gz")):
-                return self._nifti(path, key)
-            if name.endswith((".nrrd", ".nhdr")):
-                return self._nrrd(path, key)
-            if name.endswith((".png", ".jpg", ".tif", ".tiff", ".bmp")):
-                return self._picture(path, key)
-            if name.endswith(".safetensors"):
-                return self._weights(path, key)
-            if name.endswith((".mrb", ".zip")):
-                return self._archive(path, key)
-            return self._text(path, name)
+            return read(path, key)
         except Exception as error:  # a damaged file is a finding, not the end
             return {"unreadable": self.clean(f"{type(error).__name__}: {error}")}
 
-    def _text(self, path: Path, name: str) -> dict[str, Any]:
+    def _text(self, path: Path, key: str) -> dict[str, Any]:
+        name = path.name.lower()
         if name.endswith(".json"):
             return {"json": self.document(json.loads(path.read_text()))}
         if name.endswith((".csv", ".tsv")):
@@ -172,8 +175,8 @@ class Reader:
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in header.items()
         }
-        return {"volume": self.array(key, values), "header": self.document(json.loads(
-            json.dumps(told, default=str)))}  # fmt: skip
+        header = self.document(json.loads(json.dumps(told, default=str)))
+        return {"volume": self.array(key, values), "header": header}
 
     def _picture(self, path: Path, key: str) -> dict[str, Any]:
         with Image.open(path) as image:

@@ -19,6 +19,12 @@ from .inference import QUICK, head_file, models, photo, tensor_file
 __all__: list[str] = []
 
 
+def volume(values: Any, affine: np.ndarray | None = None) -> Callable[[Path], Any]:
+    """A writer of a volume on the turned grid, or on another one."""
+    grid = inputs.oblique() if affine is None else affine
+    return lambda path: inputs.save_nifti(path, np.asarray(values), grid)
+
+
 def headed(source: Path, affine: np.ndarray) -> bytes:
     """A file whose header has an affine that nibabel would not write."""
     header = nibabel.load(source).header.copy()
@@ -36,11 +42,6 @@ def _tensor_files(bench: Bench) -> dict[str, Path]:
     singular[:3, 1] = singular[:3, 0]
     sheared[:3, 1] += 0.2 * sheared[:3, 0]
     moved[0, 3] += 1
-
-    def volume(values: Any, affine: np.ndarray | None = None) -> Callable[[Path], Any]:
-        return lambda path: inputs.save_nifti(
-            path, np.asarray(values), inputs.oblique() if affine is None else affine
-        )
 
     def content(value: bytes) -> Callable[[Path], Any]:
         return lambda path: path.write_bytes(value)
@@ -80,9 +81,7 @@ def _tensors(bench: Bench) -> None:
         "moved": (np.ones(shape), moved), "values": (np.arange(1000.0).reshape(shape), None),
     }  # fmt: skip
     for name, (values, affine) in masks.items():
-        affine = inputs.oblique() if affine is None else affine
-        path = bench.make(f"bad/mask_{name}.nii", lambda p, v=values, a=affine: inputs.save_nifti(
-            p, v, a))  # fmt: skip
+        path = bench.make(f"bad/mask_{name}.nii", volume(values, affine))
         words = [good, *low, *QUICK, "--mask", path]
         bench.run(f"mask {name}", "infer", *words, "--output", f"out/bad/mask {name}")
     bench.run("mask none", "infer", good, *low, "--mask", "none.nii", "--output", "out/bad")
@@ -141,8 +140,7 @@ def _heads(bench: Bench) -> None:
         "series_T1w.nii.gz": np.ones((4, 6, 6, 6)),
     }  # fmt: skip
     for name, array in makers.items():
-        path = bench.make(f"bad/{name}", lambda p, a=array: inputs.save_nifti(
-            p, a, inputs.oblique()))  # fmt: skip
+        path = bench.make(f"bad/{name}", volume(array))
         for model, words in (("2d", flat), ("3d", deep)):
             bench.run(f"{name} {model}", "infer", path, *words, "--no-quick-look", "--output",
                       f"out/bad/{name} {model}")  # fmt: skip
@@ -161,7 +159,8 @@ def _heads(bench: Bench) -> None:
 @scenario("models that are bad")
 def _models(bench: Bench) -> None:
     models(bench, "dti_low")
-    good, tensor = bench.root / "runs/dti_low/checkpoints/best/weights.safetensors", tensor_file(bench)
+    good = bench.root / "runs/dti_low/checkpoints/best/weights.safetensors"
+    tensor = tensor_file(bench)
     content = good.read_bytes()
     length = int.from_bytes(content[:8], "little")
     told = json.loads(content[8 : 8 + length])["__metadata__"]
@@ -180,7 +179,8 @@ def _models(bench: Bench) -> None:
         "net.pt": b"PK\x03\x04 pickled", "empty.safetensors": b"", "cut.safetensors": content[:-50],
         "text.safetensors": b"hello" * 20, "bare.safetensors": bytes(save_safetensors(tensors)),
         "version.safetensors": with_header(format_version=99),
-        "kind.safetensors": with_header(kind="flow"), "wider.safetensors": with_header(pipeline=wider),
+        "kind.safetensors": with_header(kind="flow"),
+        "wider.safetensors": with_header(pipeline=wider),
         "unknown.safetensors": with_header(pipeline=pipeline | {"colour": "red"}),
         "no_pipeline.safetensors": with_header(pipeline=None),
         "scale.safetensors": with_header(scale=-1), "no_scale.safetensors": with_header(scale=None),

@@ -21,23 +21,24 @@ def refuse(bench: Bench, label: str, path: Path, *words: str) -> None:
     bench.run(label, "train", path, "--output", folder, *words)
 
 
+#: Tables that cannot be used; {0} and {1} stand for two good files of tensors.
 TABLES = {
-    "listed twice": "id,tensor\nA,s0_tensor.nii.gz\nA,s0_tensor.nii.gz\n",
+    "listed twice": "id,tensor\nA,{0}\nA,{0}\n",
     "missing": "id,tensor\nA,missing.nii.gz\n",
-    "split": "id,tensor,split\nA,s0_tensor.nii.gz,exam\n",
-    "no identifier": "name,tensor\nA,s0_tensor.nii.gz\n", "no column": "id,age\nA,3\n",
-    "no gradients": "id,dwi\nA,s0_tensor.nii.gz\n", "empty name": "id,tensor\n,s0_tensor.nii.gz\n",
-    "torn": "id,tensor,split\nsub-1_ses-1,s0_tensor.nii.gz,train\nsub-1_ses-2,s1_tensor.nii.gz,test\n",
-    "no test": "id,tensor,split\nA,s0_tensor.nii.gz,train\n",
-    "some splits": "id,tensor,split\nA,s0_tensor.nii.gz,train\nB,s1_tensor.nii.gz,\n",
-    "one subject": "id,tensor\nA,s0_tensor.nii.gz\n", "no rows": "id,tensor\n", "empty": "",
-    "damaged": "id,tensor,split\nA,damaged.nii.gz,train\nB,s1_tensor.nii.gz,test\n",
-    "five": "id,tensor,split\nA,five.nii.gz,train\nB,s1_tensor.nii.gz,test\n",
-    "zero": "id,tensor,split\nA,zero.nii.gz,train\nB,s1_tensor.nii.gz,test\n",
-    "hole": "id,tensor,split\nA,hole.nii.gz,train\nB,s1_tensor.nii.gz,test\n",
-    "small": "id,tensor,split\nA,small.nii.gz,train\nB,s1_tensor.nii.gz,test\n",
-    "truth": "id,tensor,truth,split\nA,s0_tensor.nii.gz,,train\nB,s1_tensor.nii.gz,small.nii.gz,test\n",
-    "mask": "id,tensor,mask,split\nA,s0_tensor.nii.gz,small.nii.gz,train\nB,s1_tensor.nii.gz,,test\n",
+    "split": "id,tensor,split\nA,{0},exam\n",
+    "no identifier": "name,tensor\nA,{0}\n", "no column": "id,age\nA,3\n",
+    "no gradients": "id,dwi\nA,{0}\n", "empty name": "id,tensor\n,{0}\n",
+    "torn": "id,tensor,split\nsub-1_ses-1,{0},train\nsub-1_ses-2,{1},test\n",
+    "no test": "id,tensor,split\nA,{0},train\n",
+    "some splits": "id,tensor,split\nA,{0},train\nB,{1},\n",
+    "one subject": "id,tensor\nA,{0}\n", "no rows": "id,tensor\n", "empty": "",
+    "damaged": "id,tensor,split\nA,damaged.nii.gz,train\nB,{1},test\n",
+    "five": "id,tensor,split\nA,five.nii.gz,train\nB,{1},test\n",
+    "zero": "id,tensor,split\nA,zero.nii.gz,train\nB,{1},test\n",
+    "hole": "id,tensor,split\nA,hole.nii.gz,train\nB,{1},test\n",
+    "small": "id,tensor,split\nA,small.nii.gz,train\nB,{1},test\n",
+    "truth": "id,tensor,truth,split\nA,{0},,train\nB,{1},small.nii.gz,test\n",
+    "mask": "id,tensor,mask,split\nA,{0},small.nii.gz,train\nB,{1},,test\n",
 }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def _tensors(bench: Bench) -> None:
     path = pipeline_file(bench, "bad_tensors", data, model, method)
     for label, text in TABLES.items():
         table = folder / f"{label}.csv"
-        table.write_text(text)
+        table.write_text(text.format("s0_tensor.nii.gz", "s1_tensor.nii.gz"))
         refuse(bench, label, path, f"data.table='{table}'")
     for words in (
         ["data.root=nowhere", "data.table=null"], ["data.table=nowhere.csv"],
@@ -126,7 +127,8 @@ def _contrasts(bench: Bench) -> None:
         return values, affine
 
     changes = {
-        "hole": hole, "moved": shift, "size": lambda v, a: (v[:-1], a), "zero": lambda v, a: (v * 0, a),
+        "hole": hole, "moved": shift, "size": lambda v, a: (v[:-1], a),
+        "zero": lambda v, a: (v * 0, a),
         "series": lambda v, a: (np.stack([v, v]), a),
     }  # fmt: skip
     for label, change in changes.items():
@@ -148,8 +150,9 @@ def _images(bench: Bench) -> None:
     path = pipeline_file(bench, "bad_images", data, model, method)
     for words in (
         ["data.root=nowhere"], ["data.root=data/empty"], ["data.layout=folders"],
-        ["data.root=data/sides"], ["data.crop_size=18"], ["data.load_size=null", "data.crop_size=64"],
-        ["data.load_size=8"], ["model.spatial_dims=3"], ["data.channels_a=2"],
+        ["data.root=data/sides"], ["data.crop_size=18"], ["data.load_size=8"],
+        ["data.load_size=null", "data.crop_size=64"], ["model.spatial_dims=3"],
+        ["data.channels_a=2"],
     ):  # fmt: skip
         refuse(bench, " ".join(words), path, *words)
     odd = bench.make("bad_odd", lambda p: shutil.copytree(root, p))

@@ -95,10 +95,13 @@ def _infer(bench: Bench) -> None:
     fcn = models(bench, "segmentation")
     cases = {
         "direction": [tensor, *low, "--direction", "back"],
-        "order": [tensor, *low, "--tensor-order", "x"], "ensemble 3": [tensor, *low, "--ensemble", "3"],
-        "memory": [tensor, *low, "--max-memory", "0"], "memory text": [tensor, *low, "--max-memory", "x"],
+        "order": [tensor, *low, "--tensor-order", "x"],
+        "ensemble 3": [tensor, *low, "--ensemble", "3"],
+        "memory": [tensor, *low, "--max-memory", "0"],
+        "memory text": [tensor, *low, "--max-memory", "x"],
         "device": [tensor, *low, "--device", "tpu"], "cuda": [tensor, *low, "--device", "cuda"],
-        "engine": [tensor, *low, "--engine", "tensorrt"], "spacing": [tensor, *low, "--spacing", "x"],
+        "engine": [tensor, *low, "--engine", "tensorrt"],
+        "spacing": [tensor, *low, "--spacing", "x"],
         "mask of two": [tensor, tensor, *low, "--mask", "m.nii"],
         "bval of cohort": [folder, *low, "--bval", "b"],
         "participant of one": [tensor, *low, "--participant", "01"],
@@ -151,7 +154,8 @@ def _evaluate(bench: Bench) -> None:
     bench.play("evaluate folders")
     run, pictures = "runs/dti_low", "runs/images_paired"
     cases = {
-        "nowhere": ["nowhere", *ref], "no reference": [a], "reference nowhere": [a, "--reference", "x"],
+        "nowhere": ["nowhere", *ref], "no reference": [a],
+        "reference nowhere": [a, "--reference", "x"],
         "mask nowhere": [a, *ref, "--mask", "x"], "empty": [empty, *ref],
         "workers": [a, *ref, "--workers", "0"], "retries": [a, *ref, "--retries", "-1"],
         "embed": [a, *ref, "--embed", "-1"], "ensemble": [a, *ref, "--ensemble", "49"],
@@ -210,7 +214,8 @@ def _slicer(bench: Bench) -> None:
     bench.run("modules", "slicer", "install", "out/scene/modules", "--model", "runs/dti_low")
     bench.run("modules exist", "slicer", "install", "out/scene/modules")
     for label, words in {
-        "missing": ["scene", "missing"], "no such name": ["scene", "out/scene/results", "--name", "x"],
+        "missing": ["scene", "missing"],
+        "no such name": ["scene", "out/scene/results", "--name", "x"],
         "no input": ["scene", "out/scene/results", "--input", "missing.nii",
                      "--output", "b.mrb"],
         "zip": ["scene", "out/scene/results", "--output", "a.zip"],

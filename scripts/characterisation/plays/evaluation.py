@@ -38,8 +38,9 @@ def _folders(bench: Bench) -> None:
     rows = ["id,reference,prediction_x,prediction_y,mask,site"]
     for n in (1, 2, 3):
         name = f"sub-0{n}"
-        rows.append(f"{name},ref/{name}_T1w.nii.gz,a/{name}_desc-sr_T1w.nii.gz,"
-                    f"b/{name}_desc-sr_T1w.nii.gz,mask/{name}_mask.nii.gz,{'AB'[n % 2]}")  # fmt: skip
+        made = [f"{model}/{name}_desc-sr_T1w.nii.gz" for model in "ab"]
+        row = [name, f"ref/{name}_T1w.nii.gz", *made, f"mask/{name}_mask.nii.gz", "AB"[n % 2]]
+        rows.append(",".join(row))
     table = bench.make("brains/table.csv", lambda p: inputs.save_text(p, "\n".join(rows) + "\n"))
     bench.run("table", "evaluate", table, "--output", "out/eval/table")
     bench.run("workers", "evaluate", table, "--output", "out/eval/workers", "--workers", "2")

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from .. import inputs
 from ..bench import Bench, scenario
 
@@ -34,9 +36,7 @@ def head_file(bench: Bench, contrast: str = "T1w") -> Path:
 
 
 def photo(bench: Bench, name: str = "photo.png", size: tuple[int, int, int] = (21, 34, 3)) -> Path:
-    return bench.make(
-        name, lambda path: inputs.save_image(path, inputs.photograph(9, *size))
-    )
+    return bench.make(name, lambda path: inputs.save_image(path, inputs.photograph(9, *size)))
 
 
 @scenario("infer tensor")
@@ -94,7 +94,8 @@ def _tensor(bench: Bench) -> None:
 def _nrrd(bench: Bench) -> None:
     low = models(bench, "dti_low")
     for kind in ("3D-symmetric-matrix", "3D-matrix"):
-        path = bench.make(f"sub-06_{kind}.nrrd", lambda p: inputs.save_tensor_nrrd(p, 6, kind))
+        path = bench.make(f"sub-06_{kind}.nrrd", lambda p, k=kind: inputs.save_tensor_nrrd(
+            p, 6, k))  # fmt: skip
         bench.run(kind, "infer", path, *low, *QUICK, "--output", f"out/nrrd/{kind}")
     words = [path, *low, *QUICK, "--format", "nrrd", "--direction", "inverse"]
     bench.run("inverse", "infer", *words, "--output", "out/nrrd/inverse")
@@ -171,7 +172,7 @@ def _contrast(bench: Bench) -> None:
         quiet = [] if label in ("2d", "3d inverse", "2d ensemble 2") else QUICK[:1]
         bench.run(label, "infer", path, *words, *quiet, "--output", f"out/contrast/{label}")
     bench.run("exists", "infer", t1, *flat, "--output", "out/contrast/2d")
-    mask = bench.make("mask_head.nii.gz", lambda p: _half_mask(p))
+    mask = bench.make("mask_head.nii.gz", _half_mask)
     bench.run("mask", "infer", t1, *flat, "--mask", mask, QUICK[0], "--output", "out/contrast/mask")
     nrrd = Path("out/contrast/2d nrrd/sub-05_desc-synth_T2w.nrrd")
     bench.run("nrrd input", "infer", nrrd, *flat, *back, QUICK[0], "--output", "out/contrast/nrrd")
@@ -187,8 +188,6 @@ def _contrast(bench: Bench) -> None:
 
 
 def _half_mask(path: Path) -> None:
-    import numpy as np
-
     mask = np.zeros((12, 15, 10))
     mask[3:9, 3:12, 3:8] = 1
     inputs.save_nifti(path, mask, inputs.oblique())

@@ -1,5 +1,6 @@
 """Seeded trainings of a few steps of every kind of data, network and method."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,6 @@ def pipeline_file(
     **training: Any,
 ) -> Path:
     """Write a pipeline and the data that it names, in YAML's subset JSON."""
-    import json
-
     makers = {
         "data/tensors": inputs.tensor_cohort, "data/bids": inputs.bids_dwi,
         "data/heads": inputs.heads, "data/pairs": inputs.image_pairs,
