@@ -86,8 +86,26 @@ class Bench:
             maker(path)
         return path
 
-    def run(self, label: str, command: str, *words: Any, cwd: Path | None = None) -> int:
-        """Call a command in a folder (default: the bench's); note its code, words and files."""
+    def run(
+        self,
+        label: str,
+        command: str,
+        *words: Any,
+        cwd: Path | None = None,
+        unordered: bool = False,
+    ) -> int:
+        """Call a command, and note its exit code, what it prints, and its files.
+
+        Args:
+            label: What is special about this call, within its scenario.
+            command: ``train``, ``infer``, …
+            words: Its arguments.
+            cwd: Where it is called (default: in the bench's folder).
+            unordered: Several workers print, and their lines come in any order.
+
+        Returns:
+            The exit code.
+        """
         title = f"{self._current}: {label}" if label else self._current
         if title in self.record:
             raise ValueError(f"two commands are called {title!r}")
@@ -96,11 +114,17 @@ class Bench:
         after = self._files()
         changed = sorted(name for name in after if after[name] != before.get(name))
         read = self.reader
+        printed = [
+            read.lines((self.root / "logs" / name).read_text(errors="replace"))
+            for name in ("stdout", "stderr")
+        ]
+        if unordered:
+            printed = [sorted(lines) for lines in printed]
         self.record[title] = {
             "command": [command, *(read.clean(str(word)) for word in words)],
             "exit": code,
-            "stdout": read.lines((self.root / "logs/stdout").read_text(errors="replace")),
-            "stderr": read.lines((self.root / "logs/stderr").read_text(errors="replace")),
+            "stdout": printed[0],
+            "stderr": printed[1],
             "files": {
                 read.clean(n): read.entry(self.root / n, f"{title}|{read.clean(n)}")
                 for n in changed

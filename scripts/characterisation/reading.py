@@ -28,6 +28,8 @@ VOLATILE = {
     "seconds", "started", "finished", "time", "date", "git_commit", "platform", "python",
     "packages", "threads", "device_name", "medrev", "Version", "GeneratedBy",
 }  # fmt: skip
+#: Headings of a report's rows that say such things.
+VOLATILE_ROWS = ("th: steps per minute", "th: most memory held at a time", "th: device")
 PATTERNS = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "<sha1>"),
@@ -138,12 +140,13 @@ class Reader:
 
     def _page(self, items: list[str]) -> list[str]:
         """The items of a page, without what the row of a time or of memory says."""
-        texts = [self.clean(item) for item in items]
-        rows = ("th: steps per minute", "th: most memory held at a time", "th: device")
-        return [
-            "td: <volatile>" if before in rows else text
-            for before, text in zip(["", *texts], texts, strict=False)
-        ]
+        kept = []
+        before = ""
+        for text in map(self.clean, items):
+            if "th: commit of medrev" not in (before, text):
+                kept.append("td: <volatile>" if before in VOLATILE_ROWS else text)
+            before = text
+        return kept
 
     def array(self, key: str, values: np.ndarray) -> dict[str, Any]:
         """Keep an array, and say what it is."""

@@ -32,7 +32,7 @@ SCENARIOS = (
 
 def test_the_program_does_what_was_written_down(tmp_path):
     words = ["scripts/characterise.py", "record", str(tmp_path / "now"), "--only", *SCENARIOS]
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True, timeout=230)
     now = summary(*load(tmp_path / "now"))
     known = json.loads(KNOWN.read_text())
     assert len(known) > 90

@@ -37,7 +37,7 @@ def _train(bench: Bench) -> None:
         "output is a file": [path, "--output", file],
         "output below a file": [path, "--output", file / "run"],
         "output is no run": [path, "--output", photos, "--overwrite"],
-        "device": [path, "--device", "gpu"], "cuda": [path, "--device", "cuda", "--dry-run"],
+        "device": [path, "--device", "gpu"],
         "seed": [path, "--seed", "x"], "abbreviated": [path, "--out", "x"],
         "two pipelines": [path, path], "folder": ["data"],
     }  # fmt: skip
@@ -99,7 +99,7 @@ def _infer(bench: Bench) -> None:
         "ensemble 3": [tensor, *low, "--ensemble", "3"],
         "memory": [tensor, *low, "--max-memory", "0"],
         "memory text": [tensor, *low, "--max-memory", "x"],
-        "device": [tensor, *low, "--device", "tpu"], "cuda": [tensor, *low, "--device", "cuda"],
+        "device": [tensor, *low, "--device", "tpu"],
         "engine": [tensor, *low, "--engine", "tensorrt"],
         "spacing": [tensor, *low, "--spacing", "x"],
         "mask of two": [tensor, tensor, *low, "--mask", "m.nii"],
