@@ -93,6 +93,11 @@ TRAININGS: dict[str, tuple[dict[str, Any], ...]] = {
                             split={"validation": 1, "test": 1}, patches={"size": 8}),
                 {**REVGAN, "global_residual": "cubic", "padding": "zeros"},
                 {**PLAIN, "pixel_loss": "l2", "cycle_weight": 1}, {"epochs": 1, "steps": None}),
+    "dti_artefacts": (tensor_data(patches={"size": 8, "sampling": "grid"}, augmentation={
+                          "artefacts": {"copies": 1, "motion": 1, "bias_field": 1, "noise": 1,
+                                        "anisotropy": 1}}),
+                      {**REVGAN, "norm": "batch", "coupling": "affine", "depth": 2}, PLAIN,
+                      {"schedule": {"kind": "linear", "decay_start": 0.5}}),
     "contrast_2d": (contrast_data(), UNET, {"kind": "paired", **JUDGE}, {}),
     "contrast_2d_unpaired": (contrast_data(slices={"size": 16, "axis": "coronal"}), RESNET,
                              {"kind": "unpaired", "adversarial_loss": "least_squares", **JUDGE},
