@@ -93,8 +93,8 @@ def _image_folders(root: Path) -> None:
 def _layouts(bench: Bench) -> None:
     """Dry runs, which say what they find."""
     cases = {
-        "sessions": ("dti_dwi", _sessions), "hcp": ("dti_dwi", _hcp), "nested": ("dti_low", _nested),
-        "flat": ("dti_low", _flat), "anat": ("contrast_2d", _anat),
+        "sessions": ("dti_dwi", _sessions), "hcp": ("dti_dwi", _hcp),
+        "nested": ("dti_low", _nested), "flat": ("dti_low", _flat), "anat": ("contrast_2d", _anat),
         "brats": ("contrast_3d", _brats), "image folders": ("images_paired", _image_folders),
     }  # fmt: skip
     for label, (name, maker) in cases.items():
