@@ -5,6 +5,7 @@ state that a new process finds, and costs no import.
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import pkgutil
@@ -192,3 +193,4 @@ def _import_everything() -> None:
     for module in pkgutil.walk_packages(medrev.__path__, "medrev."):
         with contextlib.suppress(ImportError):  # the commands that need a library say so
             importlib.import_module(module.name)
+    gc.freeze()  # a fork does not copy what its collector would only look at
