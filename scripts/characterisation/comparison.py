@@ -93,7 +93,7 @@ class _Comparison:
         elif isinstance(a, list) and isinstance(b, list):
             yield from self.sequence(where, a, b)
         elif not self.same(a, b):
-            yield f"{where}: {_short(a)} → {_short(b)}{self.size(a, b)}"
+            yield f"{where}: {_short(a, b)} → {_short(b, a)}{self.size(a, b)}"
 
     def sequence(self, where: str, a: list[Any], b: list[Any]) -> Iterator[str]:
         """Of lists of one length their items; of others what begins to differ."""
@@ -155,6 +155,13 @@ class _Comparison:
         return f" ({(y - x) / abs(x):+.2g} of it)" if x else ""
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _short(value: Any, other: Any = "") -> str:
+    """An excerpt of a value: of a long one from shortly before where it differs from another."""
+    texts = [v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in (value, other)]
+    text = texts[0]
+    if len(text) > WIDTH:
+        pairs = enumerate(zip(*texts, strict=False))
+        differs = next((n for n, (x, y) in pairs if x != y), min(map(len, texts)))
+        start = max(0, differs - WIDTH // 3)
+        text = ("…" if start else "") + text[start:]
     return repr(text if len(text) <= WIDTH else text[: WIDTH - 1] + "…")

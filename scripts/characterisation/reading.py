@@ -33,6 +33,7 @@ VOLATILE_ROWS = ("th: steps per minute", "th: most memory held at a time", "th: 
 PATTERNS = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "<sha1>"),
+    (re.compile(r"(?<=SHA-256 )((?:\w+ )*)[0-9a-f]{8,63}\b"), r"\1<sha256>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:[\d.]+)?( ?UTC|Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "<date>"),
     (re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|h)\b(?!/)"), "<duration>"),
