@@ -12,8 +12,9 @@ __all__ = ["summary"]
 
 #: Digits of numbers that are kept.
 DIGITS = 4
-#: What is left out: pages, whose numbers are those of the tables beside them, and long texts.
-DROPPED = ("page", "metadata")
+#: What is left out: pages, whose numbers are those of the tables beside them, how pictures are
+#: drawn, and headers of weights, which hold whole pipelines.
+DROPPED = ("page", "picture", "metadata")
 LONGEST = 60
 #: What an error line names as allowed grows with every new key of a pipeline.
 ALLOWED = re.compile(r"(\ballowed:|; there are) .*")

@@ -73,7 +73,7 @@ def _tensor_files(bench: Bench) -> dict[str, Path]:
 def _tensors(bench: Bench) -> None:
     low, good = models(bench, "dti_low"), tensor_file(bench)
     for name, path in _tensor_files(bench).items():
-        bench.run(name, "infer", path, *low, *QUICK, "--output", "out/bad")
+        bench.run(name, "infer", path, *low, *QUICK, "--output", f"out/bad/{name}")
     shape, moved = (10, 10, 10), inputs.oblique()
     moved[0, 3] += 1
     masks = {
