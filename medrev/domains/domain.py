@@ -217,8 +217,8 @@ class Domain(ABC):
 
         Args:
             source: What was recognised; it is of :attr:`accepts`.
-            order: Component order of tensors, where it is told.
-            frame: Frame of tensors, where it is told.
+            order: Component order of tensors, where it is given.
+            frame: Frame of tensors, where it is given.
             show_progress: Show a progress bar, if it takes long.
             check: Called now and then; what it raises ends the reading.
 

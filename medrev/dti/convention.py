@@ -56,12 +56,12 @@ def tensor_convention(
     *,
     order: str | None = None,
     frame: str | None = None,
-    told: tuple[str | None, str | None] = (None, None),
+    sidecar: tuple[str | None, str | None] = (None, None),
 ) -> Convention:
     """Find out the convention of a tensor file.
 
     What is given goes first, then the header (the intent 1005 of NIfTI, kind and measurement frame
-    of NRRD), then what is told. Without any of these, six volumes are taken to be FSL's, and the
+    of NRRD), then what a sidecar says. Without any of these, six volumes are taken to be FSL's, and the
     components of a 5D NIfTI to be those of ANTs (lower triangle, voxel frame): neither can be seen
     in the file.
 
@@ -69,7 +69,7 @@ def tensor_convention(
         header: Of the file.
         order: Component order given by the caller.
         frame: Frame given by the caller.
-        told: Order and frame by a description that goes with the file.
+        sidecar: Order and frame by a description that goes with the file.
 
     Raises:
         InputError: An order or frame is not known, or a NRRD file has no measurement frame and
@@ -78,8 +78,8 @@ def tensor_convention(
     for name, value, allowed in (
         ("tensor order", order, ORDERS),
         ("tensor frame", frame, FRAMES),
-        ("tensor order", told[0], ORDERS),
-        ("tensor frame", told[1], FRAMES),
+        ("tensor order", sidecar[0], ORDERS),
+        ("tensor frame", sidecar[1], FRAMES),
     ):
         if value is not None and value not in allowed:
             raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'")
@@ -89,12 +89,12 @@ def tensor_convention(
     if order is not None and by_header is not None and order != by_header:
         notes.append(f"component order {order} as given, though the header says {by_header}")
     five = layout is not None and header.format == "NIfTI"
-    chosen = order or by_header or told[0] or ("ants" if five else "fsl")
+    chosen = order or by_header or sidecar[0] or ("ants" if five else "fsl")
     measurement = None if layout is None else layout.frame
     if frame is not None and measurement is not None:
         notes.append(f"frame {frame} as given, though the file has a measurement frame")
         measurement = None
-    turned = frame or ("ras" if measurement is not None else None) or told[1]
+    turned = frame or ("ras" if measurement is not None else None) or sidecar[1]
     if turned is None and header.format == "NRRD":
         raise InputError(
             f"{header.path}: no measurement frame, so that the axes of the tensors' components are "
@@ -106,7 +106,7 @@ def tensor_convention(
     elif measurement is not None or by_header is not None:
         origin = "header"
     else:
-        origin = "told" if any(told) else "assumed"
+        origin = "told" if any(sidecar) else "assumed"
     return Convention(chosen, turned, measurement, origin, tuple(notes))  # type: ignore[arg-type]
 
 

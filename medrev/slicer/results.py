@@ -303,10 +303,10 @@ def _contrast(sidecar: dict[str, Any], key: str) -> list[str]:
 
 def _in_voxel_frame(volume: Volume, sidecar: dict[str, Any], file: Path) -> torch.Tensor:
     """Tensors as medrev holds them, by what the file or its sidecar says of them."""
-    told = sidecar.get("TensorOrder"), sidecar.get("TensorFrame")
+    says = sidecar.get("TensorOrder"), sidecar.get("TensorFrame")
     assert volume.header is not None
-    convention = tensor_convention(volume.header, told=told)
-    if convention.origin != "header" and None in told:
+    convention = tensor_convention(volume.header, sidecar=says)
+    if convention.origin != "header" and None in says:
         raise InputError(
             f"{file}: the sidecar must give TensorOrder and TensorFrame of the tensors"
         )

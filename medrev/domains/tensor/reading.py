@@ -55,8 +55,8 @@ def read_tensors(
     Args:
         source: What was recognised.
         data: The data section of the model's pipeline, for the fit.
-        order: Component order of a tensor input, where it is told (:func:`convention_of`).
-        frame: Frame of a tensor input, where it is told.
+        order: Component order of a tensor input, where it is given (:func:`convention_of`).
+        frame: Frame of a tensor input, where it is given.
         show_progress: Show a progress bar during the fit.
         check: Called between the slabs of the fit; what it raises ends it.
 
@@ -123,8 +123,8 @@ def convention_of(source: Source, order: str | None, frame: str | None) -> Conve
     if source.kind != "tensor":
         return Convention("fsl", "fsl", origin="header")
     found = sidecar_beside(source.path)
-    told = (found.get("TensorOrder"), found.get("TensorFrame"))
-    return tensor_convention(source.header, order=order, frame=frame, told=told)
+    says = (found.get("TensorOrder"), found.get("TensorFrame"))
+    return tensor_convention(source.header, order=order, frame=frame, sidecar=says)
 
 
 def _fit(

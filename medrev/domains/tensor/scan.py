@@ -215,8 +215,8 @@ def _scan(
 
 def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None) -> Volume:
     if convention is None:
-        told = (data.tensor_order, data.tensor_frame)
-        convention = tensor_convention(read_header(path), told=told)
+        says = (data.tensor_order, data.tensor_frame)
+        convention = tensor_convention(read_header(path), sidecar=says)
     return read_tensor(path, convention, allow_nan=True)
 
 
