@@ -61,9 +61,9 @@ def tensor_convention(
     """Find out the convention of a tensor file.
 
     What is given goes first, then the header (the intent 1005 of NIfTI, kind and measurement frame
-    of NRRD), then what a sidecar says. Without any of these, six volumes are taken to be FSL's, and the
-    components of a 5D NIfTI to be those of ANTs (lower triangle, voxel frame): neither can be seen
-    in the file.
+    of NRRD), then what a sidecar says. Without any of these, six volumes are taken to be FSL's, and
+    the components of a 5D NIfTI to be those of ANTs (lower triangle, voxel frame): neither can be
+    seen in the file.
 
     Args:
         header: Of the file.
