@@ -106,7 +106,7 @@ def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
 def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
     """Build one discriminator, if the samples are large enough for it."""
     config, data = _adversarial(pipeline).discriminator, pipeline.data
-    edge = min(data.sample_shape) // (1 if config.conditional else data.grid_factor)
+    edge = min(_coarse_shape(pipeline) if not config.conditional else data.sample_shape)
     least = 3 * 2**config.strided_layers
     if edge < least:
         raise ConfigError(
@@ -120,15 +120,22 @@ def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
     )
 
 
+def _coarse_shape(pipeline: Pipeline) -> list[int]:
+    """Sizes of a training sample on the grid of x."""
+    data = pipeline.data
+    return [n // factor for n, factor in zip(data.sample_shape, data.grid_factors, strict=True)]
+
+
 def check_patches(pipeline: Pipeline, translator: nn.Module) -> None:
     """Raise ConfigError where samples have a size that the network does not take."""
     data = pipeline.data
-    multiple = getattr(translator, "size_multiple", 1) * data.grid_factor
-    if any(size % multiple for size in data.sample_shape):
-        raise ConfigError(
-            f"{data.sample_key} must be a multiple of {multiple} for this network (model.kind "
-            f"{pipeline.model.kind}), got {data.sample_shape[0]}"
-        )
+    for size, factor in zip(data.sample_shape, data.grid_factors, strict=True):
+        multiple = getattr(translator, "size_multiple", 1) * factor
+        if size % multiple:
+            raise ConfigError(
+                f"{data.sample_key} must be a multiple of {multiple} for this network (model.kind "
+                f"{pipeline.model.kind}), got {size}"
+            )
 
 
 def check_consistent(pipeline: Pipeline) -> None:
@@ -175,7 +182,7 @@ def check_consistent(pipeline: Pipeline) -> None:
                 "method.discriminator.conditional must be false for kind unpaired (there are no "
                 "pairs to judge), got true"
             )
-        if config.identity_weight and data.grid_factor != 1:
+        if config.identity_weight and max(data.grid_factors) != 1:
             raise ConfigError(
                 "method.identity_weight needs input and output on one grid; set "
                 f"data.input_grid=target or identity_weight=0, got {config.identity_weight}"

@@ -1,14 +1,14 @@
 """What a training would take: parameters, memory and time, for the dry run."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from medrev.config.schema import Pipeline
+from medrev.data.epochs import EpochBatches, Triple
 from medrev.domains.kinds import dataset_of
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
@@ -83,7 +83,7 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
     per_epoch, exact = dataset_of(pipeline).batches_per_epoch()
     steps = total_steps(pipeline.training, per_epoch)
     trainer = Trainer(method, random, pipeline.training, total=steps, device=place)
-    activations = kept_bytes(method, {k: v.to(place) for k, v in random.batch().items()})
+    activations = kept_bytes(method, {k: v.to(place) for k, v in random.batch(0, 0).items()})
     if place.type == "cuda":
         torch.cuda.reset_peak_memory_stats(place)
     times = []
@@ -102,38 +102,28 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
     )
 
 
-class RandomBatches:
-    """Batches of random numbers in the shapes that a pipeline trains on."""
+class RandomBatches(EpochBatches):
+    """Batches of random numbers in the shapes that a pipeline trains on.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    Args:
+        pipeline: The experiment.
+        per_epoch: Batches of an epoch.
+    """
+
+    def __init__(self, pipeline: Pipeline, per_epoch: int = 1) -> None:
         data = pipeline.data
+        super().__init__(data.batch_size, pipeline.seed)
         self.channels, self.shape = data.channels, data.sample_shape
-        self.factor, self.count = data.grid_factor, data.batch_size
-        self.generator = torch.Generator().manual_seed(pipeline.seed)
+        self.factors = data.grid_factors
+        self._start("", per_epoch * data.batch_size)
 
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        yield self.batch()
-
-    def batch(self) -> dict[str, Tensor]:
-        """Draw a batch."""
-
-        def draw(channels: int, factor: int) -> Tensor:
-            sizes = (n // factor for n in self.shape)
-            return torch.randn(self.count, channels, *sizes, generator=self.generator)
-
-        x, y = self.channels
-        mask = torch.ones(self.count, 1, *self.shape)
-        return {"x": draw(x, self.factor), "y": draw(y, 1), "mask": mask}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to remember."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
+        coarse = [n // factor for n, factor in zip(self.shape, self.factors, strict=True)]
+        x, y = (
+            torch.from_numpy(rng.standard_normal((channels, *sizes), dtype=np.float32))
+            for channels, sizes in zip(self.channels, (coarse, self.shape), strict=True)
+        )
+        return x, y, torch.ones(1, *self.shape)
 
 
 def kept_bytes(method: Method, batch: dict[str, Tensor]) -> int:

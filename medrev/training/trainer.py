@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from medrev.config.schema import TrainingConfig
+from medrev.data import EpochBatches
 from medrev.errors import CheckpointError, ConfigError, MedrevError
 from medrev.methods import Cache, Method
 from medrev.training.distributed import World
@@ -17,27 +18,11 @@ from medrev.training.meter import Meter
 from medrev.training.optim import build_optimizer, learning_rate_factor
 from medrev.training.seeding import random_state, set_random_state
 
-__all__ = ["Batches", "DivergedError", "Trainer", "check_precision", "total_steps"]
+__all__ = ["DivergedError", "Trainer", "check_precision", "total_steps"]
 
 
 class DivergedError(MedrevError):
     """A loss or a gradient is no finite number."""
-
-
-class Batches(Protocol):
-    """What training draws from; :class:`medrev.domains.tensor.PatchBatches` is one."""
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Yield the batches left in the epoch."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the iteration stands."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another iteration stood."""
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
@@ -78,7 +63,7 @@ class Trainer:
     def __init__(
         self,
         method: Method,
-        batches: Batches,
+        batches: EpochBatches,
         config: TrainingConfig,
         *,
         total: int,

@@ -30,16 +30,6 @@ CYCLEGAN = {
 }
 
 
-class Batches(RandomBatches):
-    """Three batches an epoch."""
-
-    def __len__(self) -> int:
-        return 3
-
-    def __iter__(self):
-        return (self.batch() for _ in range(3))
-
-
 def trainer(**sections) -> Trainer:
     document = {
         key: value | sections.get(key, {}) if isinstance(value, dict) else value
@@ -49,7 +39,7 @@ def trainer(**sections) -> Trainer:
     torch.manual_seed(0)
     method = build_method(pipeline, translator_of(pipeline))
     device = torch.device("cpu")
-    return Trainer(method, Batches(pipeline), pipeline.training, total=12, device=device)
+    return Trainer(method, RandomBatches(pipeline, 3), pipeline.training, total=12, device=device)
 
 
 def rates(schedule: dict[str, object]) -> list[float]:

@@ -27,7 +27,7 @@ def test_parameters_memory_and_time_are_told(pipeline):
 
 @pytest.mark.parametrize("grid", ["low", "target"])
 def test_random_batches_have_the_shapes_of_real_ones(pipeline, grid):
-    batch = RandomBatches(pipeline(data={"input_grid": grid})).batch()
+    batch = RandomBatches(pipeline(data={"input_grid": grid})).batch(0, 0)
     edge = 4 if grid == "low" else 8
     assert batch["x"].shape == (2, 6, edge, edge, edge)
     assert batch["y"].shape == (2, 6, 8, 8, 8)
@@ -40,7 +40,7 @@ def test_memory_does_not_grow_with_depth(pipeline):
         torch.manual_seed(0)
         chosen = pipeline(model={"width": 8, "depth": depth})
         method = build_method(chosen, translator_of(chosen))
-        kept.append(kept_bytes(method, RandomBatches(chosen).batch()))
+        kept.append(kept_bytes(method, RandomBatches(chosen).batch(0, 0)))
     assert kept[0] == kept[1] > 0
 
 

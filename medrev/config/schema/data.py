@@ -92,6 +92,11 @@ class DataSection(Section):
 
     @property
     @abstractmethod
+    def grid_factors(self) -> tuple[int, ...]:
+        """The same of the grids that the network sees: 1 where its input is interpolated."""
+
+    @property
+    @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:
         """Sizes of a training sample on the grid of y."""
 
@@ -129,3 +134,8 @@ class OneGrid(DataSection):
     def factors(self) -> tuple[int, ...]:
         """1 along each axis."""
         return (1,) * self.spatial_dims
+
+    @property
+    def grid_factors(self) -> tuple[int, ...]:
+        """1 along each axis."""
+        return self.factors

@@ -117,6 +117,11 @@ class DTIData(DataSection):
         return (self.factor,) * 3
 
     @property
+    def grid_factors(self) -> tuple[int, ...]:
+        """The same along every axis; 1 where the input is interpolated before."""
+        return (self.grid_factor,) * 3
+
+    @property
     def factor(self) -> int:
         """Voxels of the fine grid per voxel of the coarse one, along every axis."""
         return self.degradation.factor
