@@ -20,7 +20,7 @@ from medrev.domains.outputs import (
 from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
 from medrev.options import Request
-from medrev.prediction.dataset import describe_dataset
+from medrev.prediction.bids import describe_dataset
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor

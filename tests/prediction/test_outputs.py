@@ -14,7 +14,7 @@ from medrev.domains.tensor.names import base_name
 from medrev.dti import to_matrix
 from medrev.errors import OutputError
 from medrev.prediction import Predictor, infer_file
-from medrev.prediction.dataset import describe_dataset
+from medrev.prediction.bids import describe_dataset
 from medrev.volumes import read_volume
 
 from .conftest import oblique, save, save_ramp

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import ImageData, Pipeline
 from medrev.domains.domain import Domain, Prediction, Scan, Side
 from medrev.domains.entry import Entry
-from medrev.domains.image.reading import with_channels
+from medrev.domains.image.reading import (
+    from_network,
+    pixels_of,
+    to_network,
+    values_of,
+    with_channels,
+)
 from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
 from medrev.domains.source import Source
@@ -130,7 +135,7 @@ class ImageDomain(Domain):
             words = "colour is made grey" if wanted == 1 else "grey is given as colour"
             notes.append(f"the model takes {wanted} channels, the image has {given}: {words}")
         return Scan(
-            values=_values(with_channels(pixels, wanted)),
+            values=values_of(with_channels(pixels, wanted)),
             largest=int(np.iinfo(pixels.dtype).max),
             notes=tuple(notes),
         )
@@ -162,12 +167,11 @@ class ImageDomain(Domain):
 
     def encode(self, values: Tensor, scale: float) -> Tensor:
         """0 becomes -1 and the scale 1."""
-        return values.float() / (scale / 2) - 1
+        return to_network(values, scale)
 
     def decode(self, values: Tensor, scale: float) -> Tensor:
         """Undo :meth:`encode`: the nearest whole number from 0 to the scale."""
-        pixels = (values.detach().double().cpu() + 1) * (scale / 2)
-        return pixels.clamp(0, scale).round().float()
+        return from_network(values, scale)
 
     def resized(self, values: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
         """Pixels ``(C, I, J)`` in another size, resampled as in training.
@@ -177,7 +181,7 @@ class ImageDomain(Domain):
             size: Rows and columns.
             scale: 255 or 65535.
         """
-        return _values(resize(_pixels(values, scale), (size[0], size[1]), self.data.resampling))
+        return values_of(resize(pixels_of(values, scale), (size[0], size[1]), self.data.resampling))
 
     def training_size(self) -> tuple[int, int] | None:
         """Rows and columns to which whole images were resized; None where they were not."""
@@ -208,7 +212,7 @@ class ImageDomain(Domain):
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The image, with the bits of the input."""
-        pixels = _pixels(prediction.values, prediction.scale)
+        pixels = pixels_of(prediction.values, prediction.scale)
         return {"image": PixelFile(pixels, f"Image of side {self.name} as the model makes it")}
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
@@ -222,14 +226,3 @@ class ImageDomain(Domain):
             "Bits": round(np.log2(prediction.scale + 1)),
             "ResizedTo": None if resized is None else [int(n) for n in resized],
         }
-
-
-def _values(pixels: NDArray[Any]) -> Tensor:
-    """``(H, W, C)`` as a tensor ``(C, H, W)`` of float32."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-
-
-def _pixels(values: Tensor, scale: float) -> NDArray[Any]:
-    """Undo :func:`_values`, in the type of the file."""
-    kind = np.uint8 if scale <= np.iinfo(np.uint8).max else np.uint16
-    return values.numpy().transpose(1, 2, 0).astype(kind)

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from medrev.volumes import read_pixels
 
-__all__ = ["from_pixels", "read_image", "to_pixels", "with_channels"]
+__all__ = [
+    "from_network",
+    "from_pixels",
+    "pixels_of",
+    "read_image",
+    "to_network",
+    "to_pixels",
+    "values_of",
+    "with_channels",
+]
 
 #: Weights of red, green and blue in the luminance (ITU-R BT.601), as of Pillow's conversion.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -55,9 +64,7 @@ def from_pixels(pixels: NDArray[Any]) -> torch.Tensor:
         >>> from_pixels(np.array([[[0], [255]]], dtype=np.uint8)).tolist()
         [[[-1.0, 1.0]]]
     """
-    largest = np.float32(np.iinfo(pixels.dtype).max)
-    values = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
-    return torch.from_numpy(values / (largest / 2) - 1)
+    return to_network(values_of(pixels), float(np.iinfo(pixels.dtype).max))
 
 
 def to_pixels(image: torch.Tensor, *, bits: int = 8) -> NDArray[Any]:
@@ -74,7 +81,27 @@ def to_pixels(image: torch.Tensor, *, bits: int = 8) -> NDArray[Any]:
         >>> to_pixels(torch.tensor([[[-1.2, 0.0, 1.0]]]))[..., 0].tolist()
         [[0, 128, 255]]
     """
-    largest = 2**bits - 1
-    values = (image.detach().double().cpu().numpy() + 1) * (largest / 2)
-    pixels: NDArray[Any] = np.rint(values.clip(0, largest)).astype(f"uint{bits}")
-    return pixels.transpose(1, 2, 0)
+    largest = float(2**bits - 1)
+    return pixels_of(from_network(image, largest), largest)
+
+
+def values_of(pixels: NDArray[Any]) -> torch.Tensor:
+    """``(H, W, C)`` as ``(C, H, W)`` of float32, the numbers as they are."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+
+
+def pixels_of(values: torch.Tensor, largest: float) -> NDArray[Any]:
+    """Undo :func:`values_of`, in the type whose largest number is ``largest``."""
+    kind = np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16
+    return values.numpy().transpose(1, 2, 0).astype(kind)
+
+
+def to_network(values: torch.Tensor, largest: float) -> torch.Tensor:
+    """Numbers of a file in network range: 0 becomes -1 and ``largest`` 1."""
+    return values.float() / (largest / 2) - 1
+
+
+def from_network(values: torch.Tensor, largest: float) -> torch.Tensor:
+    """Undo :func:`to_network`: the nearest whole number from 0 to ``largest``, float32."""
+    numbers = (values.detach().double().cpu() + 1) * (largest / 2)
+    return numbers.clamp(0, largest).round().float()
