@@ -11,7 +11,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError, MedrevError
 from medrev.evaluation import translate_sample
 from medrev.prediction import load_model
-from medrev.training.scoring import save_picture
+from medrev.training import save_picture
 
 
 def main() -> int:

@@ -3,7 +3,21 @@
 from medrev.training.estimate import Estimate, dry_run
 from medrev.training.interrupt import TrainingInterrupted
 from medrev.training.run_folder import RunFolder
-from medrev.training.train import train
-from medrev.training.trainer import DivergedError
+from medrev.training.scoring import Score, heldout, save_picture, validate
+from medrev.training.train import train, translator_of
+from medrev.training.trainer import DivergedError, Trainer
 
-__all__ = ["DivergedError", "Estimate", "RunFolder", "TrainingInterrupted", "dry_run", "train"]
+__all__ = [
+    "DivergedError",
+    "Estimate",
+    "RunFolder",
+    "Score",
+    "Trainer",
+    "TrainingInterrupted",
+    "dry_run",
+    "heldout",
+    "save_picture",
+    "train",
+    "translator_of",
+    "validate",
+]

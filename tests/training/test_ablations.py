@@ -7,9 +7,8 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.methods import build_method
+from medrev.training import Trainer, translator_of
 from medrev.training.estimate import RandomBatches
-from medrev.training.train import translator_of
-from medrev.training.trainer import Trainer
 
 CYCLEGAN = {
     "name": "gray_color",

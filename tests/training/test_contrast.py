@@ -17,10 +17,15 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr, slice_flicker
 from medrev.prediction import Model, infer_file, load_model, translate_volume
-from medrev.training import TrainingInterrupted, train
-from medrev.training.scoring import heldout, save_picture, validate
-from medrev.training.train import translator_of
-from medrev.training.trainer import Trainer
+from medrev.training import (
+    Trainer,
+    TrainingInterrupted,
+    heldout,
+    save_picture,
+    train,
+    translator_of,
+    validate,
+)
 from medrev.volumes import Reorient
 
 MODELS = {

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from medrev.methods import build_method
-from medrev.training import dry_run
+from medrev.training import dry_run, translator_of
 from medrev.training.estimate import RandomBatches, kept_bytes
-from medrev.training.train import translator_of
 
 JUDGED = {"kind": "paired", "discriminator": {"width": 4, "strided_layers": 0}}
 

@@ -21,10 +21,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr
 from medrev.prediction import Model, load_model, translate_images
-from medrev.training import TrainingInterrupted, train
-from medrev.training.scoring import heldout, validate
-from medrev.training.train import translator_of
-from medrev.training.trainer import Trainer
+from medrev.training import Trainer, TrainingInterrupted, heldout, train, translator_of, validate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 

@@ -14,8 +14,7 @@ import torch
 
 from medrev.config import dump_pipeline
 from medrev.errors import CheckpointError
-from medrev.training import RunFolder, TrainingInterrupted, train
-from medrev.training.trainer import Trainer
+from medrev.training import RunFolder, Trainer, TrainingInterrupted, train
 
 FULL = {
     "ema": 0.9,

@@ -14,9 +14,7 @@ from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
 from medrev.prediction import load_model, newest_run
-from medrev.training import DivergedError, RunFolder, TrainingInterrupted, train
-from medrev.training.scoring import Score
-from medrev.training.trainer import Trainer
+from medrev.training import DivergedError, RunFolder, Score, Trainer, TrainingInterrupted, train
 
 
 @pytest.fixture(scope="module")

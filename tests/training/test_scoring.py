@@ -7,8 +7,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.evaluation import translate_sample
 from medrev.metrics import tensor_rmse
 from medrev.prediction import Model
-from medrev.training.scoring import heldout, save_picture, validate
-from medrev.training.train import translator_of
+from medrev.training import heldout, save_picture, translator_of, validate
 
 
 @pytest.fixture
