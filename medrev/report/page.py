@@ -15,7 +15,7 @@ from medrev.errors import OutputError
 from medrev.files import atomic_path
 from medrev.report.pictures import data_uri
 
-__all__ = ["link_to", "niivue", "render", "write_page"]
+__all__ = ["link_to", "niivue", "render", "render_text", "write_page"]
 
 _VIEWER, _LICENCE = "niivue-0.69.0.umd.js", "niivue-0.69.0.LICENSE.txt"
 
@@ -27,16 +27,34 @@ def render(template: str, **context: Any) -> str:
         template: Name of the file in ``medrev/report/templates``.
         context: What the template names.
     """
+    environment = _environment(escape=True)
+    return environment.get_template(template).render(medrev_version=__version__, **context)
+
+
+def render_text(template: str, **context: Any) -> list[str]:
+    """Fill in a template of plain text: its paragraphs, which ``---`` parts, each on one line.
+
+    Args:
+        template: Name of the file in ``medrev/report/templates``.
+        context: What the template names.
+    """
+    environment = _environment(escape=False)
+    text = environment.get_template(template).render(medrev_version=__version__, **context)
+    return [" ".join(part.split()) for part in text.split("---") if part.strip()]
+
+
+def _environment(*, escape: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("medrev.report"),
-        autoescape=True,
+        autoescape=escape,
         undefined=StrictUndefined,
-        trim_blocks=True,
+        trim_blocks=escape,
         lstrip_blocks=True,
     )
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
     environment.filters["png"] = data_uri
-    return environment.get_template(template).render(medrev_version=__version__, **context)
+    environment.filters["short"] = "{:g}".format
+    return environment
 
 
 def niivue() -> Markup:
