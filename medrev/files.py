@@ -204,12 +204,20 @@ def _reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, lenient: bool = False) -> dict[str, Any]:
     """The object in a JSON file.
+
+    Args:
+        path: The file.
+        lenient: Give an empty object where there is none, instead of an error.
 
     Raises:
         InputError: It is missing, damaged, or holds something else.
     """
+    if lenient:
+        with suppress(InputError):
+            return read_json(path)
+        return {}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

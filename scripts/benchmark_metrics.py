@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from medrev.dti import from_matrix
-from medrev.evaluation import Prediction, Settings, evaluate_methods
+from medrev.evaluation import Prediction, evaluate_methods
+from medrev.metrics import Settings
 
 HELDOUT = ("rmse", "psnr", "ssim", "mae", "direction_error", "not_positive_definite")
 

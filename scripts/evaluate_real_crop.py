@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from dipy.data import get_fnames
 
+from medrev.domains.sample import Outcome
 from medrev.dti import fit_tensor, read_gradients
 from medrev.errors import MedrevError
-from medrev.evaluation import HeldoutTable, Scored, Settings, score
-from medrev.metrics import BASELINES, interpolate
+from medrev.evaluation import HeldoutTable, score
+from medrev.metrics import BASELINES, Settings, interpolate
 from medrev.prediction import load_model
 from medrev.volumes import block_mean, read_nifti
 
@@ -42,7 +43,7 @@ def main() -> int:
         for name, low in lows.items():
             outputs = {"model": model.apply(low)}
             outputs |= {mode: interpolate(low, 2, mode) for mode in BASELINES}
-            made = Scored(
+            made = Outcome(
                 outputs=outputs, reference=high, mask=mask, settings=Settings(tensors=True)
             )
             print(f"{name}\n\n{HeldoutTable(score(name, [made])).to_markdown()}")

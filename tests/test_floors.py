@@ -22,7 +22,7 @@ FLOORS = (
     ("methods", "domains"),
     ("prediction",),
     ("evaluation",),
-    ("training", "cohorts", "slicer", "export"),
+    ("training", "slicer", "export"),
     ("report",),
     ("cli",),
 )

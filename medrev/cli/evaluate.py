@@ -146,13 +146,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     check_places(arguments)
     if not arguments.debug:  # one line a subject
         logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
-    with pool_of(arguments, warm="medrev.cohorts") as pool:
+    with pool_of(arguments, warm="medrev.evaluation") as pool:
         pool.start()  # workers start while this process imports
         return _run(options, arguments, pool)
 
 
 def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
-    from medrev.cohorts import Sources, named_inputs
+    from medrev.evaluation import Sources, named_inputs
     from medrev.prediction import weight_file
     from medrev.report import combine, evaluate, is_evaluation
 

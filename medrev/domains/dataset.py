@@ -15,7 +15,7 @@ from medrev.data.subject import PARTS
 from medrev.domains.domain import Domain
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.errors import InputError
-from medrev.metrics import Confusion
+from medrev.metrics import NETWORK_RANGE, Confusion, Settings
 from medrev.volumes import Panel, read_header
 
 __all__ = [
@@ -98,6 +98,8 @@ class Dataset(ABC, Generic[M, R]):
     validation: ClassVar[tuple[str, ...]] = ("nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
     scores_inverse: ClassVar[bool] = True
     shown: ClassVar[int] = 1
+    #: Whether the spread of an ensemble is scored as the uncertainty of its mean.
+    ensembles: ClassVar[bool] = False
 
     def __init__(
         self, pipeline: Pipeline, x: Domain, y: Domain, *, scale: float | None = None
@@ -128,6 +130,19 @@ class Dataset(ABC, Generic[M, R]):
     @abstractmethod
     def found(self) -> Iterator[str]:
         """What was found, in words: layout, the members of each part, sizes."""
+
+    @abstractmethod
+    def name(self, member: M) -> str:
+        """Name of a member, unique in its part."""
+
+    def complete(self, member: M) -> bool:
+        """Whether a member has both sides."""
+        return True
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """What x and y are called in tables that have directions; nothing where there is one."""
+        return (self.x.name, self.y.name)
 
     # Made ready.
 
@@ -180,6 +195,15 @@ class Dataset(ABC, Generic[M, R]):
     def read(self, member: M) -> Sample:
         """The sample of one member, without loading the others."""
         return self.sample(self.prepare([member])[0])
+
+    def labels(self, member: M, sample: Sample) -> Tensor | None:
+        """The label map ``(I, J, K)`` of a member on the grid of y; None without one.
+
+        Raises:
+            InputError: It cannot be read.
+            GeometryError: It lies on another grid.
+        """
+        return None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -267,8 +291,8 @@ class Dataset(ABC, Generic[M, R]):
         ]
 
     @property
-    def _settings(self) -> dict[str, Any]:
-        return {"tensors": False, "value_range": 2.0, "black": -1.0}
+    def _settings(self) -> Settings:
+        return NETWORK_RANGE
 
     def confusion(self, done: Translated) -> Confusion | None:
         """Classes that pixels have and were given, which are counted over all samples together.

@@ -18,6 +18,7 @@ from medrev.domains.outputs import PICTURE, Output
 from medrev.domains.source import Accepted, Source, words_for
 from medrev.dti import Convention
 from medrev.errors import InputError
+from medrev.metrics import Settings
 
 __all__ = ["Domain", "Prediction", "Scan", "Side", "Symmetry"]
 
@@ -299,6 +300,31 @@ class Domain(ABC):
             mask: ``(1, *spatial)``; outside of it the result is zero.
         """
         return values if mask is None else values * mask, {}
+
+    # How it is scored.
+
+    #: Whether every scan has a scale of its own; else it is the model's.
+    own_scale: ClassVar[bool] = True
+
+    @abstractmethod
+    def scored(self, scale: float) -> Settings:
+        """How values are measured.
+
+        Args:
+            scale: Physical value that is 1 in the network.
+        """
+
+    def measured(self, values: Tensor, scale: float) -> Tensor:
+        """Physical values in the unit in which they are measured: their own."""
+        return values
+
+    def measured_result(self, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+        """The network's result in that unit, as its file would hold it."""
+        return self.decode(values, scale)
+
+    def measured_exactly(self, values: Tensor, scale: float) -> Tensor:
+        """The network's values in that unit, neither rounded nor cut off: round trips."""
+        return self.decode(values, scale)
 
     # Symmetries of the grid, and the norm in which results differ.
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from medrev.metrics import NETWORK_RANGE, Array, Settings
+
 __all__ = ["Outcome", "Sample", "Translated"]
 
 
@@ -80,13 +82,13 @@ class Outcome:
         reference: What they should be; of a round trip what it began with.
         mask: ``(1, *spatial)``; None: everything counts.
         component: x→y, y→x, x→y→x or y→x→y; None where there is one direction.
-        settings: How they are measured: arguments of `medrev.evaluation.Settings`.
+        settings: How they are measured; what is measured is said by columns.
         unlisted: Methods that others are compared with, but that have no row.
     """
 
-    outputs: Mapping[str, Tensor]
-    reference: Tensor
-    mask: Tensor | None = None
+    outputs: Mapping[str, Array]
+    reference: Array
+    mask: Array | None = None
     component: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = NETWORK_RANGE
     unlisted: tuple[str, ...] = ()

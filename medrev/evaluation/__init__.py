@@ -5,11 +5,30 @@ from medrev.evaluation.agreement import (
     bland_altman,
     method_agreement,
 )
+from medrev.evaluation.case import (
+    FROBENIUS,
+    Case,
+    EvaluationConfig,
+    Loaded,
+    component_std,
+)
 from medrev.evaluation.catalogue import (
     CATALOGUE,
     Metric,
     digits,
     heading,
+)
+from medrev.evaluation.classes import (
+    TOLERANCE,
+    Classes,
+    Counts,
+    classes_of,
+    count_classes,
+    total_scores,
+)
+from medrev.evaluation.cohort import (
+    Evaluated,
+    evaluate_cohort,
 )
 from medrev.evaluation.compared import (
     Prediction,
@@ -21,24 +40,60 @@ from medrev.evaluation.comparison import (
     compare_methods,
     holm,
 )
+from medrev.evaluation.find import (
+    Found,
+    Sources,
+    find_cases,
+    named_inputs,
+)
+from medrev.evaluation.folders import (
+    volumes_in,
+)
+from medrev.evaluation.held_out import (
+    HeldOut,
+)
 from medrev.evaluation.heldout import (
     HELDOUT,
     HeldoutColumn,
     HeldoutTable,
     Summary,
 )
+from medrev.evaluation.listing import (
+    Table,
+    participants,
+    read_table,
+)
 from medrev.evaluation.measure import (
     evaluate_methods,
+)
+from medrev.evaluation.measured import (
+    EDGES,
+    Measured,
+    measure,
+)
+from medrev.evaluation.names import (
+    is_image,
+    is_mask,
+    is_uncertainty,
+    subject_of,
 )
 from medrev.evaluation.outliers import (
     Outlier,
     find_outliers,
     outliers,
 )
+from medrev.evaluation.pair import (
+    Pair,
+)
 from medrev.evaluation.paper_tables import (
     PAPER_TABLES,
     ModelDetails,
     paper_table,
+)
+from medrev.evaluation.pictures import (
+    as_picture,
+    as_rows,
+    read_picture,
 )
 from medrev.evaluation.region_tables import (
     class_table,
@@ -47,18 +102,16 @@ from medrev.evaluation.region_tables import (
 )
 from medrev.evaluation.results import (
     COLUMNS,
-    INTERIOR,
-    MASK,
-    WHOLE,
-    Key,
     Record,
     Results,
 )
+from medrev.evaluation.runs import (
+    Runs,
+    read_runs,
+)
 from medrev.evaluation.score import (
-    NETWORK_RANGE,
-    NOISE_FLOOR,
-    Scored,
     score,
+    translate_sample,
 )
 from medrev.evaluation.segmentation import (
     ALL_IMAGES,
@@ -86,74 +139,91 @@ from medrev.evaluation.tabular import (
     MeanStd,
     Tabular,
 )
-from medrev.evaluation.target import (
-    EIGHT_BIT,
-    Settings,
-)
-from medrev.evaluation.translated import (
-    score_outcomes,
-    translate_sample,
-)
 
 __all__ = [
     "ALL_IMAGES",
     "CATALOGUE",
     "COLUMNS",
-    "EIGHT_BIT",
+    "EDGES",
+    "FROBENIUS",
     "GROUND_TRUTH",
     "HELDOUT",
-    "INTERIOR",
-    "MASK",
-    "NETWORK_RANGE",
-    "NOISE_FLOOR",
     "PAPER_TABLES",
-    "WHOLE",
+    "TOLERANCE",
     "BlandAltman",
+    "Case",
     "Cell",
+    "Classes",
     "Column",
     "Comparison",
+    "Counts",
     "Description",
+    "Evaluated",
+    "EvaluationConfig",
+    "Found",
     "GroupComparison",
+    "HeldOut",
     "HeldoutColumn",
     "HeldoutTable",
     "Interval",
-    "Key",
+    "Loaded",
     "MeanStd",
+    "Measured",
     "Metric",
     "ModelDetails",
     "Outlier",
+    "Pair",
     "Prediction",
     "Record",
     "Results",
-    "Scored",
-    "Settings",
+    "Runs",
+    "Sources",
     "Summary",
+    "Table",
     "Tabular",
     "agreement_table",
+    "as_picture",
+    "as_rows",
     "bland_altman",
     "bootstrap_mean",
     "class_table",
+    "classes_of",
     "compare_groups",
     "compare_methods",
     "comparison_table",
+    "component_std",
+    "count_classes",
     "describe",
     "description_table",
     "digits",
+    "evaluate_cohort",
     "evaluate_methods",
+    "find_cases",
     "find_outliers",
     "group_table",
     "heading",
     "holm",
+    "is_image",
+    "is_mask",
+    "is_uncertainty",
+    "measure",
     "method_agreement",
+    "named_inputs",
     "outlier_table",
     "outliers",
     "paper_table",
+    "participants",
+    "read_picture",
+    "read_runs",
+    "read_table",
     "region_table",
     "score",
-    "score_outcomes",
     "segmentation_scores",
+    "subject_of",
     "subject_table",
     "summary_table",
+    "total_scores",
     "translate_sample",
     "volume_table",
+    "volumes_in",
 ]

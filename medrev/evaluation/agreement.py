@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.results import Key, Results
+from medrev.evaluation.results import Results
 from medrev.evaluation.summary import Interval
-from medrev.metrics import Floats
+from medrev.metrics import Floats, Key
 
 __all__ = ["BlandAltman", "bland_altman", "method_agreement"]
 

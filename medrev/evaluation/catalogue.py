@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medrev.evaluation.results import MASK, WHOLE, Key
+from medrev.metrics import MASK, WHOLE, Key
 
 __all__ = ["CATALOGUE", "Metric", "digits", "heading"]
 

@@ -8,8 +8,9 @@ from itertools import combinations
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.evaluation.results import Key, Results
+from medrev.evaluation.results import Results
 from medrev.evaluation.summary import FEWEST, Description, Interval, bootstrap_mean, describe
+from medrev.metrics import Key
 
 __all__ = [
     "FEWEST_GROUP",

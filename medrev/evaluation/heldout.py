@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medrev.errors import InputError
-from medrev.evaluation.results import INTERIOR, MASK, WHOLE, Key, Record, Results
+from medrev.evaluation.results import Record, Results
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,13 +6,16 @@ from functools import cache, partial
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import Compared, Part, Prediction
-from medrev.evaluation.results import WHOLE, Key, Record, Results
-from medrev.evaluation.target import Settings, Target
+from medrev.evaluation.results import Record, Results
+from medrev.evaluation.target import Target
 from medrev.metrics import (
     RMSE_UNIT,
+    WHOLE,
     Array,
     Floats,
+    Key,
     RegionVolume,
+    Settings,
     band_names,
     cycle_residual,
     direction_error_of,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.evaluation.catalogue import CATALOGUE
-from medrev.evaluation.results import Key, Results
+from medrev.evaluation.results import Results
+from medrev.metrics import Key
 
 __all__ = ["Outlier", "find_outliers", "outliers"]
 

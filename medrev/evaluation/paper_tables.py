@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from medrev.errors import InputError
-from medrev.evaluation.results import INTERIOR, MASK, WHOLE, Key, Results
+from medrev.evaluation.results import Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
 __all__ = ["PAPER_TABLES", "ModelDetails", "paper_table"]
 

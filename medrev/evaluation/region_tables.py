@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
-from medrev.evaluation.results import WHOLE, Key, Results
+from medrev.evaluation.results import Results
 from medrev.evaluation.segmentation import GROUND_TRUTH
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.metrics import WHOLE, Key
 
 __all__ = ["class_table", "region_table", "volume_table"]
 

@@ -8,38 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from medrev.errors import InputError
+from medrev.metrics import Key
 
 if TYPE_CHECKING:  # pandas is loaded where a table is made, not where a training starts
     import pandas as pd
 
-__all__ = ["COLUMNS", "INTERIOR", "MASK", "WHOLE", "Key", "Record", "Results"]
-
-#: Region of voxels whose neighbourhood lies in the mask.
-INTERIOR = "interior"
-#: Region of all mask voxels.
-MASK = "mask"
-#: Region of the whole volume or image, where there is no mask.
-WHOLE = "whole"
-
-
-class Key(NamedTuple):
-    """What was measured where: the name of a column when subjects and methods are rows.
-
-    Attributes:
-        metric: Key of :data:`medrev.evaluation.CATALOGUE`.
-        region: :data:`INTERIOR`, :data:`MASK`, :data:`WHOLE` or the name of a label.
-        component: Tensor component, scalar map, frequency band or direction of a translation; None
-            for all together.
-    """
-
-    metric: str
-    region: str = MASK
-    component: str | None = None
-
-    def __str__(self) -> str:
-        """``metric[component]@region``."""
-        component = "" if self.component is None else f"[{self.component}]"
-        return f"{self.metric}{component}@{self.region}"
+__all__ = ["COLUMNS", "Record", "Results"]
 
 
 class Record(NamedTuple):

@@ -1,51 +1,82 @@
-"""What a model made of a sample, scored: for validation and the held-out table."""
+"""Samples through a model, and their scores: for validation and the held-out table."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
+from torch import Tensor
+
+from medrev.domains.domain import Domain
+from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.evaluation.heldout import HELDOUT, HeldoutColumn
 from medrev.evaluation.measure import evaluate_methods
-from medrev.evaluation.results import Key, Record, Results
-from medrev.evaluation.target import Settings
-from medrev.metrics import Array
+from medrev.evaluation.results import Record, Results
+from medrev.metrics import Key
+from medrev.prediction import Model, round_trip, translate
 
-__all__ = ["NETWORK_RANGE", "NOISE_FLOOR", "Scored", "score"]
+__all__ = ["score", "translate_sample"]
 
-#: The method name of the noise-free truth scored against the noisy reference.
-NOISE_FLOOR = "noise floor"
-#: Intensities in network range: errors are shares of −1 to 1, the background is −1.
-NETWORK_RANGE = Settings(tensors=False, value_range=2.0, black=-1.0)
 #: The interpolation whose error others are divided by.
 _YARDSTICK = "cubic"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scored:
-    """What was made of a sample in one direction, or on a round trip.
+def translate_sample(
+    model: Model,
+    sample: Sample,
+    x: Domain,
+    y: Domain,
+    *,
+    inverse: bool = True,
+    cycles: bool = True,
+) -> Translated:
+    """Translate a sample in both directions, as far as the model has them, and back.
 
-    Attributes:
-        outputs: Volume ``(C, I, J, K)`` or image ``(C, I, J)`` by method: ``model``, baselines.
-        reference: What they should be, of the same shape; of a round trip what it began with.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        settings: How they are measured; the columns say what is.
-        component: x→y, y→x, or of round trips x→y→x, y→x→y; None where there is one direction.
+    Round trips go on from all that the network gave (:func:`medrev.prediction.round_trip`).
+
+    Args:
+        model: The model.
+        sample: In physical values.
+        x: The domain of its x.
+        y: The domain of its y.
+        inverse: Translate y, too.
+        cycles: Translate the results back.
     """
+    both_ways = model.translator.has_inverse and model.inverse_is_trained and inverse
+    given = [
+        None if values is None else domain.encode(values, scale)
+        for values, domain, scale in zip((sample.x, sample.y), (x, y), sample.scales, strict=True)
+    ]
 
-    outputs: Mapping[str, Array]
-    reference: Array
-    mask: Array | None = None
-    settings: Settings = NETWORK_RANGE
-    component: str | None = None
+    def apply(values: Tensor | None, inverse: bool) -> tuple[Tensor | None, Tensor | None]:
+        if values is None or (inverse and not both_ways):
+            return None, None
+        mask = sample.mask
+        if mask is not None and mask.shape[1:] != values.shape[1:]:
+            mask = None  # it is of the other grid
+        if cycles and both_ways:
+            return round_trip(model, values, inverse=inverse, mask=mask)
+        return translate(model, values, inverse=inverse, mask=mask), None
+
+    fake_y, back_x = apply(given[0], False)
+    fake_x, back_y = apply(given[1], True)
+    return Translated(
+        sample=sample,
+        x=given[0],
+        y=given[1],
+        fake_y=fake_y,
+        fake_x=fake_x,
+        back_x=back_x,
+        back_y=back_y,
+    )
 
 
 def score(
-    subject: str, scored: Iterable[Scored], *, columns: Collection[str] = tuple(HELDOUT)
+    subject: str, outcomes: Iterable[Outcome], *, columns: Collection[str] = tuple(HELDOUT)
 ) -> Results:
     """Score what was made of one sample.
 
     Args:
         subject: Name of the sample.
-        scored: Directions and round trips; those without reference (unpaired data) are left out.
+        outcomes: What was made of it, direction by direction, and what it should be.
         columns: What is measured, where it can be: names of :data:`HELDOUT`. Ratios are to a method
             ``cubic``.
 
@@ -55,13 +86,13 @@ def score(
     Example:
         >>> import numpy as np
         >>> y = np.linspace(-1, 1, 256).reshape(1, 16, 16)
-        >>> made = Scored(outputs={"model": y + 0.5}, reference=y, component="x→y")
+        >>> made = Outcome(outputs={"model": y + 0.5}, reference=y, component="x→y")
         >>> found = score("a", [made], columns=["nmae_forward"])
         >>> found.values("model", Key("nmae", "whole", "x→y"))
         {'a': 0.25}
     """
     found: list[Results] = []
-    for one in scored:
+    for one in outcomes:
         wanted = [c for name in columns if _direction(c := HELDOUT[name]) == one.component]
         keys = [key for column in wanted for key in column.keys]
         if one.component is not None:
@@ -73,7 +104,10 @@ def score(
         if one.component is not None:
             frame = results.frame.assign(component=one.component)
             results = Results(frame)
-        found += [results, Results.of(_ratios(results, subject, keys))]
+        found += [
+            results.without(*one.unlisted),
+            Results.of(_ratios(results, subject, keys)).without(*one.unlisted),
+        ]
     return Results.join(found)
 
 

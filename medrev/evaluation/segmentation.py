@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from medrev.evaluation.results import WHOLE, Record, Results
-from medrev.metrics import Confusion
+from medrev.evaluation.results import Record, Results
+from medrev.metrics import WHOLE, Confusion
 
 __all__ = ["ALL_IMAGES", "GROUND_TRUTH", "segmentation_scores"]
 

@@ -7,9 +7,10 @@ from medrev.evaluation.agreement import BlandAltman
 from medrev.evaluation.catalogue import CATALOGUE, digits, heading
 from medrev.evaluation.comparison import Comparison, GroupComparison
 from medrev.evaluation.outliers import Outlier
-from medrev.evaluation.results import Key, Results
+from medrev.evaluation.results import Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.metrics import Key
 
 __all__ = [
     "agreement_table",

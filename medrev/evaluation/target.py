@@ -1,6 +1,5 @@
 """A reference and what is prepared of it once, to compare several predictions with it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,11 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.results import INTERIOR, MASK, WHOLE, Key
 from medrev.metrics import (
-    BANDS,
+    INTERIOR,
+    MASK,
+    WHOLE,
     Array,
     Floats,
+    Settings,
     Spectrum,
     Structure,
     Tensors,
@@ -28,53 +29,7 @@ from medrev.metrics import (
 )
 from medrev.volumes import interior
 
-__all__ = ["EIGHT_BIT", "Region", "Settings", "Target"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is measured, and how; the same for all subjects.
-
-    Attributes:
-        metrics: What is measured: keys of :data:`CATALOGUE`, or these in one region and of one
-            component; None: all that the inputs allow.
-        tensors: Whether the volumes are diffusion tensors; None: if they have six channels.
-        edge: Edge of the interior's neighbourhood in voxels, odd.
-        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask.
-        label_names: Name by value of a label map; values without a name are called ``label N``.
-        slice_axis: Axis (0, 1 or 2) across the slices of volumes that were made slice by slice:
-            adds the through-plane gradient ratio, and scores of slices.
-        whole_slices: Slices are scored as whole images with their background, all of them, as
-            one2one does; else those that hold voxels of the mask, within it.
-        bands: Edges of the frequency bands as fractions of the Nyquist frequency.
-        unit: Unit of intensities where they are no tensors.
-        black: Value of black, or of the background: SSIM, which compares means, counts from there.
-    """
-
-    metrics: tuple[str | Key, ...] | None = None
-    tensors: bool | None = None
-    edge: int = 5
-    value_range: float | None = None
-    label_names: Mapping[int, str] | None = None
-    slice_axis: int | None = None
-    whole_slices: bool = False
-    bands: tuple[float, ...] = BANDS
-    unit: str = ""
-    black: float = 0.0
-
-    def measures(self, key: Key) -> bool:
-        """Whether something is measured."""
-        return self.metrics is None or key.metric in self.metrics or key in self.metrics
-
-    def measures_in(self, region: str) -> bool:
-        """Whether something may be measured in a region."""
-        return self.metrics is None or any(
-            not isinstance(one, Key) or one.region == region for one in self.metrics
-        )
-
-
-#: Images of 0 to 255: MAE in grey levels, PSNR and SSIM with a data range of 255, L1 as MAE / 255.
-EIGHT_BIT = Settings(tensors=False, value_range=255.0, unit="grey levels")
+__all__ = ["Region", "Target"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from medrev.metrics.baselines import (
     BASELINES,
+    NOISE_FLOOR,
     Baseline,
     interpolate,
     interpolate_to,
@@ -56,6 +57,7 @@ from medrev.metrics.regions import (
     volumetry,
 )
 from medrev.metrics.sensitivity import mean_change
+from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
     BANDS,
     Spectrum,
@@ -100,9 +102,14 @@ __all__ = [
     "BANDS",
     "BASELINES",
     "FA_MIN",
+    "INTERIOR",
+    "MASK",
+    "NETWORK_RANGE",
+    "NOISE_FLOOR",
     "RADIUS",
     "RMSE_UNIT",
     "SIGMA",
+    "WHOLE",
     "Array",
     "Baseline",
     "Calibration",
@@ -110,7 +117,9 @@ __all__ = [
     "CycleResidual",
     "Deviation",
     "Floats",
+    "Key",
     "RegionVolume",
+    "Settings",
     "SliceScores",
     "Spectrum",
     "Structure",

@@ -1,6 +1,5 @@
 """Finding a model on disk and loading it."""
 
-import json
 import logging
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from medrev.errors import CheckpointError
+from medrev.files import read_json
 from medrev.nets import build_translator
 from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
@@ -72,11 +72,8 @@ def newest_run(folder: str | Path = "runs") -> Path:
     """
     finished: list[tuple[float, float, Path]] = []
     for record in Path(folder).glob("*/run.json"):
-        try:
-            document = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(document, dict) and document.get("status") == "finished":
+        document = read_json(record, lenient=True)
+        if document.get("status") == "finished":
             written = record.stat().st_mtime
             finished.append((_finish_time(document, written), written, record.parent))
     if not finished:

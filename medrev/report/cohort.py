@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from medrev import __version__
-from medrev.cohorts import Choices, Evaluated
 from medrev.evaluation import (
     GROUND_TRUTH,
-    INTERIOR,
-    NOISE_FLOOR,
     Column,
-    Key,
+    Evaluated,
+    EvaluationConfig,
     Results,
     Tabular,
     heading,
     subject_table,
 )
+from medrev.metrics import INTERIOR, NOISE_FLOOR, Key
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
 from medrev.report.cohort_charts import (
@@ -85,7 +84,7 @@ class Drawn:
 
 def draw_subjects(
     evaluated: Evaluated,
-    choices: Choices,
+    choices: EvaluationConfig,
     count: int,
     *,
     pool: Pool | None = None,
@@ -120,7 +119,7 @@ def write_cohort_report(
     evaluated: Evaluated,
     *,
     tables: CohortTables,
-    choices: Choices,
+    choices: EvaluationConfig,
     drawn: Drawn,
     page: CohortPage | None = None,
 ) -> int:

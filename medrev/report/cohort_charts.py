@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medrev.cohorts import EDGES, Evaluated
-from medrev.evaluation import BlandAltman, Key, Results, digits, heading
+from medrev.evaluation import EDGES, BlandAltman, Evaluated, Results, digits, heading
+from medrev.metrics import Key
 from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart
 
 __all__ = [

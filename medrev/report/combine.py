@@ -7,7 +7,6 @@ from typing import Any
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import (
     GROUND_TRUTH,
-    NOISE_FLOOR,
     PAPER_TABLES,
     ModelDetails,
     Results,
@@ -15,6 +14,7 @@ from medrev.evaluation import (
     paper_table,
 )
 from medrev.files import atomic_path, read_json
+from medrev.metrics import NOISE_FLOOR
 from medrev.report.tables import with_totals
 
 __all__ = ["TOTALS", "check_papers", "combine", "is_evaluation", "model_details", "write_formats"]

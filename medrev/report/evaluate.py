@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from medrev import __version__
-from medrev.cohorts import Choices, Evaluated, Found, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError, OutputError
+from medrev.evaluation import (
+    Evaluated,
+    EvaluationConfig,
+    Found,
+    Sources,
+    evaluate_cohort,
+    find_cases,
+)
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
 from medrev.report.cohort import CohortPage, draw_subjects, write_cohort_report
@@ -78,7 +85,8 @@ def evaluate(
         sources: Where the volumes are.
         output: Folder of the results (default: ``evaluation`` in the folder of a single run, else
             here).
-        choices: Fields of :class:`medrev.cohorts.Choices`; those not given are the pipeline's.
+        choices: Fields of :class:`medrev.evaluation.EvaluationConfig`; those not given are the
+            pipeline's.
         group: Column of the participants' table whose groups are compared.
         title: Heading of the page.
         embed: Subjects with pictures and volumes in the page.
@@ -96,7 +104,7 @@ def evaluate(
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
-    chosen = Choices(**{**found.options, **(choices or {})})
+    chosen = EvaluationConfig(**{**found.options, **(choices or {})})
     found.check(chosen)
     groups = None if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
@@ -168,7 +176,7 @@ def evaluate(
     return Evaluation(folder, report, evaluated)
 
 
-def _direction(found: Found, choices: Choices) -> str:
+def _direction(found: Found, choices: EvaluationConfig) -> str:
     """From what to what the first run translates; empty of others than runs."""
     for origin in found.origins.values():
         sides = list(origin.get("sides") or ())

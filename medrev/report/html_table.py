@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from medrev.evaluation import CATALOGUE, Cell, Column, Key, MeanStd, Tabular
+from medrev.evaluation import CATALOGUE, Cell, Column, MeanStd, Tabular
+from medrev.metrics import Key
 from medrev.report.charts import number
 
 __all__ = ["HtmlTable", "html_table"]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from medrev.cohorts import Choices, Evaluated
-from medrev.cohorts.classes import TOLERANCE
-from medrev.evaluation import MASK
+from medrev.evaluation import Evaluated, EvaluationConfig
+from medrev.evaluation.classes import TOLERANCE
 from medrev.files import content_hash
+from medrev.metrics import MASK
 from medrev.report.page import render_text
 from medrev.report.words import words_of
 
@@ -33,7 +33,7 @@ _INTERPOLATIONS = {
 
 
 def methods_paragraphs(
-    evaluated: Evaluated, choices: Choices, origins: Mapping[str, Mapping[str, Any]]
+    evaluated: Evaluated, choices: EvaluationConfig, origins: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """Describe an evaluation.
 

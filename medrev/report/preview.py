@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from medrev.cohorts import Case, Choices, Loaded
 from medrev.dti import color_fa
-from medrev.evaluation import Prediction
+from medrev.evaluation import Case, EvaluationConfig, Loaded, Prediction
 from medrev.report.pictures import encode_picture
 from medrev.volumes import Plane, View, block_mean, rescale_affine
 
@@ -101,7 +100,7 @@ class Preview:
         return (pictures + sum(len(volume.nifti) for volume in self.volumes)) * 4 // 3
 
 
-def make_preview(case: Case, choices: Choices) -> Preview:
+def make_preview(case: Case, choices: EvaluationConfig) -> Preview:
     """Load a subject and draw it.
 
     Raises:

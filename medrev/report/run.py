@@ -12,11 +12,11 @@ import yaml
 from medrev import __version__
 from medrev.errors import InputError
 from medrev.evaluation import (
-    NOISE_FLOOR,
     HeldoutTable,
     MeanStd,
 )
 from medrev.files import read_json
+from medrev.metrics import NOISE_FLOOR
 from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
 from medrev.report.cohort_charts import Chart
@@ -60,7 +60,10 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
     pipeline = yaml.safe_load(text)
     if not isinstance(pipeline, dict):
         raise InputError(f"{run} is no run folder: its pipeline.yaml holds no pipeline")
-    status, environment = _json(run / "run.json"), _json(run / "environment.json")
+    status, environment = (
+        read_json(run / "run.json", lenient=True),
+        read_json(run / "environment.json", lenient=True),
+    )
     table = _heldout(run / "heldout.json")
     metrics, validation = _columns(run / "metrics.csv"), _columns(run / "validation.csv")
     page, words = run / "report.html", RunWords(pipeline)
@@ -103,14 +106,6 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
     )
     write_page(page, html)
     return page
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
-    try:
-        return read_json(path)
-    except InputError:
-        return {}
 
 
 def _columns(path: Path) -> dict[str, list[float]]:

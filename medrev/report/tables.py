@@ -9,13 +9,8 @@ from medrev.errors import InputError
 from medrev.evaluation import (
     CATALOGUE,
     GROUND_TRUTH,
-    INTERIOR,
-    MASK,
-    NOISE_FLOOR,
-    WHOLE,
     BlandAltman,
     GroupComparison,
-    Key,
     ModelDetails,
     Outlier,
     Results,
@@ -36,6 +31,7 @@ from medrev.evaluation import (
     summary_table,
     volume_table,
 )
+from medrev.metrics import INTERIOR, MASK, NOISE_FLOOR, WHOLE, Key
 from medrev.report.words import SUBJECTS, Words
 
 __all__ = [

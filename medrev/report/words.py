@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medrev.cohorts import Evaluated
+from medrev.evaluation import Evaluated
 
 __all__ = ["IMAGES", "SUBJECTS", "Words", "words_of"]
 

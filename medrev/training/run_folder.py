@@ -9,7 +9,7 @@ from typing import Any
 from medrev import __version__
 from medrev.config import dump_pipeline
 from medrev.config.schema import Pipeline
-from medrev.errors import CheckpointError, InputError, OutputError
+from medrev.errors import CheckpointError, OutputError
 from medrev.evaluation import HeldoutTable
 from medrev.files import atomic_path, ensure_writable_folder, read_json
 from medrev.prediction import WEIGHTS_FILE
@@ -110,10 +110,7 @@ class RunFolder:
 
     def read_status(self) -> dict[str, Any]:
         """What run.json says; empty where there is none."""
-        try:
-            return read_json(self.path / "run.json")
-        except InputError:
-            return {}
+        return read_json(self.path / "run.json", lenient=True)
 
     def write_status(self, status: str, **more: Any) -> None:
         """Note how things stand: running, interrupted, failed or finished."""

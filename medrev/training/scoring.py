@@ -13,7 +13,7 @@ from medrev.evaluation import (
     HELDOUT,
     HeldoutTable,
     Results,
-    score_outcomes,
+    score,
     segmentation_scores,
     translate_sample,
 )
@@ -55,7 +55,7 @@ def validate(model: Model, dataset: AnyDataset) -> Score:
             counts.append(confusion)
             continue
         outcomes = dataset.outcomes(done, baselines=False)
-        results.append(score_outcomes(done.sample.id, outcomes, columns=dataset.validation))
+        results.append(score(done.sample.id, outcomes, columns=dataset.validation))
     if counts:
         results.append(segmentation_scores({"model": _sum(counts)}))
     means = HeldoutTable(Results.join(results)).means()
@@ -78,7 +78,7 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Heldou
         for done in _translated(model, dataset, "test"):
             confusion = dataset.confusion(done)
             if confusion is None:
-                results.append(score_outcomes(done.sample.id, dataset.outcomes(done)))
+                results.append(score(done.sample.id, dataset.outcomes(done)))
             else:
                 counts.append(confusion)
             bar.advance(1, text=done.sample.id)

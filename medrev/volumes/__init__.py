@@ -40,6 +40,7 @@ from medrev.volumes.reading import strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
 from medrev.volumes.volume import Header, TensorLayout, Volume
+from medrev.volumes.voxels import Grid
 
 __all__ = [
     "CITYSCAPES",
@@ -52,6 +53,7 @@ __all__ = [
     "VOID",
     "Colour",
     "Factor",
+    "Grid",
     "Header",
     "Padding",
     "Panel",

@@ -11,8 +11,8 @@ import pytest
 from medrev.cli.evaluate import main
 from medrev.parallel import scheduler
 
-from ..cohorts.conftest import AFFINE, brain, make_cohort, save
-from ..cohorts.untrained import FCN, ONE, images, make_images, make_run
+from ..evaluation.conftest import AFFINE, brain, make_cohort, save
+from ..evaluation.untrained import FCN, ONE, images, make_images, make_run
 
 
 @pytest.fixture

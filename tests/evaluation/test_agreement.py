@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from medrev.errors import InputError
 from medrev.evaluation import (
-    Key,
     Record,
     Results,
     bland_altman,
@@ -15,6 +14,7 @@ from medrev.evaluation import (
     method_agreement,
     outliers,
 )
+from medrev.metrics import Key
 
 
 def by_subject(values) -> dict[str, float]:

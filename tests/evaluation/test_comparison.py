@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from medrev.errors import InputError
-from medrev.evaluation import Key, Record, Results, compare_groups, compare_methods, holm
+from medrev.evaluation import Record, Results, compare_groups, compare_methods, holm
+from medrev.metrics import Key
 
 RMSE = Key("rmse")
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from medrev.domains.sample import Outcome
 from medrev.errors import InputError
-from medrev.evaluation import HELDOUT, NOISE_FLOOR, HeldoutTable, Results, Scored, Settings, score
-from medrev.metrics import BASELINES, interpolate, tensor_rmse
+from medrev.evaluation import HELDOUT, HeldoutTable, Results, score
+from medrev.metrics import BASELINES, NOISE_FLOOR, Settings, interpolate, tensor_rmse
 from medrev.volumes import block_mean, interior
 
 SHAPE = (16, 16, 16)
@@ -41,7 +42,7 @@ def scores_of(name: str, data: dict, prediction: torch.Tensor) -> Results:
     outputs |= {mode: interpolate(data["low"], 2, mode) for mode in BASELINES}
     outputs[NOISE_FLOOR] = data["truth"]
     settings = Settings(tensors=True)
-    made = Scored(
+    made = Outcome(
         outputs=outputs, reference=data["reference"], mask=data["mask"], settings=settings
     )
     return score(name, [made])
@@ -127,7 +128,7 @@ def test_a_mask_without_interior_is_said_not_nan():
 def test_a_constant_reference_is_said_not_nan():
     # All six components alike, so that the reference has no range at all.
     reference = torch.full((6, *SHAPE), 1e-3)
-    made = Scored(
+    made = Outcome(
         outputs={"model": reference + 1e-5},
         reference=reference,
         mask=torch.ones(SHAPE),

@@ -5,15 +5,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medrev.dti import from_matrix
 from medrev.errors import InputError
-from medrev.evaluation import (
-    CATALOGUE,
-    Key,
-    Prediction,
-    Results,
-    Settings,
-    evaluate_methods,
-)
+from medrev.evaluation import CATALOGUE, Prediction, Results, evaluate_methods
 from medrev.metrics import (
+    Key,
+    Settings,
     calibration,
     component_rmse,
     deviation,

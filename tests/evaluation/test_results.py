@@ -5,7 +5,8 @@ import math
 import pytest
 
 from medrev.errors import InputError
-from medrev.evaluation import COLUMNS, Key, Record, Results, heading
+from medrev.evaluation import COLUMNS, Record, Results, heading
+from medrev.metrics import Key
 
 
 def record(subject="A", method="cubic", value=1.5, reason=None, **key) -> Record:

@@ -7,24 +7,25 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
+from medrev.domains.sample import Outcome
 from medrev.evaluation import (
-    EIGHT_BIT,
-    NETWORK_RANGE,
     HeldoutTable,
-    Scored,
-    Settings,
     evaluate_methods,
     score,
 )
+from medrev.metrics import NETWORK_RANGE, Settings
+
+#: Images of 0 to 255.
+GREY_LEVELS = Settings(tensors=False, value_range=255.0, unit="grey levels")
 
 
 def test_scores_in_network_range_are_those_of_the_same_images_with_8_bits():
     rng = np.random.default_rng(0)
     pair = rng.integers(0, 256, (2, 3, 24, 20)).astype(float)
     output, reference = pair / 127.5 - 1
-    made = Scored(outputs={"model": output}, reference=reference, component="y→x")
+    made = Outcome(outputs={"model": output}, reference=reference, component="y→x")
     found = HeldoutTable(score("a", [made])).means()
-    records = evaluate_methods({"m": pair[0]}, pair[1], None, subject="a", settings=EIGHT_BIT)
+    records = evaluate_methods({"m": pair[0]}, pair[1], None, subject="a", settings=GREY_LEVELS)
     files = {r.metric: r.value for r in records if r.region == "whole"}
     for metric in ("nmae", "psnr", "ssim"):
         assert found[f"{metric}_inverse"] == pytest.approx(files[metric], rel=1e-9)
@@ -49,7 +50,7 @@ def test_slice_wise_volumes_have_a_flicker_and_masks_hold_for_round_trips():
 
     def table(settings: Settings) -> HeldoutTable:
         made = [
-            Scored(
+            Outcome(
                 outputs={"model": result},
                 reference=volume,
                 mask=mask,
@@ -74,7 +75,7 @@ def test_slice_wise_volumes_have_a_flicker_and_masks_hold_for_round_trips():
 
 def test_only_the_columns_that_are_asked_for_are_measured():
     volume = np.random.default_rng(0).random((6, 12, 12, 12)) * 1e-3
-    made = Scored(
+    made = Outcome(
         outputs={"model": volume, "cubic": 2 * volume},
         reference=0 * volume,
         mask=np.ones((12, 12, 12)),

@@ -8,7 +8,6 @@ from medrev.errors import InputError
 from medrev.evaluation import (
     GROUND_TRUTH,
     PAPER_TABLES,
-    Key,
     MeanStd,
     ModelDetails,
     Record,
@@ -29,6 +28,7 @@ from medrev.evaluation import (
     summary_table,
     volume_table,
 )
+from medrev.metrics import Key
 
 RMSE, INNER = Key("rmse"), Key("rmse", "interior")
 PSNR, RATIO = Key("psnr"), Key("gradient_ratio")

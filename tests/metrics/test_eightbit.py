@@ -6,8 +6,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.util import img_as_ubyte
 
 from medrev.errors import InputError
-from medrev.evaluation import EIGHT_BIT, Key, evaluate_methods
-from medrev.metrics import to_eight_bit, wrapped_mae
+from medrev.evaluation import evaluate_methods
+from medrev.metrics import Key, Settings, to_eight_bit, wrapped_mae
+
+#: Images of 0 to 255.
+GREY_LEVELS = Settings(tensors=False, value_range=255.0, unit="grey levels")
 
 
 def test_scores_of_colour_images_are_those_of_skimage():
@@ -16,7 +19,7 @@ def test_scores_of_colour_images_are_those_of_skimage():
     noise = rng.normal(0, 20, reference.shape)
     prediction = np.clip(reference + noise, 0, 255).astype(np.uint8)
     results = evaluate_methods(
-        {"model": prediction}, reference, None, subject="A", settings=EIGHT_BIT
+        {"model": prediction}, reference, None, subject="A", settings=GREY_LEVELS
     )
     found = {m: results.record("A", "model", Key(m, "whole")) for m in ("mae", "psnr", "ssim")}
     expected = np.abs(prediction.astype(int) - reference.astype(int)).mean()

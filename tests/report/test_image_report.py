@@ -10,12 +10,12 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from medrev.cohorts import Choices, Sources, find_cases
+from medrev.evaluation import EvaluationConfig, Sources, find_cases
 from medrev.prediction import weight_file
 from medrev.report import Evaluation, evaluate
 from medrev.report.preview import make_preview
 
-from ..cohorts.untrained import EDGE, FCN, UNET, images, make_images, make_run
+from ..evaluation.untrained import EDGE, FCN, UNET, images, make_images, make_run
 from .browser import Page, find_chromium
 
 
@@ -89,7 +89,7 @@ def test_the_input_is_shown_as_it_is_where_channels_differ(tmp_path):
     data = images(tmp_path / "set", channels_a=1)
     run = make_run(tmp_path / "run", data)
     (case,) = find_cases(Sources(inputs=(str(run),))).cases
-    preview = make_preview(case, Choices(device="cpu"))
+    preview = make_preview(case, EvaluationConfig(device="cpu"))
     tiles = preview.strips[0].tiles
     shown = {tile.name: imread(io.BytesIO(tile.png), format="png") for tile in tiles}
     assert list(shown) == ["input", "model", "reference", "error"]

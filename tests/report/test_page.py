@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from medrev.errors import OutputError
-from medrev.evaluation import Key
 from medrev.evaluation.tabular import Column, MeanStd, Tabular
+from medrev.metrics import Key
 from medrev.report.html_table import html_table
 from medrev.report.page import link_to, niivue, render, write_page
 

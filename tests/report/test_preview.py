@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from medrev.cohorts import Choices, Pair
+from medrev.evaluation import EvaluationConfig, Pair
 from medrev.report.preview import make_preview
 
-from ..cohorts.conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
+from ..evaluation.conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def tiles(preview, strip=0):
 
 
 def test_pictures_are_named_in_the_order_of_their_making(pair):
-    preview = make_preview(pair, Choices(baselines=("cubic",)))
+    preview = make_preview(pair, EvaluationConfig(baselines=("cubic",)))
     assert [tile.name for tile in preview.strips[0].tiles] == [
         "input",
         "cubic",
@@ -56,21 +56,21 @@ def test_the_slice_is_shown_with_front_up_left_left_and_square_pixels(pair):
     marked = np.where(reference > 0, 50.0, 0)
     marked[-3:-1, -3:-1, plane] = 400  # the array's i runs to the left, j to the front
     save(pair.reference, marked)
-    picture = tiles(make_preview(pair, Choices()))["reference"]
+    picture = tiles(make_preview(pair, EvaluationConfig()))["reference"]
     rows, columns = np.nonzero(picture > 0.9)
     assert rows.max() < picture.shape[0] / 3
     assert columns.max() < picture.shape[1] / 3
     inside = [n - 2 for n in SHAPE]
     assert picture.shape == (inside[1] + 2, inside[0] + 2)
     # Coronal pixels are 1.5 mm wide and 2 mm high.
-    coronal = tiles(make_preview(pair, Choices()), strip=1)["reference"]
+    coronal = tiles(make_preview(pair, EvaluationConfig()), strip=1)["reference"]
     assert coronal.shape[0] / coronal.shape[1] == pytest.approx(
         (inside[2] + 2) * 2 / ((inside[0] + 2) * 1.5), rel=0.05
     )
 
 
 def test_errors_and_uncertainties_share_a_window_from_zero(pair):
-    preview = make_preview(pair, Choices(baselines=()))
+    preview = make_preview(pair, EvaluationConfig(baselines=()))
     window = {volume.name: (volume.low, volume.high) for volume in preview.volumes}
     assert window["error"] == window["uncertainty"]
     assert window["error"][0] == 0
@@ -81,7 +81,7 @@ def test_errors_and_uncertainties_share_a_window_from_zero(pair):
 
 
 def test_volumes_keep_values_and_places(pair):
-    preview = make_preview(pair, Choices(baselines=("cubic",)))
+    preview = make_preview(pair, EvaluationConfig(baselines=("cubic",)))
     volumes = {volume.name: volume for volume in preview.volumes}
     assert list(volumes) == ["reference", "cubic", "model", "input", "error", "uncertainty"]
     assert [v.overlay for v in preview.volumes] == [False] * 4 + [True] * 2
@@ -98,7 +98,7 @@ def test_volumes_keep_values_and_places(pair):
 
 def test_large_volumes_are_averaged_over_blocks(pair, monkeypatch):
     monkeypatch.setattr("medrev.report.preview._MOST_VOXELS", 500)
-    preview = make_preview(pair, Choices(baselines=()))
+    preview = make_preview(pair, EvaluationConfig(baselines=()))
     image = nibabel.Nifti1Image.from_bytes(gzip.decompress(preview.volumes[0].nifti))
     assert np.prod(image.shape) <= 500
     edges = np.linalg.norm(image.affine[:3, :3], axis=0)
@@ -120,7 +120,7 @@ def test_tensors_are_shown_as_diffusivity_and_directions(tmp_path):
         reference=save(tmp_path / "ref.nii.gz", tensor),
         predictions={"model": save(tmp_path / "pred.nii.gz", off)},
     )
-    preview = make_preview(pair, Choices())
+    preview = make_preview(pair, EvaluationConfig())
     assert preview.unit == "×10⁻³ mm²/s"
     colours = tiles(preview, strip=1)["reference"]
     middle = colours[colours.shape[0] // 2, colours.shape[1] // 2]
@@ -135,7 +135,7 @@ def test_volumes_with_nan_are_drawn(pair):
     broken = brain(1)
     broken[5, 5, :] = np.nan
     save(pair.predictions["model"], broken)
-    preview = make_preview(pair, Choices(baselines=()))
+    preview = make_preview(pair, EvaluationConfig(baselines=()))
     assert np.isfinite(preview.volumes[-1].high)
 
 
@@ -146,13 +146,13 @@ def test_a_flat_image_has_pictures_but_no_volumes(tmp_path):
         reference=save(tmp_path / "ref.nii.gz", image),
         predictions={"model": save(tmp_path / "pred.nii.gz", image * 1.1)},
     )
-    preview = make_preview(pair, Choices())
+    preview = make_preview(pair, EvaluationConfig())
     assert len(preview.strips) == 1
     assert preview.volumes == ()
 
 
 def test_the_size_is_that_in_the_page(pair):
-    preview = make_preview(pair, Choices())
+    preview = make_preview(pair, EvaluationConfig())
     length = sum(len(tile.png) for strip in preview.strips for tile in strip.tiles)
     length += sum(len(volume.nifti) for volume in preview.volumes)
     assert preview.size == pytest.approx(length * 4 / 3, abs=2)

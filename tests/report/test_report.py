@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from medrev.cohorts import Choices, Evaluated, Measured, Pair, Sources
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import Key, Record, Results
+from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Record, Results, Sources
+from medrev.metrics import Key
 from medrev.report import Evaluation, evaluate, write_cohort_report
 from medrev.report.cohort import Drawn, _within, choose_subjects
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
 
-from ..cohorts.conftest import SHAPE, make_cohort, save
+from ..evaluation.conftest import SHAPE, make_cohort, save
 from .browser import Page, find_chromium
 
 SUBJECTS = 7
@@ -429,7 +429,7 @@ def test_a_page_of_200_subjects_stays_below_60_mb(tmp_path):
         tmp_path / "report.html",
         evaluated,
         tables=cohort_tables(evaluated.results, methods[:2]),
-        choices=Choices(),
+        choices=EvaluationConfig(),
         drawn=Drawn(previews, dict.fromkeys(previews, "worst")),
     )
     assert 50e6 < size < 60e6

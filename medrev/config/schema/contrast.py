@@ -43,6 +43,7 @@ class ContrastData(OneGrid):
     """Two contrasts of the same heads on one grid, such as T1w and T2w of BraTS."""
 
     domains: ClassVar[tuple[str, str]] = ("intensity", "intensity")
+    made_by: ClassVar[tuple[str, ...]] = ("source", "target", "intensities")
     channels: ClassVar[tuple[int, int]] = (1, 1)
 
     kind: Literal["contrast"] = "contrast"

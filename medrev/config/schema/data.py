@@ -4,7 +4,7 @@ A kind of data is a named combination of these, with its defaults.
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -73,12 +73,21 @@ class DataSection(Section):
     pairing: ClassVar[Pairing]
     #: Value in network range where there is nothing.
     background: ClassVar[float]
+    #: Keys that decide which samples there are.
+    chosen_by: ClassVar[tuple[str, ...]] = ("root", "layout", "subjects", "split")
+    #: Keys that decide on the input and the reference of a sample.
+    made_by: ClassVar[tuple[str, ...]]
     #: Whether colours of y may stand for classes.
     may_be_labels: ClassVar[bool] = False
 
     kind: str
     root: PipelinePath
     layout: str = "auto"
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What two experiments must share to be compared on the same samples, by key."""
+        return {name: getattr(self, name) for name in ("kind", *self.chosen_by, *self.made_by)}
 
     @property
     @abstractmethod

@@ -74,6 +74,8 @@ class DTIData(DataSection):
     domains: ClassVar[tuple[str, str]] = ("tensor", "tensor")
     pairing: ClassVar[Pairing] = "degraded"
     background: ClassVar[float] = 0.0
+    chosen_by: ClassVar[tuple[str, ...]] = (*DataSection.chosen_by, "table")
+    made_by: ClassVar[tuple[str, ...]] = ("tensor_order", "tensor_frame", "fit", "degradation")
     #: Components of the tensor.
     channels: ClassVar[tuple[int, int]] = (6, 6)
 

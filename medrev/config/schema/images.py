@@ -1,6 +1,6 @@
 """The ``data`` section of image translation: aligned pairs, or two unaligned sets of images."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,14 @@ class ImageData(OneGrid):
     """Photographs, maps, label images: 2D images of 8 or 16 bits, grey or in colour."""
 
     domains: ClassVar[tuple[str, str]] = ("image", "image")
+    chosen_by: ClassVar[tuple[str, ...]] = ("root", "layout", "source", "validation")
+    made_by: ClassVar[tuple[str, ...]] = (
+        "channels_a",
+        "channels_b",
+        "load_size",
+        "crop_size",
+        "resampling",
+    )
     may_be_labels: ClassVar[bool] = True
     scale: ClassVar[float] = 1.0
 
@@ -43,6 +51,14 @@ class ImageData(OneGrid):
     on_damage: Literal["stop", "skip"] = "stop"
     """What a damaged file in the middle of an epoch does; skip: named, and replaced by the next."""
     batch_size: Count = 1
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """Sizes only where images are resized, and then that of the crops alone."""
+        found = super().decisive | {"load_size": self.load_size is not None}
+        if self.load_size is None:
+            del found["crop_size"], found["resampling"]
+        return found
 
     @property
     def sampling(self) -> Sampling:

@@ -89,8 +89,19 @@ class ImageDataset(Dataset[Sides, Sides]):
         sides = zip_longest(((p, None) for p in images.x), ((None, p) for p in images.y))
         return [one for one in chain.from_iterable(sides) if one is not None]
 
+    def name(self, member: Sides) -> str:
+        """That of x, or of the only side; without folders."""
+        return next(p.name for p in member if p is not None).replace("/", "_")
+
+    def complete(self, member: Sides) -> bool:
+        """Whether it is a pair."""
+        return None not in member
+
     def files(self, member: Sides) -> Mapping[str, Path]:
-        """The images by side."""
+        """The images by side; a file that holds both is the pair."""
+        x, y = member
+        if x is not None and y is not None and x.path == y.path:
+            return {"pair": x.path}
         return {side: p.path for side, p in zip("xy", member, strict=True) if p is not None}
 
     def found(self) -> Iterator[str]:

@@ -22,6 +22,7 @@ from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
 from medrev.domains.source import Source
 from medrev.errors import ConfigError, InputError
+from medrev.metrics import Settings
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
 
 __all__ = ["ImageDomain", "PixelFile"]
@@ -172,6 +173,14 @@ class ImageDomain(Domain):
     def decode(self, values: Tensor, scale: float) -> Tensor:
         """Undo :meth:`encode`: the nearest whole number from 0 to the scale."""
         return from_network(values, scale)
+
+    def scored(self, scale: float) -> Settings:
+        """In grey levels of the file."""
+        return Settings(tensors=False, value_range=scale, unit="grey levels")
+
+    def measured_exactly(self, values: Tensor, scale: float) -> Tensor:
+        """0 is black, and the scale white."""
+        return (values + 1) * (scale / 2)
 
     def resized(self, values: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
         """Pixels ``(C, I, J)`` in another size, resampled as in training.

@@ -3,6 +3,7 @@
 import logging
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,17 @@ from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.subject import contrast_name, contrasts
 from medrev.domains.pictures import two_ways
 from medrev.domains.sample import Sample, Translated
-from medrev.volumes import SLICE_AXES, Panel, Plane, voxel_size
+from medrev.errors import InputError
+from medrev.metrics import Settings
+from medrev.volumes import (
+    SLICE_AXES,
+    Grid,
+    Panel,
+    Plane,
+    Reorient,
+    read_volume,
+    voxel_size,
+)
 
 __all__ = ["IntensityDataset"]
 
@@ -52,6 +63,10 @@ class IntensityDataset(Dataset[Subject, Head]):
     def members(self, part: str) -> Sequence[Subject]:
         """Subjects."""
         return self.cohort.part(part)
+
+    def name(self, member: Subject) -> str:
+        """The subject's."""
+        return member.id
 
     def files(self, member: Subject) -> Mapping[str, Path]:
         """Both contrasts, mask, labels."""
@@ -83,9 +98,32 @@ class IntensityDataset(Dataset[Subject, Head]):
             mask=mask,
             affine=ready.affine,
             key=ready.key,
-            facts={"mask": ready.mask_source},
+            facts={
+                "mask": "both contrasts" if ready.mask_source == "nonzero" else ready.mask_source,
+                "scales": list(ready.scales),
+                "percentile": self.data.intensities.percentile,
+            },
             notes=ready.notes,
         )
+
+    def labels(self, member: Subject, sample: Sample) -> Tensor | None:
+        """The label map of a tumour, with the axes of the volumes."""
+        path = member.files.get("labels")
+        if path is None:
+            return None
+        volume = read_volume(path)
+        if volume.values.shape[0] != 1:
+            raise InputError(f"{path}: a 3D volume is needed, got {volume.values.shape[0]} volumes")
+        assert sample.y is not None
+        assert sample.affine is not None
+        reorient, shape = Reorient(volume.affine), tuple(volume.shape[1:])
+        labels = reorient.forward(volume.values)
+        grid = Grid(
+            tuple(sample.y.shape[1:]), sample.affine.numpy(), f"the contrasts of {sample.id}"
+        )
+        own = Grid(tuple(labels.shape[1:]), reorient.affine_for(shape))
+        grid.check(path, own, "resample the label map onto them")
+        return labels[0] if bool(labels.any()) else None
 
     def batches(self, *, rank: int = 0, world: int = 1) -> ContrastBatches:
         """Slices or patches of the training heads."""
@@ -103,11 +141,11 @@ class IntensityDataset(Dataset[Subject, Head]):
         return values.clamp(min=BACKGROUND)
 
     @property
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> Settings:
         """Of 2D networks with the flicker between slices."""
         slices = self.data.slicing
         axis = None if slices is None else SLICE_AXES[slices.axis]
-        return {**super()._settings, "slice_axis": axis}
+        return replace(super()._settings, slice_axis=axis)
 
     def panels(self, done: Translated) -> list[list[Panel]]:
         """The axial slice with most brain, a row for each direction; left is left."""

@@ -30,6 +30,7 @@ from medrev.domains.outputs import PICTURE, Output
 from medrev.domains.source import Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import ConfigError, InputError
+from medrev.metrics import Settings
 from medrev.volumes import SLICE_AXES, is_dicom_folder, voxel_size
 
 __all__ = ["IntensityDomain"]
@@ -196,6 +197,27 @@ class IntensityDomain(Domain):
     def decode(self, values: Tensor, scale: float) -> Tensor:
         """-1 and what lies below become 0, and 1 the scale."""
         return from_network(values, scale)
+
+    def scored(self, scale: float) -> Settings:
+        """In units of a volume's own scale, and slices as whole images with their background.
+
+        Slices are those on which 2D networks work; of 3D networks axial ones.
+        """
+        slices = self.data.slicing
+        axis = SLICE_AXES["axial" if slices is None else slices.axis]
+        return Settings(tensors=False, value_range=1.0, slice_axis=axis, whole_slices=True)
+
+    def measured(self, values: Tensor, scale: float) -> Tensor:
+        """In units of the scale, cut off as the network is given them."""
+        return self.measured_exactly(self.encode(values, scale), scale)
+
+    def measured_result(self, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+        """In units of the scale; no intensity is negative."""
+        return self.decode(values, 1.0)
+
+    def measured_exactly(self, values: Tensor, scale: float) -> Tensor:
+        """0 is the background, 1 the intensity that is 1 in the network."""
+        return (values + 1) / 2
 
     def symmetries(self, count: int) -> tuple[Symmetry, ...]:
         """Flips of an RAS volume: first left and right; of slices those within them."""

@@ -21,13 +21,11 @@ from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.ranges import training_ranges
 from medrev.domains.tensor.scaling import auto_scale
 from medrev.dti import color_fa, scalar_maps
-from medrev.metrics import interpolate_to
+from medrev.metrics import NOISE_FLOOR, Settings, interpolate_to
 from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine, voxel_size
 
-__all__ = ["NOISE_FLOOR", "TensorDataset"]
+__all__ = ["TensorDataset"]
 
-#: The method name of the noise-free truth scored against the noisy reference.
-NOISE_FLOOR = "noise floor"
 #: The interpolation whose error others are divided by.
 _YARDSTICK: Literal["cubic"] = "cubic"
 
@@ -49,6 +47,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
     validation = ("rmse_interior", "rmse")
     scores_inverse = False
     columns = "input, cubic interpolation, output and reference"
+    ensembles = True
 
     def __init__(self, pipeline: Pipeline, *, scale: float | None = None) -> None:
         x, y = TensorDomain(pipeline, "x"), TensorDomain(pipeline, "y")
@@ -65,6 +64,15 @@ class TensorDataset(Dataset[Subject, Prepared]):
     def members(self, part: str) -> Sequence[Subject]:
         """Subjects."""
         return self.cohort.part(part)
+
+    def name(self, member: Subject) -> str:
+        """The subject's."""
+        return member.id
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Both are tensors."""
+        return ()
 
     def files(self, member: Subject) -> Mapping[str, Path]:
         """Raw DWI or tensors, masks, truth."""
@@ -161,7 +169,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
                 outputs=outputs,
                 reference=sample.y,
                 mask=sample.mask,
-                settings={"tensors": True, "edge": evaluation.interior},
+                settings=Settings(tensors=True, edge=evaluation.interior),
                 unlisted=unlisted,
             )
         ]

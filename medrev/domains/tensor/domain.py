@@ -28,6 +28,7 @@ from medrev.dti import (
     repair,
     tensor_maps,
 )
+from medrev.metrics import Settings
 from medrev.volumes import direction_cosines, is_dicom_folder
 
 __all__ = ["TensorDomain"]
@@ -134,6 +135,16 @@ class TensorDomain(Domain):
         if self.pipeline.inference.positive_definite:
             inside, repaired = repair(inside)
         return inside, {"RepairedTensors": repaired}
+
+    own_scale = False
+
+    def scored(self, scale: float) -> Settings:
+        """As tensors, in mm²/s."""
+        return Settings(tensors=True)
+
+    def measured_result(self, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
+        """Repaired, as files hold it."""
+        return self.as_written(self.decode(values, scale), mask)[0]
 
     def symmetries(self, count: int) -> tuple[Symmetry, ...]:
         """Flips, rotations or all symmetries of the grid."""

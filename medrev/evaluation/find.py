@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medrev.cohorts.case import Case, Choices
-from medrev.cohorts.folders import volumes_in
-from medrev.cohorts.names import is_image, is_mask, is_uncertainty
-from medrev.cohorts.pair import Pair
 from medrev.errors import InputError
+from medrev.evaluation.case import Case, EvaluationConfig
+from medrev.evaluation.folders import volumes_in
+from medrev.evaluation.names import is_image, is_mask, is_uncertainty
+from medrev.evaluation.pair import Pair
 
 __all__ = ["Found", "Sources", "find_cases", "named_inputs"]
 
@@ -59,6 +59,8 @@ class Found:
         notes: What the user should know, one line each.
         origins: What is known about every model, such as its seed, by name.
         options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
+        scores_inverse: Whether models can be scored from y to x.
+        ensembles: Whether the spread of an ensemble can be scored.
     """
 
     kind: str
@@ -68,45 +70,46 @@ class Found:
     notes: tuple[str, ...] = ()
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    scores_inverse: bool = False
+    ensembles: bool = False
 
-    def check(self, choices: Choices) -> None:
-        """Refuse choices with which these subjects cannot be measured.
+    def check(self, config: EvaluationConfig) -> None:
+        """Refuse config with which these subjects cannot be measured.
 
         Raises:
             CheckpointError: The segmentation network cannot be loaded.
             InputError: Models would have to be applied where only predictions are given, in a
                 direction that was not trained, or to data of another kind.
         """
-        if choices.segmenter is not None:
-            from medrev.cohorts.classes import classes_of
+        if config.segmenter is not None:
+            from medrev.evaluation.classes import classes_of
 
-            classes_of(choices)
-        back = choices.direction == "inverse"
-        if not back and choices.sensitivity is None and choices.ensemble == 1:
+            classes_of(config)
+        back = config.direction == "inverse"
+        if not back and config.sensitivity is None and config.ensemble == 1:
             return
         if self.kind != "runs":
             raise InputError(
                 "--direction, --sensitivity and --ensemble say how models are applied: they go "
                 "with run folders"
             )
-        if choices.sensitivity is not None and choices.sensitivity not in self.models:
+        if config.sensitivity is not None and config.sensitivity not in self.models:
             raise InputError(
                 f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
-                f"got {choices.sensitivity!r}"
+                f"got {config.sensitivity!r}"
             )
-        if choices.sensitivity is not None and choices.ensemble > 1:
+        if config.sensitivity is not None and config.ensemble > 1:
             raise InputError("--sensitivity and --ensemble cannot be given together")
-        if back or choices.sensitivity is not None:
-            needed = self.models if back else (choices.sensitivity,)
+        if back or config.sensitivity is not None:
+            needed = self.models if back else (config.sensitivity,)
             untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
             if untrained:
                 raise InputError(
                     f"{untrained[0]} has no trained inverse direction, which is needed here"
                 )
-        tensors = all(origin.get("kind") == "dti" for origin in self.origins.values())
-        if back and tensors:
+        if back and not self.scores_inverse:
             raise InputError("--direction inverse is for contrasts and images, not for tensors")
-        if choices.ensemble > 1 and not tensors:
+        if config.ensemble > 1 and not self.ensembles:
             raise InputError("--ensemble is for models of tensors")
 
 
@@ -175,7 +178,7 @@ def _refuse(sources: Sources, what: str, *names: str) -> None:
 
 
 def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
-    from medrev.cohorts.runs import read_runs
+    from medrev.evaluation.runs import read_runs
 
     runs = read_runs(named, part=sources.part, data=sources.data, participants=sources.participants)
     return Found(
@@ -185,11 +188,13 @@ def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
         notes=runs.notes,
         origins=runs.origins,
         options=runs.options,
+        scores_inverse=runs.scores_inverse,
+        ensembles=runs.ensembles,
     )
 
 
 def _table(path: Path) -> Found:
-    from medrev.cohorts.table import read_table
+    from medrev.evaluation.listing import read_table
 
     table = read_table(path)
     return Found(kind="table", cases=table.cases, models=table.models, failures=table.failures)
@@ -197,7 +202,7 @@ def _table(path: Path) -> Found:
 
 def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     """Match folders of predictions and of references by subject."""
-    from medrev.cohorts.table import participants
+    from medrev.evaluation.listing import participants
 
     if sources.reference is None:
         first = next(iter(named.values()))

@@ -10,10 +10,9 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.metrics import accuracy_score, jaccard_score
 
-from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.errors import InputError
-from medrev.evaluation import GROUND_TRUTH, Key
-from medrev.metrics import labels_of_colours
+from medrev.evaluation import GROUND_TRUTH, EvaluationConfig, Sources, evaluate_cohort, find_cases
+from medrev.metrics import Key, labels_of_colours
 from medrev.prediction import load_model, weight_file
 from medrev.report import combine, evaluate
 from medrev.volumes import CITYSCAPES
@@ -78,7 +77,7 @@ def test_sensitivity_of_runs_follows_the_four_steps_of_the_paper(root, tmp_path,
     sources = Sources(inputs=(str(root / "pix2pix"), str(root / "one2one")))
     found = find_cases(sources)
     assert [case.id for case in found.cases] == NAMES
-    choices = Choices(direction=direction, sensitivity="pix2pix", device="cpu")
+    choices = EvaluationConfig(direction=direction, sensitivity="pix2pix", device="cpu")
     found.check(choices)
     done = evaluate_cohort(found.cases, choices, tmp_path, show_progress=False)
     back = direction == "inverse"
@@ -170,7 +169,10 @@ def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
     choices = {"segmenter": weight_file(root / "fcn"), "colours": "cityscapes", "device": "cpu"}
     found = find_cases(Sources(inputs=(str(root / "pix2pix"),)))
     there = evaluate_cohort(
-        found.cases, Choices(direction="inverse", **choices), tmp_path / "a", show_progress=False
+        found.cases,
+        EvaluationConfig(direction="inverse", **choices),
+        tmp_path / "a",
+        show_progress=False,
     )
     net = load_model(root / "pix2pix", "cpu").translator
     for name in NAMES:
@@ -184,7 +186,7 @@ def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
         inputs=(str(tmp_path / "made"),), reference=tmp_path / "photo", labels=tmp_path / "labels"
     )
     here = evaluate_cohort(
-        find_cases(sources).cases, Choices(**choices), tmp_path / "b", show_progress=False
+        find_cases(sources).cases, EvaluationConfig(**choices), tmp_path / "b", show_progress=False
     )
     assert here.totals == there.totals
     key = Key("psnr", "whole")
@@ -193,7 +195,7 @@ def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
 
 def test_labels_made_of_photographs_are_scored_by_colour(root, tmp_path):
     found = find_cases(Sources(inputs=(str(root / "fcn"),)))
-    choices = Choices(colours="cityscapes", device="cpu")
+    choices = EvaluationConfig(colours="cityscapes", device="cpu")
     done = evaluate_cohort(found.cases, choices, tmp_path, show_progress=False)
     fcn = load_model(root / "fcn", "cpu").translator
     right, count = 0, 0
@@ -223,7 +225,7 @@ def test_choices_that_make_no_sense_are_refused_at_once(root, inputs, choices, m
     if "segmenter" in choices:
         choices = {"segmenter": weight_file(root / choices["segmenter"])}
     with pytest.raises(InputError, match=message):
-        found.check(Choices(device="cpu", **choices))
+        found.check(EvaluationConfig(device="cpu", **choices))
 
 
 def test_models_must_be_there_to_be_applied(tmp_path):
@@ -233,7 +235,7 @@ def test_models_must_be_there_to_be_applied(tmp_path):
         image.save(tmp_path / kind / "1.png")
     found = find_cases(Sources(inputs=(str(tmp_path / "a"),), reference=tmp_path / "ref"))
     with pytest.raises(InputError, match="they go with run folders"):
-        found.check(Choices(sensitivity="model"))
+        found.check(EvaluationConfig(sensitivity="model"))
 
 
 def test_runs_that_hold_out_other_images_are_not_compared(root, tmp_path):

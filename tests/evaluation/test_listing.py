@@ -1,7 +1,7 @@
 import pytest
 
-from medrev.cohorts import Sources, find_cases
 from medrev.errors import InputError
+from medrev.evaluation import Sources, find_cases
 
 ROWS = """\
 participant_id\treference\tprediction_revgan\tprediction_unet\tmask\tuncertainty_unet\tsite

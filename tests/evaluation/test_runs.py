@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.errors import CheckpointError, InputError
-from medrev.evaluation import Key
+from medrev.evaluation import EvaluationConfig, Sources, evaluate_cohort, find_cases
+from medrev.metrics import Key
 from medrev.training import train
 
 from ..training.conftest import make_pipeline, write_cohort
@@ -28,7 +28,7 @@ def test_a_run_is_evaluated_on_its_test_subjects_with_the_numbers_of_its_own_tab
     assert found.kind == "runs"
     assert [case.id for case in found.cases] == ["s3"]
     done = evaluate_cohort(
-        found.cases, Choices(device="cpu", **found.options), tmp_path, show_progress=False
+        found.cases, EvaluationConfig(device="cpu", **found.options), tmp_path, show_progress=False
     )
     table = json.loads((run / "heldout.json").read_text())
     rows = {row["method"]: row for row in table["rows"]}
@@ -53,7 +53,7 @@ def test_two_runs_are_compared_on_the_same_subjects(run, tmp_path):
     shutil.copytree(run, other)
     found = find_cases(Sources(inputs=(str(run), str(other))))
     assert found.models == ("small", "other")
-    loaded = found.cases[0].load(Choices(baselines=("cubic",), device="cpu"))
+    loaded = found.cases[0].load(EvaluationConfig(baselines=("cubic",), device="cpu"))
     assert loaded.models == ["small", "other"]
     assert list(loaded.predictions) == ["small", "other", "cubic", "noise floor"]
 

@@ -8,14 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from medrev.cohorts.case import FROBENIUS, Choices, Loaded, component_std
-from medrev.cohorts.grids import Grid, regrid
-from medrev.cohorts.pictures import read_picture
-from medrev.dti import COMPONENTS
+from medrev.dti import COMPONENTS, from_voxel_frame, to_voxel_frame
 from medrev.errors import InputError
-from medrev.evaluation import Prediction
-from medrev.metrics import interpolate_to
-from medrev.volumes import PICTURES, read_volume, rescale_affine, voxel_size
+from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.pictures import read_picture
+from medrev.metrics import Settings, interpolate_to
+from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine, voxel_size
 
 __all__ = ["Pair"]
 
@@ -63,7 +62,7 @@ class Pair:
         """Nothing beside the files."""
         return {}
 
-    def load(self, choices: Choices) -> Loaded:
+    def load(self, config: EvaluationConfig) -> Loaded:
         """Read the volumes and bring them to one grid.
 
         Raises:
@@ -72,7 +71,7 @@ class Pair:
         """
         volumes = {name: _read(path) for name, path in self.predictions.items()}
         target = _Target(self, _read(self.reference))
-        if choices.resample_reference:
+        if config.resample_reference:
             target.move_to(next(iter(volumes.values())).grid)
         reference = target.volume
         predictions = {}
@@ -86,12 +85,12 @@ class Pair:
                 )
             predictions[name] = Prediction(given.values, std=self._std(name, target))
         models = list(predictions)
-        mask, source = self._mask(target, choices)
+        mask, source = self._mask(target, config)
         low = None if self.input is None else _read(self.input)
-        if low is not None and choices.baselines:
-            predictions |= _baselines(low, target, choices)
+        if low is not None and config.baselines:
+            predictions |= _baselines(low, target, config)
         labels = label_image = None
-        if self.labels is not None and choices.segmenter is not None:
+        if self.labels is not None and config.segmenter is not None:
             label_image = target.bring(self.labels, order=0, indexed=False)
         elif self.labels is not None:
             labels = target.bring(self.labels, order=0)[0]
@@ -104,7 +103,7 @@ class Pair:
             low=None if low is None else low.values,
             labels=labels,
             label_image=label_image,
-            tensors=target.tensors,
+            settings=target.settings,
             largest=target.largest,
             facts={
                 **({} if target.largest is None else {"image": True}),
@@ -126,14 +125,14 @@ class Pair:
             return component_std(std)
         return std
 
-    def _mask(self, target: "_Target", choices: Choices) -> tuple[torch.Tensor | None, str]:
+    def _mask(self, target: "_Target", config: EvaluationConfig) -> tuple[torch.Tensor | None, str]:
         if self.mask is not None:
             mask = target.bring(self.mask, order=0) > 0
             if not bool(mask.any()):
                 raise InputError(f"{self.mask}: the mask is empty: every voxel is 0")
             return mask, self.mask.name
         inside = (target.volume != 0).any(dim=0, keepdim=True)
-        if choices.mask == "whole" or target.largest is not None or bool(inside.all()):
+        if config.mask == "whole" or target.largest is not None or bool(inside.all()):
             return None, "whole volume"
         if not bool(inside.any()):
             raise InputError(f"{self.reference}: every voxel is 0")
@@ -164,11 +163,17 @@ class _Target:
         self.notes: list[str] = []
         self.own: Grid | None = None  # where it lay before it was moved
 
+    @property
+    def settings(self) -> Settings:
+        """How the volumes are measured: images in grey levels, with the range of their type."""
+        unit = "" if self.largest is None else "grey levels"
+        return Settings(tensors=self.tensors, value_range=self.largest, unit=unit)
+
     def move_to(self, grid: Grid) -> None:
         """Resample the reference, if it lies elsewhere."""
         if grid.same(self.grid):
             return
-        self.volume = regrid(self.volume, self.grid, grid, tensors=self.tensors)
+        self.volume = _regrid(self.volume, self.grid, grid, tensors=self.tensors)
         self.notes.append(
             f"reference resampled from {self.grid} voxels onto the grid of the prediction, {grid} "
             "(trilinear)"
@@ -183,7 +188,7 @@ class _Target:
         if single and indexed and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
         if self.own is not None and grid.same(self.own):
-            return regrid(values, grid, self.grid, order=order)
+            return _regrid(values, grid, self.grid, order=order)
         self.grid.check(path, grid, _ADVICE)
         return values
 
@@ -211,7 +216,7 @@ def _plain(path: Path, indexed: bool = True) -> tuple[torch.Tensor, Grid]:
     return volume.values, Grid(tuple(volume.shape[1:]), volume.affine)
 
 
-def _baselines(low: _Read, target: _Target, choices: Choices) -> dict[str, Prediction]:
+def _baselines(low: _Read, target: _Target, config: EvaluationConfig) -> dict[str, Prediction]:
     """The interpolated input, or the input itself where it is on the reference's grid."""
     if low.values.shape[0] != target.volume.shape[0]:
         target.notes.append(
@@ -227,10 +232,46 @@ def _baselines(low: _Read, target: _Target, choices: Choices) -> dict[str, Predi
         if fine.same(target.grid):
             return {
                 name: Prediction(interpolate_to(low.values, target.grid.shape, name))
-                for name in choices.baselines
+                for name in config.baselines
             }
     target.notes.append(
         f"no baselines: the input's grid ({low.grid} voxels) has not the same field of view as the "
         f"reference's ({target.grid}), or is finer"
     )
     return {}
+
+
+def _regrid(
+    volume: torch.Tensor,
+    source: Grid,
+    target: Grid,
+    *,
+    order: Literal[0, 1] = 1,
+    tensors: bool = False,
+) -> torch.Tensor:
+    """Resample a volume onto another grid, through world coordinates; zero outside its own.
+
+    Args:
+        volume: ``(C, *source.shape)``; tensors in the source's voxel frame.
+        source: Where it lies.
+        target: Where it is wanted.
+        order: 0 nearest neighbour, 1 trilinear.
+        tensors: Turn diffusion tensors from one voxel frame into the other.
+
+    Returns:
+        ``(C, *target.shape)``, float32.
+    """
+    from scipy import ndimage
+
+    if tensors:
+        volume = from_voxel_frame(volume, source.affine, "ras")
+    # One rounding for all: voxels that the two grids share are taken as they are.
+    matrix = np.round(np.linalg.inv(source.affine) @ target.affine, 6)
+    moved = [
+        ndimage.affine_transform(
+            channel, matrix[:3, :3], matrix[:3, 3], output_shape=target.shape, order=order
+        )
+        for channel in volume.numpy().astype(np.float32)
+    ]
+    result = torch.from_numpy(np.stack(moved))
+    return to_voxel_frame(result, target.affine, "ras") if tensors else result

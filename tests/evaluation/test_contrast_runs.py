@@ -8,16 +8,19 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from medrev.cohorts import Choices, Sources, evaluate_cohort, find_cases
 from medrev.domains.intensity import find_contrasts, prepare_contrasts
 from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import (
+    EvaluationConfig,
     HeldoutTable,
-    Key,
-    score_outcomes,
+    Sources,
+    evaluate_cohort,
+    find_cases,
+    score,
     translate_sample,
 )
+from medrev.metrics import Key
 from medrev.prediction import load_model, translate_volume
 from medrev.report import evaluate
 
@@ -46,14 +49,14 @@ def sources(root: Path, *runs: str, **more) -> Sources:
 def test_heads_get_the_scores_of_the_held_out_table(root, tmp_path, direction):
     runs = ("pix2pix", "one2one", "volumes")
     found = find_cases(sources(root, *runs))
-    choices = Choices(direction=direction, device="cpu")
+    choices = EvaluationConfig(direction=direction, device="cpu")
     results = evaluate_cohort(found.cases, choices, tmp_path, show_progress=False).results
     for run in runs:
         model = load_model(root / run, "cpu")
         data = dataset_of(model.pipeline)
         for head in data.part("test"):
             done = translate_sample(model, head, data.x, data.y)
-            table = HeldoutTable(score_outcomes(head.id, data.outcomes(done)))
+            table = HeldoutTable(score(head.id, data.outcomes(done)))
             for name in table.methods:
                 method = run if name == "model" else name
                 scores = table.means(name)
@@ -160,4 +163,4 @@ def test_a_label_map_elsewhere_is_refused(root, tmp_path):
     nibabel.save(nibabel.Nifti1Image(volume.get_fdata().astype(np.int16), moved), path)
     (case,) = find_cases(Sources(inputs=(str(run),))).cases
     with pytest.raises(GeometryError, match=r"seg\.nii\.gz lies elsewhere than the contr"):
-        case.load(Choices(device="cpu"))
+        case.load(EvaluationConfig(device="cpu"))

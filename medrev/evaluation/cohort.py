@@ -1,17 +1,18 @@
 """A cohort evaluated: every subject measured once, results kept as they come."""
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from medrev.cohorts.case import Case, Choices, content_key
-from medrev.cohorts.classes import total_scores
-from medrev.cohorts.measure import Measured, measure
-from medrev.cohorts.store import Store
 from medrev.errors import InputError
-from medrev.evaluation import Results
+from medrev.evaluation.case import Case, EvaluationConfig, content_key
+from medrev.evaluation.classes import total_scores
+from medrev.evaluation.measured import Measured, measure
+from medrev.evaluation.results import Results
+from medrev.files import atomic_path, read_json
 from medrev.parallel import Outcome, Pool
 
 __all__ = ["Evaluated", "evaluate_cohort"]
@@ -60,7 +61,7 @@ class Evaluated:
 
 def evaluate_cohort(
     cases: Sequence[Case],
-    choices: Choices,
+    config: EvaluationConfig,
     folder: Path,
     *,
     pool: Pool | None = None,
@@ -75,7 +76,7 @@ def evaluate_cohort(
 
     Args:
         cases: The subjects.
-        choices: What is measured, and how.
+        config: What is measured, and how.
         folder: Where the results are kept, one JSON file per subject.
         pool: Where subjects are run (default: one after the other in this process).
         retries: Further attempts after an unexpected error.
@@ -90,17 +91,15 @@ def evaluate_cohort(
     named = {case.id: case for case in cases}
     if len(named) < len(cases):
         raise InputError("two subjects have the same name")
-    store = Store(folder)
-    for subject in named:
-        store.path(subject)
-    done = _kept(named, choices, store)
+    paths = {subject: _path(folder, subject) for subject in named}
+    done = _kept(named, config, paths)
 
     def keep(outcome: Outcome[Measured]) -> None:
         if outcome.value is not None:
-            store.save(outcome.name, outcome.value)
+            _save(paths[outcome.name], outcome.value)
 
     outcomes = (pool or Pool()).run(
-        functools.partial(measure, choices=choices),
+        functools.partial(measure, config=config),
         {name: case for name, case in named.items() if name not in done},
         retries=retries,
         on_done=keep,
@@ -117,14 +116,38 @@ def evaluate_cohort(
     )
 
 
-def _kept(cases: Mapping[str, Case], choices: Choices, store: Store) -> dict[str, Measured]:
+def _path(folder: Path, subject: str) -> Path:
+    """The file of a subject's result."""
+    if not subject or subject != Path(subject).name or subject.startswith("."):
+        raise InputError(
+            f"{subject!r} cannot be a subject's name: it must not be empty, hold a slash, "
+            "or begin with a dot"
+        )
+    return folder / f"{subject}.json"
+
+
+def _save(path: Path, measured: Measured) -> None:
+    """Write the result of a subject, whole or not at all."""
+    with atomic_path(path, overwrite=True) as temporary:
+        text = json.dumps(measured.to_dict(), ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _kept(
+    cases: Mapping[str, Case], config: EvaluationConfig, paths: Mapping[str, Path]
+) -> dict[str, Measured]:
     """Results of an earlier run that are still those of the same files and options."""
-    there = [name for name in cases if store.path(name).is_file()]
+    there = [name for name in cases if paths[name].is_file()]
 
     def load(name: str) -> Measured | None:
         try:
-            return store.load(name, content_key(cases[name], choices))
+            key = content_key(cases[name], config)
         except InputError:  # a file cannot be read: that is told where it is measured
+            return None
+        document = read_json(paths[name], lenient=True)
+        try:
+            return Measured.from_dict(document) if document["key"] == key else None
+        except (InputError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     with ThreadPoolExecutor(_READERS) as threads:

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.cohorts.case import Case, Choices, Loaded, content_key
-from medrev.cohorts.classes import count_classes
-from medrev.evaluation import Prediction, Results, Settings, evaluate_methods
-from medrev.metrics import Array
+from medrev.evaluation.case import Case, EvaluationConfig, Loaded, content_key
+from medrev.evaluation.classes import count_classes
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.measure import evaluate_methods
+from medrev.evaluation.results import Results
+from medrev.metrics import Array, Settings
 from medrev.volumes import voxel_size
 
 __all__ = ["EDGES", "Measured", "measure"]
@@ -73,19 +75,20 @@ class Measured:
 _PLAIN = ("key", "unit", "models", "facts", "notes", "seconds", "histograms")
 
 
-def measure(case: Case, choices: Choices) -> Measured:
+def measure(case: Case, config: EvaluationConfig) -> Measured:
     """Load a subject and measure every method on it.
 
     Raises:
         MedrevError: It cannot be loaded.
     """
-    key = content_key(case, choices)
+    key = content_key(case, config)
     started = time.perf_counter()
-    loaded = case.load(choices)
+    loaded = case.load(config)
     ready = time.perf_counter()
-    value_range = choices.value_range or loaded.largest or loaded.value_range
-    results = _results(case.id, loaded, choices, value_range)
-    counts = count_classes(loaded, choices)
+    value_range = config.value_range or loaded.settings.value_range
+    settings = replace(loaded.settings, edge=config.edge, value_range=value_range)
+    results = _results(case.id, loaded, settings)
+    counts = count_classes(loaded, config)
     if counts is not None:
         results = Results.join([results, counts.scores(case.id)])
     measured = time.perf_counter()
@@ -106,15 +109,7 @@ def measure(case: Case, choices: Choices) -> Measured:
     )
 
 
-def _results(subject: str, loaded: Loaded, choices: Choices, value_range: float | None) -> Results:
-    settings = Settings(
-        tensors=loaded.tensors,
-        edge=choices.edge,
-        value_range=value_range,
-        unit="" if loaded.largest is None else "grey levels",
-        slice_axis=loaded.slice_axis,
-        whole_slices=loaded.slice_axis is not None,
-    )
+def _results(subject: str, loaded: Loaded, settings: Settings) -> Results:
     if loaded.largest is None:
         return evaluate_methods(
             loaded.predictions,

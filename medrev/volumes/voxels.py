@@ -1,18 +1,15 @@
-"""The grid on which a subject is compared: what lies on it, and bringing a volume onto it."""
+"""Where the voxels of a volume lie: whether two volumes have one grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from medrev.dti import from_voxel_frame, to_voxel_frame
 from medrev.errors import GeometryError
-from medrev.volumes import same_grid
+from medrev.volumes.affine import same_grid
 
-__all__ = ["Grid", "regrid"]
+__all__ = ["Grid"]
 
 #: mm by which corresponding voxels of one grid may lie apart.
 _TOLERANCE = 1e-2
@@ -58,39 +55,3 @@ class Grid:
             f"{path} lies elsewhere than {self.name}: their affines put voxels up to {apart:.3g} "
             f"mm apart: {advice}"
         )
-
-
-def regrid(
-    volume: torch.Tensor,
-    source: Grid,
-    target: Grid,
-    *,
-    order: Literal[0, 1] = 1,
-    tensors: bool = False,
-) -> torch.Tensor:
-    """Resample a volume onto another grid, through world coordinates; zero outside its own.
-
-    Args:
-        volume: ``(C, *source.shape)``; tensors in the source's voxel frame.
-        source: Where it lies.
-        target: Where it is wanted.
-        order: 0 nearest neighbour, 1 trilinear.
-        tensors: Turn diffusion tensors from one voxel frame into the other.
-
-    Returns:
-        ``(C, *target.shape)``, float32.
-    """
-    from scipy import ndimage
-
-    if tensors:
-        volume = from_voxel_frame(volume, source.affine, "ras")
-    # One rounding for all: voxels that the two grids share are taken as they are.
-    matrix = np.round(np.linalg.inv(source.affine) @ target.affine, 6)
-    moved = [
-        ndimage.affine_transform(
-            channel, matrix[:3, :3], matrix[:3, 3], output_shape=target.shape, order=order
-        )
-        for channel in volume.numpy().astype(np.float32)
-    ]
-    result = torch.from_numpy(np.stack(moved))
-    return to_voxel_frame(result, target.affine, "ras") if tensors else result

@@ -10,23 +10,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medrev.cohorts import Choices, Evaluated, Sources, evaluate_cohort, find_cases
-from medrev.cohorts.store import Store
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import Key
+from medrev.evaluation import (
+    Evaluated,
+    EvaluationConfig,
+    Measured,
+    Pair,
+    Sources,
+    evaluate_cohort,
+    find_cases,
+)
+from medrev.metrics import Key
 from medrev.parallel import Pool
 
 from .conftest import SHAPE, brain, make_cohort, save
 
 
-def evaluate(root: Path, choices: Choices | None = None, **places) -> Evaluated:
+def evaluate(root: Path, choices: EvaluationConfig | None = None, **places) -> Evaluated:
     sources = Sources(
         inputs=(str(root / "a"),), reference=root / "ref", low=root / "low", mask=root / "mask"
     )
     with Pool(**places) as pool:
         return evaluate_cohort(
             find_cases(sources).cases,
-            choices or Choices(baselines=("cubic",)),
+            choices or EvaluationConfig(baselines=("cubic",)),
             root / "out",
             pool=pool,
             show_progress=False,
@@ -92,13 +99,13 @@ def test_done_subjects_are_not_measured_again(cohort):
 @pytest.mark.parametrize("change", ["content", "choices", "damage"])
 def test_what_has_changed_is_measured_again(cohort, change):
     evaluate(cohort)
-    choices = Choices(baselines=("cubic",))
+    choices = EvaluationConfig(baselines=("cubic",))
     if change == "content":
         save(cohort / "a/sub-02_desc-sr_T1w.nii.gz", brain(9))
     elif change == "damage":
         (cohort / "out/sub-02.json").write_text('{"key": "half')
     else:
-        choices = Choices(baselines=("cubic",), value_range=100)
+        choices = EvaluationConfig(baselines=("cubic",), value_range=100)
     again = evaluate(cohort, choices)
     assert again.reused == (0 if change == "choices" else 2)
 
@@ -134,7 +141,7 @@ def test_a_broken_subject_in_the_middle_is_listed_and_the_others_are_done(
         path.unlink()
     else:
         save(cohort / "mask/sub-02_mask.nii.gz", np.zeros(SHAPE))
-    done = evaluate_cohort(cases, Choices(), cohort / "out", show_progress=False)
+    done = evaluate_cohort(cases, EvaluationConfig(), cohort / "out", show_progress=False)
     assert list(done.measured) == ["sub-01", "sub-03"]
     assert list(done.failures) == ["sub-02"]
     assert message in done.failures["sub-02"]
@@ -156,16 +163,18 @@ def test_nan_and_constant_volumes_are_undefined_with_a_reason_not_nan(cohort):
 
 
 def test_a_killed_evaluation_goes_on_where_it_stopped(cohort):
-    stopped = RuntimeError("stopped")
-    save_one = Store.save
+    loaded = []
+    load_one = Pair.load
 
-    def save_and_stop(self, subject, measured):
-        save_one(self, subject, measured)
-        raise stopped
+    def load_or_stop(self, config):
+        if loaded:
+            raise KeyboardInterrupt
+        loaded.append(self.id)
+        return load_one(self, config)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "save", save_and_stop)
-        with pytest.raises(RuntimeError, match="stopped"):
+        patch.setattr(Pair, "load", load_or_stop)
+        with pytest.raises(KeyboardInterrupt):
             evaluate(cohort)
     assert evaluate(cohort).reused == 1
 
@@ -188,16 +197,16 @@ def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
     expected = list(evaluate(tmp_path).results)
     (tmp_path / "out").rename(tmp_path / "before")
     killed = []
-    save_one = Store.save
+    describe = Measured.to_dict
 
-    def save_and_kill(self, subject, measured):
-        save_one(self, subject, measured)
+    def describe_and_kill(self):  # when the first result is written
         if not killed:
             (server,) = [p for p in children("self") if "forkserver" in command_of(p)]
             killed.append(children(server)[0])
             os.kill(int(killed[0]), signal.SIGKILL)
+        return describe(self)
 
-    monkeypatch.setattr(Store, "save", save_and_kill)
+    monkeypatch.setattr(Measured, "to_dict", describe_and_kill)
     done = evaluate(tmp_path, workers=2)
     assert killed
     assert done.failures == {}
@@ -206,8 +215,9 @@ def test_a_killed_worker_loses_no_subject(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["a/b", "..", "", ".hidden"])
 def test_names_that_no_file_can_have_are_refused(tmp_path, name):
+    case = Pair(id=name, reference=tmp_path / "a.nii", predictions={})
     with pytest.raises(InputError, match="cannot be a subject's name"):
-        Store(tmp_path).path(name)
+        evaluate_cohort([case], EvaluationConfig(), tmp_path, show_progress=False)
 
 
 def test_a_result_that_cannot_be_written_is_an_output_error(cohort):

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.cohorts.case import Choices, Loaded
-from medrev.cohorts.pictures import as_rows
 from medrev.errors import InputError
-from medrev.evaluation import GROUND_TRUTH, Prediction, Results, segmentation_scores
+from medrev.evaluation.case import EvaluationConfig, Loaded
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.pictures import as_rows
+from medrev.evaluation.results import Results
+from medrev.evaluation.segmentation import GROUND_TRUTH, segmentation_scores
 from medrev.metrics import Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
@@ -67,21 +69,21 @@ class Counts:
         }
 
 
-def classes_of(choices: Choices) -> Classes | None:
+def classes_of(config: EvaluationConfig) -> Classes | None:
     """The classes that are counted; None if none are.
 
     Raises:
         CheckpointError: The segmentation network cannot be loaded.
         InputError: It is no such network, or was trained on other colours.
     """
-    named = None if choices.colours is None else PALETTES[choices.colours]
-    if choices.segmenter is None:
+    named = None if config.colours is None else PALETTES[config.colours]
+    if config.segmenter is None:
         return None if named is None else Classes(tuple(named), tuple(named.values()))
-    model = _segmenter(choices.segmenter, choices.device)
+    model = _segmenter(config.segmenter, config.device)
     colours = segmenter_of(model).colours
     if named is not None and colours != tuple(named.values()):
         raise InputError(
-            f"{choices.segmenter} was trained on other colours than {choices.colours}: leave out "
+            f"{config.segmenter} was trained on other colours than {config.colours}: leave out "
             "--label-colours, the network knows its own"
         )
     known = {tuple(palette.values()): tuple(palette) for palette in PALETTES.values()}
@@ -90,7 +92,7 @@ def classes_of(choices: Choices) -> Classes | None:
     return Classes(names, colours, getattr(method, "tolerance", TOLERANCE))
 
 
-def count_classes(loaded: Loaded, choices: Choices) -> Counts | None:
+def count_classes(loaded: Loaded, config: EvaluationConfig) -> Counts | None:
     """Count the classes that every method's image shows against the true ones.
 
     Without a segmentation network, predictions and reference are label images. With one,
@@ -100,13 +102,13 @@ def count_classes(loaded: Loaded, choices: Choices) -> Counts | None:
     Raises:
         InputError: The subject is no image, or has no label image.
     """
-    classes = classes_of(choices)
+    classes = classes_of(config)
     if classes is None:
         return None
     if loaded.largest is None:
         raise InputError("classes are those of images: the subject is a volume")
     predictions = dict(loaded.predictions)
-    if choices.segmenter is None:
+    if config.segmenter is None:
         true = _true_classes(loaded.reference, classes, loaded.largest)
 
         def label(volume: Any) -> NDArray[np.int64]:
@@ -122,7 +124,7 @@ def count_classes(loaded: Loaded, choices: Choices) -> Counts | None:
         predictions = {n: p for n, p in predictions.items() if n in loaded.models}
         predictions[GROUND_TRUTH] = Prediction(loaded.reference)
         label = functools.partial(
-            _labels, _segmenter(choices.segmenter, choices.device), loaded.largest
+            _labels, _segmenter(config.segmenter, config.device), loaded.largest
         )
     count = functools.partial(_confusion, true, len(classes.names))
     return Counts(

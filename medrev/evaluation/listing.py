@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from medrev.cohorts.case import Case
-from medrev.cohorts.pair import Pair
 from medrev.errors import InputError
+from medrev.evaluation.case import Case
+from medrev.evaluation.pair import Pair
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Table", "participants", "read_table"]
 
@@ -106,6 +108,8 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
 
 def _read(path: Path) -> "pd.DataFrame":
     """A table as text, with the subject as index; double subjects are named."""
+    import pandas as pd
+
     try:
         frame = pd.read_csv(
             path,

@@ -8,9 +8,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from medrev.cohorts import Choices, Pair
-from medrev.cohorts.grids import Grid, regrid
 from medrev.errors import GeometryError, InputError
+from medrev.evaluation import EvaluationConfig, Pair
 from medrev.volumes import rescale_affine
 
 from .conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
@@ -34,7 +33,7 @@ def changed(pair: Pair, **files) -> Pair:
 
 
 def test_models_come_before_the_baselines_of_the_same_input(pair):
-    loaded = pair.load(Choices(baselines=("nearest", "cubic")))
+    loaded = pair.load(EvaluationConfig(baselines=("nearest", "cubic")))
     assert list(loaded.predictions) == ["model", "nearest", "cubic"]
     assert loaded.models == ["model"]
     assert np.array_equal(loaded.reference[0], brain(1).astype(np.float32))
@@ -48,7 +47,7 @@ def test_models_come_before_the_baselines_of_the_same_input(pair):
 
 def test_an_input_on_the_same_grid_is_itself_the_baseline(pair, cohort):
     other = save(cohort / "t2.nii.gz", brain(7))
-    loaded = changed(pair, input=other).load(Choices())
+    loaded = changed(pair, input=other).load(EvaluationConfig())
     assert list(loaded.predictions) == ["model", "input"]
 
 
@@ -64,7 +63,7 @@ def test_without_a_fitting_input_there_are_no_baselines_and_it_is_said(
     pair, cohort, shape, affine, reason
 ):
     low = save(cohort / "other.nii.gz", np.ones(shape), affine)
-    loaded = changed(pair, input=low).load(Choices())
+    loaded = changed(pair, input=low).load(EvaluationConfig())
     assert list(loaded.predictions) == ["model"]
     assert reason in loaded.notes[0]
 
@@ -75,7 +74,7 @@ def test_slices_of_any_thickness_have_baselines(pair, cohort):
     affine = rescale_affine(AFFINE, (1, 2, 4 / 3))
     i = np.arange(shape[0])[:, None, None]
     low = save(cohort / "thick.nii.gz", np.broadcast_to(i, shape).astype(np.float32), affine)
-    loaded = changed(pair, input=low).load(Choices(baselines=("cubic", "bspline")))
+    loaded = changed(pair, input=low).load(EvaluationConfig(baselines=("cubic", "bspline")))
     for name in ("cubic", "bspline"):
         volume = loaded.predictions[name].volume[0]
         assert volume.shape == SHAPE
@@ -85,10 +84,10 @@ def test_slices_of_any_thickness_have_baselines(pair, cohort):
 
 def test_without_a_mask_the_references_zeros_are_outside(pair):
     bare = changed(pair, mask=None)
-    loaded = bare.load(Choices())
+    loaded = bare.load(EvaluationConfig())
     assert np.array_equal(loaded.mask[0], brain(1) != 0)
     assert loaded.facts["mask"] == "non-zero voxels of the reference"
-    whole = bare.load(Choices(mask="whole"))
+    whole = bare.load(EvaluationConfig(mask="whole"))
     assert whole.mask is None
     assert whole.facts["mask"] == "whole volume"
 
@@ -107,7 +106,7 @@ def test_another_grid_is_refused_with_both_files_named(pair, cohort, role, kind)
         "std": {"uncertainties": {"model": file}},
     }[role]
     with pytest.raises(GeometryError) as caught:
-        changed(pair, **field).load(Choices())
+        changed(pair, **field).load(EvaluationConfig())
     message = str(caught.value)
     assert "moved.nii.gz" in message
     assert "sub-01_T1w.nii.gz" in message
@@ -129,21 +128,25 @@ def test_the_reference_is_resampled_only_when_asked_and_its_mask_with_it(pair, c
     file = save(cohort / "cropped.nii.gz", expected, moved)
     other = changed(pair, predictions={"model": file}, input=None)
     with pytest.raises(GeometryError):
-        other.load(Choices())
-    loaded = other.load(Choices(resample_reference=True))
+        other.load(EvaluationConfig())
+    loaded = other.load(EvaluationConfig(resample_reference=True))
     assert np.allclose(loaded.reference[0], expected, atol=1e-3)
     assert loaded.mask.all()
     assert loaded.notes[0].startswith("reference resampled from 14x12x16 voxels onto")
 
 
-def test_tensors_are_turned_from_one_voxel_frame_into_the_other():
-    source = Grid((4, 4, 4), np.diag([1.0, 1, 1, 1]))
+def test_tensors_are_turned_from_one_voxel_frame_into_the_other(tmp_path):
+    """FSL's frame turns x where the affine's determinant is positive, as one of two grids' is."""
+    tensors = np.tile(TENSOR[:, None, None, None], (1, 4, 4, 4))
     flipped = np.diag([-1.0, 1, 1, 1])
     flipped[0, 3] = 3
-    tensors = torch.from_numpy(np.tile(TENSOR[:, None, None, None], (1, 4, 4, 4))).float()
-    result = regrid(tensors, source, Grid((4, 4, 4), flipped), tensors=True)
+    reference = save(tmp_path / "ref/sub-01_dwimap.nii.gz", tensors, np.eye(4))
     signs = np.array([1, -1, -1, 1, 1, 1])  # x changes its sign
-    assert np.allclose(result[:, 1, 1, 1], TENSOR * signs)
+    for affine, expected in ((np.eye(4), TENSOR * signs), (flipped, TENSOR)):
+        prediction = save(tmp_path / "a/sub-01_dwimap.nii.gz", tensors, affine)
+        case = Pair(id="sub-01", reference=reference, predictions={"m": prediction})
+        loaded = case.load(EvaluationConfig(resample_reference=True))
+        assert np.allclose(loaded.reference[:, 1, 1, 1], expected)
 
 
 def test_component_orders_are_read_from_the_files_beside(tmp_path):
@@ -153,7 +156,9 @@ def test_component_orders_are_read_from_the_files_beside(tmp_path):
     prediction = save(tmp_path / "a/sub-01_dwimap.nii.gz", fsl[[0, 3, 5, 1, 2, 4]])
     sidecar = {"TensorOrder": "mrtrix", "TensorFrame": "fsl"}
     (tmp_path / "a/sub-01_dwimap.json").write_text(json.dumps(sidecar))
-    loaded = Pair(id="sub-01", reference=reference, predictions={"m": prediction}).load(Choices())
+    loaded = Pair(id="sub-01", reference=reference, predictions={"m": prediction}).load(
+        EvaluationConfig()
+    )
     assert loaded.tensors
     assert torch.equal(loaded.predictions["m"].volume, loaded.reference)
 
@@ -161,7 +166,7 @@ def test_component_orders_are_read_from_the_files_beside(tmp_path):
 def test_volumes_of_different_kinds_are_refused(pair, cohort):
     file = save(cohort / "tensors.nii.gz", np.ones((6, *SHAPE)))
     with pytest.raises(InputError, match=r"has 6 volumes, the reference .* has 1"):
-        changed(pair, predictions={"model": file}).load(Choices())
+        changed(pair, predictions={"model": file}).load(EvaluationConfig())
 
 
 @pytest.mark.parametrize(
@@ -176,4 +181,4 @@ def test_empty_and_misshapen_volumes(pair, cohort, role, values, message):
     file = save(cohort / "bad.nii.gz", values)
     bare = changed(pair, mask=None) if role == "reference" else pair
     with pytest.raises(InputError, match=message):
-        changed(bare, **{role: file}).load(Choices())
+        changed(bare, **{role: file}).load(EvaluationConfig())

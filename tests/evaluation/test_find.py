@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from medrev.cohorts import Sources, find_cases
 from medrev.errors import InputError
+from medrev.evaluation import Sources, find_cases
 
 from .conftest import make_cohort
 

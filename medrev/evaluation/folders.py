@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from medrev.cohorts.names import subject_of
 from medrev.errors import InputError
+from medrev.evaluation.names import subject_of
 from medrev.files import files_below
 from medrev.volumes import PICTURES
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from medrev.cohorts import Choices, Pair, Sources, evaluate_cohort, find_cases, measure
-from medrev.cohorts.pictures import read_picture
 from medrev.errors import InputError
-from medrev.evaluation import Key
+from medrev.evaluation import EvaluationConfig, Pair, Sources, evaluate_cohort, find_cases, measure
+from medrev.evaluation.pictures import read_picture
+from medrev.metrics import Key
 from medrev.report import evaluate
 from medrev.volumes import CITYSCAPES
 
@@ -81,7 +81,9 @@ def maps(tmp_path: Path) -> Path:
 
 def test_images_are_measured_in_grey_levels_with_a_range_of_255(maps):
     sources = Sources(inputs=(str(maps / "model"),), reference=maps / "ref")
-    done = evaluate_cohort(find_cases(sources).cases, Choices(), maps / "out", show_progress=False)
+    done = evaluate_cohort(
+        find_cases(sources).cases, EvaluationConfig(), maps / "out", show_progress=False
+    )
     one, two = (np.asarray(Image.open(maps / kind / "1.png")) for kind in ("ref", "model"))
     expected = peak_signal_noise_ratio(one, two, data_range=255)
     assert done.results.values("model", Key("psnr", "whole"))["1"] == pytest.approx(expected)
@@ -130,4 +132,4 @@ def test_an_image_of_another_size_is_refused(maps):
     Image.fromarray(COLOUR).save(maps / "model/1.png")
     case = Pair(id="1", reference=maps / "ref/1.png", predictions={"m": maps / "model/1.png"})
     with pytest.raises(InputError, match=r"30x20x1 voxels, the reference .* has 40x40x1"):
-        measure(case, Choices())
+        measure(case, EvaluationConfig())

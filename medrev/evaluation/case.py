@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from medrev import __version__
-from medrev.evaluation import Prediction
+from medrev.evaluation.compared import Prediction
 from medrev.files import content_hash
-from medrev.metrics import BASELINES, Baseline
+from medrev.metrics import BASELINES, Baseline, Settings
 
-__all__ = ["FROBENIUS", "Case", "Choices", "Loaded", "component_std", "content_key"]
+__all__ = ["FROBENIUS", "Case", "EvaluationConfig", "Loaded", "component_std", "content_key"]
 
 #: Part of every key: results of another form are not taken over.
 _FORM = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class EvaluationConfig:
     """What is measured, and how; the same for all subjects.
 
     Attributes:
@@ -62,19 +62,17 @@ class Loaded:
     """The volumes of a subject, on the reference's grid and in its voxel frame.
 
     Attributes:
-        reference: ``(C, I, J, K)``; tensors in mm²/s.
+        reference: ``(C, I, J, K)``; tensors in mm²/s. Images have one slice.
         predictions: By method: models in the order given, then the baselines.
         models: Which of the methods are models.
         mask: ``(1, I, J, K)``, bool; None: the whole volume counts.
         affine: Voxel → RAS mm, 4×4.
+        settings: How the volumes are measured, unless the configuration says otherwise.
         low: The input ``(C, i, j, k)`` on its own grid, if there is one.
         labels: Label map ``(I, J, K)``, if there is one.
         label_image: Coloured labels ``(3, I, J, 1)`` of what predicted photographs show, if there
             are any.
-        tensors: Whether the volumes are diffusion tensors.
         largest: Largest value that the type of an image file holds; None of volumes.
-        value_range: Data range of PSNR and SSIM unless one is chosen; None: that of the reference.
-        slice_axis: Axis across the slices, where models work or are judged slice by slice.
         facts: What the report says about the subject.
         notes: What the user should know, one line each.
     """
@@ -84,24 +82,22 @@ class Loaded:
     models: Sequence[str]
     mask: torch.Tensor | None
     affine: NDArray[np.float64]
+    settings: Settings
     low: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     label_image: torch.Tensor | None = None
-    tensors: bool = False
     largest: float | None = None
-    value_range: float | None = None
-    slice_axis: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def tensors(self) -> bool:
+        """Whether the volumes are diffusion tensors."""
+        return bool(self.settings.tensors)
+
 
 class Case(Protocol):
-    """One subject to be evaluated; small, so that it can be sent to a worker.
-
-    Attributes:
-        id: Name, unique in its cohort.
-        columns: Cells of the participants' table, for comparing groups.
-    """
+    """One subject to be evaluated; small, so that it can be sent to a worker."""
 
     @property
     def id(self) -> str:
@@ -116,9 +112,9 @@ class Case(Protocol):
         """All files that the result depends on, by role."""
 
     def describe(self) -> Mapping[str, Any]:
-        """What the result depends on beside files and choices, as JSON."""
+        """What the result depends on beside files and configuration, as JSON."""
 
-    def load(self, choices: Choices) -> Loaded:
+    def load(self, config: EvaluationConfig) -> Loaded:
         """Read, compute and check the volumes.
 
         Raises:
@@ -147,20 +143,20 @@ def component_std(frobenius: torch.Tensor) -> torch.Tensor:
     return (frobenius / 3).expand(6, -1, -1, -1)
 
 
-def content_key(case: Case, choices: Choices) -> str:
+def content_key(case: Case, config: EvaluationConfig) -> str:
     """Hash of everything that a subject's result depends on: contents, not names or times.
 
     Raises:
         InputError: A file cannot be read.
     """
     files = dict(case.files)
-    if choices.segmenter is not None:
-        files["weights of the segmenter"] = choices.segmenter
+    if config.segmenter is not None:
+        files["weights of the segmenter"] = config.segmenter
     document = {
         "form": _FORM,
         "medrev": __version__,
         "case": {"id": case.id, **case.describe()},
-        "choices": asdict(replace(choices, segmenter=None)),
+        "choices": asdict(replace(config, segmenter=None)),
         "files": {role: _hash(path, *_state(path)) for role, path in files.items()},
     }
     return content_hash(json.dumps(document, sort_keys=True).encode())

@@ -1,0 +1,222 @@
+"""A held-out sample of one or more trained models, which are applied to it."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from medrev.config.schema import Pipeline
+from medrev.domains.dataset import AnyDataset
+from medrev.domains.domain import Domain
+from medrev.domains.kinds import dataset_of
+from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.pictures import as_picture
+from medrev.metrics import NOISE_FLOOR, interpolate_to
+from medrev.prediction import (
+    InferenceOptions,
+    Model,
+    Translation,
+    load_model,
+    round_trip,
+    translate,
+)
+from medrev.volumes import voxel_size
+
+__all__ = ["HeldOut"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """A sample that training has never seen, and the models that translate it.
+
+    What is measured of it, in which unit, says the domain that models translate to. Models are
+    given the whole sample, without a mask: what they make of the background counts where slices are
+    scored as whole images.
+
+    Attributes:
+        id: Name, unique in its cohort.
+        models: Weight file by name.
+        pipeline: Whose data the sample is of.
+        scale: That of its model, so that training subjects need not be read.
+        member: What its data set found of the sample on disk.
+        sources: Its files by role.
+        columns: Cells of the participants' table, for comparing groups.
+    """
+
+    id: str
+    models: Mapping[str, Path]
+    pipeline: Pipeline
+    scale: float
+    member: Any
+    sources: Mapping[str, Path]
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """All files by role."""
+        weights = {f"weights {name}": path for name, path in self.models.items()}
+        return {**self.sources, **weights}
+
+    def describe(self) -> dict[str, Any]:
+        """How inputs and references are made of the files, and which slices are scored."""
+        data = self.pipeline.data
+        slices = data.slicing
+        named = data.model_dump(mode="json", include=set(data.made_by))
+        return {**named, "axis": None if slices is None else slices.axis}
+
+    def load(self, config: EvaluationConfig) -> Loaded:
+        """Read the sample and translate it.
+
+        Raises:
+            MedrevError: A file cannot be read, or a model cannot be applied.
+        """
+        dataset = _dataset(self.pipeline.model_dump_json(), self.scale)
+        sample = dataset.read(self.member)
+        inverse = config.direction == "inverse"
+        assert sample.x is not None  # found complete
+        assert sample.y is not None
+        given = _Side(dataset.x, sample.x, sample.scales[0])
+        wanted = _Side(dataset.y, sample.y, sample.scales[1])
+        source, target = (wanted, given) if inverse else (given, wanted)
+        reference, low = _volume(target.measured), _volume(source.measured)
+        models = {name: _model(path, config.device) for name, path in self.models.items()}
+        predictions = _translate(models, source, target, sample.mask, config)
+        predictions |= _baselines(source.measured, target.measured, config)
+        if sample.truth is not None and not inverse:
+            predictions[NOISE_FLOOR] = Prediction(sample.truth)
+        affine = np.eye(4) if sample.affine is None else sample.affine.numpy()
+        inside = None if sample.mask is None else sample.mask > 0
+        picture = sample.affine is None
+        return Loaded(
+            reference=reference,
+            predictions=predictions,
+            models=list(self.models),
+            mask=inside,
+            affine=affine,
+            settings=target.domain.scored(target.scale),
+            low=low,
+            labels=dataset.labels(self.member, sample),
+            label_image=low if picture and len(low) == 3 else None,
+            largest=target.scale if picture else None,
+            facts={
+                **({"image": True} if picture else {}),
+                "shape": list(reference.shape),
+                "voxel_size": [round(edge, 4) for edge in voxel_size(affine)],
+                "mask": "whole volume",
+                "mask_voxels": int(reference[0].numel() if inside is None else inside.sum()),
+                **sample.facts,
+                **({"prepared": sample.key} if sample.key else {}),
+            },
+            notes=(*sample.notes, *((FROBENIUS,) if config.ensemble > 1 else ())),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One side of a sample: physical values, and the value that is 1 in the network."""
+
+    domain: Domain
+    values: Tensor
+    scale: float
+
+    def scale_of(self, model: Model) -> float:
+        return self.scale if self.domain.own_scale else model.scale
+
+    def encoded(self, model: Model) -> Tensor:
+        """In the network range of a model."""
+        return self.domain.encode(self.values, self.scale_of(model))
+
+    @functools.cached_property
+    def measured(self) -> Tensor:
+        return self.domain.measured(self.values, self.scale)
+
+
+def _translate(
+    models: Mapping[str, Model],
+    source: _Side,
+    target: _Side,
+    mask: Tensor | None,
+    config: EvaluationConfig,
+) -> dict[str, Prediction]:
+    """What models make of a sample, and what else the measurements need.
+
+    The changed input of one2one's sensitivity analysis (section 6) is what the baseline makes of
+    the *other* side, the same for all models.
+    """
+    inverse, changed = config.direction == "inverse", None
+    if config.sensitivity is not None:
+        baseline = models[config.sensitivity]
+        changed = translate(baseline, target.encoded(baseline), inverse=not inverse)
+        changed_scale = source.scale_of(baseline)
+    found = {}
+    for name, model in models.items():
+        start, here, there = source.encoded(model), source.scale_of(model), target.scale_of(model)
+
+        def written(values: Tensor, scale: float = there) -> Tensor:
+            return _volume(target.domain.measured_result(values, scale, mask))
+
+        def exact(values: Tensor, scale: float = here) -> Tensor:
+            return _volume(source.domain.measured_exactly(values, scale))
+
+        back, std = None, None
+        if config.ensemble > 1:
+            made = _ensemble(model, source.values, config.ensemble)
+            volume = written(made.volume, 1.0)
+            std = None if made.std is None else component_std(made.std)
+            if model.inverse_is_trained:
+                back = translate(model, made.volume / there, inverse=not inverse)
+        elif model.inverse_is_trained:
+            result, back = round_trip(model, start, inverse=inverse)
+            volume = written(result)
+        else:
+            volume = written(translate(model, start, inverse=inverse))
+        found[name] = Prediction(
+            volume,
+            std=std,
+            cycle=None if back is None else (exact(back), exact(start)),
+            changed=None
+            if changed is None
+            else written(translate(model, changed * (changed_scale / here), inverse=inverse)),
+        )
+    return found
+
+
+def _ensemble(model: Model, values: Tensor, count: int) -> Translation:
+    """What a model makes of all turned copies of physical values."""
+    options = InferenceOptions(engine="torch", precision="float32", ensemble=count)
+    return model.translate(values, options=options)
+
+
+def _baselines(source: Tensor, target: Tensor, config: EvaluationConfig) -> dict[str, Prediction]:
+    """The input as it is, or interpolated where it is coarser."""
+    if source.shape[1:] != target.shape[1:]:
+        shape = tuple(target.shape[1:])
+        return {
+            name: Prediction(_volume(interpolate_to(source, shape, name)))
+            for name in config.baselines
+        }
+    if config.baselines and source.shape == target.shape:
+        return {"input": Prediction(_volume(source))}
+    return {}
+
+
+def _volume(values: Tensor) -> Tensor:
+    """Images as volumes of one slice."""
+    return values if values.ndim == 4 else as_picture(values)
+
+
+@functools.lru_cache(maxsize=1)
+def _dataset(pipeline: str, scale: float) -> AnyDataset:
+    """The data set of a pipeline; its files are looked for once in a worker."""
+    return dataset_of(Pipeline.model_validate_json(pipeline), scale=scale)
+
+
+@functools.lru_cache(maxsize=8)
+def _model(path: Path, device: str) -> Model:
+    """A model; it is loaded once in a worker."""
+    return load_model(path, device)

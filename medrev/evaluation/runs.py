@@ -1,0 +1,149 @@
+"""Run folders: their models, and the held-out samples of the cohort they were trained on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medrev.config.schema import Pipeline
+from medrev.domains.kinds import dataset_of
+from medrev.errors import InputError
+from medrev.evaluation.held_out import HeldOut
+from medrev.evaluation.listing import participants as find_participants
+from medrev.files import read_json
+from medrev.prediction import Model, load_model
+
+__all__ = ["Runs", "read_runs"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What run folders hold.
+
+    Attributes:
+        cases: The samples, sorted by name.
+        origins: Seed, step and versions of every model, by name.
+        options: What the pipelines say about evaluation.
+        notes: What the user should know, one line each.
+        scores_inverse: Whether the way from y to x can be scored.
+        ensembles: Whether the spread of an ensemble is scored.
+    """
+
+    cases: tuple[HeldOut, ...]
+    origins: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Any]
+    notes: tuple[str, ...]
+    scores_inverse: bool
+    ensembles: bool
+
+
+def read_runs(
+    named: Mapping[str, Path], *, part: str, data: Path | None, participants: Path | None = None
+) -> Runs:
+    """The models of run folders and the samples to try them on.
+
+    Args:
+        named: Run folder by name.
+        part: test, validation or train.
+        data: Where the cohort is now, if it has moved.
+        participants: Table with a row per subject (default: that of the cohort).
+
+    Raises:
+        CheckpointError: A folder has no usable weights.
+        InputError: The cohort is not there, or the runs do not hold out the same samples of the
+            same data.
+    """
+    models = {name: load_model(path, "cpu") for name, path in named.items()}
+    pipelines = {name: _placed(model, data) for name, model in models.items()}
+    first, pipeline = next(iter(pipelines.items()))
+    for name, other in pipelines.items():
+        difference = _difference(pipeline, other)
+        if difference:
+            raise InputError(
+                f"the runs {first} and {name} cannot be compared: their pipelines differ in "
+                f"data.{difference}; runs are compared on the same held-out subjects and inputs"
+            )
+    scale, root = models[first].scale, pipeline.data.root
+    dataset = dataset_of(pipeline, scale=scale)
+    members, noun = dataset.members(part), f"{dataset.noun}s"
+    if not members:
+        raise InputError(f"{root} has no {part} {noun}; choose another --part")
+    if not all(dataset.complete(member) for member in members):
+        raise InputError(
+            f"the {part} {noun} of {root} are no pairs: without references there is nothing to "
+            "compare with"
+        )
+    weights = {
+        name: model.path.absolute() for name, model in models.items() if model.path is not None
+    }
+    rows = _columns(participants, root)
+    notes = [] if part == "test" else [f"these are {part} {noun}, not held-out test {noun}"]
+    return Runs(
+        cases=tuple(
+            HeldOut(
+                id=(name := dataset.name(member)),
+                models=weights,
+                pipeline=pipeline,
+                scale=scale,
+                member=member,
+                sources=dataset.files(member),
+                columns=rows(name),
+            )
+            for member in members
+        ),
+        origins={
+            name: _origin(named[name], model, dataset.sides) for name, model in models.items()
+        },
+        options={"edge": pipeline.evaluation.interior, "baselines": pipeline.evaluation.baselines},
+        notes=tuple(notes),
+        scores_inverse=dataset.scores_inverse,
+        ensembles=dataset.ensembles,
+    )
+
+
+def _placed(model: Model, data: Path | None) -> Pipeline:
+    """A pipeline whose data lie where they are now, ready to be read sample by sample."""
+    pipeline, section = model.pipeline, model.pipeline.data
+    update: dict[str, Any] = {"workers": 1} if hasattr(section, "workers") else {}
+    if data is not None:
+        update["table" if getattr(section, "table", None) else "root"] = data.absolute()
+    return pipeline.model_copy(update={"data": section.model_copy(update=update)})
+
+
+def _columns(given: Path | None, root: Path) -> Callable[[str], dict[str, str]]:
+    """What is known about the subjects; a cohort's own table need not be one of participants."""
+    try:
+        return find_participants(given, [root])
+    except InputError:
+        if given is not None:
+            raise
+        return lambda subject: {}
+
+
+def _difference(one: Pipeline, two: Pipeline) -> str:
+    """The first key that decides on samples, inputs or references and is not the same."""
+    first, second = one.data.decisive, two.data.decisive
+    return next((name for name, value in first.items() if second.get(name) != value), "")
+
+
+def _origin(run: Path, model: Model, sides: tuple[str, ...]) -> dict[str, Any]:
+    """What can be said about a model in a paper."""
+    environment = read_json(run / "environment.json", lenient=True)
+    pipeline = model.pipeline
+    return {
+        "name": pipeline.name,
+        "run": str(run),
+        "sha256": model.sha256,
+        "seed": pipeline.seed,
+        "method": pipeline.method.kind,
+        "step": read_json(run / "run.json", lenient=True).get("best_step"),
+        "medrev": model.metadata.get("medrev"),
+        "parameters": sum(p.numel() for p in model.translator.parameters()),
+        "width": getattr(pipeline.model, "width", None),
+        "kind": pipeline.data.kind,
+        "sides": list(sides),
+        "both_directions": model.inverse_is_trained,
+        "factor": model.factor,
+        "git_commit": environment.get("git_commit"),
+        "trained_on": len(environment.get("data", {}).get("train", [])) or None,
+    }
