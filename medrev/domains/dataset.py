@@ -228,6 +228,7 @@ class Dataset(ABC, Generic[M, R]):
 
     def batches_per_epoch(self) -> tuple[int, bool]:
         """Batches of an epoch, and whether that is exact; else it is an upper bound."""
+        self.kept("train")  # so that what cannot be used is refused here, too
         return len(self.batches()), True
 
     @property

@@ -12,7 +12,7 @@ from medrev.errors import ConfigError, InputError
 from medrev.metrics import Confusion, confusion, labels_of_colours
 from medrev.prediction import load_model, segment_image
 from medrev.report import write_run_report
-from medrev.training import train
+from medrev.training import dry_run, train
 
 COLOURS = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
 LOOKS = np.array([(90, 140, 60), (150, 90, 120), (40, 120, 200)])
@@ -135,6 +135,8 @@ def test_a_strange_colour_is_named_with_its_file_before_training(scenes, tmp_pat
     ):
         train(pipeline, tmp_path / "run", device="cpu", quiet=True)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match=r"2\.png: label colour"):
+        dry_run(pipeline, "cpu")
 
 
 def test_sides_and_palettes_that_do_not_fit_are_named(scenes, tmp_path, caplog):
