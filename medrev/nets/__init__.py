@@ -2,9 +2,20 @@
 
 from medrev.nets.blocks import SubNetwork
 from medrev.nets.build import build_discriminator, build_translator, colours_of
+from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
 from medrev.nets.discriminators import PatchGAN
 from medrev.nets.evaluating import evaluating
 from medrev.nets.fcn import FCN8s
+from medrev.nets.flows import (
+    Flow,
+    Stage,
+    cinn_imagenet_colour,
+    cinn_lsun_colour,
+    cinn_mnist,
+    generative_celeba,
+    generative_mnist,
+    multiscale_flow,
+)
 from medrev.nets.initialise import initialise
 from medrev.nets.involution import Involution
 from medrev.nets.one_way import OneWay
@@ -16,7 +27,10 @@ from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 
 __all__ = [
+    "ConditioningNet",
     "FCN8s",
+    "FeatureStage",
+    "Flow",
     "Involution",
     "OneWay",
     "Pair",
@@ -25,12 +39,20 @@ __all__ = [
     "RevGAN",
     "Segmenter",
     "SelfInverse",
+    "Stage",
     "SubNetwork",
     "Translator",
     "UNet",
     "build_discriminator",
     "build_translator",
+    "cinn_imagenet_colour",
+    "cinn_lsun_colour",
+    "cinn_mnist",
     "colours_of",
     "evaluating",
+    "generative_celeba",
+    "generative_mnist",
     "initialise",
+    "multiscale_flow",
+    "zhang_features",
 ]

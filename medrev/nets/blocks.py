@@ -4,6 +4,7 @@ References:
     van der Ouderaa and Worrall, *Reversible GANs* (arXiv:1902.02729), figures 12 (2D) and 14 (3D).
 """
 
+import torch
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
@@ -173,8 +174,8 @@ class SubNetwork(nn.Sequential):
     """NN₁ or NN₂ of a reversible block: pad, conv3, norm, ReLU, pad, conv3 and, in 2D, norm.
 
     Args:
-        spatial_dims: 1, 2 or 3.
-        in_channels: Channels of the stream that is read.
+        spatial_dims: 1, 2 or 3; 0: fully connected, for streams (B, C).
+        in_channels: Channels of the stream that is read, and of the conditions together.
         out_channels: Channels of the output: those of the stream that is changed (twice as many
             for affine coupling).
         hidden: Channels between the two convolutions.
@@ -185,12 +186,13 @@ class SubNetwork(nn.Sequential):
             that the block starts as the identity (the 3D networks of the paper).
         bounded: End in tanh, so that a stream changes by at most 1 in a half-step: neither
             direction of a core without normalisation can then grow exponentially with depth.
+        kernel_size: Kernel width of both convolutions, odd.
 
     Raises:
         ConfigError: If zero-initialised and normalised at the end: the start would be undefined.
     """
 
-    #: Voxels to each side that an output voxel depends on.
+    #: Voxels to each side that an output voxel depends on, with kernels of 3.
     radius = 2
 
     def __init__(
@@ -205,6 +207,7 @@ class SubNetwork(nn.Sequential):
         final_norm: bool = False,
         zero_init: bool = True,
         bounded: bool = False,
+        kernel_size: int = 3,
     ) -> None:
         keeps_norm = final_norm and norm != "none"
         if keeps_norm and zero_init:
@@ -212,9 +215,19 @@ class SubNetwork(nn.Sequential):
                 "zero_init and subnet_final_norm exclude each other (normalising zeros stops the "
                 "learning); set one of them to false"
             )
-        layers = normalised_conv(spatial_dims, in_channels, hidden, 3, padding=padding, norm=norm)
         bias = not (keeps_norm and norm == "batch")
-        last = Conv(spatial_dims, hidden, out_channels, 3, padding_mode=padding, bias=bias)
+        if spatial_dims == 0:
+            check_choice("norm of a fully connected sub-network", norm, ("batch", "none"))
+            last: nn.Module = nn.Linear(hidden, out_channels, bias=bias)
+            first = nn.Linear(in_channels, hidden, bias=norm != "batch")
+            layers = [first, normalisation(norm, 1, hidden), nn.ReLU(inplace=True)]
+        else:
+            layers = normalised_conv(
+                spatial_dims, in_channels, hidden, kernel_size, padding=padding, norm=norm
+            )
+            last = Conv(
+                spatial_dims, hidden, out_channels, kernel_size, padding_mode=padding, bias=bias
+            )
         layers.append(last)
         if keeps_norm:
             layers.append(normalisation(norm, spatial_dims, out_channels))
@@ -224,13 +237,34 @@ class SubNetwork(nn.Sequential):
         self.zero_init = zero_init
 
     @property
-    def last_conv(self) -> Conv:
-        """The second convolution."""
+    def last_conv(self) -> Conv | nn.Linear:
+        """The second convolution, or linear layer."""
         conv = self[3]
-        assert isinstance(conv, Conv)
+        assert isinstance(conv, Conv | nn.Linear)
         return conv
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in, *spatial) to (B, out, *spatial)."""
-        y: Tensor = super().forward(x)
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        """Map (B, in, *spatial) to (B, out, *spatial).
+
+        Conditions (B, C, *spatial), or (B, C) for all voxels, are further channels of x.
+
+        Raises:
+            ValueError: If a condition has another size.
+        """
+        y: Tensor = super().forward(_with_condition(x, condition) if condition else x)
         return y
+
+
+def _with_condition(x: Tensor, condition: tuple[Tensor, ...]) -> Tensor:
+    parts = [x]
+    for given in condition:
+        c = given
+        if c.dim() == 2:
+            c = c.reshape(*c.shape, *[1] * (x.dim() - 2)).expand(*c.shape, *x.shape[2:])
+        if c.shape[0] != x.shape[0] or c.shape[2:] != x.shape[2:]:
+            raise ValueError(
+                f"a condition must have the batch and size of the stream, {tuple(x.shape)}, "
+                f"got {tuple(c.shape)}"
+            )
+        parts.append(c.to(x.dtype))
+    return torch.cat(parts, 1)

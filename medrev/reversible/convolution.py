@@ -37,8 +37,10 @@ class Conv(_ConvNd):
         out_channels: Channels of the output.
         kernel_size: Kernel width along every axis.
         stride: Step between outputs.
-        padding: Voxels added at each end of every axis; None means ``kernel_size // 2``.
+        padding: Voxels added at each end of every axis; None means ``kernel_size // 2`` times
+            ``dilation``.
         padding_mode: ``"zeros"``, ``"reflect"`` or ``"replicate"``.
+        dilation: Step between the voxels under a kernel.
         bias: Whether to add a learnt bias.
 
     Raises:
@@ -59,6 +61,7 @@ class Conv(_ConvNd):
         stride: int = 1,
         padding: int | None = None,
         padding_mode: str = "zeros",
+        dilation: int = 1,
         bias: bool = True,
     ) -> None:
         if spatial_dims not in _CONVOLUTIONS:
@@ -67,14 +70,14 @@ class Conv(_ConvNd):
             raise ConfigError(
                 f"padding must be 'zeros', 'reflect' or 'replicate', got {padding_mode!r}"
             )
-        amount = kernel_size // 2 if padding is None else padding
+        amount = dilation * (kernel_size // 2) if padding is None else padding
         super().__init__(
             in_channels,
             out_channels,
             (kernel_size,) * spatial_dims,
             (stride,) * spatial_dims,
             (amount,) * spatial_dims,
-            (1,) * spatial_dims,
+            (dilation,) * spatial_dims,
             False,
             (0,) * spatial_dims,
             1,
@@ -94,14 +97,16 @@ class Conv(_ConvNd):
             return y
         convolve = _CONVOLUTIONS[self.spatial_dims]
         if self.padding_mode == "zeros":
-            return convolve(x, weight, self.bias, self.stride, amount)
-        return convolve(pad(x, amount, self.padding_mode), weight, self.bias, self.stride, 0)
+            return convolve(x, weight, self.bias, self.stride, amount, self.dilation)
+        padded = pad(x, amount, self.padding_mode)
+        return convolve(padded, weight, self.bias, self.stride, 0, self.dilation)
 
     def _takes_fast_path(self, x: Tensor, weight: Tensor) -> bool:
         return (
             self.spatial_dims == 3
             and x.dim() == 5
             and x.dtype == weight.dtype == torch.float32
+            and self.dilation[-1] == 1
             and self.kernel_size[-1] > 1  # 1³ kernels are a matrix product: stock is fastest
             and (self.padding_mode == "reflect" or self._stock_leaves_onednn(x))
             and fast_operations_apply(x)

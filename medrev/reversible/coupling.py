@@ -6,12 +6,16 @@ References:
     van der Ouderaa and Worrall, *Reversible GANs* (arXiv:1902.02729), eq. 8–9.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AdditiveCoupling", "AffineCoupling", "Coupling", "SwappedAdditiveCoupling"]
+__all__ = [
+    "AdditiveCoupling",
+    "Coupling",
+    "SwappedAdditiveCoupling",
+    "check_shape",
+    "no_log_det",
+]
 
 
 class Coupling(nn.Module):
@@ -24,6 +28,8 @@ class Coupling(nn.Module):
     Args:
         f: Sub-network from stream 2, shape (B, C2, *spatial), to what changes stream 1.
         g: Sub-network from stream 1, shape (B, C1, *spatial), to what changes stream 2.
+        head: Makes one tensor of the conditions, which ``f`` and ``g`` get in their place. It is
+            evaluated once for both. None: they get the conditions themselves.
     """
 
     #: `merge` is ``stream + h`` and nothing else: cheaper gradients, in-place sums, exact mode.
@@ -31,10 +37,11 @@ class Coupling(nn.Module):
     #: The streams are handed on in exchanged order.
     swaps = False
 
-    def __init__(self, f: nn.Module, g: nn.Module) -> None:
+    def __init__(self, f: nn.Module, g: nn.Module, *, head: nn.Module | None = None) -> None:
         super().__init__()
         self.f = f
         self.g = g
+        self.head = head
 
     def merge(self, stream: Tensor, h: Tensor) -> Tensor:
         """Return the stream changed by ``h``."""
@@ -51,33 +58,43 @@ class Coupling(nn.Module):
         """
         raise NotImplementedError
 
+    def merge_with_log_det(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `merge` and `merge_log_det`; to be overridden where they share work."""
+        return self.merge(stream, h), self.merge_log_det(stream, h)
+
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes) in the order of `forward`."""
         return ("f", self.f, 0), ("g", self.g, 1)
 
-    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x1: Tensor, x2: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
         """Map the streams (x1, x2) to (y1, y2), each with shape (B, C1 or C2, *spatial)."""
+        given = self._read(condition)
         streams = [x1, x2]
         for _, net, target in self.half_steps():
-            streams[target] = self.merge(streams[target], net(streams[1 - target]))
+            streams[target] = self.merge(streams[target], net(streams[1 - target], *given))
         return (streams[1], streams[0]) if self.swaps else (streams[0], streams[1])
 
-    def inverse(self, y1: Tensor, y2: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, y1: Tensor, y2: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
         """Map (y1, y2) back to (x1, x2)."""
+        given = self._read(condition)
         streams = [y2, y1] if self.swaps else [y1, y2]
         for _, net, target in reversed(self.half_steps()):
-            streams[target] = self.unmerge(streams[target], net(streams[1 - target]))
+            streams[target] = self.unmerge(streams[target], net(streams[1 - target], *given))
         return streams[0], streams[1]
 
-    def log_det(self, x1: Tensor, x2: Tensor) -> Tensor:
+    def log_det(self, x1: Tensor, x2: Tensor, *condition: Tensor) -> Tensor:
         """Return log |det ∂(y1, y2)/∂(x1, x2)| of `forward`, natural logarithm, shape (B,)."""
+        given = self._read(condition)
         streams = [x1, x2]
         total = no_log_det(x1)
         for _, net, target in self.half_steps():
-            h = net(streams[1 - target])
-            total = total + self.merge_log_det(streams[target], h)
-            streams[target] = self.merge(streams[target], h)
+            h = net(streams[1 - target], *given)
+            streams[target], log_det = self.merge_with_log_det(streams[target], h)
+            total = total + log_det
         return total
+
+    def _read(self, condition: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return condition if self.head is None else (self.head(*condition),)
 
 
 class AdditiveCoupling(Coupling):
@@ -142,60 +159,6 @@ class SwappedAdditiveCoupling(AdditiveCoupling):
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes): x_2 first."""
         return ("f", self.f, 1), ("g", self.g, 0)
-
-
-class AffineCoupling(Coupling):
-    r"""Affine coupling with a soft clamp of true unit slope at zero.
-
-    .. math:: y_1 = x_1 \odot e^{s(a)} + t, \quad (a, t) = f(x_2), \quad
-        s(a) = \tfrac{2\alpha}{\pi} \arctan\!\left(\tfrac{\pi a}{2\alpha}\right)
-
-    and the same for stream 2 with ``g``. With zero-initialised sub-networks it is the identity.
-
-    Args:
-        f: Sub-network (B, C2, *spatial) → (B, 2·C1, *spatial): log-scales first, then shifts.
-        g: Sub-network (B, C1, *spatial) → (B, 2·C2, *spatial).
-        clamp: The bound α of the log-scale.
-
-    Raises:
-        ValueError: If ``clamp`` is not positive; on use, if a sub-network's output does not have
-            twice the stream's channels.
-    """
-
-    def __init__(self, f: nn.Module, g: nn.Module, *, clamp: float = 2.0) -> None:
-        super().__init__(f, g)
-        if not clamp > 0:
-            raise ValueError(f"the clamp of an affine coupling must be positive, got {clamp}")
-        self.clamp = clamp
-
-    def log_scale(self, a: Tensor) -> Tensor:
-        """Clamp raw log-scales softly to (−α, α)."""
-        slope = math.pi / (2 * self.clamp)
-        return torch.atan(a * slope) / slope
-
-    def merge(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return ``stream · exp(s) + t``."""
-        log_scale, shift = self._parameters_of(stream, h)
-        return stream * log_scale.exp() + shift
-
-    def unmerge(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return ``(stream − t) · exp(−s)``."""
-        log_scale, shift = self._parameters_of(stream, h)
-        return (stream - shift) * (-log_scale).exp()
-
-    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
-        """Return the sum of the log-scales s of every sample."""
-        log_scale, _ = self._parameters_of(stream, h)
-        return log_scale.flatten(1).sum(1, dtype=no_log_det(stream).dtype)
-
-    def _parameters_of(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        check_shape(stream, h, 2)
-        a, shift = h.to(stream.dtype).chunk(2, dim=1)
-        return self.log_scale(a), shift
-
-    def extra_repr(self) -> str:
-        """Show the clamp."""
-        return f"clamp={self.clamp}"
 
 
 def no_log_det(x: Tensor) -> Tensor:

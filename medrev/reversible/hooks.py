@@ -22,7 +22,7 @@ def is_observed(module: nn.Module) -> bool:
 
 
 def before_block(step: HalfStep, streams: list[Tensor]) -> tuple[Tensor, ...]:
-    """Run the forward pre-hooks of the block that begins with a half-step.
+    """Run the forward pre-hooks of the block that begins with a half-step; none on the way back.
 
     Returns:
         The inputs of the block, for `after_block`.
@@ -30,6 +30,8 @@ def before_block(step: HalfStep, streams: list[Tensor]) -> tuple[Tensor, ...]:
     Raises:
         RuntimeError: A hook returned something, or the block has a backward hook.
     """
+    if step.inverse:
+        return ()
     block = step.block
     if block._backward_hooks or block._backward_pre_hooks:
         raise RuntimeError(
@@ -44,11 +46,13 @@ def before_block(step: HalfStep, streams: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 def after_block(step: HalfStep, inputs: tuple[Tensor, ...], streams: list[Tensor]) -> None:
-    """Run the forward hooks of the block that ends with a half-step.
+    """Run the forward hooks of the block that ends with a half-step; none on the way back.
 
     Raises:
         RuntimeError: A hook returned something.
     """
+    if step.inverse:
+        return
     block = step.block
     outputs = tuple(streams[::-1] if step.swapped ^ block.swaps else streams)
     for key, hook in block._forward_hooks.items():

@@ -9,12 +9,36 @@ from torch.autograd import forward_ad
 
 from medrev.reversible.backend import is_tracing
 
-__all__ = ["OrthogonalLayer", "VolumePreserving", "check_axes", "check_channels"]
+__all__ = [
+    "InvertibleLayer",
+    "OrthogonalLayer",
+    "VolumePreserving",
+    "check_axes",
+    "check_channels",
+]
 
 Map = Callable[[Tensor], Tensor]
 
 
-class VolumePreserving(nn.Module):
+class InvertibleLayer(nn.Module):
+    """Base of layers with ``forward(x)``, ``inverse(y)`` and ``log_det(x)``, for any module.
+
+    A layer never modifies what it is given, and treats the samples of a batch one by one.
+    """
+
+    #: y has the shape of x and is a new tensor: the layer may be a block of a `ReversibleSequence`.
+    keeps_shape = False
+    #: Gives x for y, whatever the form of `forward`.
+    inverse: Callable[..., Any]
+    #: Numbers are moved, never computed, so that the inverse is exact bit for bit.
+    moves_only = False
+
+    def log_det(self, x: Tensor) -> Tensor:
+        """Return ln |det ∂y/∂x| of every sample of ``x``, shape (B, …): shape (B,)."""
+        raise NotImplementedError
+
+
+class VolumePreserving(InvertibleLayer):
     """Base of invertible layers whose Jacobian has determinant ±1 everywhere."""
 
     def log_det(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from medrev.reversible.replay import without_cached_weights
 from medrev.reversible.sharding import is_sharded
-from medrev.reversible.walk import Run, split, walk
+from medrev.reversible.walk import Records, Run, split, walk
 from medrev.reversible.walk_back import WalkBack
 
 __all__ = ["run_with_graph"]
@@ -55,13 +55,13 @@ class _ReversibleFunction(torch.autograd.Function):
         parameters = tensors[sum(inputs) :]
         ctx.set_materialize_grads(False)
         ctx.run, ctx.inputs, ctx.parameters = run, inputs, parameters
-        ctx.versions = [p._version for p in parameters]
-        ctx.records = []
+        ctx.records = Records()
         ctx.types = [t.dtype for t in x]
         ctx.channels = None
         streams = list(x) if channels is None else split(x[0], channels)
         with run.autocast.restore(), without_cached_weights():
             result = walk(run, streams, condition, records=ctx.records, join=channels is not None)
+        ctx.versions = [p._version for p in parameters]  # a layer may have set its first values
         if channels is None:
             outputs: tuple[Tensor, ...] = result.streams
         else:
@@ -91,7 +91,7 @@ class _NoSecondDerivative(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> None:
         raise RuntimeError(
             "second derivatives through a ReversibleSequence are not defined, because it keeps no "
-            "graph of its own; run its blocks one by one where a gradient penalty needs them"
+            "graph of its own; build it with keep_graph=True where a gradient penalty needs them"
         )
 
 
@@ -147,7 +147,7 @@ def _check_parameters(ctx: Any) -> None:
             "call backward before the optimiser's step"
         )
     present = {id(p) for step in ctx.run.steps for p in step.parameters()}
-    if any(is_sharded(step.net) for step in ctx.run.steps):
+    if any(is_sharded(step.module) for step in ctx.run.steps):
         return  # gathered and spread parameters take turns
     if any(id(p) not in present for p in ctx.parameters):
         raise RuntimeError(

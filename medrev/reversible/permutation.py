@@ -29,6 +29,8 @@ class Permutation(OrthogonalLayer):
         [[2.0, 3.0, 0.0, 1.0]]
     """
 
+    keeps_shape = True
+    moves_only = True
     order: Tensor
 
     def __init__(self, order: Sequence[int]) -> None:

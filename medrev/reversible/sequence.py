@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from medrev.errors import ConfigError
 from medrev.reversible.backend import autocast_is_on, is_tracing, is_transformed
-from medrev.reversible.coupling import Coupling, no_log_det
+from medrev.reversible.coupling import no_log_det
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.hooks import is_observed
 from medrev.reversible.node import run_with_graph
 from medrev.reversible.replay import AutocastState
-from medrev.reversible.steps import HalfStep, half_steps
+from medrev.reversible.steps import Block, Step, is_block, steps_of
 from medrev.reversible.walk import Run, split, walk
 
 __all__ = ["ReversibleSequence"]
@@ -31,9 +31,9 @@ class ReversibleSequence(nn.Module):
     and parametrisations of the sub-networks, batch-norm (statistics updated once), frozen
     parameters, inputs without gradient, ``torch.autograd.grad``, DistributedDataParallel, and
     several uses in one graph, for example a cycle. Forward hooks of sub-networks run at both
-    evaluations; hooks on a block may look, not change. Second derivatives raise an error. Under
-    ``torch.compile``, ``torch.export``, tracing and the transforms of ``torch.func`` the blocks run
-    as ordinary modules: right, but without the saving of memory.
+    evaluations; hooks on a block may look, not change. Second derivatives raise an error unless
+    ``keep_graph`` is set. Under ``torch.compile``, ``torch.export``, tracing and the transforms of
+    ``torch.func`` the blocks run as ordinary modules: right, but without the saving of memory.
 
     Without ``exact`` a block's input is rebuilt to rounding error. With it, the streams and every
     output of a sub-network are rounded to multiples of 2⁻ᵇ, on which additions are exact: the
@@ -43,17 +43,22 @@ class ReversibleSequence(nn.Module):
     the sub-networks compute in half precision.
 
     Args:
-        blocks: Couplings, for example `AdditiveCoupling`. Each sub-network must be a function of
-            its input, its parameters, its buffers and PyTorch's random state only.
+        blocks: Couplings, for example `AdditiveCoupling`, and between them layers that keep the
+            shape: `OrthogonalMixing`, `LearntMixing`, `Permutation`, `ActNorm`. Each sub-network
+            must be a function of its input, its parameters, its buffers and PyTorch's random state
+            only.
         split: Channels of the first stream when one tensor is given; None means half of them.
-        exact: Bit-exact inverse; additive couplings only.
+        exact: Bit-exact inverse; additive couplings and permutations only.
         fraction_bits: b of exact mode. Streams must stay below 2²⁴⁻ᵇ in magnitude in float32
             (256 for 16 bits), 2⁵³⁻ᵇ in float64.
         check: Evaluate every sub-network once more in each forward run and compare, to find one
             that cannot be replayed. For debugging; costs a third of a step.
+        keep_graph: Ordinary autograd: every activation is kept, so that memory grows with the
+            number of blocks, and derivatives of any order can be taken, as consensus optimisation
+            and gradient penalties need. It may be set on a sequence at any time.
 
     Raises:
-        ConfigError: If a block is not a coupling.
+        ConfigError: If a block is neither a coupling nor a layer that keeps the shape.
         ValueError: On use, if the channels are odd and ``split`` is None; if a sub-network changes
             the shape or type of a stream, or modifies its input in place; in exact mode, if a
             coupling is not additive or a stream leaves the range. The message names the block.
@@ -71,25 +76,28 @@ class ReversibleSequence(nn.Module):
 
     def __init__(
         self,
-        blocks: Iterable[Coupling],
+        blocks: Iterable[Block],
         *,
         split: int | None = None,
         exact: bool = False,
         fraction_bits: int = 16,
         check: bool = False,
+        keep_graph: bool = False,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         for index, block in enumerate(self.blocks):
-            if not hasattr(block, "half_steps"):  # a compiled or wrapped coupling has it too
+            if not is_block(block):
                 raise ConfigError(
-                    f"block {index}: it must be a coupling, such as AdditiveCoupling, "
-                    f"got {type(block).__name__}; put other layers before or after the sequence"
+                    f"block {index}: it must be a coupling, such as AdditiveCoupling, or a layer "
+                    f"that keeps the shape, such as OrthogonalMixing, got {type(block).__name__}; "
+                    "put other layers before or after the sequence"
                 )
         self.split = split
         self.exact = exact
         self.grid = FixedPointGrid(fraction_bits)
         self.check = check
+        self.keep_graph = keep_graph
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -115,8 +123,8 @@ class ReversibleSequence(nn.Module):
 
         Args:
             x: A tensor (B, C, *spatial) or a pair (B, C1, *spatial), (B, C2, *spatial).
-            *condition: Tensors that every sub-network gets as further arguments; they may need
-                gradients.
+            *condition: Tensors that every sub-network gets as further arguments, or what the head
+                of its coupling makes of them; they may need gradients.
             log_det: Return log |det| of the run, shape (B,), as a second result.
         """
         return self._run(x, condition, inverse=False, log_det=log_det)
@@ -146,9 +154,7 @@ class ReversibleSequence(nn.Module):
             same: Any = given[0] if is_tensor else given
             return (same, no_log_det(given[0])) if log_det else same
         recorded = is_tracing() or is_transformed()
-        steps, swapped = half_steps(
-            cast(Iterable[Coupling], self.blocks), inverse=inverse, grid=grid
-        )
+        steps, swapped = steps_of(cast(Iterable[Block], self.blocks), inverse=inverse, grid=grid)
         device = given[0].device
         autocast = AutocastState() if recorded else AutocastState.capture(device)
         run = Run(
@@ -157,14 +163,15 @@ class ReversibleSequence(nn.Module):
             inverse=inverse,
             autocast=autocast,
             check=self.check and not recorded,
-            in_place=not (recorded or is_observed(self)),
+            in_place=not (recorded or self.keep_graph or is_observed(self)),
             log_det=log_det,
             recorded=recorded,
         )
         channels = self._first_channels(x, swapped and inverse) if is_tensor else None
         if autocast_is_on(device):  # sums of many bfloat16 terms could not be undone
             given = tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in given)
-        with_graph = torch.is_grad_enabled() and not (recorded or torch.is_inference_mode_enabled())
+        ordinary = recorded or self.keep_graph or torch.is_inference_mode_enabled()
+        with_graph = torch.is_grad_enabled() and not ordinary
         parameters = self._trained_in(steps) if with_graph else []
         if with_graph and any(t.requires_grad for t in (*given, *condition, *parameters)):
             results = run_with_graph(run, given, condition, parameters, channels)
@@ -176,7 +183,7 @@ class ReversibleSequence(nn.Module):
         output: Any = results[0] if is_tensor else results[:2]
         return (output, results[-1]) if log_det else output
 
-    def _trained_in(self, steps: list[HalfStep]) -> list[nn.Parameter]:
+    def _trained_in(self, steps: list[Step]) -> list[nn.Parameter]:
         """List the parameters that need gradients, each once."""
         if getattr(self, "_is_replica", False):
             raise RuntimeError(
@@ -206,6 +213,8 @@ class ReversibleSequence(nn.Module):
         shown = [] if self.split is None else [f"split={self.split}"]
         if self.exact:
             shown.append(f"exact=True, fraction_bits={self.grid.fraction_bits}")
+        if self.keep_graph:
+            shown.append("keep_graph=True")
         return ", ".join(shown)
 
 

@@ -1,7 +1,12 @@
-"""The half-steps of a sequence: one sub-network reads one stream and changes the other."""
+"""The steps of a sequence, of which each changes one stream, or both.
 
-from collections.abc import Iterable
+A half-step of a coupling lets one sub-network read one stream and change the other. A layer's step
+takes both streams as one tensor.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +14,11 @@ from torch import Tensor, nn
 from medrev.reversible.backend import autocast_is_on
 from medrev.reversible.coupling import Coupling, check_shape
 from medrev.reversible.grid import FixedPointGrid
+from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, VolumePreserving
 
-__all__ = ["HalfStep", "half_steps"]
+__all__ = ["HalfStep", "LayerStep", "Step", "is_block", "steps_of"]
+
+Block = Coupling | InvertibleLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +62,36 @@ class HalfStep:
             )
         return h
 
+    def read(self, condition: tuple[Tensor, ...]) -> Tensor:
+        """Evaluate the head of the block."""
+        assert self.block.head is not None
+        made: Tensor = self.block.head(*condition)
+        if not isinstance(made, Tensor):
+            raise ValueError(
+                f"{self.label}: the head must return a tensor, got a {type(made).__name__}"
+            )
+        return made
+
     def snapped(self, h: Tensor) -> Tensor:
         """Round a sub-network's output in exact mode; else give it as it is."""
         return h if self.grid is None else self.grid.round(h)
 
     def parameters(self) -> list[nn.Parameter]:
         """List the parameters of the sub-network, and what else the coupling may change it by."""
-        return list((self.net if self.block.is_additive else self.block).parameters())
+        if not self.is_additive:
+            return list(self.block.parameters())
+        head = () if self.block.head is None else self.block.head.parameters()
+        return [*self.net.parameters(), *head]
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether the change is a sum."""
+        return self.block.is_additive
+
+    @property
+    def module(self) -> nn.Module:
+        """The sub-network."""
+        return self.net
 
     def apply(self, stream: Tensor, h: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Change the stream in the direction of the run.
@@ -77,10 +108,17 @@ class HalfStep:
         """Give the stream before `apply`."""
         return self._change(stream, h, undo=not self.inverse, out=out)
 
-    def log_det(self, before: Tensor, after: Tensor, h: Tensor) -> Tensor:
-        """Return log |det| of `apply`, shape (B,), given the stream before and after it."""
-        value = self.block.merge_log_det(after if self.inverse else before, h)
-        return -value if self.inverse else value
+    def apply_with_log_det(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Change the stream, and give log |det| of that too, shape (B,)."""
+        if self.inverse:
+            changed = self.apply(stream, h)
+            return changed, -self.block.merge_log_det(changed, h)
+        try:
+            changed, log_det = self.block.merge_with_log_det(stream, h)
+            self._check_type(changed.dtype, stream, h)
+        except ValueError as error:
+            raise ValueError(f"{self.label}: {error}") from None
+        return changed, log_det
 
     def _change(self, stream: Tensor, h: Tensor, *, undo: bool, out: Tensor | None) -> Tensor:
         try:
@@ -108,21 +146,117 @@ class HalfStep:
             )
 
 
-def half_steps(
-    blocks: Iterable[Coupling], *, inverse: bool, grid: FixedPointGrid | None
-) -> tuple[list[HalfStep], bool]:
-    """List the half-steps of a run, and say whether the blocks exchange the streams in all.
+@dataclass(frozen=True, slots=True)
+class LayerStep:
+    """A layer changes both streams, as the one tensor of their channels.
+
+    Attributes:
+        label: For messages: block and layer.
+        layer: The layer.
+        swapped: Whether the blocks before it have exchanged the streams.
+        inverse: The layer is undone instead.
+        grid: Grid of exact mode.
+    """
+
+    label: str
+    layer: InvertibleLayer
+    swapped: bool
+    inverse: bool
+    grid: FixedPointGrid | None
+
+    #: It is not a sum.
+    is_additive = False
+    #: Index of a stream that it changes: one of both.
+    target = 0
+
+    @property
+    def module(self) -> nn.Module:
+        """The layer."""
+        return self.layer
+
+    @property
+    def keeps_volume(self) -> bool:
+        """Whether log |det| is zero."""
+        return isinstance(self.layer, VolumePreserving)
+
+    @property
+    def is_orthogonal(self) -> bool:
+        """Whether undoing it is the same as transposing it."""
+        return isinstance(self.layer, OrthogonalLayer)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """List the parameters of the layer."""
+        return list(self.layer.parameters())
+
+    def apply(self, streams: Sequence[Tensor]) -> list[Tensor]:
+        """Change both streams in the direction of the run."""
+        return self._change(streams, undo=self.inverse)
+
+    def undo(self, streams: Sequence[Tensor]) -> list[Tensor]:
+        """Give both streams before `apply`."""
+        return self._change(streams, undo=not self.inverse)
+
+    def log_det(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+        """Return log |det| of `apply`, shape (B,), given the streams before and after it."""
+        value = self.layer.log_det(self._joined(after if self.inverse else before))
+        return -value if self.inverse else value
+
+    def _change(self, streams: Sequence[Tensor], *, undo: bool) -> list[Tensor]:
+        x = self._joined(streams)
+        try:
+            y: Tensor = self.layer.inverse(x) if undo else self.layer(x)
+        except ValueError as error:
+            raise ValueError(f"{self.label}: {error}") from None
+        if y.shape != x.shape or y.dtype != x.dtype:
+            raise ValueError(
+                f"{self.label}: it must keep shape and type, {tuple(x.shape)} {x.dtype}, got "
+                f"{tuple(y.shape)} {y.dtype}"
+            )
+        given = streams[::-1] if self.swapped else streams
+        parts = [part.contiguous() for part in y.split([s.shape[1] for s in given], 1)]
+        return parts[::-1] if self.swapped else parts
+
+    def _joined(self, streams: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(streams[::-1] if self.swapped else streams), 1)
+
+
+Step = HalfStep | LayerStep
+
+
+def is_block(module: nn.Module) -> TypeGuard[Block]:
+    """Say whether a module may be a block: a coupling, or a layer that keeps the shape.
+
+    Names are asked for, not classes, so that a compiled or wrapped block is one too.
+    """
+    return _is_coupling(module) or bool(getattr(module, "keeps_shape", False))
+
+
+def _is_coupling(module: nn.Module) -> TypeGuard[Coupling]:
+    return hasattr(module, "half_steps")
+
+
+def steps_of(
+    blocks: Iterable[Block], *, inverse: bool, grid: FixedPointGrid | None
+) -> tuple[list[Step], bool]:
+    """List the steps of a run, and say whether the blocks exchange the streams in all.
 
     Raises:
-        ValueError: In exact mode, for a coupling that is not additive.
+        ValueError: In exact mode, for a block that loses bits.
     """
-    steps: list[HalfStep] = []
+    steps: list[Step] = []
     swapped = False
     for index, block in enumerate(blocks):
-        if grid is not None and not block.is_additive:
+        if grid is not None and not (
+            block.is_additive if _is_coupling(block) else block.moves_only
+        ):
             raise ValueError(
-                f"block {index}: exact mode needs additive couplings, got {type(block).__name__}"
+                f"block {index}: exact mode needs additive couplings, got {type(block).__name__}; "
+                "only a Permutation may stand between them"
             )
+        if not _is_coupling(block):
+            label = f"block {index}, {type(block).__name__}"
+            steps.append(LayerStep(label, cast(InvertibleLayer, block), swapped, inverse, grid))
+            continue
         halves = block.half_steps()
         for i, (name, net, target) in enumerate(halves):
             ends = i == 0, i == len(halves) - 1

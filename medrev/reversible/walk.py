@@ -1,7 +1,7 @@
 """A run through a sequence: both streams carried from one end to the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from medrev.reversible.coupling import no_log_det
 from medrev.reversible.hooks import after_block, before_block
 from medrev.reversible.replay import AutocastState, Record, check_replay, evaluate
-from medrev.reversible.steps import HalfStep
+from medrev.reversible.steps import HalfStep, LayerStep, Step
 
-__all__ = ["Result", "Run", "split", "walk"]
+__all__ = ["Records", "Result", "Run", "split", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Run:
     """What is done with the streams, and how.
 
     Attributes:
-        steps: The half-steps in the order of the run.
+        steps: The steps in the order of the run.
         swapped: Whether the last block hands the streams on in exchanged order.
         inverse: From the last block to the first.
         autocast: Autocast as it is around the run.
@@ -30,7 +30,7 @@ class Run:
         recorded: The operations are being recorded or transformed, so that no value can be read.
     """
 
-    steps: list[HalfStep]
+    steps: list[Step]
     swapped: bool
     inverse: bool
     autocast: AutocastState
@@ -38,6 +38,19 @@ class Run:
     in_place: bool
     log_det: bool
     recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is needed to evaluate everything again.
+
+    Attributes:
+        steps: A record of each step; that of a layer is empty.
+        heads: A record of each head, in the order of the run.
+    """
+
+    steps: list[Record] = field(default_factory=list)
+    heads: list[Record] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +77,15 @@ def walk(
     x: Sequence[Tensor],
     condition: tuple[Tensor, ...] = (),
     *,
-    records: list[Record] | None = None,
+    records: Records | None = None,
     join: bool = False,
 ) -> Result:
-    """Carry two streams through the half-steps.
+    """Carry two streams through the steps.
 
     Args:
         run: What to do.
         x: The streams, each (B, C1 or C2, *spatial).
-        condition: Further arguments of every sub-network.
+        condition: Further arguments of every sub-network, or of its coupling's head.
         records: Gets what is needed to evaluate the sub-networks again.
         join: The streams will be wanted as one tensor: compute them inside one if that is free.
 
@@ -86,25 +99,28 @@ def walk(
     if grid is not None:
         # Contiguous, because the order of a sub-network's sums may depend on the memory format.
         streams, owned = [grid.round(s).contiguous() for s in streams], [True, True]
-    log_det = no_log_det(streams[0]) if run.log_det else None
     peaks = [_magnitude(s) for s in streams] if grid is not None else []
+    log_det = no_log_det(streams[0]) if run.log_det else None
     entered: tuple[Tensor, ...] = ()
+    read = condition
     for step in run.steps:
-        if step.first and not run.inverse:
-            entered = before_block(step, streams)
-        h = _evaluate(run, step, streams[1 - step.target], condition, records)
-        h = step.snapped(h)
-        stream = streams[step.target]
-        place = stream if owned[step.target] else places[step.target]
-        changed = step.apply(stream, h, out=place if run.in_place else None)
-        if log_det is not None:  # only sums are done in place, and they ask for the shape only
-            log_det = log_det + step.log_det(stream, changed, h)
-        streams[step.target] = changed
-        owned[step.target] = True
+        if isinstance(step, LayerStep):
+            streams, value = _through_layer(run, step, streams, records)
+            owned = [True, True]
+        else:
+            if step.first:
+                read = _read(run, step, condition, records)
+                entered = before_block(step, streams)
+            i = step.target
+            place = streams[i] if owned[i] else places[i]
+            streams[i], value = _through_net(run, step, streams, read, records=records, place=place)
+            owned[i] = True
+            if step.last:
+                after_block(step, entered, streams)
+        if log_det is not None and value is not None:
+            log_det = log_det + value
         if grid is not None:
             peaks.append(_magnitude(streams[step.target]))
-        if step.last and not run.inverse:
-            after_block(step, entered, streams)
     if grid is not None and not run.recorded:
         _check_range(run, peaks, min(grid.limit(s.dtype) for s in streams))
     in_whole = whole is not None and all(s is p for s, p in zip(streams, places, strict=True))
@@ -113,12 +129,59 @@ def walk(
     return Result((streams[0], streams[1]), log_det, whole if in_whole else None)
 
 
+def _through_layer(
+    run: Run, step: LayerStep, streams: list[Tensor], records: Records | None
+) -> tuple[list[Tensor], Tensor | None]:
+    """Give the streams behind a layer, and log |det| if it is wanted and not zero."""
+    changed = step.apply(streams)
+    if records is not None:
+        records.steps.append(Record())
+    wanted = run.log_det and not step.keeps_volume
+    return changed, step.log_det(streams, changed) if wanted else None
+
+
+def _through_net(
+    run: Run,
+    step: HalfStep,
+    streams: list[Tensor],
+    condition: tuple[Tensor, ...],
+    *,
+    records: Records | None,
+    place: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Give the stream that a sub-network changes, and log |det| if it is wanted and not zero."""
+    h = step.snapped(_evaluate(run, step, streams[1 - step.target], condition, records))
+    stream = streams[step.target]
+    if run.log_det and not step.is_additive:
+        return step.apply_with_log_det(stream, h)
+    return step.apply(stream, h, out=place if run.in_place else None), None
+
+
+def _read(
+    run: Run, step: HalfStep, condition: tuple[Tensor, ...], records: Records | None
+) -> tuple[Tensor, ...]:
+    """Give what the sub-networks of a block get as further arguments."""
+    head = step.block.head
+    if head is None:
+        return condition
+    call = partial(step.read, condition)
+    if records is None and not run.check:
+        return (call(),)
+    device = condition[0].device if condition else torch.device("cpu")
+    made, record = evaluate(head, call, device)
+    if run.check:
+        check_replay(f"{step.label}, head", made, call, record, exact=step.grid is not None)
+    if records is not None:
+        records.heads.append(record)
+    return (made,)
+
+
 def _evaluate(
     run: Run,
     step: HalfStep,
     source: Tensor,
     condition: tuple[Tensor, ...],
-    records: list[Record] | None,
+    records: Records | None,
 ) -> Tensor:
     if records is None and not run.check:
         return step.run(source, condition)
@@ -127,14 +190,14 @@ def _evaluate(
     if run.check:
         check_replay(step.label, h, call, record, exact=step.grid is not None)
     if records is not None:
-        records.append(record)
+        records.steps.append(record)
     return h
 
 
 def _shared_home(run: Run, streams: list[Tensor]) -> tuple[Tensor | None, list[Tensor | None]]:
     """Make one tensor for both streams, and its parts, where these are contiguous (batch 1)."""
     a, b = streams[::-1] if run.swapped and not run.inverse else streams
-    free = run.in_place and all(step.block.is_additive for step in run.steps)
+    free = run.in_place and all(step.is_additive for step in run.steps)
     if not free or run.steps[0].grid is not None or a.shape[0] != 1:
         return None, [None, None]
     if not (a.is_contiguous() and b.is_contiguous()):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from medrev.errors import ConfigError
 from medrev.reversible import (
     AdditiveCoupling,
+    Checkerboard,
     Coupling,
-    Permutation,
     ReversibleSequence,
 )
 from sequences import assert_equal_gradients, block, gradients, plain, sequence, subnetwork
@@ -219,8 +219,8 @@ def test_a_subnetwork_must_return_a_tensor() -> None:
 
 
 def test_blocks_must_be_couplings() -> None:
-    with pytest.raises(ConfigError, match=r"block 1: it must be a coupling, .* got Permutation"):
-        ReversibleSequence([*sequence(1).blocks, Permutation([1, 0])])
+    with pytest.raises(ConfigError, match=r"block 1: it must be a coupling, .* got Checkerboard"):
+        ReversibleSequence([*sequence(1).blocks, Checkerboard(2)])
     compiled: list[Coupling] = [torch.compile(b, backend="eager") for b in sequence(1).blocks]
     x = torch.randn(1, 6, 5, 5)
     assert ReversibleSequence(compiled)(x).shape == x.shape

@@ -1,0 +1,104 @@
+"""Couplings that scale a stream and shift it."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from medrev.reversible.coupling import Coupling, check_shape, no_log_det
+
+__all__ = ["AffineCoupling", "ClampForm"]
+
+ClampForm = Literal["unit-slope", "cinn"]
+
+
+class AffineCoupling(Coupling):
+    r"""Affine coupling with a soft clamp of its log-scales.
+
+    .. math:: y_1 = x_1 \odot e^{s(a)} + t, \quad (a, t) = f(x_2)
+
+    and the same for stream 2 with ``g``. With zero-initialised sub-networks it is the identity.
+    Both clamps keep s between −α and α and differ in what they do to small values:
+
+    .. math:: s(a) = \tfrac{2\alpha}{\pi} \arctan\!\left(\tfrac{\pi a}{2\alpha}\right)
+        \;\text{(``"unit-slope"``)}, \qquad
+        s(a) = \tfrac{2\alpha}{\pi} \arctan\!\left(\tfrac{a}{\alpha}\right)
+        \;\text{(``"cinn"``)}
+
+    The first has slope 1 at zero: s ≈ a for small a, as the paper says of its eq. 7. The second is
+    eq. 7 as it is written, whose slope at zero is 2/π ≈ 0.64.
+
+    Args:
+        f: Sub-network (B, C2, *spatial) → (B, 2·C1, *spatial): log-scales first, then shifts.
+        g: Sub-network (B, C1, *spatial) → (B, 2·C2, *spatial).
+        clamp: The bound α of the log-scale; None: no clamp, s(a) = a.
+        clamp_form: ``"unit-slope"`` or ``"cinn"``.
+        head: See `Coupling`.
+
+    Raises:
+        ValueError: If ``clamp`` is not positive or ``clamp_form`` is another; on use, if a
+            sub-network's output does not have twice the stream's channels.
+
+    References:
+        Dinh et al., *Real NVP* (arXiv:1605.08803); Ardizzone et al., *Guided Image Generation with
+        Conditional Invertible Neural Networks* (arXiv:1907.02392), eq. 1 and 7.
+    """
+
+    def __init__(
+        self,
+        f: nn.Module,
+        g: nn.Module,
+        *,
+        clamp: float | None = 2.0,
+        clamp_form: ClampForm = "unit-slope",
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__(f, g, head=head)
+        if clamp is not None and not 0 < clamp < math.inf:
+            raise ValueError(f"the clamp of an affine coupling must be positive, got {clamp}")
+        if clamp_form not in ("unit-slope", "cinn"):
+            raise ValueError(f"clamp_form must be 'unit-slope' or 'cinn', got {clamp_form!r}")
+        self.clamp = clamp
+        self.clamp_form = clamp_form
+
+    def log_scale(self, a: Tensor) -> Tensor:
+        """Clamp raw log-scales softly to (−α, α)."""
+        if self.clamp is None:
+            return a
+        outer = 2 * self.clamp / math.pi
+        inner = outer if self.clamp_form == "unit-slope" else self.clamp
+        return torch.atan(a / inner) * outer
+
+    def merge(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return ``stream · exp(s) + t``."""
+        log_scale, shift = self._parameters_of(stream, h)
+        return stream * log_scale.exp() + shift
+
+    def unmerge(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return ``(stream − t) · exp(−s)``."""
+        log_scale, shift = self._parameters_of(stream, h)
+        return (stream - shift) * (-log_scale).exp()
+
+    def merge_log_det(self, stream: Tensor, h: Tensor) -> Tensor:
+        """Return the sum of the log-scales s of every sample."""
+        log_scale, _ = self._parameters_of(stream, h)
+        return _sum_of_samples(log_scale, stream)
+
+    def merge_with_log_det(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both, the scales being computed once."""
+        log_scale, shift = self._parameters_of(stream, h)
+        return stream * log_scale.exp() + shift, _sum_of_samples(log_scale, stream)
+
+    def _parameters_of(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        check_shape(stream, h, 2)
+        a, shift = h.to(stream.dtype).chunk(2, dim=1)
+        return self.log_scale(a), shift
+
+    def extra_repr(self) -> str:
+        """Show the clamp."""
+        return f"clamp={self.clamp}, clamp_form={self.clamp_form!r}"
+
+
+def _sum_of_samples(log_scale: Tensor, stream: Tensor) -> Tensor:
+    return log_scale.flatten(1).sum(1, dtype=no_log_det(stream).dtype)
