@@ -55,8 +55,7 @@ class OrthogonalMixing(OrthogonalLayer):
         if channels < 1:
             raise ConfigError(f"channels must be at least 1, got {channels}")
         q = _random_orthogonal(channels, seed)
-        self.register_buffer("weight", q.float())
-        self.register_buffer("remainder", (q - q.float()).float())
+        _register_in_two_parts(self, q)
 
     def _transform(self, x: Tensor) -> Tensor:
         return self._multiply(x, transposed=False)
@@ -66,10 +65,7 @@ class OrthogonalMixing(OrthogonalLayer):
 
     def _multiply(self, x: Tensor, *, transposed: bool) -> Tensor:
         check_channels(self, x, exactly=len(self.weight))
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        q = self.weight.to(dtype)
-        if dtype == torch.float64:
-            q = q + self.remainder
+        q = _sum_of_parts(self, x)
         return _mix(x, q.T if transposed else q)
 
     def extra_repr(self) -> str:
@@ -112,7 +108,8 @@ class LearntMixing(InvertibleLayer):
     keeps_shape = True
     order: Tensor
     signs: Tensor
-    start: Tensor
+    weight: Tensor
+    remainder: Tensor
 
     def __init__(self, channels: int, *, seed: int, form: MixingForm = "plu") -> None:
         super().__init__()
@@ -124,7 +121,7 @@ class LearntMixing(InvertibleLayer):
         self.form = form
         q = _random_orthogonal(channels, seed)
         if form == "orthogonal":
-            self.register_buffer("start", q.float())
+            _register_in_two_parts(self, q)
             self.angles = nn.Parameter(torch.zeros(channels, channels))
             return
         p, lower, upper = torch.linalg.lu(q)
@@ -164,10 +161,10 @@ class LearntMixing(InvertibleLayer):
         return zeros + x.shape[2:].numel() * self.log_diagonal.sum()
 
     def _rotation(self, x: Tensor) -> Tensor:
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        angles = self.angles.to(dtype).tril(-1)
+        start = _sum_of_parts(self, x)
+        angles = self.angles.to(start.dtype).tril(-1)
         turn: Tensor = torch.linalg.matrix_exp(angles - angles.T)
-        return self.start.to(dtype) @ turn
+        return start @ turn
 
     def _factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.promote_types(x.dtype, torch.float32)
@@ -189,6 +186,19 @@ def _random_orthogonal(channels: int, seed: int) -> Tensor:
     # The signs make the distribution uniform: QR itself prefers some of them.
     rotation: Tensor = q * r.diagonal().sign()
     return rotation
+
+
+def _register_in_two_parts(layer: nn.Module, q: Tensor) -> None:
+    """Keep a float64 matrix as two float32 buffers: some devices have no float64."""
+    layer.register_buffer("weight", q.float())
+    layer.register_buffer("remainder", (q - q.float()).float())
+
+
+def _sum_of_parts(layer: "OrthogonalMixing | LearntMixing", x: Tensor) -> Tensor:
+    """Give the matrix in the type of x, but at least float32."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    q = layer.weight.to(dtype)
+    return q + layer.remainder if dtype == torch.float64 else q
 
 
 def _mix(x: Tensor, matrix: Tensor) -> Tensor:

@@ -143,7 +143,9 @@ class WalkBack:
         """Undo a layer and take the gradients through it."""
         after, grads = self.streams, self.grads
         self.streams = step.undo(after)
-        self._own_stream = [True, True]
+        # Parts of one tensor share a count of changes, by which autograd would take the one for
+        # changed when the other is.
+        self._own_stream = [False, False]
         if all(g is None for g in grads) and (step.keeps_volume or self.grad_log_det is None):
             return
         if step.is_orthogonal:

@@ -233,3 +233,22 @@ def test_the_affine_clamp_has_unit_slope_and_its_bound() -> None:
     torch.testing.assert_close(limit, torch.tensor([-1.5, 1.5], dtype=torch.float64))
     with pytest.raises(ValueError, match="must be positive, got 0"):
         AffineCoupling(nn.Identity(), nn.Identity(), clamp=0)
+
+
+def test_the_clamp_of_cinn_is_its_equation_7_as_written() -> None:
+    """The paper says that it is near s for small s; as written its slope at zero is 2/π."""
+    coupling = AffineCoupling(nn.Identity(), nn.Identity(), clamp=1.9, clamp_form="cinn")
+    s = torch.tensor([-40.0, -2.0, -0.1, 0.0, 0.3, 7.0], dtype=torch.float64)
+    expected = 2 * 1.9 / math.pi * torch.atan(s / 1.9)
+    torch.testing.assert_close(coupling.log_scale(s), expected, rtol=1e-14, atol=0)
+    a = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    coupling.log_scale(a).backward()
+    assert math.isclose(a.grad.item(), 2 / math.pi)
+    with pytest.raises(ValueError, match="clamp_form must be 'unit-slope' or 'cinn', got 'eq7'"):
+        AffineCoupling(nn.Identity(), nn.Identity(), clamp_form="eq7")  # type: ignore[arg-type]
+
+
+def test_without_a_clamp_log_scales_are_as_they_come() -> None:
+    coupling = AffineCoupling(nn.Identity(), nn.Identity(), clamp=None)
+    a = torch.tensor([-30.0, 0.2, 30.0])
+    assert torch.equal(coupling.log_scale(a), a)

@@ -151,8 +151,8 @@ def multiscale_flow(
     elif zero_init:
         for module in flow.modules():
             if isinstance(module, SubNetwork):
-                nn.init.zeros_(module.last_conv.weight)
-                nn.init.zeros_(module.last_conv.bias)
+                for parameter in module.last_conv.parameters():
+                    nn.init.zeros_(parameter)
     return flow
 
 
@@ -271,7 +271,7 @@ def _change_of_size(
         case "haar":
             layers.append(Haar(axes, low_pass_first=True))
         case "checkerboard":
-            layers.append(Checkerboard(axes, streams=1 if is_first else 2))
+            layers.append(Checkerboard(axes, streams=1 if is_first or size[0] % 2 else 2))
         case "space_to_depth":
             layers.append(SpaceToDepth(2, axes))
         case "flatten":
