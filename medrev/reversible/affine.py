@@ -66,8 +66,7 @@ class AffineCoupling(Coupling):
         """Clamp raw log-scales softly to (−α, α)."""
         if self.clamp is None:
             return a
-        outer = 2 * self.clamp / math.pi
-        inner = outer if self.clamp_form == "unit-slope" else self.clamp
+        outer, inner = self._widths(self.clamp)
         return torch.atan(a / inner) * outer
 
     def merge(self, stream: Tensor, h: Tensor) -> Tensor:
@@ -89,6 +88,32 @@ class AffineCoupling(Coupling):
         """Return both, the scales being computed once."""
         log_scale, shift = self._parameters_of(stream, h)
         return stream * log_scale.exp() + shift, _sum_of_samples(log_scale, stream)
+
+    def unmerge_with_grads(
+        self, stream: Tensor, h: Tensor, grad: Tensor | None, grad_log_det: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
+        """Undo `merge` and give its gradients, the scales being computed once."""
+        kind = type(self)
+        if kind.merge is not AffineCoupling.merge or kind.log_scale is not AffineCoupling.log_scale:
+            return None  # of another coupling
+        log_scale, shift = self._parameters_of(stream, h)
+        scale, scaled = log_scale.exp(), stream - shift
+        # d(x·eˢ + t)/ds = x·eˢ, which is `scaled`; dt/dt = 1.
+        of_scale = torch.zeros_like(stream) if grad is None else grad * scaled
+        if grad_log_det is not None:
+            of_scale += grad_log_det.to(stream.dtype).reshape(-1, *[1] * (stream.dim() - 1))
+        if self.clamp is not None:  # ds/da
+            outer, inner = self._widths(self.clamp)
+            a = h[:, : stream.shape[1]].to(stream.dtype)
+            of_scale *= (a / inner).square_().add_(1).reciprocal_().mul_(outer / inner)
+        of_shift = torch.zeros_like(stream) if grad is None else grad
+        of_h = torch.cat([of_scale, of_shift], 1).to(h.dtype)
+        return scaled / scale, None if grad is None else grad * scale, of_h
+
+    def _widths(self, clamp: float) -> tuple[float, float]:
+        """Give 2α/π, the bound per unit of the arctangent, and what its argument is divided by."""
+        outer = 2 * clamp / math.pi
+        return outer, outer if self.clamp_form == "unit-slope" else clamp
 
     def _parameters_of(self, stream: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         check_shape(stream, h, 2)

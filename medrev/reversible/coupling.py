@@ -62,6 +62,23 @@ class Coupling(nn.Module):
         """Return `merge` and `merge_log_det`; to be overridden where they share work."""
         return self.merge(stream, h), self.merge_log_det(stream, h)
 
+    def unmerge_with_grads(
+        self, stream: Tensor, h: Tensor, grad: Tensor | None, grad_log_det: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
+        """Undo `merge` and take gradients through `merge_with_log_det`, by a formula.
+
+        Args:
+            stream: What `merge` returned.
+            h: What it was given.
+            grad: Gradient of what it returned.
+            grad_log_det: Gradient of the log |det|, (B,).
+
+        Returns:
+            The stream before, its gradient and that of ``h``; None where there is no formula, so
+            that autograd must find them.
+        """
+        return None
+
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes) in the order of `forward`."""
         return ("f", self.f, 0), ("g", self.g, 1)
@@ -155,6 +172,23 @@ class SwappedAdditiveCoupling(AdditiveCoupling):
     """
 
     swaps = True
+
+    def unmerge_with_grads(
+        self, stream: Tensor, h: Tensor, grad: Tensor | None, grad_log_det: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
+        """Undo `merge` and take gradients through `merge_with_log_det`, by a formula.
+
+        Args:
+            stream: What `merge` returned.
+            h: What it was given.
+            grad: Gradient of what it returned.
+            grad_log_det: Gradient of the log |det|, (B,).
+
+        Returns:
+            The stream before, its gradient and that of ``h``; None where there is no formula, so
+            that autograd must find them.
+        """
+        return None
 
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes): x_2 first."""

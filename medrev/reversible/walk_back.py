@@ -192,7 +192,9 @@ class WalkBack:
         )
         with record.restore(), torch.set_grad_enabled(tracked):
             h = step.run(a, condition)
-        self._undo(step, h)
+        known = tracked and not step.is_additive and self._by_formula(step, h, grad_log_det)
+        if not known:
+            self._undo(step, h)
         if grad is None and grad_log_det is None:
             return
         inputs = [
@@ -200,7 +202,9 @@ class WalkBack:
             *(c for c in condition if c.requires_grad),
             *parameters,
         ]
-        if step.is_additive:
+        if known:
+            found = _grad([h], inputs, [known[0]], sharded)
+        elif step.is_additive:
             assert grad is not None
             # d(b ± h)/db is the identity, so only the sub-network's own graph is walked.
             found = _grad([h], inputs, [(-grad if step.inverse else grad).to(h.dtype)], sharded)
@@ -220,6 +224,26 @@ class WalkBack:
         place = stream if may_overwrite else None
         self.streams[step.target] = step.undo(stream, step.snapped(h.detach()), out=place)
         self._own_stream[step.target] = True
+
+    def _by_formula(
+        self, step: HalfStep, h: Tensor, grad_log_det: Tensor | None
+    ) -> tuple[Tensor | None] | None:
+        """Undo a half-step and take its gradients, if its coupling has a formula for that.
+
+        Returns:
+            The gradient of the sub-network's output, in a tuple; None if there is no formula.
+        """
+        i = step.target
+        if step.inverse:
+            return None
+        result = step.block.unmerge_with_grads(
+            self.streams[i], h.detach(), self.grads[i], grad_log_det
+        )
+        if result is None:
+            return None
+        self.streams[i], self.grads[i], of_h = result
+        self._own_stream[i] = True
+        return (of_h,)
 
     def _through_coupling(
         self,

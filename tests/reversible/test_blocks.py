@@ -48,7 +48,8 @@ class Net(nn.Module):
             self.first, self.last = nn.Linear(inputs + told, 5), nn.Linear(5, outputs)
 
     def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
-        return self.last(torch.tanh(self.first(torch.cat([x, *condition], 1))))
+        x = torch.cat([x, *condition], 1) if condition else x
+        return self.last(torch.tanh(self.first(x)))
 
 
 class Head(nn.Sequential):
