@@ -10,8 +10,8 @@ gradients of the weights; times are medians of interleaved rounds::
     python scripts/benchmark_flow.py --size 64 --couplings 24 96
 
 Only ratios within one run mean anything on a shared machine; processor time, which other programs
-disturb least, is given beside the clock's. A library that is not installed is left out. ``plain`` is
-medrev's own flow with ``keep_graph``.
+disturb least, is given beside the clock's. A library that is not installed is left out. ``plain``
+is medrev's own flow with ``keep_graph``.
 """
 
 import argparse

@@ -79,8 +79,44 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize("worker", [WORKER, SHARDED], ids=["replicated", "sharded"])
-def test_gradients_of_a_cycle_equal_those_of_the_joint_batch(tmp_path: Path, worker: str) -> None:
+# The first batch sets the normalisations: that of all processes.
+FLOW = """
+import copy
+import sys
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from medrev.nets import Stage, multiscale_flow
+
+rank, store = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+torch.manual_seed(0)
+stages = [Stage(couplings=2, hidden=4, condition_width=2)]
+flow = multiscale_flow(
+    shape=(1, 4, 4), stages=stages, condition_shape=(1, 4, 4), actnorm=True, mixing="plu"
+).double()
+for module in flow.modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+        module.eval()  # statistics of a process are its own
+flow.layers[1].blocks[2].f.last_conv.weight.data += 0.1
+alone = copy.deepcopy(flow)
+y, c = 3 + 2 * torch.randn(2, 4, 1, 4, 4, dtype=torch.float64)
+(-alone(y, c).mean()).backward()
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+own = slice(2 * rank, 2 * rank + 2)
+wrapped = DistributedDataParallel(flow, broadcast_buffers=False)
+(-wrapped(y[own], c[own]).mean()).backward()
+for (name, p), q in zip(flow.named_parameters(), alone.parameters(), strict=True):
+    torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(p.grad, q.grad, rtol=1e-9, atol=1e-10)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize(
+    "worker", [WORKER, SHARDED, FLOW], ids=["replicated", "sharded", "likelihood"]
+)
+def test_gradients_equal_those_of_the_joint_batch(tmp_path: Path, worker: str) -> None:
     script = tmp_path / "worker.py"
     script.write_text(worker)
     root = str(Path(medrev.__file__).parents[1])

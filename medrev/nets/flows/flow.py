@@ -88,6 +88,10 @@ class Flow(nn.Module):
         """Numbers D of one sample: bits per dimension are −log_prob / (D · ln 2)."""
         return math.prod(self.shape)
 
+    def forward(self, y: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return `log_prob`, for what wraps a module to train it."""
+        return self.log_prob(y, condition)
+
     def log_prob(self, y: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return ln p(y | condition) in nats, shape (B,), in at least float32.
 

@@ -143,6 +143,33 @@ def test_retained_bytes_do_not_grow_with_the_number_of_couplings(condition: str)
     assert found[1] <= 1.02 * found[0]
 
 
+@pytest.mark.parametrize("mixing", ["plu", "orthogonal"])
+def test_under_autocast_the_likelihood_stays_near_that_of_float32(mixing: str) -> None:
+    flow = small_flow(2, "image", mixing=mixing, actnorm=True).float()
+    y, c = (t.float() for t in data_for(flow))
+    found = []
+    for enabled in (False, True):
+        flow.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            log_prob = flow.log_prob(y, c)
+        assert log_prob.dtype == torch.float32
+        log_prob.sum().backward()
+        grads = torch.cat([p.grad.flatten() for p in flow.parameters()])
+        found.append((log_prob.detach(), grads))
+    (expected, grads), (near, near_grads) = found
+    torch.testing.assert_close(near, expected, rtol=0.02, atol=0.5)
+    assert torch.nn.functional.cosine_similarity(grads, near_grads, dim=0) > 0.99
+
+
+def test_a_state_dict_restores_a_flow() -> None:
+    flow, other = (small_flow(2, "image", mixing=m, actnorm=True) for m in ("plu", "plu"))
+    for p in other.parameters():
+        p.data.zero_()
+    other.load_state_dict(flow.state_dict())
+    y, c = data_for(flow)
+    assert torch.equal(other.log_prob(y, c), flow.log_prob(y, c))
+
+
 def test_an_additive_flow_in_exact_mode_is_undone_bit_for_bit() -> None:
     flow = multiscale_flow(
         shape=(3, 16, 16),
