@@ -4,7 +4,7 @@
 The same flow in each: conditional on nothing, so many affine couplings of both halves with two
 3-convolutions, a fixed permutation of the channels in front of each, one scale. A step is the mean
 negative log-likelihood and its gradients. Memory is what the allocator was asked for, less the
-gradients of the weights; times are medians of interleaved rounds::
+gradients of the weights; ratios of time are medians of those of interleaved rounds::
 
     pip install --no-deps FrEIA normflows zuko     # none of them is needed by medrev
     python scripts/benchmark_flow.py --size 64 --couplings 24 96
@@ -66,16 +66,20 @@ def main() -> None:
         busy: dict[str, list[float]] = {name: [] for name in flows}
         steps = {name: partial(prepared, flow, y, busy[name]) for name, flow in flows.items()}
         times = interleave(steps, options.rounds, device)
-        seconds = {name: statistics.median(t) for name, t in times.items()}
-        work = {name: statistics.median(t) for name, t in busy.items()}
         for name, use in memory.items():
             peak = use.peak_without_gradients
             print(
                 f"| {couplings} | {name} | {use.retained / 1e6:.1f} | {peak / 1e6:.1f} | "
-                f"{peak / memory['plain'].peak_without_gradients:.3f} | {seconds[name]:.2f} | "
-                f"{seconds[name] / seconds['plain']:.2f} | {work[name] / work['plain']:.2f} |",
+                f"{peak / memory['plain'].peak_without_gradients:.3f} | "
+                f"{statistics.median(times[name]):.2f} | {ratio(times, name):.2f} | "
+                f"{ratio(busy, name):.2f} |",
                 flush=True,
             )
+
+
+def ratio(times: dict[str, list[float]], name: str) -> float:
+    """Median over the rounds of the time of one flow by the plain one's in the same round."""
+    return statistics.median(a / b for a, b in zip(times[name], times["plain"], strict=True))
 
 
 def step(flow: nn.Module, y: Tensor, between: Callable[[], None] = lambda: None) -> None:

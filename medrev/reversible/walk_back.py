@@ -81,12 +81,13 @@ class WalkBack:
             inputs: Which streams at the start need a gradient.
         """
         need = list(inputs)
+        trained: list[list[nn.Parameter]] = []
         needs = []
         useless = 0  # steps at the start: streams that need a gradient need it to the end
         for step in self.run.steps:
             needs.append((need[0], need[1]))
-            trainable = any(id(p) in self.index for p in step.parameters())
-            trainable |= is_sharded(step.module)
+            trained.append([p for p in dict.fromkeys(step.parameters()) if id(p) in self.index])
+            trainable = bool(trained[-1]) or is_sharded(step.module)
             if isinstance(step, LayerStep):
                 useless += not (trainable or any(need))
                 need = [any(need) or trainable] * 2
@@ -95,14 +96,14 @@ class WalkBack:
             useless += not (wanted or any(need))
             need[step.target] |= need[1 - step.target] or wanted
         heads = list(records.heads)
-        useful = list(zip(self.run.steps, records.steps, needs, strict=True))[useless:]
-        for step, record, needed in reversed(useful):
+        useful = list(zip(self.run.steps, records.steps, needs, trained, strict=True))[useless:]
+        for step, record, needed, parameters in reversed(useful):
             if isinstance(step, LayerStep):
-                self._layer_back(step, needed)
+                self._layer_back(step, needed, parameters)
                 continue
             if step.last and step.block.head is not None:
                 self._enter(step, heads.pop())
-            self._step_back(step, record, needed)
+            self._step_back(step, record, needed, parameters)
             if step.first and step.block.head is not None:
                 self._leave(step)
         if useless:
@@ -139,7 +140,9 @@ class WalkBack:
             given.grads[i] = _sum(given.grads[i], found.pop(0))
         self._add_parameter_grads(parameters, found)
 
-    def _layer_back(self, step: LayerStep, need: tuple[bool, bool]) -> None:
+    def _layer_back(
+        self, step: LayerStep, need: tuple[bool, bool], parameters: list[nn.Parameter]
+    ) -> None:
         """Undo a layer and take the gradients through it."""
         after, grads = self.streams, self.grads
         self.streams = step.undo(after)
@@ -154,7 +157,6 @@ class WalkBack:
             ]
             self.grads = list(step.undo(whole))
         else:
-            parameters = [p for p in dict.fromkeys(step.parameters()) if id(p) in self.index]
             with torch.enable_grad():
                 before = [s.detach().requires_grad_() for s in self.streams]
                 outputs = step.apply(before)
@@ -175,13 +177,18 @@ class WalkBack:
             i = self.index[id(p)]
             self.parameter_grads[i] = _sum(self.parameter_grads[i], g)
 
-    def _step_back(self, step: HalfStep, record: Record, need: tuple[bool, bool]) -> None:
+    def _step_back(
+        self,
+        step: HalfStep,
+        record: Record,
+        need: tuple[bool, bool],
+        parameters: list[nn.Parameter],
+    ) -> None:
         """Undo one half-step: rebuild the stream it changed and take the gradients through it."""
         target, source = step.target, 1 - step.target
         grad = self.grads[target]
         grad_log_det = None if step.is_additive else self.grad_log_det
         read = self._read
-        parameters = [p for p in dict.fromkeys(step.parameters()) if id(p) in self.index]
         sharded = is_sharded(step.net)
         wanted = need[source] or bool(parameters) or sharded or any(read.needed)
         tracked = wanted and not (grad is None and grad_log_det is None)

@@ -279,7 +279,10 @@ def test_the_public_codes_variants_can_be_built() -> None:
         ({"coupling": "other"}, "coupling must be one of"),
         ({"norm": "layer"}, "norm must be 'instance', 'batch' or 'none', got 'layer'"),
         ({"padding": "wrap"}, "padding must be"),
-        ({"initialisation": "zeros"}, "initialisation must be 'normal' or 'kaiming', got 'zeros'"),
+        (
+            {"initialisation": "zeros"},
+            "initialisation must be one of 'normal', 'kaiming', 'xavier', got 'zeros'",
+        ),
         ({"lift_kernel": 4}, "lift_kernel must be an odd number, got 4"),
         ({"out_channels": 3, "global_residual": "cubic"}, "as many input as output channels"),
         ({"subnet_final_norm": True}, "zero_init and subnet_final_norm exclude each other"),
