@@ -30,13 +30,18 @@ def coupling(h: Tensor, **options: float) -> SplineCoupling:
 @settings(max_examples=40)
 @given(seed=st.integers(0, 1000), size=st.sampled_from([0.1, 1.0, 5.0]))
 def test_it_is_monotone_and_undone(seed: int, size: float) -> None:
+    """To the rounding of its values; where it is nearly flat, the way back magnifies that."""
     generator = torch.Generator().manual_seed(seed)
     h = size * torch.randn(1, 3 * BINS - 1, 1, generator=generator, dtype=torch.float64)
     block = coupling(h.expand(-1, -1, 401), bound=3.0)
     x = torch.linspace(-4, 4, 401, dtype=torch.float64).reshape(1, 1, -1)
     y = block.merge(x, block.f(x))
     assert (y.diff() > 0).all()
-    torch.testing.assert_close(block.unmerge(y, block.f(x)), x, rtol=0, atol=1e-9)
+    restored = block.unmerge(y, block.f(x))
+    slope = torch.autograd.functional.jacobian(lambda t: block.merge(t, block.f(t)).sum(), x)
+    assert ((restored - x).abs() * slope.clamp_max(1)).max() < 1e-11
+    if size <= 1:
+        torch.testing.assert_close(restored, x, rtol=0, atol=1e-11)
     outside = x.abs() >= 3
     assert torch.equal(y[outside], x[outside])
     assert y[~outside].abs().max() < 3
