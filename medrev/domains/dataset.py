@@ -1,8 +1,7 @@
 """A data set: the samples of two domains, how they are paired, and what training draws of them."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
@@ -10,13 +9,13 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
-from medrev.data import Cohort, EpochBatches, Subject
+from medrev.data import EpochBatches
 from medrev.data.subject import PARTS
 from medrev.domains.domain import Domain
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.errors import InputError
 from medrev.metrics import NETWORK_RANGE, Confusion, Settings
-from medrev.volumes import Panel, read_header
+from medrev.volumes import Panel
 
 __all__ = [
     "AnyDataset",
@@ -24,12 +23,7 @@ __all__ = [
     "Dataset",
     "LeftOutError",
     "Processes",
-    "cohort_lines",
-    "common",
-    "some_names",
 ]
-
-_MOST_NAMES, _MOST_SIZES = 8, 3
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -352,38 +346,3 @@ class _Part(Sequence[Sample]):
                 yield self._dataset.sample(ready)
             except LeftOutError:
                 continue
-
-
-def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[str]:
-    """What was found of a cohort: layout, and the subjects and sizes of each part.
-
-    Args:
-        cohort: The cohort.
-        words: What a subject holds.
-    """
-    counts = Counter(words(subject) for subject in cohort.subjects).most_common()
-    kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
-    yield f"{len(cohort.subjects)} scans ({kinds}), {cohort.layout} layout, in {cohort.root}"
-    for part in PARTS:
-        names = [subject.id for subject in cohort.part(part)]
-        yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
-    sizes: Counter[str] = Counter()
-    for subject in cohort.subjects:
-        volumes, *grid = read_header(next(iter(subject.files.values()))).shape
-        size = "x".join(map(str, grid)) + " voxels"
-        sizes[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
-    yield f"sizes:      {common(sizes)}"
-
-
-def some_names(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = [f"… {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
-    return ", ".join([*names[:_MOST_NAMES], *more]) or "none"
-
-
-def common(counts: Counter[str]) -> str:
-    """The most common sizes, and how many have others."""
-    most = counts.most_common()
-    lines = [f"{count} of {size}" for size, count in most[:_MOST_SIZES]]
-    others = sum(count for _, count in most[_MOST_SIZES:])
-    return ", ".join([*lines, f"{others} of other sizes"] if others else lines)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes, common, some_names
+from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes
 from medrev.domains.domain import Domain
+from medrev.domains.found import common, some_names
 from medrev.domains.image.batches import ImageBatches, image_keys
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images

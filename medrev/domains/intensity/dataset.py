@@ -12,7 +12,8 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, Processes, cohort_lines
+from medrev.domains.dataset import CardFacts, Dataset, Processes
+from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts

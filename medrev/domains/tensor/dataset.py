@@ -10,8 +10,9 @@ import numpy as np
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, Processes, cohort_lines
+from medrev.domains.dataset import CardFacts, Dataset, Processes
 from medrev.domains.domain import Domain
+from medrev.domains.found import cohort_lines
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
 from medrev.domains.tensor.domain import TensorDomain

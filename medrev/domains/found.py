@@ -1,0 +1,47 @@
+"""What was found of a data set, in words, before anything is prepared."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from medrev.data import Cohort, Subject
+from medrev.data.subject import PARTS
+from medrev.volumes import read_header
+
+__all__ = ["cohort_lines", "common", "some_names"]
+
+_MOST_NAMES, _MOST_SIZES = 8, 3
+
+
+def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[str]:
+    """What was found of a cohort: layout, and the subjects and sizes of each part.
+
+    Args:
+        cohort: The cohort.
+        words: What a subject holds.
+    """
+    counts = Counter(words(subject) for subject in cohort.subjects).most_common()
+    kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
+    yield f"{len(cohort.subjects)} scans ({kinds}), {cohort.layout} layout, in {cohort.root}"
+    for part in PARTS:
+        names = [subject.id for subject in cohort.part(part)]
+        yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
+    sizes: Counter[str] = Counter()
+    for subject in cohort.subjects:
+        volumes, *grid = read_header(next(iter(subject.files.values()))).shape
+        size = "x".join(map(str, grid)) + " voxels"
+        sizes[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
+    yield f"sizes:      {common(sizes)}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = [f"… {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more]) or "none"
+
+
+def common(counts: Counter[str]) -> str:
+    """The most common sizes, and how many have others."""
+    most = counts.most_common()
+    lines = [f"{count} of {size}" for size, count in most[:_MOST_SIZES]]
+    others = sum(count for _, count in most[_MOST_SIZES:])
+    return ", ".join([*lines, f"{others} of other sizes"] if others else lines)
