@@ -1,22 +1,18 @@
 """Tables of volumes (one subject a row), and tables of participants."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from medrev.data.layouts import table
 from medrev.errors import InputError
 from medrev.evaluation.case import Case
 from medrev.evaluation.pair import Pair
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["Table", "participants", "read_table"]
 
-_IDS = ("participant_id", "id", "subject", "subject_id")
 _PARTICIPANTS = ("participants.tsv", "participants.csv")
-_NO_VALUE = ("", "n/a", "na", "nan", "none")
 #: Columns with paths; ``prediction`` and ``uncertainty`` may be followed by a model's name.
 _PREDICTION, _STD = "prediction", "uncertainty"
 _OTHERS = ("reference", "input", "mask", "labels")
@@ -48,18 +44,18 @@ def read_table(path: Path) -> Table:
     Raises:
         InputError: It cannot be read, lacks a column, or has a subject twice.
     """
-    frame = _read(path)
-    models = _models(frame, path)
-    if "reference" not in frame:
-        raise InputError(f"{path} needs the column reference; it has {_columns(frame)}")
+    columns, rows = _read(path)
+    models = _models(columns, path)
+    if "reference" not in columns:
+        raise InputError(f"{path} needs the column reference; it has {_words(columns)}")
     paths = {
         column
-        for column in _names(frame)
+        for column in columns
         if column in _OTHERS or column in models.values() or column.startswith(_STD)
     }
     cases: list[Case] = []
     failures = {}
-    for subject, cells in _rows(frame):
+    for subject, cells in rows.items():
         files = {c: path.parent.absolute() / cells[c] for c in paths if c in cells}
         lacking = [c for c in ("reference", *models.values()) if c not in files]
         if lacking:
@@ -96,7 +92,7 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
     path = given or next((place for place in places if place.is_file()), None)
     if path is None:
         return lambda subject: {}
-    rows = dict(_rows(_read(path)))
+    rows = _read(path)[1]
 
     def find(subject: str) -> dict[str, str]:
         person = subject.split("_", maxsplit=1)[0]
@@ -106,72 +102,34 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
     return find
 
 
-def _read(path: Path) -> "pd.DataFrame":
-    """A table as text, with the subject as index; double subjects are named."""
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(
-            path,
-            sep="\t" if path.suffix == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            skipinitialspace=True,
-        )
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        text = " ".join(str(error).split())
-        raise InputError(f"cannot read the table {path}: {text}") from None
-    frame.columns = [str(column).strip() for column in frame.columns]
-    key = next((name for name in _IDS if name in frame), None)
-    if key is None:
-        raise InputError(
-            f"{path} needs an identifier column ({', '.join(_IDS)}); it has {_columns(frame)}"
-        )
-    frame = frame.set_index(frame[key].str.strip()).drop(columns=key)
-    if (frame.index == "").any():
-        row = int((frame.index == "").argmax()) + 2
-        raise InputError(f"{path} row {row}: the identifier is empty")
-    double = sorted(set(frame.index[frame.index.duplicated()]))
+def _read(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """Columns, and cells by subject; double subjects are named."""
+    columns, rows = table.read_table(path)
+    for number, row in enumerate(rows, start=2):
+        if not row["id"]:
+            raise InputError(f"{path} row {number}: the identifier is empty")
+    counts = Counter(row["id"] for row in rows)
+    double = sorted(name for name, count in counts.items() if count > 1)
     if double:
         shown = ", ".join(double[:10]) + (" …" if len(double) > 10 else "")
         raise InputError(f"{path}: subjects are listed more than once: {shown}")
-    return frame
+    return columns, {row.pop("id"): row for row in rows}
 
 
-def _rows(frame: "pd.DataFrame") -> list[tuple[str, dict[str, str]]]:
-    """The cells that are not empty, by subject."""
-    return [
-        (
-            str(subject),
-            {
-                str(c): str(v).strip()
-                for c, v in row.items()
-                if str(v).strip().lower() not in _NO_VALUE
-            },
-        )
-        for subject, row in frame.iterrows()
-    ]
-
-
-def _models(frame: "pd.DataFrame", path: Path) -> dict[str, str]:
+def _models(columns: Sequence[str], path: Path) -> dict[str, str]:
     """Column by model."""
-    columns = [c for c in _names(frame) if c == _PREDICTION or c.startswith(f"{_PREDICTION}_")]
-    if not columns:
+    found = [c for c in columns if c == _PREDICTION or c.startswith(f"{_PREDICTION}_")]
+    if not found:
         raise InputError(
             f"{path} needs a column prediction, or prediction_NAME for every model; "
-            f"it has {_columns(frame)}"
+            f"it has {_words(columns)}"
         )
-    return {c.removeprefix(_PREDICTION).removeprefix("_") or "model": c for c in columns}
+    return {c.removeprefix(_PREDICTION).removeprefix("_") or "model": c for c in found}
 
 
 def _std_column(column: str) -> str:
     return column.replace(_PREDICTION, _STD, 1)
 
 
-def _names(frame: "pd.DataFrame") -> list[str]:
-    return [str(column) for column in frame.columns]
-
-
-def _columns(frame: "pd.DataFrame") -> str:
-    return ", ".join(_names(frame)) or "no columns"
+def _words(columns: Sequence[str]) -> str:
+    return ", ".join(columns) or "no columns"

@@ -9,7 +9,7 @@ from medrev.data.layouts.listing import Listing
 from medrev.data.subject import Subject
 from medrev.errors import InputError
 
-__all__ = ["find_table", "list_rows", "read_rows", "take_participants"]
+__all__ = ["find_table", "list_rows", "read_rows", "read_table", "take_participants"]
 
 
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
@@ -18,7 +18,19 @@ _EMPTY = ("", "n/a", "na", "nan", "none")
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table into rows without empty cells; the identifier is under ``id``.
+    """Read a table into rows without empty cells, names of columns in lower case.
+
+    Raises:
+        InputError: As :func:`read_table`.
+    """
+    return [{k.lower(): v for k, v in row.items()} for row in read_table(path)[1]]
+
+
+def read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Read a table: its columns, and its rows without empty cells.
+
+    Returns:
+        Columns but that of the identifier, and rows with the identifier under ``id``.
 
     Raises:
         InputError: The file cannot be read as a table, or has no identifier column.
@@ -28,11 +40,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the table {path}: {error}") from error
     lines = [line for line in text.splitlines() if line.strip()]
-    delimiter = "\t" if lines and "\t" in lines[0] else ","
-    reader = csv.DictReader(lines, delimiter=delimiter)
-    columns = [name.strip().lower() for name in reader.fieldnames or ()]
+    if not lines:
+        raise InputError(f"cannot read the table {path}: it is empty")
+    delimiter = "\t" if "\t" in lines[0] else ","
+    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    columns = [name.strip() for name in reader.fieldnames or ()]
     reader.fieldnames = columns
-    id_name = next((name for name in _ID_NAMES if name in columns), None)
+    names = {column.lower(): column for column in reversed(columns)}
+    id_name = next((names[name] for name in _ID_NAMES if name in names), None)
     if id_name is None:
         raise InputError(
             f"{path} needs an identifier column ({', '.join(_ID_NAMES)}); "
@@ -42,9 +57,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     for raw in reader:
         cells = {k: v.strip() for k, v in raw.items() if isinstance(k, str) and v is not None}
         row = {k: v for k, v in cells.items() if v.lower() not in _EMPTY}
-        row["id"] = row.get(id_name, "")
+        row["id"] = row.pop(id_name, "")
         rows.append(row)
-    return rows
+    return tuple(column for column in columns if column != id_name), rows
 
 
 def find_table(root: Path) -> Path | None:
