@@ -28,7 +28,7 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.nets import build_translator
-from medrev.prediction import InferenceOptions, Model
+from medrev.prediction import InferenceOptions, Model, direction_of
 from medrev.prediction.engines import bfloat16_speedup, choose_engine
 from medrev.prediction.engines.openvino import has_openvino, supports_bfloat16
 from medrev.progress import progress
@@ -131,9 +131,15 @@ def runnable(model: Model, row: Row, volume: Tensor, mask: Tensor | None) -> Cal
         return with_monai
     settings = InferenceOptions(engine=row.engine, precision=row.precision)  # type: ignore[arg-type]
     engine = choose_engine(settings.engine, settings.precision, torch.device("cpu"))
-    runner = model.runner(engine=engine)
-    plan = runner.plan(tuple(volume.shape[1:]))
-    return lambda: runner.run(volume, plan, mask=mask)
+    direction = direction_of(model, engine=engine)
+    shape = tuple(volume.shape[1:])
+    plan = direction.plan(shape)
+
+    def with_medrev() -> Tensor:
+        y = direction.compute(direction.enter(volume / model.scale), plan, mask=mask)
+        return direction.leave(y, shape).contiguous() * model.scale
+
+    return with_medrev
 
 
 def rows_of(network: str, options: argparse.Namespace) -> list[Row]:

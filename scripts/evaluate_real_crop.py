@@ -18,7 +18,7 @@ from medrev.dti import fit_tensor, read_gradients
 from medrev.errors import MedrevError
 from medrev.evaluation import HeldoutTable, score
 from medrev.metrics import BASELINES, Settings, interpolate
-from medrev.prediction import load_model
+from medrev.prediction import load_model, translate
 from medrev.volumes import block_mean, read_nifti
 
 
@@ -41,7 +41,7 @@ def main() -> int:
             "DWI twin": fit_tensor(means, gradients, torch.ones(1, *means.shape[1:])),
         }
         for name, low in lows.items():
-            outputs = {"model": model.apply(low)}
+            outputs = {"model": translate(model, low / model.scale) * model.scale}
             outputs |= {mode: interpolate(low, 2, mode) for mode in BASELINES}
             made = Outcome(
                 outputs=outputs, reference=high, mask=mask, settings=Settings(tensors=True)

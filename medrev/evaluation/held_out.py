@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
-from medrev.domains.domain import Domain
+from medrev.domains.domain import Domain, Scan
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
@@ -20,7 +20,7 @@ from medrev.metrics import NOISE_FLOOR, interpolate_to
 from medrev.prediction import (
     InferenceOptions,
     Model,
-    Translation,
+    Predictor,
     load_model,
     round_trip,
     translate,
@@ -165,11 +165,11 @@ def _translate(
 
         back, std = None, None
         if config.ensemble > 1:
-            made = _ensemble(model, source.values, config.ensemble)
-            volume = written(made.volume, 1.0)
-            std = None if made.std is None else component_std(made.std)
+            made, spread = _ensemble(model, source.values, config.ensemble)
+            volume = written(made, 1.0)
+            std = None if spread is None else component_std(spread)
             if model.inverse_is_trained:
-                back = translate(model, made.volume / there, inverse=not inverse)
+                back = translate(model, made / there, inverse=not inverse)
         elif model.inverse_is_trained:
             result, back = round_trip(model, start, inverse=inverse)
             volume = written(result)
@@ -186,10 +186,11 @@ def _translate(
     return found
 
 
-def _ensemble(model: Model, values: Tensor, count: int) -> Translation:
-    """What a model makes of all turned copies of physical values."""
+def _ensemble(model: Model, values: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
+    """Mean and spread of what a model makes of all turned copies of physical values."""
     options = InferenceOptions(engine="torch", precision="float32", ensemble=count)
-    return model.translate(values, options=options)
+    prediction = Predictor([model], options=options)(Scan(values=values))
+    return prediction.values, prediction.std
 
 
 def _baselines(source: Tensor, target: Tensor, config: EvaluationConfig) -> dict[str, Prediction]:

@@ -5,22 +5,17 @@ from medrev.domains.source import Source, check_kind, recognise
 from medrev.domains.tensor.reading import convention_of
 from medrev.options import InferenceOptions, Request
 from medrev.prediction.batch import Report, infer_many
-from medrev.prediction.contrast import round_trip_volume, translate_volume
 from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
-from medrev.prediction.images import translate_images
+from medrev.prediction.geometry import MIN_VOXELS, Geometry
 from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, newest_run, weight_file
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of, round_trip, translate
-from medrev.prediction.options import Translation
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
-from medrev.prediction.prepared import as_written, predict
 from medrev.prediction.run import Inference, infer_entry, infer_file
-from medrev.prediction.runner import MIN_VOXELS
 from medrev.prediction.segmentation import segment_image, segmenter_of
-from medrev.prediction.synthesis import Synthesis, synthesise
 from medrev.prediction.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
 __all__ = [
@@ -28,6 +23,7 @@ __all__ = [
     "MIN_VOXELS",
     "WEIGHTS_FILE",
     "Entry",
+    "Geometry",
     "Inference",
     "InferenceOptions",
     "Model",
@@ -36,10 +32,7 @@ __all__ = [
     "Report",
     "Request",
     "Source",
-    "Synthesis",
-    "Translation",
     "Weights",
-    "as_written",
     "check_kind",
     "convention_of",
     "direction_of",
@@ -53,17 +46,12 @@ __all__ = [
     "newest_run",
     "pick_device",
     "plan",
-    "predict",
     "read_weights",
     "recognise",
     "round_trip",
-    "round_trip_volume",
     "save_weights",
     "segment_image",
     "segmenter_of",
-    "synthesise",
     "translate",
-    "translate_images",
-    "translate_volume",
     "weight_file",
 ]

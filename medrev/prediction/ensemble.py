@@ -1,76 +1,262 @@
-"""Several estimates of one volume: their mean and spread, one after another in constant memory."""
+"""All runs of networks that one prediction needs: models on turned grids, and once back."""
 
-from collections.abc import Callable
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from medrev.dti import ENSEMBLES, apply_symmetry, ensemble_symmetries, frobenius
+from medrev.domains.domain import Domain, Symmetry
+from medrev.dti import apply_symmetry_scalar
+from medrev.errors import InputError
+from medrev.options import InferenceOptions
+from medrev.prediction.engines import Engine
+from medrev.prediction.model import Model
+from medrev.prediction.network import direction_of
+from medrev.prediction.plan import Plan
+from medrev.prediction.ratio import Ratio
+from medrev.prediction.statistics import RunningStatistics
+from medrev.progress import Bar, format_seconds, progress
 
-__all__ = ["ENSEMBLES", "Spread", "ensemble_symmetries", "frobenius"]
+__all__ = ["Encode", "Ensemble", "Estimate"]
 
-Symmetry = NDArray[np.int64]
-
-#: Voxels that are handled at a time.
-_VOXELS = 1 << 18
+#: Planes that are decoded at a time.
+_PLANES = 8
 
 
-class Spread:
-    """Running mean and spread of volumes (Welford), which keeps no more than both.
+@dataclass(frozen=True)
+class Encode:
+    """Physical values to the network's, and its results to physical values.
+
+    Attributes:
+        source: What is encoded.
+        target: What is decoded.
+        scale: Value of the source that is 1 in the network.
+        result_scale: Value of the target that 1 in the network becomes.
+    """
+
+    source: Domain
+    target: Domain
+    scale: float
+    result_scale: float
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Encode ``(C, *spatial)``."""
+        return self.source.encode(values, self.scale)
+
+    def inverse(self, result: Tensor) -> Tensor:
+        """Decode ``(C', *spatial)`` in place, so that there is no second one.
+
+        Raises:
+            InputError: A value is not finite.
+        """
+        for part in result.split(_PLANES, dim=1):
+            if not bool(torch.isfinite(part).all()):
+                raise InputError("the network's result has NaN or Inf; nothing written")
+            part.copy_(self.target.decode(part, self.result_scale))
+        return result
+
+    def residual(self, values: Tensor, back: Tensor) -> Tensor:
+        """``‖G(F(x)) − x‖`` in every voxel, of x as the network sees it.
+
+        Args:
+            values: Physical values ``(C, *spatial)``.
+            back: What the network gave when it came back, ``(C, *spatial)``.
+        """
+        again = self.source.decode(back, self.scale)
+        seen = self.source.decode(self.forward(values.to(back.device)), self.scale)
+        return self.source.norm(again - seen)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the members say together.
+
+    Attributes:
+        mean: ``(C, *spatial)`` in the unit of the target.
+        std: ``(1, *spatial)``; None with one member.
+        residual: ``(1, *spatial)`` on the grid of the input; None unless asked for.
+    """
+
+    mean: Tensor
+    std: Tensor | None
+    residual: Tensor | None
+
+
+class Ensemble:
+    """The models and symmetries of an ensemble on volumes of one shape; often only one of each.
 
     Args:
-        shape: Channels and voxels (C, I, J, K).
-        squared: Square of the norm whose spread is wanted: ``(C, …)`` to ``(1, …)``; of tensors
-            the Frobenius norm.
+        models: The models.
+        encodings: How values of each are encoded.
+        inverse: From y to x.
+        engine: What computes them.
+        options: Ensemble, memory, cycle residual.
+        shape: Voxels of the volume.
+        mask: ``(1, *spatial)``: where results are wanted (default: everywhere).
+        held: Bytes that the caller holds beside the volume.
+
+    Attributes:
+        plan: How the volume as it is goes through the first network.
+        seconds: Estimated duration; 0 where it is not measured.
+
+    Raises:
+        InputError: The engine does not know the layers of a network, or there is no such ensemble.
     """
 
     def __init__(
         self,
+        models: Sequence[Model],
+        encodings: Sequence[Encode],
+        *,
+        inverse: bool,
+        engine: Engine,
+        options: InferenceOptions,
         shape: tuple[int, ...],
-        squared: Callable[[torch.Tensor], torch.Tensor] = frobenius,
+        mask: Tensor | None = None,
+        held: int = 0,
     ) -> None:
-        self.count = 0
-        self.mean = torch.zeros(shape)
-        self._squared = squared
-        self._squares = torch.zeros(1, *shape[1:])
+        self.models, self.encodings = tuple(models), tuple(encodings)
+        self.inverse, self.engine, self.options = inverse, engine, options
+        self.shape, self.held = tuple(shape), held
+        self.symmetries = encodings[0].source.symmetries(options.ensemble)
+        self.count = len(self.models) * len(self.symmetries)
+        self._ratio = Ratio.of(self.models[0].pipeline, inverse=inverse)
+        self._directions = [direction_of(model, inverse, engine) for model in self.models]
+        self._back = None
+        if options.cycle_residual:
+            self._back = direction_of(self.models[0], not inverse, engine)
+        self._given_mask, self.mask = mask, mask
+        self._plans: dict[tuple[int, tuple[int, ...]], Plan] = {}
+        first = self._plan(0, self.shape)
+        if self._back is not None and first.slicing is None:
+            self.mask = None  # the way back reads what lies outside, too
+        first = self._directions[0].timed(first, self.mask)
+        self.plan = dataclasses.replace(first, memory=max(p.memory for p in self._all_plans()))
+        self.seconds = (first.seconds or 0.0) * (self.count + options.cycle_residual)
 
-    def add(self, values: torch.Tensor) -> None:
-        """Add an estimate ``(C, I, J, K)``."""
-        self.count += 1
-        self._update(values, self.mean, self._squares)
+    def on(self, engine: Engine) -> "Ensemble":
+        """The same on another engine."""
+        return Ensemble(
+            self.models,
+            self.encodings,
+            inverse=self.inverse,
+            engine=engine,
+            options=self.options,
+            shape=self.shape,
+            mask=self._given_mask,
+            held=self.held,
+        )
 
-    def add_turned(self, tensors: torch.Tensor, symmetry: Symmetry) -> None:
-        """Add an estimate of tensors on a turned grid.
+    def __str__(self) -> str:
+        text = f"{self.plan} ({self.engine})"
+        runs = self.count + self.options.cycle_residual
+        if runs > 1:
+            text += f", {runs} runs"
+            if self.seconds:
+                text += f", about {format_seconds(math.ceil(self.seconds))} in all"
+        return text
+
+    def run(self, values: Tensor, *, show_progress: bool = False) -> Estimate:
+        """Translate physical values ``(C, *spatial)`` of the shape given.
 
         Args:
-            tensors: ``(6, I', J', K')`` on the grid turned by the symmetry.
-            symmetry: How the grid was turned; the estimate is turned back first.
+            values: In the unit of the source, zero outside the mask.
+            show_progress: Show a progress bar.
         """
-        self.count += 1
-        back = symmetry.T
-        # Planes of the estimate along its first axis are planes of the mean along this one.
-        axis = int(np.abs(back[:, 0]).argmax())
-        mirrored = back[axis, 0] < 0
-        length = tensors.shape[1]
-        step = max(1, _VOXELS // (tensors[0, 0].numel()))
-        for low in range(0, length, step):
-            high = min(length, low + step)
-            value = apply_symmetry(tensors[:, low:high], back)
-            start = length - high if mirrored else low
-            self._update(
-                value,
-                self.mean.narrow(1 + axis, start, high - low),
-                self._squares.narrow(1 + axis, start, high - low),
-            )
+        amount = 0
+        for number, symmetry in self._members():
+            plan = self._plan(number, _turned(self.shape, symmetry))
+            amount += self._directions[number].amount(plan, self._mask(symmetry))
+        if self._back is not None:
+            amount += self._back.amount(self._plan(-1, self._ratio.shape(self.shape)), self.mask)
+        with progress("Translating", amount, enabled=show_progress) as bar:
+            return self._run(values, bar)
 
-    def _update(self, value: torch.Tensor, mean: torch.Tensor, squares: torch.Tensor) -> None:
-        before = value - mean
-        mean.add_(before, alpha=1 / self.count)
-        # (x − old mean)(x − new mean) = (x − old mean)² (n − 1) / n
-        squares.add_(self._squared(before), alpha=(self.count - 1) / self.count)
+    def _run(self, values: Tensor, bar: Bar) -> Estimate:
+        statistics: RunningStatistics | None = None
+        residual: Tensor | None = None
+        result = values
+        for number, symmetry in self._members():
+            is_first = symmetry is self.symmetries[0]  # the identity
+            direction, encode = self._directions[number], self.encodings[number]
+            mask = self._mask(symmetry)
+            turned = values if is_first else encode.source.turn(values, symmetry)
+            shape = tuple(turned.shape[1:])
+            x = encode.forward(turned.to(self.engine.device))
+            del turned
+            x = direction.enter(x)
+            y = direction.compute(x, self._plan(number, shape), bar.advance, mask)
+            del x
+            if self._back is not None and residual is None:
+                residual = self._residual(values, y, bar)
+            result = encode.inverse(direction.leave(y, shape)).contiguous().cpu()
+            del y
+            if self.count > 1:
+                target = encode.target
+                if statistics is None:
+                    made = self._ratio.shape(self.shape)
+                    statistics = RunningStatistics((len(result), *made), target.squared)
+                statistics.add_turned(result, symmetry, target.turn)
+                del result
+        if statistics is None:
+            return Estimate(result, None, residual)
+        return Estimate(statistics.mean, statistics.std, residual)
 
-    @property
-    def std(self) -> torch.Tensor:
-        """``sqrt(Σ‖v_m − v̄‖² / (M − 1))`` in every voxel, ``(1, I, J, K)``; M must be 2 or more."""
-        return (self._squares / (self.count - 1)).sqrt_()
+    def _residual(self, values: Tensor, y: Tensor, bar: Bar) -> Tensor:
+        """Distance of the input from what the first model makes of its own result."""
+        assert self._back is not None
+        made = self._ratio.shape(self.shape)
+        x = self._directions[0].turn_back(y, self.shape)
+        again = self._back.compute(x, self._plan(-1, made), bar.advance, self.mask)
+        again = self._back.leave(again, made)
+        cut = again[tuple(slice(n) for n in (None, *self.shape))]
+        return self.encodings[0].residual(values, cut).cpu()
+
+    def _mask(self, symmetry: Symmetry) -> Tensor | None:
+        """The mask, turned as the volume is."""
+        if self.mask is None or symmetry is self.symmetries[0]:
+            return self.mask
+        return apply_symmetry_scalar(self.mask, symmetry)
+
+    def _members(self) -> Iterator[tuple[int, Symmetry]]:
+        """Number of the model and symmetry of every member, the volume as it is first."""
+        for number in range(len(self.models)):
+            for symmetry in self.symmetries:
+                yield number, symmetry
+
+    def _all_plans(self) -> Iterator[Plan]:
+        """The plan of every run."""
+        for number, symmetry in self._members():
+            yield self._plan(number, _turned(self.shape, symmetry))
+        if self._back is not None:
+            yield self._plan(-1, self._ratio.shape(self.shape))
+
+    def _plan(self, number: int, shape: tuple[int, ...]) -> Plan:
+        """The plan of a model, or of the way back (-1), for a volume."""
+        key = number, shape
+        if key not in self._plans:
+            encode, given = self.encodings[0], math.prod(self.shape)
+            channels_in, channels_out = encode.source.channels, encode.target.channels
+            held = self.held
+            if self.count > 1:  # mean, spread, and the volume that is turned
+                made = math.prod(self._ratio.shape(self.shape))
+                held += 4 * ((channels_out + 1) * made + channels_in * given)
+            direction = self._directions[number] if number >= 0 else self._back
+            assert direction is not None
+            if number < 0:
+                held += 4 * channels_in * given
+            elif self._back is not None:
+                held += 4 * given
+            self._plans[key] = direction.plan(shape, self.options.max_memory, held)
+        return self._plans[key]
+
+
+def _turned(shape: tuple[int, ...], symmetry: Symmetry) -> tuple[int, ...]:
+    """Voxels of a volume after a symmetry."""
+    if len(shape) != len(symmetry):  # an image, which is not turned
+        return shape
+    empty = torch.empty(shape, device="meta")
+    return tuple(apply_symmetry_scalar(empty, symmetry).shape)

@@ -8,9 +8,9 @@ import nibabel
 
 from medrev.domains.source import check_kind, recognise
 from medrev.errors import InputError
+from medrev.options import InferenceOptions
 from medrev.prediction.containers import contained
 from medrev.prediction.model import Model
-from medrev.prediction.options import InferenceOptions
 from medrev.prediction.predictor import Predictor
 
 __all__ = ["LoadedModel"]

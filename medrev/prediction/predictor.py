@@ -11,12 +11,12 @@ from torch import Tensor
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
+from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine, alternative_engine, choose_engine
+from medrev.prediction.ensemble import Encode, Ensemble
 from medrev.prediction.geometry import Geometry
-from medrev.prediction.members import Encode, Members
 from medrev.prediction.model import Model
 from medrev.prediction.network import check_values
-from medrev.prediction.options import InferenceOptions
 from medrev.prediction.ratio import Ratio
 from medrev.prediction.regrid import (
     Regrid,
@@ -118,7 +118,7 @@ class Predictor:
             resampled = tuple(values.shape[1:])
 
         encodings, told = self._encodings(scan, scales)
-        members = Members(
+        ensemble = Ensemble(
             self.models,
             encodings,
             inverse=self.inverse,
@@ -129,8 +129,8 @@ class Predictor:
             held=0 if values.data_ptr() == scan.values.data_ptr() else scan.values.nbytes,
         )
         if options.engine == "auto":
-            members = _fastest(members, options)
-        chosen = members.plan
+            ensemble = _fastest(ensemble, options)
+        chosen = ensemble.plan
         if not chosen.fits:
             warnings.append(
                 f"about {chosen.memory / 2**30:.2f} GiB are needed, more than max_memory allows"
@@ -140,14 +140,14 @@ class Predictor:
                 "the network's normalisation depends on what it sees: it was run in blended "
                 "windows of the size it was trained on"
             )
-        notes += [*told, *self.source.untrained(members.symmetries)]
+        notes += [*told, *self.source.untrained(ensemble.symmetries)]
         if options.cycle_residual and not first.inverse_is_trained:
             warnings.append("the cycle residual says nothing: one direction was not trained")
         if self.inverse and not first.inverse_is_trained:
             warnings.append("the model's inverse direction was not trained: its result is noise")
         if chosen.kind != "image":
-            logger.info("%s", members)
-        estimate = members.run(values, show_progress=show_progress)
+            logger.info("%s", ensemble)
+        estimate = ensemble.run(values, show_progress=show_progress)
         del values, mask
 
         def undo(result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
@@ -167,8 +167,8 @@ class Predictor:
             cycle_residual=None if residual is None else undo(residual, same, scan.mask),
             input_scale=scales[0],
             scale=encodings[0].result_scale,
-            members=members.count,
-            engine=str(members.engine),
+            members=ensemble.count,
+            engine=str(ensemble.engine),
             plan=dataclasses.replace(chosen, seconds=None),  # the time differs from run to run
             resampled=resampled,
             warnings=tuple(warnings),
@@ -309,17 +309,17 @@ def _sides(model: Model, inverse: bool) -> tuple[Domain, Domain]:
     return (y, x) if inverse else (x, y)
 
 
-def _fastest(members: Members, options: InferenceOptions) -> Members:
-    """The members on another engine, if they take long and the other one is faster."""
-    if members.seconds < _LONG:
-        return members
-    engine = alternative_engine(members.engine, options.cache_dir)
+def _fastest(ensemble: Ensemble, options: InferenceOptions) -> Ensemble:
+    """The ensemble on another engine, if they take long and the other one is faster."""
+    if ensemble.seconds < _LONG:
+        return ensemble
+    engine = alternative_engine(ensemble.engine, options.cache_dir)
     if engine is None:
-        return members
+        return ensemble
     try:
-        other = members.on(engine)
+        other = ensemble.on(engine)
     except InputError as error:
         logger.debug("engine %s is not used: %s", engine.name, error)
-        return members
-    logger.debug("%s; %s", members, other)
-    return other if other.seconds * _WORTH < members.seconds else members
+        return ensemble
+    logger.debug("%s; %s", ensemble, other)
+    return other if other.seconds * _WORTH < ensemble.seconds else ensemble

@@ -21,7 +21,7 @@ from medrev.evaluation import (
     translate_sample,
 )
 from medrev.metrics import Key
-from medrev.prediction import load_model, translate_volume
+from medrev.prediction import load_model, translate
 from medrev.report import evaluate
 
 from .untrained import ONE, UNET, heads, make_heads, make_run
@@ -114,9 +114,9 @@ def test_the_papers_table_is_that_of_its_protocol_on_all_axial_slices(root, tmp_
         before, after = [], []
         for head in found:
             x, y = head.whole()[:2][:: -1 if back else 1]
-            changed = translate_volume(models["pix2pix"], y, inverse=not back)
+            changed = translate(models["pix2pix"], y, inverse=not back)
             for scored, volume in ((before, x), (after, changed)):
-                output = translate_volume(model, volume, inverse=back)
+                output = translate(model, volume, inverse=back)
                 scored.append(scores(slices(output), slices(y)))
         before, after = np.concatenate(before), np.concatenate(after)
         cells = row.split(",")

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from medrev.config import Pipeline
-from medrev.errors import ConfigError, InputError
+from medrev.errors import InputError
 from medrev.nets import Translator, build_translator
-from medrev.prediction import Model, direction_of, round_trip_volume, translate_volume
+from medrev.prediction import Geometry, Model, direction_of, round_trip, translate
 
 REVGAN = {"kind": "revgan", "width": 4, "depth": 1, "norm": "none", "zero_init": False}
 UNET = {"kind": "self_inverse_unet", "width": 4, "levels": 2, "norm": "none"}
@@ -72,10 +71,10 @@ def head() -> tuple[torch.Tensor, torch.Tensor]:
 def test_slices_come_back_to_their_places(head, axis):
     volume, mask = head
     model = Model(Pointwise(), contrast_pipeline(UNET, slices={"size": 16, "axis": axis}), 1.0)
-    result = translate_volume(model, volume)
+    result = translate(model, volume)
     assert torch.equal(result, 2 * volume)
-    assert torch.equal(translate_volume(model, result, inverse=True), volume)
-    inside = translate_volume(model, volume, mask=mask)
+    assert torch.equal(translate(model, result, inverse=True), volume)
+    inside = translate(model, volume, mask=mask)
     assert torch.equal(inside[mask > 0], 2 * volume[mask > 0])
     assert (inside[mask == 0] == -1).all()
 
@@ -84,7 +83,7 @@ def test_slices_have_the_size_of_training_or_the_next_that_holds_them(head):
     volume, mask = head
     net = Pointwise()
     model = Model(net, contrast_pipeline(UNET), 1.0)
-    translate_volume(model, volume, mask=mask)
+    translate(model, volume, mask=mask)
     assert net.seen == [(3, 1, 16, 20)]  # 3 slices with brain; 18 voxels are not cropped to 16
     assert not direction_of(model).plan((9, 18, 7)).slicing.cropped
     assert direction_of(model).plan((300, 16, 7)).slicing.size == (300, 16)
@@ -95,20 +94,20 @@ def test_a_2d_network_sees_each_slice_padded_with_background(head, inverse):
     volume, _ = head
     volume = volume[:, :, :16]
     model = contrast_model(REVGAN)
-    result = translate_volume(model, volume, inverse=inverse)
+    result = translate(model, volume, inverse=inverse)
     padded = torch.full((1, 1, 16, 16), -1.0)
     padded[0, 0, 3:12] = volume[0, :, :, 3]
     with torch.no_grad():
         expected = model.translator(padded, inverse=inverse)[0, 0, 3:12]
     assert torch.allclose(result[0, :, :, 3], expected, atol=1e-6)
-    assert not torch.allclose(result, translate_volume(model, volume, inverse=not inverse))
+    assert not torch.allclose(result, translate(model, volume, inverse=not inverse))
 
 
 def test_a_2d_network_is_left_as_it_was(head):
     model = contrast_model(UNET | {"norm": "batch"})
     model.translator.train()
     before = {name: value.clone() for name, value in model.translator.state_dict().items()}
-    result = translate_volume(model, head[0])
+    result = translate(model, head[0])
     assert model.translator.training
     assert all(torch.equal(before[n], v) for n, v in model.translator.state_dict().items())
     assert not result.requires_grad
@@ -119,7 +118,7 @@ def test_a_2d_network_is_left_as_it_was(head):
 def test_a_3d_network_is_applied_to_the_whole_volume(head, kind, inverse):
     volume, mask = (values[:, :8, :16].repeat(1, 1, 1, 2)[..., :12] for values in head)
     model = contrast_model(REVGAN if kind == "revgan" else UNET, samples="patches")
-    result = translate_volume(model, volume, inverse=inverse, mask=mask)
+    result = translate(model, volume, inverse=inverse, mask=mask)
     with torch.no_grad():
         expected = model.translator(volume[None], inverse=inverse)[0]
     assert torch.allclose(result[mask > 0], expected[mask > 0], atol=1e-5)
@@ -129,20 +128,20 @@ def test_a_3d_network_is_applied_to_the_whole_volume(head, kind, inverse):
 def test_tiles_of_a_3d_network_change_nothing():
     volume = torch.rand(1, 36, 36, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
     model = contrast_model(REVGAN, samples="patches")
-    whole = translate_volume(model, volume)
-    runner = model.runner()
-    limit = runner.plan((36, 36, 8)).memory / 2**30
-    while (tiled := runner.plan((36, 36, 8), limit)).kind == "whole":
+    whole = translate(model, volume)
+    direction = direction_of(model)
+    limit = direction.plan((36, 36, 8)).memory / 2**30
+    while (tiled := direction.plan((36, 36, 8), limit)).kind == "whole":
         limit *= 0.9
     assert tiled.kind == "tiles"
-    assert torch.allclose(translate_volume(model, volume, max_memory=limit), whole, atol=1e-5)
+    assert torch.allclose(translate(model, volume, max_memory=limit), whole, atol=1e-5)
 
 
 def test_windows_where_normalisation_depends_on_the_patch():
     model = contrast_model(UNET | {"norm": "instance"}, samples="patches", patches={"size": 16})
     volume = torch.rand(1, 24, 17, 9, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    assert model.runner().plan((24, 17, 9)).kind == "windows"
-    result = translate_volume(model, volume)
+    assert direction_of(model).plan((24, 17, 9)).kind == "windows"
+    result = translate(model, volume)
     assert result.shape == volume.shape
     assert torch.isfinite(result).all()
 
@@ -153,23 +152,23 @@ def test_round_trips_are_those_of_the_network(head, samples):
     volume, mask = (values[:, :8, :16].repeat(1, 1, 1, 2)[..., :12] for values in head)
     kind = {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 1, "norm": "none"}
     model = contrast_model(kind, samples=samples)
-    there, back = round_trip_volume(model, volume, mask=mask)
-    once = translate_volume(model, volume, mask=mask)
+    there, back = round_trip(model, volume, mask=mask)
+    once = translate(model, volume, mask=mask)
     assert torch.allclose(there, once, atol=1e-6)
     assert (back - volume)[mask > 0].abs().max() < 1e-5
     assert (back[mask == 0] == -1).all()
     assert (there[mask > 0] - volume[mask > 0]).abs().mean() > 0.05
-    cut_off = translate_volume(model, once, inverse=True, mask=mask)
+    cut_off = translate(model, once, inverse=True, mask=mask)
     assert (cut_off - volume)[mask > 0].abs().max() > 1e-3
 
 
 def test_round_trips_begin_with_either_direction(head):
     model = contrast_model(REVGAN)
     x, mask = head
-    there, back = round_trip_volume(model, x, inverse=True)
-    assert torch.equal(there, translate_volume(model, x, inverse=True))
+    there, back = round_trip(model, x, inverse=True)
+    assert torch.equal(there, translate(model, x, inverse=True))
     padded = x[:, :, 1:17]
-    there, back = round_trip_volume(model, padded, inverse=True, mask=mask[:, :, 1:17])
+    there, back = round_trip(model, padded, inverse=True, mask=mask[:, :, 1:17])
     with torch.no_grad():
         frame = torch.full((1, 1, 16, 16), -1.0)
         frame[0, 0, 3:12] = padded[0, :, :, 3]
@@ -189,19 +188,19 @@ def test_round_trips_begin_with_either_direction(head):
 @pytest.mark.parametrize("samples", ["slices", "patches"])
 def test_volumes_that_do_not_fit(samples, volume, message):
     with pytest.raises(InputError, match=message):
-        translate_volume(contrast_model(UNET, samples=samples), volume)
+        translate(contrast_model(UNET, samples=samples), volume)
 
 
 def test_masks_and_models_that_do_not_fit(make_model):
     model = contrast_model(UNET)
     with pytest.raises(InputError, match=r"mask must have the shape .* \(1, 8, 8, 8\), got"):
-        translate_volume(model, torch.zeros(1, 8, 8, 8), mask=torch.zeros(1, 8, 8, 7))
-    with pytest.raises(ConfigError, match=r"data\.kind dti; a model of data\.kind contrast"):
-        translate_volume(make_model(), torch.zeros(1, 8, 8, 8))
+        translate(model, torch.zeros(1, 8, 8, 8), mask=torch.zeros(1, 8, 8, 7))
+    with pytest.raises(InputError, match=r"shape \(6, I, J, K\), got \(1, 8, 8, 8\)"):
+        translate(make_model(), torch.zeros(1, 8, 8, 8))
     with pytest.raises(InputError, match="2D and takes slices"):
-        model.apply(np.zeros((1, 8, 8, 8)))
+        Geometry.of(model.translator, model.pipeline)
 
 
 def test_a_thin_volume_through_a_3d_network():
     with pytest.raises(InputError, match="at least 4 voxels along every axis, got 8x8x2"):
-        translate_volume(contrast_model(UNET, samples="patches"), torch.zeros(1, 8, 8, 2))
+        translate(contrast_model(UNET, samples="patches"), torch.zeros(1, 8, 8, 2))

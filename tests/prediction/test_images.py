@@ -6,8 +6,8 @@ import torch
 from medrev.config import Pipeline
 from medrev.errors import InputError
 from medrev.nets import build_translator
-from medrev.prediction import Model, translate_images
-from medrev.prediction.images import reflect_to_multiple
+from medrev.prediction import Model, translate
+from medrev.prediction.plane_direction import reflect_to_multiple
 
 NETS = {
     "revgan": {"kind": "revgan", "width": 4, "depth": 1, "downsamplings": 2},
@@ -15,6 +15,11 @@ NETS = {
     "unet": {"kind": "unet", "width": 4, "levels": 4, "dropout": 0.5},
     "involution": {"kind": "involution", "width": 4, "depth": 1, "downsamplings": 2},
 }
+
+
+def translated(model: Model, images: torch.Tensor, inverse: bool = False) -> torch.Tensor:
+    """Images ``(B, C, I, J)`` one by one."""
+    return torch.stack([translate(model, image, inverse=inverse) for image in images])
 
 
 def model_of(kind: str, a: int = 3, b: int = 3) -> Model:
@@ -37,10 +42,10 @@ def test_any_size_comes_back_in_both_directions(kind, size):
     model = model_of(kind)
     images = torch.rand(2, 3, *size) * 2 - 1
     for inverse in (False, True):
-        result = translate_images(model, images, inverse=inverse)
+        result = translated(model, images, inverse=inverse)
         assert result.shape == images.shape
         assert torch.isfinite(result).all()
-    again = translate_images(model, images, inverse=True)
+    again = translated(model, images, inverse=True)
     assert torch.equal(result, again)
 
 
@@ -48,7 +53,7 @@ def test_a_size_that_fits_is_not_padded_and_the_mode_stays_as_it_was():
     model = model_of("unet")
     model.translator.train()
     images = torch.rand(1, 3, 32, 48) * 2 - 1
-    result = translate_images(model, images)
+    result = translated(model, images)
     assert not result.requires_grad
     assert all(part.training for part in model.translator.modules())
     model.translator.eval()
@@ -61,8 +66,8 @@ def test_padding_does_not_move_the_image():
     images = torch.rand(1, 3, 37, 21) * 2 - 1
     mirrored = torch.cat([images, images.flip(2)[:, :, 1:4]], 2)
     mirrored = torch.cat([mirrored, mirrored.flip(3)[..., 1:4]], 3)
-    whole = translate_images(model, mirrored)
-    assert torch.allclose(translate_images(model, images), whole[:, :, :37, :21], atol=1e-5)
+    whole = translated(model, mirrored)
+    assert torch.allclose(translated(model, images), whole[:, :, :37, :21], atol=1e-5)
 
 
 def test_reflection_goes_on_where_the_axis_is_short():
@@ -74,9 +79,9 @@ def test_reflection_goes_on_where_the_axis_is_short():
 
 def test_channels_are_those_of_the_direction():
     model = model_of("unet", 1, 3)
-    assert translate_images(model, torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
-    assert translate_images(model, torch.zeros(1, 3, 16, 16), inverse=True).shape[1] == 1
-    with pytest.raises(InputError, match=r"images of x must have shape \(B, 1, I, J\)"):
-        translate_images(model, torch.zeros(1, 3, 16, 16))
+    assert translated(model, torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
+    assert translated(model, torch.zeros(1, 3, 16, 16), inverse=True).shape[1] == 1
+    with pytest.raises(InputError, match=r"images of x must have shape \(1, I, J\)"):
+        translated(model, torch.zeros(1, 3, 16, 16))
     with pytest.raises(InputError, match="finite"):
-        translate_images(model, torch.full((1, 1, 16, 16), float("nan")))
+        translated(model, torch.full((1, 1, 16, 16), float("nan")))

@@ -7,7 +7,7 @@ import torch
 from medrev.config import Pipeline
 from medrev.errors import InputError
 from medrev.nets import build_translator
-from medrev.prediction import Inference, Model, Request, segment_image, translate_images
+from medrev.prediction import Inference, Model, Request, segment_image, translate
 
 
 def model_of(name: str, model: dict, method: str) -> Model:
@@ -74,6 +74,6 @@ def test_a_translator_does_not_segment_and_a_segmenter_has_no_inverse(model):
     with pytest.raises(InputError, match=r"method\.kind segmentation is needed, got paired"):
         segment_image(model_of("photos", resnet, "paired"), torch.zeros(3, 32, 32))
     with pytest.raises(InputError, match="it has no inverse direction"):
-        translate_images(model, torch.zeros(1, 3, 32, 32), inverse=True)
+        translate(model, torch.zeros(3, 32, 32), inverse=True)
     with pytest.raises(InputError, match=r"labels has no inverse direction: .* model.kind fcn8s"):
         Inference((model,), Request(direction="inverse"))

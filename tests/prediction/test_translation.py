@@ -14,7 +14,7 @@ from medrev.prediction import (
     InferenceOptions,
     Model,
     direction_of,
-    members,
+    ensemble,
     volume_direction,
 )
 
@@ -136,7 +136,7 @@ def test_options_that_are_none(options):
 
 def test_progress_reaches_its_end(make_model, monkeypatch):
     totals, steps = [], []
-    real = members.progress
+    real = ensemble.progress
 
     def spied(title, total, **options):
         totals.append(total)
@@ -154,7 +154,7 @@ def test_progress_reaches_its_end(make_model, monkeypatch):
 
         return Spy()
 
-    monkeypatch.setattr(members, "progress", spied)
+    monkeypatch.setattr(ensemble, "progress", spied)
     mask = torch.zeros(1, 20, 18, 9)
     mask[:, 5:8] = 1
     for options in ({"ensemble": 4, "cycle_residual": True}, {"max_memory": 1e-6, "ensemble": 8}):

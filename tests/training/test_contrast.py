@@ -16,7 +16,7 @@ from medrev.config import Pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr, slice_flicker
-from medrev.prediction import Model, infer_file, load_model, translate_volume
+from medrev.prediction import Model, infer_file, load_model, translate
 from medrev.training import (
     Trainer,
     TrainingInterrupted,
@@ -121,7 +121,7 @@ def test_two_steps_and_back_from_disk(model, method, dims, heads, tmp_path):
     loaded = load_model(run.path, "cpu")
     volume = torch.rand(1, 12, 17, 9) * 2 - 1
     for inverse in (False, True):
-        result = translate_volume(loaded, volume, inverse=inverse)
+        result = translate(loaded, volume, inverse=inverse)
         assert result.shape == volume.shape
         assert torch.isfinite(result).all()
     if model == "involution":
@@ -162,7 +162,7 @@ def test_a_trained_model_translates_files_to_intensities_of_the_training(heads, 
     assert (values[stored == 0] == 0).all()
     dataset = dataset_of(pipeline)
     x, _, mask = dataset.kept("test")[0].whole()
-    result = translate_volume(model, x, mask=mask).clamp(min=-1)
+    result = translate(model, x, mask=mask).clamp(min=-1)
     expected = (result + 1) / 2 * dataset.header()["intensity"]["t2"]
     turned = Reorient(given.affine).forward(torch.from_numpy(values)[None])
     assert np.allclose(turned, expected, atol=0.01)
@@ -178,7 +178,7 @@ def test_whole_volumes_are_measured_in_the_brain(heads):
     score = validate(model, dataset)
     x, y, mask = dataset.kept("validation")[0].whole()
     inside = mask > 0
-    fake = translate_volume(model, x).clamp(min=-1)
+    fake = translate(model, x).clamp(min=-1)
     assert score.values["nmae_forward"] == pytest.approx(
         float((fake - y)[inside].abs().mean()) / 2, rel=1e-4
     )
@@ -187,7 +187,7 @@ def test_whole_volumes_are_measured_in_the_brain(heads):
     )
     table = heldout(model, dataset, show_progress=False)
     x, y, mask = dataset.kept("test")[0].whole()
-    fake = translate_volume(model, y, inverse=True, mask=mask).clamp(min=-1)
+    fake = translate(model, y, inverse=True, mask=mask).clamp(min=-1)
     assert table.methods == ("model", "input")
     found, given = table.means("model"), table.means("input")
     assert found["psnr_inverse"] == pytest.approx(psnr(fake, x, mask, 2.0))

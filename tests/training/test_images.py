@@ -20,7 +20,7 @@ from medrev.domains.image.transforms import resize
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import psnr
-from medrev.prediction import Model, load_model, translate_images
+from medrev.prediction import Model, load_model, translate
 from medrev.training import Trainer, TrainingInterrupted, heldout, train, translator_of, validate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
@@ -95,10 +95,10 @@ def test_two_steps_and_back_from_disk(kind, model, method, scores, sets, tmp_pat
     assert loaded.scale == 1
     assert loaded.metadata["images"]["edges"] == [32, 32]
     image = torch.rand(1, 3, 33, 21) * 2 - 1
-    assert translate_images(loaded, image).shape == image.shape
+    assert translate(loaded, image[0]).shape == image[0].shape
     if model == "involution":
-        back = translate_images(loaded, translate_images(loaded, image[..., :32, :20]))
-        assert (back - image[..., :32, :20]).abs().max() < 1e-4
+        back = translate(loaded, translate(loaded, image[0, :, :32, :20]))
+        assert (back - image[0, :, :32, :20]).abs().max() < 1e-4
 
 
 def test_the_card_and_the_environment_name_the_images(sets, tmp_path):
@@ -129,8 +129,8 @@ def test_validation_measures_whole_resized_images_in_both_directions(sets):
         given = from_pixels(resize(x.read(), 16))
         pixels = np.asarray(Image.fromarray(y.read()).convert("L"))[..., None]
         target = from_pixels(resize(pixels, 16))
-        there = translate_images(model, given[None])[0].clamp(-1, 1)
-        back = translate_images(model, target[None], inverse=True)[0].clamp(-1, 1)
+        there = translate(model, given).clamp(-1, 1)
+        back = translate(model, target, inverse=True).clamp(-1, 1)
         errors.append([float((there - target).abs().mean()), float((back - given).abs().mean())])
     expected = np.mean(errors, axis=0) / 2
     found = [score.values[name] for name in L1]

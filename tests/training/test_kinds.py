@@ -5,7 +5,7 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.errors import ConfigError
-from medrev.prediction import load_model
+from medrev.prediction import load_model, translate
 from medrev.training import train
 
 SMALL = {"discriminator": {"width": 2, "strided_layers": 0}}
@@ -37,9 +37,9 @@ def test_two_steps_and_back_from_disk(kind, pipeline, tmp_path):
     assert f"Network: {kind}" in (run.path / "model_card.md").read_text()
     loaded = load_model(run.path, "cpu")
     low = torch.randn(6, 5, 6, 7) * 1e-3
-    high = loaded.apply(low)
+    high = translate(loaded, low)
     assert high.shape == (6, 10, 12, 14)
-    assert loaded.apply(high, inverse=True).shape == low.shape
+    assert translate(loaded, high, inverse=True).shape == low.shape
     assert torch.isfinite(high).all()
 
 

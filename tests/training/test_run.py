@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
-from medrev.prediction import load_model, newest_run
+from medrev.prediction import load_model, newest_run, translate
 from medrev.training import DivergedError, RunFolder, Score, Trainer, TrainingInterrupted, train
 
 
@@ -83,7 +83,7 @@ def test_inference_finds_and_loads_the_run(finished):
     ranges = model.metadata["ranges"]
     assert set(ranges) == {"md_p5", "md_p50", "md_p95", "mask_ml"}
     assert all(low <= high for low, high in ranges.values())
-    assert model.apply(torch.zeros(6, 8, 8, 8)).shape == (6, 16, 16, 16)
+    assert translate(model, torch.zeros(6, 8, 8, 8)).shape == (6, 16, 16, 16)
 
 
 def test_saved_weights_are_the_moving_average(finished):

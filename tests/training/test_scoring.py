@@ -6,7 +6,7 @@ import torch
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation import translate_sample
 from medrev.metrics import tensor_rmse
-from medrev.prediction import Model
+from medrev.prediction import Model, translate
 from medrev.training import heldout, save_picture, translator_of, validate
 
 
@@ -27,7 +27,9 @@ def test_tensors_are_measured_as_their_files_hold_them(untrained):
     model, dataset = untrained()
     (sample,) = dataset.part("validation")
     score = validate(model, dataset)
-    written = dataset.y.as_written(model.apply(sample.x), sample.mask)[0]
+    written = dataset.y.as_written(
+        translate(model, sample.x / model.scale) * model.scale, sample.mask
+    )[0]
     assert score.values["rmse"] == pytest.approx(tensor_rmse(written, sample.y, sample.mask))
     assert score.error == score.values["rmse_interior"]
     assert "RMSE interior [1e-5 mm²/s]" in score.message

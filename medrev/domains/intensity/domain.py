@@ -14,7 +14,7 @@ from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
 from medrev.domains.intensity.find import LAYOUTS, is_head, problems
-from medrev.domains.intensity.intensity import from_network, intensity_scale, to_network
+from medrev.domains.intensity.intensity import intensity_scale, to_network
 from medrev.domains.intensity.names import (
     contrast_base,
     contrast_path,
@@ -195,8 +195,12 @@ class IntensityDomain(Domain):
         return to_network(values, scale, clip=self.data.intensities.clip)
 
     def decode(self, values: Tensor, scale: float) -> Tensor:
-        """-1 and what lies below become 0, and 1 the scale."""
-        return from_network(values, scale)
+        """-1 becomes 0 and 1 the scale; what lies below -1 is negative until it is written."""
+        return (values.float() + 1) / 2 * scale
+
+    def as_written(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
+        """Zero outside the mask; no intensity is negative."""
+        return super().as_written(values.clamp(min=0), mask)
 
     def scored(self, scale: float) -> Settings:
         """In units of a volume's own scale, and slices as whole images with their background.
@@ -213,7 +217,7 @@ class IntensityDomain(Domain):
 
     def measured_result(self, values: Tensor, scale: float, mask: Tensor | None) -> Tensor:
         """In units of the scale; no intensity is negative."""
-        return self.decode(values, 1.0)
+        return self.decode(values, 1.0).clamp(min=0)
 
     def measured_exactly(self, values: Tensor, scale: float) -> Tensor:
         """0 is the background, 1 the intensity that is 1 in the network."""
