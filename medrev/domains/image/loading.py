@@ -4,12 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ImageData
 from medrev.domains.image.image_set import Picture
-from medrev.domains.image.reading import from_pixels, with_channels
+from medrev.domains.image.reading import with_channels
 from medrev.domains.image.transforms import resize
 from medrev.errors import InputError
 from medrev.volumes import read_pixels
@@ -63,16 +62,12 @@ class Loader:
             self.held += pixels.nbytes
         return pixels
 
-    def whole(self, picture: Picture, channels: int) -> torch.Tensor:
-        """A picture as it is validated and tested: all of it, ``(C, H, W)`` in network range.
+    def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
+        """A picture as it is validated and tested: all of it, ``(H, W, C)``.
 
         It is resized to ``crop_size``, the size of training samples, as in pix2pix; or left as it
         is where ``load_size`` is null.
         """
-        return from_pixels(self.whole_pixels(picture, channels))
-
-    def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
-        """The same as it is stored, ``(H, W, C)``."""
         return self.pixels(picture, channels, self.data.whole_edge)
 
     def damaged(self, picture: Picture, error: InputError) -> None:

@@ -170,7 +170,7 @@ class IntensityDataset(Dataset[Subject, Head]):
         for side, name in enumerate(names):
             known = statistics.median(head.scales[side] for head in heads)
             intensity[name] = known if self.data.scale == "auto" else self.data.scale
-            ranges[name] = contrast_ranges(head.looks[side] for head in heads)
+            ranges[name] = contrast_ranges(head.fingerprints[side] for head in heads)
         return {
             "voxel_size": [float(min(edges)), float(max(edges))],
             "intensity": intensity,

@@ -28,7 +28,7 @@ class Head:
         clip: Whether what lies above is cut off.
         key: Content key: the same files and settings give the same key.
         mask_source: given, or nonzero (where neither volume is zero).
-        looks: What of x and of y does not depend on the unit of intensities
+        fingerprints: What of x and of y does not depend on the unit of intensities
             (`medrev.domains.intensity.describe_contrast`).
         notes: What was put right on reading, one line each.
     """
@@ -42,7 +42,7 @@ class Head:
     clip: bool = True
     key: str = ""
     mask_source: str = "given"
-    looks: tuple[dict[str, float], ...] = field(default=(), compare=False)
+    fingerprints: tuple[dict[str, float], ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -104,7 +104,7 @@ def _head(subject: Subject, data: ContrastData) -> Head:
         clip=data.intensities.clip,
         key=_key([v.values for v in kept], affine, scales),
         mask_source=x.mask_source,
-        looks=tuple(
+        fingerprints=tuple(
             describe_contrast(v, inside, x.affine, scale)
             for v, scale in zip(values, scales, strict=True)
         ),

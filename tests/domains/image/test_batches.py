@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.image import ImageBatches, Loader, find_images
+from medrev.domains.image import ImageBatches, Loader, find_images, from_pixels
 from medrev.domains.image.transforms import resize
 from medrev.errors import CheckpointError, InputError
 from medrev.volumes import read_pixels
@@ -217,6 +217,6 @@ def test_a_file_that_shrank_meanwhile_is_named(make):
 def test_images_are_validated_whole(make, load_size, shape):
     make.folders()
     data = make.data(load_size=load_size)
-    image = Loader(data).whole(find_images(data).test.x[0], 3)
+    image = from_pixels(Loader(data).whole_pixels(find_images(data).test.x[0], 3))
     assert image.shape == (3, *shape)
     assert -1 <= image.min() < image.max() < 0.1
