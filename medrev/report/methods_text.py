@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from medrev.evaluation import Evaluated, EvaluationConfig
-from medrev.evaluation.classes import TOLERANCE
+from medrev.evaluation import TOLERANCE, Evaluated, EvaluationConfig
 from medrev.files import content_hash
 from medrev.metrics import MASK
 from medrev.report.page import render_text

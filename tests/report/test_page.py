@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from medrev.errors import OutputError
-from medrev.evaluation.tabular import Column, MeanStd, Tabular
+from medrev.evaluation import Column, MeanStd, Tabular
 from medrev.metrics import Key
 from medrev.report.html_table import html_table
 from medrev.report.page import link_to, niivue, render, write_page
