@@ -38,8 +38,8 @@ KNOW_SECTIONS = {"config", "domains"}
 KIND_OF_DATA = re.compile(r"\b_?(data|section)(\.kind\b|\['kind'\]|\.get\('kind')")
 #: Where rules do not hold yet, while the kinds of data move into ``domains``: modules and their
 #: parts. Each list only shrinks.
-ASK_FOR_KINDS: tuple[str, ...] = ("medrev.prediction.contrast", "medrev.prediction.synthesis")
-IN_CIRCLES: tuple[str, ...] = ("medrev.prediction",)
+ASK_FOR_KINDS: tuple[str, ...] = ()
+IN_CIRCLES: tuple[str, ...] = ()
 #: What commands may import before they parse.
 LIGHT = {"errors", "files", "options", "progress"}
 SLOW = {"torch", "monai", "torchio", "pydantic", "rich", "pandas", "scipy", "dipy", "matplotlib"}
