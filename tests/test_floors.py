@@ -36,10 +36,6 @@ SECTIONS = {"DTIData", "ContrastData", "ImageData"}
 KNOW_SECTIONS = {"config", "domains"}
 #: ``data.kind``, ``data["kind"]``, ``data.get("kind")``.
 KIND_OF_DATA = re.compile(r"\b_?(data|section)(\.kind\b|\['kind'\]|\.get\('kind')")
-#: Where rules do not hold yet, while the kinds of data move into ``domains``: modules and their
-#: parts. Each list only shrinks.
-ASK_FOR_KINDS: tuple[str, ...] = ()
-IN_CIRCLES: tuple[str, ...] = ()
 #: What commands may import before they parse.
 LIGHT = {"errors", "files", "options", "progress"}
 SLOW = {"torch", "monai", "torchio", "pydantic", "rich", "pandas", "scipy", "dipy", "matplotlib"}
@@ -112,8 +108,7 @@ def test_there_are_no_circles():
     }
     # A folder's __init__ hands on names: that a module imports from its own folder's __init__
     # would be a circle, and shows up as one here.
-    found = circles(graph)
-    assert [group for group in found if not all(m.startswith(IN_CIRCLES) for m in group)] == []
+    assert circles(graph) == []
 
 
 def circles(graph: Mapping[str, Set[str]]) -> list[list[str]]:
@@ -160,7 +155,7 @@ def test_a_domain_never_imports_another():
 
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
 def test_only_domains_know_the_kind_of_data(file):
-    if folder_of(name_of(file)) in KNOW_SECTIONS or name_of(file).startswith(ASK_FOR_KINDS):
+    if folder_of(name_of(file)) in KNOW_SECTIONS:
         return
     asked = sorted(set(questions_of_kind(tree_of(file))))
     assert asked == []
