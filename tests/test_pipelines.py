@@ -144,6 +144,7 @@ def write_contrasts(root):
 STAND_INS = {
     "sample_data": write_dwi,
     "brats": write_contrasts,
+    "heads": write_contrasts,
     "cityscapes": write_images("labels"),
     "maps": write_images("maps"),
     "shapes": write_images("shapes"),
@@ -180,7 +181,7 @@ def sizes(pipeline):
         small.append("method.discriminator.width=8")
     if data.kind == "images":
         small += ["data.crop_size=32", "data.load_size=36"]
-    elif data.samples == "slices":
+    elif data.sampling == "slices":
         small += ["data.slices.size=32", "data.augmentation.shift=2"]
     else:
         small.append("data.patches.size=16")
@@ -197,7 +198,8 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
     run = train(load_pipeline(path, overrides), tmp_path / "run", quiet=True)
     assert run.read_status()["status"] == "finished"
     segments = shipped.method.kind == "segmentation"
-    metric = "rmse" if shipped.data.kind == "dti" else "pixel_accuracy" if segments else "cycle_x"
+    paired = "nmae_forward" if shipped.data.kind == "scalar" else "cycle_x"
+    metric = "rmse" if shipped.data.kind == "dti" else "pixel_accuracy" if segments else paired
     assert 0 <= run.table.summary("model", metric).mean < (500 if metric == "rmse" else 1)
     assert load_model(run.path, "cpu").pipeline.name == path.stem
 

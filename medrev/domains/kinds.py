@@ -8,6 +8,8 @@ from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.labelled import LabelledImageDataset
 from medrev.domains.intensity.dataset import IntensityDataset
 from medrev.domains.intensity.domain import IntensityDomain
+from medrev.domains.intensity.scalar import ScalarDomain
+from medrev.domains.intensity.scalar_dataset import ScalarDataset
 from medrev.domains.tensor.dataset import TensorDataset
 from medrev.domains.tensor.domain import TensorDomain
 
@@ -16,6 +18,7 @@ __all__ = ["dataset_class", "dataset_of", "domains_of"]
 _DOMAINS: dict[str, type[Domain]] = {
     "tensor": TensorDomain,
     "intensity": IntensityDomain,
+    "scalar": ScalarDomain,
     "image": ImageDomain,
 }
 
@@ -49,6 +52,8 @@ def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = F
         return found(pipeline, show=show)
     if issubclass(found, TensorDataset):
         return found(pipeline, scale=scale)
+    if issubclass(found, ScalarDataset):
+        return found(pipeline)
     return IntensityDataset(pipeline)
 
 
@@ -59,6 +64,8 @@ def dataset_class(pipeline: Pipeline) -> type[AnyDataset]:
         return TensorDataset
     if (x, y) == ("intensity", "intensity"):
         return IntensityDataset
+    if (x, y) == ("scalar", "scalar"):
+        return ScalarDataset
     # A method that does not suit its network is refused later, with the reason.
     segments = isinstance(pipeline.method, Segmentation)
     both = segments and isinstance(pipeline.model, FCN8sModel)

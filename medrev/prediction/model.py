@@ -33,8 +33,8 @@ class Model:
     path: Path | None = None
 
     @property
-    def factor(self) -> int:
-        """High-resolution voxels per low-resolution voxel along every axis."""
+    def factor(self) -> int | tuple[int, ...]:
+        """High-resolution voxels per low-resolution voxel: along every axis, or along each."""
         return self.pipeline.data.factor
 
     @property

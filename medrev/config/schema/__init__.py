@@ -33,6 +33,7 @@ from medrev.config.schema.model import (
     UNetModel,
 )
 from medrev.config.schema.pipeline import Data, Pipeline
+from medrev.config.schema.scalar import ScalarAugmentation, ScalarData, ScalarDegradation
 from medrev.config.schema.training import (
     EarlyStop,
     EvaluationConfig,
@@ -69,6 +70,9 @@ __all__ = [
     "Pipeline",
     "ResNetModel",
     "RevGANModel",
+    "ScalarAugmentation",
+    "ScalarData",
+    "ScalarDegradation",
     "Schedule",
     "Segmentation",
     "SelfInverse",

@@ -9,6 +9,7 @@ from medrev.config.schema.dti import DTIData
 from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
+from medrev.config.schema.scalar import ScalarData
 from medrev.config.schema.section import DefaultKind, Section
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
@@ -18,6 +19,7 @@ __all__ = ["Data", "Pipeline"]
 Data = Annotated[
     Annotated[DTIData, Tag("dti")]
     | Annotated[ContrastData, Tag("contrast")]
+    | Annotated[ScalarData, Tag("scalar")]
     | Annotated[ImageData, Tag("images")],
     Discriminator(DefaultKind("dti")),
 ]

@@ -1,50 +1,36 @@
 """Data sets of two contrasts of the same heads."""
 
-import logging
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from medrev.config.schema import Pipeline
+from medrev.config.schema import ContrastData, Pipeline
 from medrev.data import Subject
-from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, Processes
+from medrev.domains.dataset import CardFacts
 from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.intensity import BACKGROUND
+from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.preparation import prepare_contrasts
 from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.subject import contrast_name, contrasts
 from medrev.domains.pictures import two_ways
-from medrev.domains.sample import Sample, Translated
-from medrev.errors import InputError
+from medrev.domains.sample import Translated
 from medrev.metrics import Settings
 from medrev.volumes import (
     SLICE_AXES,
-    Grid,
     Panel,
     Plane,
-    Reorient,
-    read_volume,
     voxel_size,
 )
 
 __all__ = ["IntensityDataset"]
 
-logger = logging.getLogger(__name__)
 
-#: Digits of a head's key.
-_KEY = 16
-
-
-class IntensityDataset(Dataset[Subject, Head]):
+class IntensityDataset(HeadDataset):
     """Two contrasts of the heads of a cohort; every process reads all heads into its memory.
 
     Args:
@@ -55,76 +41,21 @@ class IntensityDataset(Dataset[Subject, Head]):
         InputError: The cohort is missing or cannot be used.
     """
 
+    nonzero = "both contrasts"
+
     def __init__(self, pipeline: Pipeline) -> None:
-        x, y = IntensityDomain(pipeline, "x"), IntensityDomain(pipeline, "y")
-        super().__init__(pipeline, x, y)
+        x = IntensityDomain[ContrastData](pipeline, "x")
+        y = IntensityDomain[ContrastData](pipeline, "y")
+        super().__init__(pipeline, x, y, cohort=find_contrasts(x.data), data=x.data)
         self.data = x.data
-        self.cohort = find_contrasts(self.data)
-
-    def members(self, part: str) -> Sequence[Subject]:
-        """Subjects."""
-        return self.cohort.part(part)
-
-    def name(self, member: Subject) -> str:
-        """The subject's."""
-        return member.id
-
-    def files(self, member: Subject) -> Mapping[str, Path]:
-        """Both contrasts, mask, labels."""
-        return member.files
 
     def found(self) -> Iterator[str]:
         """The cohort."""
         return cohort_lines(self.cohort, lambda subject: " + ".join(contrasts(subject)))
 
-    def prepare(
-        self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False
-    ) -> list[Head]:
+    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
         """Read both contrasts of heads."""
-        heads = prepare_contrasts(members, self.data, progress=show)
-        if show:
-            for head in heads:
-                for note in head.notes:
-                    logger.info("%s: %s", head.id, note)
-        return heads
-
-    def sample(self, ready: Head) -> Sample:
-        """Whole volumes."""
-        x, y, mask = ready.volumes()
-        return Sample(
-            id=ready.id,
-            x=x,
-            y=y,
-            scales=ready.scales,
-            mask=mask,
-            affine=ready.affine,
-            key=ready.key,
-            facts={
-                "mask": "both contrasts" if ready.mask_source == "nonzero" else ready.mask_source,
-                "scales": list(ready.scales),
-                "percentile": self.data.intensities.percentile,
-            },
-            notes=ready.notes,
-        )
-
-    def labels(self, member: Subject, sample: Sample) -> Tensor | None:
-        """The label map of a tumour, with the axes of the volumes."""
-        path = member.files.get("labels")
-        if path is None:
-            return None
-        volume = read_volume(path)
-        if volume.values.shape[0] != 1:
-            raise InputError(f"{path}: a 3D volume is needed, got {volume.values.shape[0]} volumes")
-        assert sample.y is not None
-        assert sample.affine is not None
-        reorient, shape = Reorient(volume.affine), tuple(volume.shape[1:])
-        labels = reorient.forward(volume.values)
-        grid = Grid(
-            tuple(sample.y.shape[1:]), sample.affine.numpy(), f"the contrasts of {sample.id}"
-        )
-        own = Grid(tuple(labels.shape[1:]), reorient.affine_for(shape))
-        grid.check(path, own, "resample the label map onto them")
-        return labels[0] if bool(labels.any()) else None
+        return prepare_contrasts(members, self.data, progress=show)
 
     def batches(self, *, rank: int = 0, world: int = 1) -> ContrastBatches:
         """Slices or patches of the training heads."""
@@ -136,10 +67,6 @@ class IntensityDataset(Dataset[Subject, Head]):
             rank=rank,
             world=world,
         )
-
-    def written(self, values: Tensor) -> Tensor:
-        """No intensity is below that of the background."""
-        return values.clamp(min=BACKGROUND)
 
     @property
     def _settings(self) -> Settings:
@@ -176,22 +103,6 @@ class IntensityDataset(Dataset[Subject, Head]):
             "intensity": intensity,
             "ranges": ranges,
             "mask": sorted({head.mask_source for head in heads}),
-        }
-
-    def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """The heads of each part."""
-        return {
-            part: [
-                {
-                    "id": head.id,
-                    "key": head.key[:_KEY],
-                    "mask": head.mask_source,
-                    "shape": list(head.shape),
-                    "intensity": list(head.scales),
-                }
-                for head in self.kept(part)
-            ]
-            for part in PARTS
         }
 
     def card(self) -> CardFacts:

@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from medrev.config.schema import ContrastData, Pipeline
+from medrev.config.schema import ContrastData, Pipeline, ScalarData
+from medrev.data.cohort import Layouts
 from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
@@ -42,8 +43,13 @@ _WORLD = ("left and right", "front and back", "top and bottom")
 _OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
 
 
-class IntensityDomain(Domain):
+D = TypeVar("D", ContrastData, ScalarData)
+
+
+class IntensityDomain(Domain, Generic[D]):
     """One contrast of a head, such as T1w; x is ``data.source``, y ``data.target``.
+
+    Type parameter: ``D`` is the data section of its pipelines.
 
     Args:
         pipeline: An experiment on contrasts.
@@ -53,6 +59,10 @@ class IntensityDomain(Domain):
         ConfigError: The experiment is on other data.
     """
 
+    #: The data section of its pipelines.
+    section: ClassVar[type[ContrastData] | type[ScalarData]] = ContrastData
+    #: How cohorts of it lie on disk.
+    layouts: ClassVar[Layouts] = LAYOUTS
     accepts = "scalar"
     unit = "arbitrary"
     datatype = "anat"
@@ -71,13 +81,13 @@ class IntensityDomain(Domain):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        data = pipeline.data
-        if not isinstance(data, ContrastData):
+        data: Any = pipeline.data
+        if not isinstance(data, self.section):
             raise ConfigError(
                 f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
-                "contrast is needed here"
+                f"{self.section.model_fields['kind'].default} is needed here"
             )
-        self.data = data
+        self.data: D = cast(D, data)
 
     @property
     def name(self) -> str:
@@ -105,18 +115,18 @@ class IntensityDomain(Domain):
 
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
         """The subjects; without this contrast, that is their problem."""
-        listing = LAYOUTS.list(root)
+        listing = self.layouts.list(root)
         return [self._entry(subject) for subject in listing.subjects], listing.problems
 
     def _entry(self, subject: Subject) -> Entry:
         name = contrast_name(self.name)
-        lacking = lacks(subject, name)
+        reasons = [line for line in (lacks(subject, name), *problems(subject)) if line is not None]
         return Entry(
             name=subject.id,
             person=subject.person,
             path=subject.files.get(name, Path(subject.id)),
             mask=subject.files.get("mask"),
-            problem="; ".join([*([lacking] if lacking else []), *problems(subject)]) or None,
+            problem="; ".join(reasons) or None,
         )
 
     def read(
@@ -226,12 +236,12 @@ class IntensityDomain(Domain):
     def symmetries(self, count: int) -> tuple[Symmetry, ...]:
         """Flips of an RAS volume: first left and right; of slices those within them."""
         axes = [0, 1, 2]
-        if self.data.spatial_dims == 2:
-            axes.remove(SLICE_AXES[self.data.slices.axis])
+        slicing = self.data.slicing
+        if slicing is not None:
+            axes.remove(SLICE_AXES[slicing.axis])
         allowed = [2**n for n in range(len(axes) + 1)]
         if count not in allowed:
-            flat = self.data.spatial_dims == 2
-            what = f"{self.data.slices.axis} slices" if flat else "contrasts"
+            what = "contrasts" if slicing is None else f"{slicing.axis} slices"
             raise InputError(
                 f"an ensemble of {what} must have one of {', '.join(map(str, allowed))} members "
                 f"(flips), got {count}"

@@ -3,15 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
-from medrev.config.schema import ContrastData
+from medrev.config.schema import ContrastData, ScalarData
 from medrev.data.cohort import Cohort, Layouts, together
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
-from medrev.domains.intensity.layouts import bids, brats, table
-from medrev.domains.intensity.subject import NOT_CONTRASTS, contrast_name, lacks
+from medrev.domains.intensity.layouts import bids, brats, files, table
+from medrev.domains.intensity.subject import NOT_CONTRASTS, UNNAMED, contrast_name, lacks
 from medrev.errors import ConfigError, InputError
 
-__all__ = ["LAYOUTS", "find_contrasts", "is_head", "problems"]
+__all__ = [
+    "LAYOUTS",
+    "SCALAR_LAYOUTS",
+    "find_contrasts",
+    "find_scalars",
+    "is_head",
+    "problems",
+    "scalar_file",
+]
 
 _WHERE = (
     "BraTS is to be had at synapse.org (2021 and later) and www.med.upenn.edu/cbica/brats2020 "
@@ -28,6 +36,10 @@ def problems(subject: Subject) -> list[str]:
 
 
 LAYOUTS = Layouts({"table": table, "brats": brats, "bids": bids}, problems, _WHERE)
+#: Where one contrast is enough, any folder of volumes will do.
+SCALAR_LAYOUTS = Layouts(
+    {"table": table, "brats": brats, "bids": bids, "files": files}, problems, _WHERE
+)
 
 
 def is_head(folder: Path) -> bool:
@@ -83,3 +95,52 @@ def find_contrasts(data: ContrastData) -> Cohort:
         for s in cohort.subjects
     )
     return replace(cohort, subjects=tuple(pairs))
+
+
+def scalar_file(subject: Subject, data: ScalarData) -> Path:
+    """The file of a subject's volume; one of which nobody says what it is will do.
+
+    Raises:
+        InputError: It has none, or several.
+    """
+    name = contrast_name(data.contrast)
+    reason = lacks(subject, name)
+    if reason is None:
+        return subject.files[name]
+    if UNNAMED in subject.files and name not in subject.files:
+        return subject.files[UNNAMED]
+    raise InputError(reason)
+
+
+def find_scalars(data: ScalarData) -> Cohort:
+    """Find the scans under ``data.root`` that have ``data.contrast``; the others are left out.
+
+    With ``layout: auto`` the layouts are tried in the order table (with volumes), BraTS, BIDS,
+    files; :attr:`Cohort.layout` says which one it was.
+
+    Raises:
+        InputError: The data is missing, no subject has the contrast, files are missing, identifiers
+            are double, or the chosen subjects are not there. Several problems come together, one a
+            line.
+    """
+    if not data.root.exists():
+        raise InputError(
+            f"data.root not found: {data.root}; expected {bids.EXPECTED}; {files.EXPECTED}; "
+            f"{brats.EXPECTED}; or {table.EXPECTED}"
+        )
+    cohort = SCALAR_LAYOUTS.gather(data.root, data.layout, wanted=data.subjects, split=data.split)
+    name = contrast_name(data.contrast)
+    usable = [s for s in cohort.subjects if name in s.files or UNNAMED in s.files]
+    wanted = data.subjects is not None
+    if wanted or not usable:
+        lacking = [lacks(s, name) for s in cohort.subjects if s not in usable]
+        problems = [line for line in lacking if line is not None]
+        if problems:
+            where = f"the {cohort.layout} cohort {data.root}"
+            raise InputError(f"{together(problems, where)}; change data.contrast")
+    kept = (name, UNNAMED, *NOT_CONTRASTS)
+    subjects = (
+        replace(s, files={n: p for n, p in s.files.items() if n in kept}, several={})
+        for s in usable
+    )
+    return replace(cohort, subjects=tuple(subjects))

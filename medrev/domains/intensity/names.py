@@ -7,7 +7,13 @@ from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.names import bids_label
 from medrev.volumes import strip_suffix
 
-__all__ = ["contrast_base", "contrast_path", "contrast_words", "other_contrast"]
+__all__ = [
+    "contrast_base",
+    "contrast_ending",
+    "contrast_path",
+    "contrast_words",
+    "other_contrast",
+]
 
 #: What medrev and BraTS call a contrast, and what BIDS does: an entity before, and the suffix.
 _BIDS = {
@@ -18,7 +24,7 @@ _BIDS = {
 }
 #: Endings of names that say which contrast a file holds: BIDS, BraTS up to 2021, from 2023 on.
 _ENDING = re.compile(r"[_-](t1|t1w|t1n|t1ce|t1c|t1gd|t2|t2w|t2f|flair|pd|pdw)$", re.IGNORECASE)
-_REPLACED = re.compile(r"_(?:ce|desc)-[A-Za-z0-9]+")
+_REPLACED = re.compile(r"_(?:ce|desc|res)-[A-Za-z0-9]+")
 #: BIDS entities that come after ``ce`` in a name.
 _AFTER_CE = (
     "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
@@ -44,6 +50,17 @@ def contrast_base(source: Path, contrast: str) -> str:
     if shorter == stem:
         shorter = re.sub(rf"[_-]{re.escape(contrast)}$", "", stem, flags=re.IGNORECASE)
     return _REPLACED.sub("", shorter)
+
+
+def contrast_ending(stem: str) -> str | None:
+    """The contrast that a name without suffix ends in, as it stands there.
+
+    Example:
+        >>> contrast_ending("head7_T1w"), contrast_ending("colin27")
+        ('T1w', None)
+    """
+    match = _ENDING.search(stem)
+    return None if match is None else match.group(1)
 
 
 def contrast_path(base: str, folder: Path, contrast: str, label: str, ending: str) -> Path:

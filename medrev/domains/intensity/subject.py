@@ -2,10 +2,12 @@
 
 from medrev.data.subject import Subject
 
-__all__ = ["NOT_CONTRASTS", "contrast_name", "contrasts", "lacks"]
+__all__ = ["NOT_CONTRASTS", "UNNAMED", "contrast_name", "contrasts", "lacks"]
 
 #: Roles of files that are no contrasts.
 NOT_CONTRASTS = ("mask", "labels")
+#: Role of a volume of which nobody says what contrast it is.
+UNNAMED = "volume"
 #: Names of the same contrast: BraTS up to 2021, from 2023, and BIDS.
 _ALIASES = {
     "t1n": "t1",

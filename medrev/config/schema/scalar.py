@@ -1,0 +1,120 @@
+"""The ``data`` section of scalar super-resolution: volumes of one contrast, made coarser."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from medrev.config.schema.contrast import Intensities
+from medrev.config.schema.data import DataSection, Pairing, Patches, Sampling, Split, Subjects
+from medrev.config.schema.section import Count, NonNegative, PipelinePath, Section
+
+__all__ = ["ScalarAugmentation", "ScalarData", "ScalarDegradation"]
+
+Factor = Annotated[int, Field(ge=1, le=8)]
+
+
+class ScalarDegradation(Section):
+    """How the low-resolution twin of a volume is made."""
+
+    factor: Factor | tuple[Factor, Factor, Factor] = 2
+    """Voxels of the high-resolution grid per low-resolution voxel: along every axis, or one for
+    each of left-right, back-front and bottom-top ([1, 1, 4]: thick axial slices)."""
+    profile: Literal["box", "gaussian"] = "box"
+    """How much of a thick slice each point of it contributes. gaussian: the slice thickness is its
+    full width at half maximum."""
+    gap: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of the distance between slices that lies between them."""
+
+
+class ScalarAugmentation(Section):
+    """Random changes of training patches."""
+
+    flips: bool = True
+    """Mirror along each axis."""
+    brightness: NonNegative = 0
+    """Largest relative change of the intensities, the same for input and target."""
+    noise: NonNegative = 0
+    """Largest standard deviation of Gaussian noise added to the input, as a share of the scale."""
+
+
+class ScalarData(DataSection):
+    """Volumes of one contrast, such as T1w, and their low-resolution twins."""
+
+    domains: ClassVar[tuple[str, str]] = ("scalar", "scalar")
+    pairing: ClassVar[Pairing] = "degraded"
+    made_by: ClassVar[tuple[str, ...]] = ("contrast", "degradation", "intensities")
+    background: ClassVar[float] = -1.0
+    channels: ClassVar[tuple[int, int]] = (1, 1)
+    input_grid: ClassVar[str] = "low"
+    upsampling: ClassVar[str] = "nearest"
+    #: Results have the intensities of their input.
+    scale: ClassVar[Literal["auto"]] = "auto"
+
+    kind: Literal["scalar"] = "scalar"
+    root: PipelinePath
+    """Cohort folder: BIDS-like (anat), BraTS, any folder of NIfTI files, or one with a table."""
+    layout: Literal["auto", "brats", "bids", "files", "table"] = "auto"
+    contrast: str = "T1w"
+    """T1w, T2w, FLAIR, another BIDS suffix or table column."""
+    subjects: Subjects = None
+    """Only these subjects (default: all)."""
+    degradation: ScalarDegradation = ScalarDegradation()
+    patches: Patches = Patches(size=32, min_brain=0.2)
+    intensities: Intensities = Intensities(clip=False)
+    augmentation: ScalarAugmentation = ScalarAugmentation()
+    split: Split = Split()
+    batch_size: Count = 8
+
+    @property
+    def source(self) -> str:
+        """The contrast of x."""
+        return self.contrast
+
+    @property
+    def target(self) -> str:
+        """The contrast of y, the same."""
+        return self.contrast
+
+    @property
+    def sampling(self) -> Sampling:
+        """Patches."""
+        return "patches"
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Along left-right, back-front and bottom-top."""
+        factor = self.degradation.factor
+        return (factor,) * 3 if isinstance(factor, int) else factor
+
+    @property
+    def grid_factors(self) -> tuple[int, ...]:
+        """Those of the grids that the network sees."""
+        return self.factors
+
+    @property
+    def factor(self) -> int | tuple[int, ...]:
+        """One number where all axes have the same."""
+        return self.factors[0] if len(set(self.factors)) == 1 else self.factors
+
+    @property
+    def grid_factor(self) -> int | tuple[int, ...]:
+        """Ratio of the grids that the network sees."""
+        return self.factor
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int]:
+        """Sizes of a training sample on the grid of y."""
+        return (self.patches.size,) * 3
+
+    @model_validator(mode="after")
+    def _patches_fit_factors(self) -> "ScalarData":
+        if max(self.factors) == 1:
+            raise ValueError("degradation.factor must be 2 or more along one axis at least")
+        for name in ("size", "stride"):
+            value = getattr(self.patches, name)
+            if value is not None and any(value % r for r in self.factors):
+                raise ValueError(
+                    f"patches.{name} must be a multiple of degradation.factor ({self.factor}), "
+                    f"got {value}"
+                )
+        return self

@@ -1,0 +1,143 @@
+"""What the data sets of intensities share: subjects whose volumes are kept as heads."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from medrev.config.schema import ContrastData, Pipeline, ScalarData
+from medrev.data import Cohort, Subject
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import Dataset, Processes
+from medrev.domains.domain import Domain
+from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.intensity import BACKGROUND
+from medrev.domains.sample import Sample
+from medrev.errors import InputError
+from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
+
+__all__ = ["HeadDataset"]
+
+logger = logging.getLogger(__name__)
+
+#: Digits of a head's key.
+_KEY = 16
+
+
+class HeadDataset(Dataset[Subject, Head]):
+    """Heads of a cohort; every process reads all of them into its memory.
+
+    Args:
+        pipeline: The experiment.
+        x: The domain of x.
+        y: The domain of y.
+        cohort: The subjects.
+        data: The data section of the pipeline.
+    """
+
+    #: What a mask that was not given is.
+    nonzero = "nonzero"
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        x: Domain,
+        y: Domain,
+        *,
+        cohort: Cohort,
+        data: ContrastData | ScalarData,
+    ) -> None:
+        super().__init__(pipeline, x, y)
+        self.cohort, self._data = cohort, data
+
+    @abstractmethod
+    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
+        """Read subjects.
+
+        Raises:
+            InputError: One cannot be used.
+        """
+
+    def members(self, part: str) -> Sequence[Subject]:
+        """Subjects."""
+        return self.cohort.part(part)
+
+    def name(self, member: Subject) -> str:
+        """The subject's."""
+        return member.id
+
+    def files(self, member: Subject) -> Mapping[str, Path]:
+        """Volumes, mask, labels."""
+        return member.files
+
+    def prepare(
+        self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False
+    ) -> list[Head]:
+        """Read heads."""
+        heads = self.read_heads(members, show=show)
+        if show:
+            for head in heads:
+                for note in head.notes:
+                    logger.info("%s: %s", head.id, note)
+        return heads
+
+    def sample(self, ready: Head) -> Sample:
+        """Whole volumes."""
+        x, y, mask = ready.volumes()
+        return Sample(
+            id=ready.id,
+            x=x,
+            y=y,
+            scales=ready.scales,
+            mask=mask,
+            affine=ready.affine,
+            key=ready.key,
+            facts={
+                "mask": self.nonzero if ready.mask_source == "nonzero" else ready.mask_source,
+                "scales": list(ready.scales),
+                "percentile": self._data.intensities.percentile,
+            },
+            notes=ready.notes,
+        )
+
+    def labels(self, member: Subject, sample: Sample) -> Tensor | None:
+        """The label map of a tumour, with the axes of the volumes."""
+        path = member.files.get("labels")
+        if path is None:
+            return None
+        volume = read_volume(path)
+        if volume.values.shape[0] != 1:
+            raise InputError(f"{path}: a 3D volume is needed, got {volume.values.shape[0]} volumes")
+        assert sample.y is not None
+        assert sample.affine is not None
+        reorient, shape = Reorient(volume.affine), tuple(volume.shape[1:])
+        labels = reorient.forward(volume.values)
+        if max(self._data.factors) > 1:
+            labels, _ = crop_to_multiple(labels, self._data.factors)
+        grid = Grid(tuple(sample.y.shape[1:]), sample.affine.numpy(), f"the volumes of {sample.id}")
+        own = Grid(tuple(labels.shape[1:]), reorient.affine_for(shape))
+        grid.check(path, own, "resample the label map onto them")
+        return labels[0] if bool(labels.any()) else None
+
+    def written(self, values: Tensor) -> Tensor:
+        """No intensity is below that of the background."""
+        return values.clamp(min=BACKGROUND)
+
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """The heads of each part."""
+        return {
+            part: [
+                {
+                    "id": head.id,
+                    "key": head.key[:_KEY],
+                    "mask": head.mask_source,
+                    "shape": list(head.shape),
+                    "intensity": list(head.scales),
+                }
+                for head in self.kept(part)
+            ]
+            for part in PARTS
+        }

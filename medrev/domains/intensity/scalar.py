@@ -1,0 +1,173 @@
+"""Scalar super-resolution: one contrast on two grids, the same domain on both sides."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from medrev.config.schema import ScalarData
+from medrev.data.subject import Subject
+from medrev.domains.domain import Domain, Prediction, Scan
+from medrev.domains.entry import Entry
+from medrev.domains.intensity.domain import IntensityDomain
+from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
+from medrev.domains.intensity.names import contrast_path
+from medrev.domains.intensity.picture import compare_contrasts
+from medrev.domains.maps import SUFFIXES, Map
+from medrev.domains.outputs import PICTURE, Output
+from medrev.errors import InputError
+from medrev.metrics import Settings
+from medrev.volumes import upsample, voxel_size
+
+__all__ = ["ScalarDomain"]
+
+
+class ScalarDomain(IntensityDomain[ScalarData]):
+    """A contrast on the coarse grid (x) or on the fine one (y)."""
+
+    title = "Super-resolved MRI"
+    section = ScalarData
+    layouts = SCALAR_LAYOUTS
+
+    @property
+    def called(self) -> str:
+        """The contrast, and which grid."""
+        return f"{super().called}, {'low' if self.side == 'x' else 'high'} resolution"
+
+    def _entry(self, subject: Subject) -> Entry:
+        problem = None
+        path = Path(subject.id)
+        try:
+            path = scalar_file(subject, self.data)
+        except InputError as error:
+            problem = str(error)
+        return Entry(
+            name=subject.id,
+            person=subject.person,
+            path=path,
+            mask=subject.files.get("mask"),
+            problem=problem,
+        )
+
+    def scored(self, scale: float) -> Settings:
+        """In units of a volume's own scale."""
+        return Settings(tensors=False, value_range=1.0)
+
+    def result_scale(
+        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+    ) -> tuple[float, tuple[str, ...]]:
+        """That of the input: intensities keep their unit."""
+        return self.scale_of(scan, model_scale), ()
+
+    def result_paths(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        source: Domain,
+        format: str = "nifti",
+        std: bool = False,
+        cycle: bool = False,
+        picture: bool = True,
+    ) -> dict[str, Path]:
+        """The volume, its uncertainty and a picture."""
+        ending = SUFFIXES[format]
+
+        def place(side: str, label: str, ending: str) -> Path:
+            stem = f"{base}_res-{'lo' if side == 'x' else 'hi'}"
+            return contrast_path(stem, folder, self.name, label, ending)
+
+        paths = {"volume": place(self.side, "sr", ending)}
+        if std:
+            paths["std"] = place(self.side, "srstd", ending)
+        if cycle:
+            paths["cycle"] = place(source.side, "srcycle", ending)
+        if picture:
+            paths[PICTURE] = place(self.side, "sr", ".png")
+        return paths
+
+    def ignored_by_bids(self, format: str) -> tuple[str, ...]:
+        """The validator knows no NRRD."""
+        return ("*_desc-sr*.nrrd",) if format == "nrrd" else ()
+
+    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+        """The volume, its uncertainty, and the cycle residual on the grid of the input."""
+        made = "Super-resolved" if self.side == "y" else "Averaged"
+        name = super().called
+        volumes = {
+            "volume": (prediction.values, prediction.affine, f"{made} {name}"),
+            "std": (
+                prediction.std,
+                prediction.affine,
+                f"Uncertainty: standard deviation of the {made.lower()} {name} over the ensemble",
+            ),
+            "cycle": (
+                prediction.cycle_residual,
+                scan.affine,
+                f"Cycle residual: distance of the input {name} from the result translated back",
+            ),
+        }
+        return {
+            key: Map(
+                values=values,
+                affine=affine,
+                description=description,
+                units=self.unit,
+                space=scan.space,
+            )
+            for key, (values, affine, description) in volumes.items()
+            if values is not None and affine is not None
+        }
+
+    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
+        """Contrast, grid and intensities."""
+        assert prediction.affine is not None
+        factors = "x".join(str(r) for r in self.data.factors)
+        edges = voxel_size(prediction.affine)
+        shown = " x ".join(f"{edge:.4g}" for edge in edges)
+        finer = "finer" if self.side == "y" else "coarser"
+        found = super().sidecar(prediction, dataclasses.replace(scan, affine=prediction.affine))
+        del found["SkullStripped"]  # heads keep their skull
+        return {
+            **found,
+            "Resolution": f"{shown} mm, {factors} times {finer} than the input along left-right, "
+            "back-front and bottom-top, same field of view",
+        }
+
+    def picture(
+        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+    ) -> Output | None:
+        """Input and output in three views, both on the fine grid (nearest neighbour)."""
+        made, given, residual = prediction.values, scan.values, prediction.cycle_residual
+        ratios = tuple(
+            max(1, round(max(a, b) / min(a, b)))
+            for a, b in zip(made.shape[1:], given.shape[1:], strict=True)
+        )
+
+        def fine(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+            if tuple(values.shape[1:]) == shape:
+                return values
+            i, j, k = shape
+            return upsample(values[None].float(), ratios, "nearest")[0][:, :i, :j, :k]
+
+        if self.side == "y":
+            shape = tuple(made.shape[1:])
+            affine, mask = prediction.affine, prediction.mask
+        else:
+            shape, affine, mask = tuple(given.shape[1:]), scan.affine, scan.mask
+        shown = dataclasses.replace(scan, values=fine(given, shape), affine=affine, mask=mask)
+        result = dataclasses.replace(
+            prediction,
+            values=fine(made, shape),
+            std=None if prediction.std is None else fine(prediction.std, shape),
+            cycle_residual=None if residual is None else fine(residual, shape),
+        )
+        return compare_contrasts(
+            shown,
+            result,
+            names=(source.called, self.called),
+            title=title,
+            model=self.pipeline.name,
+        )

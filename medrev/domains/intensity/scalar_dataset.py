@@ -1,0 +1,170 @@
+"""Data sets of one contrast and the low-resolution twins that are made of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from medrev.config.schema import Pipeline
+from medrev.data import Subject
+from medrev.domains.dataset import CardFacts
+from medrev.domains.found import cohort_lines
+from medrev.domains.intensity.find import find_scalars
+from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.heads import HeadDataset
+from medrev.domains.intensity.ranges import contrast_ranges
+from medrev.domains.intensity.scalar import ScalarDomain
+from medrev.domains.intensity.scalar_batches import ScalarBatches
+from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.intensity.twin import prepare_twins
+from medrev.domains.sample import Outcome, Translated
+from medrev.metrics import interpolate_to
+from medrev.volumes import Panel, Plane, block_mask, block_mean, rescale_affine, voxel_size
+
+__all__ = ["ScalarDataset"]
+
+
+class ScalarDataset(HeadDataset):
+    """Volumes of one contrast and their twins; every process reads all into its memory.
+
+    Args:
+        pipeline: The experiment; its data is of the kind scalar.
+
+    Raises:
+        ConfigError: It is of another kind.
+        InputError: The cohort is missing or cannot be used.
+    """
+
+    validation = ("psnr_forward", "nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        x, y = ScalarDomain(pipeline, "x"), ScalarDomain(pipeline, "y")
+        super().__init__(pipeline, x, y, cohort=find_scalars(x.data), data=x.data)
+        self.data = x.data
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Both sides are one contrast."""
+        return ()
+
+    def found(self) -> Iterator[str]:
+        """The cohort."""
+        return cohort_lines(self.cohort, lambda subject: self.data.contrast)
+
+    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
+        """Read volumes and make their twins."""
+        return prepare_twins(members, self.data, progress=show)
+
+    def batches(self, *, rank: int = 0, world: int = 1) -> ScalarBatches:
+        """Patches of the training subjects."""
+        return ScalarBatches(
+            self.kept("train"),
+            self.data,
+            self.pipeline.seed,
+            unpaired=self.unpaired,
+            rank=rank,
+            world=world,
+        )
+
+    def error(self, values: Mapping[str, float]) -> float | None:
+        """The PSNR of the fine grid, with its sign changed."""
+        psnr = values.get("psnr_forward")
+        return None if psnr is None else -psnr
+
+    def outcomes(self, done: Translated, *, baselines: bool = True) -> list[Outcome]:
+        """The model beside interpolations, and beside the block mean on the way back."""
+        found = []
+        assert done.x is not None
+        assert done.y is not None
+        low = None if done.sample.mask is None else block_mask(done.sample.mask, self.data.factors)
+        for one in super().outcomes(done, baselines=False):
+            outputs, coarse = dict(one.outputs), one.component in ("y→x", "x→y→x")
+            if baselines and one.component == "x→y":
+                for mode in self.pipeline.evaluation.baselines:
+                    outputs[mode] = self.written(interpolate_to(done.x, done.y.shape[1:], mode))
+            elif baselines and one.component == "y→x":
+                outputs["block mean"] = block_mean(done.y[None], self.data.factors)[0]
+            mask = low if coarse else one.mask
+            found.append(
+                Outcome(
+                    outputs=outputs,
+                    reference=one.reference,
+                    mask=mask,
+                    component=one.component,
+                    settings=one.settings,
+                )
+            )
+        return found
+
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """Input, cubic interpolation, output, reference and both errors, axial and sagittal."""
+        sample = done.sample
+        assert done.x is not None
+        assert done.y is not None
+        assert done.fake_y is not None
+        assert sample.mask is not None
+        assert sample.affine is not None
+        shape = done.y.shape[1:]
+        cubic = interpolate_to(done.x, shape, "cubic")
+        shown = {
+            "input": interpolate_to(done.x, shape, "nearest"),
+            "cubic": cubic,
+            "output": done.fake_y,
+            "reference": done.y,
+            "|cubic − reference|": (cubic - done.y).abs(),
+            "|output − reference|": (done.fake_y - done.y).abs(),
+        }
+        planes = [Plane(sample.affine, sample.mask, view) for view in ("axial", "sagittal")]
+        return [
+            [
+                Panel(
+                    plane.crop(plane.picture(values)[..., 0]),
+                    low=0.0 if name.startswith("|") else -1.0,
+                    high=0.5 if name.startswith("|") else 1.0,
+                    colours="inferno" if name.startswith("|") else "gray",
+                    aspect=plane.aspect,
+                    heading=name if number == 0 else "",
+                )
+                for name, values in shown.items()
+            ]
+            for number, plane in enumerate(planes)
+        ]
+
+    def header(self) -> dict[str, Any]:
+        """Voxel sizes of the coarse grid, and how its volumes look."""
+        heads = self.kept("train")
+        i, j, k = (float(r) for r in self.data.factors)
+        edges = [
+            edge
+            for head in heads
+            for edge in voxel_size(rescale_affine(head.affine.numpy(), (i, j, k)))
+        ]
+        name = contrast_name(self.data.contrast)
+        return {
+            "voxel_size": [float(min(edges)), float(max(edges))],
+            "ranges": {name: contrast_ranges(head.fingerprints[0] for head in heads)},
+            "mask": sorted({head.mask_source for head in heads}),
+        }
+
+    def card(self) -> CardFacts:
+        """Super-resolution of a contrast."""
+        data, made = self.data, self.data.degradation
+        times = " × ".join(str(r) for r in data.factors)
+        gap = f", gap {made.gap:.0%}" if made.gap else ""
+        return CardFacts(
+            task=f"super-resolution of {data.contrast} volumes, {times} (left-right, back-front, "
+            "bottom-top); in reverse, averaging",
+            data=(
+                f"Low-resolution twins: means of fine voxels, slice profile {made.profile}{gap}.",
+                f"Numbers inside: -1 is 0, and 1 is the {data.intensities.percentile:g}th "
+                "percentile of the input volume in its mask; results have the intensities of the "
+                "input. L1 and cycle errors are shares of that range.",
+            ),
+            limits=(
+                "The output is an estimate: structures below the input's resolution come from the "
+                "training data, not from the subject. Lesions may be lost or invented. Do not "
+                "read diagnoses off it.",
+                "Sequences, field strengths, resolutions and pathologies unlike those of the "
+                "training data are untested.",
+                "The low-resolution input of training was made by averaging; a scanner's own "
+                "low-resolution scan differs.",
+            ),
+        )
