@@ -63,6 +63,10 @@ class Phase(nn.Module):
         """
         raise NotImplementedError
 
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """The parameters in groups, each with a factor on the learning rate."""
+        return [(list(self.parameters()), 1.0)]
+
     def memory(self) -> dict[str, Any]:
         """What the phase remembers beside its parameters, of plain types and tensors."""
         return {}

@@ -9,6 +9,7 @@ from medrev.losses import PixelLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Batch, Cache, Logs, Phase
 from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.nets import Translator
 from medrev.volumes import block_mean
 
 __all__ = ["PairedTranslatorPhase"]
@@ -21,7 +22,8 @@ class PairedTranslatorPhase(Phase):
               + a\,(L_{GAN}(F, D_Y) + L_{GAN}(G, D_X)) + c\,(L_1(G(F(x)), x) + L_1(F(G(y)), y))
 
     The last term is none of the paper's (c = 0). A direction that no term needs is not computed,
-    and with ``inverse_share`` below 1 the inverse runs on the first samples of a batch only.
+    and with ``inverse_share`` below 1 the inverse runs on the first samples of a batch only. A
+    weight w below 1 slows the layers that only G has, too (:meth:`groups`).
 
     References:
         van der Ouderaa and Worrall, Reversible GANs for memory-efficient image-to-image
@@ -58,6 +60,23 @@ class PairedTranslatorPhase(Phase):
             or self.config.pixel_weight * self.config.inverse_weight
             or self.config.cycle_weight
         )
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """What only the inverse has learns as much slower as the weight of its loss says.
+
+        Adam divides gradients by their size: a small weight on the loss of the inverse direction
+        would slow the core, which feels both directions, but not the layers that this direction
+        has for itself. They would make full steps on small and noisy gradients, and run away.
+        """
+        share, alone = self.config.inverse_weight, self._adversary[0] is None
+        if not (0 < share < 1 and alone and not self.config.cycle_weight):
+            return super().groups()
+        own = (
+            self.translator.inverse_parameters() if isinstance(self.translator, Translator) else []
+        )
+        numbers = {id(parameter) for parameter in own}
+        shared = [p for p in self.parameters() if id(p) not in numbers]
+        return [(shared, 1.0), (own, share)] if own else super().groups()
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
         """Return the loss of eq. 12 and its terms; leaves ``fake_x`` and ``fake_y``."""

@@ -1,6 +1,6 @@
 """Translators made of one-way networks: two of them, or one that is its own inverse."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from medrev.errors import ConfigError
 from medrev.nets.one_way import OneWay
@@ -52,6 +52,10 @@ class Pair(Translator):
         """Map y with shape (B, C_y, *spatial) to x with shape (B, C_x, *spatial)."""
         x: Tensor = self.net_x(y)
         return x
+
+    def inverse_parameters(self) -> list[nn.Parameter]:
+        """Those of the network from y to x."""
+        return list(self.net_x.parameters())
 
     @property
     def receptive_field(self) -> int:

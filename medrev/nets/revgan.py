@@ -256,6 +256,10 @@ class RevGAN(Translator):
             x = x + block_mean(y, self.scale_factor)
         return x
 
+    def inverse_parameters(self) -> list[nn.Parameter]:
+        """Those of L_Y and P_X."""
+        return [*self.lift_y.parameters(), *self.project_x.parameters()]
+
     @property
     def receptive_field(self) -> int:
         """Width, in voxels of x, of what one voxel of the result depends on, F or G."""

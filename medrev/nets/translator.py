@@ -50,6 +50,10 @@ class Translator(nn.Module, ABC):
     def norm_depends_on_window(self) -> bool:
         """Whether, in ``eval()``, the result at a voxel depends on the whole window given."""
 
+    def inverse_parameters(self) -> list[nn.Parameter]:
+        """The parameters that only the inverse direction has; none where both share all."""
+        return []
+
     def forward(self, x: Tensor, *, inverse: bool = False) -> Tensor:
         """Translate; with ``inverse`` the argument is y and the result x."""
         return self.translate_back(x) if inverse else self.translate(x)

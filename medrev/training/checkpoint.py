@@ -16,7 +16,7 @@ from medrev.files import atomic_path
 __all__ = ["FREE_KEYS", "differing_keys", "load_checkpoint", "save_checkpoint"]
 
 #: Version of the layout of the file.
-FORMAT = 1
+FORMAT = 2
 KIND = "medrev training state"
 #: What may change between two parts of one training. Whether a cohort under another path is the
 #: same is seen by its content (:class:`medrev.domains.tensor.PatchBatches`).

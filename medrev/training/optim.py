@@ -10,10 +10,19 @@ from medrev.config.schema import Optimizer, Schedule
 __all__ = ["build_optimizer", "learning_rate_factor"]
 
 
-def build_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Build Adam or AdamW."""
+def build_optimizer(
+    config: Optimizer, groups: Iterable[tuple[list[nn.Parameter], float]]
+) -> optim.Optimizer:
+    """Build Adam or AdamW.
+
+    Args:
+        config: Learning rate, betas, weight decay.
+        groups: Parameters, each with a factor on the learning rate, which becomes the entry
+            ``share`` of its ``param_groups``.
+    """
     kind = {"adam": optim.Adam, "adamw": optim.AdamW}[config.kind]
-    return kind(parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+    listed = [{"params": parameters, "share": share} for parameters, share in groups]
+    return kind(listed, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
 
 
 def learning_rate_factor(

@@ -80,7 +80,7 @@ class Trainer:
         self.step_number = 0
         self.meter = Meter()
         self.optimizers = {
-            name: build_optimizer(phase.optimizer, phase.parameters())
+            name: build_optimizer(phase.optimizer, phase.groups())
             for name, phase in method.phases.items()
         }
         self.average = MovingAverage(method.translator, config.ema) if config.ema else None
@@ -189,7 +189,7 @@ class Trainer:
         )
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = self.method.phases[name].optimizer.lr * factor
+                group["lr"] = self.method.phases[name].optimizer.lr * factor * group["share"]
             optimizer.step()
         if self.average:
             self.average.update(self.method.translator)

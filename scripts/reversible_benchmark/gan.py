@@ -91,7 +91,7 @@ def _prepared(take: Step) -> Callable[[], None]:
 
 def _optimizers(method: Method) -> dict[str, torch.optim.Optimizer]:
     return {
-        name: build_optimizer(phase.optimizer, phase.parameters())
+        name: build_optimizer(phase.optimizer, phase.groups())
         for name, phase in method.phases.items()
     }
 

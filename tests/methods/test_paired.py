@@ -8,6 +8,8 @@ from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
+from medrev.nets import Pair, ResNet, RevGAN
+from medrev.training.optim import build_optimizer
 
 
 def values(x: float, y: float) -> dict[str, torch.Tensor]:
@@ -101,3 +103,56 @@ def test_a_share_excludes_terms_that_need_every_sample(method, other):
     section = {"kind": "paired", "inverse_share": 0.5, "adversarial_weight": 0} | other
     with pytest.raises(ConfigError, match="inverse_share below 1 needs"):
         method(section)
+
+
+def small_revgan() -> RevGAN:
+    torch.manual_seed(0)
+    return RevGAN(in_channels=6, out_channels=6, width=4, depth=1, norm="none", scale_factor=2)
+
+
+def test_layers_that_only_the_inverse_has_learn_slower_by_the_weight_of_its_loss():
+    """Adam's first step is the learning rate, whatever the size of the gradient."""
+    net = small_revgan()
+    phase = PairedTranslatorPhase(net, Paired(adversarial_weight=0, inverse_weight=0.1))
+    optimizer = build_optimizer(phase.optimizer, phase.groups())
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * group["share"]
+    batch = {
+        "x": torch.randn(1, 6, 4, 4, 4),
+        "y": torch.randn(1, 6, 8, 8, 8),
+        "mask": torch.ones(1, 1, 8, 8, 8),
+    }
+    phase(batch, {})[0].backward()
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    optimizer.step()
+    moved = {n: float((p.detach() - before[n]).abs().max()) for n, p in net.named_parameters()}
+    rate = phase.optimizer.lr
+    assert moved["project_y.0.weight"] == pytest.approx(rate, rel=1e-3)
+    assert moved["project_x.0.weight"] == pytest.approx(0.1 * rate, rel=1e-3)
+    assert moved["lift_y.0.weight"] <= 0.1 * rate * 1.001
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Paired(adversarial_weight=0, inverse_weight=1),
+        Paired(adversarial_weight=0, inverse_weight=0),
+        Paired(adversarial_weight=0, inverse_weight=0.1, cycle_weight=1),
+    ],
+)
+def test_otherwise_all_layers_learn_alike(config):
+    phase = PairedTranslatorPhase(small_revgan(), config)
+    ((parameters, share),) = phase.groups()
+    assert share == 1
+    assert len(parameters) == len(list(phase.parameters()))
+
+
+def test_a_pair_of_networks_slows_the_one_from_y_to_x():
+    def net(a: int, b: int) -> ResNet:
+        return ResNet(in_channels=a, out_channels=b, spatial_dims=2, width=4, depth=1)
+
+    pair = Pair(net(1, 3), net(3, 1))
+    phase = PairedTranslatorPhase(pair, Paired(adversarial_weight=0, inverse_weight=0.5))
+    (_, one), (slower, share) = phase.groups()
+    assert (one, share) == (1, 0.5)
+    assert {id(p) for p in slower} == {id(p) for p in pair.net_x.parameters()}

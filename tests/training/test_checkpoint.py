@@ -83,8 +83,8 @@ def test_other_files_of_torch_are_refused(tmp_path, pipeline):
 
 
 def test_another_version_is_refused(saved, pipeline, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
-    with pytest.raises(CheckpointError, match=r"has format 1 of medrev .* with format 2"):
+    monkeypatch.setattr(checkpoint, "FORMAT", 3)
+    with pytest.raises(CheckpointError, match=r"has format 2 of medrev .* with format 3"):
         load_checkpoint(saved, pipeline())
 
 

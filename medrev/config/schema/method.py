@@ -74,7 +74,8 @@ class Paired(Adversarial):
     pixel_weight: NonNegative = 100
     """Lambda of eq. 12."""
     inverse_weight: NonNegative = 1
-    """Weight of the inverse direction's loss relative to the forward direction's."""
+    """Weight of the inverse direction's loss relative to the forward direction's. Below 1, without
+    adversary and cycle loss, the layers that only the inverse has learn as much slower."""
     inverse_share: Annotated[float, Field(gt=0, le=1)] = 1
     """Share of each batch on which the inverse direction is trained; below 1 it saves time and
     needs adversarial_weight and cycle_weight 0."""
