@@ -1,8 +1,4 @@
-"""What augmentation does to tensors: functions on arrays, without randomness.
-
-`medrev.domains.tensor.transforms` offers them as MONAI transforms; `medrev.domains.tensor.batches`
-calls them directly, because a patch is changed in less time than MONAI's bookkeeping takes.
-"""
+"""What augmentation does to tensors: functions on arrays, without randomness."""
 
 import math
 

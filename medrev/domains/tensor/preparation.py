@@ -7,7 +7,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, s
 from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
 from medrev.domains.tensor.find import problems
 from medrev.domains.tensor.prepared import Prepared
-from medrev.domains.tensor.scan import Scan, load_subject, scans_and_subjects
+from medrev.domains.tensor.scan import Scan, load_subject
 from medrev.errors import InputError, MedrevError
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar
@@ -29,9 +28,7 @@ _SMALL = 256 * 2**20
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def prepare(
-    subjects: Sequence[Subject | Scan | Any], data: DTIData, progress: bool = True
-) -> list[Prepared]:
+def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -> list[Prepared]:
     """Make subjects ready for training: high-resolution tensors and their low-resolution twins.
 
     What was made once is read from the cache: its key is a hash of the files' contents and of the
@@ -39,7 +36,7 @@ def prepare(
     training part (:attr:`Subject.split`) also get the artefact copies asked for.
 
     Args:
-        subjects: Subjects of a cohort, scans in memory, or ``torchio.Subject`` objects.
+        subjects: Subjects of a cohort.
         data: The data section of a pipeline.
         progress: Show a progress bar on standard error.
 
@@ -50,27 +47,26 @@ def prepare(
         InputError: A subject cannot be used.
         OutputError: The cache folder cannot be written.
     """
-    items = scans_and_subjects(subjects, data)
-    if not items:
+    if not subjects:
         return []
     folder = cache_folder(data)
     workers = _worker_count(data)
     with ThreadPoolExecutor(workers) as threads:
-        keys = list(threads.map(lambda item: _key(item, data), items))
+        keys = list(threads.map(lambda subject: _key(subject, data), subjects))
     paths = [folder / f"{key}.safetensors" for key in keys]
     done: dict[int, Prepared] = {}
-    with progress_bar("Preparing subjects", total=len(items), enabled=progress) as bar:
-        for index, (item, path) in enumerate(zip(items, paths, strict=True)):
-            entry = load_entry(path, item.id)
+    with progress_bar("Preparing subjects", total=len(subjects), enabled=progress) as bar:
+        for index, (subject, path) in enumerate(zip(subjects, paths, strict=True)):
+            entry = load_entry(path, subject.id)
             if entry is not None:
                 done[index] = entry
-                bar.advance(1, text=item.id)
-        missing = [index for index in range(len(items)) if index not in done]
-        tasks = [(items[index], data, keys[index], paths[index]) for index in missing]
+                bar.advance(1, text=subject.id)
+        missing = [index for index in range(len(subjects)) if index not in done]
+        tasks = [(subjects[index], data, keys[index], paths[index]) for index in missing]
         for position, prepared in _make_all(tasks, _pool_size(tasks, data, workers)):
             done[missing[position]] = prepared
             bar.advance(1, text=prepared.id)
-    return [done[index] for index in range(len(items))]
+    return [done[index] for index in range(len(subjects))]
 
 
 def prepare_scan(scan: Scan, data: DTIData, key: str = "") -> Prepared:
@@ -109,30 +105,26 @@ def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
     return item.split == "train" and data.augmentation.artefacts.copies > 0
 
 
-def _key(item: Subject | Scan, data: DTIData) -> str:
-    if isinstance(item, Scan):
-        contents = item.contents()
-    else:
-        found = problems(item)
-        if found:
-            raise InputError("; ".join(found))
-        contents = {role: content_hash(path) for role, path in item.files.items()}
-    return content_key(contents, data, _wants_copies(item, data))
+def _key(subject: Subject, data: DTIData) -> str:
+    found = problems(subject)
+    if found:
+        raise InputError("; ".join(found))
+    contents = {role: content_hash(path) for role, path in subject.files.items()}
+    return content_key(contents, data, _wants_copies(subject, data))
 
 
-Task = tuple[Subject | Scan, DTIData, str, Path]
+Task = tuple[Subject, DTIData, str, Path]
 
 
 def _make(task: Task) -> Prepared:
     """Make one subject and its cache entry."""
-    item, data, key, path = task
+    subject, data, key, path = task
     try:
-        scan = item if isinstance(item, Scan) else load_subject(item, data)
-        prepared = prepare_scan(scan, data, key)
+        prepared = prepare_scan(load_subject(subject, data), data, key)
     except MedrevError as error:
-        if item.id in str(error):
+        if subject.id in str(error):
             raise
-        raise type(error)(f"{item.id}: {error}") from error
+        raise type(error)(f"{subject.id}: {error}") from error
     save_entry(path, prepared)
     return prepared
 
@@ -157,8 +149,8 @@ def _make_all(tasks: list[Task], workers: int) -> Iterator[tuple[int, Prepared]]
                     for future in as_completed(futures):
                         future.result()
                         position = futures[future]
-                        item, _, _, path = left[position]
-                        entry = load_entry(path, item.id)
+                        subject, _, _, path = left[position]
+                        entry = load_entry(path, subject.id)
                         if entry is not None:
                             del left[position]
                             yield position, entry
@@ -194,12 +186,11 @@ def _worker_count(data: DTIData) -> int:
 
 
 def _pool_size(tasks: list[Task], data: DTIData, workers: int) -> int:
-    """Processes to start: none for scans in memory, few subjects or (auto) little work."""
-    subjects = [item for item, *_ in tasks if isinstance(item, Subject)]
-    if len(subjects) < len(tasks) or len(tasks) < 2:
+    """Processes to start: none for few subjects or (auto) little work."""
+    if len(tasks) < 2:
         return 1
     if data.workers == "auto":
-        size = sum(path.stat().st_size for s in subjects for path in s.files.values())
+        size = sum(path.stat().st_size for task in tasks for path in task[0].files.values())
         if size < _SMALL:
             return 1
     return min(workers, len(tasks))

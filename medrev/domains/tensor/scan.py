@@ -1,9 +1,7 @@
 """Reading a subject: everything checked, and turned into the voxel frame."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,21 +18,18 @@ from medrev.dti import (
     read_tensor,
     tensor_convention,
 )
-from medrev.errors import GeometryError, GradientError, InputError
-from medrev.files import content_hash
+from medrev.errors import GeometryError, InputError
 from medrev.volumes import (
     Volume,
-    as_affine,
     brain_mask,
     check_affine,
     check_mask,
-    plain,
     read_header,
     read_volume,
     same_grid,
 )
 
-__all__ = ["Scan", "from_torchio", "load_subject"]
+__all__ = ["Scan", "load_subject"]
 
 
 @dataclass(frozen=True)
@@ -64,19 +59,6 @@ class Scan:
     mask_source: str = "given"
     notes: tuple[str, ...] = field(default=(), compare=False)
     split: str | None = field(default=None, compare=False)
-
-    def contents(self) -> dict[str, str]:
-        """Return hashes of the arrays, by role."""
-        arrays: dict[str, Any] = {"mask": self.mask, "affine": self.affine, "dwi": self.dwi}
-        arrays |= {"tensor": self.tensor, "truth": self.truth}
-        if self.gradients is not None:
-            arrays |= {"bvals": self.gradients.bvals, "bvecs": self.gradients.bvecs}
-        return {
-            name: content_hash(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-            for name, value in arrays.items()
-            if value is not None
-            for array in [np.ascontiguousarray(plain(value))]
-        }
 
 
 def load_subject(subject: Subject, data: DTIData, convention: Convention | None = None) -> Scan:
@@ -113,57 +95,6 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
     chosen, gradients = gradients.shell(data.fit.b_max)
     dwi = read_volume(files["dwi"], volumes=chosen.tolist(), allow_nan=True)
     return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
-
-
-def from_torchio(subject: Any, data: DTIData | None = None, name: str = "subject") -> Scan:
-    """Take a ``torchio.Subject`` as a scan.
-
-    Args:
-        subject: A ``torchio.Subject`` with a ``ScalarImage`` named ``dwi`` (N volumes) and entries
-            ``bvals`` and ``bvecs`` (arrays in FSL's convention) or ``bval`` and ``bvec`` (paths),
-            or a ``ScalarImage`` named ``tensor`` (six components); optionally a ``LabelMap`` named
-            ``mask``, a ``ScalarImage`` named ``truth`` and an entry ``id`` or ``name``.
-        data: Shell, order and frame (default: b < 1500 s/mm², FSL order and frame).
-        name: Identifier where the subject has none.
-
-    Returns:
-        The scan, checked like one read by :func:`load_subject`.
-
-    Raises:
-        InputError: An image is missing or cannot be used.
-    """
-    data = DTIData(root=Path()) if data is None else data
-    name = str(subject.get("id", subject.get("name", name)))
-    images = {
-        key: _volume(subject[key]) for key in ("dwi", "tensor", "mask", "truth") if key in subject
-    }
-    described = Subject(id=name, split=subject.get("split"))
-    mask = images.get("mask")
-    truth = _checked_tensor(images["truth"], f"{name} truth", data) if "truth" in images else None
-    if "tensor" in images and ("dwi" not in images or data.degradation.kind == "tensor"):
-        tensor = _checked_tensor(images["tensor"], f"{name} tensor", data)
-        return _scan(described, data, mask=mask, truth=truth, tensor=tensor)
-    if "dwi" not in images:
-        found = ", ".join(map(str, subject)) or "nothing"
-        raise InputError(f"{name}: a torchio Subject needs an image dwi or tensor, has {found}")
-    dwi = images["dwi"]
-    gradients = _torchio_gradients(subject, name, dwi.shape[0])
-    chosen, gradients = gradients.shell(data.fit.b_max)
-    shell = Volume(dwi.values[chosen.tolist()], dwi.affine)
-    return _scan(described, data, mask=mask, truth=truth, dwi=shell, gradients=gradients)
-
-
-def _torchio_gradients(subject: Any, name: str, count: int) -> Gradients:
-    if "bvals" in subject and "bvecs" in subject:
-        bvecs = np.asarray(subject["bvecs"], dtype=np.float64)
-        bvecs = bvecs.T if bvecs.shape == (3, count) and count != 3 else bvecs
-        gradients = Gradients(np.asarray(subject["bvals"], dtype=np.float64), bvecs, name)
-        if len(gradients) != count:
-            raise GradientError(f"{name}: {count} volumes but {len(gradients)} b-values")
-        return gradients
-    if "bval" in subject and "bvec" in subject:
-        return read_gradients(subject["bval"], subject["bvec"], count)
-    raise GradientError(f"{name}: dwi needs bvals and bvecs (arrays) or bval and bvec (paths)")
 
 
 def _scan(
@@ -220,17 +151,6 @@ def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None
     return read_tensor(path, convention, allow_nan=True)
 
 
-def _checked_tensor(volume: Volume, name: str, data: DTIData) -> Volume:
-    """Tensors of a torchio image, in the voxel frame."""
-    if volume.shape[0] != 6:
-        raise InputError(
-            f"{name}: a tensor volume has six components on its fourth axis, "
-            f"got {volume.shape[0]} of {'×'.join(str(n) for n in volume.shape[1:])} voxels"
-        )
-    convention = Convention(data.tensor_order, data.tensor_frame)
-    return Volume(convention.in_voxel_frame(volume.values, volume.affine), volume.affine)
-
-
 def _volume_count(path: Path) -> int:
     count, *grid = read_header(path).shape
     if count < 2:
@@ -239,16 +159,3 @@ def _volume_count(path: Path) -> int:
             f"{'×'.join(str(n) for n in grid)}"
         )
     return count
-
-
-def _volume(image: Any) -> Volume:
-    """A torchio image as a volume (C, I, J, K) with its affine."""
-    return Volume(image.data.float(), as_affine(image.affine))
-
-
-def scans_and_subjects(items: Iterable[Any], data: DTIData) -> list[Scan | Subject]:
-    """Bring a mixture of subjects, scans and torchio subjects to subjects and scans."""
-    return [
-        item if isinstance(item, Scan | Subject) else from_torchio(item, data, f"subject-{n}")
-        for n, item in enumerate(items)
-    ]

@@ -138,16 +138,3 @@ def test_truth_goes_along_and_nothing_else_reads_it(phantom, config, tmp_path):
 
 def test_no_subjects_prepare_to_nothing(config):
     assert prepare([], config()) == []
-
-
-def test_torchio_subjects_are_prepared_and_cached(phantom, config):
-    import torchio
-
-    values = torch.as_tensor(phantom.tensor).float()
-    image = torchio.ScalarImage(tensor=values, affine=phantom.affine)
-    data = config(tensor_frame="voxel")
-    first, second = (
-        prepare([torchio.Subject(tensor=image)], data, progress=False)[0] for _ in range(2)
-    )
-    assert same(first, second)
-    assert len(entries(data)) == 1

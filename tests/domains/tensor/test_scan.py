@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medrev.data import Subject
-from medrev.domains.tensor import from_torchio, load_subject
+from medrev.domains.tensor import load_subject
 from medrev.dti import convert_order, fit_tensor, from_voxel_frame
 from medrev.errors import GeometryError, GradientError, InputError
 
@@ -146,27 +146,3 @@ def test_truth_must_lie_on_the_same_grid(phantom, config, tmp_path):
     truth = phantom.save(tmp_path / "truth.nii.gz", phantom.tensor[:, 1:])
     with pytest.raises(GeometryError, match="not on the grid"):
         load_subject(Subject("A", {"tensor": tensor, "truth": truth}), config())
-
-
-def test_torchio_subjects_are_taken(phantom, config):
-    import torchio
-
-    mask = torchio.LabelMap(
-        tensor=torch.as_tensor(phantom.mask[None]).float(), affine=phantom.affine
-    )
-    gradients = phantom.gradients.in_voxel_frame(phantom.affine)
-    dwi = torchio.ScalarImage(tensor=torch.as_tensor(phantom.dwi).float(), affine=phantom.affine)
-    series = torchio.Subject(
-        id="T", dwi=dwi, mask=mask, bvals=gradients.bvals, bvecs=gradients.bvecs
-    )
-    scan = from_torchio(series, config())
-    tensor = fit_tensor(scan.dwi, scan.gradients, scan.mask)
-    np.testing.assert_allclose(tensor.numpy(), phantom.tensor, atol=2e-9)
-    values = torch.as_tensor(from_voxel_frame(phantom.tensor, phantom.affine, "fsl")).float()
-    image = torchio.ScalarImage(tensor=values, affine=phantom.affine)
-    ready = from_torchio(torchio.Subject(tensor=image, mask=mask))
-    np.testing.assert_allclose(ready.tensor.numpy(), phantom.tensor, atol=2e-9)
-    with pytest.raises(InputError, match="needs an image dwi or tensor"):
-        from_torchio(torchio.Subject(t1=image))
-    with pytest.raises(GradientError, match="bvals and bvecs"):
-        from_torchio(torchio.Subject(dwi=dwi))
