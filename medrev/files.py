@@ -1,9 +1,10 @@
-"""Writing files whole or not at all, naming them by their content, listing them.
+"""Writing files whole or not at all, naming them by their content, finding and listing them.
 
 A result appears under its name only when it is complete: it is written beside its target and
 renamed, so a killed or failed command leaves no half-written file behind.
 """
 
+import difflib
 import errno
 import hashlib
 import json
@@ -20,13 +21,20 @@ from medrev.errors import InputError, OutputError
 __all__ = [
     "atomic_folder",
     "atomic_path",
+    "check_file",
     "content_hash",
     "ensure_writable_folder",
     "files_below",
+    "is_present",
     "read_json",
 ]
 
 _BLOCK = 1 << 20
+#: What the stand-ins of git-annex and Git LFS begin with, and how their content is fetched.
+_POINTERS = {
+    b"/annex/objects/": "git-annex, fetch it with 'datalad get' or 'git annex get'",
+    b"version https://git-lfs.github.com/spec/": "Git LFS, fetch it with 'git lfs pull'",
+}
 #: Errors of a disk that is full, or may not be written.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -129,6 +137,66 @@ def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Check that a file is there with its content; suggest files of a similar name.
+
+    Raises:
+        InputError: It is missing, a folder, empty, a link that leads nowhere, or the stand-in of a
+            file that git-annex or Git LFS has not fetched.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, a file is needed")
+        if path.exists():
+            if path.stat().st_size == 0:
+                raise InputError(f"{path}: the file is empty (0 bytes): copy it again")
+            _refuse_pointer(path)
+            return
+        if path.is_symlink():
+            target = os.readlink(path)
+            fetch = (
+                ": its content was not fetched; run 'datalad get' or 'git annex get'"
+                if "annex" in Path(target).parts
+                else ": correct the link, or copy the file itself"
+            )
+            raise InputError(f"{path}: is a broken link, to {target}{fetch}")
+        message = f"{path}: no such file"
+        if not path.parent.is_dir():
+            raise InputError(f"{message}: the folder {path.parent} does not exist")
+        names = [p.name for p in path.parent.iterdir()]
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
+    near = difflib.get_close_matches(path.name, names, 3, 0.7)
+    raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
+
+
+def is_present(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file of this name; one that is there by name only is an error.
+
+    For side files, which enter a result where they are found: a mask that was not fetched must
+    not be passed over as if there were none.
+
+    Raises:
+        InputError: As :func:`check_file`, except that the file may be missing or a folder.
+    """
+    path = Path(path)
+    if not path.is_file() and not path.is_symlink():
+        return False
+    check_file(path)
+    return True
+
+
+def _refuse_pointer(path: Path) -> None:
+    with path.open("rb") as stream:
+        start = stream.read(100)
+    for mark, fetch in _POINTERS.items():
+        if mark in start:
+            raise InputError(f"{path}: holds no data but a pointer of {fetch}")
+
+
 def content_hash(source: str | os.PathLike[str] | bytes) -> str:
     """SHA-256, in hexadecimal, of a file's content or of bytes.
 
@@ -199,8 +267,9 @@ def _disk_errors(target: Path) -> Iterator[None]:
         raise
 
 
-def _reason(error: OSError) -> str:
-    text = os.strerror(error.errno) if error.errno else str(error)
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    text = os.strerror(number) if number else str(error)
     return text[:1].lower() + text[1:]
 
 

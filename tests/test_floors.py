@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors",),
     ("files", "options", "progress"),
+    ("texts",),
     ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),

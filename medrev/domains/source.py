@@ -70,9 +70,11 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """All files that enter the result; of a DICOM series those in its folder."""
-        own = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
-        return own + [p for p in (self.bval, self.bvec, self.mask) if p is not None]
+        """All files that enter the result."""
+        return [
+            *self.header.files,
+            *(p for p in (self.bval, self.bvec, self.mask) if p is not None),
+        ]
 
     def hashes(self) -> tuple[str, ...]:
         """SHA-256 of every file of :attr:`files`."""

@@ -11,9 +11,9 @@ from medrev.volumes.affine import (
     voxel_size,
 )
 from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
+from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
-from medrev.volumes.itk import is_dicom_folder
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.montage import DIRECTIONS, Panel, write_montage
 from medrev.volumes.nifti import nifti_shape, read_nifti

@@ -6,16 +6,11 @@ from pathlib import Path
 import torch
 
 from medrev.errors import InputError
-from medrev.volumes.itk import (
-    dicom_header,
-    is_dicom_folder,
-    load_dicom,
-    load_metaimage,
-    metaimage_header,
-)
+from medrev.files import check_file
+from medrev.volumes.dicom import dicom_header, is_dicom_folder, load_dicom
+from medrev.volumes.itk import load_metaimage, metaimage_header
 from medrev.volumes.nifti import load_nifti, nifti_header
 from medrev.volumes.nrrd import load_nrrd, nrrd_header
-from medrev.volumes.reading import check_file
 from medrev.volumes.volume import Header, Volume
 
 __all__ = ["FORMATS", "read_header", "read_volume"]

@@ -13,9 +13,10 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
+from medrev.files import check_file
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine
 from medrev.volumes.gzipped import open_binary
-from medrev.volumes.reading import check_file, one_line
+from medrev.volumes.reading import one_line
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:

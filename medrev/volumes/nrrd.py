@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
+from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.gzipped import read_gzip
-from medrev.volumes.reading import check_file, one_line
+from medrev.volumes.reading import one_line
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = ["load_nrrd", "nrrd_header"]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError, OutputError
-from medrev.files import atomic_path
+from medrev.files import atomic_path, check_file
 from medrev.volumes.itk import load_pixels, save_pixels
-from medrev.volumes.reading import PICTURES, check_file
+from medrev.volumes.reading import PICTURES
 
 __all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels", "write_pixels"]
 

@@ -1,6 +1,6 @@
-"""What the readers of all formats share: a file that is there, and errors as one line."""
+"""What the readers of all formats share: endings of names, and errors as one line."""
 
-import difflib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from medrev.errors import InputError, MedrevError
 from medrev.volumes.gzipped import DAMAGE
 
-__all__ = ["PICTURES", "check_file", "one_line", "strip_suffix"]
+__all__ = ["PICTURES", "numbered", "one_line", "strip_suffix"]
 
 #: Endings of image files.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -28,27 +28,25 @@ def strip_suffix(path: str | Path) -> str:
     return name[: len(name) - len(suffix)]
 
 
-def check_file(path: Path) -> None:
-    """Check that a file is there and not empty; suggest files of a similar name.
+def numbered(pattern: str) -> list[str]:
+    """The files of a pattern with first, last and step number, as headers of volumes name them.
 
     Raises:
-        InputError: It is missing, a folder, or empty.
+        ValueError: It is none, or of too many files.
+
+    Example:
+        >>> numbered("slice%03d.raw 1 5 2")
+        ['slice001.raw', 'slice003.raw', 'slice005.raw']
     """
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a file is needed")
-        if path.exists():
-            if path.stat().st_size == 0:
-                raise InputError(f"{path}: the file is empty (0 bytes): copy it again")
-            return
-        message = f"{path}: no such file"
-        if not path.parent.is_dir():
-            raise InputError(f"{message}: the folder {path.parent} does not exist")
-        names = [p.name for p in path.parent.iterdir()]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    near = difflib.get_close_matches(path.name, names, 3, 0.7)
-    raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
+    name, *numbers = pattern.split()
+    found = re.fullmatch(r"([^%]*)%(0?\d*)d([^%]*)", name)
+    if found is None or len(numbers) < 2:
+        raise ValueError(f"'{pattern}' is no pattern of files such as 's%03d.raw 1 9 1'")
+    first, last, step = (int(n) for n in (*numbers, "1")[:3])
+    if step == 0 or not 0 <= (last - first) // step < 100_000:
+        raise ValueError(f"'{pattern}' names no files, or too many")
+    stop = last + (1 if step > 0 else -1)
+    return [f"{found[1]}{n:{found[2]}d}{found[3]}" for n in range(first, stop, step)]
 
 
 @contextmanager

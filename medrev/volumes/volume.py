@@ -43,6 +43,8 @@ class Header:
         notes: What the user should know about the geometry, one line each.
         tensor: Given where the header itself says that the components are those of tensors.
         extra: Fields of the format, for the reader.
+        files: All files that hold it: the file itself, data that lie beside it, the slices of a
+            DICOM series.
     """
 
     path: Path
@@ -54,6 +56,11 @@ class Header:
     notes: tuple[str, ...] = ()
     tensor: TensorLayout | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            object.__setattr__(self, "files", (self.path,))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,4 @@
-"""MetaImage and DICOM series in: ITK's values and positions, and one clear line for bad folders."""
-
-import locale
-import shutil
+"""MetaImage in: ITK's values and positions, in mm, and one clear line for bad files."""
 
 import numpy as np
 import pytest
@@ -22,37 +19,6 @@ def image(dtype=np.float32, direction=None):
     turn = [np.cos(a), -np.sin(a), 0, np.sin(a), np.cos(a), 0, 0, 0, 1]
     made.SetDirection(turn if direction is None else direction)
     return made
-
-
-def save_series(folder, made, *, uid="1.2.3", number="4", description="T1 mprage", name="s"):
-    """One DICOM file per slice."""
-    before = locale.setlocale(locale.LC_ALL)  # GDCM leaves another behind
-    folder.mkdir(exist_ok=True)
-    writer = SimpleITK.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    d = made.GetDirection()
-    for k in range(made.GetDepth()):
-        piece = made[:, :, k]
-        tags = {
-            "0008|0060": "MR",
-            "0020|000d": "1.2.840.1",
-            "0020|000e": f"1.2.840.{uid}",
-            "0020|0011": number,
-            "0008|103e": description,
-            "0008|0018": f"1.2.840.{uid}.{k + 1}",
-            "0020|0013": str(k + 1),
-            "0020|0037": "\\".join(f"{n:.9g}" for n in (d[0], d[3], d[6], d[1], d[4], d[7])),
-            "0020|0032": "\\".join(
-                f"{n:.9g}" for n in made.TransformIndexToPhysicalPoint((0, 0, k))
-            ),
-            "0018|0050": str(made.GetSpacing()[2]),
-        }
-        for tag, value in tags.items():
-            piece.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{name}{(k * 3) % 7:02d}.dcm"))  # not in spatial order
-        writer.Execute(piece)
-    locale.setlocale(locale.LC_ALL, before)
-    return folder
 
 
 def check_same(volume, made):
@@ -89,45 +55,6 @@ def test_several_components(tmp_path):
     np.testing.assert_array_equal(volume.values.numpy(), values.T.astype(np.float32))
 
 
-@pytest.mark.parametrize("direction", [None, (1, 0, 0, 0, 0, 1, 0, -1, 0)])
-def test_a_dicom_series(tmp_path, direction):
-    made, before = image(np.int16, direction), locale.setlocale(locale.LC_ALL)
-    folder = save_series(tmp_path / "series", made)
-    check_same(read_volume(folder), made)
-    assert locale.setlocale(locale.LC_ALL) == before
-    header = read_header(folder)
-    assert (header.format, header.shape) == ("DICOM series", (1, *SHAPE))
-
-
-def test_two_series_are_named(tmp_path):
-    folder = save_series(tmp_path / "both", image(np.int16))
-    save_series(folder, image(np.int16), uid="9.9", number="7", description="T2 space", name="t")
-    message = message_of(folder)
-    assert "the folder has 2" in message
-    assert "series 4 'T1 mprage' with 5 files" in message
-    assert "series 7 'T2 space' with 5 files" in message
-
-
-def test_gaps_doubles_and_turned_slices(tmp_path):
-    whole = save_series(tmp_path / "whole", image(np.int16))
-    gap = shutil.copytree(whole, tmp_path / "gap")
-    (gap / "s06.dcm").unlink()  # the third of five slices
-    message = message_of(gap, GeometryError)
-    assert "slices are missing: 6 mm between" in message
-    assert "3 mm elsewhere (1 missing in all)" in message
-    double = shutil.copytree(whole, tmp_path / "double")
-    other = save_series(tmp_path / "other", image(np.int16), uid="1.2.3")
-    for n, path in enumerate(sorted(other.iterdir())):
-        path.rename(double / f"x{n}.dcm")
-    assert "several slices lie at one place" in message_of(double, GeometryError)
-
-
-def test_folders_and_files_that_are_no_series(tmp_path):
-    assert "without a DICOM series" in message_of(tmp_path)
-    folder = save_series(tmp_path / "series", image(np.int16))
-    assert "give the folder of its series" in message_of(folder / "s00.dcm")
-
-
 @pytest.mark.parametrize("compressed", [True, False])
 def test_truncated_metaimages(tmp_path, compressed):
     SimpleITK.WriteImage(image(), str(tmp_path / "whole.mha"), compressed)
@@ -148,3 +75,65 @@ def test_other_dimensions_and_formats(tmp_path):
     (tmp_path / "a.txt").write_text("hello " * 100)
     assert "not a format that medrev reads" in message_of(tmp_path / "a.txt")
     assert "no such file" in message_of(tmp_path / "none.mha")
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("um", 1e-3), ("cm", 10), ("mm", 1)])
+def test_units_of_length(tmp_path, unit, factor):
+    made = image()
+    made.SetSpacing([n / factor for n in (1.5, 2.0, 3.0)])
+    made.SetOrigin([n / factor for n in (-20.0, 30.0, 7.0)])
+    SimpleITK.WriteImage(made, str(tmp_path / "a.mhd"))
+    text = (tmp_path / "a.mhd").read_text()
+    (tmp_path / "a.mhd").write_text(text.replace("DimSize", f"DistanceUnits = {unit}\nDimSize"))
+    volume = read_volume(tmp_path / "a.mhd")
+    check_same(volume, image())
+    assert volume.notes == (() if unit == "mm" else (f"lengths are in {unit}: converted to mm",))
+
+
+def test_other_units_of_length_are_refused(tmp_path):
+    SimpleITK.WriteImage(image(), str(tmp_path / "a.mhd"))
+    text = (tmp_path / "a.mhd").read_text()
+    (tmp_path / "a.mhd").write_text(text.replace("DimSize", "DistanceUnits = inch\nDimSize"))
+    assert "DistanceUnits must be mm, um, cm" in message_of(tmp_path / "a.mhd", GeometryError)
+
+
+@pytest.mark.parametrize("stated", ["LIST", "s%d.raw 1 5 1"])
+def test_data_in_several_files(tmp_path, stated):
+    """ITK reads one slice from each."""
+    made = image(np.int16)
+    SimpleITK.WriteImage(made, str(tmp_path / "a.mhd"))
+    content = (tmp_path / "a.raw").read_bytes()
+    size = len(content) // 5
+    for k in range(5):
+        (tmp_path / f"s{k + 1}.raw").write_bytes(content[k * size : (k + 1) * size])
+    names = "".join(f"s{k + 1}.raw\n" for k in range(5)) if stated == "LIST" else ""
+    text = (tmp_path / "a.mhd").read_text().replace("a.raw", f"{stated}\n{names}")
+    (tmp_path / "a.mhd").write_text(text)
+    (tmp_path / "a.raw").unlink()
+    check_same(read_volume(tmp_path / "a.mhd"), made)
+    files = read_header(tmp_path / "a.mhd").files
+    assert [file.name for file in files] == ["a.mhd", *(f"s{k + 1}.raw" for k in range(5))]
+    (tmp_path / "s3.raw").unlink()
+    with pytest.raises(InputError, match=r"s3\.raw: no such file"):
+        read_volume(tmp_path / "a.mhd")
+
+
+def test_whole_numbers_that_float32_does_not_hold_are_said(tmp_path):
+    values = np.full((2, 2, 2), 2**24, np.int32)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(tmp_path / "a.mha"))
+    assert read_volume(tmp_path / "a.mha").notes == ()
+    values[1, 1, 1] += 1
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(tmp_path / "b.mha"))
+    assert (
+        "up to 16777217 are rounded to the 24 bits of float32"
+        in read_volume(tmp_path / "b.mha").notes[-1]
+    )
+
+
+def test_a_header_of_more_voxels_than_the_memory_holds(tmp_path):
+    SimpleITK.WriteImage(image(), str(tmp_path / "a.mha"))
+    content = (tmp_path / "a.mha").read_bytes()
+    (tmp_path / "a.mha").write_bytes(
+        content.replace(b"DimSize = 7 6 5", b"DimSize = 30000 30000 30000")
+    )
+    assert "GiB of memory, this machine has" in message_of(tmp_path / "a.mha")
