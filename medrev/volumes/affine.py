@@ -22,6 +22,7 @@ __all__ = [
 
 Affine = TypeVar("Affine", NDArray[Any], torch.Tensor)
 
+SMALLEST, LARGEST = 0.01, 100.0  # mm: voxel edges that a scan of a brain can have
 ORTHOGONALITY = 1e-3  # largest cosine between two grid axes
 SAME = 1e-4  # mm; two affines that place every voxel of a grid this near to each other are one
 
@@ -188,9 +189,15 @@ def usable_affine(
         The affine, and a line for the user where it is not the file's.
 
     Raises:
-        GeometryError: As :func:`check_affine`.
+        GeometryError: As :func:`check_affine`, or a voxel edge is below 0.01 or above 100 mm.
     """
-    rectangular, moved = rectify_affine(check_affine(affine, name), shape)
+    edges = voxel_size(check_affine(affine, name))
+    if min(edges) < SMALLEST or max(edges) > LARGEST:
+        raise GeometryError(
+            f"{name}: voxel edges must be {SMALLEST:g} to {LARGEST:g} mm, got {_row(edges)} mm: "
+            "correct the header's voxel size or unit of length"
+        )
+    rectangular, moved = rectify_affine(affine, shape)
     if not moved:
         return rectangular, ()
     line = (
@@ -236,5 +243,5 @@ def same_grid(
     return grid_distance(first, second, shape) <= tolerance
 
 
-def _row(values: NDArray[Any]) -> str:
-    return " ".join(f"{value:g}" for value in values.ravel())
+def _row(values: NDArray[Any] | tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in np.ravel(values))

@@ -159,13 +159,13 @@ def _quiet() -> Iterator[None]:
 
 def _transfer_syntax(dataset: Any) -> Any:
     """How the pixels are written; files without a header for it are those of old archives."""
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom import uid
 
     stated = dataset.file_meta.get("TransferSyntaxUID")
     if stated is None:
         implicit, little = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        stated = ImplicitVRLittleEndian if implicit else explicit
+        explicit = "ExplicitVRLittleEndian" if little else "ExplicitVRBigEndian"
+        stated = getattr(uid, "ImplicitVRLittleEndian" if implicit else explicit)
         dataset.file_meta.TransferSyntaxUID = stated
     return stated
 

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["DAMAGE", "open_binary", "read_gzip", "write_gzip"]
+__all__ = ["DAMAGE", "most_bytes", "open_binary", "read_gzip", "write_gzip"]
 
 fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
 
@@ -16,12 +16,25 @@ if fast_gzip is not None:
     DAMAGE = (*DAMAGE, importlib.import_module("isal.isal_zlib").error)
 
 
-def open_binary(path: Path) -> IO[bytes]:
-    """Open a file for reading; by its first bytes, not by its suffix, it is unzipped."""
+#: Deflate makes of 258 bytes no less than two bits.
+MOST_FOLD = 1032
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is zipped: by its first bytes, not by its suffix."""
     with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
+        return file.read(2) == b"\x1f\x8b"
+
+
+def most_bytes(path: Path) -> int:
+    """How many bytes a file can hold, unzipped: more is promised by no whole file."""
+    return path.stat().st_size * (MOST_FOLD if is_gzip(path) else 1)
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """Open a file for reading; unzipped where it is zipped."""
     opener: Any = open
-    if zipped:
+    if is_gzip(path):
         opener = gzip.open if fast_gzip is None else fast_gzip.open
     stream: IO[bytes] = opener(path, "rb")
     return stream

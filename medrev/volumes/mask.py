@@ -44,7 +44,7 @@ def brain_mask(
         raise InputError(f"no brain can be found: every voxel is {mean.max():g}; give a mask")
     affine = _affine(volume)
     edge = WORKING_EDGE if affine is None else min(voxel_size(affine))
-    factor = max(1, round(WORKING_EDGE / edge))
+    factor = min(max(1, round(WORKING_EDGE / edge)), *mean.shape[1:])
     mean, padding = pad_to_multiple(mean, factor, fill="edge")
     coarse = block_mean(mean[None], factor)[0, 0].numpy()
     _, found = median_otsu(coarse, median_radius=median_radius, numpass=passes, finalize_mask=True)

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,8 +17,9 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine
-from medrev.volumes.gzipped import open_binary
+from medrev.volumes.gzipped import most_bytes, open_binary
 from medrev.volumes.reading import one_line
+from medrev.volumes.values import check_memory, rounding_notes
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ def read_nifti(
 ) -> "MetaTensor":
     """Read a 3D or 4D NIfTI-1 or NIfTI-2 file, ``.nii`` or ``.nii.gz``.
 
-    The file is streamed: memory is the float32 result and one volume. A 5D file whose fourth axis
+    The file is streamed: memory is the float32 result and one volume. All of it is read, volumes
+    that are not kept too, so that damage is found wherever it lies. A 5D file whose fourth axis
     is 1 (ANTs and ITK tensors) is read as its C components.
 
     Args:
@@ -75,7 +79,8 @@ def load_nifti(
         raw = _read_header(path, stream)
         header = _header(path, raw)
         wanted = _wanted(path, volumes, header.shape[0])
-        data = _read_data(path, stream, raw, header.shape, wanted, allow_nan=allow_nan)
+        data, notes = _read_data(path, stream, raw, header, wanted, allow_nan=allow_nan)
+    header = replace(header, notes=(*header.notes, *notes))
     fields = {name: _value(raw[name].item()) for name in KEPT + KEPT_INTENT}
     fields["time_unit"] = raw.get_xyzt_units()[1]
     fields["time_step"] = float(raw["pixdim"][4])
@@ -131,9 +136,11 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
     try:
         header.check_fix(logger=QUIET, error_level=40)
         header.get_xyzt_units()
+        header.get_slope_inter()
         stream.seek(header.get_data_offset())
-    except KeyError as error:
-        raise InputError(f"{path}: the NIfTI header has an unknown unit code {error}") from error
+    except KeyError:
+        code = int(header["xyzt_units"])
+        raise InputError(f"{path}: the NIfTI header has an unknown unit code {code}") from None
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the NIfTI header is not valid: {error}") from error
     return header
@@ -230,53 +237,67 @@ def _space(header: Any) -> tuple[int, str]:
 def _read_data(
     path: Path,
     stream: IO[bytes],
-    header: Any,
-    shape: tuple[int, int, int, int],
+    raw: Any,
+    header: Header,
     wanted: list[int],
     *,
     allow_nan: bool,
-) -> NDArray[np.float32]:
-    dtype = header.get_data_dtype()
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """The wanted volumes, and what is to be said of them; the whole file is checked for damage."""
+    dtype = raw.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InputError(
             f"{path}: real numbers are needed, the file has {dtype} (complex or colour)"
         )
-    slope, offset = header.get_slope_inter()
+    count, *grid = header.shape
+    size = math.prod(grid) * dtype.itemsize
+    possible = most_bytes(path) - raw.get_data_offset()
+    if possible < count * size:
+        raise InputError(
+            f"{path}: truncated: the header promises {count * size} bytes of voxels, "
+            f"got {max(possible, 0)}: copy it again"
+        )
+    check_memory(header, len(wanted))
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted):
         places.setdefault(index, []).append(place)
-    data = np.empty((len(wanted), *shape[1:]), np.float32)
-    size = int(np.prod(shape[1:])) * dtype.itemsize
-    bad, first = 0, None
-    for index in range(max(wanted) + 1):
+    data = np.empty((len(wanted), *grid), np.float32)
+    bad, first, notes = 0, None, {}
+    for index in range(count):
         buffer = stream.read(size)
         if len(buffer) < size:
             raise InputError(
-                f"{path}: truncated: the header promises {shape[0] * size} bytes of voxels, "
+                f"{path}: truncated: the header promises {count * size} bytes of voxels, "
                 f"got {index * size + len(buffer)}: copy it again"
             )
         if index not in places:
             continue
-        volume = np.frombuffer(buffer, dtype).reshape(shape[1:], order="F")
+        values = _scaled(np.frombuffer(buffer, dtype), raw)
         target = data[places[index][0]]
-        target[...] = volume
-        if slope is not None and (slope, offset) != (1.0, 0.0):
-            with np.errstate(over="ignore", invalid="ignore"):  # infinite values are told below
-                target *= np.float32(slope)
-                target += np.float32(offset)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite values are told below
+            target[...] = values.reshape(grid, order="F")
+        notes.update(dict.fromkeys(rounding_notes(values, target.ravel(order="F"))))
         for place in places[index][1:]:
             data[place] = target
         finite = np.isfinite(target)
         if not finite.all():
             bad += int((~finite).sum())
             where = tuple(int(n) for n in np.argwhere(~finite)[0])
-            first = first or (f"{where} of volume {index}" if shape[0] > 1 else f"{where}")
-    if max(wanted) == shape[0] - 1:
-        while stream.read(1 << 20):  # at its end a gzip stream checks its sum
-            pass
+            first = first or (f"{where} of volume {index}" if count > 1 else f"{where}")
+    while stream.read(1 << 20):  # at its end a gzip stream checks its sum
+        pass
     if bad and not allow_nan:
         raise InputError(
             f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "
             "replace them (0 outside the brain) first"
         )
-    return data
+    return data, tuple(notes)
+
+
+def _scaled(stored: NDArray[Any], raw: Any) -> NDArray[Any]:
+    """Slope and intercept applied in double precision, as nibabel does."""
+    slope, offset = raw.get_slope_inter()
+    if slope is None or (slope, offset) == (1.0, 0.0):
+        return stored
+    with np.errstate(over="ignore", invalid="ignore"):
+        return stored.astype(np.float64) * slope + offset

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["check_memory", "finished"]
+__all__ = ["check_memory", "finished", "rounding_notes"]
 
 EXACT = 2**24  # float32 holds every whole number up to here
 
@@ -60,13 +60,13 @@ def finished(
     with np.errstate(over="ignore", invalid="ignore"):
         values: NDArray[np.float32] = np.ascontiguousarray(stored, dtype=np.float32)
     _check_finite(header.path, values, allow_nan)
-    header = replace(header, notes=(*header.notes, *_rounding_notes(stored, values)))
+    header = replace(header, notes=(*header.notes, *rounding_notes(stored, values)))
     common = {"filename_or_obj": str(header.path), "space_code": header.space_code}
     about = {**common, "notes": header.notes, **(meta or {})}
     return Volume(torch.from_numpy(values), header.affine, about, header)
 
 
-def _rounding_notes(stored: NDArray[Any], values: NDArray[np.float32]) -> tuple[str, ...]:
+def rounding_notes(stored: NDArray[Any], values: NDArray[np.float32]) -> tuple[str, ...]:
     """What is to be said of whole numbers that float32 does not hold exactly."""
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize < 4:
         return ()

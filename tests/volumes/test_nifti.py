@@ -2,6 +2,8 @@
 
 import contextlib
 import gzip
+import struct
+import types
 
 import nibabel as nib
 import numpy as np
@@ -83,6 +85,49 @@ def test_scale_factors_are_applied(tmp_path):
     assert volume.max() == 0.5 * 26 - 7
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64])
+def test_an_intercept_is_added_before_values_are_rounded(tmp_path, dtype):
+    stored = (np.arange(60).reshape(3, 4, 5) * 17 + 2**30).astype(dtype)
+    nib.save(nib.Nifti1Image(stored, np.eye(4), dtype=dtype), tmp_path / "a.nii")
+    set_scale(tmp_path / "a.nii", 0.5, -(2.0**29))
+    volume = read_volume(tmp_path / "a.nii")
+    np.testing.assert_array_equal(volume.values[0], nib.load(tmp_path / "a.nii").get_fdata())
+    assert not any("rounded" in note for note in volume.notes)
+
+
+def test_whole_numbers_that_float32_does_not_hold_are_said(tmp_path):
+    for largest, said in ((2**24, False), (2**24 + 1, True), (2**25, False)):
+        stored = np.full((3, 4, 5), largest, np.int32)
+        nib.save(nib.Nifti1Image(stored, np.eye(4)), tmp_path / "a.nii")
+        notes = " ".join(read_volume(tmp_path / "a.nii").notes)
+        assert ("rounded to the 24 bits of float32" in notes) == said
+
+
+@pytest.mark.parametrize(
+    ("slope", "inter", "factor"), [(np.nan, np.nan, 1), (np.inf, 0, 1), (0, 5, 1), (-2, 0, -2)]
+)
+def test_a_slope_that_means_none(tmp_path, slope, inter, factor):
+    """As nibabel reads it."""
+    stored = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nib.save(nib.Nifti1Image(stored, np.eye(4)), tmp_path / "a.nii")
+    set_scale(tmp_path / "a.nii", slope, inter)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").values[0], stored * factor)
+    np.testing.assert_array_equal(nib.load(tmp_path / "a.nii").get_fdata(), stored * factor)
+
+
+@pytest.mark.parametrize("inter", [np.nan, np.inf])
+def test_an_intercept_that_is_no_number_is_refused(tmp_path, inter):
+    nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)), tmp_path / "a.nii")
+    set_scale(tmp_path / "a.nii", 2, inter)
+    assert f"invalid intercept {inter}" in message_of(tmp_path / "a.nii")
+
+
+def set_scale(path, slope, inter):
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<ff", content, 112, slope, inter)
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("shape", [(4, 5, 6), (4, 5, 6, 1), (4, 5, 6, 1, 1)])
 def test_trailing_axes_of_one_do_not_count(tmp_path, shape):
     image(shape).to_filename(tmp_path / "a.nii")
@@ -121,14 +166,32 @@ def test_nifti_2_and_chosen_volumes(tmp_path):
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1e3), ("micron", 1e-3), ("unknown", 1)])
 def test_affines_come_in_mm_whatever_the_unit(tmp_path, unit, factor):
-    source = image()
-    source.header.set_xyzt_units(unit, "sec")
-    source.to_filename(tmp_path / "u.nii")
+    save_in_unit(tmp_path / "u.nii", unit, factor)
     volume = read_nifti(tmp_path / "u.nii")
-    np.testing.assert_allclose(volume.affine[:3].numpy(), AFFINE[:3] * factor)
+    np.testing.assert_allclose(volume.affine[:3].numpy(), AFFINE[:3], rtol=1e-6)
     written = nib.load(write_nifti(tmp_path / "mm.nii", volume))
     assert written.header.get_xyzt_units() == ("mm", "sec")
-    np.testing.assert_allclose(written.affine[:3], AFFINE[:3] * factor, rtol=1e-6)
+    np.testing.assert_allclose(written.affine[:3], AFFINE[:3], rtol=1e-6)
+
+
+def save_in_unit(path, unit, factor):
+    """The same grid with its lengths in a unit of so many mm."""
+    source = image()
+    affine = AFFINE.copy()
+    affine[:3] /= factor
+    source.set_sform(affine)
+    source.set_qform(affine)
+    source.header.set_xyzt_units(unit, "sec")
+    source.to_filename(path)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mm", 1e-3), ("mm", 1e3), ("meter", 1)])
+def test_voxels_that_no_head_has_are_refused(tmp_path, unit, factor):
+    """Metres said to be mm, or the other way round."""
+    save_in_unit(tmp_path / "u.nii", unit, factor)
+    message = message_of(tmp_path / "u.nii", error=GeometryError)
+    assert "voxel edges must be 0.01 to 100 mm, got " in message
+    assert "unit of length" in message
 
 
 def test_the_form_in_use_is_told(tmp_path):
@@ -219,11 +282,9 @@ def test_no_form_at_all(tmp_path):
     np.testing.assert_array_equal(copy.affine, volume.affine)
 
 
-@pytest.mark.parametrize("unit", ["meter", "micron"])
-def test_other_units_are_said(tmp_path, unit):
-    source = image()
-    source.header.set_xyzt_units(unit)
-    source.to_filename(tmp_path / "u.nii")
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e3), ("micron", 1e-3)])
+def test_other_units_are_said(tmp_path, unit, factor):
+    save_in_unit(tmp_path / "u.nii", unit, factor)
     assert f"lengths are in {unit}s: converted to mm" in notes_of(tmp_path / "u.nii")
 
 
@@ -349,6 +410,49 @@ def test_no_damage_of_a_gzip_file_goes_unseen(tmp_path):
         damaged[place] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         message_of(path, MedrevError)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_damage_is_found_in_volumes_that_are_not_kept(tmp_path, suffix):
+    source = np.random.default_rng(0).normal(size=(9, 9, 9, 4)).astype(np.float32)
+    nib.save(nib.Nifti1Image(source, AFFINE), tmp_path / f"whole{suffix}")
+    content = (tmp_path / f"whole{suffix}").read_bytes()
+    (tmp_path / f"cut{suffix}").write_bytes(content[:-100])
+    assert "truncated" in message_of(tmp_path / f"cut{suffix}", volumes=[0])
+    if suffix == ".nii.gz":
+        changed = bytearray(content)
+        changed[-2000] ^= 0xFF
+        (tmp_path / f"changed{suffix}").write_bytes(changed)
+        assert "damaged gzip file" in message_of(tmp_path / f"changed{suffix}", volumes=[0])
+    found = read_nifti(tmp_path / f"whole{suffix}", volumes=[0])
+    np.testing.assert_array_equal(found[0].numpy(), source[..., 0])
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_header_that_promises_more_than_the_file_can_hold(tmp_path, zipped):
+    """Nothing is allocated: 30000³ numbers would be 100 TB."""
+    source = image()
+    content = bytearray(source.to_bytes())
+    struct.pack_into("<8h", content, 40, 3, 30000, 30000, 30000, 1, 1, 1, 1)
+    path = tmp_path / ("a.nii.gz" if zipped else "a.nii")
+    path.write_bytes(gzip.compress(bytes(content)) if zipped else bytes(content))
+    assert "promises 108000000000000 bytes of voxels" in message_of(path)
+
+
+def test_more_than_the_memory_holds_is_refused(tmp_path, monkeypatch):
+    image().to_filename(tmp_path / "a.nii")
+    little = types.SimpleNamespace(total=479)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: little)
+    assert "1×4×5×6 voxels need" in message_of(tmp_path / "a.nii")
+    little.total = 480
+    assert read_volume(tmp_path / "a.nii").shape == (1, 4, 5, 6)
+
+
+def test_an_unknown_unit_is_named_by_its_number(tmp_path):
+    content = bytearray(image().to_bytes())
+    content[123] = 7
+    (tmp_path / "a.nii").write_bytes(content)
+    assert message_of(tmp_path / "a.nii").endswith("has an unknown unit code 7")
 
 
 def test_no_damage_of_a_header_gives_a_traceback(tmp_path):

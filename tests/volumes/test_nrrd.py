@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from medrev.errors import GeometryError, InputError, MedrevError
-from medrev.volumes import gzipped, read_header, read_volume, write_tensor_nrrd
+from medrev.volumes import gzipped, read_header, read_volume, voxel_size, write_tensor_nrrd
 
 SHAPE = (4, 5, 6)
 RNG = np.random.default_rng(7)
@@ -120,9 +120,12 @@ def test_the_axis_of_components_may_be_the_last(tmp_path, last):
 @pytest.mark.parametrize("unit", [("um", 1e-3), ("m", 1e3)])
 def test_lengths_come_in_mm(tmp_path, unit):
     name, factor = unit
-    path = write(tmp_path / "a.nrrd", np.zeros(SHAPE, np.float32), **{"space units": [name] * 3})
-    volume = read_volume(path)
-    np.testing.assert_allclose(volume.affine[:3, 3], np.array([-12.5, 40, 7]) * factor)
+    fields = {"space units": [name] * 3, "space origin": np.array([12.5, -40, 7]) / factor}
+    directions = rotation() * [[1.25], [2.0], [2.75]] / factor
+    values = np.zeros(SHAPE, np.float32)
+    volume = read_volume(write(tmp_path / "a.nrrd", values, directions=directions, **fields))
+    np.testing.assert_allclose(volume.affine[:3, 3], [-12.5, 40, 7])
+    np.testing.assert_allclose(voxel_size(volume.affine), (1.25, 2, 2.75))
     assert "converted to mm" in " ".join(volume.notes)
 
 
