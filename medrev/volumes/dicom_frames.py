@@ -159,13 +159,13 @@ def _quiet() -> Iterator[None]:
 
 def _transfer_syntax(dataset: Any) -> Any:
     """How the pixels are written; files without a header for it are those of old archives."""
-    from pydicom import uid
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     stated = dataset.file_meta.get("TransferSyntaxUID")
     if stated is None:
         implicit, little = dataset.original_encoding
-        explicit = "ExplicitVRLittleEndian" if little else "ExplicitVRBigEndian"
-        stated = getattr(uid, "ImplicitVRLittleEndian" if implicit else explicit)
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        stated = ImplicitVRLittleEndian if implicit else explicit
         dataset.file_meta.TransferSyntaxUID = stated
     return stated
 
@@ -175,14 +175,15 @@ def _decompress(dataset: Any) -> NDArray[Any]:
 
     It is given the pixels only: of the rest it would apply what belongs to single frames to all.
     """
-    import pydicom
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID
 
-    bare = pydicom.Dataset()
-    bare.file_meta = pydicom.dataset.FileMetaDataset()
+    bare = Dataset()
+    bare.file_meta = FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    kind = "1.2.840.10008.5.1.4.1.1.7.3"  # grey values of up to 16 bits, several frames
+    kind = UID("1.2.840.10008.5.1.4.1.1.7.3")  # grey values of up to 16 bits, several frames
     bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID = kind
-    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = "1.2.3"
+    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = UID("1.2.3")
     bare.SamplesPerPixel = 1
     bare.PhotometricInterpretation = "MONOCHROME2"
     for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):

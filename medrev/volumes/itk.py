@@ -40,7 +40,10 @@ def metaimage_header(path: str | Path) -> Header:
     fields = _fields(path)
     files = (path, *(path.with_name(name) for name in _data_files(path, fields)))
     for file in files[1:]:
-        check_file(file)
+        try:
+            check_file(file)
+        except InputError as error:
+            raise InputError(f"{path}: of its data, {error}") from None
     with _errors(path):
         reader = _itk().ImageFileReader()
         reader.SetFileName(str(path))

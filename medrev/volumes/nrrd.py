@@ -1,19 +1,22 @@
 """Reading NRRD files: scalar volumes, and tensors with their measurement frame."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.gzipped import read_gzip
-from medrev.volumes.reading import one_line
+from medrev.volumes.nrrd_data import (
+    RawHeader,
+    nrrd_errors,
+    nrrd_type,
+    read_raw_header,
+    read_voxels,
+)
+from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 __all__ = ["load_nrrd", "nrrd_header"]
@@ -27,20 +30,8 @@ TO_RAS = {
     "left-posterior-superior": (-1, -1, 1),
     "lps": (-1, -1, 1),
 }
-TO_MM = {"mm": 1.0, "millimeter": 1.0, "m": 1000.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
-#: Names of the types, by NumPy's code.
-TYPES = {
-    "i1": ("signed char", "int8", "int8_t"),
-    "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
-    "i2": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
-    "u2": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
-    "i4": ("int", "signed int", "int32", "int32_t"),
-    "u4": ("uint", "unsigned int", "uint32", "uint32_t"),
-    "i8": ("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"),
-    "u8": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
-    "f4": ("float",),
-    "f8": ("double",),
-}
+TO_MM = {"m": 1000.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
+TO_MM |= dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "", "???"), 1.0)
 #: Components of the kinds that are tensors, and where the six of the upper triangle are.
 TENSORS = {
     "3d-symmetric-matrix": (6, [0, 1, 2, 3, 4, 5]),
@@ -48,8 +39,20 @@ TENSORS = {
     "3d-matrix": (9, [0, 1, 2, 4, 5, 8]),
     "3d-masked-matrix": (10, [1, 2, 3, 5, 6, 9]),
 }
-SKIPS = ("byte skip", "byteskip", "line skip", "lineskip")
 SPATIAL = ("domain", "space")
+#: Fields with an entry for every axis.
+PER_AXIS = (
+    "sizes",
+    "kinds",
+    "space directions",
+    "spacings",
+    "thicknesses",
+    "labels",
+    "units",
+    "centers",
+    "axis mins",
+    "axis maxs",
+)
 ASYMMETRY = 1e-3  # of the largest component
 
 
@@ -62,7 +65,7 @@ def nrrd_header(path: str | Path) -> Header:
     """
     path = Path(path)
     check_file(path)
-    return _header(path, _raw_header(path))
+    return _header(read_raw_header(path))
 
 
 def load_nrrd(path: str | Path, *, allow_nan: bool = False) -> Volume:
@@ -84,85 +87,20 @@ def load_nrrd(path: str | Path, *, allow_nan: bool = False) -> Volume:
     """
     path = Path(path)
     check_file(path)
-    raw = _raw_header(path)
-    header = _header(path, raw)
-    stored = _voxels(path, raw)
-    if stored.dtype.kind not in "iuf":
-        raise InputError(f"{path}: real numbers are needed, the file has {stored.dtype}")
+    raw = read_raw_header(path)
+    header = _header(raw)
+    check_memory(header)
+    stored = read_voxels(raw)
     axis = header.extra["component_axis"]
     stored = stored[None] if axis is None else np.moveaxis(stored, axis, 0)
-    with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(_components(path, header, stored), dtype=np.float32)
-    finite = np.isfinite(values).all(axis=0)
-    if not finite.all() and not allow_nan:
-        where = tuple(int(n) for n in np.argwhere(~finite)[0])
-        raise InputError(
-            f"{path}: {int((~finite).sum())} voxels are NaN or infinite, the first at {where}: "
-            "replace them (0 outside the brain) first"
-        )
-    meta = {"filename_or_obj": str(path), "space_code": 1, "notes": header.notes}
-    return Volume(torch.from_numpy(values), header.affine, meta, header)
+    return finished(header, _components(path, header, stored), allow_nan)
 
 
-@contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Turn what pynrrd raises into one line."""
-    import nrrd
-
-    with one_line(path, nrrd.NRRDError, ValueError, KeyError, IndexError, TypeError):
-        yield
-
-
-def _raw_header(path: Path) -> Any:
-    """The header as pynrrd gives it."""
-    import nrrd
-
-    with _errors(path), open(path, "rb") as stream:
-        if stream.read(4) != b"NRRD":
-            raise InputError(f"{path}: not a NRRD file (it does not begin with NRRD)")
-        stream.seek(0)
-        raw = nrrd.read_header(stream)
-        missing = [name for name in ("type", "sizes", "encoding") if name not in raw]
-        if missing:
-            raise InputError(f"{path}: truncated: the header has no {' and no '.join(missing)}")
-        return raw
-
-
-def _dtype(path: Path, raw: Any) -> np.dtype[Any]:
-    name = " ".join(str(raw["type"]).split()).lower()
-    code = next((code for code, names in TYPES.items() if name in names), None)
-    if code is None:
-        raise InputError(f"{path}: the type must be whole or real numbers, got {name}")
-    dtype = np.dtype(code)
-    return dtype.newbyteorder(">" if str(raw.get("endian", "little")).lower() == "big" else "<")
-
-
-def _voxels(path: Path, raw: Any) -> NDArray[Any]:
-    """The array as stored, its fastest axis first."""
-    import nrrd
-
-    plain = not any(name in raw for name in ("data file", "datafile", *SKIPS))
-    encoding = str(raw["encoding"]).lower()
-    with _errors(path), open(path, "rb") as stream:
-        nrrd.read_header(stream)
-        dtype = _dtype(path, raw)
-        if not plain or encoding not in ("raw", "gzip", "gz"):
-            return np.asarray(nrrd.read_data(raw, stream, str(path), index_order="F"))
-        with contextlib.ExitStack() as stack:
-            source: Any = stream
-            if encoding != "raw":  # pynrrd does not notice a stream that ends too early
-                source = stack.enter_context(read_gzip(stream))
-            content = source.read()
-    size = int(np.prod(raw["sizes"])) * dtype.itemsize
-    if len(content) < size:
-        raise InputError(
-            f"{path}: truncated: the header promises {size} bytes of voxels, got {len(content)}: "
-            "copy it again"
-        )
-    return np.frombuffer(content[:size], dtype).reshape(raw["sizes"], order="F")
-
-
-def _header(path: Path, raw: Any) -> Header:
+def _header(raw_header: RawHeader) -> Header:
+    path, raw = raw_header.path, raw_header.fields
+    with nrrd_errors(path):
+        _check_counts(path, raw)
+        nrrd_type(raw_header)
     sizes = [int(n) for n in raw["sizes"]]
     kinds = [str(kind).strip().lower() for kind in raw.get("kinds", ["domain"] * len(sizes))]
     axis = _component_axis(path, sizes, kinds, raw)
@@ -182,7 +120,41 @@ def _header(path: Path, raw: Any) -> Header:
         tensor, count = TensorLayout("fsl", frame), 6
     extra = {"component_axis": axis, "kind": kind, "dwi": "dwmri" in _modality(raw)}
     shape = (count, i, j, k)
-    return Header(path, "NRRD", shape, affine, 1, "header", (*notes, *more), tensor, extra)
+    return Header(
+        path,
+        "NRRD",
+        shape,
+        affine,
+        notes=(*notes, *more),
+        tensor=tensor,
+        extra=extra,
+        files=tuple(dict.fromkeys((path, *raw_header.files))),
+    )
+
+
+def _check_counts(path: Path, raw: Any) -> None:
+    """Each field has an entry for every axis, or for every axis of space."""
+    dimension, space = int(raw["dimension"]), int(raw.get("space dimension", 3))
+    for name in PER_AXIS:
+        if name in raw and len(raw[name]) != dimension:
+            raise InputError(
+                f"{path}: the field {name} must have {dimension} entries (dimension), got "
+                f"{len(raw[name])}"
+            )
+    if space != 3 or ("space" in raw and "space dimension" in raw):
+        raise GeometryError(
+            f"{path}: the space dimension must be 3, without a space of another name, got {space}"
+        )
+    vectors = [row for row in raw.get("space directions", ()) if row is not None]
+    for name, entries in (
+        ("space directions", vectors),
+        ("space origin", [raw[name] for name in ("space origin",) if name in raw]),
+    ):
+        if any(len(entry) != space for entry in entries):
+            raise GeometryError(f"{path}: the vectors of {name} must have {space} numbers")
+    units = raw.get("space units", [""] * space)
+    if len(units) != space:
+        raise GeometryError(f"{path}: space units must be {space} words, got {len(units)}")
 
 
 def _modality(raw: Any) -> str:
@@ -216,33 +188,47 @@ def _affine(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Voxel → RAS mm, and the matrix from the file's space to RAS."""
     space = str(raw.get("space", "")).strip().lower()
-    affine = np.eye(4)
-    if "space directions" not in raw or not space:
-        spacings = np.asarray(raw.get("spacings", np.ones(len(raw["sizes"]))), dtype=float)
-        chosen = np.where(np.isfinite(spacings[spatial]), spacings[spatial], 1.0)
-        affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) * chosen
-        notes.append(
-            "the header has no space or no space directions: position unknown, and the axes are "
-            "assumed to run to the left, to the back and up"
-        )
-        return affine, np.diag([-1.0, -1.0, 1.0])
-    if space not in TO_RAS:
+    if space and space not in TO_RAS:
         known = "right-anterior-superior, left-anterior-superior or left-posterior-superior"
         raise GeometryError(f"{path}: the space must be {known}, got {space}")
-    to_ras = np.diag(np.array(TO_RAS[space], dtype=float))
-    rows = np.array([raw["space directions"][n] for n in spatial], dtype=float)
+    to_ras = np.diag(np.array(TO_RAS[space or "lps"], dtype=float))
+    if not space:
+        notes.append(
+            "the header names no space: position unknown, and its axes are assumed to run to the "
+            "left, to the back and up"
+        )
+    if "space directions" not in raw:
+        rows = np.diag(_spacings(path, raw, spatial, notes))
+        if space:
+            notes.append("the header has no space directions: its axes are taken for the grid's")
+    else:
+        rows = np.array([raw["space directions"][n] for n in spatial], dtype=float)
     units = [str(unit).strip().lower() for unit in raw.get("space units", ["mm"] * 3)]
     if any(unit not in TO_MM for unit in units):
-        raise GeometryError(f"{path}: the space units must be mm, m or um, got {', '.join(units)}")
+        raise GeometryError(
+            f"{path}: the space units must be mm, cm, m or um, got {', '.join(units)}"
+        )
     scale = np.array([TO_MM[unit] for unit in units])
     if (scale != 1).any():
         notes.append(f"lengths are in {', '.join(units)}: converted to mm")
     origin = np.asarray(raw.get("space origin", np.zeros(3)), dtype=float)
     if not np.isfinite(origin).all():
         origin = np.zeros(3)
+    affine = np.eye(4)
     affine[:3, :3] = to_ras @ (rows * scale).T
     affine[:3, 3] = to_ras @ (origin * scale)
     return affine, to_ras
+
+
+def _spacings(path: Path, raw: Any, spatial: list[int], notes: list[str]) -> list[float]:
+    """Voxel edges of a header without directions."""
+    if "spacings" not in raw:
+        notes.append("the header does not say the size of voxels: 1 mm is assumed")
+        return [1.0] * 3
+    chosen = [float(raw["spacings"][n]) for n in spatial]
+    if not (np.isfinite(chosen).all() and min(chosen) > 0):
+        raise GeometryError(f"{path}: spacings of the axes of space must be positive, got {chosen}")
+    return chosen
 
 
 def _measurement_frame(

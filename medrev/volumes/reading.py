@@ -50,7 +50,7 @@ def numbered(pattern: str) -> list[str]:
 
 
 @contextmanager
-def one_line(path: Path, *others: type[Exception]) -> Iterator[None]:
+def one_line(path: Path | str, *others: type[Exception]) -> Iterator[None]:
     """Turn the errors of streams, and other kinds named, into one line.
 
     Raises:
