@@ -1,6 +1,13 @@
-"""Image files (PNG, JPEG, TIFF, BMP): the pixels as they are stored."""
+"""Image files (PNG, JPEG, TIFF, BMP): the pixels as every viewer shows them, in all their bits.
 
-from collections.abc import Iterator
+What is in a file and what is read of it: an orientation (EXIF, TIFF) is applied; transparency is
+dropped; palettes, CMYK, YCbCr and Lab become red, green and blue as Pillow converts them; zero is
+black in TIFF files where it means white; a colour profile (ICC) is not applied. Files of several
+pages are refused, previews are no pages.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +24,18 @@ from medrev.volumes.reading import PICTURES
 __all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels", "write_pixels"]
 
 #: What other modes of Pillow are brought to.
-_MODES = dict.fromkeys(("P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"), "RGB") | {
-    "1": "L",
-    "LA": "L",
+_COLOUR = ("P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_MODES = dict.fromkeys(_COLOUR, "RGB") | {"1": "L", "LA": "L", "La": "L"}
+_ORIENTATION, _PHOTOMETRIC, _SUBFILE = 0x0112, 262, 254  # tags of EXIF and TIFF
+#: What brings an image of each orientation upright.
+_TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
 }
 
 
@@ -50,6 +66,8 @@ def picture_header(path: Path) -> PictureHeader:
     """
     with _opened(path) as image:
         width, height = image.size
+        if _orientation(image) in (5, 6, 7, 8):
+            width, height = height, width
         return PictureHeader(
             height,
             width,
@@ -68,21 +86,28 @@ def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], flo
         indexed: Leave the numbers of a palette as they are: label maps.
 
     Returns:
-        ``(H, W, C)``, uint8 or uint16, C 1 or 3, rows from the top; and the largest value that its
-        type holds, 255 or 65535.
+        ``(H, W, C)``, uint8 or uint16, C 1 or 3, rows from the top of the upright image; and the
+        largest value that its type holds, 255 or 65535.
 
     Raises:
-        InputError: It is missing, damaged, or has values of another kind.
+        InputError: It is missing, damaged, has several pages, or values of another kind.
     """
     with _opened(path) as image:
+        tags = getattr(image, "tag_v2", {})
+        turn = _TURNS.get(_orientation(image))
         if _deep_colour(image):
-            array = load_pixels(path)[..., :3]
+            array = _deep_pixels(path)
         else:
             mode = "P" if indexed and image.mode == "P" else _plain_mode(image)
             array = np.asarray(image if image.mode == mode else image.convert(mode))
-    if array.dtype == np.uint8:
+            if array.dtype == np.uint16 and tags.get(_PHOTOMETRIC) == 0:
+                array = 65535 - array
+    if turn is not None:
+        array = np.ascontiguousarray(turn(array))
+    kind = array.dtype.newbyteorder("=")
+    if kind == np.uint8:
         largest = 255.0
-    elif array.dtype in (np.uint16, np.int32) and 0 <= array.min() <= array.max() <= 65535:
+    elif kind in (np.uint16, np.int32) and 0 <= array.min() <= array.max() <= 65535:
         array, largest = array.astype(np.uint16), 65535.0
     else:
         raise InputError(f"{path}: images have 8 or 16 bits without sign, got {array.dtype}")
@@ -123,15 +148,63 @@ def _opened(path: Path) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     check_file(path)
-    damage = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError)
+    damage = (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        KeyError,
+        TypeError,
+        OverflowError,
+    )
     try:
         with Image.open(path) as image:
+            _refuse_pages(path, image)
             yield image
     except InputError:
         raise
     except (*damage, Image.DecompressionBombError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as an image: {text}") from None
+
+
+def _refuse_pages(path: Path, image: Any) -> None:
+    """One file, one image. The further pictures of a camera's JPEG and of a TIFF are previews."""
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1 or image.format == "MPO":
+        return
+    pages = frames
+    if image.format == "TIFF":
+        pages = 0
+        for number in range(min(frames, 100)):
+            image.seek(number)
+            pages += not image.tag_v2.get(_SUBFILE, 0) & 1
+        image.seek(0)
+    if pages > 1:
+        raise InputError(f"{path}: has {pages} pages or frames: save each as an image of its own")
+
+
+def _orientation(image: Any) -> int:
+    """How the image lies, 1 upright, before its pixels are read; Pillow turns TIFF files itself."""
+    from PIL import Image
+
+    if image.format == "TIFF":
+        return 1
+    if image.format != "PNG":
+        return int(image.getexif().get(_ORIENTATION, 1))
+    exif = Image.Exif()  # image.getexif would read all pixels of a PNG
+    exif.load(image.info.get("exif", b""))
+    return int(exif.get(_ORIENTATION, 1))
+
+
+def _deep_pixels(path: Path) -> NDArray[Any]:
+    """Colours of 16 bits, by ITK."""
+    array = load_pixels(path)
+    if array.dtype != np.uint16 or array.ndim != 3 or array.shape[-1] < 3:
+        raise InputError(f"{path}: colours of 16 bits are not read from this kind of TIFF: use PNG")
+    return array[..., :3]
 
 
 def _deep_colour(image: Any) -> bool:

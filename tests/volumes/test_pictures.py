@@ -1,9 +1,12 @@
-"""Image files that are written: pixels and bits as given, whole or not at all."""
+"""Image files: pixels and bits as given, upright, one page; written whole or not at all."""
+
+import struct
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
-from medrev.errors import OutputError
+from medrev.errors import InputError, OutputError
 from medrev.volumes import picture_header, read_pixels, write_pixels
 
 
@@ -28,3 +31,102 @@ def test_nothing_is_replaced_and_other_formats_are_refused(tmp_path):
     with pytest.raises(OutputError, match=r"must end in \.png"):
         write_pixels(tmp_path / "a.jpg", pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+GREY16 = np.random.default_rng(1).integers(0, 65536, (6, 8)).astype(np.uint16)
+COLOUR = np.random.default_rng(2).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+
+
+def write_tiff16(path, pixels, *, order=">", photometric=1, further=()):
+    """Grey of 16 bits as ImageJ writes it: big-endian."""
+    height, width = pixels.shape
+    data = pixels.astype(f"{order}u2").tobytes()
+    tags = [(256, 3, width), (257, 3, height), (258, 3, 16), (259, 3, 1), (262, 3, photometric)]
+    tags += [(273, 4, 8), (277, 3, 1), (278, 3, height), (279, 4, len(data)), *further]
+    mark = b"MM" if order == ">" else b"II"
+    text = mark + struct.pack(f"{order}HI", 42, 8 + len(data)) + data
+    text += struct.pack(f"{order}H", len(tags))
+    for tag, kind, value in sorted(tags):
+        text += struct.pack(f"{order}HHI", tag, kind, 1)
+        text += (
+            struct.pack(f"{order}HH", value, 0) if kind == 3 else struct.pack(f"{order}I", value)
+        )
+    path.write_bytes(text + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bits_of_either_byte_order(tmp_path, order):
+    pixels, largest = read_pixels(write_tiff16(tmp_path / "a.tif", GREY16, order=order))
+    np.testing.assert_array_equal(pixels[..., 0], GREY16)
+    assert (pixels.dtype, largest) == (np.uint16, 65535)
+
+
+def test_white_is_zero(tmp_path):
+    path = write_tiff16(tmp_path / "a.tif", GREY16, order="<", photometric=0)
+    np.testing.assert_array_equal(read_pixels(path)[0][..., 0], 65535 - GREY16)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_images_are_upright(tmp_path, orientation, suffix):
+    """As viewers show them, whatever the camera was held like."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(COLOUR).save(path, exif=exif)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    pixels, _ = read_pixels(path)
+    np.testing.assert_array_equal(pixels, upright)
+    assert pixels.shape == ((30, 40, 3) if orientation < 5 else (40, 30, 3))
+    header = picture_header(path)
+    assert (header.height, header.width, header.channels) == pixels.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_colours_of_16_bits_are_upright_too(tmp_path, orientation):
+    deep = COLOUR.astype(np.uint16) * 257
+    path = write_pixels(tmp_path / "a.png", deep)
+    content = path.read_bytes()
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    with Image.fromarray(COLOUR) as small:
+        small.save(tmp_path / "small.png", exif=exif)
+    found = (tmp_path / "small.png").read_bytes()
+    start = found.index(b"eXIf") - 4
+    length = struct.unpack(">I", found[start : start + 4])[0] + 12
+    place = content.index(b"IDAT") - 4
+    path.write_bytes(content[:place] + found[start : start + length] + content[place:])
+    pixels, largest = read_pixels(path)
+    assert largest == 65535
+    np.testing.assert_array_equal(pixels, read_pixels(tmp_path / "small.png")[0] * np.uint16(257))
+
+
+def test_several_pages_are_refused_but_previews_are_none(tmp_path):
+    pages = [Image.fromarray(COLOUR[..., n]) for n in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "b.png", save_all=True, append_images=pages[1:])
+    for name in ("a.tif", "b.png"):
+        for read in (read_pixels, picture_header):
+            with pytest.raises(InputError, match="has 3 pages or frames") as caught:
+                read(tmp_path / name)
+            assert "\n" not in str(caught.value)
+    small = pages[0].resize((20, 15))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    pages[0].save(tmp_path / "c.tif", save_all=True, append_images=[small])
+    assert read_pixels(tmp_path / "c.tif")[0].shape == (30, 40, 1)
+
+
+def test_a_colour_profile_is_not_applied(tmp_path):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", icc_profile=profile)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.png")[0], COLOUR)
+
+
+def test_numbers_that_are_no_grey_levels_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="8 or 16 bits without sign"):
+        read_pixels(tmp_path / "a.tif")
