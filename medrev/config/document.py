@@ -156,7 +156,13 @@ def read_document(text: str, place: Place, problems: Problems) -> Entry | None:
 
 
 def read_value(text: str, place: Place, problems: Problems) -> Entry | None:
-    """Read the value of an override, such as ``[1, 2]``; an empty text is null."""
+    """Read the value of an override, such as ``[1, 2]``; an empty text is null.
+
+    There are no comments in it: ``/a/b #1`` is a path, as ``a#b`` is.
+    """
+    value = text.strip()
+    if re.search(r"(^|\s)#", value) and value[0] not in "\"'[{":
+        return Entry(value, place, value)
     found = Problems()
     entry = read_document(text, place, found)
     problems.extend(found)

@@ -8,6 +8,7 @@ from typing import Any
 from medrev.config.document import Entry, Place, Problems, read_document
 from medrev.config.fields import Field
 from medrev.errors import ConfigError
+from medrev.texts import decode
 
 __all__ = ["merge", "read_layers", "shown"]
 
@@ -113,7 +114,7 @@ def _read_file(path: Path, place: Place, stated: Place | None, problems: Problem
     except OSError as error:
         raise ConfigError(f"{prefix}{place}: cannot be read ({error.strerror})") from None
     try:
-        text = content.decode("utf-8-sig")
+        text = decode(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(

@@ -10,13 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.dti.frame import frame_matrix
-from medrev.errors import GradientError
+from medrev.errors import GradientError, InputError
 from medrev.files import atomic_path
+from medrev.texts import read_text
 
 __all__ = ["Gradients", "read_gradients"]
 
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
 UNIT_TOLERANCE = 0.01
+SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3
+WIDEST = 5 * SHELL_GAP
+NOMINAL = 50.0  # s/mm²: what the b-value that a shell is called by is rounded to
+GAUSSIAN = 1500.0  # s/mm²: up to here the signal of the brain falls about as the tensor model says
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +32,7 @@ class Gradients:
         bvals: ``(N,)`` in s/mm², float64. Below 50 counts as b = 0.
         bvecs: ``(N, 3)``, float64, unit vectors; zero where b = 0 has none (or NaN).
         name: The file they come from, for messages.
+        notes: What the user should know of their selection, one line each.
 
     Raises:
         GradientError: If the numbers are not finite, a b-value is negative, a b-vector is not a
@@ -36,6 +42,7 @@ class Gradients:
     bvals: NDArray[np.float64]
     bvecs: NDArray[np.float64]
     name: str = "gradients"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         bvals = np.array(self.bvals, dtype=np.float64).ravel()
@@ -57,21 +64,56 @@ class Gradients:
         """Which volumes have b = 0 (below 50 s/mm²), ``(N,)``."""
         return self.bvals < B0
 
-    def shell(self, b_max: float) -> tuple[NDArray[np.int64], "Gradients"]:
-        """The volumes with ``b < b_max``.
+    @property
+    def shells(self) -> dict[float, NDArray[np.int64]]:
+        """Indices of the volumes of each shell, by its nominal b-value, lowest first; 0 for b = 0.
+
+        Two b-values belong together if no gap of 80 s/mm² lies between them, so that what a
+        scanner writes as 1485 to 1515 is one shell; it is called by its median, rounded to 50.
+        Where that makes a shell wider than 400 s/mm², the series has none (b-values on a lattice),
+        and b-values belong together that are the same when rounded to 50.
+        """
+        weighted = np.flatnonzero(~self.b0)
+        ordered = weighted[np.argsort(self.bvals[weighted], kind="stable")]
+        bvals = self.bvals[ordered]
+        found = {0.0: np.flatnonzero(self.b0)}
+        for part in np.split(ordered, np.flatnonzero(np.diff(bvals) > SHELL_GAP) + 1):
+            nominal = np.full(len(part), _nominal(np.median(self.bvals[part])))
+            if np.ptp(self.bvals[part]) > WIDEST:
+                nominal = _nominal(self.bvals[part])
+            for name in np.unique(nominal):
+                found[float(name)] = np.sort(part[nominal == name])
+        return found
+
+    def shell(self, b_max: float = GAUSSIAN) -> tuple[NDArray[np.int64], "Gradients"]:
+        """The volumes to fit a tensor to: b = 0 and the lowest shells that determine one.
+
+        They are the shells below ``b_max`` and, where these are not enough, those above one by
+        one: a single shell of b = 2000 is fitted rather than refused. A shell is taken or left as
+        a whole. :attr:`notes` of the result says what was left out, and warns above 1500 s/mm².
 
         Args:
-            b_max: In s/mm², exclusive.
+            b_max: Nominal b-value in s/mm² below which every shell is taken.
 
         Returns:
             Their indices in the series, and their gradients.
 
         Raises:
-            GradientError: If they are not enough for a tensor fit.
+            GradientError: If all volumes together are not enough for a tensor fit.
         """
-        indices = np.flatnonzero(self.bvals < b_max)
-        name = f"{self.name}, volumes with b < {b_max:g}"
-        return indices, Gradients(self.bvals[indices], self.bvecs[indices], name)
+        shells = self.shells
+        taken = [nominal for nominal in shells if nominal < b_max]
+        left = [nominal for nominal in shells if nominal >= b_max]
+        while True:
+            indices = np.sort(np.concatenate([shells[nominal] for nominal in taken]))
+            try:
+                chosen = Gradients(self.bvals[indices], self.bvecs[indices], self.name)
+            except GradientError:
+                if not left:
+                    raise
+                taken.append(left.pop(0))
+                continue
+            return indices, dataclasses.replace(chosen, notes=_selection(shells, taken, left))
 
     def in_voxel_frame(self, affine: NDArray[Any] | torch.Tensor) -> "Gradients":
         """b-vectors along the array axes, from FSL's convention.
@@ -133,13 +175,38 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
     return Gradients(bvals, bvecs, str(bvec))
 
 
+def _nominal(bvals: Any) -> NDArray[np.float64]:
+    return np.asarray(NOMINAL * np.round(np.asarray(bvals, dtype=np.float64) / NOMINAL))
+
+
+def _selection(
+    shells: dict[float, NDArray[np.int64]], taken: list[float], left: list[float]
+) -> tuple[str, ...]:
+    """What is to be said of the shells that are fitted."""
+
+    def words(chosen: list[float]) -> str:
+        return ", ".join(f"b = {nominal:g} ({len(shells[nominal])} volumes)" for nominal in chosen)
+
+    notes = []
+    if left:
+        notes.append(f"the tensor is fitted to {words(taken)}; left out: {words(left)}")
+    if max(taken) > GAUSSIAN:
+        notes.append(
+            f"the tensor is fitted to b = {max(taken):g} s/mm², above {GAUSSIAN:g}: diffusivities "
+            "come out too low there, since the signal falls more slowly than the model says"
+        )
+    return tuple(notes)
+
+
 def _numbers(path: Path, what: str) -> NDArray[np.float64]:
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         raise GradientError(f"{path}: no such file of {what}")
     try:
-        text = path.read_text(encoding="utf-8-sig").replace(",", " ").strip()
+        text = read_text(path).replace(",", " ").replace(";", " ").strip()
         rows = np.loadtxt(io.StringIO(text), ndmin=2) if text else np.empty((0, 0))
-    except (ValueError, OSError) as error:
+    except InputError as error:
+        raise GradientError(f"{error}; {what} are needed, in rows of numbers") from None
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         raise GradientError(f"{path}: {what} must be rows of numbers: {reason}") from error
     if rows.size == 0:
@@ -167,20 +234,32 @@ def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) ->
     if len(wrong):
         raise GradientError(
             f"{name}: b-vectors must have length 1, {len(wrong)} do not (volume {wrong[0]} has "
-            f"b = {bvals[wrong[0]]:g} and length {norms[wrong[0]]:.3g})"
+            f"b = {bvals[wrong[0]]:g} and length {norms[wrong[0]]:.3g}){_hint(norms[wrong])}"
         )
     units = bvecs[weighted] / np.maximum(norms[weighted, None], 1e-12)
     count = _distinct(units)
     if count < 6:
         raise GradientError(
             f"{name}: a tensor fit needs 6 non-collinear directions with b >= {B0:g} s/mm², "
-            f"got {count}"
+            f"got {count}{_unit_hint(bvals)}"
         )
     x, y, z = units.T
     if np.linalg.matrix_rank(np.stack([x * x, x * y, x * z, y * y, y * z, z * z]), tol=1e-3) < 6:
         raise GradientError(
             f"{name}: the {count} directions do not determine a tensor (they lie on a cone)"
         )
+
+
+def _hint(lengths: NDArray[np.float64]) -> str:
+    """Why b-vectors may be of another length."""
+    if (lengths == 0).all():
+        return ": leave out volumes that are means over directions (trace, ADC)"
+    return ""
+
+
+def _unit_hint(bvals: NDArray[np.float64]) -> str:
+    """A remark where b-values are of the size that they have in ms/µm²."""
+    return ": are the b-values in ms/µm²? multiply them by 1000" if 0 < bvals.max() < 20 else ""
 
 
 def _distinct(units: NDArray[np.float64]) -> int:

@@ -80,6 +80,13 @@ def test_byte_order_mark_is_accepted(write):
     assert load_pipeline(write("\ufeff" + MINIMAL)).name == "small"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_that_a_mark_names(write, encoding):
+    path = write()
+    path.write_bytes(MINIMAL.encode(encoding))
+    assert load_pipeline(path).name == "small"
+
+
 class TestPaths:
     def test_path_is_relative_to_the_file_that_states_it(self, write, tmp_path):
         write(MINIMAL, "base/base.yaml")
@@ -165,6 +172,20 @@ class TestOverrides:
 
     def test_value_may_hold_equals_signs(self, write):
         assert load_pipeline(write(), ["description=a=b"]).description == "a=b"
+
+    @pytest.mark.parametrize("text", ["/a/b #1", "#1", "a # 'b", "5 # five", "'a #b'", '"a #b"'])
+    def test_value_has_no_comments(self, write, text):
+        value = load_pipeline(write(), [f"description={text}"]).description
+        assert value == (text.strip("\"'") if text[0] in "\"'" else text)
+
+    def test_path_may_hold_a_number_sign(self, write):
+        root = load_pipeline(write(), ["data.root=/a/b #1", "data.subjects=[a, 'b #2']"]).data
+        assert str(root.root) == "/a/b #1"
+        assert root.subjects == ("a", "b #2")
+
+    def test_number_with_a_remark_is_refused(self, write):
+        with pytest.raises(ConfigError, match="training.steps must be .*got '5 # five'"):
+            load_pipeline(write(), ["training.steps=5 # five"])
 
     def test_last_one_counts(self, write):
         assert load_pipeline(write(), ["seed=1", "seed=2"]).seed == 2

@@ -39,13 +39,80 @@ def test_save_and_read_again(tmp_path):
         gradients.save(tmp_path / "a.bval", tmp_path / "a.bvec")
 
 
-def test_a_shell_keeps_what_is_below_b_max():
-    bvals, bvecs = np.r_[BVALS, [2000.0] * 7], np.vstack([BVECS, DIRECTIONS])
-    indices, shell = Gradients(bvals, bvecs).shell(2000)
-    assert indices.tolist() == list(range(9))
-    np.testing.assert_array_equal(shell.bvals, BVALS)
-    with pytest.raises(GradientError, match="b < 1000: a tensor fit needs 6"):
-        Gradients(bvals, bvecs).shell(1000)
+def series(*shells, b0=(0, 5)):
+    """b = 0 and directions of each of the b-values given, one of a shell's after the other."""
+    bvals = np.r_[b0, *[np.resize(shell, max(7, len(np.ravel(shell)))) for shell in shells]]
+    bvecs = np.zeros((len(bvals), 3))
+    bvecs[len(b0) :] = np.resize(DIRECTIONS, (len(bvals) - len(b0), 3))
+    return Gradients(bvals, bvecs)
+
+
+def chosen(gradients, b_max=1500):
+    indices, selection = gradients.shell(b_max)
+    np.testing.assert_array_equal(selection.bvals, gradients.bvals[indices])
+    np.testing.assert_array_equal(selection.bvecs, gradients.bvecs[indices])
+    return sorted({round(b) for b in selection.bvals}), selection.notes
+
+
+def test_the_shells_below_b_max_are_fitted_and_the_others_named():
+    both = series(1000, 2000)
+    found, notes = chosen(both)
+    assert found == [0, 5, 1000]
+    assert notes == (
+        "the tensor is fitted to b = 0 (2 volumes), b = 1000 (7 volumes); left out: b = 2000 "
+        "(7 volumes)",
+    )
+    assert chosen(both, 2000)[0] == [0, 5, 1000]
+    found, notes = chosen(both, 2001)
+    assert found == [0, 5, 1000, 2000]
+    assert "above 1500" in notes[0]
+    assert chosen(series(700, 1000)) == ([0, 5, 700, 1000], ())
+
+
+SPREAD = [1485, 1490, 1495, 1500, 1505, 1510, 1515]
+
+
+@pytest.mark.parametrize("b0", [(0, 0), (5, 5), (10, 49)])
+def test_what_a_scanner_makes_of_one_shell_is_not_cut_in_two(b0):
+    found, notes = chosen(series(SPREAD, b0=b0))
+    assert found == sorted({*b0, *SPREAD})
+    assert notes == ()
+    found, notes = chosen(series([990, 1000, 1005, 1010], SPREAD, [2980, 3000, 3020], b0=b0))
+    assert found == sorted({*b0, 990, 1000, 1005, 1010})
+    assert "left out: b = 1500 (7 volumes), b = 3000 (7 volumes)" in notes[0]
+
+
+@pytest.mark.parametrize("b", [1500, 2000, 3000])
+def test_a_single_shell_is_fitted_whatever_its_b_value(b):
+    found, notes = chosen(series(b))
+    assert found == [0, 5, b]
+    assert [f"b = {b} s/mm², above 1500" in note for note in notes] == [True] * (b > 1500)
+    assert chosen(series(b), 100)[0] == [0, 5, b]
+
+
+def test_shells_of_too_few_directions_are_joined_by_the_next():
+    few = Gradients(
+        np.r_[0, [700.0] * 4, [2000.0] * 7, [3000.0] * 7],
+        np.vstack([np.zeros(3), DIRECTIONS[:4], DIRECTIONS, DIRECTIONS]),
+    )
+    found, notes = chosen(few)
+    assert found == [0, 700, 2000]
+    assert "left out: b = 3000" in notes[0]
+    assert "above 1500" in notes[1]
+
+
+def test_b_values_on_a_lattice_are_no_shell():
+    lattice = series(np.arange(60, 3000, 70))
+    found, notes = chosen(lattice)
+    assert max(found) < 1525
+    assert len(found) > 15
+    assert "left out" in notes[0]
+
+
+def test_the_shells_of_a_series():
+    shells = series([995, 1005], [2990, 3010]).shells
+    assert list(shells) == [0, 1000, 3000]
+    assert [len(indices) for indices in shells.values()] == [2, 7, 7]
 
 
 def test_slight_deviations_are_normalised_and_arrays_are_frozen():
@@ -127,5 +194,28 @@ def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(GradientError, match=r"bvec: .*rows of numbers"):
         read_gradients(bval, bvec, 9)
     bvec.write_bytes(b"\x1f\x8b\xff\xfe")
-    with pytest.raises(GradientError, match=r"bvec: .*rows of numbers"):
+    with pytest.raises(GradientError, match=r"bvec:1: not UTF-8 text.*rows of numbers"):
         read_gradients(bval, bvec, 9)
+    bvec.write_text("/annex/objects/MD5E-s1--0.bvec")
+    with pytest.raises(GradientError, match=r"bvec: holds no data but a pointer of git-annex"):
+        read_gradients(bval, bvec, 9)
+    bvec.unlink()
+    bvec.symlink_to("/nowhere/bvec")
+    with pytest.raises(GradientError, match=r"bvec: is a broken link"):
+        read_gradients(bval, bvec, 9)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("delimiter", [" ", "\t", ", ", ";"])
+def test_texts_of_editors(tmp_path, encoding, delimiter):
+    bval, bvec = write(tmp_path)
+    for path in (bval, bvec):
+        path.write_bytes(path.read_text().replace(" ", delimiter).encode(encoding))
+    np.testing.assert_allclose(read_gradients(bval, bvec, 9).bvecs, BVECS, atol=1e-9)
+
+
+def test_what_is_likely_wrong_is_said():
+    with pytest.raises(GradientError, match=r"are the b-values in ms/µm²\? multiply them by 1000"):
+        Gradients(BVALS / 1000, BVECS)
+    with pytest.raises(GradientError, match=r"leave out volumes that are means over directions"):
+        Gradients(np.r_[BVALS, 1000], np.vstack([BVECS, np.zeros(3)]))

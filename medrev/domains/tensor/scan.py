@@ -67,7 +67,8 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
     NaN and infinity outside the mask become zero (:attr:`Scan.notes` counts them). Without a mask,
     what is not finite and not enclosed by tensors counts as background.
 
-    Of raw DWI only the shell of ``data.fit.b_max`` is read. Where a subject has both, raw DWI
+    Of raw DWI the shells below ``data.fit.b_max`` are kept, and the next ones where these do not
+    determine a tensor. Where a subject has both, raw DWI
     goes before tensors, unless ``data.degradation.kind`` is ``tensor``.
 
     Args:
@@ -124,7 +125,12 @@ def _scan(
         if not inside.any():
             raise InputError(f"{name}: every tensor is zero")
     inside = inside.bool()
-    notes = (*volume.notes, *finite_notes(finite, inside, name, enclosed=source == "nonzero"))
+    chosen = () if gradients is None else gradients.notes
+    notes = (
+        *volume.notes,
+        *chosen,
+        *finite_notes(finite, inside, name, enclosed=source == "nonzero"),
+    )
     if truth is not None and (
         truth.shape[1:] != volume.shape[1:]
         or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)

@@ -90,7 +90,7 @@ def spoil(subject, what):
         bvals[0] = 900
         bvecs[:, 0] = 1, 0, 0
     elif what == "shell":
-        bvals[4:] = 3000
+        bvals[4:] = 0
     elif what == "empty":
         mask[:] = 0
     elif what == "size":
