@@ -184,7 +184,7 @@ class TestOverrides:
         assert root.subjects == ("a", "b #2")
 
     def test_number_with_a_remark_is_refused(self, write):
-        with pytest.raises(ConfigError, match="training.steps must be .*got '5 # five'"):
+        with pytest.raises(ConfigError, match=r"training\.steps must be .*got '5 # five'"):
             load_pipeline(write(), ["training.steps=5 # five"])
 
     def test_last_one_counts(self, write):
