@@ -8,7 +8,7 @@ import torch
 from medrev.errors import InputError
 from medrev.files import check_file
 from medrev.volumes.dicom import dicom_header, is_dicom_folder, load_dicom
-from medrev.volumes.itk import load_metaimage, metaimage_header
+from medrev.volumes.metaimage import load_metaimage, metaimage_header
 from medrev.volumes.nifti import load_nifti, nifti_header
 from medrev.volumes.nrrd import load_nrrd, nrrd_header
 from medrev.volumes.volume import Header, Volume
