@@ -14,6 +14,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.dicom_frames import Frame, frames_of, read_dataset, stored_pixels
+from medrev.volumes.reading import one_line
 from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, Volume
 
@@ -147,9 +148,10 @@ def _find_series(folder: Path) -> list[_Series]:
             raise InputError(f"{path}: no DICOM file, though it is called so: copy it again")
         if "Rows" not in dataset or "Columns" not in dataset:
             continue  # reports, presentation states, a DICOMDIR of another name
-        uid = str(dataset.get("SeriesInstanceUID", ""))
-        description = str(dataset.get("SeriesDescription", "") or uid)
-        new = _Series(uid, str(dataset.get("SeriesNumber", "?")), description, {})
+        with one_line(path, Exception):
+            uid = str(dataset.get("SeriesInstanceUID", ""))
+            description = str(dataset.get("SeriesDescription", "") or uid)
+            new = _Series(uid, str(dataset.get("SeriesNumber", "?")), description, {})
         found.setdefault(uid, new).files[path] = dataset
     return list(found.values())
 

@@ -130,9 +130,9 @@ def stored_pixels(path: Path) -> NDArray[Any]:
         InputError: They are damaged, cut off, or compressed in an unknown way.
     """
     dataset = read_dataset(path, pixels=True)
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    wanted = (frames, int(dataset.Rows), int(dataset.Columns))
     with _quiet(), one_line(path, Exception):
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        wanted = (frames, int(dataset.Rows), int(dataset.Columns))
         syntax = _transfer_syntax(dataset)
         if syntax.is_encapsulated and syntax.name != "RLE Lossless":
             pixels = _decompress(dataset)
