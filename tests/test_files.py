@@ -7,7 +7,7 @@ import pytest
 
 from medrev import files
 from medrev.errors import InputError, OutputError
-from medrev.files import atomic_folder, atomic_path, content_hash, ensure_writable_folder, read_json
+from medrev.files import atomic_folder, atomic_path, content_hash, ensure_writable_folder
 
 
 def left_in(folder: Path) -> list[str]:
@@ -146,18 +146,3 @@ def test_hash_of_file_and_of_its_bytes_agree(tmp_path):
 def test_hash_of_missing_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         content_hash(tmp_path / "x")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "cannot be read"), ("{", "no JSON"), ("[1]", "must be a JSON object")],
-)
-def test_what_is_no_json_object_is_said_in_a_line(tmp_path, content, message):
-    path = tmp_path / "x.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(InputError, match=message) as raised:
-        read_json(path)
-    assert "\n" not in str(raised.value)
-    path.write_text('{"a": 1}')
-    assert read_json(path) == {"a": 1}

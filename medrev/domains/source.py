@@ -1,6 +1,5 @@
 """What an input is: recognised from its header and from what lies beside it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medrev.errors import GradientError, InputError
-from medrev.files import content_hash
+from medrev.files import content_hash, is_present, read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
 __all__ = [
@@ -212,7 +211,7 @@ def _mask_beside(path: Path) -> Path | None:
     if stem == "data":
         names = ["nodif_brain_mask"]
     candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
-    return next((c for c in candidates if c.is_file()), None)
+    return next((c for c in candidates if is_present(c)), None)
 
 
 def _gradient_files(
@@ -240,10 +239,10 @@ def _gradient_files(
 
 
 def sidecar_beside(path: Path) -> dict[str, Any]:
-    """The JSON file beside an input, if there is a readable one."""
-    try:
-        text = path.with_name(f"{strip_suffix(path)}.json").read_text(encoding="utf-8")
-        document = json.loads(text)
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    """The JSON file beside an input; empty where there is none.
+
+    Raises:
+        InputError: It cannot be read: what it says of the input must not be passed over.
+    """
+    beside = path.with_name(f"{strip_suffix(path)}.json")
+    return read_json(beside) if is_present(beside) else {}
