@@ -84,7 +84,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not valid JSON: {reason}") from None
     if not isinstance(document, dict):
-        raise InputError(f"{path}: a JSON object {{…}} is needed, got {type(document).__name__}")
+        raise InputError(f"{path}: must be a JSON object, got {type(document).__name__}")
     return document
 
 
