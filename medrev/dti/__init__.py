@@ -2,7 +2,7 @@
 
 from medrev.dti.convention import Convention, read_tensor, tensor_convention
 from medrev.dti.eigen import eigh, rebuild
-from medrev.dti.fit import fit_tensor, fit_tensor_s0
+from medrev.dti.fit import fit_tensor
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
 from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars, tensor_maps
@@ -14,8 +14,6 @@ from medrev.dti.symmetry import (
     apply_symmetry,
     apply_symmetry_scalar,
     ensemble_symmetries,
-    flip,
-    rotate90,
     symmetries,
 )
 
@@ -35,8 +33,6 @@ __all__ = [
     "ensemble_symmetries",
     "exp_euclidean",
     "fit_tensor",
-    "fit_tensor_s0",
-    "flip",
     "frame_matrix",
     "frobenius",
     "from_matrix",
@@ -49,7 +45,6 @@ __all__ = [
     "rebuild",
     "repair",
     "rotate",
-    "rotate90",
     "scalar_maps",
     "scalars",
     "symmetries",

@@ -10,7 +10,7 @@ from medrev.dti.gradients import B0, Gradients
 from medrev.errors import GradientError, InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["fit_tensor", "fit_tensor_s0"]
+__all__ = ["fit_tensor"]
 
 Method = Literal["WLS", "OLS", "NLLS"]
 
@@ -46,20 +46,6 @@ def fit_tensor(
         GradientError: If there are not as many gradients as volumes.
         InputError: If the mask has another size or the method is not known.
     """
-    return fit_tensor_s0(dwi, gradients, mask, method)[0]
-
-
-def fit_tensor_s0(
-    dwi: torch.Tensor,
-    gradients: Gradients,
-    mask: torch.Tensor | None = None,
-    method: Method = "WLS",
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As :func:`fit_tensor`, with the estimated signal at b = 0 as well.
-
-    Returns:
-        Tensors ``(6, I, J, K)`` in mm²/s and S0 ``(1, I, J, K)`` in the unit of the signal.
-    """
     from dipy.core.gradients import gradient_table
     from dipy.reconst import dti
     from dipy.reconst.utils import convert_tensors
@@ -80,7 +66,6 @@ def fit_tensor_s0(
     voxels = np.flatnonzero(inside)
     series = signal.reshape(len(signal), -1)
     tensor = np.zeros((6, inside.size), np.float32)
-    s0 = np.zeros((1, inside.size), np.float32)
     for start in range(0, len(voxels), CHUNK):
         chunk = voxels[start : start + CHUNK]
         values = series[:, chunk].T.astype(np.float64)  # (V, N)
@@ -88,9 +73,8 @@ def fit_tensor_s0(
         values = np.maximum(values, floor)
         found, _ = fits[method](design, values, return_lower_triangular=True)  # (V, 7)
         tensor[:, chunk] = convert_tensors(found[:, :6], "dipy", "fsl").T
-        s0[:, chunk] = np.exp(-found[:, 6])
     shape = inside.shape
-    return like(tensor.reshape(6, *shape), dwi), like(s0.reshape(1, *shape), dwi)
+    return like(tensor.reshape(6, *shape), dwi)
 
 
 def _inside(signal: NDArray[Any], mask: torch.Tensor | None) -> NDArray[np.bool_]:

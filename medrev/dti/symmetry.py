@@ -17,8 +17,6 @@ __all__ = [
     "apply_symmetry",
     "apply_symmetry_scalar",
     "ensemble_symmetries",
-    "flip",
-    "rotate90",
     "symmetries",
 ]
 
@@ -150,33 +148,6 @@ def apply_symmetry(t: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
     if min(sign) < 0:
         moved = moved * torch.tensor(sign, dtype=t.dtype, device=t.device).reshape(6, 1, 1, 1)
     return moved
-
-
-def flip(t: torch.Tensor, axis: int) -> torch.Tensor:
-    """Mirror a tensor volume along one array axis, tensors included.
-
-    Args:
-        t: ``(…, 6, I, J, K)`` in the voxel frame.
-        axis: 0, 1 or 2 for i, j, k.
-    """
-    symmetry = np.eye(3, dtype=np.int64)
-    symmetry[axis, axis] = -1
-    return apply_symmetry(t, symmetry)
-
-
-def rotate90(t: torch.Tensor, k: int = 1, plane: tuple[int, int] = (0, 1)) -> torch.Tensor:
-    """Rotate a tensor volume by multiples of 90°, tensors included.
-
-    Args:
-        t: ``(…, 6, I, J, K)`` in the voxel frame.
-        k: Quarter turns from the first axis of the plane towards the second, as ``torch.rot90``.
-        plane: Two of the axes 0, 1, 2.
-    """
-    first, second = plane
-    turn = np.eye(3, dtype=np.int64)
-    turn[first, first] = turn[second, second] = 0
-    turn[second, first], turn[first, second] = 1, -1
-    return apply_symmetry(t, np.linalg.matrix_power(turn, k % 4))
 
 
 def _parse(symmetry: NDArray[Any]) -> tuple[list[int], list[int]]:
