@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors",),
     ("files", "options", "progress"),
-    ("texts",),
+    ("tables",),
     ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),

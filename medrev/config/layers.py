@@ -8,7 +8,7 @@ from typing import Any
 from medrev.config.document import Entry, Place, Problems, read_document
 from medrev.config.fields import Field
 from medrev.errors import ConfigError
-from medrev.texts import decode
+from medrev.files import decode
 
 __all__ = ["merge", "read_layers", "shown"]
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from medrev.dti.frame import frame_matrix
 from medrev.errors import GradientError, InputError
-from medrev.files import atomic_path
-from medrev.texts import read_text
+from medrev.files import atomic_path, read_text
 
 __all__ = ["Gradients", "read_gradients"]
 

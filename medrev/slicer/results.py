@@ -16,8 +16,8 @@ from medrev.domains.intensity.names import contrast_words
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.files import read_json
+from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
     Volume,
     as_affine,

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from medrev.errors import InputError
-from medrev.files import check_file, is_present
-from medrev.texts import read_json, read_table, read_text
+from medrev.files import check_file, is_present, read_json, read_text
+from medrev.tables import read_table
 
 CONTENT = {"TensorOrder": "mrtrix", "Name": "Müller 日本"}
 TEXT = json.dumps(CONTENT, ensure_ascii=False)
