@@ -13,11 +13,11 @@ from medrev.metrics import (
     SliceScores,
     Tensors,
     as_array,
-    calibration_of,
+    calibration,
     check_finite,
     check_shapes,
+    deviation,
     gradient_energy,
-    of_errors,
     slice_flicker,
     slice_scores,
 )
@@ -138,7 +138,7 @@ class Compared:
         check_shapes(std, self.target.volume)
         spread = std[:, self.target.inside]
         check_finite(spread, "predicted standard deviation")
-        return calibration_of(self.errors, spread)
+        return calibration(self.errors, spread)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +186,12 @@ class Part:
     def scalars(self) -> dict[str, Deviation]:
         """Errors of the scalar maps."""
         one, two = (tensors.scalars for tensors in self.tensors)
-        return {name: of_errors(one[name] - two[name]) for name in one}
+        return {name: deviation(one[name] - two[name]) for name in one}
 
     @cached_property
     def deviation(self) -> Deviation:
         """Errors of the intensities."""
-        return of_errors(self.errors)
+        return deviation(self.errors)
 
     @property
     def ssim(self) -> float:

@@ -18,18 +18,19 @@ from medrev.metrics import (
     Settings,
     band_names,
     cycle_residual,
-    direction_error_of,
-    frobenius_of,
+    deviation,
+    direction_error,
+    frobenius_norm,
+    gradient_ratio,
+    log_euclidean_distance,
     mean_change,
-    nmse_of,
-    not_positive_definite_of,
-    of_errors,
-    psnr_of,
-    ratio_of,
+    nmse,
+    not_positive_definite,
+    psnr,
     region_names,
-    rmse_of,
+    tensor_rmse,
     volumetry,
-    weighted_direction_error_of,
+    weighted_direction_error,
 )
 
 __all__ = ["DIFFUSIVITY", "evaluate_methods"]
@@ -45,8 +46,8 @@ _Measures = Iterator[tuple[Key, str, _Value]]
 _Score = Callable[[Compared], Floats | float]
 #: Scores whose change with the input is measured: unit and score by the name of the change.
 _SENSITIVE: dict[str, tuple[str, _Score]] = {
-    "d_nmae": ("", lambda found: of_errors(found.errors).mae / found.target.span),
-    "d_psnr": ("dB", lambda found: psnr_of(found.voxels, found.target.voxels, found.target.span)),
+    "d_nmae": ("", lambda found: deviation(found.errors).mae / found.target.span),
+    "d_psnr": ("dB", lambda found: psnr(found.voxels, found.target.voxels, found.target.span)),
     "d_ssim": ("", lambda found: float(found.similarity.mean())),
     "slice_d_nmae": ("", lambda found: found.slices.maes / found.target.span),
     "slice_d_psnr": ("dB", lambda found: found.slices.psnrs),
@@ -148,28 +149,28 @@ def _unit(target: Target) -> tuple[str, float]:
 
 def _tensors(part: Part) -> _Measures:
     name, unit = part.region.name, DIFFUSIVITY
-    yield Key("rmse", name), unit, lambda: rmse_of(part.errors)
+    yield Key("rmse", name), unit, lambda: tensor_rmse(part.errors)
     yield from _each(
-        Key("rmse", name), COMPONENTS, unit, lambda: [rmse_of(error) for error in part.errors]
+        Key("rmse", name), COMPONENTS, unit, lambda: [tensor_rmse(error) for error in part.errors]
     )
     for scalar in ("fa", "md", "ad", "rd"):
         yield from _scalar(part, scalar)
-    yield Key("direction_error", name), "°", lambda: direction_error_of(*part.tensors)
+    yield Key("direction_error", name), "°", lambda: direction_error(*part.tensors)
     yield (
         Key("weighted_direction_error", name),
         "°",
-        lambda: weighted_direction_error_of(*part.tensors),
+        lambda: weighted_direction_error(*part.tensors),
     )
-    yield Key("frobenius", name), unit, lambda: frobenius_of(part.errors) / RMSE_UNIT
+    yield Key("frobenius", name), unit, lambda: frobenius_norm(part.errors) / RMSE_UNIT
     yield (
         Key("log_euclidean", name),
         "",
-        lambda: frobenius_of(part.tensors[0].logarithm - part.tensors[1].logarithm),
+        lambda: log_euclidean_distance(*part.tensors),
     )
     yield (
         Key("not_positive_definite", name),
         "%",
-        lambda: 100 * not_positive_definite_of(part.prediction),
+        lambda: 100 * not_positive_definite(part.prediction),
     )
 
 
@@ -197,11 +198,11 @@ def _intensities(part: Part) -> _Measures:
 def _images(part: Part) -> _Measures:
     """What is defined for volumes of any kind."""
     name, both = part.region.name, part.both
-    yield Key("nmse", name), "", lambda: nmse_of(part.prediction, part.reference)
+    yield Key("nmse", name), "", lambda: nmse(part.prediction, part.reference)
     yield (
         Key("psnr", name),
         "dB",
-        lambda: psnr_of(part.prediction, part.reference, both.target.span),
+        lambda: psnr(part.prediction, part.reference, both.target.span),
     )
     yield Key("ssim", name), "", lambda: part.ssim
 
@@ -216,7 +217,7 @@ def _sharpness(both: Compared) -> _Measures:
 
 
 def _gradient(both: Compared, axis: int | None) -> float:
-    return ratio_of(both.gradients, both.target.gradients, axis)
+    return gradient_ratio(both.gradients, both.target.gradients, axis)
 
 
 def _slices(both: Compared) -> _Measures:

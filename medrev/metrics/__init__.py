@@ -1,46 +1,12 @@
 """Metrics and baselines: pure functions of arrays."""
 
-from medrev.metrics.baselines import (
-    BASELINES,
-    NOISE_FLOOR,
-    Baseline,
-    interpolate,
-    interpolate_to,
-)
-from medrev.metrics.calibration import (
-    Calibration,
-    calibration,
-    calibration_of,
-)
-from medrev.metrics.confusion import (
-    Confusion,
-    confusion,
-    labels_of_colours,
-)
-from medrev.metrics.cycle import (
-    CycleResidual,
-    cycle_residual,
-)
-from medrev.metrics.deviations import (
-    Deviation,
-    deviation,
-    nmse,
-    nmse_of,
-    of_errors,
-)
-from medrev.metrics.eightbit import (
-    to_eight_bit,
-    wrapped_mae,
-)
-from medrev.metrics.flicker import (
-    slice_flicker,
-)
-from medrev.metrics.images import (
-    check_range,
-    data_range,
-    psnr,
-    psnr_of,
-)
+from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
+from medrev.metrics.calibration import Calibration, calibration
+from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
+from medrev.metrics.cycle import CycleResidual, cycle_residual
+from medrev.metrics.deviations import Deviation, deviation, nmse
+from medrev.metrics.flicker import slice_flicker
+from medrev.metrics.images import check_range, data_range, psnr
 from medrev.metrics.masked import (
     Array,
     Floats,
@@ -50,12 +16,7 @@ from medrev.metrics.masked import (
     check_shapes,
     masked_pair,
 )
-from medrev.metrics.regions import (
-    RegionVolume,
-    as_labels,
-    region_names,
-    volumetry,
-)
+from medrev.metrics.regions import RegionVolume, as_labels, region_names, volumetry
 from medrev.metrics.sensitivity import mean_change
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
@@ -65,37 +26,19 @@ from medrev.metrics.sharpness import (
     differences,
     gradient_energy,
     gradient_ratio,
-    ratio_of,
-    spectrum_ratio,
 )
-from medrev.metrics.similarity import (
-    RADIUS,
-    SIGMA,
-    Structure,
-    ssim,
-    ssim_map,
-)
-from medrev.metrics.slices import (
-    SliceScores,
-    slice_scores,
-)
+from medrev.metrics.similarity import RADIUS, SIGMA, Structure
+from medrev.metrics.slices import SliceScores, slice_scores
 from medrev.metrics.tensors import (
     FA_MIN,
     RMSE_UNIT,
     Tensors,
-    component_rmse,
     direction_error,
-    direction_error_of,
-    frobenius_distance,
-    frobenius_of,
+    frobenius_norm,
     log_euclidean_distance,
     not_positive_definite,
-    not_positive_definite_of,
-    rmse_of,
-    scalar_error,
     tensor_rmse,
     weighted_direction_error,
-    weighted_direction_error_of,
 )
 
 __all__ = [
@@ -129,20 +72,16 @@ __all__ = [
     "as_mask",
     "band_names",
     "calibration",
-    "calibration_of",
     "check_finite",
     "check_range",
     "check_shapes",
-    "component_rmse",
     "confusion",
     "cycle_residual",
     "data_range",
     "deviation",
     "differences",
     "direction_error",
-    "direction_error_of",
-    "frobenius_distance",
-    "frobenius_of",
+    "frobenius_norm",
     "gradient_energy",
     "gradient_ratio",
     "interpolate",
@@ -152,25 +91,12 @@ __all__ = [
     "masked_pair",
     "mean_change",
     "nmse",
-    "nmse_of",
     "not_positive_definite",
-    "not_positive_definite_of",
-    "of_errors",
     "psnr",
-    "psnr_of",
-    "ratio_of",
     "region_names",
-    "rmse_of",
-    "scalar_error",
     "slice_flicker",
     "slice_scores",
-    "spectrum_ratio",
-    "ssim",
-    "ssim_map",
     "tensor_rmse",
-    "to_eight_bit",
     "volumetry",
     "weighted_direction_error",
-    "weighted_direction_error_of",
-    "wrapped_mae",
 ]

@@ -1,15 +1,14 @@
 """Calibration of predicted standard deviations: coverage, reliability and sparsification."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, masked_pair
+from medrev.metrics.masked import Floats
 
-__all__ = ["Calibration", "calibration", "calibration_of"]
+__all__ = ["Calibration", "calibration"]
 
 LEVELS = np.linspace(0.05, 0.95, 19)
 REMOVED = np.linspace(0, 0.95, 20)
@@ -49,26 +48,18 @@ class Calibration:
     sparsification_error: float
     rank_correlation: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The values as JSON takes them."""
-        return asdict(self)
 
-
-def calibration(
-    prediction: Array, reference: Array, std: Array, mask: Array | None = None, bins: int = 15
-) -> Calibration:
-    """Compare predicted standard deviations with the errors, over mask voxels and channels.
+def calibration(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
+    """Compare predicted standard deviations with the errors.
 
     Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
+        errors: Prediction minus reference, of any shape.
         std: Predicted standard deviation, same shape and unit.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
         bins: Bins of the reliability curve, each with the same number of values.
 
     Raises:
-        InputError: Shapes differ, a masked value is not finite, a standard deviation is negative
-            or zero, there are fewer values than bins, or all errors are zero.
+        InputError: A standard deviation is negative or zero, there are fewer values than bins, or
+            all errors are zero.
 
     References:
         Coverage: Kuleshov et al., Accurate uncertainties for deep learning using calibrated
@@ -76,13 +67,6 @@ def calibration(
         prediction in regression tasks, Sensors 2022. Sparsification: Ilg et al., Uncertainty
         estimates and multi-hypotheses networks for optical flow, ECCV 2018.
     """
-    one, two = masked_pair(prediction, reference, mask)
-    spread, _ = masked_pair(std, reference, mask)
-    return calibration_of(one - two, spread, bins)
-
-
-def calibration_of(errors: Floats, std: Floats, bins: int = 15) -> Calibration:
-    """:func:`calibration` of errors and standard deviations of any equal shape."""
     from scipy import stats
 
     error, sigma = np.abs(errors).ravel(), std.ravel()

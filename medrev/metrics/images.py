@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, as_mask, check_finite, masked_pair
+from medrev.metrics.masked import Array, Floats, as_mask, check_finite
 from medrev.volumes import to_numpy
 
-__all__ = ["check_range", "data_range", "psnr", "psnr_of"]
+__all__ = ["check_range", "data_range", "psnr"]
 
 
 def data_range(reference: Array, mask: Array | None = None) -> float:
@@ -37,40 +37,22 @@ def check_range(value_range: float) -> float:
     return float(value_range)
 
 
-def psnr(
-    prediction: Array,
-    reference: Array,
-    mask: Array | None = None,
-    value_range: float | None = None,
-) -> float:
-    """Peak signal-to-noise ratio in dB over mask voxels and all channels together.
+def psnr(prediction: Floats, reference: Floats, span: float) -> float:
+    """Peak signal-to-noise ratio in dB over voxels and all channels together.
 
     ``20 log10(range) − 10 log10(mean squared error)``; infinite where the two are equal. For
     tensors the channels are the six components, so one range and one mean serve all of them.
 
     Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; voxels outside never count. None:
-            everywhere.
-        value_range: Data range; default: :func:`data_range` of the reference.
-
-    Raises:
-        InputError: The reference is constant and no range is given, the range is not positive,
-            shapes differ, the mask is empty, or a masked value is not finite.
+        prediction: Voxels ``(C, N)``.
+        reference: Voxels of the same shape.
+        span: Data range (:func:`data_range`).
 
     Example:
         >>> import numpy as np
-        >>> reference = np.arange(8.0).reshape(1, 2, 2, 2) / 7
-        >>> round(psnr(reference + 0.1, reference, np.ones((2, 2, 2))), 3)
+        >>> reference = np.arange(8.0).reshape(1, 8) / 7
+        >>> round(psnr(reference + 0.1, reference, 1.0), 3)
         20.0
     """
-    pair = masked_pair(prediction, reference, mask)
-    span = data_range(reference, mask) if value_range is None else check_range(value_range)
-    return psnr_of(*pair, span)
-
-
-def psnr_of(prediction: Floats, reference: Floats, span: float) -> float:
-    """:func:`psnr` of mask voxels ``(C, N)``."""
     error = float(np.mean((prediction - reference) ** 2))
     return math.inf if error == 0 else 20 * math.log10(span) - 10 * math.log10(error)

@@ -44,16 +44,13 @@ def as_mask(mask: Array | None, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
     return inside
 
 
-def masked_pair(
-    prediction: Array, reference: Array, mask: Array | None, channels: int | None = None
-) -> tuple[Floats, Floats]:
+def masked_pair(prediction: Array, reference: Array, mask: Array | None) -> tuple[Floats, Floats]:
     """The masked voxels of a prediction and its reference.
 
     Args:
         prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
         reference: Volume of the same shape.
         mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        channels: The number of channels C that the metric needs, if it needs one.
 
     Returns:
         Two arrays of shape ``(C, N)``, N the number of voxels in the mask.
@@ -63,8 +60,6 @@ def masked_pair(
     """
     pair = to_numpy(prediction), to_numpy(reference)
     check_shapes(*pair)
-    if channels is not None and pair[0].shape[0] != channels:
-        raise InputError(f"expected {channels} channels, got {pair[0].shape[0]}")
     inside = as_mask(mask, pair[1].shape[1:])
     one, two = (np.asarray(volume[:, inside], dtype=np.float64) for volume in pair)
     check_finite(one, "prediction")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.masked import Array, Floats, as_array, as_mask
 
 __all__ = [
     "BANDS",
@@ -17,8 +17,6 @@ __all__ = [
     "differences",
     "gradient_energy",
     "gradient_ratio",
-    "ratio_of",
-    "spectrum_ratio",
 ]
 
 #: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
@@ -51,71 +49,25 @@ def gradient_energy(
 
 
 def gradient_ratio(
-    prediction: Array,
-    reference: Array,
-    mask: Array | None = None,
-    spacing: tuple[float, ...] | None = None,
-    axis: int | None = None,
+    prediction: tuple[float, ...], reference: tuple[float, ...], axis: int | None = None
 ) -> float:
-    """Gradient energy of a prediction divided by that of its reference.
+    """Gradient energy of a prediction divided by that of its reference (:func:`gradient_energy`).
 
     Below 1 the prediction is smoother than the reference, above 1 rougher (sharper or noisier).
 
     Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        spacing: Voxel edges in mm; None: 1.
+        prediction: Energy by axis.
+        reference: The same of the reference.
         axis: Spatial axis along which the gradient is taken, 0 for I: the through-plane gradient
             of volumes that were made slice by slice. Default: all together.
 
     Raises:
-        InputError: Shapes differ, a masked value is not finite, or the reference has no gradient.
-
-    Example:
-        >>> import numpy as np
-        >>> volume = np.random.default_rng(0).random((1, 8, 8, 8))
-        >>> gradient_ratio(volume / 2, volume)
-        0.25
+        InputError: The reference has no gradient.
     """
-    masked_pair(prediction, reference, mask)  # shapes and finite values
-    one = gradient_energy(prediction, mask, spacing)
-    two = gradient_energy(reference, mask, spacing)
-    return ratio_of(one, two, axis)
-
-
-def ratio_of(one: tuple[float, ...], two: tuple[float, ...], axis: int | None = None) -> float:
-    """:func:`gradient_ratio` of two :func:`gradient_energy`."""
-    top, bottom = (sum(one), sum(two)) if axis is None else (one[axis], two[axis])
-    if bottom == 0:
+    one, two = (sum(e) if axis is None else e[axis] for e in (prediction, reference))
+    if two == 0:
         raise InputError("the gradient ratio is undefined: the reference has no gradient")
-    return top / bottom
-
-
-def spectrum_ratio(
-    prediction: Array,
-    reference: Array,
-    mask: Array | None = None,
-    bands: tuple[float, ...] = BANDS,
-) -> dict[str, float]:
-    """Power of a prediction divided by that of its reference, by frequency band.
-
-    Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        bands: Edges of the bands, rising, as fractions of the Nyquist frequency.
-
-    Returns:
-        Ratio by band's name (:func:`band_names`): 1 where both have the same power, below 1 where
-        the prediction is blurred.
-
-    Raises:
-        InputError: Shapes differ, a masked value is not finite, or the reference has no power.
-    """
-    masked_pair(prediction, reference, mask)
-    spectrum = Spectrum.of(reference, mask, bands)
-    return dict(zip(band_names(bands), spectrum.compare(prediction)[0].tolist(), strict=True))
+    return one / two
 
 
 def band_names(bands: tuple[float, ...] = BANDS) -> tuple[str, ...]:
@@ -158,7 +110,13 @@ class Spectrum:
     def of(
         cls, reference: Array, mask: Array | None, bands: tuple[float, ...] = BANDS
     ) -> "Spectrum":
-        """Prepare a reference; arguments as those of :func:`spectrum_ratio`."""
+        """Prepare a reference.
+
+        Args:
+            reference: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+            mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+            bands: Edges of the bands, rising, as fractions of the Nyquist frequency.
+        """
         if len(bands) < 2 or bands[0] < 0 or any(np.diff(bands) <= 0):
             raise InputError(f"edges of frequency bands must rise from 0 or more, got {bands}")
         array = as_array(reference)
@@ -176,6 +134,8 @@ class Spectrum:
     def compare(self, prediction: Array) -> tuple[Floats, Floats]:
         """Power ratio and coherence by band.
 
+        The power ratio is 1 where both have the same power, below 1 where the prediction is
+        blurred.
         The coherence (Fourier shell correlation) ``Re Σ P·R* / √(Σ|P|² Σ|R|²)`` is 1 where the
         prediction has the reference's detail, and 0 where its detail has nothing to do with it.
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.metrics.images import check_range, data_range
-from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.masked import Array, Floats, as_array, as_mask
 
-__all__ = ["RADIUS", "SIGMA", "Structure", "ssim", "ssim_map"]
+__all__ = ["RADIUS", "SIGMA", "Structure"]
 
 #: Standard deviation of the Gaussian window in voxels.
 SIGMA = 1.5
@@ -20,76 +19,18 @@ RADIUS = 5
 K1, K2 = 0.01, 0.03
 
 
-def ssim(
-    prediction: Array,
-    reference: Array,
-    mask: Array | None = None,
-    value_range: float | None = None,
-    axes: Sequence[int] | None = None,
-) -> float:
-    """Mean structural similarity over the voxels of a mask and all channels.
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The reference's share of SSIM, kept to compare several predictions with it.
 
     The window is a Gaussian of σ = 1.5 voxels cut to 11 voxels along each axis; k1 = 0.01 and
     k2 = 0.03. Variances are those of the window's weights (divided by their sum, not by one less).
 
-    Without a mask, the mean is over the voxels whose whole window lies in the volume: the value is
-    that of MONAI, and that of scikit-image with ``gaussian_weights=True,
-    use_sample_covariance=False``. With a mask, every window is cut to the mask voxels in it and its
-    weights are divided by their sum, so that nothing outside of the mask enters and every mask
-    voxel counts; where the whole window lies in the mask, the local value is the same.
-
-    Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: whole windows only.
-        value_range: Data range; default: :func:`data_range` of the reference.
-        axes: Spatial axes of the window, 0 for I; ``(0, 1)`` gives 2D windows within slices along
-            K. Default: all.
-
-    Raises:
-        InputError: The reference is constant and no range is given, the range is not positive,
-            shapes differ, the mask is empty, a masked value is not finite, or there is no mask and
-            the volume is smaller than the window.
-
-    References:
-        Wang et al., Image quality assessment: from error visibility to structural similarity,
-        IEEE TIP 2004.
-
-    Example:
-        >>> import numpy as np
-        >>> image = np.random.default_rng(0).random((1, 16, 16))
-        >>> ssim(image, image)
-        1.0
-    """
-    masked_pair(prediction, reference, mask)  # shapes and finite values
-    span = data_range(reference, mask) if value_range is None else check_range(value_range)
-    return float(Structure.of(reference, mask, axes).compare(prediction, span).mean())
-
-
-def ssim_map(
-    prediction: Array,
-    reference: Array,
-    mask: Array | None = None,
-    value_range: float | None = None,
-    axes: Sequence[int] | None = None,
-) -> Floats:
-    """Structural similarity of every voxel; :func:`ssim` is its mean.
-
-    Returns:
-        Array of the volume's shape, NaN outside of the mask or, without a mask, where a window
-        does not lie in the volume.
-    """
-    masked_pair(prediction, reference, mask)
-    span = data_range(reference, mask) if value_range is None else check_range(value_range)
-    structure = Structure.of(reference, mask, axes)
-    values = np.full(structure.shape, np.nan)
-    values[:, structure.counted] = structure.compare(prediction, span)
-    return values
-
-
-@dataclass(frozen=True, eq=False)
-class Structure:
-    """The reference's share of SSIM, kept to compare several predictions with it.
+    Without a mask, the voxels whose whole window lies in the volume count: their mean is that of
+    MONAI, and that of scikit-image with ``gaussian_weights=True, use_sample_covariance=False``.
+    With a mask, every window is cut to the mask voxels in it and its weights are divided by their
+    sum, so that nothing outside of the mask enters and every mask voxel counts; where the whole
+    window lies in the mask, the local value is the same.
 
     Attributes:
         reference: Reference ``(C, …)`` in the bounding box of the mask, zero outside the mask,
@@ -102,6 +43,15 @@ class Structure:
         counted: Voxels of the volume that count.
         box: The bounding box.
         axes: Spatial axes of the window.
+
+    References:
+        Wang et al., Image quality assessment: from error visibility to structural similarity,
+        IEEE TIP 2004.
+
+    Example:
+        >>> image = np.random.default_rng(0).random((1, 16, 16))
+        >>> Structure.of(image, None).compare(image, span=1.0).mean()
+        np.float64(1.0)
     """
 
     reference: Floats
@@ -114,16 +64,22 @@ class Structure:
     box: tuple[slice, ...]
     axes: tuple[int, ...]
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the volumes, with channels."""
-        return (len(self.reference), *self.counted.shape)
-
     @classmethod
     def of(
         cls, reference: Array, mask: Array | None, axes: Sequence[int] | None = None
     ) -> "Structure":
-        """Prepare a reference; arguments as those of :func:`ssim`."""
+        """Prepare a reference.
+
+        Args:
+            reference: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+            mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: whole windows only.
+            axes: Spatial axes of the window, 0 for I; ``(0, 1)`` gives 2D windows within slices
+                along K. Default: all.
+
+        Raises:
+            InputError: The mask is empty or of another shape, or there is none and the volume is
+                smaller than the window.
+        """
         y = as_array(reference)
         spatial = y.shape[1:]
         along = tuple(range(len(spatial))) if axes is None else tuple(axes)

@@ -71,13 +71,14 @@ def slice_scores(
         prediction: Volume of shape ``(C, I, J, K)``.
         reference: Volume of the same shape.
         mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere, with SSIM over
-            whole windows only (see :func:`ssim`).
+            whole windows only (see :class:`Structure`).
         axis: Axis across the slices, 0 for I.
         value_range: One data range for all slices; default: :func:`data_range` of the reference
             volume. The range of a single slice would rate flat slices as bad ones.
 
     Raises:
-        InputError: As :func:`ssim`, or the axis is none of the volume's.
+        InputError: Shapes differ, a masked value is not finite, the reference is constant and no
+            range is given, or the axis is none of the volume's.
     """
     masked_pair(prediction, reference, mask)
     span = data_range(reference, mask) if value_range is None else check_range(value_range)

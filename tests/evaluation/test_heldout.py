@@ -10,8 +10,10 @@ from rich.console import Console
 from medrev.domains.sample import Outcome
 from medrev.errors import InputError
 from medrev.evaluation import HELDOUT, HeldoutTable, Results, score
-from medrev.metrics import BASELINES, NOISE_FLOOR, Settings, interpolate, tensor_rmse
+from medrev.metrics import BASELINES, NOISE_FLOOR, Settings, interpolate
 from medrev.volumes import block_mean, interior
+
+from ..metrics.measured import measured
 
 SHAPE = (16, 16, 16)
 #: Columns of tensors, in their order.
@@ -70,8 +72,8 @@ def test_scores_are_those_of_the_metrics():
     by_name = {method: table.means(method) for method in table.methods}
     cubic = interpolate(data["low"], 2, "cubic")
     inner = interior(data["mask"], edge=5)
-    assert by_name["cubic"]["rmse"] == tensor_rmse(cubic, data["reference"], data["mask"])
-    assert by_name["cubic"]["rmse_interior"] == tensor_rmse(cubic, data["reference"], inner)
+    assert by_name["cubic"]["rmse"] == measured("rmse", cubic, data["reference"], data["mask"])
+    assert by_name["cubic"]["rmse_interior"] == measured("rmse", cubic, data["reference"], inner)
     assert by_name["cubic"]["ratio"] == by_name["cubic"]["ratio_interior"] == 1
     model = by_name["model"]
     assert model["ratio"] == model["rmse"] / by_name["cubic"]["rmse"]

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
 from medrev.errors import InputError
-from medrev.metrics import data_range, ssim, ssim_map
+from medrev.metrics import Structure, data_range
+
+from .measured import measured
 
 SHAPE = (18, 16, 17)
 SKIMAGE = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
@@ -20,6 +22,20 @@ def volumes(shape: tuple[int, ...], channels: int = 2) -> tuple[np.ndarray, np.n
     wave = sum(np.sin(axis / (2 + n)) for n, axis in enumerate(grid))
     reference = wave + 0.3 * rng.standard_normal((channels, *shape))
     return reference + 0.3 * rng.standard_normal(reference.shape), reference
+
+
+def ssim(prediction, reference, mask=None, value_range: float | None = None) -> float:
+    return measured("ssim", prediction, reference, mask, value_range=value_range)
+
+
+def ssim_map(prediction, reference, mask=None, span: float | None = None, axes=None) -> np.ndarray:
+    """The value of every voxel that counts, NaN elsewhere."""
+    structure = Structure.of(reference, mask, axes)
+    values = np.full(reference.shape, np.nan)
+    values[:, structure.counted] = structure.compare(
+        prediction, data_range(reference, mask) if span is None else span
+    )
+    return values
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from medrev.errors import InputError
-from medrev.metrics import data_range, deviation, psnr, slice_scores, ssim
+from medrev.metrics import data_range, slice_scores
+
+from .measured import measured
 
 SHAPE = (14, 13, 12)
 
@@ -34,9 +36,9 @@ def test_scores_are_means_over_the_scores_of_single_images(pair, mask, axis, mas
     for n in range(prediction.shape[-1]):
         one, two, window = prediction[..., n], reference[..., n], inside[..., n]
         if window.any():
-            given = window if masked else None
-            scores = deviation(one, two, given).mae, psnr(one, two, given, span)
-            values.append((*scores, ssim(one, two, given, span)))
+            images = one, two, window if masked else None
+            names = ("mae", "psnr", "ssim")
+            values.append([measured(name, *images, value_range=span) for name in names])
     found = slice_scores(*pair, mask if masked else None, axis=axis)
     assert found.count == len(values)
     expected = np.mean(values, axis=0)

@@ -15,7 +15,7 @@ import torch
 from medrev.config import Pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
-from medrev.metrics import psnr, slice_flicker
+from medrev.metrics import slice_flicker
 from medrev.prediction import Model, infer_file, load_model, translate
 from medrev.training import (
     Trainer,
@@ -27,6 +27,8 @@ from medrev.training import (
     validate,
 )
 from medrev.volumes import Reorient
+
+from ..metrics.measured import measured
 
 MODELS = {
     "revgan": {"width": 4, "depth": 1, "downsamplings": 1},
@@ -190,9 +192,9 @@ def test_whole_volumes_are_measured_in_the_brain(heads):
     fake = translate(model, y, inverse=True, mask=mask).clamp(min=-1)
     assert table.methods == ("model", "input")
     found, given = table.means("model"), table.means("input")
-    assert found["psnr_inverse"] == pytest.approx(psnr(fake, x, mask, 2.0))
+    assert found["psnr_inverse"] == pytest.approx(measured("psnr", fake, x, mask, value_range=2.0))
     assert found["flicker_inverse"] == pytest.approx(slice_flicker(fake, x, mask, axis=2))
-    assert given["psnr_inverse"] == pytest.approx(psnr(y, x, mask, 2.0))
+    assert given["psnr_inverse"] == pytest.approx(measured("psnr", y, x, mask, value_range=2.0))
     assert "cycle_x" not in given
 
 

@@ -5,9 +5,10 @@ import torch
 
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation import translate_sample
-from medrev.metrics import tensor_rmse
 from medrev.prediction import Model, translate
 from medrev.training import heldout, save_picture, translator_of, validate
+
+from ..metrics.measured import measured
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_tensors_are_measured_as_their_files_hold_them(untrained):
     written = dataset.y.as_written(
         translate(model, sample.x / model.scale) * model.scale, sample.mask
     )[0]
-    assert score.values["rmse"] == pytest.approx(tensor_rmse(written, sample.y, sample.mask))
+    assert score.values["rmse"] == pytest.approx(measured("rmse", written, sample.y, sample.mask))
     assert score.error == score.values["rmse_interior"]
     assert "RMSE interior [1e-5 mm²/s]" in score.message
 
