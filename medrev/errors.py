@@ -1,5 +1,8 @@
 """The errors a user can cause. Their message is one line: what, allowed, received, what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "CheckpointError",
     "ClusterError",
@@ -9,6 +12,7 @@ __all__ = [
     "InputError",
     "MedrevError",
     "OutputError",
+    "naming",
 ]
 
 
@@ -42,3 +46,14 @@ class OutputError(MedrevError):
 
 class ClusterError(MedrevError):
     """A scheduler does not answer, or has no usable workers."""
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put a name before the message of an error in the block, where it is not in it already."""
+    try:
+        yield
+    except MedrevError as error:
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error

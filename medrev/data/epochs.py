@@ -7,7 +7,7 @@ slice of every batch, so that together they see just what one process would.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import CheckpointError, ConfigError
+from medrev.files import content_hash
 
-__all__ = ["Batch", "EpochBatches", "Triple"]
+__all__ = ["Batch", "EpochBatches", "PlacedBatches", "Triple"]
 
 Batch = dict[str, torch.Tensor]
 #: x, y and the mask of y, without the batch axis.
@@ -26,16 +27,14 @@ Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class EpochBatches(ABC):
     """Iterate over batches ``{"x", "y", "mask"}``, epoch after epoch.
 
-    In training, batches are full: what does not fill one is left out of the epoch (it is shuffled
-    anew each time), and fewer samples than a batch are repeated. Otherwise samples come in order,
-    and the last batch may be smaller.
+    Batches are full: what does not fill one is left out of the epoch (it is shuffled anew each
+    time), and fewer samples than a batch are repeated.
 
     Subclasses set what they draw from, call `_start` and implement `_sample`.
 
     Args:
         batch_size: Samples of a batch, all processes together.
         seed: Of order and samples.
-        train: Shuffle, and draw at random.
         unpaired: ``x`` and ``y`` of a sample are drawn in different orders.
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
@@ -49,17 +48,16 @@ class EpochBatches(ABC):
         batch_size: int,
         seed: int,
         *,
-        train: bool = True,
         unpaired: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if train and batch_size % world:
+        if batch_size % world:
             raise ConfigError(
                 f"data.batch_size must be a multiple of the number of processes ({world}), "
                 f"got {batch_size}"
             )
-        self.batch_size, self.seed, self.train, self.unpaired = batch_size, seed, train, unpaired
+        self.batch_size, self.seed, self.unpaired = batch_size, seed, unpaired
         self.rank, self.world = rank, world
         self.epoch, self.position = 0, 0
         self._content = ""
@@ -94,8 +92,7 @@ class EpochBatches(ABC):
 
     def __len__(self) -> int:
         """Number of batches per epoch."""
-        count, batch = self.samples_per_epoch, self.batch_size
-        return max(1, count // batch) if self.train else -(-count // batch)
+        return max(1, self.samples_per_epoch // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from the current position to the end of the epoch."""
@@ -131,11 +128,8 @@ class EpochBatches(ABC):
             number: Number of the batch in the epoch, from 0.
         """
         size = self.batch_size
-        total = len(self) * size if self.train else self.samples_per_epoch
-        whole = np.arange(number * size, min((number + 1) * size, total))
+        whole = np.arange(number * size, (number + 1) * size)
         mine = np.array_split(whole, self.world)[self.rank]
-        if len(mine) == 0:
-            return {}
         samples = [self._drawn(epoch, int(index)) for index in mine]
         return {
             name: torch.stack([sample[n] for sample in samples])
@@ -163,9 +157,37 @@ class EpochBatches(ABC):
         if self._order is None or self._order[0] != epoch:
             orders = [
                 np.random.default_rng((self.seed, epoch, stream)).permutation(count)
-                if self.train
-                else np.roll(np.arange(count), stream * (count // 2))
                 for stream, count in enumerate(self._counts)
             ]
             self._order = (epoch, orders)
         return self._order[1]
+
+
+class PlacedBatches(EpochBatches):
+    """Batches of patches or slices that lie at places of subjects in memory.
+
+    Subclasses call `_list` and implement `_drawn_from`.
+    """
+
+    _items: NDArray[np.int64]
+
+    def _list(self, items: NDArray[np.int64], keys: Iterable[str]) -> None:
+        """Say what is drawn from.
+
+        Args:
+            items: (subject, number in it) of every sample of an epoch, shape (N, 2).
+            keys: Content keys of the subjects.
+        """
+        self._items = items
+        self._start(content_hash(" ".join(keys).encode())[:12], len(items))
+
+    @abstractmethod
+    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
+        """x, y and mask of one place, augmented alike."""
+
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
+        one = self._drawn_from(self._items[first], rng)
+        if not self.unpaired:
+            return one
+        two = self._drawn_from(self._items[second], rng)
+        return one[0], two[1], two[2]

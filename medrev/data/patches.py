@@ -66,15 +66,14 @@ def find_places(mask: torch.Tensor, patches: Patches, factors: Sequence[int], na
         raise InputError(f"{name}: {error}") from error
 
 
-def list_items(places: Sequence[Places], patches: Patches, *, train: bool) -> NDArray[np.int64]:
+def list_items(places: Sequence[Places], patches: Patches) -> NDArray[np.int64]:
     """The samples of an epoch in order: (subject, number in its tiling, or -1 for any position).
 
     Args:
         places: Of each subject.
         patches: Sampling, and random patches per subject.
-        train: Otherwise those of the tilings.
     """
-    random = train and patches.sampling == "random"
+    random = patches.sampling == "random"
     items = []
     for n, subject in enumerate(places):
         count = len(subject.grid)

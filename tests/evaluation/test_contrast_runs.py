@@ -8,7 +8,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from medrev.domains.intensity import find_contrasts, prepare_contrasts
+from medrev.domains.intensity import find_contrasts, prepare_head
 from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import (
@@ -108,7 +108,7 @@ def test_the_papers_table_is_that_of_its_protocol_on_all_axial_slices(root, tmp_
     back = direction == "inverse"
     models = {name: load_model(root / name, "cpu") for name in ("pix2pix", "one2one")}
     data = models["pix2pix"].pipeline.data
-    found = prepare_contrasts(find_contrasts(data).part("test"), data, progress=False)
+    found = [prepare_head(subject, data) for subject in find_contrasts(data).part("test")]
     table = (done.folder / "tables/paper_one2one-5.csv").read_text().splitlines()
     for row, (name, model) in zip(table[1:], models.items(), strict=False):
         before, after = [], []
@@ -162,5 +162,5 @@ def test_a_label_map_elsewhere_is_refused(root, tmp_path):
     moved[0, 3] += 3
     nibabel.save(nibabel.Nifti1Image(volume.get_fdata().astype(np.int16), moved), path)
     (case,) = find_cases(Sources(inputs=(str(run),))).cases
-    with pytest.raises(GeometryError, match=r"seg\.nii\.gz lies elsewhere than the contr"):
+    with pytest.raises(GeometryError, match=r"seg\.nii\.gz lies elsewhere than the volumes of"):
         case.load(EvaluationConfig(device="cpu"))

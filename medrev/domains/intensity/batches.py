@@ -2,27 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.config.schema import ContrastData
-from medrev.data.epochs import EpochBatches, Triple
+from medrev.config.schema import ContrastData, ScalarData
+from medrev.data.epochs import PlacedBatches, Triple
 from medrev.data.patches import find_places, list_items
-from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.head import Head, Three
 from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.errors import InputError
-from medrev.files import content_hash
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["ContrastBatches", "slices_with_brain"]
+__all__ = ["ContrastBatches", "HeadBatches", "slices_with_brain"]
 
 
-class ContrastBatches(EpochBatches):
-    """Iterate over batches of slices or patches, epoch after epoch.
+D = TypeVar("D", ContrastData, ScalarData)
 
-    Every batch is a dict: ``x`` the source and ``y`` the target in network range with shape
-    (B, 1, s, s) or (B, 1, s, s, s), ``mask`` the brain of ``y``, 0 or 1, likewise.
+
+class HeadBatches(PlacedBatches, Generic[D]):
+    """Iterate over batches of slices or patches of heads, epoch after epoch.
 
     An epoch goes once over all slices with enough brain of all heads; for patches
     ``data.patches`` says which.
@@ -31,7 +31,6 @@ class ContrastBatches(EpochBatches):
         heads: Prepared subjects.
         data: Samples, augmentation, batch size.
         seed: Of order, positions and augmentation.
-        train: Shuffle, draw random positions where configured, augment.
         unpaired: ``x`` and ``y`` of a sample come from different places, mostly of different
             heads. ``mask`` belongs to ``y``.
         rank: Number of this process.
@@ -46,60 +45,60 @@ class ContrastBatches(EpochBatches):
     def __init__(
         self,
         heads: Sequence[Head],
-        data: ContrastData,
+        data: D,
         seed: int,
         *,
-        train: bool = True,
         unpaired: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         if not heads:
             raise InputError("samples need at least one prepared subject, got none")
-        super().__init__(
-            data.batch_size, seed, train=train, unpaired=unpaired, rank=rank, world=world
-        )
-        self.data = data
+        super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
+        self.data: D = data
         self._heads = tuple(heads)
-        if data.samples == "slices":
+        if isinstance(data, ContrastData) and data.samples == "slices":
             numbers = [slices_with_brain(head, data) for head in heads]
-            self._items = np.concatenate(
+            items = np.concatenate(
                 [np.stack([np.full(len(k), n), k], axis=1) for n, k in enumerate(numbers)]
             )
         else:
             self._places = [
                 find_places(head.brain(), data.patches, data.factors, head.id) for head in heads
             ]
-            self._items = list_items(self._places, data.patches, train=train)
-        content = content_hash(" ".join(head.key for head in heads).encode())[:12]
-        self._start(content, len(self._items))
+            items = list_items(self._places, data.patches)
+        self._list(items, [head.key for head in heads])
 
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        one = self._drawn_from(self._items[first], rng)
-        if not self.unpaired:
-            return one
-        two = self._drawn_from(self._items[second], rng)
-        return one[0], two[1], two[2]
+    def _position(self, item: NDArray[np.int64], rng: np.random.Generator) -> Three:
+        """First voxel of a patch."""
+        i, j, k = (int(n) for n in self._places[item[0]].position(int(item[1]), rng))
+        return i, j, k
+
+
+class ContrastBatches(HeadBatches[ContrastData]):
+    """Slices or patches of two contrasts.
+
+    Every batch is a dict: ``x`` the source and ``y`` the target in network range with shape
+    (B, 1, s, s) or (B, 1, s, s, s), ``mask`` the brain of ``y``, 0 or 1, likewise.
+    """
 
     def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """x, y and mask of one place, augmented alike."""
         head, change = self._heads[item[0]], self.data.augmentation
         gains = (1.0, 1.0)
-        if self.train and change.brightness:
+        if change.brightness:
             one, two = np.maximum(0.05, 1 + change.brightness * rng.uniform(-1, 1, 2))
             gains = float(one), float(two)
         if self.data.samples == "slices":
-            shift = change.shift if self.train else 0
+            shift = change.shift
             moves = rng.integers(0, 2 * shift + 1, 2) if shift else np.zeros(2, np.int64)
             sample = self._slice(head, int(item[1]), gains, shift, moves)
             mirrored = self.data.slices.axis != "sagittal"
         else:
-            position = self._places[item[0]].position(int(item[1]), rng)
-            i, j, k = (int(n) for n in position)
             size = self.data.patches.size
-            sample = head.block((i, j, k), (size, size, size), gains)
+            sample = head.block(self._position(item, rng), (size, size, size), gains)
             mirrored = True
-        if self.train and change.flips and mirrored and rng.random() < 0.5:
+        if change.flips and mirrored and rng.random() < 0.5:
             x, y, mask = (values.flip(1) for values in sample)  # the axis from left to right
             return x, y, mask
         return sample

@@ -1,7 +1,7 @@
 """Data sets of two contrasts of the same heads."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
-from medrev.domains.intensity.preparation import prepare_contrasts
+from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.subject import contrast_name, contrasts
 from medrev.domains.pictures import two_ways
@@ -41,6 +41,7 @@ class IntensityDataset(HeadDataset):
         InputError: The cohort is missing or cannot be used.
     """
 
+    draws = ContrastBatches
     nonzero = "both contrasts"
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -53,20 +54,9 @@ class IntensityDataset(HeadDataset):
         """The cohort."""
         return cohort_lines(self.cohort, lambda subject: " + ".join(contrasts(subject)))
 
-    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
-        """Read both contrasts of heads."""
-        return prepare_contrasts(members, self.data, progress=show)
-
-    def batches(self, *, rank: int = 0, world: int = 1) -> ContrastBatches:
-        """Slices or patches of the training heads."""
-        return ContrastBatches(
-            self.kept("train"),
-            self.data,
-            self.pipeline.seed,
-            unpaired=self.unpaired,
-            rank=rank,
-            world=world,
-        )
+    def read_head(self, member: Subject) -> Head:
+        """Read both contrasts of a head."""
+        return prepare_head(member, self.data)
 
     @property
     def _settings(self) -> Settings:

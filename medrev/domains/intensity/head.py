@@ -7,7 +7,7 @@ import torch
 from medrev.data.boxed import Boxed
 from medrev.domains.intensity.intensity import to_network
 
-__all__ = ["Head"]
+__all__ = ["Head", "Three"]
 
 Three = tuple[int, int, int]
 

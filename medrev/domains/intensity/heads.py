@@ -1,10 +1,12 @@
 """What the data sets of intensities share: subjects whose volumes are kept as heads."""
 
 import logging
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -13,10 +15,12 @@ from medrev.data import Cohort, Subject
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import Dataset, Processes
 from medrev.domains.domain import Domain
+from medrev.domains.intensity.batches import HeadBatches
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.domains.sample import Sample
-from medrev.errors import InputError
+from medrev.errors import InputError, naming
+from medrev.progress import progress
 from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
 
 __all__ = ["HeadDataset"]
@@ -38,6 +42,8 @@ class HeadDataset(Dataset[Subject, Head]):
         data: The data section of the pipeline.
     """
 
+    #: Slices or patches.
+    draws: ClassVar[type[HeadBatches[Any]]]
     #: What a mask that was not given is.
     nonzero = "nonzero"
 
@@ -54,11 +60,11 @@ class HeadDataset(Dataset[Subject, Head]):
         self.cohort, self._data = cohort, data
 
     @abstractmethod
-    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
-        """Read subjects.
+    def read_head(self, member: Subject) -> Head:
+        """Read a subject.
 
         Raises:
-            InputError: One cannot be used.
+            InputError: It cannot be used.
         """
 
     def members(self, part: str) -> Sequence[Subject]:
@@ -76,13 +82,40 @@ class HeadDataset(Dataset[Subject, Head]):
     def prepare(
         self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False
     ) -> list[Head]:
-        """Read heads."""
-        heads = self.read_heads(members, show=show)
+        """Read heads, several at a time."""
+        threads = min(8, os.cpu_count() or 1, max(1, len(members)))
+        heads = []
+        with (
+            progress("Reading subjects", total=len(members), enabled=show) as bar,
+            ThreadPoolExecutor(threads) as pool,
+        ):
+            try:
+                for head in pool.map(self._read, members):
+                    heads.append(head)
+                    bar.advance(1, text=head.id)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         if show:
             for head in heads:
                 for note in head.notes:
                     logger.info("%s: %s", head.id, note)
         return heads
+
+    def _read(self, member: Subject) -> Head:
+        with naming(member.id):
+            return self.read_head(member)
+
+    def batches(self, *, rank: int = 0, world: int = 1) -> HeadBatches[Any]:
+        """Slices or patches of the training heads."""
+        return self.draws(
+            self.kept("train"),
+            self._data,
+            self.pipeline.seed,
+            unpaired=self.unpaired,
+            rank=rank,
+            world=world,
+        )
 
     def sample(self, ready: Head) -> Sample:
         """Whole volumes."""

@@ -1,8 +1,5 @@
-"""From a cohort of contrasts to heads in memory: read, check, turn to RAS, scale."""
+"""From two contrasts of a subject to a head in memory: read, check, turn to RAS, scale."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,48 +14,14 @@ from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
 from medrev.domains.intensity.subject import contrast_name
-from medrev.errors import GeometryError, InputError, MedrevError
+from medrev.errors import GeometryError, InputError
 from medrev.files import content_hash
-from medrev.progress import progress as progress_bar
 from medrev.volumes import Reorient, same_grid
 
-__all__ = ["prepare_contrasts", "prepare_head"]
+__all__ = ["prepare_head"]
 
 #: mm; how far voxels of the two contrasts may lie apart.
 _TOLERANCE = 1e-2
-
-
-def prepare_contrasts(
-    subjects: Sequence[Subject], data: ContrastData, progress: bool = True
-) -> list[Head]:
-    """Read the two contrasts of many heads; several at a time.
-
-    Args:
-        subjects: Subjects that have both (:func:`find_contrasts`).
-        data: The data section of a pipeline.
-        progress: Show a progress bar on standard error.
-
-    Returns:
-        Heads in the order given.
-
-    Raises:
-        InputError: A subject cannot be used.
-    """
-    threads = min(8, os.cpu_count() or 1, max(1, len(subjects)))
-    with (
-        progress_bar("Reading subjects", total=len(subjects), enabled=progress) as bar,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        futures = [pool.submit(prepare_head, subject, data) for subject in subjects]
-        heads = []
-        try:
-            for subject, future in zip(subjects, futures, strict=True):
-                heads.append(future.result())
-                bar.advance(1, text=subject.id)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return heads
 
 
 def prepare_head(subject: Subject, data: ContrastData) -> Head:
@@ -72,15 +35,6 @@ def prepare_head(subject: Subject, data: ContrastData) -> Head:
             empty or does not fit.
         GeometryError: The contrasts lie on different grids.
     """
-    try:
-        return _head(subject, data)
-    except MedrevError as error:
-        if subject.id in str(error):
-            raise
-        raise type(error)(f"{subject.id}: {error}") from error
-
-
-def _head(subject: Subject, data: ContrastData) -> Head:
     paths = [subject.files[contrast_name(name)] for name in (data.source, data.target)]
     x, y = (read_contrast(path, subject.files.get("mask")) for path in paths)
     _check_grids(x, y, paths)

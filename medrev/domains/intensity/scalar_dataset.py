@@ -1,6 +1,7 @@
 """Data sets of one contrast and the low-resolution twins that are made of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from medrev.config.schema import Pipeline
@@ -14,7 +15,7 @@ from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.scalar import ScalarDomain
 from medrev.domains.intensity.scalar_batches import ScalarBatches
 from medrev.domains.intensity.subject import contrast_name
-from medrev.domains.intensity.twin import prepare_twins
+from medrev.domains.intensity.twin import prepare_twin
 from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to
 from medrev.volumes import Panel, Plane, block_mask, block_mean, rescale_affine, voxel_size
@@ -33,6 +34,7 @@ class ScalarDataset(HeadDataset):
         InputError: The cohort is missing or cannot be used.
     """
 
+    draws = ScalarBatches
     validation = ("psnr_forward", "nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -49,20 +51,9 @@ class ScalarDataset(HeadDataset):
         """The cohort."""
         return cohort_lines(self.cohort, lambda subject: self.data.contrast)
 
-    def read_heads(self, members: Sequence[Subject], *, show: bool) -> list[Head]:
-        """Read volumes and make their twins."""
-        return prepare_twins(members, self.data, progress=show)
-
-    def batches(self, *, rank: int = 0, world: int = 1) -> ScalarBatches:
-        """Patches of the training subjects."""
-        return ScalarBatches(
-            self.kept("train"),
-            self.data,
-            self.pipeline.seed,
-            unpaired=self.unpaired,
-            rank=rank,
-            world=world,
-        )
+    def read_head(self, member: Subject) -> Head:
+        """Read a volume and make its twin."""
+        return prepare_twin(member, self.data)
 
     def error(self, values: Mapping[str, float]) -> float | None:
         """The PSNR of the fine grid, with its sign changed."""
@@ -82,16 +73,7 @@ class ScalarDataset(HeadDataset):
                     outputs[mode] = self.written(interpolate_to(done.x, done.y.shape[1:], mode))
             elif baselines and one.component == "y→x":
                 outputs["block mean"] = block_mean(done.y[None], self.data.factors)[0]
-            mask = low if coarse else one.mask
-            found.append(
-                Outcome(
-                    outputs=outputs,
-                    reference=one.reference,
-                    mask=mask,
-                    component=one.component,
-                    settings=one.settings,
-                )
-            )
+            found.append(replace(one, outputs=outputs, mask=low if coarse else one.mask))
         return found
 
     def panels(self, done: Translated) -> list[list[Panel]]:

@@ -1,9 +1,5 @@
 """Volumes of one contrast and their low-resolution twins, made ready for training."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-
 import torch
 
 from medrev.config.schema import ScalarData
@@ -14,44 +10,11 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
 from medrev.domains.intensity.reading import read_contrast
-from medrev.errors import InputError, MedrevError
+from medrev.errors import InputError
 from medrev.files import content_hash
-from medrev.progress import progress as progress_bar
 from medrev.volumes import Reorient, block_mask, coarsen, crop_to_multiple, rescale_affine
 
-__all__ = ["prepare_twin", "prepare_twins"]
-
-
-def prepare_twins(
-    subjects: Sequence[Subject], data: ScalarData, progress: bool = True
-) -> list[Head]:
-    """Read many volumes, several at a time, and make their twins.
-
-    Args:
-        subjects: Subjects of :func:`find_scalars`.
-        data: The data section of a pipeline.
-        progress: Show a progress bar on standard error.
-
-    Returns:
-        Volumes as y and their twins as x, in the order given.
-
-    Raises:
-        InputError: A subject cannot be used.
-    """
-    threads = min(8, os.cpu_count() or 1, max(1, len(subjects)))
-    twins = []
-    with (
-        progress_bar("Reading subjects", total=len(subjects), enabled=progress) as bar,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        try:
-            for twin in pool.map(lambda subject: prepare_twin(subject, data), subjects):
-                twins.append(twin)
-                bar.advance(1, text=twin.id)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return twins
+__all__ = ["prepare_twin"]
 
 
 def prepare_twin(subject: Subject, data: ScalarData) -> Head:
@@ -61,15 +24,6 @@ def prepare_twin(subject: Subject, data: ScalarData) -> Head:
         InputError: The file is damaged or too small, has NaN or infinite values or several
             volumes, or the mask is empty or does not fit.
     """
-    try:
-        return _twin(subject, data)
-    except MedrevError as error:
-        if subject.id in str(error):
-            raise
-        raise type(error)(f"{subject.id}: {error}") from error
-
-
-def _twin(subject: Subject, data: ScalarData) -> Head:
     path = scalar_file(subject, data)
     scan = read_contrast(path, subject.files.get("mask"))
     reorient = Reorient(scan.affine)

@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.epochs import EpochBatches, Triple
+from medrev.data.epochs import PlacedBatches, Triple
 from medrev.data.patches import Places, cut, find_places, list_items
 from medrev.domains.tensor.augmentation import add_noise, scale_microstructure
 from medrev.domains.tensor.prepared import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import InputError
-from medrev.files import content_hash
 from medrev.volumes import upsample
 
 __all__ = ["PatchBatches"]
@@ -35,23 +34,18 @@ class _Source:
     places: Places
 
 
-class PatchBatches(EpochBatches):
+class PatchBatches(PlacedBatches):
     """Iterate over batches of patches, epoch after epoch.
 
     Every batch is a dict: ``x`` the input with shape (B, 6, s/r, s/r, s/r), or (B, 6, s, s, s)
     where ``input_grid`` is target; ``y`` the target with shape (B, 6, s, s, s); ``mask`` the brain
     mask of ``y`` with shape (B, 1, s, s, s), 0 or 1. Tensors are divided by ``scale``.
 
-    In training, batches are full: what does not fill one is left out of the epoch (it is shuffled
-    anew each time), and a cohort with fewer patches than a batch repeats them. Otherwise patches
-    come in order from the grid, unchanged, and the last batch may be smaller.
-
     Args:
         prepared: Prepared subjects.
         data: Patches, augmentation, batch size, input grid.
         scale: Diffusivity (mm²/s) that becomes 1.
         seed: Of order, positions and augmentation.
-        train: Shuffle, draw random positions where configured, augment.
         unpaired: Take ``x`` and ``y`` of a sample from different places, mostly of different
             subjects. ``mask`` belongs to ``y``.
         rank: Number of this process.
@@ -69,7 +63,6 @@ class PatchBatches(EpochBatches):
         scale: float,
         seed: int,
         *,
-        train: bool = True,
         unpaired: bool = False,
         rank: int = 0,
         world: int = 1,
@@ -78,18 +71,14 @@ class PatchBatches(EpochBatches):
             raise InputError("patches need at least one prepared subject, got none")
         if not scale > 0:
             raise InputError(f"scale must be positive, got {scale}")
-        super().__init__(
-            data.batch_size, seed, train=train, unpaired=unpaired, rank=rank, world=world
-        )
+        super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
         self.data, self.scale = data, scale
         self._size = data.patches.size
         augmentation = data.augmentation
         self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
         self._sources = [self._source(subject, scale) for subject in prepared]
         places = [source.places for source in self._sources]
-        self._items = list_items(places, data.patches, train=train)
-        content = content_hash(" ".join(subject.key for subject in prepared).encode())[:12]
-        self._start(content, len(self._items))
+        self._list(list_items(places, data.patches), [subject.key for subject in prepared])
 
     def _source(self, subject: Prepared, scale: float) -> _Source:
         factor = self.data.degradation.factor
@@ -105,22 +94,14 @@ class PatchBatches(EpochBatches):
                 low = upsample(low[None], factor, self.data.upsampling)[0].contiguous()
             return low
 
-        lows = (subject.low, *(subject.copies if self.train else ()))
-        averaged = subject.low_tensor if self.train else None
+        averaged = subject.low_tensor
         return _Source(
-            inputs=tuple(ready(low) for low in lows),
+            inputs=tuple(ready(low) for low in (subject.low, *subject.copies)),
             averaged=None if averaged is None else ready(averaged),
             target=subject.high / scale,
             mask=subject.mask,
             places=find_places(subject.mask, self.data.patches, self.data.factors, subject.id),
         )
-
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        one = self._augmented(*self._patch(self._items[first], rng), rng)
-        if not self.unpaired:
-            return one
-        two = self._augmented(*self._patch(self._items[second], rng), rng)
-        return one[0], two[1], two[2]
 
     def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """Cut x, y and mask at one place; views, not copies."""
@@ -136,11 +117,9 @@ class PatchBatches(EpochBatches):
             cut(source.mask, position, self._size),
         )
 
-    def _augmented(
-        self, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator
-    ) -> Triple:
-        if not self.train:
-            return x, y, mask
+    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
+        """x, y and mask of one place, augmented."""
+        x, y, mask = self._patch(item, rng)
         change = self.data.augmentation
         if len(self._symmetries) > 1:
             symmetry = self._symmetries[rng.integers(len(self._symmetries))]

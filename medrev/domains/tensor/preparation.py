@@ -17,7 +17,7 @@ from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrad
 from medrev.domains.tensor.find import problems
 from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, load_subject
-from medrev.errors import InputError, MedrevError
+from medrev.errors import InputError, naming
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar
 
@@ -119,12 +119,8 @@ Task = tuple[Subject, DTIData, str, Path]
 def _make(task: Task) -> Prepared:
     """Make one subject and its cache entry."""
     subject, data, key, path = task
-    try:
+    with naming(subject.id):
         prepared = prepare_scan(load_subject(subject, data), data, key)
-    except MedrevError as error:
-        if subject.id in str(error):
-            raise
-        raise type(error)(f"{subject.id}: {error}") from error
     save_entry(path, prepared)
     return prepared
 

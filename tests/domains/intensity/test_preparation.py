@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.config import load_pipeline
 from medrev.data import Subject, boxed
 from medrev.domains.intensity import (
     find_contrasts,
-    prepare_contrasts,
     prepare_head,
 )
 from medrev.domains.intensity.head import Head
+from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 
 SHAPE = (12, 14, 10)
@@ -186,13 +187,12 @@ def test_contrasts_of_different_places(head_of):
         prepare_head(subject, data)
 
 
-def test_many_heads_come_in_their_order_and_the_damaged_one_is_named(brats, config):
-    data = config(brats(5))
-    subjects = find_contrasts(data).subjects
-    assert [h.id for h in prepare_contrasts(subjects, data, progress=False)] == [
-        s.id for s in subjects
-    ]
-    path = subjects[3].files["t1"]
+def test_many_heads_come_in_their_order_and_the_damaged_one_is_named(brats):
+    pipeline = load_pipeline("pipelines/brats_t1_t2_revgan.yaml", [f"data.root={brats(5)}"])
+    dataset = dataset_of(pipeline)
+    subjects = dataset.members("train")
+    assert [h.id for h in dataset.prepare(subjects)] == [s.id for s in subjects]
+    path = subjects[1].files["t1"]
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="BraTS2021_00003"):
-        prepare_contrasts(subjects, data, progress=False)
+    with pytest.raises(InputError, match=subjects[1].id):
+        dataset.prepare(subjects)
