@@ -1,38 +1,11 @@
 """Subjects and cohorts measured: one table of results, statistics, tables."""
 
-from medrev.evaluation.agreement import (
-    BlandAltman,
-    bland_altman,
-    method_agreement,
-)
-from medrev.evaluation.case import (
-    FROBENIUS,
-    Case,
-    EvaluationConfig,
-    Loaded,
-    component_std,
-)
-from medrev.evaluation.catalogue import (
-    CATALOGUE,
-    Metric,
-    digits,
-    heading,
-)
-from medrev.evaluation.classes import (
-    TOLERANCE,
-    Classes,
-    Counts,
-    classes_of,
-    count_classes,
-    total_scores,
-)
-from medrev.evaluation.cohort import (
-    Evaluated,
-    evaluate_cohort,
-)
-from medrev.evaluation.compared import (
-    Prediction,
-)
+from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
+from medrev.evaluation.case import Case, EvaluationConfig, Loaded
+from medrev.evaluation.catalogue import CATALOGUE, digits, heading
+from medrev.evaluation.classes import TOLERANCE, Classes, Counts
+from medrev.evaluation.cohort import Evaluated, evaluate_cohort
+from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
     Comparison,
     GroupComparison,
@@ -40,90 +13,22 @@ from medrev.evaluation.comparison import (
     compare_methods,
     holm,
 )
-from medrev.evaluation.find import (
-    Found,
-    Sources,
-    find_cases,
-    named_inputs,
-)
-from medrev.evaluation.folders import (
-    volumes_in,
-)
-from medrev.evaluation.held_out import (
-    HeldOut,
-)
-from medrev.evaluation.heldout import (
-    HELDOUT,
-    HeldoutColumn,
-    HeldoutTable,
-    Summary,
-)
-from medrev.evaluation.listing import (
-    Table,
-    participants,
-    read_table,
-)
-from medrev.evaluation.measure import (
-    evaluate_methods,
-)
-from medrev.evaluation.measured import (
-    EDGES,
-    Measured,
-    measure,
-)
-from medrev.evaluation.names import (
-    is_image,
-    is_mask,
-    is_uncertainty,
-    subject_of,
-)
-from medrev.evaluation.outliers import (
-    Outlier,
-    find_outliers,
-    outliers,
-)
-from medrev.evaluation.pair import (
-    Pair,
-)
-from medrev.evaluation.paper_tables import (
-    PAPER_TABLES,
-    ModelDetails,
-    paper_table,
-)
-from medrev.evaluation.pictures import (
-    as_picture,
-    as_rows,
-    read_picture,
-)
-from medrev.evaluation.region_tables import (
-    class_table,
-    region_table,
-    volume_table,
-)
-from medrev.evaluation.results import (
-    COLUMNS,
-    Record,
-    Results,
-)
-from medrev.evaluation.runs import (
-    Runs,
-    read_runs,
-)
-from medrev.evaluation.score import (
-    score,
-    translate_sample,
-)
-from medrev.evaluation.segmentation import (
-    ALL_IMAGES,
-    GROUND_TRUTH,
-    segmentation_scores,
-)
-from medrev.evaluation.summary import (
-    Description,
-    Interval,
-    bootstrap_mean,
-    describe,
-)
+from medrev.evaluation.find import Sources, find_cases, named_inputs
+from medrev.evaluation.found import Found
+from medrev.evaluation.held_out import HeldOut
+from medrev.evaluation.heldout import HELDOUT, HeldoutTable, Summary
+from medrev.evaluation.measure import evaluate_methods
+from medrev.evaluation.measured import EDGES, Measured, measure
+from medrev.evaluation.names import is_image, is_mask, is_uncertainty, subject_of
+from medrev.evaluation.outliers import Outlier, find_outliers, outliers
+from medrev.evaluation.pair import Pair
+from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
+from medrev.evaluation.pictures import read_picture
+from medrev.evaluation.region_tables import class_table, region_table, volume_table
+from medrev.evaluation.results import COLUMNS, Record, Results
+from medrev.evaluation.score import score, translate_sample
+from medrev.evaluation.segmentation import GROUND_TRUTH, segmentation_scores
+from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
 from medrev.evaluation.tables import (
     agreement_table,
     comparison_table,
@@ -133,19 +38,12 @@ from medrev.evaluation.tables import (
     subject_table,
     summary_table,
 )
-from medrev.evaluation.tabular import (
-    Cell,
-    Column,
-    MeanStd,
-    Tabular,
-)
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
 __all__ = [
-    "ALL_IMAGES",
     "CATALOGUE",
     "COLUMNS",
     "EDGES",
-    "FROBENIUS",
     "GROUND_TRUTH",
     "HELDOUT",
     "PAPER_TABLES",
@@ -163,36 +61,27 @@ __all__ = [
     "Found",
     "GroupComparison",
     "HeldOut",
-    "HeldoutColumn",
     "HeldoutTable",
     "Interval",
     "Loaded",
     "MeanStd",
     "Measured",
-    "Metric",
     "ModelDetails",
     "Outlier",
     "Pair",
     "Prediction",
     "Record",
     "Results",
-    "Runs",
     "Sources",
     "Summary",
-    "Table",
     "Tabular",
     "agreement_table",
-    "as_picture",
-    "as_rows",
     "bland_altman",
     "bootstrap_mean",
     "class_table",
-    "classes_of",
     "compare_groups",
     "compare_methods",
     "comparison_table",
-    "component_std",
-    "count_classes",
     "describe",
     "description_table",
     "digits",
@@ -212,18 +101,13 @@ __all__ = [
     "outlier_table",
     "outliers",
     "paper_table",
-    "participants",
     "read_picture",
-    "read_runs",
-    "read_table",
     "region_table",
     "score",
     "segmentation_scores",
     "subject_of",
     "subject_table",
     "summary_table",
-    "total_scores",
     "translate_sample",
     "volume_table",
-    "volumes_in",
 ]

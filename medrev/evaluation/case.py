@@ -73,7 +73,7 @@ class Loaded:
         label_image: Coloured labels ``(3, I, J, 1)`` of what predicted photographs show, if there
             are any.
         largest: Largest value that the type of an image file holds; None of volumes.
-        facts: What the report says about the subject.
+        facts: What the report says about the subject beside shape and mask.
         notes: What the user should know, one line each.
     """
 

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medrev.errors import InputError
-from medrev.evaluation.case import Case, EvaluationConfig
 from medrev.evaluation.folders import volumes_in
+from medrev.evaluation.found import Found
+from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.names import is_image, is_mask, is_uncertainty
 from medrev.evaluation.pair import Pair
+from medrev.evaluation.runs import read_runs
 
-__all__ = ["Found", "Sources", "find_cases", "named_inputs"]
+__all__ = ["Sources", "find_cases", "named_inputs"]
 
 _TABLES = (".csv", ".tsv")
 
@@ -47,72 +48,6 @@ class Sources:
     data: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The subjects of a cohort, and what was amiss.
-
-    Attributes:
-        kind: runs, folders or table.
-        cases: What can be evaluated, sorted by name.
-        models: Names of the models.
-        failures: Why a subject cannot be evaluated, by name.
-        notes: What the user should know, one line each.
-        origins: What is known about every model, such as its seed, by name.
-        options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
-        scores_inverse: Whether models can be scored from y to x.
-        ensembles: Whether the spread of an ensemble can be scored.
-    """
-
-    kind: str
-    cases: tuple[Case, ...]
-    models: tuple[str, ...]
-    failures: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    scores_inverse: bool = False
-    ensembles: bool = False
-
-    def check(self, config: EvaluationConfig) -> None:
-        """Refuse config with which these subjects cannot be measured.
-
-        Raises:
-            CheckpointError: The segmentation network cannot be loaded.
-            InputError: Models would have to be applied where only predictions are given, in a
-                direction that was not trained, or to data of another kind.
-        """
-        if config.segmenter is not None:
-            from medrev.evaluation.classes import classes_of
-
-            classes_of(config)
-        back = config.direction == "inverse"
-        if not back and config.sensitivity is None and config.ensemble == 1:
-            return
-        if self.kind != "runs":
-            raise InputError(
-                "--direction, --sensitivity and --ensemble say how models are applied: they go "
-                "with run folders"
-            )
-        if config.sensitivity is not None and config.sensitivity not in self.models:
-            raise InputError(
-                f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
-                f"got {config.sensitivity!r}"
-            )
-        if config.sensitivity is not None and config.ensemble > 1:
-            raise InputError("--sensitivity and --ensemble cannot be given together")
-        if back or config.sensitivity is not None:
-            needed = self.models if back else (config.sensitivity,)
-            untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
-            if untrained:
-                raise InputError(
-                    f"{untrained[0]} has no trained inverse direction, which is needed here"
-                )
-        if back and not self.scores_inverse:
-            raise InputError("--direction inverse is for contrasts and images, not for tensors")
-        if config.ensemble > 1 and not self.ensembles:
-            raise InputError("--ensemble is for models of tensors")
-
-
 def find_cases(sources: Sources) -> Found:
     """Find the subjects of a cohort.
 
@@ -124,7 +59,9 @@ def find_cases(sources: Sources) -> Found:
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
-        found = _runs(named, sources)
+        found = read_runs(
+            named, part=sources.part, data=sources.data, participants=sources.participants
+        )
     elif any(runs):
         raise InputError(
             "runs and folders of predictions cannot be compared in one go: "
@@ -134,7 +71,7 @@ def find_cases(sources: Sources) -> Found:
         if len(named) > 1:
             raise InputError(f"give one table, got {len(named)} inputs: it has a column per model")
         _refuse(sources, "a table", "reference", "low", "mask", "labels", "uncertainty")
-        found = _table(next(iter(named.values())))
+        found = read_table(next(iter(named.values())))
     else:
         found = _folders(named, sources)
     if not found.cases:
@@ -177,33 +114,8 @@ def _refuse(sources: Sources, what: str, *names: str) -> None:
         raise InputError(f"{options} cannot be given with {what}, which names all files itself")
 
 
-def _runs(named: Mapping[str, Path], sources: Sources) -> Found:
-    from medrev.evaluation.runs import read_runs
-
-    runs = read_runs(named, part=sources.part, data=sources.data, participants=sources.participants)
-    return Found(
-        kind="runs",
-        cases=runs.cases,
-        models=tuple(named),
-        notes=runs.notes,
-        origins=runs.origins,
-        options=runs.options,
-        scores_inverse=runs.scores_inverse,
-        ensembles=runs.ensembles,
-    )
-
-
-def _table(path: Path) -> Found:
-    from medrev.evaluation.listing import read_table
-
-    table = read_table(path)
-    return Found(kind="table", cases=table.cases, models=table.models, failures=table.failures)
-
-
 def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     """Match folders of predictions and of references by subject."""
-    from medrev.evaluation.listing import participants
-
     if sources.reference is None:
         first = next(iter(named.values()))
         raise InputError(

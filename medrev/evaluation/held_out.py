@@ -25,7 +25,6 @@ from medrev.prediction import (
     round_trip,
     translate,
 )
-from medrev.volumes import voxel_size
 
 __all__ = ["HeldOut"]
 
@@ -103,15 +102,7 @@ class HeldOut:
             labels=dataset.labels(self.member, sample),
             label_image=low if picture and len(low) == 3 else None,
             largest=target.scale if picture else None,
-            facts={
-                **({"image": True} if picture else {}),
-                "shape": list(reference.shape),
-                "voxel_size": [round(edge, 4) for edge in voxel_size(affine)],
-                "mask": "whole volume",
-                "mask_voxels": int(reference[0].numel() if inside is None else inside.sum()),
-                **sample.facts,
-                **({"prepared": sample.key} if sample.key else {}),
-            },
+            facts={**sample.facts, **({"prepared": sample.key} if sample.key else {})},
             notes=(*sample.notes, *((FROBENIUS,) if config.ensemble > 1 else ())),
         )
 

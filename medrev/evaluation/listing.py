@@ -1,16 +1,16 @@
 """Tables of volumes (one subject a row), and tables of participants."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medrev.data.layouts import table
 from medrev.errors import InputError
 from medrev.evaluation.case import Case
+from medrev.evaluation.found import Found
 from medrev.evaluation.pair import Pair
 
-__all__ = ["Table", "participants", "read_table"]
+__all__ = ["participants", "read_table"]
 
 _PARTICIPANTS = ("participants.tsv", "participants.csv")
 #: Columns with paths; ``prediction`` and ``uncertainty`` may be followed by a model's name.
@@ -18,22 +18,7 @@ _PREDICTION, _STD = "prediction", "uncertainty"
 _OTHERS = ("reference", "input", "mask", "labels")
 
 
-@dataclass(frozen=True)
-class Table:
-    """What a table of volumes holds.
-
-    Attributes:
-        cases: The subjects, sorted by name.
-        models: Names of the models.
-        failures: Why a row cannot be evaluated, by subject.
-    """
-
-    cases: tuple[Case, ...]
-    models: tuple[str, ...]
-    failures: Mapping[str, str]
-
-
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> Found:
     """Read a CSV or TSV file with a row per subject.
 
     Its columns are ``id`` (or ``participant_id``, ``subject``), ``reference``, ``prediction`` or
@@ -75,7 +60,7 @@ def read_table(path: Path) -> Table:
             )
         )
     cases.sort(key=lambda case: case.id)
-    return Table(tuple(cases), tuple(models), failures)
+    return Found(kind="table", cases=tuple(cases), models=tuple(models), failures=failures)
 
 
 def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict[str, str]]:

@@ -99,6 +99,13 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
         unit=unit,
         models=tuple(loaded.models),
         facts={
+            **({} if loaded.largest is None else {"image": True}),
+            "shape": list(loaded.reference.shape),
+            "voxel_size": [round(edge, 4) for edge in voxel_size(loaded.affine)],
+            "mask": "whole volume",
+            "mask_voxels": int(
+                loaded.reference[0].numel() if loaded.mask is None else loaded.mask.sum()
+            ),
             **loaded.facts,
             "value_range": value_range,
             **({} if counts is None else counts.to_dict()),

@@ -14,7 +14,7 @@ from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, componen
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.pictures import read_picture
 from medrev.metrics import Settings, interpolate_to
-from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine, voxel_size
+from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine
 
 __all__ = ["Pair"]
 
@@ -105,13 +105,7 @@ class Pair:
             label_image=label_image,
             settings=target.settings,
             largest=target.largest,
-            facts={
-                **({} if target.largest is None else {"image": True}),
-                "shape": list(reference.shape),
-                "voxel_size": [round(edge, 4) for edge in voxel_size(target.grid.affine)],
-                "mask": source,
-                "mask_voxels": int(mask.sum() if mask is not None else reference[0].numel()),
-            },
+            facts={"mask": source},
             notes=tuple(target.notes),
         )
 

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 from medrev.errors import InputError
 from medrev.evaluation.results import Results
-from medrev.evaluation.summary import describe
-from medrev.evaluation.tables import best_rows
+from medrev.evaluation.tables import best_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
@@ -224,10 +223,8 @@ def _cell(
     if slices:
         keys = [key._replace(metric=f"slice_{key.metric}") for key in keys] + keys
     key = next((key for key in keys if key in results.keys), score.key)
-    found = describe(list(results.values(method, key).values()), resamples=0)
-    if found.mean is None:
-        return None
-    return MeanStd(found.mean, found.std if form.deviations else None)
+    found = mean_cell(results, method, key)
+    return found if found is None or form.deviations else MeanStd(found.mean)
 
 
 def _best(block: _Block, scores: Sequence[_Score]) -> list[tuple[int, int]]:

@@ -6,9 +6,8 @@ from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
 from medrev.evaluation.results import Results
 from medrev.evaluation.segmentation import GROUND_TRUTH
-from medrev.evaluation.summary import describe
-from medrev.evaluation.tables import best_rows
-from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
+from medrev.evaluation.tables import best_rows, mean_cell
+from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import WHOLE, Key
 
 __all__ = ["class_table", "region_table", "volume_table"]
@@ -41,7 +40,7 @@ def region_table(
     bold: set[tuple[int, int]] = set()
     notes = []
     for r, key in enumerate(keys):
-        cells = [_mean(results, name, key) for name in names]
+        cells = [mean_cell(results, name, key) for name in names]
         counts = {name: len(results.values(name, key)) for name in names}
         rows.append((key.region, *cells))
         bold |= {(r, 1 + c) for c in best_rows(key, cells, places)}
@@ -79,7 +78,7 @@ def volume_table(results: Results, method: str) -> Tabular:
             key.region,
             len(results.values(method, key)),
             *(
-                _mean(results, method, key._replace(metric=metric))
+                mean_cell(results, method, key._replace(metric=metric))
                 for metric in ("reference_volume", "volume", "volume_change", "dice")
             ),
         )
@@ -111,7 +110,7 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
         row: list[Cell] = [component]
         for metric in titles:
             key = Key(metric, WHOLE, component)
-            cells = [_mean(results, name, key) for name in names]
+            cells = [mean_cell(results, name, key) for name in names]
             rivals = [c if n != GROUND_TRUTH else None for n, c in zip(names, cells, strict=True)]
             best = best_rows(key, rivals, 2)
             if len(best) < sum(cell is not None for cell in rivals):
@@ -120,8 +119,3 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
         rows.append(tuple(row))
     caption = "Accuracy and IoU of each class, over all images"
     return Tabular((Column("class"), *columns), tuple(rows), caption, bold=frozenset(bold))
-
-
-def _mean(results: Results, method: str, key: Key) -> MeanStd | None:
-    found = describe(list(results.values(method, key).values()), resamples=0)
-    return None if found.mean is None else MeanStd(found.mean, found.std)

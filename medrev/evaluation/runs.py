@@ -1,45 +1,24 @@
 """Run folders: their models, and the held-out samples of the cohort they were trained on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medrev.config.schema import Pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
+from medrev.evaluation.found import Found
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.listing import participants as find_participants
 from medrev.files import read_json
 from medrev.prediction import Model, load_model
 
-__all__ = ["Runs", "read_runs"]
-
-
-@dataclass(frozen=True)
-class Runs:
-    """What run folders hold.
-
-    Attributes:
-        cases: The samples, sorted by name.
-        origins: Seed, step and versions of every model, by name.
-        options: What the pipelines say about evaluation.
-        notes: What the user should know, one line each.
-        scores_inverse: Whether the way from y to x can be scored.
-        ensembles: Whether the spread of an ensemble is scored.
-    """
-
-    cases: tuple[HeldOut, ...]
-    origins: Mapping[str, Mapping[str, Any]]
-    options: Mapping[str, Any]
-    notes: tuple[str, ...]
-    scores_inverse: bool
-    ensembles: bool
+__all__ = ["read_runs"]
 
 
 def read_runs(
     named: Mapping[str, Path], *, part: str, data: Path | None, participants: Path | None = None
-) -> Runs:
+) -> Found:
     """The models of run folders and the samples to try them on.
 
     Args:
@@ -78,7 +57,9 @@ def read_runs(
     }
     rows = _columns(participants, root)
     notes = [] if part == "test" else [f"these are {part} {noun}, not held-out test {noun}"]
-    return Runs(
+    return Found(
+        kind="runs",
+        models=tuple(named),
         cases=tuple(
             HeldOut(
                 id=(name := dataset.name(member)),

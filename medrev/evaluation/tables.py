@@ -18,6 +18,7 @@ __all__ = [
     "comparison_table",
     "description_table",
     "group_table",
+    "mean_cell",
     "outlier_table",
     "subject_table",
     "summary_table",
@@ -47,11 +48,10 @@ def summary_table(
         columns.append(Column(heading(key, unit), digits(key, unit)))
         means, missing = [], {}
         for name in names:
-            values = list(results.values(name, key).values())
-            found = describe(values, resamples=0)
-            means.append(None if found.mean is None else MeanStd(found.mean, found.std))
-            if found.count < len(results.subjects) and results.measured(name, key):
-                missing[name] = found.count
+            means.append(mean_cell(results, name, key))
+            count = len(results.values(name, key))
+            if count < len(results.subjects) and results.measured(name, key):
+                missing[name] = count
         cells.append(means)
         bold |= {(r, c) for r in best_rows(key, means, digits(key, unit))}
         if missing:
@@ -62,6 +62,12 @@ def summary_table(
     subjects = "1 subject" if count == 1 else f"{count} subjects"
     text = caption or f"Mean ± standard deviation over {subjects}"
     return Tabular(tuple(columns), rows, text, tuple(notes), bold=frozenset(bold))
+
+
+def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
+    """Mean and standard deviation over subjects; None where no subject has a value."""
+    found = describe(list(results.values(method, key).values()), resamples=0)
+    return None if found.mean is None else MeanStd(found.mean, found.std)
 
 
 def best_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:

@@ -1,0 +1,75 @@
+"""The subjects of a cohort that can be evaluated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medrev.errors import InputError
+from medrev.evaluation.case import Case, EvaluationConfig
+from medrev.evaluation.classes import classes_of
+
+__all__ = ["Found"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The subjects of a cohort, and what was amiss.
+
+    Attributes:
+        kind: runs, folders or table.
+        cases: What can be evaluated, sorted by name.
+        models: Names of the models.
+        failures: Why a subject cannot be evaluated, by name.
+        notes: What the user should know, one line each.
+        origins: What is known about every model, such as its seed, by name.
+        options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
+        scores_inverse: Whether models can be scored from y to x.
+        ensembles: Whether the spread of an ensemble can be scored.
+    """
+
+    kind: str
+    cases: tuple[Case, ...]
+    models: tuple[str, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scores_inverse: bool = False
+    ensembles: bool = False
+
+    def check(self, config: EvaluationConfig) -> None:
+        """Refuse config with which these subjects cannot be measured.
+
+        Raises:
+            CheckpointError: The segmentation network cannot be loaded.
+            InputError: Models would have to be applied where only predictions are given, in a
+                direction that was not trained, or to data of another kind.
+        """
+        if config.segmenter is not None:
+            classes_of(config)
+        back = config.direction == "inverse"
+        if not back and config.sensitivity is None and config.ensemble == 1:
+            return
+        if self.kind != "runs":
+            raise InputError(
+                "--direction, --sensitivity and --ensemble say how models are applied: they go "
+                "with run folders"
+            )
+        if config.sensitivity is not None and config.sensitivity not in self.models:
+            raise InputError(
+                f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
+                f"got {config.sensitivity!r}"
+            )
+        if config.sensitivity is not None and config.ensemble > 1:
+            raise InputError("--sensitivity and --ensemble cannot be given together")
+        if back or config.sensitivity is not None:
+            needed = self.models if back else (config.sensitivity,)
+            untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
+            if untrained:
+                raise InputError(
+                    f"{untrained[0]} has no trained inverse direction, which is needed here"
+                )
+        if back and not self.scores_inverse:
+            raise InputError("--direction inverse is for contrasts and images, not for tensors")
+        if config.ensemble > 1 and not self.ensembles:
+            raise InputError("--ensemble is for models of tensors")
