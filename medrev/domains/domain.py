@@ -13,6 +13,7 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.domains.entry import Entry
+from medrev.domains.maps import SUFFIXES
 from medrev.domains.names import bids_folder, bids_label
 from medrev.domains.outputs import PICTURE, Output
 from medrev.domains.source import Accepted, Source, words_for
@@ -123,6 +124,8 @@ class Domain(ABC):
         header: Keys of weight files that say what its numbers are.
         datatype: Folder that BIDS puts its results into.
         title: Name of the BIDS dataset that its results make; empty where they are none.
+        always: Names of what every result has, in the order in which they are written.
+        illustrated: Whether a result has a picture beside it.
         to_ras: Whether the network is given arrays whose axes are those nearest to RAS.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
         fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
@@ -135,6 +138,8 @@ class Domain(ABC):
     header: ClassVar[Mapping[str, Any]] = {}
     datatype: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    always: ClassVar[tuple[str, ...]] = ("volume",)
+    illustrated: ClassVar[bool] = True
     to_ras: ClassVar[bool] = False
     regrids: ClassVar[bool] = False
     fixed_scale: ClassVar[bool] = False
@@ -368,6 +373,15 @@ class Domain(ABC):
         return bids_folder(base, self.datatype), base
 
     @abstractmethod
+    def file_name(self, base: str, name: str, ending: str) -> str:
+        """The name of a file of a result; asked of the side whose grid it lies on.
+
+        Args:
+            base: What it begins with.
+            name: One of :attr:`always`, std, cycle, or :data:`medrev.domains.outputs.PICTURE`.
+            ending: What it ends with, such as ``.nii.gz``.
+        """
+
     def result_paths(
         self,
         base: str,
@@ -390,6 +404,15 @@ class Domain(ABC):
             cycle: There is a cycle residual.
             picture: There is a picture, under :data:`medrev.domains.outputs.PICTURE`.
         """
+        ending = SUFFIXES[format]
+        names = {name: self.file_name(base, name, ending) for name in self.always}
+        if std:
+            names["std"] = self.file_name(base, "std", ending)
+        if cycle:
+            names["cycle"] = source.file_name(base, "cycle", ending)
+        if picture and self.illustrated:
+            names[PICTURE] = self.file_name(base, PICTURE, ".png")
+        return {name: folder / file for name, file in names.items()}
 
     def scene_path(self, base: str, folder: Path) -> Path:
         """The file of a scene of a result for 3D Slicer.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
@@ -21,7 +20,7 @@ from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images
 from medrev.domains.image.image_set import ImagePart, Picture
 from medrev.domains.image.loading import Loader
-from medrev.domains.image.reading import to_pixels
+from medrev.domains.image.reading import to_pixels, values_of
 from medrev.domains.pictures import two_ways
 from medrev.domains.sample import Sample, Translated
 from medrev.errors import InputError
@@ -132,8 +131,8 @@ class ImageDataset(Dataset[Sides, Sides]):
         scales = [255.0 if v is None else float(np.iinfo(v.dtype).max) for v in (x, y)]
         return Sample(
             id=names[0].removeprefix("x: ") if paired else names[0],
-            x=_values(x),
-            y=_values(y),
+            x=None if x is None else values_of(x),
+            y=None if y is None else values_of(y),
             scales=(scales[0], scales[1]),
         )
 
@@ -232,13 +231,6 @@ class ImageDataset(Dataset[Sides, Sides]):
         new = [p for p in part.x + part.y if p.path not in self._keys]
         self._keys |= image_keys(new, show=self.show)
         return self._keys
-
-
-def _values(pixels: Any) -> Tensor | None:
-    """``(C, H, W)`` in float32 of pixels ``(H, W, C)``."""
-    if pixels is None:
-        return None
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
 
 
 def _view(image: Tensor) -> Any:

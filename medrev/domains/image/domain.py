@@ -1,6 +1,6 @@
 """Images as one side of a translation: pixels in, pixels out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,6 +69,8 @@ class ImageDomain(Domain):
 
     accepts = "image"
     unit = ""
+    always = ("image",)
+    illustrated = False
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
@@ -117,15 +119,7 @@ class ImageDomain(Domain):
             raise InputError(f"{root}: no image ({', '.join(PICTURES)}) in this folder{hint}")
         return [Entry(p.name, p, person=p.stem) for p in images if not is_own(p)], []
 
-    def read(
-        self,
-        source: Source,
-        *,
-        order: str | None = None,
-        frame: str | None = None,
-        show_progress: bool = False,
-        check: Callable[[], None] = lambda: None,
-    ) -> Scan:
+    def read(self, source: Source, **of_tensors: Any) -> Scan:
         """Read the pixels, and make them grey or coloured as the model takes them."""
         pixels, _ = read_pixels(source.path)
         given, wanted = pixels.shape[-1], self.channels
@@ -205,19 +199,9 @@ class ImageDomain(Domain):
         """All side by side."""
         return Path(), self.base(entry.path)
 
-    def result_paths(
-        self,
-        base: str,
-        folder: Path,
-        *,
-        source: Domain,
-        format: str = "nifti",
-        std: bool = False,
-        cycle: bool = False,
-        picture: bool = True,
-    ) -> dict[str, Path]:
-        """The image; it is its own picture."""
-        return {"image": folder / f"{base}_fake_{self.name}.png"}
+    def file_name(self, base: str, name: str, ending: str) -> str:
+        """A PNG of this side."""
+        return f"{base}_fake_{self.name}.png"
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The image, with the bits of the input."""

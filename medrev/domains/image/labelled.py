@@ -17,7 +17,7 @@ from medrev.errors import InputError
 from medrev.metrics import Confusion, confusion
 from medrev.nets import colours_of
 from medrev.progress import progress
-from medrev.volumes import VOID, check_known, classes_of_colours, read_pixels
+from medrev.volumes import VOID, check_known, classes_of_colours
 
 __all__ = ["LabelledImageDataset"]
 
@@ -115,7 +115,7 @@ class LabelledImageDataset(ImageDataset):
         with progress("Label images", len(pictures), enabled=show) as bar:
             for picture in pictures:
                 try:
-                    pixels = picture.of_file(read_pixels(picture.path)[0])
+                    pixels = picture.read()
                 except InputError as error:
                     self.loader.damaged(picture, error)
                     continue

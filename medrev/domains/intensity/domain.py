@@ -1,7 +1,7 @@
 """One MR contrast as a side of a translation: a scalar volume in, a synthetic one out."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -18,7 +18,7 @@ from medrev.domains.intensity.find import LAYOUTS, is_head, problems
 from medrev.domains.intensity.intensity import intensity_scale, to_network
 from medrev.domains.intensity.names import (
     contrast_base,
-    contrast_path,
+    contrast_file,
     contrast_words,
     other_contrast,
 )
@@ -26,8 +26,8 @@ from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import read_contrast
 from medrev.domains.intensity.subject import contrast_name, lacks
-from medrev.domains.maps import SUFFIXES, Map
-from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.maps import Map
+from medrev.domains.outputs import Output
 from medrev.domains.source import Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import ConfigError, InputError
@@ -129,15 +129,7 @@ class IntensityDomain(Domain, Generic[D]):
             problem="; ".join(reasons) or None,
         )
 
-    def read(
-        self,
-        source: Source,
-        *,
-        order: str | None = None,
-        frame: str | None = None,
-        show_progress: bool = False,
-        check: Callable[[], None] = lambda: None,
-    ) -> Scan:
+    def read(self, source: Source, **of_tensors: Any) -> Scan:
         """Read the volume and its mask."""
         path = source.path
         read = read_contrast(path, source.mask)
@@ -279,27 +271,10 @@ class IntensityDomain(Domain, Generic[D]):
         """The name without its contrast."""
         return contrast_base(path, self.name)
 
-    def result_paths(
-        self,
-        base: str,
-        folder: Path,
-        *,
-        source: Domain,
-        format: str = "nifti",
-        std: bool = False,
-        cycle: bool = False,
-        picture: bool = True,
-    ) -> dict[str, Path]:
-        """The volume, its uncertainty and a picture."""
-        ending = SUFFIXES[format]
-        paths = {"volume": contrast_path(base, folder, self.name, "synth", ending)}
-        if std:
-            paths["std"] = contrast_path(base, folder, self.name, "synthstd", ending)
-        if cycle:
-            paths["cycle"] = contrast_path(base, folder, source.name, "synthcycle", ending)
-        if picture:
-            paths[PICTURE] = contrast_path(base, folder, self.name, "synth", ".png")
-        return paths
+    def file_name(self, base: str, name: str, ending: str) -> str:
+        """A name of BIDS: contrast, and that it is synthetic."""
+        label = {"std": "synthstd", "cycle": "synthcycle"}.get(name, "synth")
+        return contrast_file(base, self.name, label, ending)
 
     def ignored_by_bids(self, format: str) -> tuple[str, ...]:
         """The validator knows no NRRD; of NIfTI files BIDS has adopted the names."""

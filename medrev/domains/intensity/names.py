@@ -10,7 +10,7 @@ from medrev.volumes import strip_suffix
 __all__ = [
     "contrast_base",
     "contrast_ending",
-    "contrast_path",
+    "contrast_file",
     "contrast_words",
     "other_contrast",
 ]
@@ -63,18 +63,17 @@ def contrast_ending(stem: str) -> str | None:
     return None if match is None else match.group(1)
 
 
-def contrast_path(base: str, folder: Path, contrast: str, label: str, ending: str) -> Path:
-    """The file of a volume of a contrast.
+def contrast_file(base: str, contrast: str, label: str, ending: str) -> str:
+    """The name of the file of a volume of a contrast.
 
     Args:
         base: What the name begins with (:func:`contrast_base`).
-        folder: Where it goes.
         contrast: What it holds, as the model calls it; others than BraTS's are suffixes of BIDS.
         label: Of the entity ``desc``.
         ending: Of the name, such as ``.nii.gz``.
 
     Example:
-        >>> contrast_path("sub-01_run-2", Path(), "t1ce", "synth", ".nii.gz").name
+        >>> contrast_file("sub-01_run-2", "t1ce", "synth", ".nii.gz")
         'sub-01_ce-gadolinium_run-2_desc-synth_T1w.nii.gz'
     """
     entity, suffix = _BIDS.get(contrast_name(contrast), ("", bids_label(contrast)))
@@ -82,7 +81,7 @@ def contrast_path(base: str, folder: Path, contrast: str, label: str, ending: st
     if entity:
         later = (n for n, word in enumerate(words) if word.partition("-")[0] in _AFTER_CE)
         words.insert(next(later, len(words)), entity)
-    return folder / f"{'_'.join(words)}_desc-{label}_{suffix}{ending}"
+    return f"{'_'.join(words)}_desc-{label}_{suffix}{ending}"
 
 
 def contrast_words(contrast: str) -> str:

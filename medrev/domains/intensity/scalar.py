@@ -13,10 +13,10 @@ from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.entry import Entry
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
-from medrev.domains.intensity.names import contrast_path
+from medrev.domains.intensity.names import contrast_file
 from medrev.domains.intensity.picture import compare_contrasts
-from medrev.domains.maps import SUFFIXES, Map
-from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.maps import Map
+from medrev.domains.outputs import Output
 from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import upsample, voxel_size
@@ -61,32 +61,11 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         """That of the input: intensities keep their unit."""
         return self.scale_of(scan, model_scale), ()
 
-    def result_paths(
-        self,
-        base: str,
-        folder: Path,
-        *,
-        source: Domain,
-        format: str = "nifti",
-        std: bool = False,
-        cycle: bool = False,
-        picture: bool = True,
-    ) -> dict[str, Path]:
-        """The volume, its uncertainty and a picture."""
-        ending = SUFFIXES[format]
-
-        def place(side: str, label: str, ending: str) -> Path:
-            stem = f"{base}_res-{'lo' if side == 'x' else 'hi'}"
-            return contrast_path(stem, folder, self.name, label, ending)
-
-        paths = {"volume": place(self.side, "sr", ending)}
-        if std:
-            paths["std"] = place(self.side, "srstd", ending)
-        if cycle:
-            paths["cycle"] = place(source.side, "srcycle", ending)
-        if picture:
-            paths[PICTURE] = place(self.side, "sr", ".png")
-        return paths
+    def file_name(self, base: str, name: str, ending: str) -> str:
+        """A name of BIDS: contrast and grid."""
+        stem = f"{base}_res-{'lo' if self.side == 'x' else 'hi'}"
+        label = {"std": "srstd", "cycle": "srcycle"}.get(name, "sr")
+        return contrast_file(stem, self.name, label, ending)
 
     def ignored_by_bids(self, format: str) -> tuple[str, ...]:
         """The validator knows no NRRD."""

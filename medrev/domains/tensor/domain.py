@@ -19,7 +19,7 @@ from medrev.domains.tensor.names import base_name, common_stem
 from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
 from medrev.domains.tensor.reading import read_tensors
-from medrev.domains.tensor.results import ALWAYS, describe_result, map_of, map_path
+from medrev.domains.tensor.results import ALWAYS, MAPS, describe_result, map_of
 from medrev.dti import (
     COMPONENTS,
     apply_symmetry,
@@ -59,6 +59,7 @@ class TensorDomain(Domain):
     }
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
+    always = ALWAYS
     regrids = True
     fixed_scale = True
 
@@ -162,27 +163,10 @@ class TensorDomain(Domain):
         """The name without suffix and what was said of an earlier result."""
         return base_name(path)
 
-    def result_paths(
-        self,
-        base: str,
-        folder: Path,
-        *,
-        source: Domain,
-        format: str = "nifti",
-        std: bool = False,
-        cycle: bool = False,
-        picture: bool = True,
-    ) -> dict[str, Path]:
-        """Tensors, their maps, their uncertainty and a picture."""
-        stem = common_stem(base, self.side)
-        names = [*ALWAYS, *(["std"] if std else [])]
-        paths = {name: map_path(stem, folder, name, format) for name in names}
-        if cycle:
-            other = common_stem(base, source.side)
-            paths["cycle"] = map_path(other, folder, "cycle", format)
-        if picture:
-            paths[PICTURE] = folder / f"{stem}_desc-sr_dwimap.png"
-        return paths
+    def file_name(self, base: str, name: str, ending: str) -> str:
+        """A name of BIDS derivatives: grid and parameter."""
+        entities = "desc-sr" if name == PICTURE else MAPS[name].entities
+        return f"{common_stem(base, self.side)}_{entities}_dwimap{ending}"
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """Tensors and their maps on the grid of the result, a cycle residual on the input's."""

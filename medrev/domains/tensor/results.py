@@ -1,17 +1,16 @@
 """The maps of a tensor result: their names, what they are, and what is said of them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.maps import SUFFIXES, Map
+from medrev.domains.maps import Map
 from medrev.volumes import voxel_size
 
-__all__ = ["ALWAYS", "MAPS", "describe_result", "map_of", "map_path"]
+__all__ = ["ALWAYS", "MAPS", "describe_result", "map_of"]
 
 
 @dataclass(frozen=True)
@@ -59,22 +58,6 @@ MAPS = {
 }
 #: Maps that every result has.
 ALWAYS = ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
-
-
-def map_path(stem: str, folder: Path, name: str, format: str) -> Path:
-    """The file of a map.
-
-    Args:
-        stem: What the names begin with (:func:`medrev.domains.tensor.names.common_stem`).
-        folder: Where the files go.
-        name: Key of :data:`MAPS`.
-        format: ``nifti`` or ``nrrd``.
-
-    Example:
-        >>> map_path("sub-01_res-hi_model-tensor", Path("out"), "fa", "nifti").name
-        'sub-01_res-hi_model-tensor_param-fa_desc-sr_dwimap.nii.gz'
-    """
-    return folder / f"{stem}_{MAPS[name].entities}_dwimap{SUFFIXES[format]}"
 
 
 def map_of(name: str, values: Tensor, affine: NDArray[Any], scan: Scan) -> Map:
