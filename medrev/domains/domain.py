@@ -262,7 +262,7 @@ class Domain(ABC):
         """
 
     def result_scale(
-        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+        self, scan: Scan, header: Mapping[str, Any], *, model_scale: float, input_scale: float
     ) -> tuple[float, tuple[str, ...]]:
         """Value of a result that 1 of the network becomes, and notes about it.
 
@@ -270,6 +270,7 @@ class Domain(ABC):
             scan: What the result is made from, of the other side.
             header: Of the model's weight file.
             model_scale: ``Model.scale``.
+            input_scale: Value of the scan that is 1 in the network.
         """
         return model_scale, ()
 

@@ -70,6 +70,6 @@ class Found:
                     f"{untrained[0]} has no trained inverse direction, which is needed here"
                 )
         if back and not self.scores_inverse:
-            raise InputError("--direction inverse is for contrasts and images, not for tensors")
+            raise InputError("--direction inverse is for models whose two sides lie on one grid")
         if config.ensemble > 1 and not self.ensembles:
             raise InputError("--ensemble is for models of tensors")

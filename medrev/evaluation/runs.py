@@ -77,7 +77,7 @@ def read_runs(
         },
         options={"edge": pipeline.evaluation.interior, "baselines": pipeline.evaluation.baselines},
         notes=tuple(notes),
-        scores_inverse=dataset.scores_inverse,
+        scores_inverse=dataset.scores_inverse and max(dataset.pipeline.data.factors) == 1,
         ensembles=dataset.ensembles,
     )
 

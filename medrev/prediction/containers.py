@@ -14,6 +14,8 @@ __all__ = ["Container", "contained"]
 
 #: ITK's world axes point left and to the back: LPS to RAS.
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: What a MetaTensor remembers of the grid that it had; the result has one of its own.
+_OF_GRID = ("affine", "original_affine", "spatial_shape")
 _ACCEPTED = (
     "a path, a nibabel image, a MONAI MetaTensor, a torchio Image or Subject, or a SimpleITK image"
 )
@@ -70,7 +72,7 @@ def contained(given: Any, name: str) -> Container:
 
 def _meta_tensor(given: Any) -> Container:
     def back(image: Any) -> Any:
-        meta = {key: value for key, value in given.meta.items() if key != "affine"}
+        meta = {key: value for key, value in given.meta.items() if key not in _OF_GRID}
         values, affine = torch.from_numpy(_channels_first(image)), torch.from_numpy(image.affine)
         return type(given)(values, affine=affine, meta=meta)
 
@@ -103,13 +105,16 @@ def _torchio(given: Any, name: str) -> Container:
     ]
 
     def subject_back(image: Any) -> Any:
-        parts = {
-            **given,
-            key: type(images[key])(
-                tensor=torch.from_numpy(_channels_first(image)), affine=image.affine
-            ),
+        made = type(images[key])(
+            tensor=torch.from_numpy(_channels_first(image)), affine=image.affine
+        )
+        # Other images of the Subject lie on the grid of the scan, which need not be the result's.
+        kept = {
+            name: part
+            for name, part in given.items()
+            if not isinstance(part, torchio.Image) or part.spatial_shape == made.spatial_shape
         }
-        return torchio.Subject(parts)
+        return torchio.Subject({**kept, key: made})
 
     one = images[key]
     mask = _image(labels[0].data.numpy(), labels[0].affine) if len(labels) == 1 else None

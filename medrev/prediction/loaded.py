@@ -1,5 +1,6 @@
 """A loaded model, for Python: one volume in, one of the same type out."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
 
 __all__ = ["LoadedModel"]
+
+
+logger = logging.getLogger(__name__)
 
 
 class LoadedModel(Model):
@@ -47,9 +51,11 @@ class LoadedModel(Model):
             options: Fields of :class:`medrev.prediction.InferenceOptions`, such as ``ensemble=8``.
 
         Returns:
-            The result as what was given: a torchio Subject has it in place of its image. Of a path
-            a nibabel image. Its affine is that of its grid; values are in the unit, tensors in the
-            order and frame of what was given (of raw DWI: mm²/s, FSL's).
+            The result as what was given: a torchio Subject has it in place of its image, without
+            images and label maps that lie on another grid than it. Of a path, and of a nibabel
+            image of any format, a `nibabel.Nifti1Image`. Its affine is that of its grid; values
+            are in the unit, tensors in the order and frame of what was given (of raw DWI: mm²/s,
+            FSL's).
 
         Raises:
             InputError: The scan or an option cannot be used.
@@ -77,6 +83,10 @@ class LoadedModel(Model):
                 found, order=tensor_order, frame=tensor_frame, show_progress=show_progress
             )
             prediction = predictor(read, show_progress=show_progress)
+            for line in (*read.warnings, *prediction.warnings):
+                logger.warning("warning: %s", line)
+            for line in (*read.notes, *prediction.notes):
+                logger.info("note: %s", line)
             output = next(iter(target.results(prediction, read, source=source).values()))
             written = folder / "result.nii.gz"
             output.write(written)

@@ -80,6 +80,12 @@ class Predictor:
                     f"the models of an ensemble must have the same factor, got {self.ratio} and "
                     f"{other}"
                 )
+        for model in self.models:
+            if inverse and not model.translator.has_inverse:
+                raise InputError(
+                    f"{model.pipeline.name} has no inverse direction: a network of model.kind "
+                    f"{model.pipeline.model.kind} goes forward only"
+                )
         if self.options.cycle_residual and not first.translator.has_inverse:
             raise InputError(
                 f"--cycle-residual: {first.pipeline.name} has no inverse direction to translate "
@@ -143,8 +149,10 @@ class Predictor:
         notes += [*told, *self.source.untrained(ensemble.symmetries)]
         if options.cycle_residual and not first.inverse_is_trained:
             warnings.append("the cycle residual says nothing: one direction was not trained")
-        if self.inverse and not first.inverse_is_trained:
-            warnings.append("the model's inverse direction was not trained: its result is noise")
+        untrained = [m.pipeline.name for m in self.models if not m.inverse_is_trained]
+        if self.inverse and untrained:
+            whose = "the model" if len(self.models) == 1 else " and ".join(untrained)
+            warnings.append(f"{whose}'s inverse direction was not trained: its result is noise")
         if chosen.kind != "image":
             logger.info("%s", ensemble)
         estimate = ensemble.run(values, show_progress=show_progress)
@@ -272,7 +280,9 @@ class Predictor:
         notes: tuple[str, ...] = ()
         header = self.models[0].metadata
         for model, (source, _), scale in zip(self.models, self._sides, scales, strict=True):
-            result_scale, said = self.target.result_scale(scan, header, model.scale)
+            result_scale, said = self.target.result_scale(
+                scan, header, model_scale=model.scale, input_scale=scale
+            )
             notes = notes or said
             encodings.append(Encode(source, self.target, scale, result_scale))
         return encodings, notes

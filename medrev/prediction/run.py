@@ -122,18 +122,9 @@ class Inference:
         self.models, self.request = tuple(models), request
         first = models[0]
         self.name = first.pipeline.name
-        if request.inverse and not first.translator.has_inverse:
-            raise InputError(
-                f"{self.name} has no inverse direction: a network of model.kind "
-                f"{first.pipeline.model.kind} goes forward only"
-            )
         self.source, self.target = self._sides(first)
         for model in self.models:
             self._check_member(model)
-        if request.cycle_residual and not first.translator.has_inverse:
-            raise InputError(
-                f"--cycle-residual: {self.name} has no inverse direction to translate back"
-            )
         self.source.check(request.asked(members=len(self.models) - 1))
         for model in self.models:
             self._sides(model)[0].symmetries(request.ensemble)

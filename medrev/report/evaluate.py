@@ -108,7 +108,7 @@ def evaluate(
     found.check(chosen)
     groups = None if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
-    _prepare(folder, overwrite=overwrite, resume=resume)
+    fresh = _prepare(folder, overwrite=overwrite, resume=resume)
     record = {
         "medrev": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -130,6 +130,8 @@ def evaluate(
     )
     if not evaluated.measured:
         lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
     if evaluated.reused:
         logger.info("%d subjects were done before", evaluated.reused)
@@ -192,9 +194,14 @@ def _default_folder(found: Found, sources: Sources) -> Path:
     return Path("evaluation")
 
 
-def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
-    """See that the folder may be written to, and empty an evaluation that is replaced."""
-    if folder.is_dir() and any(folder.iterdir()):
+def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> bool:
+    """See that the folder may be written to, and empty an evaluation that is replaced.
+
+    Returns:
+        Whether there was nothing in it.
+    """
+    there = folder.is_dir() and any(folder.iterdir())
+    if there:
         if not (folder / _RECORD).is_file():
             raise OutputError(
                 f"{folder} exists and is no evaluation (it has no {_RECORD}); "
@@ -210,6 +217,7 @@ def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> None:
                 shutil.rmtree(folder / name, ignore_errors=True)
             (folder / TOTALS).unlink(missing_ok=True)
     ensure_writable_folder(folder)
+    return not there
 
 
 def _groups(found: Found, column: str) -> dict[str, str]:

@@ -276,7 +276,7 @@ def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
     """A scalar map under a name of its own."""
     sidecar, entities = _sidecar(file), dict(ENTITY.findall(strip_suffix(file)))
     look = LOOKS.get(entities.get("param", "")) if entities.get("desc", "sr") == "sr" else None
-    if entities.get("desc") == "synth":
+    if "Contrast" in sidecar and entities.get("desc") in ("synth", "sr"):
         look = _Look(" ".join(_contrast(sidecar, "Contrast")) or "volume")
     if look is None:
         look = _Look(str(sidecar.get("Description") or strip_suffix(file)), color_table="Warm1")

@@ -37,6 +37,13 @@ class ScalarAugmentation(Section):
     """Largest standard deviation of Gaussian noise added to the input, as a share of the scale."""
 
 
+class ScalarIntensities(Intensities):
+    """How the intensities of a volume come to network range; what lies above 1 is kept."""
+
+    clip: bool = False
+    """Cut off what lies above."""
+
+
 class ScalarData(DataSection):
     """Volumes of one contrast, such as T1w, and their low-resolution twins."""
 
@@ -59,8 +66,8 @@ class ScalarData(DataSection):
     subjects: Subjects = None
     """Only these subjects (default: all)."""
     degradation: ScalarDegradation = ScalarDegradation()
-    patches: Patches = Patches(size=32, min_brain=0.2)
-    intensities: Intensities = Intensities(clip=False)
+    patches: Patches = Patches(size=32)
+    intensities: ScalarIntensities = ScalarIntensities()
     augmentation: ScalarAugmentation = ScalarAugmentation()
     split: Split = Split()
     batch_size: Count = 8

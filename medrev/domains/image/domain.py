@@ -155,7 +155,7 @@ class ImageDomain(Domain):
         return float(scan.largest or 255)
 
     def result_scale(
-        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+        self, scan: Scan, header: Mapping[str, Any], *, model_scale: float, input_scale: float
     ) -> tuple[float, tuple[str, ...]]:
         """Results have as many bits as the input."""
         return float(scan.largest or 255), ()

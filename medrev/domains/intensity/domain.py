@@ -172,7 +172,7 @@ class IntensityDomain(Domain, Generic[D]):
         return intensity_scale(scan.values, scan.mask, self.data.intensities.percentile)
 
     def result_scale(
-        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+        self, scan: Scan, header: Mapping[str, Any], *, model_scale: float, input_scale: float
     ) -> tuple[float, tuple[str, ...]]:
         """``data.scale``, or the intensity that this contrast had in training."""
         if self.data.scale != "auto":

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nibabel.orientations import io_orientation
 from torch import Tensor
 
 from medrev.config.schema import ScalarData
@@ -56,10 +57,10 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         return Settings(tensors=False, value_range=1.0)
 
     def result_scale(
-        self, scan: Scan, header: Mapping[str, Any], model_scale: float
+        self, scan: Scan, header: Mapping[str, Any], *, model_scale: float, input_scale: float
     ) -> tuple[float, tuple[str, ...]]:
         """That of the input: intensities keep their unit."""
-        return self.scale_of(scan, model_scale), ()
+        return input_scale, ()
 
     def file_name(self, base: str, name: str, ending: str) -> str:
         """A name of BIDS: contrast and grid."""
@@ -120,10 +121,9 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     ) -> Output | None:
         """Input and output in three views, both on the fine grid (nearest neighbour)."""
         made, given, residual = prediction.values, scan.values, prediction.cycle_residual
-        ratios = tuple(
-            max(1, round(max(a, b) / min(a, b)))
-            for a, b in zip(made.shape[1:], given.shape[1:], strict=True)
-        )
+        assert scan.affine is not None
+        # the factors are those of left-right, back-front, bottom-top: along the array's axes
+        ratios = tuple(self.data.factors[int(axis)] for axis in io_orientation(scan.affine)[:, 0])
 
         def fine(values: Tensor, shape: tuple[int, ...]) -> Tensor:
             if tuple(values.shape[1:]) == shape:

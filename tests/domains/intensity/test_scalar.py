@@ -14,7 +14,7 @@ from medrev.config import load_pipeline
 from medrev.config.schema import ScalarData
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
-from medrev.prediction import save_weights
+from medrev.prediction import infer_file, save_weights
 from medrev.training import train
 from medrev.training.train import translator_of
 from medrev.volumes import block_mean, coarsen
@@ -118,12 +118,8 @@ def test_results_keep_the_field_of_view_the_unit_and_the_place_of_every_voxel(
     folder: Path, tmp_path: Path, factor: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
     """A network that adds nothing is cubic interpolation, and that of a ramp is the ramp."""
-    chosen = pipeline(folder, f"data.degradation.factor={factor}")
-    net = translator_of(chosen)
-    with torch.no_grad():
-        for weights in net.project_y.parameters():
-            weights.zero_()
-    model = save_weights(tmp_path / "cubic.safetensors", net, chosen, 1.0)
+    wanted = f"data.degradation.factor={factor}"
+    model = cubic_model(folder, tmp_path / "cubic.safetensors", wanted)
     path, affine = tmp_path / "scan_T1w.nii.gz", AFFINES[kind] @ np.diag([1, 1, 1, 1.0])
     nib.save(nib.Nifti1Image(ramp(affine).astype(np.float32), affine), path)
     monkeypatch.chdir(tmp_path)
@@ -143,6 +139,47 @@ def test_results_keep_the_field_of_view_the_unit_and_the_place_of_every_voxel(
     assert sidecar["Description"] == "Super-resolved T1w"
     assert sidecar["InputScale"] == sidecar["OutputScale"]
     assert "SkullStripped" not in sidecar
+
+
+def cubic_model(folder: Path, path: Path, *overrides: str) -> Path:
+    """A network that adds nothing to cubic interpolation, and to the block mean."""
+    chosen = pipeline(folder, *overrides)
+    net = translator_of(chosen)
+    with torch.no_grad():
+        for weights in [*net.project_y.parameters(), *net.project_x.parameters()]:
+            weights.zero_()
+    return save_weights(path, net, chosen, 1.0)
+
+
+def test_members_of_an_ensemble_keep_the_intensities_each_by_its_own_scale(
+    folder: Path, tmp_path: Path
+):
+    """Percentiles differ from model to model; what is 1 in one network is not 1 in another."""
+    models = [
+        cubic_model(folder, tmp_path / f"{p}.safetensors", f"data.intensities.percentile={p}")
+        for p in (99.5, 60)
+    ]
+    path = folder / "head0.nii.gz"
+    one = infer_file(path, model=models[0], output=tmp_path / "one", quick_look=False)[0]
+    two = infer_file(
+        path, model=models[0], members=(models[1],), output=tmp_path / "two", quick_look=False
+    )[0]
+    first, both = (nib.load(file).get_fdata() for file in (one, two))
+    np.testing.assert_allclose(both, first, rtol=1e-4, atol=0.1)
+
+
+@pytest.mark.parametrize("slices", [17, 22])
+def test_the_way_back_of_sizes_that_the_factor_does_not_divide(
+    folder: Path, tmp_path: Path, slices: int
+):
+    shape = (12, 10, slices)
+    scan = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(ramp(AFFINES["ras"], shape).astype(np.float32), np.eye(4)), scan)
+    model = cubic_model(folder, tmp_path / "m.safetensors", "data.degradation.factor=[1,1,4]")
+    files = infer_file(scan, model=model, output=tmp_path / "out", direction="inverse")
+    assert nib.load(files[0]).shape == (12, 10, -(-slices // 4))
+    assert files[-1].suffix == ".png"
+    assert files[-1].is_file()
 
 
 def test_a_training_compares_with_interpolation_and_the_way_back_with_the_block_mean(
