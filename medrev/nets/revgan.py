@@ -228,6 +228,7 @@ class RevGAN(Translator):
             initialise(last_convolution(self.project_y))
             initialise(last_convolution(self.project_x))
         if global_residual != "none" and zero_init:
+            self.untrained_inverse = "the block mean of its input"
             nn.init.zeros_(last_convolution(self.project_x).weight)
 
     def translate(self, x: Tensor) -> Tensor:

@@ -149,10 +149,12 @@ class Predictor:
         notes += [*told, *self.source.untrained(ensemble.symmetries)]
         if options.cycle_residual and not first.inverse_is_trained:
             warnings.append("the cycle residual says nothing: one direction was not trained")
-        untrained = [m.pipeline.name for m in self.models if not m.inverse_is_trained]
+        untrained = [model for model in self.models if not model.inverse_is_trained]
         if self.inverse and untrained:
-            whose = "the model" if len(self.models) == 1 else " and ".join(untrained)
-            warnings.append(f"{whose}'s inverse direction was not trained: its result is noise")
+            names = " and ".join(model.pipeline.name for model in untrained)
+            whose = "the model" if len(self.models) == 1 else names
+            what = " or ".join(dict.fromkeys(m.translator.untrained_inverse for m in untrained))
+            warnings.append(f"{whose}'s inverse direction was not trained: its result is {what}")
         if chosen.kind != "image":
             logger.info("%s", ensemble)
         estimate = ensemble.run(values, show_progress=show_progress)

@@ -19,6 +19,7 @@ _MASKS = {
     "given": "the given brain mask",
     "median_otsu": "a brain mask by median_otsu",
     "nonzero": "the non-zero voxels of the tensors",
+    "non-zero voxels": "the non-zero voxels of the volume",
     "both contrasts": "the voxels in which both contrasts are above zero",
     "whole volume": "the whole volume",
     "non-zero voxels of the reference": "the non-zero voxels of the reference",

@@ -42,7 +42,13 @@ class Atlas:
 def load_atlas() -> Atlas:
     """Read the maps from the installed nilearn package."""
     import nibabel as nib
-    import nilearn
+
+    try:
+        import nilearn
+    except ModuleNotFoundError:
+        raise SystemExit(
+            "the package nilearn is missing: pip install -c constraints.txt -e '.[sample-data]'"
+        ) from None
 
     folder = Path(nilearn.__file__).parent / "datasets" / "data"
     images = {k: nib.load(folder / _NAME.format(k)) for k in ("t1", "gm", "wm")}

@@ -7,6 +7,7 @@ from typing import Any
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.domains.dataset import CardFacts
+from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.find import find_scalars
 from medrev.domains.intensity.head import Head
@@ -41,6 +42,16 @@ class ScalarDataset(HeadDataset):
         x, y = ScalarDomain(pipeline, "x"), ScalarDomain(pipeline, "y")
         super().__init__(pipeline, x, y, cohort=find_scalars(x.data), data=x.data)
         self.data = x.data
+
+    #: What a mask that was not given is, as tables and reports say it.
+    nonzero = "non-zero voxels"
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """Super-resolution."""
+        factors = sorted(set(y.pipeline.data.factors) - {1})
+        times = " and ".join(f"{factor}-fold" for factor in factors)
+        return f"for {times} super-resolution of {y.name} volumes"
 
     @property
     def sides(self) -> tuple[str, ...]:

@@ -180,6 +180,8 @@ def test_the_way_back_of_sizes_that_the_factor_does_not_divide(
     assert nib.load(files[0]).shape == (12, 10, -(-slices // 4))
     assert files[-1].suffix == ".png"
     assert files[-1].is_file()
+    (warning,) = [w for w in json.loads(files[1].read_text())["Warnings"] if "inverse" in w]
+    assert warning.endswith("was not trained: its result is the block mean of its input")
 
 
 def test_a_training_compares_with_interpolation_and_the_way_back_with_the_block_mean(
