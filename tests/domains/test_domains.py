@@ -188,10 +188,11 @@ def test_the_same_contrast_by_another_name_is_like():
 
 def test_the_intensity_of_a_result_is_that_of_training():
     x, y = sides("contrast")
-    scan = scan_of(x)
-    assert y.result_scale(scan, {"intensity": {"t2": 321.0}}, 1.0) == (321.0, ())
-    value, (note,) = y.result_scale(scan, {}, 1.0)
+    scan, known = scan_of(x), {"intensity": {"t2": 321.0}}
+    scales = {"model_scale": 1.0, "input_scale": 55.0}
+    assert y.result_scale(scan, known, **scales) == (321.0, ())
+    value, (note,) = y.result_scale(scan, {}, **scales)
     assert value == 1000
     assert "does not say what intensities t2 had in training" in note
     fixed = sides("contrast", scale=77.0)[1]
-    assert fixed.result_scale(scan, {"intensity": {"t2": 321.0}}, 1.0) == (77.0, ())
+    assert fixed.result_scale(scan, known, **scales) == (77.0, ())
