@@ -131,3 +131,17 @@ def test_errors(tensors):
     with pytest.raises(InputError, match="WLS, OLS, NLLS, got 'RESTORE'"):
         fit_tensor(signal, GRADIENTS, method="RESTORE")
     assert random_tensors((1, 1, 1)).shape == (6, 1, 1, 1)
+
+
+def test_the_floor_is_a_share_of_the_signal_at_b_0():
+    """A signal of 1/500 of that at b = 0 is above the floor of 1/1000, and fitted as it is."""
+    t = torch.tensor([6.2e-3, 0, 0, 6.2e-3, 0, 6.2e-3]).double().reshape(6, 1, 1, 1)
+    signal = signal_of(t)
+    assert signal[2:].max() < 800 / 490
+    found = fit_tensor(signal, GRADIENTS)
+    torch.testing.assert_close(found.as_tensor().double(), t, atol=2e-9, rtol=0)
+    # Far below the floor the tensor is that of the floor: exp(−1000 D) = 1/1000.
+    low = fit_tensor(signal_of(2 * t), GRADIENTS).as_tensor()
+    torch.testing.assert_close(
+        low[[0, 3, 5], 0, 0, 0], torch.full((3,), float(np.log(1000) / 1000)), rtol=1e-4, atol=0
+    )

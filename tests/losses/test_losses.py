@@ -43,8 +43,9 @@ def test_an_undecided_discriminator_loses_log_2() -> None:
     ],
 )
 def test_pixel_losses_are_means(kind: str, expected: float) -> None:
-    a, b = torch.tensor([[[1.0, 3.0]]]), torch.zeros(1, 1, 2)
+    a, b = torch.tensor([[[1.0, -3.0]]]), torch.zeros(1, 1, 2)
     assert math.isclose(PixelLoss(kind)(a, b).item(), expected, rel_tol=1e-5)
+    assert math.isclose(PixelLoss(kind)(b, a).item(), expected, rel_tol=1e-5)
 
 
 @settings(max_examples=20)

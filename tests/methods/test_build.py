@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from medrev.errors import ConfigError
+from medrev.methods import build_method
+from medrev.nets import build_translator
 
 ADVERSARIAL = [
     {"kind": "paired"},
@@ -108,3 +110,29 @@ def test_contradictions_are_named(method):
         method({"kind": "paired"}, grid="target", model={"kind": "unet", "width": 2, "levels": 3})
     with pytest.raises(ConfigError, match=r"patches.size must be a multiple of 8 .*revgan\), got"):
         method({"kind": "paired"}, model={"width": 2, "downsamplings": 2})
+
+
+def order_of(pool):
+    """Which of ten images a full pool of two gives back."""
+    return pool.query(torch.arange(10.0).reshape(10, 1)).flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [("paired", None), ("self_inverse", {"kind": "self_inverse_unet", "width": 2, "levels": 1})],
+)
+def test_pools_choose_apart_in_every_domain_process_and_seed(pipeline, kind, model):
+    chosen = pipeline({"kind": kind, "pool_size": 2}, grid="target", model=model)
+    translator = build_translator(
+        chosen.model, in_channels=6, out_channels=6, scale_factor=chosen.data.grid_factor
+    )
+
+    def orders(seed: int, rank: int) -> list[list[float]]:
+        seeded = chosen.model_copy(update={"seed": seed})
+        phase = build_method(seeded, translator, rank=rank).phases["discriminator"]
+        pools = phase.pools.values() if kind == "paired" else [phase.pool]
+        return [order_of(pool) for pool in pools]
+
+    found = [order for seed in (0, 1) for rank in (0, 1, 2) for order in orders(seed, rank)]
+    assert len(set(map(tuple, found))) == len(found)
+    assert orders(1, 2) == orders(1, 2)

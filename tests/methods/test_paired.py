@@ -156,3 +156,24 @@ def test_a_pair_of_networks_slows_the_one_from_y_to_x():
     (_, one), (slower, share) = phase.groups()
     assert (one, share) == (1, 0.5)
     assert {id(p) for p in slower} == {id(p) for p in pair.net_x.parameters()}
+
+
+@pytest.mark.parametrize("terms", [{"pixel_weight": 0, "cycle_weight": 10}, {"cycle_weight": 0}])
+def test_with_a_mask_no_term_sees_what_lies_outside(scaling, terms):
+    """Both directions and both cycles, worked out by hand on the half that is brain."""
+    batch = values(2.0, 5.0)
+    batch["mask"][:, :, :2] = 0
+    outside = batch["mask"].expand_as(batch["x"]) == 0
+    strange = {
+        "x": torch.where(outside, 70.0, batch["x"]),
+        "y": torch.where(outside, -90.0, batch["y"]),
+        "mask": batch["mask"],
+    }
+    config = Paired(masked=True, adversarial_weight=0, **terms)
+    _, logs = PairedTranslatorPhase(scaling, config)(strange, {})
+    expected = {"pixel_y": 1.0, "pixel_x": 0.5}  # |3·2 − 5|, |0.5·5 − 2|
+    if config.cycle_weight:
+        expected |= {"cycle_x": 1.0, "cycle_y": 2.5}  # |1.5·2 − 2|, |1.5·5 − 5|
+    found = {name: value.item() for name, value in logs.items()}
+    assert found == pytest.approx({name: expected[name] for name in found})
+    assert set(found) == set(expected)

@@ -25,9 +25,8 @@ def test_offsets_of_slices_show_across_them_and_nowhere_else(volume):
     offsets = np.where(np.arange(20) % 2, 1.0, -1.0)
     flickering = volume + offsets
     steps = [np.abs(np.diff(volume[0], axis=a)) for a in range(3)]
-    within = np.concatenate([steps[0].ravel(), steps[1].ravel()]).mean()
     jumps = np.abs(np.diff(flickering[0], axis=2)).mean()
-    expected = (jumps / within) / (steps[2].mean() / within)
+    expected = jumps / steps[2].mean()  # within the slices nothing has changed
     assert slice_flicker(flickering, volume, axis=2) == pytest.approx(expected)
     assert expected > 1.5
     assert slice_flicker(flickering, volume, axis=0) < 1
@@ -57,3 +56,15 @@ def test_where_it_is_undefined(volume, prediction, reference, message):
     }
     with pytest.raises(InputError, match=message):
         slice_flicker(volumes[prediction], volumes[reference], axis=2)
+
+
+def test_changes_across_slices_count_in_units_of_those_within():
+    """Slices of a ramp of 2 along i, 5 of them 3 apart: 3 / 2 is divided by the reference's."""
+    i, j, k = np.meshgrid(range(4), range(4), range(5), indexing="ij")
+    volume = 2.0 * i + 2.0 * j + 3.0 * k
+    reference = 4.0 * i + 4.0 * j + 1.0 * k
+    assert slice_flicker(volume[None], reference[None], axis=2) == pytest.approx(1.5 / 0.25)
+    # Across i: 2 in units of the mean over 60 steps of 2 along j and 64 of 3 along k.
+    within = (60 * 2 + 64 * 3) / 124, (60 * 4 + 64 * 1) / 124
+    expected = (2 / within[0]) / (4 / within[1])
+    assert slice_flicker(volume[None], reference[None], axis=0) == pytest.approx(expected)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from medrev.nets import PatchGAN
 
@@ -41,3 +42,26 @@ def test_scores_are_logits_and_every_parameter_learns(norm: str) -> None:
     assert all(p.grad is not None for p in critic.parameters())
     first = critic.layers[:2]
     assert [type(m).__name__ for m in first] == ["Conv", "LeakyReLU"]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_it_equals_its_layers_written_one_by_one(dims: int) -> None:
+    """Kernels of 4 padded by 1, negative values times 0.2, no normalisation of the first layer."""
+    torch.manual_seed(0)
+    critic = PatchGAN(2, spatial_dims=dims, width=2, strided_layers=2).double()
+    convs = [m for m in critic.modules() if hasattr(m, "stride")]
+    convolve = F.conv2d if dims == 2 else F.conv3d
+    x = h = torch.randn(1, 2, *[24] * dims, dtype=torch.float64)
+    for number, (conv, stride) in enumerate(zip(convs, (2, 2, 1, 1), strict=True)):
+        h = convolve(h, conv.weight, conv.bias, stride=stride, padding=1)
+        if 0 < number < 3:
+            h = F.instance_norm(h, eps=1e-5)
+        if number < 3:
+            h = torch.where(h > 0, h, 0.2 * h)
+    torch.testing.assert_close(critic(x), h)
+
+
+def test_widths_double_up_to_eight_times_the_first() -> None:
+    critic = PatchGAN(1, spatial_dims=2, width=2, strided_layers=5)
+    convs = [m for m in critic.modules() if hasattr(m, "stride")]
+    assert [c.out_channels for c in convs] == [2, 4, 8, 16, 16, 16, 1]

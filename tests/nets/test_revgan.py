@@ -389,3 +389,24 @@ def test_a_core_that_cannot_be_built_is_said(options: dict, message: str) -> Non
     pytest.importorskip("torchdiffeq")
     with pytest.raises(ConfigError, match=message):
         small(**options)
+
+
+@pytest.mark.parametrize("coupling", ["additive", "affine"])
+def test_forward_goes_through_the_core_and_back_through_its_inverse(coupling: str) -> None:
+    """F = Dec_Y ∘ C ∘ Enc_X and G = Dec_X ∘ C⁻¹ ∘ Enc_Y, with the one core C."""
+    net = randomise(small(coupling=coupling, depth=3, norm="none", scale_factor=2), 0.2).double()
+    x = torch.randn(1, 6, 4, 5, 6, dtype=torch.float64)
+    y = torch.randn(1, 6, 8, 10, 12, dtype=torch.float64)
+
+    def core(h: torch.Tensor, *, back: bool) -> torch.Tensor:
+        streams = h.split([net.core.split, h.shape[1] - net.core.split], 1)
+        for block in reversed(net.core.blocks) if back else net.core.blocks:
+            streams = block.inverse(*streams) if back else block(*streams)
+        return torch.cat(streams, 1)
+
+    there = net.squeeze.inverse(net.project_y(core(net.lift_x(x), back=False)))
+    back = net.project_x(core(net.lift_y(net.squeeze(y)), back=True))
+    torch.testing.assert_close(net(x), there)
+    torch.testing.assert_close(net.inverse(y), back)
+    turned = net.project_x(core(net.lift_y(net.squeeze(y)), back=False))
+    assert not torch.allclose(net.inverse(y), turned)

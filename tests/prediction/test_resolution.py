@@ -5,7 +5,8 @@ from scipy.ndimage import zoom
 
 from medrev.dti import is_positive_definite
 from medrev.prediction import InferenceOptions, Model
-from medrev.prediction.regrid import new_shape, resample
+from medrev.prediction.ratio import Ratio
+from medrev.prediction.regrid import Regrid, new_shape, resample
 
 from .tensors import predict
 
@@ -121,3 +122,45 @@ def test_without_an_affine_or_a_trained_size_nothing_is_resampled(residual_model
     model = residual_model()
     for built, affine in ((trained_on(model, 2, 2), None), (model, np.diag([5.0, 5, 5, 1]))):
         assert predict(built, volume, affine=affine).resampled is None
+
+
+def test_a_voxel_is_the_mean_over_what_lies_in_the_mask():
+    """Three of four voxels of 1 in the mask, the fourth holds something else: the mean is 1."""
+    mask = torch.ones(1, 8, 4, 4)
+    mask[:, 3] = 0
+    values = torch.where(mask > 0, 1.0, 77.0).expand(2, 8, 4, 4)
+    step = Regrid((2, 4, 4), mask)
+    inner, inside = step.forward(values, None)
+    torch.testing.assert_close(inner, torch.ones(2, 2, 4, 4))
+    assert inside.all()
+    back = step.inverse(inner, Ratio((1, 1, 1)))
+    torch.testing.assert_close(back, torch.ones(2, 8, 4, 4))
+
+
+def test_where_less_than_half_lies_in_the_mask_there_is_nothing():
+    mask = torch.zeros(1, 8, 4, 4)
+    mask[:, :5] = 1  # of the second voxel a quarter, and what is interpolated over its border
+    step = Regrid((2, 4, 4), mask)
+    inner, inside = step.forward(3 * mask, None)
+    assert inside[:, 0].all()
+    assert not inside[:, 1].any()
+    torch.testing.assert_close(inner[:, 0], torch.full((1, 4, 4), 3.0))
+    assert not inner[:, 1].any()
+    # Voxels that reach into the mask take the value from inside of it, others are zero.
+    back = step.inverse(inner, Ratio((1, 1, 1)))
+    torch.testing.assert_close(back[:, :6], torch.full((1, 6, 4, 4), 3.0))
+    assert not back[:, 6:].any()
+
+
+def test_counts_of_voxels_are_the_nearest_multiples():
+    """10 voxels of 2.3 mm are 11.5 of 2 mm; a multiple of 4 is 12, of 3 it is 12, of 8 it is 8."""
+    for block, count in ((1, 11), (4, 12), (3, 12), (8, 8)):
+        found = new_shape(
+            (10, 10, 10),
+            np.diag([2.3, 2.0, 2.0, 1.0]),
+            (2.0, 2.0),
+            multiple=(block, 1, 1),
+            least=(4, 4, 4),
+            spacing="auto",
+        )
+        assert found == (count, 10, 10)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medrev.reversible import (
+    AdditiveCoupling,
     AffineCoupling,
     Coupling,
     ReversibleSequence,
@@ -252,3 +253,57 @@ def test_without_a_clamp_log_scales_are_as_they_come() -> None:
     coupling = AffineCoupling(nn.Identity(), nn.Identity(), clamp=None)
     a = torch.tensor([-30.0, 0.2, 30.0])
     assert torch.equal(coupling.log_scale(a), a)
+
+
+class Power(nn.Module):
+    """Reads x, gives a·xⁿ: sub-networks that no others can be taken for."""
+
+    def __init__(self, a: float, n: int) -> None:
+        super().__init__()
+        self.a, self.n = a, n
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a * x**self.n
+
+
+def test_equations_8_and_9_of_the_paper() -> None:
+    """y₁ = x₁ + f(x₂), y₂ = x₂ + g(y₁); x₂ = y₂ − g(y₁), x₁ = y₁ − f(x₂)."""
+    coupling = AdditiveCoupling(Power(3, 1), Power(1, 2))
+    x1, x2 = torch.full((1, 1, 2), 2.0), torch.full((1, 1, 2), 5.0)
+    y1, y2 = coupling(x1, x2)
+    assert y1.tolist() == [[[17.0, 17.0]]]  # 2 + 3·5
+    assert y2.tolist() == [[[294.0, 294.0]]]  # 5 + 17²
+    back = coupling.inverse(y1, y2)
+    assert [x.flatten().tolist() for x in back] == [[2.0, 2.0], [5.0, 5.0]]
+    sequence_ = ReversibleSequence([coupling])
+    whole = torch.cat([x1, x2], 1)
+    assert torch.equal(sequence_(whole), torch.cat([y1, y2], 1))
+    assert torch.equal(sequence_.inverse(torch.cat([y1, y2], 1)), whole)
+
+
+def test_exchanged_streams_are_those_of_i_revnet() -> None:
+    """y = (x₂ + f(x₁), x₁ + g(x₂ + f(x₁))): f reads stream 1, the changed stream leads."""
+    coupling = SwappedAdditiveCoupling(Power(3, 1), Power(1, 2))
+    x1, x2 = torch.full((1, 1, 2), 2.0), torch.full((1, 1, 2), 5.0)
+    y1, y2 = coupling(x1, x2)
+    assert y1.tolist() == [[[11.0, 11.0]]]  # 5 + 3·2
+    assert y2.tolist() == [[[123.0, 123.0]]]  # 2 + 11²
+    assert [x.flatten().tolist() for x in coupling.inverse(y1, y2)] == [[2.0, 2.0], [5.0, 5.0]]
+
+
+@pytest.mark.parametrize("form", ["unit-slope", "cinn"])
+def test_an_affine_coupling_scales_and_shifts(form: str) -> None:
+    """x·eˢ + t; s = c·atan(a/c) of slope 1 with c = 2 clamp/π, or (2 clamp/π)·atan(a/clamp)."""
+
+    class Parameters(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([0 * x + 0.7, 0 * x + 3], 1)
+
+    coupling = AffineCoupling(Parameters(), Parameters(), clamp=1.5, clamp_form=form)
+    width = 2 * 1.5 / math.pi
+    scale = width * math.atan(0.7 / (width if form == "unit-slope" else 1.5))
+    x = torch.full((1, 1, 2), 2.0)
+    y1, y2 = coupling(x, x)
+    for y in (y1, y2):
+        torch.testing.assert_close(y, torch.full_like(y, 2 * math.exp(scale) + 3))
+    assert coupling.log_det(x, x).item() == pytest.approx(4 * scale, rel=1e-5)

@@ -95,6 +95,17 @@ def test_sums_on_the_grid_are_exact_up_to_its_limit(bits: int, dtype: torch.dtyp
     assert above.item() == limit  # the next number of the grid does not exist there
 
 
+def test_numbers_go_to_the_nearest_point_of_the_grid_ties_to_even() -> None:
+    given = torch.tensor([0.24, 0.26, -0.24, -0.26, 0.25, 0.75, 1.25, -0.25, -0.75])
+    nearest = torch.tensor([0.0, 0.5, 0.0, -0.5, 0.0, 1.0, 1.0, 0.0, -1.0])
+    assert torch.equal(FixedPointGrid(1).round(given), nearest)
+    x = (torch.rand(10_000, dtype=torch.float64) - 0.5) * 7
+    for bits in (0, 8, 16):
+        error = FixedPointGrid(bits).round(x) - x
+        assert error.abs().max() <= 2.0 ** -(bits + 1)
+        assert abs(float(error.mean())) < 0.02 * 2.0**-bits  # no drift to one side
+
+
 def test_the_grid_is_limited_to_what_a_significand_holds() -> None:
     assert FixedPointGrid(16).limit(torch.float32) == 256
     assert FixedPointGrid(16).limit(torch.float64) == 2**37

@@ -79,7 +79,7 @@ def test_modules_have_no_dot_in_their_name_and_can_be_executed(tmp_path, echo):
     ]
     for script, description in zip(files[::2], files[1::2], strict=True):
         assert os.access(script, os.X_OK)
-        assert not os.access(description, os.X_OK) or os.geteuid() == 0
+        assert not description.stat().st_mode & 0o111  # root may execute what nobody may: none
         told = subprocess.run([script, "--xml"], capture_output=True, check=True, timeout=120)
         assert told.stdout == description.read_bytes()
 

@@ -1,7 +1,9 @@
 """What a model is measured and shown by, on data of any kind."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
 
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation import translate_sample
@@ -63,3 +65,20 @@ def test_a_picture_is_written_and_replaced(untrained, tmp_path):
         save_picture(path, model, dataset, "step 1", first)
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("edge", [1, 3, 7])
+def test_the_interior_is_that_of_the_pipeline(untrained, edge):
+    """Voxels whose cube of that edge lies in the mask; of edge 1 all of the mask."""
+    model, dataset = untrained(evaluation={"interior": edge})
+    (sample,) = dataset.part("validation")
+    written = dataset.y.as_written(
+        translate(model, sample.x / model.scale) * model.scale, sample.mask
+    )[0]
+    inner = torch.from_numpy(binary_erosion(sample.mask[0].numpy() > 0, np.ones((edge,) * 3)))
+    score = validate(model, dataset)
+    assert inner.any()
+    assert score.values["rmse_interior"] == pytest.approx(
+        measured("rmse", written, sample.y, inner[None])
+    )
+    assert (score.values["rmse_interior"] == score.values["rmse"]) == (edge == 1)

@@ -207,3 +207,33 @@ def test_a_state_of_other_data_is_refused(heads_of, config):
     with pytest.raises(ValueError, match="content is"):
         ContrastBatches([heads[1], heads[0], heads[2]], data, 0).load_state_dict(state)
     assert np.isfinite(state["epoch"])
+
+
+def test_shifts_reach_as_far_on_every_side(heads_of):
+    """By 2 pixels: 25 windows of 8 × 8 around the one in the middle, each seen."""
+    heads, data = heads_of(
+        1, batch_size=1, slices={"size": 8}, augmentation={"flips": False, "shift": 2}
+    )
+    whole = heads[0].whole()[0][0]
+    middle = [(n - 8) // 2 for n in whole.shape[:2]]
+    batches, moves = ContrastBatches(heads, data, 0), set()
+    for epoch in range(20):
+        for number in range(len(batches)):
+            values = batches.batch(epoch, number)["x"][0, 0]
+            windows = whole.unfold(0, 8, 1).unfold(1, 8, 1)  # (a, b, slice, 8, 8)
+            a, b, _ = (windows == values).all(-1).all(-1).nonzero()[0].tolist()
+            moves.add((a - middle[0], b - middle[1]))
+    assert moves == {(a, b) for a in range(-2, 3) for b in range(-2, 3)}
+
+
+def test_masks_of_patches_are_mirrored_with_the_contrasts(heads_of):
+    """What lies outside of the brain has no signal in either contrast."""
+    patches = {"size": 8, "sampling": "grid", "stride": 4, "min_brain": 0.2}
+    flips = {"augmentation": {"flips": True}, "samples": "patches", "patches": patches}
+    heads, data = heads_of(3, **flips)
+    lopsided = 0
+    for x, y, mask in samples(ContrastBatches(heads, data, 0)):
+        assert torch.equal(x > -1, mask > 0)
+        assert torch.equal(y > -1, mask > 0)
+        lopsided += not torch.equal(mask, mask.flip(1))
+    assert lopsided

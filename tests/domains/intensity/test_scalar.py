@@ -235,3 +235,45 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"NAME\.nii\.gz, one volume for each subject"):
         dataset_of(pipeline(tmp_path / "empty"))
+
+
+def lopsided(root: Path) -> None:
+    """Volumes of ones in a mask that no mirroring leaves as it is."""
+    for path in root.glob("head*.nii.gz"):
+        affine = nib.load(path).affine
+        inside = np.zeros(SHAPE, np.float32)
+        inside[2:15, 5:11, 3:16] = 1
+        inside[2:8, 5:17, 3:6] = 1
+        nib.save(nib.Nifti1Image(inside, affine), path)
+        nib.save(
+            nib.Nifti1Image(inside.astype(np.uint8), affine),
+            path.with_name(path.name.replace(".nii", "_mask.nii")),
+        )
+
+
+@pytest.mark.parametrize("noise", [0, 0.2])
+def test_masks_are_mirrored_with_both_grids(folder: Path, noise: float):
+    lopsided(folder)
+    changes = ["data.augmentation.flips=true", "data.augmentation.brightness=0.3"]
+    changes += [f"data.augmentation.noise={noise}", "data.intensities.clip=false"]
+    data, asymmetric = dataset_of(pipeline(folder, *changes)), 0
+    for batch in data.batches():
+        assert torch.equal(batch["y"] > -1, batch["mask"] > 0)
+        if not noise:  # one gain for both grids
+            torch.testing.assert_close(batch["x"], block_mean(batch["y"], 2))
+        asymmetric += not torch.equal(batch["mask"], batch["mask"].flip(2))
+    assert asymmetric
+
+
+def test_noise_is_uniform_up_to_its_strength_in_network_range(folder: Path):
+    """Of 0.1 of the scale, which is 2 wide in network range: strengths of 0 to 0.2."""
+    pairs = [
+        dataset_of(pipeline(folder, f"data.augmentation.noise={n}", "data.batch_size=1")).batches()
+        for n in (0.1, 0)
+    ]
+    strengths = []
+    for _ in range(8):
+        for noisy, plain in zip(*pairs, strict=True):
+            strengths.append(float((noisy["x"] - plain["x"]).std()))
+    assert 0.07 < np.mean(strengths) < 0.13
+    assert 0.15 < max(strengths) < 0.26

@@ -1,5 +1,6 @@
 """Batches: aligned, deterministic, resumable, and the same over several processes."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -178,8 +179,6 @@ def test_wrong_use(subjects, config):
 
 
 def test_auto_scale_is_the_spread_in_the_brain(subjects):
-    import dataclasses
-
     values = subjects[0].high.flatten()
     assert auto_scale(subjects[:1]) == pytest.approx(float(values.std()), rel=0.1)
     spoilt = subjects[0].high.clone()
@@ -190,3 +189,65 @@ def test_auto_scale_is_the_spread_in_the_brain(subjects):
         auto_scale([])
     with pytest.raises(InputError, match="no variation"):
         auto_scale([dataclasses.replace(subjects[0], high=torch.ones(6, 12, 16, 12))])
+
+
+def half_brain(subject):
+    """The subject with one half of brain and values that tell it: 1 in the brain, 0 outside."""
+    mask = torch.zeros_like(subject.mask)
+    mask[:, : mask.shape[1] // 2] = 1
+    high = torch.zeros_like(subject.high)
+    high[[0, 3, 5]] = 1e-3 * mask
+    return dataclasses.replace(subject, mask=mask, high=high, low=block_mean(high[None], 2)[0])
+
+
+def test_the_mask_turns_with_the_tensors(subjects, config):
+    """Inside the mask the trace is 3, outside 0, in every patch, however it is turned."""
+    data = config(patches={"size": 4, "min_brain": 0.3}, batch_size=16)
+    seen = set()
+    for batch in batches([half_brain(s) for s in subjects], data):
+        trace = batch["y"][:, [0, 3, 5]].sum(1, keepdim=True)
+        assert torch.equal(trace > 1.5, batch["mask"] > 0)
+        for mask in batch["mask"]:
+            seen.add(tuple(mask.sum((1, 2, 3)).flatten().tolist()))
+            seen |= {tuple(mask[0].sum(axes).tolist()) for axes in ((1, 2), (0, 2), (0, 1))}
+    assert {(0, 0, 16, 16), (16, 16, 0, 0)} <= seen
+
+
+def test_unpaired_masks_belong_to_the_target(subjects, config):
+    data = config(patches={"size": 4, "min_brain": 0.3}, batch_size=16)
+    for batch in batches([half_brain(s) for s in subjects], data, unpaired=True):
+        trace = batch["y"][:, [0, 3, 5]].sum(1, keepdim=True)
+        assert torch.equal(trace > 1.5, batch["mask"] > 0)
+
+
+def test_noise_is_in_the_unit_of_the_network(subjects, config):
+    """Of 1e-4 mm²/s, times a share of 0 to 1 drawn for each sample, in units of the scale."""
+    none = {"flips": False, "rotations": False}
+    noisy = batches(subjects, config(batch_size=16, augmentation={"noise": 1e-4, **none}))
+    plain = batches(subjects, config(batch_size=16, augmentation=none))
+    added = torch.cat([a["x"] - b["x"] for a, b in zip(noisy, plain, strict=True)])
+    shares = added.flatten(1).std(1) / 0.1  # the scale is 1e-3 mm²/s
+    assert 0.3 < shares.mean() < 0.7
+    assert 0.8 < shares.max() < 1.3
+
+
+def test_anisotropy_is_changed_by_its_own_share(subjects, config):
+    plain = next(iter(batches(subjects, config())))
+    for name in ("diffusivity", "anisotropy"):
+        changed = next(iter(batches(subjects, config(augmentation={name: 0.3}))))
+        trace, before = (b["y"][:, [0, 3, 5]].sum(1) for b in (changed, plain))
+        off, off_before = (b["y"][:, [1, 2, 4]] for b in (changed, plain))
+        assert torch.allclose(trace, before, rtol=1e-3) == (name == "anisotropy")
+        assert not torch.allclose(off, off_before, rtol=1e-2)
+
+
+def test_the_scale_is_that_of_the_brain(subjects):
+    """Values of 0 outside of the brain do not lower it."""
+    subject = subjects[0]
+    mask = torch.zeros_like(subject.mask)
+    mask[:, 3:9, 3:9, 3:9] = 1
+    inside = dataclasses.replace(subject, mask=mask, high=subject.high * mask)
+    brain = dataclasses.replace(
+        subject, mask=mask[:, 3:9, 3:9, 3:9], high=subject.high[:, 3:9, 3:9, 3:9]
+    )
+    assert auto_scale([inside]) == pytest.approx(auto_scale([brain]), rel=1e-6)

@@ -191,9 +191,19 @@ def test_split_by_number_and_minimum(tmp_path):
 
 
 def test_sessions_of_one_person_stay_together(tmp_path):
-    names = [f"sub-{n:02}_ses-{m}" for n in range(6) for m in (1, 2)]
-    for ids in parts(cohort_of(names, tmp_path)).values():
-        assert all(f"{i[:-1]}{m}" in ids for i in ids for m in (1, 2))
+    names = [f"sub-{n:02}_ses-{m}" for n in range(10) for m in (1, 2)]
+    found = parts(cohort_of(names, tmp_path))
+    assert set().union(*found.values()) == set(names)
+    people = {part: {name[:6] for name in ids} for part, ids in found.items()}
+    # Shares are of people: of ten, 2 to test, 1 to validate, whatever the number of sessions.
+    assert {part: len(found) for part, found in people.items()} == {
+        "train": 7,
+        "validation": 1,
+        "test": 2,
+    }
+    assert {part: len(ids) for part, ids in found.items()} == {
+        part: 2 * len(found) for part, found in people.items()
+    }
 
 
 def test_split_column_without_a_test_subject(phantom, config, tmp_path):
