@@ -14,6 +14,7 @@ line, the text of the module and the tests are the same.
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import importlib
 import json
@@ -60,6 +61,8 @@ IMPORTED = (
     "safetensors.torch",
     "PIL.Image",
 )
+#: Of pytest; others have no part in whether a test passes.
+PLUGINS = ("pytest_timeout", "_hypothesis_pytestplugin")
 #: Exit codes of pytest: all passed; some failed; interrupted (a module cannot be imported).
 PASSED, FAILED, INTERRUPTED = 0, 1, 2
 
@@ -201,8 +204,11 @@ class Tree:
             os.chdir(self.folder)
             os.environ["PYTHONPATH"] = str(self.folder)
             sys.path[:] = [str(self.folder), *(p for p in sys.path if p not in FOREIGN)]
-            options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
+            options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--assert=plain"]
             options += ["-o", "addopts=--import-mode=importlib"]
+            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+            sys.dont_write_bytecode = False  # what is compiled is kept in the copy
+            options += [word for plugin in PLUGINS for word in ("-p", plugin)]
             code = int(pytest.main([*options, *tests]))
         finally:
             os._exit(code)
@@ -250,9 +256,10 @@ def try_all(faults: Sequence[Fault], record: Record, timeout: float) -> Iterator
     """Try faults one by one; yield each with ``found``, ``not found`` or ``tests fail anyway``."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree: Tree | None = None
-        for name in IMPORTED:
+        for name in (*IMPORTED, *PLUGINS):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+        gc.freeze()  # or each fork would look through all of it, and copy it
         sound: dict[tuple[str, ...], bool] = {}
         for fault in faults:
             key = fault.key(ROOT)

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 
 from medrev.errors import InputError
+from medrev.volumes.voxels import Grid
 
 __all__ = ["Container", "contained"]
 
 #: ITK's world axes point left and to the back: LPS to RAS.
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: What a MetaTensor remembers of the grid that it had; the result has one of its own.
-_OF_GRID = ("affine", "original_affine", "spatial_shape")
+_OF_GRID = {"affine", "original_affine", "spatial_shape", "dim", "pixdim"}
+_OF_GRID |= {"qform_code", "sform_code", *(f"quatern_{number}" for number in "bcd")}
+_OF_GRID |= {f"{name}_{axis}" for name in ("qoffset", "srow") for axis in "xyz"}
 _ACCEPTED = (
     "a path, a nibabel image, a MONAI MetaTensor, a torchio Image or Subject, or a SimpleITK image"
 )
@@ -112,7 +115,8 @@ def _torchio(given: Any, name: str) -> Container:
         kept = {
             name: part
             for name, part in given.items()
-            if not isinstance(part, torchio.Image) or part.spatial_shape == made.spatial_shape
+            if not isinstance(part, torchio.Image)
+            or Grid(part.spatial_shape, part.affine).same(Grid(made.spatial_shape, made.affine))
         }
         return torchio.Subject({**kept, key: made})
 

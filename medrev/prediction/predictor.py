@@ -263,9 +263,12 @@ class Predictor:
         """Where a scan is unlike those of the training, and what is not known about that."""
         warnings: list[str] = []
         notes: list[str] = []
+        affine = scan.affine
+        if affine is not None and self.source.to_ras:
+            affine = Reorient(affine).affine_for(tuple(scan.values.shape[1:]))
         for model, (source, _), scale in zip(self.models, self._sides, scales, strict=True):
-            if scan.affine is not None:
-                warnings += spacing_doubts(model.metadata, scan.affine, self.ratio)
+            if affine is not None:
+                warnings += spacing_doubts(model.metadata, affine, self.ratio)
             doubts, unknown = source.domain_warnings(scan, model.metadata, scale)
             warnings += doubts
             notes += unknown

@@ -19,6 +19,9 @@ from medrev.volumes import voxel_size
 
 __all__ = ["Regrid", "edges_in_words", "new_shape", "resample", "spacing_doubts", "trained_edges"]
 
+#: Smallest and largest, in mm.
+Edges = tuple[float, float]
+
 #: How far outside the training's range voxel edges may lie.
 _TOLERANCE = 0.1
 #: Share of an averaged voxel that must lie in the mask.
@@ -62,18 +65,21 @@ class Regrid(Step):
         return back.div_(inside.clamp(min=1e-6)).mul_(inside > 1e-6)
 
 
-def trained_edges(header: Mapping[str, Any], ratio: Ratio) -> tuple[float, float] | None:
-    """Smallest and largest voxel edge (mm) of the volumes that a network was trained on.
+def trained_edges(header: Mapping[str, Any], ratio: Ratio) -> tuple[Edges, ...] | None:
+    """Smallest and largest voxel edge (mm), along every axis, of what a network was trained on.
 
     Args:
-        header: Of the model's weight file.
-        ratio: The grid of the result beside that of the volume: fine voxels are smaller.
+        header: Of the model's weight file; it holds the edges of the coarse grid, of all axes
+            together.
+        ratio: The grid of the result beside that of the volume: along every axis fine voxels are
+            smaller by the factor of that axis.
     """
     known = header.get("voxel_size")
     if not isinstance(known, list) or len(known) != 2:
         return None
-    low, high = (float(edge) / ratio.multiple[0] for edge in known)
-    return low, high
+    low, high = (float(edge) for edge in known)
+    factors = (1,) * 3 if ratio.is_one else ratio.multiple  # of slices there are two
+    return tuple((low / factor, high / factor) for factor in factors)
 
 
 def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio) -> list[str]:
@@ -81,18 +87,23 @@ def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio
 
     Args:
         header: Of the model's weight file.
-        affine: Voxel → RAS mm of the volume.
+        affine: Voxel → RAS mm of the volume, with its axes in the order that the network sees.
         ratio: As in :func:`trained_edges`.
     """
     trained = trained_edges(header, ratio)
     if trained is None:
         return []
-    edges, (low, high) = voxel_size(affine), trained
-    if low * (1 - _TOLERANCE) <= min(edges) and max(edges) <= high * (1 + _TOLERANCE):
+    edges = voxel_size(affine)
+    if all(
+        low * (1 - _TOLERANCE) <= edge <= high * (1 + _TOLERANCE)
+        for edge, (low, high) in zip(edges, trained, strict=True)
+    ):
         return []
+    ranges = [f"{low:.3g} to {high:.3g}" for low, high in trained]
+    known = ranges[0] if len(set(ranges)) == 1 else " x ".join(ranges)
     return [
         f"the voxels have {edges_in_words(edges)} mm, the model was trained on edges of "
-        f"{low:.3g} to {high:.3g} mm: judge the result with care"
+        f"{known} mm: judge the result with care"
     ]
 
 
@@ -104,7 +115,7 @@ def edges_in_words(edges: tuple[float, ...]) -> str:
 def new_shape(
     shape: tuple[int, ...],
     affine: NDArray[Any],
-    trained: tuple[float, float],
+    trained: tuple[Edges, ...],
     *,
     multiple: tuple[int, ...],
     least: tuple[int, ...],
@@ -121,9 +132,10 @@ def new_shape(
         spacing: ``auto``: coarser voxels are cut smaller. ``train``: finer ones are averaged, too.
             ``keep``: neither.
     """
-    low, high = trained
     inner: list[int] = []
-    for count, edge, block, few in zip(shape, voxel_size(affine), multiple, least, strict=True):
+    for count, edge, (low, high), block, few in zip(
+        shape, voxel_size(affine), trained, multiple, least, strict=True
+    ):
         wanted = edge
         if spacing != "keep" and edge > high * (1 + _TOLERANCE):
             wanted = high

@@ -196,3 +196,16 @@ def test_the_intensity_of_a_result_is_that_of_training():
     assert "does not say what intensities t2 had in training" in note
     fixed = sides("contrast", scale=77.0)[1]
     assert fixed.result_scale(scan, known, **scales) == (77.0, ())
+
+
+@pytest.mark.parametrize("kind", ["contrast", "slices"])
+def test_intensities_are_never_negative(kind):
+    """What a network gives below its range is written as nothing, not as less than nothing."""
+    _, y = sides(kind)
+    made = torch.tensor([-1.3, -1.0, 0.0, 1.0, 1.2]).reshape(1, 5, 1, 1)
+    found = y.decode(made, 200.0)
+    torch.testing.assert_close(found.flatten(), torch.tensor([-30.0, 0, 100, 200, 220]))
+    written, _ = y.as_written(found, torch.tensor([1, 1, 1, 1, 0]).reshape(1, 5, 1, 1) > 0)
+    torch.testing.assert_close(written.flatten(), torch.tensor([0.0, 0, 100, 200, 0]))
+    scored = y.measured_result(made, 200.0, None)
+    torch.testing.assert_close(scored.flatten(), torch.tensor([0.0, 0, 0.5, 1, 1.1]))

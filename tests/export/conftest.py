@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from medrev.config.schema import Pipeline
-from medrev.nets import build_translator
 from medrev.prediction import Model, load_model, save_weights
+
+from ..prediction.networks import random_network
 
 
 @pytest.fixture
@@ -26,16 +26,7 @@ def saved(tmp_path: Path) -> Callable[..., Model]:
                 "training": {"steps": 1},
             }
         )
-        torch.manual_seed(0)
-        translator = build_translator(
-            pipeline.model,
-            in_channels=6,
-            out_channels=6,
-            scale_factor=pipeline.data.grid_factor,
-        )
-        with torch.no_grad():
-            for parameter in translator.parameters():
-                parameter.normal_(0, 0.2)
+        translator = random_network(pipeline, 0.2)
         extra = {"voxel_size": [2.0, 2.5]}
         path = tmp_path / "model" / "weights.safetensors"
         return load_model(save_weights(path, translator, pipeline, 8e-4, extra), "cpu")

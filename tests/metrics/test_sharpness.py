@@ -116,3 +116,13 @@ def test_flat_references_and_wrong_bands_are_said(mask):
     for bands in ((0.5,), (0.5, 0.2), (-1, 1), (0.2, 0.2)):
         with pytest.raises(InputError, match="must rise"):
             Spectrum.of(flat, mask, bands)
+
+
+def test_the_window_rises_over_four_voxels_from_the_edge_of_the_mask():
+    """Half a period of a cosine: 0 outside, 1 from the fifth voxel on."""
+    inside = np.zeros((24, 24, 24))
+    inside[3:21, 2:22, 2:22] = 1
+    window = Spectrum.of(np.random.default_rng(0).normal(size=(1, 24, 24, 24)), inside).window
+    line = window[:, 10, 10]
+    rise = [(1 - np.cos(np.pi * n / 5)) / 2 for n in (1, 2, 3, 4)]
+    np.testing.assert_allclose(line, [*rise, *[1] * 10, *rise[::-1]])

@@ -12,8 +12,9 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.domains.kinds import domains_of
 from medrev.dti import Gradients
-from medrev.nets import build_translator
-from medrev.prediction import Model
+from medrev.prediction import Model, load_model, save_weights
+
+from .networks import random_network
 
 #: mm²/s at the world's origin and per mm: tensors that say where they are.
 BASE, SLOPE = 1e-3, 1e-5
@@ -48,16 +49,8 @@ def make_model() -> Callable[..., Model]:
     def build(data: dict[str, Any] | None = None, scale: float = 1e-3, **model: Any) -> Model:
         kept = {} if model.get("kind") == "resnet" else {"zero_init": False}
         described = make_pipeline(data, **kept, **model)
-        torch.manual_seed(0)
-        translator = build_translator(
-            described.model,
-            in_channels=6,
-            out_channels=6,
-            scale_factor=described.data.grid_factor,
-        )
+        translator = random_network(described, 0.15)
         with torch.no_grad():
-            for parameter in translator.parameters():
-                parameter.normal_(0, 0.15)
             for name, buffer in translator.named_buffers():
                 if "running_mean" in name:
                     buffer.normal_(0, 0.3)
@@ -117,6 +110,23 @@ def save_ramp(path: Path, shape: tuple[int, ...], affine: np.ndarray) -> Path:
     x, y, z = BASE + SLOPE * world(shape, affine)
     zero = np.zeros(shape)
     return save(path, np.stack([x, zero, zero, y, zero, z]), affine)
+
+
+@pytest.fixture
+def saved_models(residual_model: Callable[..., Model], tmp_path: Path) -> tuple[Model, ...]:
+    """A model with a file, so that results know it and workers can read it."""
+    model = residual_model()
+    path = save_weights(tmp_path / "w.safetensors", model.translator, model.pipeline, model.scale)
+    return (load_model(path, "cpu"),)
+
+
+def save_subjects(root: Path, names: str) -> Path:
+    """A folder with the tensors of subjects ``sub-A``, ``sub-B`` …, each of its own size."""
+    for number, name in enumerate(names):
+        folder = root / f"sub-{name}"
+        folder.mkdir(parents=True)
+        save_ramp(folder / "tensor.nii.gz", (6 + number, 5, 7), oblique())
+    return root
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from medrev.config.schema import Pipeline
-from medrev.nets import Translator, build_translator
+from medrev.nets import Translator
 from medrev.prediction import Model
+
+from .networks import random_network
 
 #: Intensities that are 1 in the network: of the files, and of the training's two contrasts.
 GIVEN, T1, T2 = 400.0, 500.0, 800.0
@@ -54,11 +56,7 @@ def square_model(dims: int = 2, **data: Any) -> Model:
 def random_model(dims: int = 2, seed: int = 0, **data: Any) -> Model:
     """Random weights, large enough to show: the result of a voxel depends on its neighbours."""
     pipeline = contrast_pipeline(dims, **data)
-    torch.manual_seed(seed)
-    translator = build_translator(pipeline.model, in_channels=1, out_channels=1)
-    with torch.no_grad():
-        for parameter in translator.parameters():
-            parameter.normal_(0, 0.15)
+    translator = random_network(pipeline, 0.15, seed)
     metadata = {"intensity": {"t1": T1, "t2": T2}}
     return Model(translator.eval(), pipeline, 1.0, metadata)
 

@@ -1,6 +1,7 @@
 """The bad input that users bring: one clear line each, and nothing written."""
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -8,26 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.errors import MedrevError
-from medrev.prediction import infer_file, save_weights
+from medrev.prediction import save_weights
 
 from .conftest import oblique, save
+from .refusal import check_refused
 
 
 @pytest.fixture
 def refuse(residual_model, tmp_path):
-    """Check that an input is refused in one line which matches, and that nothing is written."""
-
-    def check(message: str, path: Path, **options) -> None:
-        options.setdefault("model", residual_model())
-        options.setdefault("output", tmp_path / "out")
-        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-        with pytest.raises(MedrevError, match=message) as caught:
-            infer_file(path, **options)
-        assert "\n" not in str(caught.value)
-        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
-
-    return check
+    return partial(check_refused, tmp_path, model=residual_model())
 
 
 def test_file_missing(refuse, tmp_path):

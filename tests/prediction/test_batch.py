@@ -20,27 +20,14 @@ from medrev.prediction import (
     save_weights,
 )
 
-from .conftest import SOURCE, oblique, save, save_ramp
+from .conftest import SOURCE, oblique, save, save_ramp, save_subjects
 
 REQUEST = Request(quick_look=False)
 
 
 @pytest.fixture
-def models(residual_model, tmp_path):
-    """A model with a file, so that results know it."""
-    model = residual_model()
-    path = tmp_path / "w.safetensors"
-    save_weights(path, model.translator, model.pipeline, model.scale)
-    return (load_model(path, "cpu"),)
-
-
-@pytest.fixture
 def cohort(tmp_path):
-    root = tmp_path / "cohort"
-    for n, name in enumerate(("sub-A", "sub-B", "sub-C", "sub-D")):
-        (root / name).mkdir(parents=True)
-        save_ramp(root / name / "tensor.nii.gz", (6 + n, 5, 7), oblique())
-    return root
+    return save_subjects(tmp_path / "cohort", "ABCD")
 
 
 def times(folder: Path) -> dict[Path, int]:
@@ -61,14 +48,14 @@ def bids(root: Path, name: str, source: Path, mask: bool = True) -> None:
         shutil.copy(source.with_name("mask.nii.gz"), folder / f"{name}_desc-brain_mask.nii.gz")
 
 
-def test_a_bids_dataset_of_sessions(dwi_file, models, tmp_path):
+def test_a_bids_dataset_of_sessions(dwi_file, saved_models, tmp_path):
     root = tmp_path / "bids"
     for name in ("sub-01_ses-1", "sub-01_ses-2", "sub-02"):
         bids(root, name, dwi_file)
     (root / "dataset_description.json").write_text("{}")
     (root / "sub-02" / "dwi" / "sub-02_dwi.bvec").unlink()
     entries = find_entries(SOURCE, [root])
-    report = infer_many(entries, models, REQUEST)
+    report = infer_many(entries, saved_models, REQUEST)
     assert set(report.done) == {"sub-01_ses-1", "sub-01_ses-2"}
     assert "no bvec file" in report.failed["sub-02"]
     out = root / "derivatives" / "medrev"
@@ -88,7 +75,7 @@ def test_a_bids_dataset_of_sessions(dwi_file, models, tmp_path):
         find_entries(SOURCE, [root], participants=["03"])
 
 
-def test_hcp_folders(dwi_file, models, tmp_path):
+def test_hcp_folders(dwi_file, saved_models, tmp_path):
     for name in ("100307", "100408"):
         folder = tmp_path / "hcp" / name / "T1w" / "Diffusion"
         folder.mkdir(parents=True)
@@ -110,17 +97,17 @@ def test_hcp_folders(dwi_file, models, tmp_path):
     for (entry,) in (single, inner):
         assert entry.base == "sub-100307"
         assert entry.path.name == "data.nii.gz"
-    report = infer_many(single, models, REQUEST)
+    report = infer_many(single, saved_models, REQUEST)
     (files,) = report.done.values()
     assert files[0].name == "sub-100307_res-hi_model-tensor_param-diffusivity_desc-sr_dwimap.nii.gz"
 
 
-def test_results_of_one_name_do_not_replace_each_other(models, tmp_path):
+def test_results_of_one_name_do_not_replace_each_other(saved_models, tmp_path):
     files = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         files.append(save_ramp(tmp_path / folder / "t.nii.gz", (6, 5, 7), oblique()))
-    report = infer_many(find_entries(SOURCE, files, tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, files, tmp_path / "out"), saved_models, REQUEST)
     assert list(report.done) == [str(files[0])]
     assert "names of those of" in report.failed[str(files[1])]
 
@@ -133,19 +120,19 @@ def test_folders_that_are_no_cohort(tmp_path):
 # --- failures and continuing --------------------------------------------------------------------
 
 
-def test_a_bad_subject_does_not_stop_the_others(cohort, models, tmp_path):
+def test_a_bad_subject_does_not_stop_the_others(cohort, saved_models, tmp_path):
     path = cohort / "sub-B" / "tensor.nii.gz"
     image = nibabel.load(path)
     values = image.get_fdata()
     values[3, 2, 3] = np.nan
     save(path, np.moveaxis(values, -1, 0), image.affine)
-    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     assert set(report.done) == {"sub-A", "sub-C", "sub-D"}
     assert "NaN" in report.failed["sub-B"]
     assert not (tmp_path / "out" / "sub-B").exists()
 
 
-def test_an_unexpected_error_is_one_subjects_too(cohort, models, tmp_path, monkeypatch):
+def test_an_unexpected_error_is_one_subjects_too(cohort, saved_models, tmp_path, monkeypatch):
     real = Inference.predict
 
     def broken(self, entry, *args, **options):
@@ -154,20 +141,20 @@ def test_an_unexpected_error_is_one_subjects_too(cohort, models, tmp_path, monke
         return real(self, entry, *args, **options)
 
     monkeypatch.setattr(Inference, "predict", broken)
-    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     assert report.failed == {"sub-C": "RuntimeError: out of luck"}
     assert len(report.done) == 3
 
 
-def test_a_second_run_keeps_what_is_there(cohort, models, tmp_path):
+def test_a_second_run_keeps_what_is_there(cohort, saved_models, tmp_path):
     out = tmp_path / "out"
     entries = find_entries(SOURCE, [cohort], out)
-    first = infer_many(entries, models, REQUEST)
+    first = infer_many(entries, saved_models, REQUEST)
     before = times(out)
     lost = first.done["sub-B"][2]  # FA
     lost.unlink()
     shutil.rmtree(out / "sub-C")
-    again = infer_many(entries, models, REQUEST)
+    again = infer_many(entries, saved_models, REQUEST)
     assert set(again.kept) == {"sub-A", "sub-D"}
     assert set(again.done) == {"sub-B", "sub-C"}  # the incomplete one is done again as a whole
     assert again.kept["sub-A"] == first.done["sub-A"]
@@ -179,17 +166,17 @@ def test_a_second_run_keeps_what_is_there(cohort, models, tmp_path):
 
 
 def test_a_copy_of_the_cohort_counts_as_the_same_and_a_changed_file_does_not(
-    cohort, models, tmp_path
+    cohort, saved_models, tmp_path
 ):
     out = tmp_path / "out"
-    infer_many(find_entries(SOURCE, [cohort], out), models, REQUEST)
+    infer_many(find_entries(SOURCE, [cohort], out), saved_models, REQUEST)
     moved = shutil.copytree(cohort, tmp_path / "elsewhere")
     save_ramp(moved / "sub-C" / "tensor.nii.gz", (6, 6, 7), oblique())
-    report = infer_many(find_entries(SOURCE, [moved], out), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [moved], out), saved_models, REQUEST)
     assert set(report.kept) == {"sub-A", "sub-B", "sub-D"}
     assert "made from another input" in report.failed["sub-C"]
     replaced = infer_many(
-        find_entries(SOURCE, [moved], out), models, Request(quick_look=False, overwrite=True)
+        find_entries(SOURCE, [moved], out), saved_models, Request(quick_look=False, overwrite=True)
     )
     assert len(replaced.done) == 4
 
@@ -205,20 +192,20 @@ def test_a_copy_of_the_cohort_counts_as_the_same_and_a_changed_file_does_not(
     ids=lambda change: next(iter(change)),
 )
 def test_results_made_otherwise_are_neither_kept_nor_replaced(
-    cohort, models, residual_model, tmp_path, change
+    cohort, saved_models, residual_model, tmp_path, change
 ):
     out = tmp_path / "out"
     entries = find_entries(SOURCE, [cohort], out, ["A"])
-    first = infer_many(entries, models, REQUEST)
+    first = infer_many(entries, saved_models, REQUEST)
     if change.pop("model", False):
         other = residual_model(width=12)
         path = tmp_path / "other.safetensors"
         save_weights(path, other.translator, other.pipeline, other.scale)
-        models = (load_model(path, "cpu"),)
+        saved_models = (load_model(path, "cpu"),)
     if change.pop("foreign", False):
         first.done["sub-A"][1].write_text("{}")
     before = times(out)
-    report = infer_many(entries, models, Request(quick_look=False, **change))
+    report = infer_many(entries, saved_models, Request(quick_look=False, **change))
     assert "give --overwrite" in report.failed["sub-A"]
     assert times(out) == before
 
@@ -234,7 +221,7 @@ def test_a_model_without_file_keeps_nothing(cohort, residual_model, tmp_path):
 
 
 def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
-    cohort, models, tmp_path, monkeypatch
+    cohort, saved_models, tmp_path, monkeypatch
 ):
     """Each step waits for the others: without overlap this would never end."""
     from medrev.prediction import batch
@@ -274,13 +261,13 @@ def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
     monkeypatch.setattr(Inference, "read", read)
     monkeypatch.setattr(Inference, "predict", predict)
     monkeypatch.setattr(batch, "write_outputs", write)
-    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
+    report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     assert len(report.done) == 4
     assert report.failed == {}
     assert most_ahead == 2  # the one that is computed, and the next
 
 
-def test_an_interruption_ends_the_reader_too(dwi_file, models, tmp_path, monkeypatch):
+def test_an_interruption_ends_the_reader_too(dwi_file, saved_models, tmp_path, monkeypatch):
     from medrev.domains.tensor import reading
 
     started = threading.Event()
@@ -303,11 +290,11 @@ def test_an_interruption_ends_the_reader_too(dwi_file, models, tmp_path, monkeyp
     tensor = save_ramp(tmp_path / "sub-00_dwimap.nii.gz", (6, 5, 7), oblique())
     entries = find_entries(SOURCE, [tensor, dwi_file], tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
-        infer_many(entries, models, REQUEST)
+        infer_many(entries, saved_models, REQUEST)
     assert len(slabs) < 8
 
 
-def test_many_subjects_say_who_a_warning_is_about(cohort, models, tmp_path, capsys):
+def test_many_subjects_say_who_a_warning_is_about(cohort, saved_models, tmp_path, capsys):
     import logging
     import sys
 
@@ -319,7 +306,7 @@ def test_many_subjects_say_who_a_warning_is_about(cohort, models, tmp_path, caps
     image = nibabel.load(path)
     save(path, np.moveaxis(image.get_fdata(), -1, 0) * 1000, image.affine)
     try:
-        infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), models, REQUEST)
+        infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     finally:
         logger.handlers[:], level = before
         logger.setLevel(level)
@@ -329,7 +316,7 @@ def test_many_subjects_say_who_a_warning_is_about(cohort, models, tmp_path, caps
     assert "µm²/ms" in lines[0]
 
 
-def test_problems_known_before_are_reported(models, tmp_path):
+def test_problems_known_before_are_reported(saved_models, tmp_path):
     entry = Entry("x", tmp_path, tmp_path, tmp_path, "", problem="x: it is gone")
-    assert infer_many([entry], models, REQUEST).failed == {"x": "x: it is gone"}
-    assert infer_many([], models, REQUEST).failed == {}
+    assert infer_many([entry], saved_models, REQUEST).failed == {"x": "x: it is gone"}
+    assert infer_many([], saved_models, REQUEST).failed == {}

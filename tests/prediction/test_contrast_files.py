@@ -25,6 +25,7 @@ from .contrasts import (
     save_head,
     square_model,
 )
+from .refusal import check_refused
 from .test_inputs import scalar_files
 
 infer_file = functools.partial(infer, quick_look=False)
@@ -369,18 +370,9 @@ def test_an_untrained_direction_is_said(tmp_path):
 
 @pytest.fixture
 def refuse(tmp_path):
-    """Check that an input is refused in one line which matches, and that nothing is written."""
-
-    def check(message: str, path: Path, error: type[Exception] = InputError, **options) -> None:
-        options.setdefault("model", square_model())
-        options.setdefault("output", tmp_path / "out")
-        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-        with pytest.raises(error, match=message) as caught:
-            infer_file(path, **options)
-        assert "\n" not in str(caught.value)
-        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
-
-    return check
+    return functools.partial(
+        check_refused, tmp_path, model=square_model(), error=InputError, quick_look=False
+    )
 
 
 def test_inputs_of_another_kind(refuse, tmp_path, dwi_file, tensor_file, residual_model):
@@ -449,10 +441,10 @@ def test_existing_results_and_folders_that_cannot_be_written(refuse, tmp_path, m
     both = {"output": tmp_path, "quick_look": True, "error": OutputError}
     refuse(r"T2w\.png exists already; give --overwrite", path, **both)
     (tmp_path / "file").write_text("occupied")
-    refuse("is a file, not a folder", path, OutputError, output=tmp_path / "file")
+    refuse("is a file, not a folder", path, error=OutputError, output=tmp_path / "file")
 
     def forbidden(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    refuse("cannot write to the folder", path, OutputError)
+    refuse("cannot write to the folder", path, error=OutputError)

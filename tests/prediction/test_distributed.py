@@ -11,48 +11,37 @@ from medrev.prediction import (
     find_entries,
     infer_distributed,
     infer_many,
-    load_model,
-    save_weights,
 )
 
-from .conftest import SOURCE, oblique, save_ramp
+from .conftest import SOURCE, save_subjects
 
 REQUEST = Request(quick_look=False, engine="torch", precision="float32")
 
 
 @pytest.fixture
-def models(residual_model, tmp_path):
-    model = residual_model()
-    path = tmp_path / "w.safetensors"
-    save_weights(path, model.translator, model.pipeline, model.scale)
-    return (load_model(path, "cpu"),)
-
-
-@pytest.fixture
 def cohort(tmp_path):
-    root = tmp_path / "cohort"
-    for n, name in enumerate(("sub-A", "sub-B", "sub-C")):
-        (root / name).mkdir(parents=True)
-        save_ramp(root / name / "tensor.nii.gz", (6 + n, 5, 7), oblique())
+    root = save_subjects(tmp_path / "cohort", "ABC")
     (root / "sub-D").mkdir()
     (root / "sub-D" / "tensor.nii.gz").write_bytes(b"no image")
     return root
 
 
-def test_workers_of_a_scheduler_give_what_one_process_gives(models, cohort, tmp_path, scheduler):
-    here = infer_many(find_entries(SOURCE, [cohort], tmp_path / "here"), models, REQUEST)
+def test_workers_of_a_scheduler_give_what_one_process_gives(
+    saved_models, cohort, tmp_path, scheduler
+):
+    here = infer_many(find_entries(SOURCE, [cohort], tmp_path / "here"), saved_models, REQUEST)
     entries = find_entries(SOURCE, [cohort], tmp_path / "there")
     seen = []
     with Pool(scheduler=scheduler) as pool:
         there = infer_distributed(
             entries,
-            models,
+            saved_models,
             REQUEST,
             pool=pool,
             on_done=lambda entry, files, new: seen.append((entry.name, new)),
             show_progress=False,
         )
-        again = infer_distributed(entries, models, REQUEST, pool=pool, show_progress=False)
+        again = infer_distributed(entries, saved_models, REQUEST, pool=pool, show_progress=False)
     assert set(there.done) == set(here.done) == {"sub-A", "sub-B", "sub-C"}
     assert set(there.failed) == set(here.failed) == {"sub-D"}
     assert sorted(seen) == [("sub-A", True), ("sub-B", True), ("sub-C", True)]

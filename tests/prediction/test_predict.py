@@ -1,5 +1,6 @@
 """A model from Python: one volume in, one of the same type out."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import SimpleITK
 import torch
 import torchio
 from monai.data.meta_tensor import MetaTensor
+from monai.transforms import LoadImage
 
 import medrev
 from medrev.errors import InputError
@@ -138,3 +140,57 @@ def test_importing_medrev_imports_nothing_slow():
     assert callable(medrev.load_model)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = medrev.nothing
+
+
+def test_a_metatensor_comes_back_with_the_grid_of_the_result_alone(tensors):
+    """Nothing of what MONAI wrote about the old grid stays: all that says where it is agrees."""
+    model, image, expected = tensors
+    load = LoadImage(ensure_channel_first=True, image_only=True)
+    given = load(image.get_filename())
+    assert {"spatial_shape", "pixdim", "original_affine", "srow_x", "dim"} <= set(given.meta)
+    result = model.predict(given)
+    assert "pixdim" not in result.meta
+    assert {name for name in result.meta if "affine" in name} == {"affine"}
+    assert not {"srow_x", "qoffset_x", "quatern_b", "dim", "spatial_shape"} & set(result.meta)
+    edges = np.linalg.norm(expected.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(result.pixdim, edges, atol=1e-5)
+    np.testing.assert_allclose(result.meta["affine"], expected.affine, atol=1e-6)
+    assert result.meta["filename_or_obj"] == given.meta["filename_or_obj"]
+
+
+def test_a_subject_comes_back_on_one_grid(tensors):
+    """Images and masks of the old grid are left out, those that lie on the new one are kept."""
+    model, image, expected = tensors
+    values = torch.from_numpy(np.moveaxis(image.get_fdata(dtype=np.float32), -1, 0).copy())
+    coarse, fine = image.shape[:3], expected.shape[:3]
+    elsewhere = expected.affine.copy()
+    elsewhere[:3, 3] += 40
+    given = {
+        "low resolution": torchio.ScalarImage(tensor=values, affine=image.affine),
+        "other": torchio.ScalarImage(tensor=values, affine=image.affine),
+        "brain": torchio.LabelMap(tensor=torch.ones(1, *coarse), affine=image.affine),
+        "t1": torchio.ScalarImage(tensor=torch.ones(1, *fine), affine=expected.affine),
+        "moved": torchio.ScalarImage(tensor=torch.ones(1, *fine), affine=elsewhere),
+        "age": 40,
+    }
+    result = model.predict(torchio.Subject(given))
+    assert set(result) == {"low resolution", "t1", "age"}
+    result.check_consistent_space()
+    np.testing.assert_allclose(result["t1"].affine, expected.affine, atol=1e-6)
+    assert result.spatial_shape == fine
+
+
+def test_warnings_are_logged(tensors, caplog):
+    """Voxels of 2 mm in a model that was trained on 5 mm."""
+    model, image, _ = tensors
+    with caplog.at_level("WARNING", logger="medrev"):
+        model.predict(image)
+    assert "trained on edges" not in caplog.text
+    far = dataclasses.replace(model, metadata={**model.metadata, "voxel_size": [5.0, 5.0]})
+    with caplog.at_level("WARNING", logger="medrev"):
+        far.predict(image)
+    (line,) = [r.getMessage() for r in caplog.records if "trained on edges" in r.getMessage()]
+    assert line == (
+        "warning: the voxels have 2 x 2 x 2 mm, the model was trained on edges of 5 to 5 mm: "
+        "judge the result with care"
+    )

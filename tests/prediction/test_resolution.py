@@ -6,7 +6,13 @@ from scipy.ndimage import zoom
 from medrev.dti import is_positive_definite
 from medrev.prediction import InferenceOptions, Model
 from medrev.prediction.ratio import Ratio
-from medrev.prediction.regrid import Regrid, new_shape, resample
+from medrev.prediction.regrid import (
+    Regrid,
+    new_shape,
+    resample,
+    spacing_doubts,
+    trained_edges,
+)
 
 from .tensors import predict
 
@@ -65,7 +71,7 @@ def test_which_axes_are_resampled(edges, spacing, inner):
     found = new_shape(
         (20, 20, 20),
         np.diag([*edges, 1.0]),
-        (2.0, 2.5),
+        ((2.0, 2.5),) * 3,
         multiple=(1, 1, 1),
         least=(4, 4, 4),
         spacing=spacing,
@@ -158,9 +164,49 @@ def test_counts_of_voxels_are_the_nearest_multiples():
         found = new_shape(
             (10, 10, 10),
             np.diag([2.3, 2.0, 2.0, 1.0]),
-            (2.0, 2.0),
+            ((2.0, 2.0),) * 3,
             multiple=(block, 1, 1),
             least=(4, 4, 4),
             spacing="auto",
         )
         assert found == (count, 10, 10)
+
+
+def test_edges_of_the_fine_grid_are_smaller_by_the_factor_of_their_own_axis():
+    """Trained on 1 x 1 x 4 mm made from 1 mm: coarse edges of 1 to 4 mm, whatever the axis."""
+    header = {"voxel_size": [1.0, 4.0]}
+    assert trained_edges(header, Ratio((1, 1, 4))) == ((1, 4),) * 3
+    assert trained_edges(header, Ratio((1, 1, 4), coarser=True)) == ((1, 4), (1, 4), (0.25, 1))
+    assert trained_edges(header, Ratio((4, 1, 1), coarser=True)) == ((0.25, 1), (1, 4), (1, 4))
+    assert trained_edges(header, Ratio((1, 1))) == ((1, 4),) * 3  # slices of volumes
+    assert trained_edges({}, Ratio((1, 1, 4))) is None
+
+
+@pytest.mark.parametrize(
+    ("edges", "known"),
+    [
+        ((1.0, 1.0, 1.0), ""),
+        ((4.0, 2.0, 0.5), ""),
+        ((1.0, 1.0, 2.0), "1 x 1 x 2 mm, the model was trained on edges of 1 to 4 x 1 to 4 x 0.25"),
+        ((0.5, 1.0, 1.0), "0.5 x 1 x 1 mm"),
+    ],
+)
+def test_each_axis_is_held_against_its_own_range(edges, known):
+    doubts = spacing_doubts(
+        {"voxel_size": [1.0, 4.0]}, np.diag([*edges, 1.0]), Ratio((1, 1, 4), coarser=True)
+    )
+    assert len(doubts) == bool(known)
+    assert known in "".join(doubts)
+
+
+def test_each_axis_is_resampled_by_its_own_range():
+    trained = trained_edges({"voxel_size": [1.0, 4.0]}, Ratio((1, 1, 4), coarser=True))
+    found = new_shape(
+        (10, 10, 10),
+        np.diag([2.0, 2.0, 2.0, 1.0]),
+        trained,
+        multiple=(1, 1, 4),
+        least=(4, 4, 16),
+        spacing="auto",
+    )
+    assert found == (10, 10, 20)  # of 2 mm, where fine voxels had 1 mm at most

@@ -3,7 +3,7 @@
 from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.find import LAYOUTS, find_contrasts, is_head, problems
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.intensity import BACKGROUND, from_network, intensity_scale, to_network
+from medrev.domains.intensity.intensity import BACKGROUND, intensity_scale, to_network
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges, describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
@@ -20,7 +20,6 @@ __all__ = [
     "contrasts",
     "describe_contrast",
     "find_contrasts",
-    "from_network",
     "intensity_scale",
     "is_head",
     "lacks",

@@ -8,7 +8,7 @@ import torch
 
 from medrev.errors import InputError
 
-__all__ = ["BACKGROUND", "from_network", "intensity_scale", "to_network"]
+__all__ = ["BACKGROUND", "intensity_scale", "to_network"]
 
 #: The value of the background, 0, in network range.
 BACKGROUND = -1.0
@@ -49,13 +49,3 @@ def to_network(volume: torch.Tensor, scale: float, *, clip: bool = True) -> torc
     """
     values = 2 * volume.float() / scale - 1
     return values.clamp(-1, 1) if clip else values
-
-
-def from_network(values: torch.Tensor, scale: float) -> torch.Tensor:
-    """Undo :func:`to_network`; what lies below the background becomes 0.
-
-    Example:
-        >>> from_network(torch.tensor([-1.2, -1.0, 0.0, 1.0]), 100.0).tolist()
-        [0.0, 0.0, 50.0, 100.0]
-    """
-    return ((values.float() + 1) / 2 * scale).clamp(min=0)

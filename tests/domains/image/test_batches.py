@@ -220,3 +220,40 @@ def test_images_are_validated_whole(make, load_size, shape):
     image = from_pixels(Loader(data).whole_pixels(find_images(data).test.x[0], 3))
     assert image.shape == (3, *shape)
     assert -1 <= image.min() < image.max() < 0.1
+
+
+def numbers(batch: dict, name: str) -> list[int]:
+    """Which image each sample shows, of those that are of one grey each."""
+    return [int(((image[0, 0, 0] + 1) * 127.5).round()) for image in batch[name]]
+
+
+def test_unpaired_sides_are_drawn_in_orders_of_their_own(make):
+    for side, count, base in (("A", 12, 0), ("B", 9, 100)):
+        for n in range(count):
+            grey = np.full((12, 16, 3), base + n, dtype=np.uint8)
+            make.save(f"train{side}/{side}{n}.png", grey)
+        make.save(f"test{side}/{side}.png", grey)
+    drawn = batches(make.data(validation=0, batch_size=12), unpaired=True)
+    assert len(drawn) == 1
+    for epoch in range(3):
+        batch = drawn.batch(epoch, 0)
+        x, y = numbers(batch, "x"), [n - 100 for n in numbers(batch, "y")]
+        assert sorted(x) == list(range(12))
+        assert sorted(y[:9]) == list(range(9))
+        assert sum(a == b for a, b in zip(x, y, strict=True)) < 6
+
+
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_half_of_the_crops_are_mirrored_where_that_is_asked_for(make, unpaired):
+    """Images that grow brighter to the right."""
+    ramp = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[None, :, None], (12, 16, 3))
+    for n in range(10):
+        make.save(f"train/{n}.png", np.concatenate([ramp, ramp], axis=1))
+    for flip in (True, False):
+        data = make.data(validation=0, load_size=None, flip=flip)
+        drawn, mirrored = batches(data, unpaired=unpaired), set()
+        for epoch, number in itertools.product(range(6), range(len(drawn))):
+            batch = drawn.batch(epoch, number)
+            mirrored.add(sum(bool(batch[n][0, 0, 0, -1] < batch[n][0, 0, 0, 0]) for n in "xy"))
+        possible = {0, 1, 2} if unpaired else {0, 2}  # pairs are mirrored together
+        assert mirrored == (possible if flip else {0})
