@@ -11,6 +11,7 @@ from medrev.config import load_pipeline
 from medrev.data import Subject, boxed
 from medrev.domains.intensity import (
     find_contrasts,
+    intensity_scale,
     prepare_head,
 )
 from medrev.domains.intensity.head import Head
@@ -196,3 +197,14 @@ def test_many_heads_come_in_their_order_and_the_damaged_one_is_named(brats):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=subjects[1].id):
         dataset.prepare(subjects)
+
+
+@pytest.mark.parametrize("percentile", [50, 95, 99.5, 100])
+def test_the_scale_is_the_percentile_between_two_values(percentile):
+    """Between the values on both sides, as NumPy's; what lies outside of the mask counts not."""
+    values = torch.tensor([7.0, 1, 4, 2, 9, 30, 11, 5]).reshape(1, 2, 2, 2)
+    mask = torch.ones_like(values)
+    mask[0, 1, 0, 1] = 0  # 30
+    wanted = np.percentile([7, 1, 4, 2, 9, 11, 5], percentile)
+    assert intensity_scale(values, mask, percentile) == pytest.approx(wanted)
+    assert intensity_scale(values, torch.ones_like(values), 100) == 30
