@@ -1,12 +1,13 @@
 """The scan: gradient table, point spread, noise, brain mask and tensor fit."""
 
 import numpy as np
-from scipy.fft import irfft2, rfft2
+from scipy.fft import irfft, irfft2, rfft, rfft2
 from scipy.ndimage import (
     binary_closing,
     binary_fill_holes,
     binary_opening,
     gaussian_filter,
+    gaussian_filter1d,
     label,
     shift,
 )
@@ -75,9 +76,29 @@ def point_spread(
             window = (1 - spec.psf_width * 0.5 * (1 - np.cos(np.pi * np.minimum(k, 1)))) * (k <= 1)
             spectrum *= np.expand_dims(window.astype(np.float32), (1 - axis, 2))
         volume = np.maximum(irfft2(spectrum, s=volume.shape[:2], axes=(0, 1)), 0)
+    elif spec.psf == "window":
+        for axis, (share, apodisation) in enumerate(spec.window):
+            if share:
+                volume = _windowed(volume, axis, fine, share, apodisation)
+            elif spec.psf_width:
+                volume = gaussian_filter1d(volume, spec.psf_width * fine, axis)
+        volume = np.maximum(volume, 0)
     elif spec.psf_width:
         volume = gaussian_filter(volume, spec.psf_width * fine)
     return block_mean(volume, fine)
+
+
+def _windowed(
+    volume: np.ndarray, axis: int, fine: int, share: float, apodisation: float
+) -> np.ndarray:
+    """Keep the measured share of one axis of k-space, weighted by a raised cosine."""
+    k = np.fft.rfftfreq(volume.shape[axis]) * 2 * fine / share  # 1 at the edge of what is measured
+    weights = (1 - apodisation * 0.5 * (1 - np.cos(np.pi * np.minimum(k, 1)))) * (k <= 1)
+    spectrum = rfft(volume, axis=axis)
+    spectrum *= np.expand_dims(
+        weights.astype(np.float32), tuple(a for a in range(volume.ndim) if a != axis)
+    )
+    return irfft(spectrum, n=volume.shape[axis], axis=axis)
 
 
 def add_noise(
@@ -96,6 +117,11 @@ def add_noise(
         noise = rng.standard_normal((2, *signal.shape), dtype=np.float32)
         if spec.noise_blur:
             noise = gaussian_filter(noise, (0, *[spec.noise_blur] * 3))
+            noise /= noise.std()
+        if spec.psf == "window":  # noise passes through the same reconstruction
+            for axis, (share, apodisation) in enumerate(spec.window):
+                if share:
+                    noise = _windowed(noise, axis + 1, 1, share, apodisation)
             noise /= noise.std()
         noise *= level * np.sqrt(spec.averages)
         total += np.hypot(signal + noise[0], noise[1])

@@ -24,8 +24,11 @@ class SubjectSpec:
         averages: Magnitude images behind every volume; few means a higher Rician floor.
         noise_blur: Gaussian width, in voxels, of the correlation a resampling leaves in noise.
         noise_slope: Relative spread of the noise level over the head (parallel imaging).
-        psf: "gauss" or "fourier" (k-space cut in the first two axes, with its ringing).
+        psf: "gauss", "fourier" (k-space cut in the first two axes, with its ringing) or "window".
         psf_width: Gaussian width in voxels, or for "fourier" the apodisation from 0 to 1.
+        window: For "window": the share of k-space that was measured and its apodisation from 0 to
+            1, for each axis. What was not measured is filled with zeros, in the noise, too; a
+            share of 0 stands for a slice profile of `psf_width`.
         head: Size of the head relative to the (large) ICBM-152 average.
         crispness: Exponent that sharpens the tissue probabilities.
         folding: Weight of the subject's own random sulci.
@@ -64,6 +67,7 @@ class SubjectSpec:
     noise_slope: float = 0.1
     psf: str = "gauss"
     psf_width: float = 0.3
+    window: tuple[tuple[float, float], ...] = ((1.0, 0.0), (1.0, 0.0), (0.0, 0.0))
     head: float = 0.9
     crispness: float = 2.5
     folding: float = 1.0

@@ -8,10 +8,10 @@ from scipy.ndimage import binary_dilation
 from phantom import acquisition as scan
 from phantom.anatomy import Anatomy, build_anatomy, scan_affine
 from phantom.fields import RandomFields
-from phantom.microstructure import build_compartments
+from phantom.microstructure import Compartment, build_compartments
 from phantom.spec import SubjectSpec
 
-__all__ = ["Subject", "simulate_subject"]
+__all__ = ["Head", "Subject", "build_head", "scan_head", "simulate_subject"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,27 @@ class Subject:
         return scan.fit_tensor(self.clean, self.bvals, self.bvecs, self.mask)
 
 
+@dataclass(frozen=True)
+class Head:
+    """A simulated head that can be scanned any number of times.
+
+    Attributes:
+        spec: What it is.
+        anatomy: Its tissue on the fine grid.
+        chosen: Fine voxels that hold any signal.
+        compartments: What diffuses in them.
+        affine: Voxel-to-scanner affine of a scan in mm.
+        fine: Fine voxels per voxel along each axis.
+    """
+
+    spec: SubjectSpec
+    anatomy: Anatomy
+    chosen: np.ndarray
+    compartments: list[Compartment]
+    affine: np.ndarray
+    fine: int
+
+
 def simulate_subject(spec: SubjectSpec, seed: int, *, fine: int = 2) -> Subject:
     """Simulate one subject.
 
@@ -53,39 +74,58 @@ def simulate_subject(spec: SubjectSpec, seed: int, *, fine: int = 2) -> Subject:
     """
     # one stream per stage: a change in one leaves the others as they were
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
-    affine = scan_affine(spec, streams[0])
-    anatomy = build_anatomy(spec, streams[0], affine, fine)
-    spacing = np.array(spec.voxel) / fine
-    tissue = anatomy.wm + anatomy.gm + anatomy.deep + anatomy.csf + anatomy.scalp
-    chosen = tissue > 0.02
-    compartments = build_compartments(spec, streams[1], anatomy, chosen, spacing)
+    head = build_head(spec, streams[0], streams[1], fine=fine)
+    return scan_head(head, spec, streams[2], streams[3])
 
-    rng = streams[2]
-    bvals, gradients = scan.gradient_table(spec, rng)
+
+def build_head(
+    spec: SubjectSpec, shape: np.random.Generator, tissue: np.random.Generator, *, fine: int = 2
+) -> Head:
+    """Build a head from two sources of randomness: of its shape and of its tissue."""
+    affine = scan_affine(spec, shape)
+    anatomy = build_anatomy(spec, shape, affine, fine)
+    spacing = np.array(spec.voxel) / fine
+    chosen = anatomy.wm + anatomy.gm + anatomy.deep + anatomy.csf + anatomy.scalp > 0.02
+    compartments = build_compartments(spec, tissue, anatomy, chosen, spacing)
+    return Head(spec, anatomy, chosen, compartments, affine, fine)
+
+
+def scan_head(
+    head: Head, spec: SubjectSpec, signal: np.random.Generator, noise: np.random.Generator
+) -> Subject:
+    """Scan a head.
+
+    Args:
+        head: Built of a spec with the same grid.
+        spec: The scan: gradients, point spread, noise, mask.
+        signal: Source of the gradients and of misalignments.
+        noise: Source of the noise, the receive field, the mask and dropouts.
+    """
+    anatomy, fine, chosen = head.anatomy, head.fine, head.chosen
+    bvals, gradients = scan.gradient_table(spec, signal)
     clean = np.zeros((*spec.shape, len(bvals)), np.float32)
     volume = np.zeros(chosen.shape, np.float32)
     for v, (b, gradient) in enumerate(zip(bvals, gradients, strict=True)):
-        volume[chosen] = sum(c.signal(b, gradient) for c in compartments)
-        offset = rng.normal(0, spec.shift, 3) if spec.shift and v else None
+        volume[chosen] = sum(c.signal(b, gradient) for c in head.compartments)
+        offset = signal.normal(0, spec.shift, 3) if spec.shift and v else None
         clean[..., v] = scan.point_spread(volume, fine, spec, offset)
 
-    rng = streams[3]
-    coarse = RandomFields(rng, spec.shape, np.array(spec.voxel))
+    coarse = RandomFields(noise, spec.shape, np.array(spec.voxel))
     depth = scan.block_mean(anatomy.depth, fine)
     mask = scan.brain_mask(depth, clean[..., 0], spec, coarse)
-    for v in rng.choice(np.arange(spec.b0, len(bvals)), spec.dropout, replace=False):
-        first = rng.integers(0, spec.shape[2] - 4)
+    for v in noise.choice(np.arange(spec.b0, len(bvals)), spec.dropout, replace=False):
+        first = noise.integers(0, spec.shape[2] - 4)
         clean[:, :, first : first + 3, v] *= 0.85
     clean *= (spec.snr * scan.NOISE * np.exp(spec.bias * coarse(70.0)))[..., None]
 
     level = scan.NOISE * np.exp(spec.noise_slope * coarse(50.0))
     dwi = np.stack(
-        [scan.add_noise(clean[..., v], spec, rng, level) for v in range(len(bvals))], axis=-1
+        [scan.add_noise(clean[..., v], spec, noise, level) for v in range(len(bvals))], axis=-1
     )
     if spec.background == "zero":
         dwi *= binary_dilation(mask, iterations=2)[..., None]
     return Subject(
         dwi=np.clip(np.rint(dwi), 0, 32767).astype(np.int16),
-        clean=clean, bvals=bvals, bvecs=scan.fsl_bvecs(gradients, affine), mask=mask,
-        affine=affine, anatomy=anatomy, fine=fine,
+        clean=clean, bvals=bvals, bvecs=scan.fsl_bvecs(gradients, head.affine), mask=mask,
+        affine=head.affine, anatomy=anatomy, fine=fine,
     )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Subjects drawn at random, each with another anatomy, tissue, scanner and scan."""
+
+import dataclasses
+
+import numpy as np
+
+from phantom.spec import SubjectSpec
+
+__all__ = ["draw_acquisition", "draw_spec"]
+
+_VOXELS = 110_000
+"""Voxels of a drawn scan on sub-voxels of half its edge; fewer on finer ones."""
+
+
+def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
+    """Everything of a subject, and the sub-voxels per voxel along each axis.
+
+    Voxels have edges of 1.1 to 3.5 mm in the plane and are up to twice as long across it.
+    """
+    edge = float(np.exp(rng.uniform(np.log(1.1), np.log(3.5))))
+    ratio = 1.0 if rng.random() < 0.5 else float(rng.uniform(1, 2))
+    thick = min(edge * ratio, max(edge, 4.5))
+    fine = 2 if thick < 2.7 else 3
+    voxel = (round(edge, 2), round(edge, 2), round(thick, 2))
+    inplane = [min(n, int(145 / edge) // 2 * 2 + 6) for n in (76, 88)]
+    budget = _VOXELS * (2 / fine) ** 3
+    slices = int(np.clip(budget / np.prod(inplane), 20, 130 / thick)) // 2 * 2
+    spec = SubjectSpec(
+        name=name,
+        shape=(*inplane, slices),
+        voxel=voxel,
+        axes=str(rng.choice(["LAS", "RAS", "LPS", "RPS", "LSA", "ASL", "RPI"])),
+        tilt=float(rng.uniform(0, 30)),
+        centre=(float(rng.uniform(-20, 20)), float(rng.uniform(-45, 10)), rng.uniform(-25, 40)),
+        head=float(rng.uniform(0.83, 0.98)),
+        crispness=float(rng.uniform(2.0, 3.6)),
+        folding=float(rng.uniform(0.7, 1.5)),
+        sulci=float(rng.uniform(2, 5)),
+        ventricles=float(rng.uniform(-0.5, 1.6)),
+        atrophy=float(max(0, rng.normal(0.2, 0.5))),
+        lesions=int(rng.choice([0, 0, 0, 4, 10])),
+        md=float(rng.uniform(0.9, 1.12)),
+        fa=float(rng.uniform(-0.07, 0.07)),
+        bundle_power=float(rng.uniform(2, 5)),
+        tracts=int(rng.integers(4, 34)),
+        scalp=float(rng.uniform(0.1, 0.6)),
+        note="drawn",
+    )
+    return draw_acquisition(spec, rng), fine
+
+
+def draw_acquisition(spec: SubjectSpec, rng: np.random.Generator) -> SubjectSpec:
+    """The same head in another scan: gradients, reconstruction, noise, mask."""
+
+    def window(least: float) -> tuple[float, float]:
+        share = 1.0 if rng.random() < 0.4 else float(rng.uniform(least, 1.0))
+        return share, 0.0 if rng.random() < 0.25 else float(rng.uniform(0, 1))
+
+    through = (0.0, 0.0) if rng.random() < 0.8 else window(0.6)
+    psf = str(rng.choice(["gauss", "window"], p=[0.2, 0.8]))
+    return dataclasses.replace(
+        spec,
+        directions=int(rng.choice([6, 12, 12, 15, 20, 24, 32])),
+        b0=int(rng.integers(1, 4)),
+        b=float(rng.uniform(700, 1550)),
+        b_spread=float(rng.choice([0.0, 0.0, 5.0])),
+        snr=float(np.exp(rng.uniform(np.log(14), np.log(90)))),
+        averages=int(rng.integers(1, 5)),
+        noise_blur=0.0 if rng.random() < 0.6 else float(rng.uniform(0.2, 0.6)),
+        noise_slope=float(rng.uniform(0, 0.35)),
+        psf=psf,
+        psf_width=float(rng.uniform(0.0, 0.55)),
+        window=(window(0.55), window(0.55), through),
+        mask_offset=float(rng.uniform(-1.5, 2.5)),
+        mask_jitter=float(rng.uniform(0.5, 1.6)),
+        background=str(rng.choice(["zero", "air"])),
+        bias=float(rng.uniform(0.03, 0.25)),
+        shift=0.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.15)),
+        dropout=int(rng.random() < 0.1),
+    )
