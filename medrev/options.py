@@ -33,9 +33,12 @@ class InferenceOptions:
     their standard deviation (default: 1); contrasts: up to 8, of 2D networks up to 4"""
     cycle_residual: bool = field(default=False, metadata=_MODEL)
     """also translate the result back, and write its distance from the input"""
-    spacing: Literal["auto", "keep", "train"] = field(default="auto", metadata=_MODEL)
-    """voxels unlike those of the training: resample coarser ones (auto, default), all (train) or
-    none (keep); contrasts are not resampled, images with train only"""
+    spacing: Literal["keep", "auto", "train"] = field(default="keep", metadata=_MODEL)
+    """voxels unlike those of the training: leave them (keep, default), resample coarser ones
+    (auto) or all (train); contrasts are not resampled, images with train only"""
+    voxel_size: tuple[float, ...] | None = field(default=None, metadata={**_MODEL, "metavar": "MM"})
+    """voxel edges of the result, one number or one for each axis, instead of the scan's divided by
+    the model's factor: as many translations as it takes, then one resampling"""
     engine: Literal["auto", "torch", "openvino"] = field(default="auto", metadata=_MODEL)
     """what computes the network (default: auto, the fastest that is installed)"""
     precision: Literal["auto", "float32", "bfloat16"] = field(default="auto", metadata=_MODEL)
@@ -54,6 +57,14 @@ class InferenceOptions:
             value = getattr(self, each.name)
             if allowed and value not in allowed:
                 raise InputError(f"{each.name} must be {_either(allowed)}, got {value!r}")
+        edges = self.voxel_size
+        if edges is not None and not (len(edges) in (1, 3) and all(0 < e < 1e3 for e in edges)):
+            raise InputError(
+                "voxel_size must be one positive number of mm or three, got "
+                f"{' '.join(f'{edge:g}' for edge in edges)}"
+            )
+        if edges is not None and self.cycle_residual:
+            raise InputError("cycle_residual has no meaning beside voxel_size: leave one out")
         if self.max_memory is not None and not self.max_memory > 0:
             raise InputError(f"max_memory must be a positive number of GiB, got {self.max_memory}")
 
@@ -104,7 +115,8 @@ class Request(InferenceOptions):
             "several --model": members > 0,
             "--cycle-residual": self.cycle_residual,
             f"--format {self.format}": self.format != "nifti",
-            f"--spacing {self.spacing}": self.spacing != "auto",
+            f"--spacing {self.spacing}": self.spacing != "keep",
+            "--voxel-size": self.voxel_size is not None,
         }
         return [option for option, was_given in given.items() if was_given]
 
@@ -124,6 +136,7 @@ class Request(InferenceOptions):
             "Ensemble": self.ensemble,
             "CycleResidual": self.cycle_residual,
             "Spacing": self.spacing,
+            "VoxelSize": None if self.voxel_size is None else list(self.voxel_size),
         }
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Make the cohort on which the shipped tensor model was trained: drawn heads, each scanned twice.
 
-    python scripts/make_training_data.py --output cohort --heads 60
+    python scripts/make_training_data.py --output data/drawn_heads --heads 60
 
 Every head has another anatomy, tissue and voxel size; every scan has other gradients, b-values,
 reconstruction, noise and mask (`scripts/phantom/draw.py`). The same seed gives the same bytes, and
@@ -26,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--heads", type=int, default=60, metavar="N")
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first head")
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="N", help="number of the first head"
+    )
     parser.add_argument("--scans", type=int, default=2, metavar="N", help="of every head")
-    parser.add_argument("--validation", type=int, default=4, metavar="N", help="heads kept apart")
+    parser.add_argument(
+        "--held-out", type=int, default=2, metavar="N", help="heads of validation, and of test"
+    )
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args(arguments)
     rows = options.output / "rows"
@@ -41,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rngs = [np.random.default_rng(seed) for seed in seeds]
         spec, fine = draw_spec(names[0], rngs[0])
         head = build_head(spec, rngs[1], rngs[2], fine=fine)
-        split = "validation" if number < options.validation else "train"
+        apart = number // options.held_out if options.held_out else 2
+        split = ("validation", "test", "train")[min(apart, 2)]
         for scan, name in enumerate(names):
             drawn = draw_acquisition(spec, rngs[0]) if scan else spec
             drawn = type(spec)(**{**drawn.__dict__, "name": name, "split": "train"})

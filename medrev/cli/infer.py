@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import PARTIAL, add_common_options, run_command
 from medrev.cli.options import add_options, take_options
@@ -46,11 +46,11 @@ class Inputs:
     slicer: bool = field(default=False, metadata=_OUTPUT)
     """also write a scene of input and result that 3D Slicer opens (.mrb)"""
     model: tuple[Path, ...] | None = field(
-        default=None, metadata={**_MODEL, "metavar": "RUN|FILE", "repeat": True}
+        default=None, metadata={**_MODEL, "metavar": "RUN|FILE|NAME", "repeat": True}
     )
-    """run folder or .safetensors file (default: the newest finished run in runs/); of several
-    (--model A --model B), which must have one factor or the same contrasts, the results are
-    averaged and their standard deviation is written"""
+    """run folder, .safetensors file, or name of a model that medrev ships (default: the shipped one
+    for what INPUT is); of several (--model A --model B), which must have one factor or the same
+    contrasts, the results are averaged and their standard deviation is written"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -70,9 +70,27 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser, Inputs, Request, groups=("input", "output", "model"))
+    parser.add_argument(
+        "--list-models", action=_ListModels, help="say which models medrev ships, and exit"
+    )
     add_places(parser)
     add_common_options(parser)
     return parser
+
+
+class _ListModels(argparse.Action):
+    """Print a line for every shipped model, as ``--version`` prints its own."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from medrev.prediction import shipped_models
+
+        for model in shipped_models():
+            size = model.path.stat().st_size / 1e6
+            print(f"{model.name:<18} {size:4.1f} MB  {model.description}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,10 +109,10 @@ def _infer(arguments: argparse.Namespace) -> int:
     from medrev.prediction import Inference, find_entries, load_models
 
     given, request = take_options(Inputs, arguments), take_options(Request, arguments)
-    model, *members = given.model or (None,)
-    models = load_models(model, tuple(members), arguments.device)
-    inference = Inference(models, request)
     inputs = list(given.inputs)
+    model, *members = given.model or (None,)
+    models = load_models(model, tuple(members), arguments.device, inputs=inputs)
+    inference = Inference(models, request)
     singles = [path for path in inputs if inference.source.single(path) is not None]
     one = len(inputs) == len(singles) == 1
     if given.slicer:

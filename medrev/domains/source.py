@@ -75,6 +75,17 @@ class Source:
             *(p for p in (self.bval, self.bvec, self.mask) if p is not None),
         ]
 
+    @property
+    def accepted(self) -> Accepted:
+        """The kind of models that start from it, or (of a series) would if more were known."""
+        kinds = (wanted for wanted, (found, _) in _ACCEPTED.items() if self.kind in found)
+        return next(kinds, "tensor")
+
+    @property
+    def words(self) -> str:
+        """What it is, in words."""
+        return _WORDS[self.kind]
+
     def hashes(self) -> tuple[str, ...]:
         """SHA-256 of every file of :attr:`files`."""
         return tuple(content_hash(path) for path in self.files)

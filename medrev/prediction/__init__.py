@@ -9,13 +9,14 @@ from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
 from medrev.prediction.geometry import MIN_VOXELS, Geometry
-from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, newest_run, weight_file
+from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, weight_file
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of, round_trip, translate
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file
 from medrev.prediction.segmentation import segment_image, segmenter_of
+from medrev.prediction.shipped import ShippedModel, shipped_model, shipped_models, suitable_model
 from medrev.prediction.weights import FORMAT_VERSION, Weights, read_weights, save_weights
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Predictor",
     "Report",
     "Request",
+    "ShippedModel",
     "Source",
     "Weights",
     "check_kind",
@@ -43,7 +45,6 @@ __all__ = [
     "infer_many",
     "load_model",
     "load_models",
-    "newest_run",
     "pick_device",
     "plan",
     "read_weights",
@@ -52,6 +53,9 @@ __all__ = [
     "save_weights",
     "segment_image",
     "segmenter_of",
+    "shipped_model",
+    "shipped_models",
+    "suitable_model",
     "translate",
     "weight_file",
 ]

@@ -1,21 +1,20 @@
 """Finding a model on disk and loading it."""
 
 import logging
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from medrev.errors import CheckpointError
-from medrev.files import read_json
 from medrev.nets import build_translator
 from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
+from medrev.prediction.shipped import shipped_model, suitable_model
 from medrev.prediction.weights import read_weights
 
-__all__ = ["WEIGHTS_FILE", "load_model", "load_models", "newest_run", "weight_file"]
+__all__ = ["WEIGHTS_FILE", "load_model", "load_models", "weight_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,8 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     """Load a model for inference.
 
     Args:
-        source: A run folder (its best checkpoint, else its last), a checkpoint folder, or a
-            ``.safetensors`` weight file.
+        source: A run folder (its best checkpoint, else its last), a checkpoint folder, a
+            ``.safetensors`` weight file, or the name of a shipped model.
         device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
@@ -64,41 +63,18 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     return LoadedModel(translator, weights.pipeline, weights.scale, weights.metadata, path)
 
 
-def newest_run(folder: str | Path = "runs") -> Path:
-    """The run folder that finished last (``run.json``: status ``finished``).
-
-    Raises:
-        CheckpointError: There is no finished run.
-    """
-    finished: list[tuple[float, float, Path]] = []
-    for record in Path(folder).glob("*/run.json"):
-        document = read_json(record, lenient=True)
-        if document.get("status") == "finished":
-            written = record.stat().st_mtime
-            finished.append((_finish_time(document, written), written, record.parent))
-    if not finished:
-        raise CheckpointError(
-            f"no finished run in '{folder}': give --model RUN or FILE, or train with medrev-train"
-        )
-    return max(finished)[2]
-
-
-def _finish_time(record: dict[str, Any], otherwise: float) -> float:
-    """When a run finished, as it says itself: a copied folder has newer files."""
-    try:
-        return datetime.fromisoformat(record["changed"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return otherwise
-
-
 def weight_file(source: Path) -> Path:
-    """The weight file of a run (its best checkpoint, else its last), a checkpoint folder or a file.
+    """The weight file of a run, a checkpoint folder, or a shipped model's name; or the file itself.
+
+    Of a run it is the best checkpoint, else the last.
 
     Raises:
         CheckpointError: There is none.
     """
     if not source.exists():
-        raise CheckpointError(f"{source}: no such run folder or weight file")
+        if len(source.parts) > 1 or source.suffix:
+            raise CheckpointError(f"{source}: no such run folder or weight file")
+        return shipped_model(str(source)).path
     if not source.is_dir():
         return source
     places = [source / "checkpoints" / "best", source / "checkpoints" / "last", source]
@@ -112,16 +88,28 @@ def weight_file(source: Path) -> Path:
 
 
 def load_models(
-    model: str | Path | Model | None, members: tuple[str | Path | Model, ...], device: str
+    model: str | Path | Model | None,
+    members: tuple[str | Path | Model, ...],
+    device: str,
+    *,
+    inputs: Sequence[Path],
 ) -> tuple[Model, ...]:
     """The model, and those that join it in an ensemble.
 
+    Args:
+        model: A model, or where it is; None: the one that medrev ships for the first input.
+        members: The others.
+        device: auto, cpu, cuda, cuda:N or mps.
+        inputs: What is to be translated.
+
     Raises:
         CheckpointError: One cannot be used.
+        InputError: No shipped model takes the first input.
     """
     if model is None:
-        model = newest_run()
-        logger.info("model: %s, the newest finished run", model)
+        chosen = suitable_model(inputs)
+        logger.info("model: %s, shipped with medrev: %s", chosen.name, chosen.description)
+        model = load_model(chosen.path, device)
     return tuple(
         each if isinstance(each, Model) else _load(each, device) for each in (model, *members)
     )

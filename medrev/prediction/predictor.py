@@ -20,9 +20,11 @@ from medrev.prediction.network import check_values
 from medrev.prediction.ratio import Ratio
 from medrev.prediction.regrid import (
     Regrid,
+    count_passes,
     edges_in_words,
     new_shape,
     spacing_doubts,
+    to_edges,
     trained_edges,
 )
 from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
@@ -104,6 +106,8 @@ class Predictor:
             InputError: The scan is not one that the networks take, there is no such ensemble, an
                 engine or a precision is not to be had, or the result is not finite.
         """
+        if self.options.voxel_size is not None:
+            return self._to_voxels(scan, self.options.voxel_size, show_progress=show_progress)
         first, options = self.models[0], self.options
         check_values(first, scan.values, inverse=self.inverse)
         scales = [
@@ -185,6 +189,34 @@ class Predictor:
             notes=tuple(notes),
             facts=facts,
         )
+
+    def _to_voxels(
+        self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
+    ) -> Prediction:
+        """Translate as often as it takes to reach voxels of given edges, then resample once.
+
+        Raises:
+            InputError: The model leaves the grid as it is, the scan has no geometry, or its voxels
+                are finer than that already, or too coarse.
+        """
+        if self.ratio.is_one or self.ratio.coarser:
+            raise InputError("--voxel-size is for models that give finer voxels than they take")
+        if scan.affine is None:
+            raise InputError("--voxel-size needs the scan's voxel edges; it has no affine")
+        edges = wanted * 3 if len(wanted) == 1 else wanted
+        passes = count_passes(voxel_size(scan.affine), edges, self.ratio.factors)
+        one = dataclasses.replace(self.options, voxel_size=None)
+        predictor = Predictor(self.models, inverse=self.inverse, options=one)
+        prediction = predictor(scan, show_progress=show_progress)
+        for _ in range(passes - 1):
+            finer = dataclasses.replace(
+                scan, values=prediction.values, mask=prediction.mask, affine=prediction.affine
+            )
+            again = predictor(finer, show_progress=show_progress)
+            prediction = dataclasses.replace(
+                again, warnings=prediction.warnings, notes=prediction.notes
+            )
+        return to_edges(prediction, edges, passes)
 
     def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:
         """The steps that bring a scan to what the networks were trained on, done."""

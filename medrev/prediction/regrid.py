@@ -5,6 +5,7 @@ positive-definite tensors are positive definite, and this is how block means, on
 trained, are made. A logarithm would have to be taken of tensors that noise made indefinite.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,15 +14,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medrev.domains.domain import Prediction
+from medrev.errors import InputError
 from medrev.prediction.ratio import Ratio
 from medrev.prediction.steps import Step
-from medrev.volumes import voxel_size
+from medrev.volumes import rescale_affine, voxel_size
 
-__all__ = ["Regrid", "edges_in_words", "new_shape", "resample", "spacing_doubts", "trained_edges"]
+__all__ = [
+    "Regrid",
+    "count_passes",
+    "edges_in_words",
+    "new_shape",
+    "resample",
+    "spacing_doubts",
+    "to_edges",
+    "trained_edges",
+]
 
 #: Smallest and largest, in mm.
 Edges = tuple[float, float]
-
+#: Voxel edges that differ by less are the same.
+_CLOSE = 0.02
+#: Translations one behind the other.
+_MOST = 2
 #: How far outside the training's range voxel edges may lie.
 _TOLERANCE = 0.1
 #: Share of an averaged voxel that must lie in the mask.
@@ -146,8 +161,73 @@ def new_shape(
     return None if inner == list(shape) else tuple(inner)
 
 
-def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Interpolate linearly onto a grid of another size over the same field of view.
+def count_passes(
+    given: tuple[float, ...], wanted: tuple[float, ...], factors: tuple[int, ...]
+) -> int:
+    """How many translations lead from voxels to others at least as fine as wanted.
+
+    Args:
+        given: Voxel edges in mm of the scan.
+        wanted: Those of the result.
+        factors: By which one translation divides them.
+
+    Raises:
+        InputError: The scan is as fine already, or more than two translations would be needed:
+            what a network makes of its own results holds little of the scan.
+    """
+    text = f"--voxel-size {edges_in_words(wanted)}"
+    if all(w >= g * (1 - _CLOSE) for g, w in zip(given, wanted, strict=True)):
+        raise InputError(f"{text}: the scan's voxels have {edges_in_words(given)} mm already")
+    for passes in range(1, _MOST + 1):
+        reached = [edge / factor**passes for edge, factor in zip(given, factors, strict=True)]
+        if all(r <= w * (1 + _CLOSE) for r, w in zip(reached, wanted, strict=True)):
+            return passes
+    raise InputError(
+        f"{text}: from {edges_in_words(given)} mm, {_MOST} translations reach "
+        f"{edges_in_words(tuple(reached))} mm and no finer"
+    )
+
+
+def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> Prediction:
+    """A prediction on voxels of given edges (mm), whose first corner stays where it is.
+
+    The last voxels reach at most one voxel beyond the field of view. Coarser voxels are means.
+    """
+    affine, mask = prediction.affine, prediction.mask
+    assert affine is not None
+    before = voxel_size(affine)
+    i, j, k = (new / old for new, old in zip(edges, before, strict=True))
+    ratios = i, j, k
+    given = prediction.values.shape[1:]
+    shape = tuple(
+        max(1, math.ceil(n / ratio - _CLOSE)) for n, ratio in zip(given, ratios, strict=True)
+    )
+    inside = torch.ones(1, *given) if mask is None else mask.float()
+    share = resample(inside, shape, ratios)
+    new_mask = share >= _INSIDE
+
+    def brought(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        moved = resample(values * inside, shape, ratios)
+        return moved.div_(share.clamp(min=1e-6)).mul_(new_mask)
+
+    values = brought(prediction.values)
+    assert values is not None
+    return dataclasses.replace(
+        prediction,
+        values=values,
+        std=brought(prediction.std),
+        mask=None if mask is None else new_mask,
+        affine=rescale_affine(affine, ratios),
+        facts={**prediction.facts, "Translations": passes, "VoxelSize": list(edges)},
+    )
+
+
+def resample(
+    values: Tensor, shape: tuple[int, ...], edges: tuple[float, ...] | None = None
+) -> Tensor:
+    """Interpolate linearly onto a grid of another size whose corner is that of the first.
 
     On a coarser grid, a voxel is the mean of what was interpolated over all of it. Beyond the
     border the outermost voxels are repeated. Weights are never negative and sum to 1, and a linear
@@ -156,6 +236,7 @@ def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     Args:
         values: ``(C, i, j, k)``.
         shape: Voxels (I, J, K) of the result.
+        edges: Of its voxels, in voxels of ``values`` (default: over the same field of view).
 
     Returns:
         A new ``(C, I, J, K)``, float32.
@@ -166,16 +247,16 @@ def resample(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     result = values.float()
     for axis, length in enumerate(shape, start=1):
-        if length != result.shape[axis]:
-            weights = _weights(result.shape[axis], length).to(result)
+        ratio = result.shape[axis] / length if edges is None else edges[axis - 1]
+        if length != result.shape[axis] or ratio != 1:
+            weights = _weights(result.shape[axis], length, ratio).to(result)
             moved = torch.tensordot(weights, result, dims=([1], [axis]))
             result = moved.movedim(0, axis)
     return result.clone(memory_format=torch.contiguous_format)
 
 
-def _weights(old: int, new: int) -> Tensor:
-    """The share (new, old) of every old voxel in every new one, along one axis."""
-    ratio = old / new
+def _weights(old: int, new: int, ratio: float) -> Tensor:
+    """The share (new, old) of every old voxel in every new one, `ratio` as long, along one axis."""
     centres = (torch.arange(new, dtype=torch.float64) + 0.5)[:, None] * ratio - 0.5
     reach = math.ceil(ratio / 2) + 1
     places = centres.floor() + torch.arange(-reach, reach + 2)

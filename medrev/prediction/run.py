@@ -54,7 +54,8 @@ def infer_file(
     Args:
         input: What the model starts from (:func:`recognise`): tensors (six components; NIfTI or
             NRRD) or raw DWI with gradients, a scalar volume, an image.
-        model: Run folder, weight file or loaded model (default: newest finished run in ``runs``).
+        model: Run folder, weight file, shipped model's name or loaded model (default: the one that
+            medrev ships for what the input is).
         members: More models whose results join the ensemble.
         mask: Brain mask on the input's grid (default: median_otsu of the b = 0 volumes; of
             tensors and scalar volumes: where they are not zero).
@@ -71,8 +72,9 @@ def infer_file(
     Raises:
         MedrevError: The input, the model or the output cannot be used; nothing is written.
     """
-    inference = Inference(load_models(model, members, device), Request(**settings))
     path, folder = Path(input), Path() if output is None else Path(output)
+    models = load_models(model, members, device, inputs=[path])
+    inference = Inference(models, Request(**settings))
     mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
     base = inference.source.base(path)
     entry = Entry(

@@ -1,6 +1,8 @@
 """The weight file: safetensors with everything that applying the model needs in its header."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from medrev.domains.kinds import domains_of
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path
 
-__all__ = ["FORMAT_VERSION", "KIND", "Weights", "read_weights", "save_weights"]
+__all__ = [
+    "FORMAT_VERSION",
+    "KIND",
+    "Weights",
+    "read_pipeline",
+    "read_weights",
+    "save_weights",
+]
 
 #: Version of the header's layout; raised when older programs could not read the file.
 FORMAT_VERSION = 1
@@ -96,32 +105,65 @@ def save_weights(
 def read_weights(path: str | Path) -> Weights:
     """Read a weight file. Nothing in it is executed: pickles are refused unread.
 
+    Weights that are stored with half the digits come back as float32.
+
     Raises:
         CheckpointError: The file is missing, a pickle, damaged, not medrev's, of another version or
             kind, or its pipeline is not one that this version knows.
     """
+    path = Path(path)
+    with _opened(path) as file:
+        header = _parse_header(path, file.metadata() or {})
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, value in state.items():
+        if value.is_floating_point():
+            if not bool(torch.isfinite(value).all()):
+                raise CheckpointError(f"{path} is damaged: {name} holds NaN or infinite weights")
+            state[name] = value.float() if value.dtype == torch.float16 else value
+    pipeline = _pipeline(path, header)
+    try:
+        scale = float(header["scale"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} is damaged: its header holds no scale") from None
+    if not 0 < scale < float("inf"):
+        raise CheckpointError(f"{path}: scale must be a positive diffusivity, got {scale}")
+    return Weights(state, pipeline, scale, header)
+
+
+def read_pipeline(path: str | Path) -> Pipeline:
+    """The pipeline that trained the weights of a file, without reading them.
+
+    Raises:
+        CheckpointError: As :func:`read_weights`.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        header = _parse_header(path, file.metadata() or {})
+    return _pipeline(path, header)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
     _refuse_pickle(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            header = _parse_header(path, metadata)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is damaged or truncated, or not a safetensors file ({error}): copy it again"
         ) from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    for name, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(f"{path} is damaged: {name} holds NaN or infinite weights")
+
+
+def _pipeline(path: Path, header: dict[str, Any]) -> Pipeline:
+    """What a header says of the training."""
     try:
-        pipeline = Pipeline.model_validate(header["pipeline"])
-        scale = float(header["scale"])
-    except (KeyError, TypeError, ValidationError) as error:
+        return Pipeline.model_validate(header["pipeline"])
+    except (KeyError, ValidationError) as error:
         what = (
             f"{len(error.errors())} invalid keys" if isinstance(error, ValidationError) else error
         )
@@ -129,9 +171,6 @@ def read_weights(path: str | Path) -> Weights:
             f"{path}: its pipeline is not one that medrev {__version__} knows ({what}); "
             f"it was written by medrev {header.get('medrev', 'unknown')}"
         ) from None
-    if not 0 < scale < float("inf"):
-        raise CheckpointError(f"{path}: scale must be a positive diffusivity, got {scale}")
-    return Weights(state, pipeline, scale, header)
 
 
 def _refuse_pickle(path: Path) -> None:

@@ -9,7 +9,7 @@ from phantom.spec import SubjectSpec
 __all__ = ["draw_acquisition", "draw_spec"]
 
 _VOXELS = 110_000
-"""Voxels of a drawn scan on sub-voxels of half its edge; fewer on finer ones."""
+"""Voxels of a drawn scan with sub-voxels of half its edge; fewer with finer ones."""
 
 
 def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
@@ -22,16 +22,18 @@ def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
     thick = min(edge * ratio, max(edge, 4.5))
     fine = 2 if thick < 2.7 else 3
     voxel = (round(edge, 2), round(edge, 2), round(thick, 2))
-    inplane = [min(n, int(145 / edge) // 2 * 2 + 6) for n in (76, 88)]
     budget = _VOXELS * (2 / fine) ** 3
-    slices = int(np.clip(budget / np.prod(inplane), 20, 130 / thick)) // 2 * 2
+    least = 34  # patches of 32 fit
+    side = int(np.clip((budget * thick / edge) ** (1 / 3), least, 52)) // 2 * 2
+    slices = int(np.clip(budget / side**2, least, 52)) // 2 * 2
+    near = np.clip(1.3 - side * edge / 160, 0.15, 1.0)  # small fields of view lie anywhere
     spec = SubjectSpec(
         name=name,
-        shape=(*inplane, slices),
+        shape=(side, side, slices),
         voxel=voxel,
         axes=str(rng.choice(["LAS", "RAS", "LPS", "RPS", "LSA", "ASL", "RPI"])),
         tilt=float(rng.uniform(0, 30)),
-        centre=(float(rng.uniform(-20, 20)), float(rng.uniform(-45, 10)), rng.uniform(-25, 40)),
+        centre=tuple(float(v) for v in rng.uniform((-38, -72, -30), (38, 38, 50)) * near),
         head=float(rng.uniform(0.83, 0.98)),
         crispness=float(rng.uniform(2.0, 3.6)),
         folding=float(rng.uniform(0.7, 1.5)),

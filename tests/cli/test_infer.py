@@ -76,7 +76,7 @@ def calls(monkeypatch):
     )
     tensors = Model(SimpleNamespace(has_inverse=True), pipeline, 1e-3)
 
-    def load_models(model, members, device):
+    def load_models(model, members, device, *, inputs):
         noted.append((model, members, device))
         return (tensors,) * (1 + len(members))
 
@@ -108,7 +108,7 @@ def test_options_reach_the_function(calls):
         "dwi.nii.gz --model runs/a --mask m.nii --bval b --bvec v --output out --overwrite "
         "--device cuda:1 --direction inverse --tensor-order mrtrix --tensor-frame ras "
         "--format nrrd --no-quick-look --engine torch --precision float32 --max-memory 2.5 "
-        "--ensemble 8 --cycle-residual --spacing keep --model x --model y"
+        "--ensemble 8 --cycle-residual --spacing auto --model x --model y"
     )
     assert run(*words.split()) == 0
     loaded, (inference, entry) = calls
@@ -135,7 +135,7 @@ def test_options_reach_the_function(calls):
         max_memory=2.5,
         ensemble=8,
         cycle_residual=True,
-        spacing="keep",
+        spacing="auto",
         quick_look=False,
     )
 
@@ -156,7 +156,7 @@ def test_python_callers_are_told_what_is_allowed(change, message):
 
 
 def test_wrong_checkpoint_is_2(monkeypatch, capsys):
-    def refuse(*arguments):
+    def refuse(*arguments, **settings):
         raise CheckpointError("m.pt: not safetensors")
 
     monkeypatch.setattr("medrev.prediction.load_models", refuse)

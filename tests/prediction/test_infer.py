@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from medrev.dti import to_matrix
-from medrev.errors import CheckpointError, InputError, OutputError
-from medrev.prediction import Predictor, recognise, save_weights
+from medrev.errors import InputError, OutputError
+from medrev.prediction import Predictor, recognise
 from medrev.prediction import infer_file as infer
 
 from .conftest import oblique, save
@@ -144,23 +144,15 @@ def test_kinds(tmp_path, dwi_file, tensor_file):
     assert recognise(tmp_path / "data.nii.gz").bval == tmp_path / "bvals"
 
 
-def test_without_a_model_the_newest_finished_run_is_used_and_named(
-    residual_model, tensor_file, tmp_path, monkeypatch, caplog
+def test_without_a_model_the_shipped_one_is_used_and_named(
+    tensor_file, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, logger="medrev")
-    with pytest.raises(CheckpointError, match="no finished run in 'runs'"):
-        infer_file(tensor_file)
-    model = residual_model()
-    run = tmp_path / "runs" / "mine"
-    save_weights(
-        run / "checkpoints/last/weights.safetensors", model.translator, model.pipeline, model.scale
-    )
-    (run / "run.json").write_text('{"status": "finished"}')
     written = infer_file(tensor_file)
     assert written[0].parent == Path()
     assert written[0].exists()
-    assert "runs/mine, the newest finished run" in caplog.text
+    assert "dti-x2, shipped with medrev" in caplog.text
     document = json.loads(written[1].read_text())
     assert len(document["Model"]["SHA256"]) == 64
 

@@ -4,6 +4,7 @@ import torch
 from scipy.ndimage import zoom
 
 from medrev.dti import is_positive_definite
+from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model
 from medrev.prediction.ratio import Ratio
 from medrev.prediction.regrid import (
@@ -93,7 +94,7 @@ def test_a_volume_of_coarse_voxels_comes_back_on_its_own_grid(residual_model, in
     places = (torch.arange(size[1]) + 0.5) / size[1]
     volume = (places[:, None].expand(6, size[0], size[1], size[2]) * 1e-3).contiguous()
     mask = torch.ones(1, *size)
-    options = InferenceOptions(cycle_residual=True, ensemble=2, **SINGLE)
+    options = InferenceOptions(spacing="auto", cycle_residual=True, ensemble=2, **SINGLE)
     result = predict(model, volume, inverse=inverse, options=options, affine=affine, mask=mask)
     new = size[1] // 2 if inverse else size[1] * 2
     assert result.values.shape == (6, *(n // 2 if inverse else n * 2 for n in size))
@@ -114,11 +115,11 @@ def test_the_edge_of_the_mask_is_not_darkened(residual_model):
     volume = 1e-3 * mask.expand(6, 10, 12, 8).clone()
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     result = predict(
-        model, volume, affine=affine, mask=mask, options=InferenceOptions(**SINGLE)
+        model, volume, affine=affine, mask=mask, options=InferenceOptions(spacing="auto", **SINGLE)
     ).values
     inside = mask.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)[0] > 0
     plain = predict(
-        model, volume, affine=affine, mask=mask, options=InferenceOptions(spacing="keep", **SINGLE)
+        model, volume, affine=affine, mask=mask, options=InferenceOptions(**SINGLE)
     ).values
     assert result[0][inside].min() >= 0.9 * plain[0][inside].min()
 
@@ -126,8 +127,9 @@ def test_the_edge_of_the_mask_is_not_darkened(residual_model):
 def test_without_an_affine_or_a_trained_size_nothing_is_resampled(residual_model):
     volume = torch.rand(6, 6, 6, 6)
     model = residual_model()
+    options = InferenceOptions(spacing="auto", **SINGLE)
     for built, affine in ((trained_on(model, 2, 2), None), (model, np.diag([5.0, 5, 5, 1]))):
-        assert predict(built, volume, affine=affine).resampled is None
+        assert predict(built, volume, affine=affine, options=options).resampled is None
 
 
 def test_a_voxel_is_the_mean_over_what_lies_in_the_mask():
@@ -210,3 +212,59 @@ def test_each_axis_is_resampled_by_its_own_range():
         spacing="auto",
     )
     assert found == (10, 10, 20)  # of 2 mm, where fine voxels had 1 mm at most
+
+
+def test_unless_asked_nothing_is_resampled(residual_model):
+    """Resampling to the training's edges made results of real scans worse than cubic."""
+    model, volume = trained_on(residual_model(), 2, 2), torch.rand(6, 6, 6, 6)
+    result = predict(model, volume, affine=np.diag([5.0, 5, 5, 1]))
+    assert result.resampled is None
+    assert any("judge the result with care" in line for line in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("edges", "passes", "shape"),
+    [
+        ((1.0,), 1, (20, 24, 16)),  # as the model gives it
+        ((1.25,), 1, (16, 20, 13)),  # 16, 19.2 and 12.8 voxels: the last ones reach beyond
+        ((0.5, 1.0, 0.8), 2, (40, 24, 20)),
+    ],
+)
+def test_voxels_of_a_wanted_size(residual_model, edges, passes, shape):
+    """A model that interpolates, on a ramp along j: the ramp on the grid that was asked for."""
+    size, affine = (10, 12, 8), np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = 5, -7, 3
+    places = affine[1, 3] + 2.0 * torch.arange(12)
+    volume = (places[:, None].expand(6, 10, 12, 8) * 1e-4).contiguous()
+    options = InferenceOptions(voxel_size=edges, **SINGLE)
+    mask = torch.ones(1, *size)
+    result = predict(residual_model(), volume, affine=affine, mask=mask, options=options)
+    wanted = np.array(edges * 3 if len(edges) == 1 else edges)
+    assert result.values.shape == (6, *shape)
+    assert result.facts["Translations"] == passes
+    np.testing.assert_allclose(np.diag(result.affine)[:3], wanted)
+    corner = result.affine @ np.array([-0.5, -0.5, -0.5, 1])
+    np.testing.assert_allclose(corner, affine @ np.array([-0.5, -0.5, -0.5, 1]))
+    expected = 1e-4 * (result.affine[1, 3] + wanted[1] * torch.arange(shape[1]))
+    inner = slice(5, -5)
+    found = result.values[0, shape[0] // 2, inner, shape[2] // 2]
+    torch.testing.assert_close(found, expected[inner].float(), rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ((2.0,), "the scan's voxels have 2 x 2 x 2 mm already"),
+        ((0.4, 1, 1), "2 translations reach 0.5 x 0.5 x 0.5 mm and no finer"),
+    ],
+)
+def test_voxels_that_cannot_be_reached_are_refused(residual_model, edges, message):
+    volume, affine = torch.rand(6, 6, 6, 6), np.diag([2.0, 2, 2, 1])
+    with pytest.raises(InputError, match=message):
+        predict(residual_model(), volume, affine=affine, options=InferenceOptions(voxel_size=edges))
+
+
+@pytest.mark.parametrize("edges", [(0.0,), (1.0, 2.0), (-1.0, 1.0, 1.0), (float("nan"),)])
+def test_sizes_that_are_none_are_refused(edges):
+    with pytest.raises(InputError, match="voxel_size must be one positive number of mm or three"):
+        InferenceOptions(voxel_size=edges)

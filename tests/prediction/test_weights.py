@@ -13,10 +13,10 @@ from medrev.prediction import (
     FORMAT_VERSION,
     WEIGHTS_FILE,
     load_model,
-    newest_run,
     pick_device,
     save_weights,
 )
+from medrev.prediction.weights import read_pipeline
 
 from .tensors import apply
 
@@ -79,22 +79,21 @@ def test_a_run_folder_gives_its_best_checkpoint_else_its_last(saved, make_model,
         assert load_model(path.parent, "cpu").scale == scale
 
 
-def test_newest_finished_run(tmp_path):
-    with pytest.raises(CheckpointError, match=r"no finished run in .*--model"):
-        newest_run(tmp_path)
-    runs = {
-        "a": ("finished", "2026-11-20T10:00:00+0000", 30),
-        "b": ("finished", "2026-11-21T10:00:00+0000", 20),
-        "c": ("running", "2026-11-22T10:00:00+0000", 40),
-    }
-    for name, (status, changed, age) in runs.items():
-        (tmp_path / name).mkdir()
-        record = tmp_path / name / "run.json"
-        record.write_text(json.dumps({"status": status, "changed": changed}))
-        os.utime(record, (age, age))
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "run.json").write_text("{broken")
-    assert newest_run(tmp_path).name == "b"
+def test_weights_of_half_the_digits_come_back_as_float32(saved, tmp_path):
+    path, model = saved
+    state = model.translator.state_dict()
+    half = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file(half, tmp_path / "half.safetensors", metadata=header)
+    loaded = load_model(tmp_path / "half.safetensors", "cpu").translator
+    for name, value in loaded.state_dict().items():
+        assert value.dtype == model.translator.state_dict()[name].dtype
+        assert torch.equal(value, half[name].to(value.dtype))
+
+
+def test_a_pipeline_is_known_without_its_weights(saved):
+    assert read_pipeline(saved[0]) == saved[1].pipeline
 
 
 def test_a_pickle_is_refused_and_never_run(tmp_path):

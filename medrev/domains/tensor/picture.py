@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from medrev.domains.domain import Prediction, Scan
 from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
@@ -54,8 +55,9 @@ def compare_tensors(
     old, new = (" × ".join(f"{n:.3g}" for n in voxel_size(a)) for a in (source_affine, affine))
     subtitle = f"{old} mm → {new} mm, model {model}"
     fine_affine, fine_mask = (source_affine, source_mask) if inverse else (affine, mask)
+    ratios = voxel_size(fine_affine) / np.array(voxel_size(affine if inverse else source_affine))
     views = {
-        view: _Cut(Plane(fine_affine, fine_mask, view), fine_mask, factor)
+        view: _Cut(Plane(fine_affine, fine_mask, view), fine_mask, factor, ratios)
         for view in ("axial", "coronal")
     }
     slabs: dict[View, dict[str, torch.Tensor]] = {}
@@ -126,10 +128,12 @@ class _Cut:
         plane: Slice of the fine grid.
         mask: ``(1, I, J, K)`` on the fine grid.
         factor: Fine voxels per coarse one.
+        ratios: Edges of a fine voxel in coarse ones; 1 / factor unless other voxels were asked for.
     """
 
-    def __init__(self, plane: Plane, mask: torch.Tensor, factor: int) -> None:
-        self.plane, self.factor = plane, factor
+    def __init__(self, plane: Plane, mask: torch.Tensor, factor: int, ratios: Array) -> None:
+        self.plane, self.factor, self.ratios = plane, factor, ratios
+        self.divided = np.allclose(ratios * factor, 1, atol=1e-3)
         self.axis = plane.axis + 1
         self.shape = mask.shape[1:]
         self.brain = plane.picture(mask.float())[..., 0] > 0
@@ -140,6 +144,10 @@ class _Cut:
 
     def coarse(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice of a coarse volume with every voxel repeated."""
+        if not self.divided:
+            for axis, places in enumerate(self._places(volume), start=1):
+                volume = volume.index_select(axis, torch.from_numpy(places).round().long())
+            return volume
         slab = volume.narrow(self.axis, self.plane.index // self.factor, 1)
         for axis in range(1, 4):
             if axis != self.axis:
@@ -149,12 +157,24 @@ class _Cut:
 
     def cubic(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice of a coarse volume after cubic interpolation."""
+        if not self.divided:
+            grid = np.meshgrid(*self._places(volume), indexing="ij")
+            found = [map_coordinates(c, grid, order=3, mode="nearest") for c in volume.numpy()]
+            return torch.from_numpy(np.stack(found))
         middle = self.plane.index // self.factor
         start = max(0, middle - _REACH)
         stop = min(volume.shape[self.axis], middle + _REACH + 1)
         part = volume.narrow(self.axis, start, stop - start)
         fine = upsample(part[None].float(), self.factor, "cubic")[0]
         return fine.narrow(self.axis, self.plane.index - start * self.factor, 1)
+
+    def _places(self, volume: torch.Tensor) -> list[Array]:
+        """Where the slice's voxels lie in a coarse volume, in voxels along i, j, k."""
+        places = []
+        for axis, (count, ratio) in enumerate(zip(self.shape, self.ratios, strict=True), start=1):
+            wanted = np.array([self.plane.index]) if axis == self.axis else np.arange(count)
+            places.append(np.clip((wanted + 0.5) * ratio - 0.5, 0, volume.shape[axis] - 1))
+        return places
 
     def mean(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice of a fine volume's block mean, every voxel repeated."""

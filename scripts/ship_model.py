@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""Put the best weights of a run into the package, as a model that medrev ships.
+
+    python scripts/ship_model.py runs/dti_x2 dti-x2
+
+Weights are stored with half the digits (float16), which halves the file; the header is the run's.
+The model card, `medrev/models/NAME.md`, is written by hand.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from medrev.errors import MedrevError
+from medrev.prediction import weight_file
+from medrev.prediction.shipped import MODELS
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    options = parser.parse_args(arguments)
+    try:
+        with safe_open(weight_file(options.run), framework="pt") as file:
+            header = json.loads(file.metadata()["medrev"])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except MedrevError as error:
+        print(f"ship_model: error: {error}", file=sys.stderr)
+        return 2
+    header["pipeline"]["name"] = options.name.replace("-", "_")
+    for key in ("root", "cache_dir", "table"):  # paths of the machine that trained it
+        if header["pipeline"]["data"].get(key):
+            header["pipeline"]["data"][key] = Path(header["pipeline"]["data"][key]).name
+    half = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
+    path = MODELS / f"{options.name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(half, path, metadata={"medrev": json.dumps(header)})
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

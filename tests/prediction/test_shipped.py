@@ -1,0 +1,62 @@
+"""Models that come with medrev: found by name, chosen by what an input is."""
+
+import numpy as np
+import pytest
+import torch
+
+from medrev.errors import CheckpointError, InputError
+from medrev.prediction import load_model, load_models, shipped_models, suitable_model
+
+from .conftest import oblique, save, save_ramp
+
+NAMES = [model.name for model in shipped_models()]
+
+
+def test_every_shipped_model_has_a_card_and_says_what_it_does():
+    for model in shipped_models():
+        assert model.path.with_suffix(".md").is_file()
+        assert 20 < len(model.description) <= 100
+        assert model.pipeline.name == model.name.replace("-", "_")
+    assert sum(model.path.stat().st_size for model in shipped_models()) <= 12e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_model_loads_by_its_name(name):
+    loaded = load_model(name, "cpu")
+    assert loaded.pipeline.name == name.replace("-", "_")
+    assert all(bool(torch.isfinite(value).all()) for value in loaded.translator.parameters())
+
+
+def test_a_name_that_is_not_there_is_answered_with_one_that_is():
+    with pytest.raises(CheckpointError, match=r"dti-x3: no such .* shipped model; .*dti-x2"):
+        load_model("dti-x3", "cpu")
+    with pytest.raises(CheckpointError, match=r"zzz: no such .*; medrev ships dti-x2"):
+        load_model("zzz", "cpu")
+    with pytest.raises(CheckpointError, match="runs/zzz: no such run folder or weight file"):
+        load_model("runs/zzz", "cpu")
+
+
+def test_tensors_dwi_and_cohorts_take_the_tensor_model(tmp_path):
+    (tmp_path / "cohort" / "A").mkdir(parents=True)
+    tensor = save_ramp(tmp_path / "cohort" / "A" / "tensor.nii.gz", (8, 8, 8), oblique())
+    assert suitable_model([tensor]).name == "dti-x2"
+    assert suitable_model([tmp_path / "cohort"]).name == "dti-x2"
+    (model,) = load_models(None, (), "cpu", inputs=[tensor])
+    assert model.pipeline.name == "dti_x2"
+
+
+def test_what_no_shipped_model_takes_is_said(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photo.png")
+    with pytest.raises(InputError, match=r"photo.png: no shipped model takes an image"):
+        suitable_model([tmp_path / "photo.png"])
+    with pytest.raises(InputError, match="nothing: no such file"):
+        suitable_model([tmp_path / "nothing"])
+
+
+def test_scalar_volumes_take_the_model_whose_factors_suit_their_voxels(tmp_path):
+    cube = save(tmp_path / "cube.nii.gz", np.ones((8, 8, 8)), np.diag([2.0, 2, 2, 1]))
+    thick = save(tmp_path / "thick.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 1, 5, 1]))
+    assert suitable_model([cube]).name == "t1-x2"
+    assert suitable_model([thick]).name.startswith("mri-through-plane")
