@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "MedrevError",
     "OutputError",
+    "Together",
     "naming",
 ]
 
@@ -57,3 +58,43 @@ def naming(name: str) -> Iterator[None]:
         if name in str(error):
             raise
         raise type(error)(f"{name}: {error}") from error
+
+
+class Together:
+    """Errors of several subjects, raised as one when all have been looked at.
+
+    Example:
+        >>> together = Together()
+        >>> for name in ("A", "B"):
+        ...     with together.of(name):
+        ...         raise InputError("it is empty")
+        >>> together.check()
+        Traceback (most recent call last):
+        medrev.errors.InputError: 2 subjects cannot be used
+          A: it is empty
+          B: it is empty
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[InputError] = []
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Keep an :class:`InputError` of the block, with the name of its subject before it."""
+        try:
+            with naming(name):
+                yield
+        except InputError as error:
+            self.errors.append(error)
+
+    def check(self) -> None:
+        """Raise what was kept: a single error as it is, several as the lines of one.
+
+        Raises:
+            InputError: There was an error.
+        """
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            lines = [f"  {error}" for error in self.errors]
+            raise InputError("\n".join([f"{len(lines)} subjects cannot be used", *lines]))

@@ -138,6 +138,13 @@ class Dataset(ABC, Generic[M, R]):
         """What x and y are called in tables that have directions; nothing where there is one."""
         return (self.x.name, self.y.name)
 
+    def check(self) -> None:
+        """See, without reading voxels, that every member can be used, as far as that tells.
+
+        Raises:
+            InputError: Naming all that cannot.
+        """
+
     # Made ready.
 
     @abstractmethod

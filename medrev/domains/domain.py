@@ -26,6 +26,8 @@ __all__ = ["Domain", "Prediction", "Scan", "Side", "Symmetry"]
 Side = Literal["x", "y"]
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]
+#: Voxels that :meth:`Domain.spread` looks at, at least.
+_SOME = 1 << 17
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -359,6 +361,17 @@ class Domain(ABC):
     def norm(self, values: Tensor) -> Tensor:
         """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
         return self.squared(values).sqrt_()
+
+    def spread(self, values: Tensor, mask: Tensor | None) -> float:
+        """How far values ``(C, *spatial)`` in a mask lie from their mean (root mean square).
+
+        Of large volumes it is that of some of their voxels, evenly spread.
+        """
+        chosen = torch.arange(values[0].numel()) if mask is None else mask.flatten().nonzero()[:, 0]
+        if not len(chosen):
+            return 0.0
+        some = values.flatten(1)[:, chosen[:: 1 + len(chosen) // _SOME]].float()
+        return float(self.squared(some - some.mean(dim=1, keepdim=True)).mean().sqrt())
 
     # Results, asked of the target.
 

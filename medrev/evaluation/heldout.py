@@ -44,6 +44,11 @@ class HeldoutColumn(NamedTuple):
         regions = (INTERIOR,) if self.interior else (MASK, WHOLE)
         return tuple(Key(self.metric, region, self.component) for region in regions)
 
+    @property
+    def direction(self) -> str | None:
+        """Of which translation or round trip it is; None where there is one direction."""
+        return self.component if self.component is not None and "→" in self.component else None
+
 
 #: All columns by name, in the order of tables: of diffusion tensors; of images and contrasts, in
 #: both directions; of segmentations, counted over all images together.

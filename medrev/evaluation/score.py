@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medrev.domains.domain import Domain
 from medrev.domains.sample import Outcome, Sample, Translated
-from medrev.evaluation.heldout import HELDOUT, HeldoutColumn
+from medrev.evaluation.heldout import HELDOUT
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import Key
@@ -93,7 +93,7 @@ def score(
     """
     found: list[Results] = []
     for one in outcomes:
-        wanted = [c for name in columns if _direction(c := HELDOUT[name]) == one.component]
+        wanted = [c for name in columns if (c := HELDOUT[name]).direction == one.component]
         keys = [key for column in wanted for key in column.keys]
         if one.component is not None:
             keys = [key._replace(component=None) for key in keys]
@@ -109,11 +109,6 @@ def score(
             Results.of(_ratios(results, subject, keys)).without(*one.unlisted),
         ]
     return Results.join(found)
-
-
-def _direction(column: HeldoutColumn) -> str | None:
-    component = column.component
-    return component if component is not None and "→" in component else None
 
 
 def _ratios(results: Results, subject: str, keys: Collection[Key]) -> Iterator[Record]:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds from which on another engine is worth trying, and how much faster it must be.
 _LONG, _WORTH = 20.0, 1.15
+#: A result whose values differ so much less from each other than those of its input is grey.
+_UNIFORM = 0.05
 
 
 class Predictor:
@@ -162,6 +164,7 @@ class Predictor:
         if chosen.kind != "image":
             logger.info("%s", ensemble)
         estimate = ensemble.run(values, show_progress=show_progress)
+        spread = self.source.spread(scan.values, scan.mask) / scales[0]
         del values, mask
 
         def undo(result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
@@ -171,6 +174,11 @@ class Predictor:
 
         inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
         made, facts = self.target.as_written(undo(estimate.mean, self.ratio, None), inside)
+        if self.target.spread(made, inside) / encodings[0].result_scale < _UNIFORM * spread:
+            warnings.append(
+                "the result is nearly uniform, though the input is not: has the model been trained "
+                "long enough?"
+            )
         std, residual = estimate.std, estimate.residual
         same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
         return Prediction(

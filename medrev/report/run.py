@@ -88,6 +88,7 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         closing=f"Written by medrev {__version__}.",
         unfinished="" if status.get("status") == "finished" else str(status.get("status", "")),
         description=pipeline.get("description") or "",
+        warnings=[str(line) for line in status.get("warnings") or ()],
         heldout=None if table is None else _heldout_table(table, words.thing),
         heldout_notes=[] if table is None else table.notes,
         boxes=[] if table is None else _boxes(table),

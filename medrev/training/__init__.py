@@ -3,7 +3,7 @@
 from medrev.training.estimate import Estimate, dry_run
 from medrev.training.interrupt import TrainingInterrupted
 from medrev.training.run_folder import RunFolder
-from medrev.training.scoring import Score, heldout, save_picture, validate
+from medrev.training.scoring import Score, heldout, result_warnings, save_picture, validate
 from medrev.training.train import train, translator_of
 from medrev.training.trainer import DivergedError, Trainer
 
@@ -16,6 +16,7 @@ __all__ = [
     "TrainingInterrupted",
     "dry_run",
     "heldout",
+    "result_warnings",
     "save_picture",
     "train",
     "translator_of",

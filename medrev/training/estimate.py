@@ -13,6 +13,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.methods import Method, build_method
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
+from medrev.training.scoring import data_warnings
 from medrev.training.seeding import seed_everything
 from medrev.training.train import training_device, translator_of
 from medrev.training.trainer import Trainer, total_steps
@@ -35,6 +36,7 @@ class Estimate:
         steps: Steps of the training.
         steps_exact: False where the number of steps is an upper bound (it depends on how many
             patches have brain).
+        warnings: What its data will not tell.
     """
 
     parameters: dict[str, int]
@@ -44,6 +46,7 @@ class Estimate:
     seconds_per_step: float
     steps: int
     steps_exact: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -65,6 +68,7 @@ class Estimate:
             *memory,
             f"time:        {self.seconds_per_step:.3g} s per step (measured), {bound}"
             f"{self.steps:,} steps: {bound}{format_seconds(self.seconds)} without validation",
+            *(f"warning:     {line}" for line in self.warnings),
         ]
 
 
@@ -75,12 +79,17 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
         pipeline: The experiment.
         device: auto, cpu, cuda, cuda:N or mps.
         measured: Steps to take after a first one, which is not counted.
+
+    Raises:
+        InputError: Subjects cannot be used; all are named.
     """
     place = training_device(device)
+    dataset = dataset_of(pipeline)
+    dataset.check()
     seed_everything(pipeline.seed)
     method = build_method(pipeline, translator_of(pipeline))
     random = RandomBatches(pipeline)
-    per_epoch, exact = dataset_of(pipeline).batches_per_epoch()
+    per_epoch, exact = dataset.batches_per_epoch()
     steps = total_steps(pipeline.training, per_epoch)
     trainer = Trainer(method, random, pipeline.training, total=steps, device=place)
     activations = kept_bytes(method, {k: v.to(place) for k, v in random.batch(0, 0).items()})
@@ -99,6 +108,7 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
         seconds_per_step=sorted(times[1:])[len(times[1:]) // 2],
         steps=steps,
         steps_exact=exact or pipeline.training.steps is not None,
+        warnings=data_warnings(dataset),
     )
 
 

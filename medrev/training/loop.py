@@ -23,6 +23,9 @@ __all__ = ["History", "Loop"]
 
 logger = logging.getLogger(__name__)
 
+#: Losses that are so many times the first one have run away.
+RUNAWAY = 10.0
+
 
 @dataclass
 class History:
@@ -34,6 +37,8 @@ class History:
         stale: Validations since then.
         validated: The step of the last validation.
         seconds: Time trained, over all parts of the training.
+        first_loss: The first phase's loss in the first row of the log.
+        warned: Whether that the loss ran away was told.
     """
 
     best: float = math.inf
@@ -41,6 +46,8 @@ class History:
     stale: int = 0
     validated: int = 0
     seconds: float = 0.0
+    first_loss: float | None = None
+    warned: bool = False
 
 
 class Loop:
@@ -154,9 +161,24 @@ class Loop:
             "lr": trainer.learning_rate,
         }
         self.metrics.write(head | means | {"seconds": round(self.history.seconds, 3)})
+        self._watch(means[f"loss_{next(iter(trainer.method.phases))}"])
         if self.board:
             for name, value in (means | {"lr": trainer.learning_rate}).items():
                 self.board.add_scalar(name, value, trainer.step_number)
+
+    def _watch(self, loss: float) -> None:
+        """Warn once where the loss has grown far above what it was in the beginning."""
+        history = self.history
+        if history.first_loss is None:
+            history.first_loss = loss
+        first = history.first_loss
+        if not history.warned and loss > RUNAWAY * first > 0:
+            history.warned = True
+            self.run.warn(
+                f"step {self.trainer.step_number}: the loss is {loss:.3g}, in the beginning it was "
+                f"{first:.3g}: training runs away; lower method.optimizer.lr or set "
+                "training.clip_norm=1"
+            )
 
     def _due_for_validation(self) -> bool:
         step = self.trainer.step_number

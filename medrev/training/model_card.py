@@ -1,5 +1,7 @@
 """The model card of a run: what the model is, what it saw, how far it can be trusted."""
 
+from collections.abc import Sequence
+
 from medrev import __version__
 from medrev.config.schema import FCN8sModel
 from medrev.domains.dataset import AnyDataset
@@ -9,7 +11,12 @@ __all__ = ["model_card"]
 
 
 def model_card(
-    dataset: AnyDataset, *, parameters: int, step: int, table: HeldoutTable | None
+    dataset: AnyDataset,
+    *,
+    parameters: int,
+    step: int,
+    table: HeldoutTable | None,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Write the model card as Markdown.
 
@@ -18,6 +25,7 @@ def model_card(
         parameters: Parameters of the translator.
         step: Training step of the weights that count.
         table: Errors on the test part.
+        warnings: What was warned of in training.
     """
     pipeline, facts = dataset.pipeline, dataset.card()
     model, method = pipeline.model, pipeline.method
@@ -54,7 +62,7 @@ environment.json.
 {results}
 ## Limits
 
-{_items(facts.limits)}
+{_items((*facts.limits, *(f"Warning: {line}." for line in warnings)))}
 """
 
 

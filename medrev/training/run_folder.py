@@ -1,6 +1,7 @@
 """The run folder: what is where in it, and its state of affairs."""
 
 import json
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from medrev.prediction import WEIGHTS_FILE
 
 __all__ = ["RunFolder"]
 
+logger = logging.getLogger(__name__)
+
 
 class RunFolder:
     """The folder ``runs/NAME`` of one training.
@@ -23,7 +26,7 @@ class RunFolder:
     ::
 
         pipeline.yaml       the resolved pipeline
-        run.json            status: running, interrupted, failed or finished
+        run.json            status (running, interrupted, failed, finished), warnings
         environment.json    versions, seed, device, the data by content key
         metrics.csv         a row per log_every steps: step, epoch, lr, losses, seconds
         validation.csv      a row per validation on whole volumes
@@ -116,6 +119,18 @@ class RunFolder:
         """Note how things stand: running, interrupted, failed or finished."""
         document = self.read_status() | {"status": status, "medrev": __version__, **more}
         self.write_json("run.json", document | {"changed": _now()})
+
+    def warn(self, line: str) -> None:
+        """Tell the user, and whoever reads run.json, the model card or the report, a warning."""
+        logger.warning("warning: %s", line)
+        told = self.read_status().get("warnings", [])
+        if line not in told:
+            self.write_status(self.read_status().get("status", "running"), warnings=[*told, line])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was warned of in training, one line each."""
+        return tuple(self.read_status().get("warnings", ()))
 
     def write_json(self, name: str, document: Any) -> None:
         """Write a JSON file, whole or not at all."""

@@ -17,12 +17,19 @@ from medrev.evaluation import (
     segmentation_scores,
     translate_sample,
 )
-from medrev.metrics import Confusion
+from medrev.metrics import NOISE_FLOOR, Confusion
 from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.volumes import write_montage
 
-__all__ = ["Score", "heldout", "save_picture", "validate"]
+__all__ = [
+    "Score",
+    "data_warnings",
+    "heldout",
+    "result_warnings",
+    "save_picture",
+    "validate",
+]
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,44 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Heldou
         methods = {"model": total_counts, "one class": _one_class(total_counts)}
         results.append(segmentation_scores(methods))
     return HeldoutTable(Results.join(results))
+
+
+def data_warnings(dataset: AnyDataset) -> tuple[str, ...]:
+    """What a data set is too small to tell, one line each."""
+    counts, noun = dataset.counts, dataset.noun
+    lines = []
+    if counts["train"] == 1:
+        lines.append(f"one training {noun}: what is learnt of it need not hold for others")
+    if not counts["validation"]:
+        lines.append(
+            f"no validation {noun}s: nothing tells which weights are best, the last ones are kept"
+        )
+    if not counts["test"]:
+        lines.append(f"no test {noun}s: nothing tells how good the model is")
+    return tuple(lines)
+
+
+def result_warnings(table: HeldoutTable) -> tuple[str, ...]:
+    """Where a model is worse than what needs no model, by the first columns that have both.
+
+    A direction is told once: by the first of its columns.
+    """
+    lines: dict[str | None, str] = {}
+    rivals = [m for m in table.methods if m not in ("model", NOISE_FLOOR)]
+    for name, column in table.columns.items():
+        means = {m: s.mean for m in rivals if (s := table.summary(m, name)) is not None}
+        own = table.summary("model", name)
+        if own is None or not means or column.direction in lines:
+            continue
+        best = (max if column.higher_is_better else min)(means, key=means.__getitem__)
+        worse = own.mean < means[best] if column.higher_is_better else own.mean > means[best]
+        numbers = f"{own.mean:.{column.digits}f}, {best} {means[best]:.{column.digits}f}"
+        lines[column.direction] = (
+            f"the model is worse than {best} ({column.title}: model {numbers}): do not use it"
+            if worse
+            else ""
+        )
+    return tuple(line for line in lines.values() if line)
 
 
 def save_picture(

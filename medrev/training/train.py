@@ -20,7 +20,7 @@ from medrev.training.loop import Loop
 from medrev.training.meter import require_tensorboard
 from medrev.training.model_card import model_card
 from medrev.training.run_folder import RunFolder
-from medrev.training.scoring import heldout
+from medrev.training.scoring import data_warnings, heldout, result_warnings
 from medrev.training.seeding import deterministic_algorithms, seed_everything
 from medrev.training.trainer import Trainer, check_precision, total_steps
 
@@ -98,6 +98,8 @@ def train(
                 "environment.json",
                 describe_environment(pipeline, dataset, device=place, processes=world.size),
             )
+            for line in data_warnings(dataset):
+                run.warn(line)
         world.barrier()
         try:
             loop.train()
@@ -144,11 +146,15 @@ def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> N
     model = load_model(run.weights("best"), loop.model.device)
     if dataset.counts["test"]:
         run.write_table(heldout(model, dataset, show_progress=not quiet))
+        assert run.table is not None
+        for line in result_warnings(run.table):
+            run.warn(line)
     card = model_card(
         dataset,
         parameters=sum(p.numel() for p in model.translator.parameters()),
         step=loop.history.best_step,
         table=run.table,
+        warnings=run.warnings,
     )
     run.write_text("model_card.md", card)
     step, best = loop.trainer.step_number, loop.history.best_step

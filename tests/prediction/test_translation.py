@@ -54,6 +54,22 @@ def test_a_scan_like_the_training_is_not_doubted(residual_model, scan):
     assert result.engine == "torch, float32, cpu"
 
 
+def test_a_uniform_result_of_a_scan_that_is_not_is_doubted(make_model, scan):
+    """What a model gives that was hardly trained: one grey value, whatever the scan."""
+    tensors, mask = scan
+    model = make_model()
+    with torch.no_grad():
+        *others, (_, last) = model.translator.project_y.named_parameters()
+        for _, weight in others:
+            weight.zero_()
+        last.fill_(0.7)
+    grey = predict(model, tensors, options=SINGLE, affine=AFFINE, mask=mask)
+    (warning,) = grey.warnings
+    assert "the result is nearly uniform, though the input is not" in warning
+    flat = tensors * 0 + tensors[:, :1, :1, :1]
+    assert predict(model, flat, options=SINGLE, affine=AFFINE, mask=mask).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("factor", "edge", "part", "words"),
     [

@@ -1,6 +1,9 @@
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
+from medrev.errors import InputError
 from medrev.methods import build_method
 from medrev.training import dry_run, translator_of
 from medrev.training.estimate import RandomBatches, kept_bytes
@@ -50,3 +53,37 @@ def test_epochs_are_an_upper_bound_of_steps(pipeline):
     bound = dry_run(pipeline(training={"steps": None, "epochs": 3}, data=data), "cpu", measured=1)
     assert (bound.steps, bound.steps_exact) == (3 * 2 * 8 // 2, False)
     assert "at most 24 steps" in "\n".join(bound.lines())
+
+
+def test_gradients_of_every_subject_are_looked_at(pipeline, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["id,dwi,bval,bvec,mask"]
+    for n in range(4):
+        series = nib.Nifti1Image(rng.random((8, 8, 8, 7), dtype=np.float32), np.eye(4))
+        nib.save(series, tmp_path / f"s{n}.nii.gz")
+        nib.save(
+            nib.Nifti1Image(np.ones((8, 8, 8), np.uint8), np.eye(4)), tmp_path / f"m{n}.nii.gz"
+        )
+        values = [0, *[1000] * (6 if n < 2 else 4)]
+        (tmp_path / f"s{n}.bval").write_text(" ".join(map(str, values)))
+        directions = rng.standard_normal((3, 7))
+        np.savetxt(tmp_path / f"s{n}.bvec", directions / np.linalg.norm(directions, axis=0))
+        lines.append(f"s{n},s{n}.nii.gz,s{n}.bval,s{n}.bvec,m{n}.nii.gz")
+    (tmp_path / "cohort.csv").write_text("\n".join(lines))
+    data = {"root": str(tmp_path), "table": str(tmp_path / "cohort.csv")}
+    with pytest.raises(InputError) as caught:
+        dry_run(pipeline(data=data), "cpu", measured=1)
+    told = str(caught.value)
+    assert [name in told for name in ("s0", "s1", "s2", "s3")] == [False, False, True, True]
+    assert "7 b-values are needed (volumes), got 5" in told
+
+
+def test_what_the_data_cannot_tell_is_told(pipeline):
+    data = {"table": None, "subjects": ["s0"], "split": {"validation": 0, "test": 0}}
+    small = pipeline(data=data, training={"steps": 1})
+    told = dry_run(small, "cpu", measured=1).lines()
+    assert [line.split(":")[1].strip() for line in told if line.startswith("warning")] == [
+        "one training subject",
+        "no validation subjects",
+        "no test subjects",
+    ]

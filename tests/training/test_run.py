@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 
 import pytest
@@ -13,8 +14,18 @@ from safetensors.torch import load_file
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
+from medrev.evaluation import HeldoutTable, Record, Results
 from medrev.prediction import load_model, translate
-from medrev.training import DivergedError, RunFolder, Score, Trainer, TrainingInterrupted, train
+from medrev.report import write_run_report
+from medrev.training import (
+    DivergedError,
+    RunFolder,
+    Score,
+    Trainer,
+    TrainingInterrupted,
+    result_warnings,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +248,44 @@ def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, mon
     run = train(chosen, tmp_path / "run", resume=True, quiet=True)
     assert run.table is not None
     assert run.read_status()["status"] == "finished"
+
+
+def test_what_speaks_against_a_model_is_told_wherever_it_is_read(tmp_path, pipeline, caplog):
+    """Here: a loss that runs away, no validation, and errors above those of interpolation."""
+    tensors_only(pipeline().data.root, tmp_path / "tensors")
+    chosen = pipeline(
+        data={
+            "root": str(tmp_path / "tensors"),
+            "table": None,
+            "split": {"validation": 0, "test": 1},
+        },
+        method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
+        training={"steps": 6},
+    )
+    run = train(chosen, tmp_path / "run", quiet=True)
+    missing, loss, worse = run.warnings
+    assert missing.startswith("no validation subjects: nothing tells which weights are best")
+    assert re.fullmatch(
+        r"step \d: the loss is \S+, in the beginning it was \S+: training runs away; .*", loss
+    )
+    assert re.fullmatch(
+        r"the model is worse than \w+ \(RMSE interior \[1e-5 mm²/s\]: model \S+, \w+ \S+\): "
+        "do not use it",
+        worse,
+    )
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        f"warning: {line}" for line in run.warnings
+    ]
+    card = (run.path / "model_card.md").read_text()
+    page = write_run_report(run.path).read_text()
+    assert all(f"- Warning: {line}.\n" in card for line in run.warnings)
+    assert all(f"<li>{line}</li>" in page for line in run.warnings)
+
+
+def test_a_good_run_is_told_nothing(finished, tmp_path, pipeline):
+    records = [
+        Record("s", method, "rmse", "mask", None, value, "1e-5 mm²/s")
+        for method, value in (("model", 2.0), ("cubic", 3.0), ("noise floor", 1.0))
+    ]
+    assert result_warnings(HeldoutTable(Results.of(records))) == ()
+    assert not any("training" in line for line in finished[0].warnings)

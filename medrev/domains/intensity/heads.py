@@ -19,7 +19,7 @@ from medrev.domains.intensity.batches import HeadBatches
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.domains.sample import Sample
-from medrev.errors import InputError, naming
+from medrev.errors import InputError, Together
 from medrev.progress import progress
 from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
 
@@ -84,27 +84,27 @@ class HeadDataset(Dataset[Subject, Head]):
     ) -> list[Head]:
         """Read heads, several at a time."""
         threads = min(8, os.cpu_count() or 1, max(1, len(members)))
-        heads = []
+        heads: list[Head] = []
+        together = Together()
         with (
             progress("Reading subjects", total=len(members), enabled=show) as bar,
             ThreadPoolExecutor(threads) as pool,
         ):
             try:
-                for head in pool.map(self._read, members):
-                    heads.append(head)
-                    bar.advance(1, text=head.id)
+                reading = [pool.submit(self.read_head, member) for member in members]
+                for member, future in zip(members, reading, strict=True):
+                    with together.of(member.id):
+                        heads.append(future.result())
+                    bar.advance(1, text=member.id)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        together.check()
         if show:
             for head in heads:
                 for note in head.notes:
                     logger.info("%s: %s", head.id, note)
         return heads
-
-    def _read(self, member: Subject) -> Head:
-        with naming(member.id):
-            return self.read_head(member)
 
     def batches(self, *, rank: int = 0, world: int = 1) -> HeadBatches[Any]:
         """Slices or patches of the training heads."""

@@ -17,7 +17,7 @@ from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
 from medrev.domains.tensor.domain import TensorDomain
 from medrev.domains.tensor.find import find_cohort, scanned
-from medrev.domains.tensor.preparation import prepare
+from medrev.domains.tensor.preparation import check_subjects, prepare
 from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.ranges import training_ranges
 from medrev.domains.tensor.scaling import auto_scale
@@ -84,6 +84,10 @@ class TensorDataset(Dataset[Subject, Prepared]):
         return cohort_lines(
             self.cohort, lambda s: "raw DWI" if "dwi" in s.files else "ready tensors"
         )
+
+    def check(self) -> None:
+        """Files are there, and gradients fit their series."""
+        check_subjects([s for part in PARTS for s in self.members(part)], self.data)
 
     def prepare(
         self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False

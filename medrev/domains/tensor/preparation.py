@@ -14,14 +14,13 @@ from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
 from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, save_entry
 from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
-from medrev.domains.tensor.find import problems
 from medrev.domains.tensor.prepared import Prepared
-from medrev.domains.tensor.scan import Scan, load_subject
-from medrev.errors import InputError, naming
+from medrev.domains.tensor.scan import Scan, check_subject, load_subject
+from medrev.errors import InputError, Together
 from medrev.files import content_hash
 from medrev.progress import progress as progress_bar
 
-__all__ = ["prepare", "prepare_scan"]
+__all__ = ["check_subjects", "prepare", "prepare_scan"]
 
 #: Below so many bytes of files, starting processes takes longer than the work (workers: auto).
 _SMALL = 256 * 2**20
@@ -51,6 +50,7 @@ def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -
         return []
     folder = cache_folder(data)
     workers = _worker_count(data)
+    check_subjects(subjects, data)
     with ThreadPoolExecutor(workers) as threads:
         keys = list(threads.map(lambda subject: _key(subject, data), subjects))
     paths = [folder / f"{key}.safetensors" for key in keys]
@@ -63,10 +63,25 @@ def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -
                 bar.advance(1, text=subject.id)
         missing = [index for index in range(len(subjects)) if index not in done]
         tasks = [(subjects[index], data, keys[index], paths[index]) for index in missing]
-        for position, prepared in _make_all(tasks, _pool_size(tasks, data, workers)):
+        together = Together()
+        for position, prepared in _make_all(tasks, _pool_size(tasks, data, workers), together):
             done[missing[position]] = prepared
             bar.advance(1, text=prepared.id)
+        together.check()
     return [done[index] for index in range(len(subjects))]
+
+
+def check_subjects(subjects: Sequence[Subject], data: DTIData) -> None:
+    """See that no file is missing and that gradients fit their series, without reading voxels.
+
+    Raises:
+        InputError: Naming every subject that cannot be used.
+    """
+    together = Together()
+    for subject in subjects:
+        with together.of(subject.id):
+            check_subject(subject, data)
+    together.check()
 
 
 def prepare_scan(scan: Scan, data: DTIData, key: str = "") -> Prepared:
@@ -106,9 +121,6 @@ def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
 
 
 def _key(subject: Subject, data: DTIData) -> str:
-    found = problems(subject)
-    if found:
-        raise InputError("; ".join(found))
     contents = {role: content_hash(path) for role, path in subject.files.items()}
     return content_key(contents, data, _wants_copies(subject, data))
 
@@ -119,8 +131,7 @@ Task = tuple[Subject, DTIData, str, Path]
 def _make(task: Task) -> Prepared:
     """Make one subject and its cache entry."""
     subject, data, key, path = task
-    with naming(subject.id):
-        prepared = prepare_scan(load_subject(subject, data), data, key)
+    prepared = prepare_scan(load_subject(subject, data), data, key)
     save_entry(path, prepared)
     return prepared
 
@@ -131,8 +142,10 @@ def _make_entry(task: Task) -> None:
     _make(task)
 
 
-def _make_all(tasks: list[Task], workers: int) -> Iterator[tuple[int, Prepared]]:
-    """Yield results with their position in ``tasks``, as they come."""
+def _make_all(
+    tasks: list[Task], workers: int, together: Together
+) -> Iterator[tuple[int, Prepared]]:
+    """Yield results with their position in ``tasks``, as they come; keep the errors of others."""
     left = dict(enumerate(tasks))
     if workers > 1:
         try:
@@ -143,19 +156,23 @@ def _make_all(tasks: list[Task], workers: int) -> Iterator[tuple[int, Prepared]]
                 futures = {pool.submit(_make_entry, task): n for n, task in left.items()}
                 try:
                     for future in as_completed(futures):
-                        future.result()
                         position = futures[future]
                         subject, _, _, path = left[position]
+                        failed = len(together.errors)
+                        with together.of(subject.id):
+                            future.result()
                         entry = load_entry(path, subject.id)
-                        if entry is not None:
+                        if entry is not None or len(together.errors) > failed:
                             del left[position]
+                        if entry is not None:
                             yield position, entry
                 finally:
                     pool.shutdown(wait=False, cancel_futures=True)
         except BrokenProcessPool:  # no spawning from this script (no __main__ guard): one by one
             pass
     for position, task in left.items():
-        yield position, _make(task)
+        with together.of(task[0].id):
+            yield position, _make(task)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from medrev.volumes import (
     same_grid,
 )
 
-__all__ = ["Scan", "load_subject"]
+__all__ = ["Scan", "check_subject", "load_subject"]
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,35 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
         GradientError: b-values or b-vectors do not fit, are no unit vectors, have no b = 0, or are
             too few for a tensor.
     """
+    gradients = check_subject(subject, data)
+    files = subject.files
+    mask = read_volume(files["mask"]) if "mask" in files else None
+    truth = _read_tensor(files["truth"], data) if "truth" in files else None
+    if gradients is None:
+        tensor = _read_tensor(files["tensor"], data, convention)
+        return _scan(subject, data, mask=mask, truth=truth, tensor=tensor)
+    chosen, gradients = gradients.shell(data.fit.b_max)
+    dwi = read_volume(files["dwi"], volumes=chosen.tolist(), allow_nan=True)
+    return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
+
+
+def check_subject(subject: Subject, data: DTIData) -> Gradients | None:
+    """See that a subject's files are there and that its gradients fit, without reading voxels.
+
+    Returns:
+        The gradients of raw DWI; None where the tensors are read.
+
+    Raises:
+        InputError: A file is missing, or the series is not one of volumes.
+        GradientError: b-values or b-vectors do not fit the series.
+    """
     found = problems(subject)
     if found:
         raise InputError("; ".join(found))
     files = subject.files
-    mask = read_volume(files["mask"]) if "mask" in files else None
-    truth = _read_tensor(files["truth"], data) if "truth" in files else None
     if "tensor" in files and ("dwi" not in files or data.degradation.kind == "tensor"):
-        tensor = _read_tensor(files["tensor"], data, convention)
-        return _scan(subject, data, mask=mask, truth=truth, tensor=tensor)
-    gradients = read_gradients(files["bval"], files["bvec"], _volume_count(files["dwi"]))
-    chosen, gradients = gradients.shell(data.fit.b_max)
-    dwi = read_volume(files["dwi"], volumes=chosen.tolist(), allow_nan=True)
-    return _scan(subject, data, mask=mask, truth=truth, dwi=dwi, gradients=gradients)
+        return None
+    return read_gradients(files["bval"], files["bvec"], _volume_count(files["dwi"]))
 
 
 def _scan(

@@ -193,9 +193,11 @@ def test_many_heads_come_in_their_order_and_the_damaged_one_is_named(brats):
     dataset = dataset_of(pipeline)
     subjects = dataset.members("train")
     assert [h.id for h in dataset.prepare(subjects)] == [s.id for s in subjects]
-    path = subjects[1].files["t1"]
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=subjects[1].id):
+    for number in (1, 2):
+        path = subjects[number].files["t1"]
+        path.write_bytes(path.read_bytes()[:100])
+    both = rf"2 subjects cannot be used\n  .*{subjects[1].id}.*\n  .*{subjects[2].id}"
+    with pytest.raises(InputError, match=both):
         dataset.prepare(subjects)
 
 

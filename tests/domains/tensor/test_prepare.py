@@ -2,7 +2,9 @@
 
 import dataclasses
 import pickle
+import re
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,27 @@ def test_truth_goes_along_and_nothing_else_reads_it(phantom, config, tmp_path):
 
 def test_no_subjects_prepare_to_nothing(config):
     assert prepare([], config()) == []
+
+
+def test_everything_amiss_is_told_at_once(cohort, config):
+    """Gradients before any voxel is read; what only reading shows when all were read."""
+    bvals = [subject.files["bval"] for subject in cohort]
+    before = [path.read_text() for path in bvals]
+    for path in bvals:
+        path.write_text("0 1000 1000 1000 1000\n")
+    with pytest.raises(InputError) as caught:
+        prepare(cohort, config(), progress=False)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "2 subjects cannot be used"
+    assert all(re.search(r"S\d.*14 b-values are needed \(volumes\), got 5", line) for line in lines)
+    assert len(lines) == 2
+    for path, text in zip(bvals, before, strict=True):
+        path.write_text(text)
+    for subject in cohort:
+        whole = nibabel.load(subject.files["dwi"])
+        nibabel.save(
+            nibabel.Nifti1Image(whole.get_fdata() * np.nan, whole.affine), whole.get_filename()
+        )
+    with pytest.raises(InputError, match=r"2 subjects cannot be used\n  .*S0.*\n  .*S1"):
+        prepare(cohort, config(), progress=False)
+    assert entries(config()) == []
