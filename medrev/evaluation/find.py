@@ -1,17 +1,20 @@
 """What there is to evaluate: run folders, folders of predictions, or a table."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
-from medrev.evaluation.folders import volumes_in
+from medrev.evaluation.folders import exists, volumes_in
 from medrev.evaluation.found import Found
 from medrev.evaluation.listing import participants, read_table
-from medrev.evaluation.names import is_image, is_mask, is_uncertainty
+from medrev.evaluation.names import contrast_of, is_image, is_mask, is_uncertainty
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
+from medrev.files import read_json
 
 __all__ = ["Sources", "find_cases", "named_inputs"]
 
@@ -56,6 +59,9 @@ def find_cases(sources: Sources) -> Found:
             evaluated. The message names all subjects concerned.
     """
     named = named_inputs(sources.inputs)
+    for path in named.values():
+        if not exists(path):
+            raise InputError(f"input not found: there is no {path}")
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
@@ -130,22 +136,39 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     predictions = {
         name: volumes_in(path, is_image, f"predictions {name}") for name, path in named.items()
     }
-    references = volumes_in(sources.reference, is_image, "references")
+    subjects = sorted({name for found in predictions.values() for name in found})
+    results = [path for found in predictions.values() for path in found.values()]
+    references = volumes_in(
+        sources.reference,
+        is_image,
+        "references",
+        names=subjects,
+        contrast=_only({contrast_of(path) for path in results}),
+    )
     only = _single_pair(predictions, references)
     if only is not None:
         predictions = {name: {only: next(iter(p.values()))} for name, p in predictions.items()}
         references = {only: next(iter(references.values()))}
     beside = [sources.reference, *named.values()]
-    low = {} if sources.low is None else volumes_in(sources.low, is_image, "inputs")
-    masks = _given_or_beside(sources.mask, is_mask, beside, "masks")
-    labels = {} if sources.labels is None else volumes_in(sources.labels, _any, "label maps")
+    subjects = sorted({name for found in predictions.values() for name in found})
+    low = {}
+    if sources.low is not None:
+        given = {read_json(sidecar_of(p), lenient=True).get("InputContrast") for p in results}
+        contrast = _only({None if name is None else contrast_name(str(name)) for name in given})
+        low = volumes_in(sources.low, is_image, "inputs", names=subjects, contrast=contrast)
+    masks = _given_or_beside(sources.mask, is_mask, beside, "masks", subjects)
+    labels = {}
+    if sources.labels is not None:
+        labels = volumes_in(sources.labels, _any, "label maps", names=subjects)
     stds = {
-        name: _given_or_beside(sources.uncertainty, is_uncertainty, [path], "uncertainties")
+        name: _given_or_beside(
+            sources.uncertainty, is_uncertainty, [path], "uncertainties", subjects
+        )
         for name, path in named.items()
     }
     rows = participants(sources.participants, beside)
     cases, failures = [], {}
-    for subject in sorted({name for found in predictions.values() for name in found}):
+    for subject in subjects:
         lacking = [f"prediction {name}" for name, p in predictions.items() if subject not in p]
         lacking += ["reference"] if subject not in references else []
         lacking += ["input"] if low and subject not in low else []
@@ -168,7 +191,7 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
                 columns=rows(subject),
             )
         )
-    spare = sorted(set(references) - {name for found in predictions.values() for name in found})
+    spare = sorted(set(references) - set(subjects))
     notes = []
     if spare:
         shown = ", ".join(spare[:5]) + (" …" if len(spare) > 5 else "")
@@ -195,14 +218,23 @@ def _single_pair(
     return None
 
 
+def _only(contrasts: Set[str | None]) -> str | None:
+    """The contrast, where there is one."""
+    return next(iter(contrasts)) if len(contrasts) == 1 else None
+
+
 def _given_or_beside(
-    given: Path | None, accept: Callable[[Path], bool], beside: list[Path], what: str
+    given: Path | None,
+    accept: Callable[[Path], bool],
+    beside: list[Path],
+    what: str,
+    subjects: Sequence[str],
 ) -> dict[str, Path]:
     """Volumes where the user says, or those that lie in one of the folders by their name."""
     if given is not None:
-        return volumes_in(given, _any, what)
+        return volumes_in(given, _any, what, names=subjects)
     folders = (place for place in beside if place.is_dir())
-    found = (volumes_in(place, accept, what, optional=True) for place in folders)
+    found = (volumes_in(place, accept, what, optional=True, names=subjects) for place in folders)
     return next((volumes for volumes in found if volumes), {})
 
 

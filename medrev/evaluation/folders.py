@@ -1,14 +1,14 @@
 """Volumes in a folder by subject: predictions, references, inputs, masks, label maps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from medrev.errors import InputError
-from medrev.evaluation.names import subject_of
+from medrev.evaluation.names import contrast_of, subject_label, subject_of
 from medrev.files import files_below
 from medrev.volumes import PICTURES
 
-__all__ = ["volumes_in"]
+__all__ = ["exists", "volumes_in"]
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", *PICTURES)
 _WILD = "*?["
@@ -16,7 +16,13 @@ _MOST = 5
 
 
 def volumes_in(
-    place: Path, accept: Callable[[Path], bool], what: str, *, optional: bool = False
+    place: Path,
+    accept: Callable[[Path], bool],
+    what: str,
+    *,
+    optional: bool = False,
+    names: Collection[str] = (),
+    contrast: str | None = None,
 ) -> dict[str, Path]:
     """The volumes of a folder, a pattern or a file, by subject.
 
@@ -26,6 +32,9 @@ def volumes_in(
         accept: Which files count where no pattern chooses; the name of a single file says nothing.
         what: What the volumes are, for messages: predictions, references, …
         optional: It is no error if there are none.
+        names: Subjects as others call them: those that differ only as results of BIDS do from
+            their inputs (:func:`subject_label`) are called so here, too.
+        contrast: Which of several contrasts of a subject counts.
 
     Returns:
         Paths by subject, sorted by subject; absolute, because workers have folders of their own.
@@ -50,10 +59,20 @@ def volumes_in(
     if not chosen:
         wanted = f"matches {pattern} in {root}" if pattern else f"is in {root} or below"
         raise InputError(f"{what} not found: no volume or image {wanted}; found: {_contents(root)}")
+    known = {subject_label(name): name for name in names}
     found: dict[str, list[Path]] = {}
     for path in chosen:
-        found.setdefault(subject_of(path, root), []).append(path)
-    return _single({name: _preferred(paths) for name, paths in sorted(found.items())}, what, root)
+        name = subject_of(path, root)
+        name = name if name in names else known.get(subject_label(name), name)
+        found.setdefault(name, []).append(path)
+    preferred = {name: _preferred(paths, contrast) for name, paths in sorted(found.items())}
+    return _single(preferred, what, root)
+
+
+def exists(place: Path) -> bool:
+    """Whether there is such a file or folder, or the folder of a pattern."""
+    root, _ = _split(place)
+    return root.exists()
 
 
 def _split(place: Path) -> tuple[Path, str | None]:
@@ -65,10 +84,16 @@ def _split(place: Path) -> tuple[Path, str | None]:
     return Path(*parts[:first]) if first else Path(), str(Path(*parts[first:]))
 
 
-def _preferred(paths: list[Path]) -> list[Path]:
-    """Of a subject's tensors and their maps, the tensors, which hold the maps."""
-    tensors = [path for path in paths if "_param-diffusivity_" in path.name]
-    return tensors if len(tensors) == 1 else paths
+def _preferred(paths: list[Path], contrast: str | None) -> list[Path]:
+    """Which of a subject's files is meant.
+
+    Of a volume and a picture of it the volume; of tensors and their maps the tensors, which hold
+    the maps; of several contrasts the one that is asked for.
+    """
+    volumes = [path for path in paths if path.suffix.lower() not in PICTURES]
+    tensors = [path for path in volumes if "_param-diffusivity_" in path.name]
+    wanted = [path for path in volumes if contrast is not None and contrast_of(path) == contrast]
+    return next((some for some in (tensors, wanted) if len(some) == 1), volumes or paths)
 
 
 def _single(found: Mapping[str, list[Path]], what: str, root: Path) -> dict[str, Path]:

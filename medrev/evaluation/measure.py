@@ -10,7 +10,6 @@ from medrev.evaluation.results import Record, Results
 from medrev.evaluation.target import Target
 from medrev.metrics import (
     RMSE_UNIT,
-    WHOLE,
     Array,
     Floats,
     Key,
@@ -282,11 +281,10 @@ def _uncertainty(both: Compared) -> _Measures:
 
 
 def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:
-    """On the reference's grid within the mask, on another one everywhere."""
+    """In the mask, whose voxels on another grid are those that lie in it by half at least."""
     unit, scale = _unit(target)
-    here = tuple(start.shape[1:]) == target.volume.shape[1:]
-    place = target.everywhere if here else WHOLE
-    residual = cache(lambda: cycle_residual(round_trip, start, target.mask if here else None))
+    place = target.everywhere
+    residual = cache(lambda: cycle_residual(round_trip, start, target.mask_of(start.shape[1:])))
     yield Key("cycle_largest", place), unit, lambda: scale * residual().largest
     yield Key("cycle_mean", place), unit, lambda: scale * residual().mean
     yield Key("cycle_relative", place), "", lambda: residual().relative

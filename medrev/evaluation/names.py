@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+from medrev.domains.intensity.names import contrast_base, contrast_ending
+from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.names import bids_label
 from medrev.volumes import strip_suffix
 
-__all__ = ["is_image", "is_mask", "is_uncertainty", "subject_of"]
+__all__ = ["contrast_of", "is_image", "is_mask", "is_uncertainty", "subject_label", "subject_of"]
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.
 _IDENTITY = ("sub", "ses", "acq", "run", "echo", "dir", "task")
@@ -52,6 +55,34 @@ def subject_of(path: Path, root: Path) -> str:
     if "sub" in found:
         return "_".join(f"{name}-{found[name]}" for name in _IDENTITY if name in found)
     return parts[0] if len(parts) > 1 else _without_roles(strip_suffix(path))
+
+
+def subject_label(name: str) -> str:
+    """What is left of a subject's name in the names of its results, whatever its layout.
+
+    Results are called after BIDS, their inputs perhaps not.
+
+    Example:
+        >>> [subject_label(name) for name in ("sub-SIM00003", "SIM_00003_desc-synth_T2w")]
+        ['SIM00003', 'SIM00003']
+        >>> subject_label("BraTS-GLI-00003-000-t2f"), subject_label("sub-100307")
+        ('BraTSGLI00003000', '100307')
+    """
+    return bids_label(contrast_base(Path(name), "").removeprefix("sub-"))
+
+
+def contrast_of(path: Path) -> str | None:
+    """The contrast that a file's name ends in, as medrev calls it; None where it says none.
+
+    Example:
+        >>> contrast_of(Path("sub-01_desc-synth_T2w.nii.gz")), contrast_of(Path("a/s_t2.nii"))
+        ('t2', 't2')
+    """
+    ending = contrast_ending(strip_suffix(path))
+    if ending is None:
+        return None
+    name = contrast_name(ending)
+    return "t1ce" if name == "t1" and re.search("(^|_)ce-", path.name) else name
 
 
 def is_mask(path: Path) -> bool:

@@ -1,24 +1,33 @@
 """A subject given by files: predictions, reference, and what goes with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from medrev.config.schema import DTIData
+from medrev.domains.intensity import intensity_scale
+from medrev.domains.outputs import sidecar_of
+from medrev.domains.source import recognise
+from medrev.domains.tensor.reading import convention_of, read_tensors
 from medrev.dti import COMPONENTS, from_voxel_frame, to_voxel_frame
 from medrev.errors import InputError
 from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.pictures import read_picture
+from medrev.files import read_json
 from medrev.metrics import Settings, interpolate_to
 from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine
 
 __all__ = ["Pair"]
 
 _ADVICE = "resample one of them, or give --resample-reference yes"
+#: Voxels at a border that one grid may have more than another.
+_SPARE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,7 @@ class Pair:
             "reference": self.reference,
             **{f"prediction {name}": path for name, path in self.predictions.items()},
             "input": self.input,
+            **_gradients(self.input),
             "mask": self.mask,
             "labels": self.labels,
             **{f"uncertainty {name}": path for name, path in self.uncertainties.items()},
@@ -71,7 +81,12 @@ class Pair:
         """
         volumes = {name: _read(path) for name, path in self.predictions.items()}
         target = _Target(self, _read(self.reference))
-        if config.resample_reference:
+        grids = [target.grid, *(given.grid for given in volumes.values())]
+        shared = _shared(grids)
+        if shared is not None:
+            target.crop_to(shared, grids)
+            volumes = {name: given.cropped(shared) for name, given in volumes.items()}
+        elif config.resample_reference:
             target.move_to(next(iter(volumes.values())).grid)
         reference = target.volume
         predictions = {}
@@ -86,9 +101,19 @@ class Pair:
             predictions[name] = Prediction(given.values, std=self._std(name, target))
         models = list(predictions)
         mask, source = self._mask(target, config)
-        low = None if self.input is None else _read(self.input)
+        low = None if self.input is None else _read_input(self.input, target)
         if low is not None and config.baselines:
             predictions |= _baselines(low, target, config)
+        facts: dict[str, Any] = {"mask": source}
+        scaling = self._scaling()
+        settings = target.settings
+        if scaling is not None:
+            percentile, scales = scaling
+            facts["percentile"] = percentile
+            settings = replace(settings, value_range=1.0)
+            reference = _in_own_scale(reference, mask, percentile)
+            for name, prediction in predictions.items():
+                predictions[name] = _rescaled(prediction, scales.get(name), mask, percentile)
         labels = label_image = None
         if self.labels is not None and config.segmenter is not None:
             label_image = target.bring(self.labels, order=0, indexed=False)
@@ -103,11 +128,31 @@ class Pair:
             low=None if low is None else low.values,
             labels=labels,
             label_image=label_image,
-            settings=target.settings,
+            settings=settings,
             largest=target.largest,
-            facts={"mask": source},
+            facts=facts,
             notes=tuple(target.notes),
         )
+
+    def _scaling(self) -> tuple[float, dict[str, float]] | None:
+        """A percentile, and by model the intensity that it became in the results.
+
+        Intensities of MR contrasts have no unit: those that a model of medrev made of another
+        contrast are compared in units of each volume's own scale, as run folders are. None where a
+        sidecar does not say that the predictions are such.
+        """
+        scales: dict[str, float] = {}
+        percentiles = set()
+        for name, path in self.predictions.items():
+            says = read_json(sidecar_of(path), lenient=True)
+            scale, percentile = says.get("OutputScale"), says.get("Percentile")
+            if says.get("Contrast") == says.get("InputContrast"):
+                return None
+            if not isinstance(scale, int | float) or not isinstance(percentile, int | float):
+                return None
+            scales[name] = float(scale)
+            percentiles.add(float(percentile))
+        return (percentiles.pop(), scales) if len(percentiles) == 1 else None
 
     def _std(self, name: str, target: "_Target") -> torch.Tensor | None:
         path = self.uncertainties.get(name)
@@ -145,6 +190,10 @@ class _Read:
     def tensors(self) -> bool:
         return self.values.shape[0] == len(COMPONENTS)
 
+    def cropped(self, grid: Grid) -> "_Read":
+        """The voxels of a smaller grid on the same lattice."""
+        return replace(self, values=_regrid(self.values, self.grid, grid), grid=grid)
+
 
 class _Target:
     """The reference, and the grid on which everything is compared."""
@@ -155,7 +204,7 @@ class _Target:
         self.tensors = read.tensors
         self.largest = read.largest
         self.notes: list[str] = []
-        self.own: Grid | None = None  # where it lay before it was moved
+        self.before: list[Grid] = []  # where it or the predictions lay before they were moved
 
     @property
     def settings(self) -> Settings:
@@ -168,11 +217,20 @@ class _Target:
         if grid.same(self.grid):
             return
         self.volume = _regrid(self.volume, self.grid, grid, tensors=self.tensors)
+        self.before.append(self.grid)
         self.notes.append(
             f"reference resampled from {self.grid} voxels onto the grid of the prediction, {grid} "
             "(trilinear)"
         )
-        self.own, self.grid = self.grid, Grid(grid.shape, grid.affine, "the prediction")
+        self.grid = Grid(grid.shape, grid.affine, "the prediction")
+
+    def crop_to(self, shared: Grid, grids: list[Grid]) -> None:
+        """Leave out the voxels at the border that not all grids have."""
+        self.volume = _regrid(self.volume, self.grid, shared)
+        self.before += grids
+        sizes = " and ".join(dict.fromkeys(str(grid) for grid in grids))
+        self.notes.append(f"cropped to the {shared} voxels that grids of {sizes} share")
+        self.grid = shared
 
     def bring(
         self, path: Path, *, order: Literal[0, 1], single: bool = True, indexed: bool = True
@@ -181,7 +239,7 @@ class _Target:
         values, grid = _plain(path, indexed)
         if single and indexed and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
-        if self.own is not None and grid.same(self.own):
+        if any(grid.same(before) for before in self.before):
             return _regrid(values, grid, self.grid, order=order)
         self.grid.check(path, grid, _ADVICE)
         return values
@@ -195,10 +253,29 @@ def _read(path: Path) -> _Read:
     volume = read_volume(path, allow_nan=True)
     values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):
-        from medrev.prediction import convention_of, recognise
-
         values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
+
+
+def _read_input(path: Path, target: _Target) -> _Read:
+    """Read what models were given; raw DWI is fitted where tensors are compared."""
+    if target.tensors and path.suffix.lower() not in PICTURES:
+        source = recognise(path)
+        if source.kind == "dwi":
+            scan = read_tensors(source, DTIData(root=path.parent))
+            assert scan.affine is not None
+            return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.affine))
+    return _read(path)
+
+
+def _gradients(path: Path | None) -> dict[str, Path | None]:
+    """The gradient files beside raw DWI, on which a fit depends."""
+    if path is None or path.suffix.lower() in PICTURES or not path.is_file():
+        return {}
+    with suppress(InputError):
+        source = recognise(path)
+        return {"input bval": source.bval, "input bvec": source.bvec}
+    return {}
 
 
 def _plain(path: Path, indexed: bool = True) -> tuple[torch.Tensor, Grid]:
@@ -233,6 +310,52 @@ def _baselines(low: _Read, target: _Target, config: EvaluationConfig) -> dict[st
         f"reference's ({target.grid}), or is finer"
     )
     return {}
+
+
+def _shared(grids: list[Grid]) -> Grid | None:
+    """What grids have in common that are the same but for a few voxels at their borders.
+
+    Fields of view of a whole number of coarse voxels end so. None where all are the same, or their
+    voxels do not lie on one another.
+    """
+    first = grids[0]
+    starts, ends = [np.zeros(3, int)], [np.array(first.shape)]
+    for grid in grids[1:]:
+        between = np.linalg.inv(first.affine) @ grid.affine
+        start = np.rint(between[:3, 3]).astype(int)
+        moved = first.affine.copy()
+        moved[:3, 3] = (first.affine @ [*start, 1])[:3]
+        if not Grid(grid.shape, moved).same(grid):
+            return None
+        starts.append(start)
+        ends.append(start + grid.shape)
+    low, high = np.max(starts, axis=0), np.min(ends, axis=0)
+    spare = np.maximum(low - np.min(starts, axis=0), np.max(ends, axis=0) - high)
+    if not spare.any() or spare.max() > _SPARE or (high <= low).any():
+        return None
+    affine = first.affine.copy()
+    affine[:3, 3] = (first.affine @ [*low, 1])[:3]
+    shape = tuple(int(n) for n in high - low)
+    return Grid(shape, affine, "the voxels that all have")
+
+
+def _in_own_scale(
+    volume: torch.Tensor, mask: torch.Tensor | None, percentile: float
+) -> torch.Tensor:
+    """Intensities in units of a percentile of those in the mask, cut off above as in training."""
+    inside = volume != 0 if mask is None else mask
+    return (volume / intensity_scale(volume, inside, percentile)).clamp(0, 1)
+
+
+def _rescaled(
+    given: Prediction, scale: float | None, mask: torch.Tensor | None, percentile: float
+) -> Prediction:
+    """A result in units of the scale that it was given, or a baseline in those of its own."""
+    volume = torch.as_tensor(given.volume)
+    if scale is None:
+        return replace(given, volume=_in_own_scale(volume, mask, percentile))
+    std = None if given.std is None else torch.as_tensor(given.std) / scale
+    return replace(given, volume=volume / scale, std=std)
 
 
 def _regrid(

@@ -1,11 +1,13 @@
 """A reference and what is prepared of it once, to compare several predictions with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from medrev.errors import InputError
 from medrev.metrics import (
@@ -117,6 +119,15 @@ class Target:
     def inside(self) -> NDArray[np.bool_]:
         """The mask, or everything."""
         return as_mask(self.mask, self.volume.shape[1:])
+
+    def mask_of(self, shape: Sequence[int]) -> NDArray[np.bool_] | None:
+        """The mask on a grid of another size with the same field of view; None: everywhere."""
+        if self.mask is None or tuple(shape) == self.mask.shape:
+            return self.mask
+        share = interpolate(
+            torch.from_numpy(self.mask)[None, None].float(), tuple(shape), mode="area"
+        )
+        return np.asarray(share[0, 0].numpy() >= 0.5)
 
     @cached_property
     def voxels(self) -> Floats:

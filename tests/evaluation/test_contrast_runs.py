@@ -17,11 +17,12 @@ from medrev.evaluation import (
     Sources,
     evaluate_cohort,
     find_cases,
+    measure,
     score,
     translate_sample,
 )
 from medrev.metrics import Key
-from medrev.prediction import load_model, translate
+from medrev.prediction import infer_file, load_model, translate
 from medrev.report import evaluate
 
 from .untrained import ONE, UNET, heads, make_heads, make_run
@@ -164,3 +165,20 @@ def test_a_label_map_elsewhere_is_refused(root, tmp_path):
     (case,) = find_cases(Sources(inputs=(str(run),))).cases
     with pytest.raises(GeometryError, match=r"seg\.nii\.gz lies elsewhere than the volumes of"):
         case.load(EvaluationConfig(device="cpu"))
+
+
+def test_the_results_of_inference_get_the_scores_of_the_run(root, tmp_path):
+    """Both in units of each volume's own scale; masks are those of both contrasts."""
+    run, made = find_cases(sources(root, "volumes")), tmp_path / "made"
+    choices = EvaluationConfig(device="cpu")
+    subject = SUBJECTS[0]
+    (case,) = [case for case in run.cases if case.id == subject]
+    head = root / f"brats/{subject}"
+    infer_file(head / f"{subject}_t1.nii.gz", model=root / "volumes", output=made, device="cpu")
+    found = find_cases(Sources(inputs=(f"volumes={made}",), reference=head, low=head))
+    (pair,) = found.cases
+    one, two = measure(case, choices).results, measure(pair, choices).results
+    for method in ("volumes", "input"):
+        for metric in ("mae", "psnr", "ssim"):
+            own = one.values(method, Key(metric))[subject]
+            assert two.values(method, Key(metric))[pair.id] == pytest.approx(own, rel=0.02)

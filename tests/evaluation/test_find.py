@@ -1,3 +1,5 @@
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 from medrev.errors import InputError
 from medrev.evaluation import Sources, find_cases
 
-from .conftest import make_cohort
+from .conftest import brain, make_cohort, save
 
 
 def find(root: Path, *inputs: str, **more):
@@ -105,6 +107,38 @@ def test_of_tensors_and_their_maps_the_tensors_count(cohort):
     assert found.cases[0].files["prediction model"].name == "sub-01_param-diffusivity_dwimap.nii.gz"
 
 
+def test_results_of_inference_are_matched_with_what_they_were_made_of(tmp_path):
+    """Named after BIDS beside a picture, from files of BraTS and folders of HCP."""
+    for n in (1, 2):
+        for contrast in ("t1", "t1ce", "t2", "flair"):
+            save(tmp_path / f"brats/SIM_0000{n}/SIM_0000{n}_{contrast}.nii.gz", brain(n))
+        save(tmp_path / f"brats/SIM_0000{n}/SIM_0000{n}_seg.nii.gz", brain(n) > 0)
+        save(tmp_path / f"hcp/10030{n}/T1w/Diffusion/data.nii.gz", brain(n))
+        for made in (
+            f"single/SIM_0000{n}_desc-synth_T2w",
+            f"cohort/sub-SIM0000{n}/anat/sub-SIM0000{n}_desc-synth_T2w",
+            f"sr/sub-10030{n}/dwi/sub-10030{n}_res-hi_model-tensor_param-diffusivity_desc-sr_dwimap",
+        ):
+            file = save(tmp_path / f"{made}.nii.gz", brain(n))
+            file.with_name(file.name.replace(".nii.gz", ".png")).write_bytes(b"a picture")
+            says = {"Contrast": "t2", "InputContrast": "t1"}
+            file.with_name(file.name.replace(".nii.gz", ".json")).write_text(json.dumps(says))
+    for folder, reference, wanted in (
+        ("single", "brats", "SIM_0000{n}_t2.nii.gz"),
+        ("cohort", "brats", "SIM_0000{n}_t2.nii.gz"),
+        ("sr", "hcp", "data.nii.gz"),
+    ):
+        low = {} if folder == "sr" else {"low": tmp_path / "brats"}
+        found = find(tmp_path, folder, reference=tmp_path / reference, **low)
+        assert found.failures == {}
+        for n, case in enumerate(found.cases, start=1):
+            assert case.files["reference"].name == wanted.format(n=n)
+            assert f"0{n}" in str(case.files["reference"])
+            assert case.files["prediction model"].suffix == ".gz"
+            if low:
+                assert case.files["input"].name == f"SIM_0000{n}_t1.nii.gz"
+
+
 def test_groups_come_from_the_participants_table(cohort):
     (cohort / "ref/participants.tsv").write_text(
         "participant_id\tsite\tage\nsub-01\tA\t30\nsub-02\tn/a\t31\n"
@@ -128,6 +162,14 @@ def test_groups_come_from_the_participants_table(cohort):
 def test_what_is_missing_is_said(cohort, change, message):
     with pytest.raises(InputError, match=message):
         find(cohort, "a", **change)
+
+
+@pytest.mark.parametrize("name", ["nofolder", "nofolder/*.nii", "norun=nofolder", "no.csv"])
+def test_an_input_that_is_not_there_is_named(cohort, name):
+    place = name.removeprefix("norun=")
+    for more in ({}, {"reference": cohort / "ref"}):
+        with pytest.raises(InputError, match=f"input not found: there is no {re.escape(place)}"):
+            find_cases(Sources(inputs=(name,), **more))
 
 
 def test_a_folder_without_volumes_says_what_it_holds(cohort):

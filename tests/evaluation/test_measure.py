@@ -297,3 +297,21 @@ def test_the_change_of_an_infinite_score_is_said():
         "A", "m", Key("d_psnr", "whole")
     )
     assert record.reason == "the change of an infinite score is undefined"
+
+
+def test_round_trips_on_a_coarser_grid_are_measured_in_the_mask():
+    """Outside of it they may be anything."""
+    mask = np.zeros((8, 8, 8), bool)
+    mask[:4] = True
+    start = np.ones((1, 4, 4, 4))
+    back = start.copy()
+    back[:, :2] += 0.25
+    back[:, 2:] += 100
+    reference = np.random.default_rng(0).random((1, 8, 8, 8))
+    given = Prediction(reference, cycle=(back, start))
+    found = evaluate_methods({"m": given}, reference, mask, subject="A")
+    assert found.values("m", Key("cycle_largest"))["A"] == pytest.approx(0.25)
+    assert found.values("m", Key("cycle_mean"))["A"] == pytest.approx(0.25)
+    assert not [
+        key for key in found.keys if key.metric.startswith("cycle") and key.region != "mask"
+    ]

@@ -95,7 +95,7 @@ def test_without_a_mask_the_references_zeros_are_outside(pair):
 @pytest.mark.parametrize("role", ["prediction", "mask", "labels", "std"])
 @pytest.mark.parametrize("kind", ["shape", "affine"])
 def test_another_grid_is_refused_with_both_files_named(pair, cohort, role, kind):
-    shape = (14, 12, 15) if kind == "shape" else SHAPE
+    shape = (14, 12, 11) if kind == "shape" else SHAPE
     shifted = AFFINE.copy()
     shifted[0, 3] += 0 if kind == "shape" else 1.25
     file = save(cohort / "moved.nii.gz", np.ones(shape), shifted)
@@ -110,7 +110,7 @@ def test_another_grid_is_refused_with_both_files_named(pair, cohort, role, kind)
     message = str(caught.value)
     assert "moved.nii.gz" in message
     assert "sub-01_T1w.nii.gz" in message
-    assert ("14x12x15 voxels" if kind == "shape" else "1.25 mm apart") in message
+    assert ("14x12x11 voxels" if kind == "shape" else "1.25 mm apart") in message
     assert "--resample-reference yes" in message
 
 
@@ -182,3 +182,49 @@ def test_empty_and_misshapen_volumes(pair, cohort, role, values, message):
     bare = changed(pair, mask=None) if role == "reference" else pair
     with pytest.raises(InputError, match=message):
         changed(bare, **{role: file}).load(EvaluationConfig())
+
+
+def test_grids_that_differ_by_a_voxel_at_the_border_are_cropped(pair, cohort):
+    """As where a field of view is a whole number of coarse voxels; other roles go with theirs."""
+    truth = brain(1)
+    start = AFFINE.copy()
+    start[:3, 3] = AFFINE[:3, :3] @ [1, 0, 0]
+    smaller = save(cohort / "smaller.nii.gz", truth[1:, :, :-1], start)
+    spread = save(cohort / "std.nii.gz", np.full((13, 12, 15), 2.0), start)
+    loaded = changed(
+        pair, predictions={"model": smaller}, uncertainties={"model": spread}, labels=pair.mask
+    ).load(EvaluationConfig())
+    assert loaded.notes[0] == (
+        "cropped to the 13x12x15 voxels that grids of 14x12x16 and 13x12x15 share"
+    )
+    for volume in (loaded.reference[0], loaded.predictions["model"].volume[0]):
+        assert np.array_equal(volume, truth[1:, :, :-1].astype(np.float32))
+    assert np.array_equal(loaded.mask[0], truth[1:, :, :-1] > 0)
+    assert np.array_equal(loaded.labels, truth[1:, :, :-1] > 0)
+    assert loaded.predictions["model"].std.shape == (1, 13, 12, 15)
+    assert np.allclose(loaded.affine, start)
+    assert "no baselines" in loaded.notes[1]  # the input has another field of view
+
+
+def test_raw_dwi_as_the_input_of_tensors_is_fitted(tmp_path):
+    """A signal whose tensors are known; its block means are not, but for a constant."""
+    shape, count = (8, 6, 6), 13
+    axes = np.random.default_rng(0).standard_normal((3, count))
+    bvecs = axes / np.linalg.norm(axes, axis=0)
+    bvals = np.array([0, *[1000] * (count - 1)])
+    xx, xy, xz, yy, yz, zz = TENSOR
+    matrix = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    signal = 1000 * np.exp(-bvals * np.einsum("an,ab,bn->n", bvecs, matrix, bvecs))
+    low = save(
+        tmp_path / "low.nii.gz", np.broadcast_to(signal[:, None, None, None], (count, 4, 3, 3))
+    )
+    np.savetxt(tmp_path / "low.bval", bvals[None])
+    np.savetxt(tmp_path / "low.bvec", bvecs)
+    save(tmp_path / "low_mask.nii.gz", np.ones((4, 3, 3)))
+    tensors = np.broadcast_to(TENSOR[:, None, None, None], (6, *shape))
+    fine = rescale_affine(AFFINE, 0.5)
+    files = [save(tmp_path / f"{n}.nii.gz", tensors, fine) for n in ("ref", "made")]
+    case = Pair(id="s", reference=files[0], predictions={"m": files[1]}, input=low)
+    loaded = case.load(EvaluationConfig(baselines=("nearest",)))
+    assert np.allclose(loaded.predictions["nearest"].volume, loaded.reference, atol=1e-7)
+    assert {"input bval", "input bvec"} <= set(case.files)
