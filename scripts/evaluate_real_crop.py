@@ -16,7 +16,7 @@ from dipy.data import get_fnames
 from medrev.domains.sample import Outcome
 from medrev.dti import fit_tensor, read_gradients
 from medrev.errors import MedrevError
-from medrev.evaluation import HeldoutTable, score
+from medrev.evaluation import heldout_markdown, score
 from medrev.metrics import BASELINES, Settings, interpolate
 from medrev.prediction import load_model, translate
 from medrev.volumes import block_mean, read_nifti
@@ -46,7 +46,7 @@ def main() -> int:
             made = Outcome(
                 outputs=outputs, reference=high, mask=mask, settings=Settings(tensors=True)
             )
-            print(f"{name}\n\n{HeldoutTable(score(name, [made])).to_markdown()}")
+            print(f"{name}\n\n{heldout_markdown(score(name, [made]))}")
     except MedrevError as error:
         print(f"evaluate_real_crop: error: {error}", file=sys.stderr)
         return 2

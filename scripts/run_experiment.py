@@ -111,15 +111,15 @@ def run_row(
     steps = length.of(load_row(row, experiment.overrides, more=more))
     pipeline = load_row(row, experiment.overrides, steps, more)
     run = train(pipeline, folder, overwrite=folder.exists(), quiet=True)
-    if run.table is None:
+    if run.heldout is None:
         raise ConfigError(f"{row.name}: the data has no test part")
     methods = ["model", *experiment.baselines]
     figures: dict[str, Any] = {"name": row.name, "steps": steps, "seconds": _seconds(run.metrics)}
     for method in methods:
         for metric in experiment.metrics:
-            summary = run.table.summary(method, metric)
-            if summary is not None:
-                figures[f"{method} {metric}"] = [summary.mean, summary.std]
+            cell = HELDOUT[metric].mean(run.heldout, method)
+            if cell is not None:
+                figures[f"{method} {metric}"] = list(cell)
     figures |= _details(run.path, experiment)
     return figures
 

@@ -203,6 +203,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         pool=pool,
         retries=arguments.retries,
     )
+    evaluation.summary.print(strong=evaluation.evaluated.models)
     for name, why in evaluation.failures.items():
         print(f"medrev-evaluate: {name}: {why}", file=sys.stderr)
     print(evaluation.report)

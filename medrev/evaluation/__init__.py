@@ -16,7 +16,16 @@ from medrev.evaluation.comparison import (
 from medrev.evaluation.find import Sources, find_cases, named_inputs
 from medrev.evaluation.found import Found
 from medrev.evaluation.held_out import HeldOut
-from medrev.evaluation.heldout import HELDOUT, HeldoutTable, Summary
+from medrev.evaluation.heldout import (
+    HELDOUT,
+    heldout_columns,
+    heldout_csv,
+    heldout_json,
+    heldout_markdown,
+    heldout_means,
+    heldout_table,
+    read_heldout,
+)
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.measured import EDGES, Measured, measure
 from medrev.evaluation.names import is_image, is_mask, is_uncertainty, subject_of
@@ -61,7 +70,6 @@ __all__ = [
     "Found",
     "GroupComparison",
     "HeldOut",
-    "HeldoutTable",
     "Interval",
     "Loaded",
     "MeanStd",
@@ -73,7 +81,6 @@ __all__ = [
     "Record",
     "Results",
     "Sources",
-    "Summary",
     "Tabular",
     "agreement_table",
     "bland_altman",
@@ -91,6 +98,12 @@ __all__ = [
     "find_outliers",
     "group_table",
     "heading",
+    "heldout_columns",
+    "heldout_csv",
+    "heldout_json",
+    "heldout_markdown",
+    "heldout_means",
+    "heldout_table",
     "holm",
     "is_image",
     "is_mask",
@@ -101,6 +114,7 @@ __all__ = [
     "outlier_table",
     "outliers",
     "paper_table",
+    "read_heldout",
     "read_picture",
     "region_table",
     "score",

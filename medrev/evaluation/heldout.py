@@ -1,22 +1,27 @@
-"""The held-out table: methods by metrics, mean ± std over subjects, in four formats."""
+"""Results of held-out subjects as tables: columns by name, means over subjects, files."""
 
 import json
 import math
-import statistics
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from medrev.errors import InputError
 from medrev.evaluation.results import Record, Results
+from medrev.evaluation.summary import describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-
-__all__ = ["HELDOUT", "HeldoutColumn", "HeldoutTable", "Summary"]
+__all__ = [
+    "HELDOUT",
+    "HeldoutColumn",
+    "heldout_columns",
+    "heldout_csv",
+    "heldout_json",
+    "heldout_markdown",
+    "heldout_means",
+    "heldout_table",
+    "read_heldout",
+]
 
 
 class HeldoutColumn(NamedTuple):
@@ -43,6 +48,18 @@ class HeldoutColumn(NamedTuple):
         """Where its values may be: in the mask, or in the whole where there is none."""
         regions = (INTERIOR,) if self.interior else (MASK, WHOLE)
         return tuple(Key(self.metric, region, self.component) for region in regions)
+
+    def values(self, results: Results, method: str) -> dict[str, float]:
+        """Value by subject of one method, without the subjects where it is undefined."""
+        found: dict[str, float] = {}
+        for key in self.keys:
+            found |= results.values(method, key)
+        return found
+
+    def mean(self, results: Results, method: str) -> MeanStd | None:
+        """Mean and standard deviation over subjects, or None where no subject has a value."""
+        found = describe(list(self.values(results, method).values()), resamples=0)
+        return None if found.mean is None else MeanStd(found.mean, found.std)
 
     @property
     def direction(self) -> str | None:
@@ -85,203 +102,122 @@ HELDOUT: dict[str, HeldoutColumn] = {
 }
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One metric of one method over the subjects where it is defined.
-
-    Attributes:
-        mean: Mean over subjects.
-        std: Sample standard deviation (n − 1); None for a single subject.
-        count: Number of subjects that enter.
-    """
-
-    mean: float
-    std: float | None
-    count: int
+def heldout_columns(results: Results) -> dict[str, HeldoutColumn]:
+    """Columns that were measured, by name."""
+    measured = set(results.keys)
+    return {name: column for name, column in HELDOUT.items() if measured & set(column.keys)}
 
 
-@dataclass(frozen=True, eq=False)
-class HeldoutTable:
-    """Scores of several methods on held-out subjects.
-
-    Attributes:
-        results: What :func:`medrev.evaluation.score` gave, of all subjects.
+def heldout_means(results: Results, method: str = "model") -> dict[str, float]:
+    """Means over subjects of one method, by column.
 
     Example:
         >>> a = Record("A", "cubic", "rmse", "mask", None, 9.5, "1e-5 mm²/s")
         >>> b = Record("B", "cubic", "rmse", "mask", None, 9.0, "1e-5 mm²/s")
-        >>> HeldoutTable(Results.of([a, b])).summary("cubic", "rmse")
-        Summary(mean=9.25, std=0.3535533905932738, count=2)
+        >>> heldout_means(Results.of([a, b]), "cubic")
+        {'rmse': 9.25}
     """
+    found = {name: c.mean(results, method) for name, c in heldout_columns(results).items()}
+    return {name: cell.mean for name, cell in found.items() if cell is not None}
 
-    results: Results
 
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Subject names in the order in which they were scored."""
-        return self.results.subjects
+def heldout_table(results: Results, title: str = "") -> Tabular:
+    """Means ± standard deviations: methods are rows.
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Method names in the order in which they were scored."""
-        return self.results.methods
+    Args:
+        results: What :func:`medrev.evaluation.score` gave, of all subjects.
+        title: What the subjects are, before their name or number in the caption.
+    """
+    columns, subjects = heldout_columns(results).values(), results.subjects
+    rows = tuple(
+        (method, *(column.mean(results, method) for column in columns))
+        for method in results.methods
+    )
+    caption = f"{title} ({len(subjects)}): mean ± standard deviation"
+    if len(subjects) == 1:
+        caption = f"{title}: {subjects[0]}"
+    return Tabular(_headings(["method"], columns), rows, caption if title else "", _notes(results))
 
-    @cached_property
-    def columns(self) -> dict[str, HeldoutColumn]:
-        """Columns that occur, by name."""
-        measured = set(self.results.keys)
-        return {n: column for n, column in HELDOUT.items() if measured & set(column.keys)}
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What could not be computed and why, one line per subject and reason."""
-        return self.results.reasons
+def heldout_markdown(results: Results, *, per_subject: bool = False) -> str:
+    """A Markdown table of means ± std, followed by a table per subject if wanted."""
+    means, notes = heldout_table(results), "\n".join(f"Note: {n}\n" for n in _notes(results))
+    bare = Tabular(means.columns, means.rows).to_markdown()
+    parts = [bare, _by_subject(results).to_markdown()] if per_subject else [bare]
+    return "\n".join([*parts, notes] if notes else parts)
 
-    def values(self, method: str, column: str) -> dict[str, float]:
-        """Value by subject of one method, without the subjects where it is undefined."""
-        found: dict[str, float] = {}
-        for key in HELDOUT[column].keys:
-            found |= self.results.values(method, key)
-        return found
 
-    def summary(self, method: str, column: str) -> Summary | None:
-        """Mean and standard deviation over subjects, or None where no subject has the metric."""
-        values = list(self.values(method, column).values())
-        if not values:
-            return None
-        if not all(math.isfinite(value) for value in values):
-            return Summary(math.inf, None, len(values))
-        std = statistics.stdev(values) if len(values) > 1 else None
-        return Summary(statistics.fmean(values), std, len(values))
+def heldout_csv(results: Results) -> str:
+    """One line per subject and method at full precision; undefined metrics stay empty."""
+    _, *lines = _by_subject(results).to_csv().split("\n")
+    return "\n".join([",".join(["subject", "method", *heldout_columns(results)]), *lines])
 
-    def means(self, method: str = "model") -> dict[str, float]:
-        """Means over subjects of one method, by column."""
-        found = {name: self.summary(method, name) for name in self.columns}
-        return {name: summary.mean for name, summary in found.items() if summary is not None}
 
-    def tabular(self) -> Tabular:
-        """Means ± standard deviations: methods are rows."""
-        columns = [Column(c.title, c.digits) for c in self.columns.values()]
-        rows: list[tuple[Cell, ...]] = []
-        for method in self.methods:
-            found = [self.summary(method, name) for name in self.columns]
-            rows.append((method, *(MeanStd(s.mean, s.std) if s else None for s in found)))
-        return Tabular((Column("method"), *columns), tuple(rows))
-
-    def by_subject(self) -> Tabular:
-        """Every value: a row per subject and method."""
-        columns = [Column(c.title, c.digits) for c in self.columns.values()]
-        values = {(m, n): self.values(m, n) for m in self.methods for n in self.columns}
-        pairs = self.results.frame[["subject", "method"]].drop_duplicates()
-        rows = tuple(
-            (subject, method, *(values[method, name].get(subject) for name in self.columns))
-            for subject, method in pairs.itertuples(index=False)
-        )
-        return Tabular((Column("subject"), Column("method"), *columns), rows)
-
-    def to_markdown(self, per_subject: bool = False) -> str:
-        """A Markdown table of means ± std, followed by a table per subject if wanted."""
-        parts = [self.tabular().to_markdown()]
-        parts += [self.by_subject().to_markdown()] if per_subject else []
-        return "\n".join([*parts, *(f"Note: {line}.\n" for line in self.notes)])
-
-    def to_csv(self) -> str:
-        """One line per subject and method at full precision; undefined metrics stay empty."""
-        text = self.by_subject().to_csv()
-        return "\n".join([",".join(["subject", "method", *self.columns]), *text.split("\n")[1:]])
-
-    def to_json(self) -> str:
-        """Units, rows, means and notes as one JSON object; undefined or infinite is null."""
-        names = ["subject", "method", *self.columns]
-        rows = self.by_subject().rows
-        summaries: dict[str, dict[str, Any]] = {}
-        for method in self.methods:
-            found = {name: self.summary(method, name) for name in self.columns}
-            summaries[method] = {
-                name: None
-                if s is None
-                else {"mean": _finite(s.mean), "std": s.std, "count": s.count}
-                for name, s in found.items()
+def heldout_json(results: Results) -> str:
+    """Units, rows, means and notes as one JSON object; undefined or infinite is null."""
+    columns = heldout_columns(results)
+    names = ["subject", "method", *columns]
+    summary: dict[str, dict[str, Any]] = {method: {} for method in results.methods}
+    for method, of_method in summary.items():
+        for name, column in columns.items():
+            cell, count = column.mean(results, method), len(column.values(results, method))
+            of_method[name] = cell and {
+                "mean": _finite(cell.mean),
+                "std": cell.std,
+                "count": count,
             }
-        document = {
-            "metrics": {name: column.title for name, column in self.columns.items()},
-            "rows": [dict(zip(names, map(_finite, row), strict=True)) for row in rows],
-            "summary": summaries,
-            "notes": list(self.notes),
-        }
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = {
+        "metrics": {name: column.title for name, column in columns.items()},
+        "rows": [dict(zip(names, map(_finite, r), strict=True)) for r in _by_subject(results).rows],
+        "summary": summary,
+        "notes": list(results.reasons),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str) -> "HeldoutTable":
-        """Read what :meth:`to_json` wrote; reasons are not in it.
 
-        Raises:
-            InputError: The text is no held-out table.
-        """
-        try:
-            rows = json.loads(text)["rows"]
-            return cls(
-                Results.of(
-                    Record(
-                        row["subject"],
-                        row["method"],
-                        *HELDOUT[name].keys[0],
-                        row[name],
-                        "",
-                        "" if row[name] is None else None,
-                    )
-                    for row in rows
-                    for name in HELDOUT
-                    if name in row
-                )
+def read_heldout(text: str) -> Results:
+    """Read what :func:`heldout_json` wrote; reasons are not in it.
+
+    Raises:
+        InputError: The text is no held-out table.
+    """
+    try:
+        return Results.of(
+            Record(
+                row["subject"],
+                row["method"],
+                *HELDOUT[name].keys[0],
+                row[name],
+                "",
+                "" if row[name] is None else None,
             )
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"not a held-out table: {error}") from error
-
-    def print(self, console: "Console | None" = None, title: str = "Held-out subjects") -> None:
-        """Print means ± std to a terminal, metrics down and methods across so that it fits.
-
-        Of a single subject its name is printed instead of the number. Where the terminal is too
-        narrow for both, the means alone.
-        """
-        from rich.console import Console
-
-        console = console or Console()
-        single = len(self.subjects) < 2
-        shown = f"{title}: {self.subjects[0]}" if single else f"{title} ({len(self.subjects)})"
-        suffixes = ("", "") if single else (": mean ± standard deviation", ": mean")
-        table = self._rich(shown + suffixes[0], deviations=True)
-        unlimited = console.options.update(max_width=1000)
-        if console.measure(table, options=unlimited).maximum > console.width:
-            table = self._rich(shown + suffixes[1], deviations=False)
-        console.print(table)
-        for line in self.notes:
-            console.print(f"Note: {line}.", highlight=False, markup=False)
-
-    def _rich(self, title: str, deviations: bool) -> "RichTable":
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(
-            title=title,
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            padding=(0, 0, 0, 1),
-            pad_edge=False,
-            show_edge=False,
+            for row in json.loads(text)["rows"]
+            for name in HELDOUT
+            if name in row
         )
-        table.add_column("", no_wrap=True)
-        for method in self.methods:
-            # The words of a name may stand above each other, numbers are never broken.
-            name = Text(method if deviations else method.replace(" ", "\n"))
-            style = "bold" if method == "model" else None
-            table.add_column(name, justify="right", style=style, no_wrap=True)
-        means = self.tabular()
-        for c, column in enumerate(self.columns.values(), start=1):
-            cells = [means.text(r, c, deviation=deviations) for r in range(len(means.rows))]
-            table.add_row(Text(column.title), *cells)
-        return table
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"not a held-out table: {error}") from error
+
+
+def _by_subject(results: Results) -> Tabular:
+    """Every value: a row per subject and method."""
+    columns = heldout_columns(results).values()
+    values = {m: [column.values(results, m) for column in columns] for m in results.methods}
+    pairs = results.frame[["subject", "method"]].drop_duplicates()
+    rows: list[tuple[Cell, ...]] = [
+        (subject, method, *(found.get(subject) for found in values[method]))
+        for subject, method in pairs.itertuples(index=False)
+    ]
+    return Tabular(_headings(["subject", "method"], columns), tuple(rows))
+
+
+def _headings(first: list[str], columns: Iterable[HeldoutColumn]) -> tuple[Column, ...]:
+    return (*map(Column, first), *(Column(c.title, c.digits) for c in columns))
+
+
+def _notes(results: Results) -> tuple[str, ...]:
+    """What could not be computed and why, one sentence per subject and reason."""
+    return tuple(f"{line}." for line in results.reasons)
 
 
 def _finite(value: Any) -> Any:

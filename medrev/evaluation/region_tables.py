@@ -6,7 +6,7 @@ from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
 from medrev.evaluation.results import Results
 from medrev.evaluation.segmentation import GROUND_TRUTH
-from medrev.evaluation.tables import best_rows, mean_cell
+from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import WHOLE, Key
 
@@ -43,7 +43,7 @@ def region_table(
         cells = [mean_cell(results, name, key) for name in names]
         counts = {name: len(results.values(name, key)) for name in names}
         rows.append((key.region, *cells))
-        bold |= {(r, 1 + c) for c in best_rows(key, cells, places)}
+        bold |= {(r, 1 + c) for c in marked_rows(key, cells, places)}
         if min(counts.values()) < len(results.subjects):
             told = ", ".join(f"{name} {count}" for name, count in counts.items())
             notes.append(f"{key.region} is over fewer subjects: {told}.")
@@ -112,9 +112,7 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
             key = Key(metric, WHOLE, component)
             cells = [mean_cell(results, name, key) for name in names]
             rivals = [c if n != GROUND_TRUTH else None for n, c in zip(names, cells, strict=True)]
-            best = best_rows(key, rivals, 2)
-            if len(best) < sum(cell is not None for cell in rivals):
-                bold |= {(r, len(row) + c) for c in best}
+            bold |= {(r, len(row) + c) for c in marked_rows(key, rivals, 2)}
             row += cells
         rows.append(tuple(row))
     caption = "Accuracy and IoU of each class, over all images"

@@ -18,6 +18,7 @@ __all__ = [
     "comparison_table",
     "description_table",
     "group_table",
+    "marked_rows",
     "mean_cell",
     "outlier_table",
     "subject_table",
@@ -53,7 +54,7 @@ def summary_table(
             if count < len(results.subjects) and results.measured(name, key):
                 missing[name] = count
         cells.append(means)
-        bold |= {(r, c) for r in best_rows(key, means, digits(key, unit))}
+        bold |= {(r, c) for r in marked_rows(key, means, digits(key, unit))}
         if missing:
             counts = ", ".join(f"{name} {count}" for name, count in missing.items())
             notes.append(f"{heading(key)} is over fewer subjects: {counts}.")
@@ -73,17 +74,23 @@ def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
 def best_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:
     """Rows whose mean is best by the metric's sense, all that are equal when rounded.
 
-    None where neither direction is good or only one row has a value.
+    None where neither direction is good or only one row has a value. Ratios of sharpness have no
+    best: the blocks of nearest neighbour and noise bring them near to 1 too.
     """
     metric = CATALOGUE.get(key.metric)
     found = {r: round(cell.mean, rounding) for r, cell in enumerate(cells) if cell is not None}
-    if metric is None or metric.better == "none" or len(found) < 2:
+    if metric is None or metric.better in ("none", "one") or len(found) < 2:
         return ()
-    target = {"lower": None, "higher": None, "zero": 0.0, "one": 1.0}[metric.better]
-    if target is not None:
-        found = {r: abs(mean - target) for r, mean in found.items()}
+    if metric.better == "zero":
+        found = {r: abs(mean) for r, mean in found.items()}
     best = max(found.values()) if metric.better == "higher" else min(found.values())
     return tuple(r for r, mean in found.items() if mean == best)
+
+
+def marked_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:
+    """As :func:`best_rows`, but none where all are equal: a column of zeros has no best."""
+    best = best_rows(key, cells, rounding)
+    return best if len(best) < sum(cell is not None for cell in cells) else ()
 
 
 def description_table(

@@ -4,11 +4,17 @@ import csv
 import io
 import json
 import math
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medrev.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
 
 __all__ = ["Cell", "Column", "MeanStd", "Tabular"]
 
@@ -158,6 +164,57 @@ class Tabular:
         if text:
             lines.append(rf"\caption{{{_latex(text)}}}")
         return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+    def print(self, console: "Console | None" = None, *, strong: Collection[str] = ()) -> None:
+        """Print it to a terminal with its caption and notes, turned so that it fits.
+
+        The table's columns stand below each other, its rows beside each other; where the terminal
+        is too narrow for deviations, the means alone.
+
+        Args:
+            console: Where (default: standard error).
+            strong: Rows that stand out, by the text of their first cell.
+        """
+        from rich.console import Console
+
+        if console is None:
+            console = Console(stderr=True)
+            console = console if console.is_terminal else Console(stderr=True, width=120)
+        table = self._turned(strong, deviations=True)
+        unlimited = console.options.update(max_width=1000)
+        if console.measure(table, options=unlimited).maximum > console.width:
+            table = self._turned(strong, deviations=False)
+        console.print(table)
+        for line in self.notes:
+            console.print(f"Note: {line}", highlight=False, markup=False)
+
+    def _turned(self, strong: Collection[str], *, deviations: bool) -> "RichTable":
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        caption = self.caption
+        if not deviations:
+            caption = re.sub("([Mm]ean) ± standard deviation", r"\1", caption)
+        table = RichTable(
+            title=caption,
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 0, 0, 1),
+            pad_edge=False,
+            show_edge=False,
+        )
+        table.add_column("", no_wrap=True)
+        for row in self.rows:
+            # The words of a name may stand above each other, numbers are never broken.
+            name = str(row[0])
+            head = Text(name if deviations else name.replace(" ", "\n"))
+            style = "bold" if name in strong else None
+            table.add_column(head, justify="right", style=style, no_wrap=True)
+        for c, column in enumerate(self.columns[1:], start=1):
+            cells = [self.text(r, c, deviation=deviations) for r in range(len(self.rows))]
+            table.add_row(Text(column.title), *cells)
+        return table
 
     def text(self, r: int, c: int, *, deviation: bool = True) -> str:
         """A cell as it is read, rounded to the column's digits."""

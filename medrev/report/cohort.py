@@ -28,6 +28,7 @@ from medrev.report.cohort_charts import (
     agreement_charts,
     boxes,
     calibration_charts,
+    calibration_words,
     error_charts,
     group_charts,
 )
@@ -39,7 +40,14 @@ from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import CohortTables, badness, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, words_of
 
-__all__ = ["CohortPage", "Drawn", "choose_subjects", "draw_subjects", "write_cohort_report"]
+__all__ = [
+    "CohortPage",
+    "Drawn",
+    "choose_subjects",
+    "draw_subjects",
+    "subject_notes",
+    "write_cohort_report",
+]
 
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
 _MOST_BYTES = 50_000_000
@@ -146,7 +154,7 @@ def write_cohort_report(
     html = render(
         "cohort.html.j2",
         title=page.title,
-        notes=[*page.notes, *left_out, *_subject_notes(evaluated)],
+        notes=[*page.notes, *left_out, *subject_notes(evaluated), *_reasons(results)],
         files=[
             {"name": name, "what": what, "href": link_to(path.parent / name, path.parent)}
             for name, what in page.files.items()
@@ -266,8 +274,8 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             caption=f"{caption} unless said otherwise" if interior else caption,
         ),
         "headline_note": (
-            "The best mean of each column is marked; ↓ lower is better, ↑ higher, → nearer to "
-            "the number."
+            "The best mean of each column is marked, but of ratios of sharpness, which blocks and "
+            "noise bring near to 1 too; ↓ lower is better, ↑ higher, → nearer to the number."
             + "".join(said for name, said in bounds.items() if name in results.methods)
         ),
         "more_tables": [
@@ -337,6 +345,7 @@ def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
         else [],
         "error_charts": error_charts(evaluated, series) + calibration,
         "uncertain": bool(calibration),
+        "calibration_words": calibration_words(results, models),
         "errors_note": (
             f"Errors are those of all {words.points} {'in the masks ' if masked else ''}of all "
             f"{words.things} and of all channels; the outermost bins of the histogram hold all "
@@ -392,16 +401,20 @@ def _worst_note(results: Results, key: Key, model: str) -> str:
     )
 
 
-def _subject_notes(evaluated: Evaluated) -> list[str]:
-    """Notes of subjects, those that many share told once; and why values are undefined."""
+def subject_notes(evaluated: Evaluated) -> list[str]:
+    """Notes of subjects, those that many share told once."""
     shared: dict[str, list[str]] = {}
     for name, measured in evaluated.measured.items():
         for note in measured.notes:
             shared.setdefault(note, []).append(name)
-    lines = [f"{_some(names)}: {note}" for note, names in shared.items()]
-    reasons = list(evaluated.results.reasons)
-    rest = len(reasons) - _MOST_REASONS
-    return lines + reasons[:_MOST_REASONS] + ([f"… and {rest} more"] if rest > 0 else [])
+    return [f"{_some(names)}: {note}" for note, names in shared.items()]
+
+
+def _reasons(results: Results) -> list[str]:
+    """Why values are undefined."""
+    rest = len(results.reasons) - _MOST_REASONS
+    more = [f"… and {rest} more"] if rest > 0 else []
+    return [*results.reasons[:_MOST_REASONS], *more]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -457,6 +470,7 @@ def _pictures(
         ),
         "ramp": encode_picture(np.linspace(0, 1, 96)[None].repeat(8, 0), colours=ERRORS),
         "viewer": viewer,
+        "viewer_unit": next((preview.unit for preview in previews.values()), ""),
         "volumes": volumes,
         "niivue": niivue() if viewer else "",
     }

@@ -16,11 +16,15 @@ __all__ = [
     "agreement_charts",
     "boxes",
     "calibration_charts",
+    "calibration_words",
     "error_charts",
     "group_charts",
 ]
 
 _MOST_BOXES = 9
+#: The level of intervals that is told in words, how far from it coverage may be, and the share of
+#: errors above which intervals are too wide.
+_LEVEL, _NEAR, _MOST_HELD = 0.95, 0.03, 0.985
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,23 @@ def calibration_charts(
             "the steeper, the better",
         ),
     ]
+
+
+def calibration_words(results: Results, models: Sequence[str]) -> list[str]:
+    """What coverage says of every model's uncertainty, a sentence each."""
+    lines = []
+    for model in models:
+        held = _curve(results, model, "coverage").get(_LEVEL)
+        if held is None:
+            continue
+        verdict = "about as it should"
+        if held < _LEVEL - _NEAR:
+            verdict = "overconfident: its uncertainty is too small"
+        elif held > min(_LEVEL + _NEAR, _MOST_HELD):
+            verdict = "too cautious: its uncertainty is too large"
+        shares = f"{100 * _LEVEL:.0f} % intervals hold {100 * held:.0f} %"
+        lines.append(f"{model}: {shares} of the errors, {verdict}.")
+    return lines
 
 
 def _curve(results: Results, method: str, metric: str) -> dict[float, float]:

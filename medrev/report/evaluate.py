@@ -18,12 +18,13 @@ from medrev.evaluation import (
     EvaluationConfig,
     Found,
     Sources,
+    Tabular,
     evaluate_cohort,
     find_cases,
 )
 from medrev.files import atomic_path, ensure_writable_folder
 from medrev.parallel import Pool
-from medrev.report.cohort import CohortPage, draw_subjects, write_cohort_report
+from medrev.report.cohort import CohortPage, draw_subjects, subject_notes, write_cohort_report
 from medrev.report.combine import TOTALS, check_papers, model_details, write_formats
 from medrev.report.tables import CohortTables, cohort_tables
 from medrev.report.words import words_of
@@ -44,11 +45,13 @@ class Evaluation:
         folder: Where everything lies.
         report: The HTML page.
         evaluated: The results.
+        summary: The main ones: means over subjects, methods are rows.
     """
 
     folder: Path
     report: Path
     evaluated: Evaluated
+    summary: Tabular
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -133,6 +136,8 @@ def evaluate(
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
+    for note in subject_notes(evaluated):
+        logger.warning("note: %s", note)
     if evaluated.reused:
         logger.info("%d subjects were done before", evaluated.reused)
     draw = functools.partial(
@@ -175,7 +180,7 @@ def evaluate(
         "seconds": evaluated.seconds,
     }
     _write_json(folder / _RECORD, {**record, **finished})
-    return Evaluation(folder, report, evaluated)
+    return Evaluation(folder, report, evaluated, tables.summary)
 
 
 def _direction(found: Found, choices: EvaluationConfig) -> str:

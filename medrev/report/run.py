@@ -3,7 +3,6 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,12 @@ import yaml
 from medrev import __version__
 from medrev.errors import InputError
 from medrev.evaluation import (
-    HeldoutTable,
     MeanStd,
+    Results,
+    Tabular,
+    heldout_columns,
+    heldout_table,
+    read_heldout,
 )
 from medrev.files import read_json
 from medrev.metrics import NOISE_FLOOR
@@ -89,8 +92,8 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         unfinished="" if status.get("status") == "finished" else str(status.get("status", "")),
         description=pipeline.get("description") or "",
         warnings=[str(line) for line in status.get("warnings") or ()],
-        heldout=None if table is None else _heldout_table(table, words.thing),
-        heldout_notes=[] if table is None else table.notes,
+        heldout=None if table is None else _heldout_table(table),
+        heldout_notes=[] if table is None else table.reasons,
         boxes=[] if table is None else _boxes(table),
         curves=training_curves(metrics, validation),
         samples=samples,
@@ -126,20 +129,20 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def _heldout(path: Path) -> HeldoutTable | None:
+def _heldout(path: Path) -> Results | None:
     """The held-out table, read back from its JSON file."""
     try:
-        table = HeldoutTable.from_json(path.read_text(encoding="utf-8"))
+        results = read_heldout(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, InputError):
         return None
-    return table if table.results else None
+    return results or None
 
 
-def _heldout_table(table: HeldoutTable, thing: str) -> HtmlTable:
+def _heldout_table(results: Results) -> HtmlTable:
     """Means ± standard deviations, the best marked, the noise floor below."""
-    tabular = table.tabular()
+    tabular = heldout_table(results)
     bold = set()
-    for c, column in enumerate(table.columns.values(), start=1):
+    for c, column in enumerate(heldout_columns(results).values(), start=1):
         means = {
             r: cell.mean
             for r, row in enumerate(tabular.rows)
@@ -148,27 +151,28 @@ def _heldout_table(table: HeldoutTable, thing: str) -> HtmlTable:
         if len(set(means.values())) > 1:
             best = (max if column.higher_is_better else min)(means.values())
             bold |= {(r, c) for r, mean in means.items() if mean == best}
-    count = len(table.subjects)
-    caption = f"held-out: {table.subjects[0]}"
+    count = len(results.subjects)
+    caption = f"held-out: {results.subjects[0]}"
     if count > 1:
         caption = f"{count} held-out subjects, mean ± standard deviation"
     floor = [r for r, row in enumerate(tabular.rows) if row[0] == NOISE_FLOOR]
-    tabular = replace(tabular, caption=caption, bold=frozenset(bold), sections=(1, *floor))
-    return html_table(tabular, series=_series(table), strong={"model"})
+    sections = (1, *floor)
+    tabular = Tabular(tabular.columns, tabular.rows, caption, (), sections, frozenset(bold))
+    return html_table(tabular, series=_series(results), strong={"model"})
 
 
-def _series(table: HeldoutTable) -> dict[str, int]:
-    return {method: n for n, method in enumerate(table.methods)}
+def _series(results: Results) -> dict[str, int]:
+    return {method: n for n, method in enumerate(results.methods)}
 
 
-def _boxes(table: HeldoutTable) -> list[Chart]:
+def _boxes(results: Results) -> list[Chart]:
     """Distributions over subjects, where there are several."""
-    if len(table.subjects) < 2:
+    if len(results.subjects) < 2:
         return []
     charts = []
-    for name, column in list(table.columns.items())[:_MOST_BOXES]:
-        groups = {method: table.values(method, name) for method in table.methods}
-        svg = box_plot(groups, series=_series(table), digits=column.digits)
+    for column in list(heldout_columns(results).values())[:_MOST_BOXES]:
+        groups = {method: column.values(results, method) for method in results.methods}
+        svg = box_plot(groups, series=_series(results), digits=column.digits)
         charts.append(Chart(svg, column.title))
     return charts
 

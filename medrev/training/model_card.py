@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from medrev import __version__
 from medrev.config.schema import FCN8sModel
 from medrev.domains.dataset import AnyDataset
-from medrev.evaluation import HeldoutTable
+from medrev.evaluation import Results, heldout_markdown
 
 __all__ = ["model_card"]
 
@@ -15,7 +15,7 @@ def model_card(
     *,
     parameters: int,
     step: int,
-    table: HeldoutTable | None,
+    heldout: Results | None,
     warnings: Sequence[str] = (),
 ) -> str:
     """Write the model card as Markdown.
@@ -24,18 +24,18 @@ def model_card(
         dataset: The data, and its pipeline.
         parameters: Parameters of the translator.
         step: Training step of the weights that count.
-        table: Errors on the test part.
+        heldout: Errors on the test part.
         warnings: What was warned of in training.
     """
     pipeline, facts = dataset.pipeline, dataset.card()
     model, method = pipeline.model, pipeline.method
-    several = table is not None and len(table.subjects) > 1
+    several = heldout is not None and len(heldout.subjects) > 1
     spread = f"; mean ± standard deviation over {dataset.noun}s" if several else ""
     ways = " in both directions" if not isinstance(model, FCN8sModel) else ""
     results = (
-        f"{table.to_markdown()}\nOn {dataset.counts['test']} test {dataset.noun}(s) that training "
-        f"never saw{spread}.\n"
-        if table
+        f"{heldout_markdown(heldout)}\nOn {dataset.counts['test']} test {dataset.noun}(s) that "
+        f"training never saw{spread}.\n"
+        if heldout is not None
         else f"No test {dataset.noun}s were set aside.\n"
     )
     counts = ", ".join(f"{count} {part}" for part, count in dataset.counts.items())

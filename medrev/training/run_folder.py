@@ -11,7 +11,7 @@ from medrev import __version__
 from medrev.config import dump_pipeline
 from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError, OutputError
-from medrev.evaluation import HeldoutTable
+from medrev.evaluation import Results, heldout_csv, heldout_json, heldout_markdown
 from medrev.files import atomic_path, ensure_writable_folder, read_json
 from medrev.prediction import WEIGHTS_FILE
 
@@ -41,12 +41,12 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        table: The held-out table, once training has ended.
+        heldout: What was measured on the test part, once training has ended.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.table: HeldoutTable | None = None
+        self.heldout: Results | None = None
 
     @property
     def metrics(self) -> Path:
@@ -141,12 +141,12 @@ class RunFolder:
         with atomic_path(self.path / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def write_table(self, table: HeldoutTable) -> None:
+    def write_heldout(self, results: Results) -> None:
         """Write the held-out table in three formats."""
-        self.table = table
-        self.write_text("heldout.csv", table.to_csv())
-        self.write_text("heldout.json", table.to_json())
-        self.write_text("heldout.md", table.to_markdown(per_subject=True))
+        self.heldout = results
+        self.write_text("heldout.csv", heldout_csv(results))
+        self.write_text("heldout.json", heldout_json(results))
+        self.write_text("heldout.md", heldout_markdown(results, per_subject=True))
 
 
 def _now() -> str:

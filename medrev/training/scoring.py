@@ -11,8 +11,9 @@ from medrev.domains.dataset import AnyDataset
 from medrev.domains.sample import Translated
 from medrev.evaluation import (
     HELDOUT,
-    HeldoutTable,
     Results,
+    heldout_columns,
+    heldout_means,
     score,
     segmentation_scores,
     translate_sample,
@@ -65,13 +66,13 @@ def validate(model: Model, dataset: AnyDataset) -> Score:
         results.append(score(done.sample.id, outcomes, columns=dataset.validation))
     if counts:
         results.append(segmentation_scores({"model": _sum(counts)}))
-    means = HeldoutTable(Results.join(results)).means()
+    means = heldout_means(Results.join(results))
     values = {name: means[name] for name in dataset.validation if name in means}
     described = (f"{HELDOUT[n].title} {v:.{HELDOUT[n].digits}f}" for n, v in values.items())
     return Score(dataset.error(values), values, ", ".join(described), tuple(first))
 
 
-def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> HeldoutTable:
+def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Results:
     """Measure a model and its baselines on whole samples of the test part, which is not empty.
 
     Args:
@@ -93,7 +94,7 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Heldou
         total_counts = _sum(counts)
         methods = {"model": total_counts, "one class": _one_class(total_counts)}
         results.append(segmentation_scores(methods))
-    return HeldoutTable(Results.join(results))
+    return Results.join(results)
 
 
 def data_warnings(dataset: AnyDataset) -> tuple[str, ...]:
@@ -111,16 +112,16 @@ def data_warnings(dataset: AnyDataset) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def result_warnings(table: HeldoutTable) -> tuple[str, ...]:
+def result_warnings(results: Results) -> tuple[str, ...]:
     """Where a model is worse than what needs no model, by the first columns that have both.
 
     A direction is told once: by the first of its columns.
     """
     lines: dict[str | None, str] = {}
-    rivals = [m for m in table.methods if m not in ("model", NOISE_FLOOR)]
-    for name, column in table.columns.items():
-        means = {m: s.mean for m in rivals if (s := table.summary(m, name)) is not None}
-        own = table.summary("model", name)
+    rivals = [m for m in results.methods if m not in ("model", NOISE_FLOOR)]
+    for column in heldout_columns(results).values():
+        means = {m: s.mean for m in rivals if (s := column.mean(results, m)) is not None}
+        own = column.mean(results, "model")
         if own is None or not means or column.direction in lines:
             continue
         best = (max if column.higher_is_better else min)(means, key=means.__getitem__)

@@ -9,7 +9,7 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
-from medrev.evaluation import HeldoutTable
+from medrev.evaluation import heldout_table
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
 from medrev.prediction import Model, load_model, pick_device
@@ -52,7 +52,7 @@ def train(
         quiet: Show no progress and print no table.
 
     Returns:
-        The run folder; its ``table`` is set where there are test subjects.
+        The run folder; its ``heldout`` is set where there are test subjects.
 
     Raises:
         MedrevError: Bad pipeline, data, output or checkpoint. Nothing was written unless training
@@ -110,8 +110,9 @@ def train(
                 status = "failed" if isinstance(error, Exception) else "interrupted"
                 run.write_status(status, step=trainer.step_number, steps=trainer.total)
             raise
-        if world.is_main and run.table is not None and not quiet:
-            _print_table(run.table, dataset.noun)
+        if world.is_main and run.heldout is not None and not quiet:
+            table = heldout_table(run.heldout, f"Held-out {dataset.noun}s")
+            table.print(strong=("model",))
         world.barrier()
     return run
 
@@ -145,25 +146,17 @@ def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> N
     """Score the best checkpoint on the test part and write table and model card."""
     model = load_model(run.weights("best"), loop.model.device)
     if dataset.counts["test"]:
-        run.write_table(heldout(model, dataset, show_progress=not quiet))
-        assert run.table is not None
-        for line in result_warnings(run.table):
+        results = heldout(model, dataset, show_progress=not quiet)
+        run.write_heldout(results)
+        for line in result_warnings(results):
             run.warn(line)
     card = model_card(
         dataset,
         parameters=sum(p.numel() for p in model.translator.parameters()),
         step=loop.history.best_step,
-        table=run.table,
+        heldout=run.heldout,
         warnings=run.warnings,
     )
     run.write_text("model_card.md", card)
     step, best = loop.trainer.step_number, loop.history.best_step
     run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
-
-
-def _print_table(table: HeldoutTable, subject: str) -> None:
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    shown = console if console.is_terminal else Console(stderr=True, width=120)
-    table.print(shown, title=f"Held-out {subject}s")

@@ -1,6 +1,7 @@
 """``medrev-evaluate`` as users call it: exit codes, messages, what is written."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,12 @@ def error_of(capsys) -> str:
 
 def test_a_cohort_is_evaluated_and_the_reports_path_printed(root, capsys):
     assert main(["a", "--reference", "ref", "--input", "low", "--mask", "mask"]) == 0
-    printed = capsys.readouterr().out
-    assert printed == "evaluation/report.html\n"
+    printed = capsys.readouterr()
+    assert printed.out == "evaluation/report.html\n"
+    assert "Mean ± standard deviation over 3 subjects" in printed.err
+    summary = (root / "evaluation/tables/summary.md").read_text()
+    mae = re.search(r"\| model \| ([\d.]+ ± [\d.]+) \|", summary)[1]
+    assert re.search(rf"MAE\s+{re.escape(mae)}", printed.err)
     record = json.loads((root / "evaluation/evaluation.json").read_text())
     assert record["status"] == "finished"
     assert record["subjects"] == record["done"] == 3

@@ -13,10 +13,10 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import (
     EvaluationConfig,
-    HeldoutTable,
     Sources,
     evaluate_cohort,
     find_cases,
+    heldout_means,
     measure,
     score,
     translate_sample,
@@ -57,10 +57,10 @@ def test_heads_get_the_scores_of_the_held_out_table(root, tmp_path, direction):
         data = dataset_of(model.pipeline)
         for head in data.part("test"):
             done = translate_sample(model, head, data.x, data.y)
-            table = HeldoutTable(score(head.id, data.outcomes(done)))
+            table = score(head.id, data.outcomes(done))
             for name in table.methods:
                 method = run if name == "model" else name
-                scores = table.means(name)
+                scores = heldout_means(table, name)
                 for metric in ("nmae", "psnr", "ssim"):
                     value = results.values(method, Key(metric))[head.id]
                     assert value == pytest.approx(scores[f"{metric}_{direction}"], rel=1e-5)

@@ -9,8 +9,10 @@ from skimage.metrics import structural_similarity
 
 from medrev.domains.sample import Outcome
 from medrev.evaluation import (
-    HeldoutTable,
+    Results,
     evaluate_methods,
+    heldout_columns,
+    heldout_means,
     score,
 )
 from medrev.metrics import NETWORK_RANGE, Settings
@@ -24,7 +26,7 @@ def test_scores_in_network_range_are_those_of_the_same_images_with_8_bits():
     pair = rng.integers(0, 256, (2, 3, 24, 20)).astype(float)
     output, reference = pair / 127.5 - 1
     made = Outcome(outputs={"model": output}, reference=reference, component="y→x")
-    found = HeldoutTable(score("a", [made])).means()
+    found = heldout_means(score("a", [made]))
     records = evaluate_methods({"m": pair[0]}, pair[1], None, subject="a", settings=GREY_LEVELS)
     files = {r.metric: r.value for r in records if r.region == "whole"}
     for metric in ("nmae", "psnr", "ssim"):
@@ -48,7 +50,7 @@ def test_slice_wise_volumes_have_a_flicker_and_masks_hold_for_round_trips():
     spoilt = np.where(mask > 0, volume + 0.1, 9)
     results = {"x→y": volume, "y→x": 0 * volume, "x→y→x": spoilt, "y→x→y": volume}
 
-    def table(settings: Settings) -> HeldoutTable:
+    def table(settings: Settings) -> Results:
         made = [
             Outcome(
                 outputs={"model": result},
@@ -59,18 +61,18 @@ def test_slice_wise_volumes_have_a_flicker_and_masks_hold_for_round_trips():
             )
             for component, result in results.items()
         ]
-        return HeldoutTable(score("a", made))
+        return score("a", made)
 
     found = table(replace(NETWORK_RANGE, slice_axis=2))
-    means = found.means()
+    means = heldout_means(found)
     assert means["flicker_forward"] == pytest.approx(1)
-    assert "flicker_inverse" in found.columns
+    assert "flicker_inverse" in heldout_columns(found)
     assert "flicker_inverse" not in means
     assert means["cycle_x"] == pytest.approx(0.05)
     assert means["cycle_y"] == 0
     reason = "the flicker is undefined: a volume does not change within its slices"
-    assert found.notes == (f"a (model): {reason}",)
-    assert "flicker_forward" not in table(NETWORK_RANGE).columns
+    assert found.reasons == (f"a (model): {reason}",)
+    assert "flicker_forward" not in heldout_columns(table(NETWORK_RANGE))
 
 
 def test_only_the_columns_that_are_asked_for_are_measured():
@@ -81,8 +83,8 @@ def test_only_the_columns_that_are_asked_for_are_measured():
         mask=np.ones((12, 12, 12)),
         settings=Settings(tensors=True),
     )
-    quick = HeldoutTable(score("a", [made], columns=("rmse_interior", "ratio")))
-    assert list(quick.columns) == ["rmse_interior"]  # a ratio needs its error
-    both = HeldoutTable(score("a", [made], columns=("rmse", "ratio")))
-    assert both.means("cubic")["ratio"] == 1
-    assert both.means()["ratio"] == pytest.approx(0.5, rel=1e-12)
+    quick = score("a", [made], columns=("rmse_interior", "ratio"))
+    assert list(heldout_columns(quick)) == ["rmse_interior"]  # a ratio needs its error
+    both = score("a", [made], columns=("rmse", "ratio"))
+    assert heldout_means(both, "cubic")["ratio"] == 1
+    assert heldout_means(both)["ratio"] == pytest.approx(0.5, rel=1e-12)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import html5lib
 import numpy as np
@@ -18,6 +19,7 @@ from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Recor
 from medrev.metrics import Key
 from medrev.report import Evaluation, evaluate, write_cohort_report
 from medrev.report.cohort import Drawn, _within, choose_subjects
+from medrev.report.cohort_charts import calibration_words
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
 
@@ -252,6 +254,31 @@ def test_all_subjects_of_a_small_cohort_are_shown_once():
     assert list(choose_subjects(values(3), "m", Key("rmse"), 6)) == ["s2", "s1", "s0"]
 
 
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (
+            0.48,
+            "95 % intervals hold 48 % of the errors, overconfident: its uncertainty is too small.",
+        ),
+        (0.94, "95 % intervals hold 94 % of the errors, about as it should."),
+        (
+            0.999,
+            "95 % intervals hold 100 % of the errors, too cautious: its uncertainty is too large.",
+        ),
+    ],
+)
+def test_what_intervals_hold_is_said_in_words(held, words):
+    key = Key("coverage", "mask", "0.95")
+    results = Results.of([Record("s", "m", *key, held, "")])
+    assert calibration_words(results, ["m", "other"]) == [f"m: {words}"]
+
+
+def test_the_page_says_it(html):
+    """Errors of standard deviation 1 beside a predicted one of 1.5."""
+    assert "revgan: 95 % intervals hold 100 % of the errors, too cautious" in html
+
+
 # --- in a browser -------------------------------------------------------------------------------
 
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium")
@@ -294,22 +321,56 @@ def test_the_viewer_shows_a_volume_without_errors_or_network(browser, evaluation
 def test_overlay_and_subject_can_be_chosen(browser, evaluation):
     open_viewer(browser, evaluation)
     canvas = "document.getElementById('viewer-canvas').dataset.shown"
-    assert browser.run(canvas) == "reference + error revgan"
-    before = picture(browser)
+    assert browser.run(canvas) == "reference"
+    bare = picture(browser)
     browser.run(
-        "(() => { const s = document.querySelector('[name=overlay]'); s.selectedIndex = 0;"
+        "(() => { const s = document.querySelector('[name=overlay]'); s.selectedIndex = 1;"
         " s.dispatchEvent(new Event('change')); })()"
     )
-    browser.wait_for(f"{canvas} === 'reference'")
-    bare = picture(browser)
+    browser.wait_for(f"{canvas} === 'reference + error revgan'")
+    before = picture(browser)
     assert np.abs(bare - before).max() > 0.1
     # A grey volume alone: no colour but that of the crosshair.
     coloured = np.ptp(bare, axis=-1) > 0.1
     assert coloured.mean() < 0.06 < (np.ptp(before, axis=-1) > 0.1).mean()
+    x, y = browser.run(
+        "(() => { const r = document.querySelector('#viewer-canvas').getBoundingClientRect();"
+        " return [r.x + r.width / 5, r.y + r.height / 3]; })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    browser.wait_for("document.getElementById('viewer-place').textContent.includes('mm')")
+    told = browser.run("document.getElementById('viewer-place').textContent")
+    assert re.fullmatch(
+        r"x \S+, y \S+, z \S+ mm · reference \S+( \S.*)? · error revgan \S+( \S.*)?", told
+    )
     browser.run("document.querySelectorAll('[data-open-subject]')[1].click()")
     subject = browser.run("document.querySelector('[name=subject]').selectedOptions[0].textContent")
     heading = "document.querySelectorAll('h3')[1].firstChild.textContent.trim()"
     assert subject == browser.run(heading)
+
+
+@needs_chromium
+def test_every_figure_can_be_saved_as_a_vector_file(browser, evaluation):
+    browser.open(evaluation.report)
+    text = browser.run(
+        "(async () => { let found; URL.createObjectURL = blob => { found = blob; return '#'; };"
+        " document.querySelector('.charts figure button').click(); return found.text(); })()"
+    )
+    drawn = ElementTree.fromstring(text)
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(--" not in text
+    count = "document.querySelectorAll('.charts figure button').length"
+    assert browser.run(count) == browser.run("document.querySelectorAll('svg.chart').length") > 5
+
+
+@needs_chromium
+def test_a_table_that_goes_on_beyond_the_edge_of_a_phone_shows_it(browser, evaluation):
+    browser.open(evaluation.report, width=360, height=740, phone=True)
+    assert browser.run("document.documentElement.scrollWidth") <= 360
+    box = "document.querySelector('.scroll')"
+    assert browser.run(f"{box}.scrollWidth > {box}.clientWidth")
+    assert browser.run(f"getComputedStyle({box}).backgroundAttachment").count("local") == 2
 
 
 @needs_chromium
@@ -332,6 +393,19 @@ def test_on_paper_there_are_pictures_but_no_viewer(browser, evaluation):
     hidden = "getComputedStyle(document.querySelector('.viewer')).display"
     assert browser.run(hidden) == "none"
     assert browser.run("getComputedStyle(document.querySelector('.strip img')).display") != "none"
+    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    wide = (
+        "[...document.querySelectorAll('table')].filter("
+        "t => t.getBoundingClientRect().right > innerWidth + 1).length"
+    )
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=688,
+        height=1017,
+        deviceScaleFactor=1,
+        mobile=False,
+    )  # A4 without margins of 14 mm
+    assert browser.run(wide) == 0
     browser.call("Emulation.setEmulatedMedia", media="")
     assert browser.pdf().startswith(b"%PDF")
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import HeldoutTable, Record, Results
+from medrev.evaluation import Record, Results
 from medrev.prediction import load_model, translate
 from medrev.report import write_run_report
 from medrev.training import (
@@ -79,8 +79,8 @@ def test_losses_are_logged_every_so_many_steps(finished):
 def test_the_table_has_the_model_the_baselines_and_the_noise_floor(finished):
     run, _ = finished
     methods = ("model", "nearest", "trilinear", "cubic", "bspline", "noise floor")
-    assert run.table.methods == methods
-    assert run.table.subjects == ("s3",)
+    assert run.heldout.methods == methods
+    assert run.heldout.subjects == ("s3",)
     assert all(f"| {name} |" in (run.path / "model_card.md").read_text() for name in methods)
 
 
@@ -179,7 +179,7 @@ def test_without_validation_subjects_the_best_is_the_last(tmp_path, pipeline):
     )
     run = train(chosen, tmp_path / "run", quiet=True)
     assert run.weights("best").read_bytes() == run.weights("last").read_bytes()
-    assert run.table is None
+    assert run.heldout is None
     assert "No test subjects" in (run.path / "model_card.md").read_text()
     assert run.sample(2).is_file()
 
@@ -241,12 +241,12 @@ def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "write_table", interrupted)
+        patch.setattr(RunFolder, "write_heldout", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(chosen, tmp_path / "run", quiet=True)
     assert RunFolder(tmp_path / "run").read_status()["status"] == "interrupted"
     run = train(chosen, tmp_path / "run", resume=True, quiet=True)
-    assert run.table is not None
+    assert run.heldout is not None
     assert run.read_status()["status"] == "finished"
 
 
@@ -287,5 +287,5 @@ def test_a_good_run_is_told_nothing(finished, tmp_path, pipeline):
         Record("s", method, "rmse", "mask", None, value, "1e-5 mm²/s")
         for method, value in (("model", 2.0), ("cubic", 3.0), ("noise floor", 1.0))
     ]
-    assert result_warnings(HeldoutTable(Results.of(records))) == ()
+    assert result_warnings(Results.of(records)) == ()
     assert not any("training" in line for line in finished[0].warnings)

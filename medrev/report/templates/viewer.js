@@ -6,6 +6,7 @@
   var canvas = document.getElementById("viewer-canvas");
   var message = document.getElementById("viewer-message");
   var place = document.getElementById("viewer-place");
+  var unit = place.dataset.unit ? " " + place.dataset.unit : "";
   var nv = null, shown = 0;
 
   function fill(select, volumes, first) {
@@ -24,8 +25,8 @@
       name: volume.name + ".nii.gz",
       colormap: volume.colours,
       opacity: overlay ? Number(controls.elements.opacity.value) : 1,
-      // Small errors are see-through.
-      cal_min: overlay ? volume.low + 0.06 * (volume.high - volume.low) : volume.low,
+      // Small errors are see-through, so that the anatomy stays to be seen.
+      cal_min: overlay ? volume.low + 0.15 * (volume.high - volume.low) : volume.low,
       cal_max: volume.high
     });
   }
@@ -41,8 +42,28 @@
     while (nv.volumes.length) { nv.removeVolume(nv.volumes[nv.volumes.length - 1]); }
     images.forEach(function (one) { nv.addVolume(one); });
     nv.setSliceType(Number(controls.elements.view.value));
+    cut();
     canvas.dataset.shown = chosen.map(function (v) { return v.name; }).join(" + ");
     message.textContent = "";
+  }
+
+  // In 3D a plane cuts the volume open, half-way to begin with.
+  function cut() {
+    var solid = controls.elements.view.value === "4";
+    var names = ["cut", "side"];
+    names.forEach(function (name) { controls.elements[name].parentNode.hidden = !solid; });
+    var turn = controls.elements.side.value.split(",").map(Number);
+    nv.setClipPlane(solid ? [Number(controls.elements.cut.value), turn[0], turn[1]] : [2, 0, 0]);
+  }
+
+  function words(where) {
+    var at = Array.from(where.mm).slice(0, 3).map(function (v) { return v.toFixed(1); });
+    var told = ["x " + at[0] + ", y " + at[1] + ", z " + at[2] + " mm"];
+    (where.values || []).forEach(function (one, number) {
+      var name = (nv.volumes[number] || { name: "" }).name.replace(".nii.gz", "");
+      told.push(name + " " + Number(one.value.toPrecision(4)) + unit);
+    });
+    return told.join(" · ").replace(/-/g, "\u2212");
   }
 
   function choose() {
@@ -71,14 +92,10 @@
         crosshairColor: [1, 0.75, 0.2, 0.8], crosshairWidth: 0.5, crosshairWidthUnit: "mm",
         isResizeCanvas: true, dragAndDropEnabled: false, scrollRequiresFocus: true,
         logLevel: "error", loadingText: "",
-        onLocationChange: function (where) { place.textContent = where.string; }
+        onLocationChange: function (where) { place.textContent = words(where); }
       });
       await nv.attachToCanvas(canvas);
       await choose();
-      if (controls.elements.overlay.options.length > 1) {
-        controls.elements.overlay.selectedIndex = 1;
-        await show();
-      }
       canvas.dataset.ready = "yes";
     } catch (error) {
       message.textContent = "This browser cannot show volumes (WebGL 2 is needed); " +
@@ -93,6 +110,9 @@
   controls.elements.subject.addEventListener("change", choose);
   ["base", "overlay", "view"].forEach(function (name) {
     controls.elements[name].addEventListener("change", show);
+  });
+  ["cut", "side"].forEach(function (name) {
+    controls.elements[name].addEventListener("input", function () { if (nv) { cut(); } });
   });
   controls.elements.opacity.addEventListener("input", function () {
     if (nv && nv.volumes.length > 1) { nv.setOpacity(1, Number(this.value)); }
