@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from medrev.config.schema import DTIData
 from medrev.domains.intensity import intensity_scale
 from medrev.domains.outputs import sidecar_of
 from medrev.domains.source import recognise
@@ -262,7 +261,7 @@ def _read_input(path: Path, target: _Target) -> _Read:
     if target.tensors and path.suffix.lower() not in PICTURES:
         source = recognise(path)
         if source.kind == "dwi":
-            scan = read_tensors(source, DTIData(root=path.parent))
+            scan = read_tensors(source)
             assert scan.affine is not None
             return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.affine))
     return _read(path)

@@ -43,7 +43,7 @@ _ORIGINS = {
 
 def read_tensors(
     source: Source,
-    data: DTIData,
+    data: DTIData | None = None,
     *,
     order: str | None = None,
     frame: str | None = None,
@@ -54,7 +54,7 @@ def read_tensors(
 
     Args:
         source: What was recognised.
-        data: The data section of the model's pipeline, for the fit.
+        data: The data section of the model's pipeline, for the fit (default: the default fit).
         order: Component order of a tensor input, where it is given (:func:`convention_of`).
         frame: Frame of a tensor input, where it is given.
         show_progress: Show a progress bar during the fit.
@@ -63,6 +63,7 @@ def read_tensors(
     Raises:
         InputError, GeometryError, GradientError: As :func:`load_subject`.
     """
+    data = DTIData(root=source.path.parent) if data is None else data
     convention = convention_of(source, order, frame)
     if source.kind == "tensor":
         logger.info(
