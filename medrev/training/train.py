@@ -9,6 +9,7 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
+from medrev.errors import ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
 from medrev.nets import Translator, build_translator
@@ -70,11 +71,14 @@ def train(
             run.check(resume=resume, overwrite=overwrite)
         state = load_checkpoint(run.state(), pipeline) if resume else None
         show = world.is_main and not quiet
-        dataset = dataset_of(pipeline, show=show)
+        start = None if config.start_from is None else load_model(config.start_from, "cpu")
+        dataset = dataset_of(pipeline, scale=None if start is None else start.scale, show=show)
         dataset.load(world, show=show)
 
         seed_everything(pipeline.seed)
         translator = translator_of(pipeline)
+        if start is not None:
+            take_weights(translator, start, str(config.start_from))
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
         seed_everything(pipeline.seed + world.rank)
@@ -123,6 +127,24 @@ def translator_of(pipeline: Pipeline) -> Translator:
     return build_translator(
         pipeline.model, in_channels=x, out_channels=y, scale_factor=pipeline.data.grid_factor
     )
+
+
+def take_weights(translator: Translator, start: Model, name: str) -> None:
+    """Give a translator the weights of another model.
+
+    Raises:
+        ConfigError: The two are not the same network.
+    """
+    given, wanted = start.translator.state_dict(), translator.state_dict()
+    shapes = [{key: value.shape for key, value in each.items()} for each in (given, wanted)]
+    if shapes[0] != shapes[1]:
+        differing = dict(shapes[0].items() ^ shapes[1].items())
+        raise ConfigError(
+            f"training.start_from: {name} is another network than the pipeline's ({len(differing)} "
+            f"of its {len(given)} entries differ, e.g. {min(differing)}): give both the same model "
+            "section"
+        )
+    translator.load_state_dict(given)
 
 
 def training_device(device: str | torch.device) -> torch.device:

@@ -6,7 +6,7 @@ import numpy as np
 
 from phantom.spec import SubjectSpec
 
-__all__ = ["draw_acquisition", "draw_spec"]
+__all__ = ["draw_acquisition", "draw_spec", "draw_whole"]
 
 _VOXELS = 110_000
 """Voxels of a drawn scan with sub-voxels of half its edge; fewer with finer ones."""
@@ -49,6 +49,25 @@ def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
         note="drawn",
     )
     return draw_acquisition(spec, rng), fine
+
+
+def draw_whole(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
+    """A whole head in air at the voxel sizes of clinical scans, 2.5 to 3.6 mm."""
+    spec, _ = draw_spec(name, rng)
+    edge = float(rng.uniform(2.5, 3.6))
+    thick = edge if rng.random() < 0.5 else min(4.5, edge * float(rng.uniform(1, 1.5)))
+    spec = dataclasses.replace(
+        spec,
+        shape=(int(160 / edge) // 2 * 2, int(190 / edge) // 2 * 2, int(125 / thick) // 2 * 2),
+        voxel=(round(edge, 2), round(edge, 2), round(thick, 2)),
+        axes=str(rng.choice(["LAS", "RAS", "LPS", "RPS"])),
+        tilt=float(rng.uniform(0, 20)),
+        centre=(0.0, -18.0, float(rng.uniform(-5, 15))),
+        scalp=float(rng.uniform(0.2, 1.0)),
+        background="air",
+        note="whole head",
+    )
+    return spec, 2
 
 
 def draw_acquisition(spec: SubjectSpec, rng: np.random.Generator) -> SubjectSpec:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
-from medrev.errors import InputError, OutputError
+from medrev.errors import ConfigError, InputError, OutputError
 from medrev.evaluation import Record, Results
 from medrev.prediction import load_model, translate
 from medrev.report import write_run_report
@@ -103,6 +103,29 @@ def test_saved_weights_are_the_moving_average(finished):
     assert all(torch.equal(saved[k], v) for k, v in state["average"]["module"].items())
     trained = state["phases"]["translator"]
     assert any(not torch.equal(saved[k], trained[f"translator.{k}"]) for k in saved)
+
+
+def test_a_training_starts_from_the_weights_and_the_scale_of_another(finished, tmp_path, pipeline):
+    run, _ = finished
+    standing = {"lr": 1e-30, "weight_decay": 0}
+    chosen = pipeline(
+        training={"steps": 1, "start_from": str(run.path)},
+        method={"kind": "paired", "adversarial_weight": 0, "optimizer": standing},
+        data={"augmentation": {"diffusivity": 0.3}},
+    )
+    second = train(chosen, tmp_path / "run", quiet=True)
+    before, after = load_file(run.weights("best")), load_file(second.weights("best"))
+    assert all(torch.allclose(after[k], before[k], atol=1e-12) for k in before)
+    first = load_model(run.path, "cpu")
+    assert load_model(second.path, "cpu").scale == first.scale
+
+
+def test_a_training_does_not_start_from_another_network(finished, tmp_path, pipeline):
+    run, _ = finished
+    chosen = pipeline(training={"steps": 1, "start_from": str(run.path)}, model={"width": 10})
+    with pytest.raises(ConfigError, match=r"training.start_from: .* is another network than"):
+        train(chosen, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_folder_is_kept_unless_told(tmp_path, pipeline):

@@ -39,6 +39,9 @@ class TrainingConfig(Section):
     epochs: Count | None = None
     steps: Count | None = None
     """Optimiser steps."""
+    start_from: str | None = None
+    """Run folder, weight file or shipped model whose weights the translator starts with; it must be
+    the same network. Tensors keep that model's scale."""
     schedule: Schedule = Schedule()
     accumulate: Count = 1
     """Batches per optimiser step."""
