@@ -16,6 +16,7 @@ __all__ = [
     "Pairing",
     "Patches",
     "Sampling",
+    "Simulated",
     "Slices",
     "Split",
     "Subjects",
@@ -63,6 +64,21 @@ class Slices(Section):
     """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
     min_brain: Probability = 0.01
     """Slices with a smaller share of brain voxels are not trained on."""
+
+
+class Simulated(Section):
+    """Scans that are drawn, not read: where layout is simulated.
+
+    Everything of a scan follows from the pipeline's seed, its part, its number and, in training,
+    the epoch.
+    """
+
+    train: Count = 24
+    """Scans of an epoch; every epoch draws others."""
+    validation: Annotated[int, Field(ge=0)] = 4
+    test: Count = 4
+    edge: Annotated[int, Field(ge=16)] = 64
+    """Voxels of a scan along each axis."""
 
 
 class DataSection(Section):

@@ -1,14 +1,23 @@
 """The ``data`` section of scalar super-resolution: volumes of one contrast, made coarser."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from medrev.config.schema.contrast import Intensities
-from medrev.config.schema.data import DataSection, Pairing, Patches, Sampling, Split, Subjects
-from medrev.config.schema.section import Count, NonNegative, PipelinePath, Section
+from medrev.config.schema.data import (
+    DataSection,
+    Pairing,
+    Patches,
+    Sampling,
+    Simulated,
+    Split,
+    Subjects,
+)
+from medrev.config.schema.section import Count, NonNegative, PipelinePath, Positive, Section
 
-__all__ = ["ScalarAugmentation", "ScalarData", "ScalarDegradation"]
+__all__ = ["ScalarAugmentation", "ScalarData", "ScalarDegradation", "SimulatedScans"]
 
 Factor = Annotated[int, Field(ge=1, le=8)]
 
@@ -37,6 +46,15 @@ class ScalarAugmentation(Section):
     """Largest standard deviation of Gaussian noise added to the input, as a share of the scale."""
 
 
+class SimulatedScans(Simulated):
+    """Simulated scans of heads, of any contrast."""
+
+    slices: tuple[Positive, Positive] | None = None
+    """Training scans have slices along bottom-top whose distance is between so many times the edge
+    of a voxel within them, with a profile and a gap of their own (default: voxels with equal edges,
+    and degradation's profile and gap)."""
+
+
 class ScalarIntensities(Intensities):
     """How the intensities of a volume come to network range; what lies above 1 is kept."""
 
@@ -49,6 +67,7 @@ class ScalarData(DataSection):
 
     domains: ClassVar[tuple[str, str]] = ("scalar", "scalar")
     pairing: ClassVar[Pairing] = "degraded"
+    chosen_by: ClassVar[tuple[str, ...]] = (*DataSection.chosen_by, "simulated")
     made_by: ClassVar[tuple[str, ...]] = ("contrast", "degradation", "intensities")
     background: ClassVar[float] = -1.0
     channels: ClassVar[tuple[int, int]] = (1, 1)
@@ -58,9 +77,11 @@ class ScalarData(DataSection):
     scale: ClassVar[Literal["auto"]] = "auto"
 
     kind: Literal["scalar"] = "scalar"
-    root: PipelinePath
+    root: Annotated[PipelinePath, Field(validate_default=False)] = Path()
     """Cohort folder: BIDS-like (anat), BraTS, any folder of NIfTI files, or one with a table."""
-    layout: Literal["auto", "brats", "bids", "files", "table"] = "auto"
+    layout: Literal["auto", "brats", "bids", "files", "table", "simulated"] = "auto"
+    """simulated: no files are read, every scan is drawn."""
+    simulated: SimulatedScans = SimulatedScans()
     contrast: str = "T1w"
     """T1w, T2w, FLAIR, another BIDS suffix or table column."""
     subjects: Subjects = None
@@ -124,4 +145,20 @@ class ScalarData(DataSection):
                     f"patches.{name} must be a multiple of degradation.factor ({self.factor}), "
                     f"got {value}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _somewhere_to_read_from(self) -> "ScalarData":
+        if self.layout != "simulated":
+            if "root" not in self.model_fields_set:
+                raise ValueError("root is missing: the cohort's folder (or layout: simulated)")
+            return self
+        drawn, slices = self.patches, self.simulated.slices
+        if drawn.sampling != "random" or drawn.per_subject is None:
+            raise ValueError(
+                "layout simulated needs patches.sampling random and patches.per_subject, got "
+                f"{drawn.sampling} and {drawn.per_subject}"
+            )
+        if slices is not None and slices[0] > slices[1]:
+            raise ValueError(f"simulated.slices must be [lowest, highest], got {list(slices)}")
         return self

@@ -56,6 +56,11 @@ class HeadBatches(PlacedBatches, Generic[D]):
             raise InputError("samples need at least one prepared subject, got none")
         super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
         self.data: D = data
+        self._take(heads)
+
+    def _take(self, heads: Sequence[Head]) -> None:
+        """Say which heads samples are drawn from."""
+        data = self.data
         self._heads = tuple(heads)
         if isinstance(data, ContrastData) and data.samples == "slices":
             numbers = [slices_with_brain(head, data) for head in heads]

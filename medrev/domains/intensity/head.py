@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from medrev.data.boxed import Boxed
 from medrev.domains.intensity.intensity import to_network
+from medrev.volumes import rescale_affine
 
 __all__ = ["Head", "Three"]
 
@@ -50,6 +53,17 @@ class Head:
         """Voxels (I, J, K) of y."""
         return self.y.shape
 
+    @property
+    def factors(self) -> Three:
+        """Voxels of y per voxel of x, along i, j, k."""
+        i, j, k = (fine // coarse for fine, coarse in zip(self.shape, self.x.shape, strict=True))
+        return i, j, k
+
+    def coarse_affine(self) -> NDArray[np.float64]:
+        """Voxel → RAS mm of x."""
+        i, j, k = (float(r) for r in self.factors)
+        return rescale_affine(self.affine.numpy(), (i, j, k))
+
     def block(
         self, start: Three, size: Three, gains: tuple[float, float] = (1.0, 1.0)
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -63,9 +77,8 @@ class Head:
         Returns:
             x and y in network range (background -1) and the mask, 0 or 1, each ``(1, …)``, float32.
         """
-        factors = [fine // coarse for fine, coarse in zip(self.shape, self.x.shape, strict=True)]
-        i, j, k = (n // factor for n, factor in zip(start, factors, strict=True))
-        a, b, c = (n // factor for n, factor in zip(size, factors, strict=True))
+        i, j, k = (n // factor for n, factor in zip(start, self.factors, strict=True))
+        a, b, c = (n // factor for n, factor in zip(size, self.factors, strict=True))
         x = self.x.block((i, j, k), (a, b, c))
         y, mask = self.y.block(start, size), self.mask.block(start, size)
         return (

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -43,7 +43,7 @@ class HeadDataset(Dataset[Subject, Head]):
     """
 
     #: Slices or patches.
-    draws: ClassVar[type[HeadBatches[Any]]]
+    draws: type[HeadBatches[Any]]
     #: What a mask that was not given is.
     nonzero = "nonzero"
 

@@ -15,11 +15,16 @@ from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.scalar import ScalarDomain
 from medrev.domains.intensity.scalar_batches import ScalarBatches
+from medrev.domains.intensity.simulated import (
+    SimulatedBatches,
+    simulated_cohort,
+    simulated_head,
+)
 from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.intensity.twin import prepare_twin
 from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to
-from medrev.volumes import Panel, Plane, block_mask, block_mean, rescale_affine, voxel_size
+from medrev.volumes import Panel, Plane, block_mask, block_mean, voxel_size
 
 __all__ = ["ScalarDataset"]
 
@@ -35,13 +40,15 @@ class ScalarDataset(HeadDataset):
         InputError: The cohort is missing or cannot be used.
     """
 
-    draws = ScalarBatches
     validation = ("psnr_forward", "nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
 
     def __init__(self, pipeline: Pipeline) -> None:
         x, y = ScalarDomain(pipeline, "x"), ScalarDomain(pipeline, "y")
-        super().__init__(pipeline, x, y, cohort=find_scalars(x.data), data=x.data)
         self.data = x.data
+        drawn = self.is_simulated
+        cohort = simulated_cohort(x.data) if drawn else find_scalars(x.data)
+        super().__init__(pipeline, x, y, cohort=cohort, data=x.data)
+        self.draws = SimulatedBatches if drawn else ScalarBatches
 
     #: What a mask that was not given is, as tables and reports say it.
     nonzero = "non-zero voxels"
@@ -62,8 +69,15 @@ class ScalarDataset(HeadDataset):
         """The cohort."""
         return cohort_lines(self.cohort, lambda subject: self.data.contrast)
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether scans are drawn, not read."""
+        return self.data.layout == "simulated"
+
     def read_head(self, member: Subject) -> Head:
-        """Read a volume and make its twin."""
+        """Read a volume, or draw one, and make its twin."""
+        if self.is_simulated:
+            return simulated_head(member, self.data, self.pipeline.seed)
         return prepare_twin(member, self.data)
 
     def error(self, values: Mapping[str, float]) -> float | None:
@@ -124,12 +138,7 @@ class ScalarDataset(HeadDataset):
     def header(self) -> dict[str, Any]:
         """Voxel sizes of the coarse grid, and how its volumes look."""
         heads = self.kept("train")
-        i, j, k = (float(r) for r in self.data.factors)
-        edges = [
-            edge
-            for head in heads
-            for edge in voxel_size(rescale_affine(head.affine.numpy(), (i, j, k)))
-        ]
+        edges = [edge for head in heads for edge in voxel_size(head.coarse_affine())]
         name = contrast_name(self.data.contrast)
         return {
             "voxel_size": [float(min(edges)), float(max(edges))],

@@ -1,6 +1,11 @@
 """Volumes of one contrast and their low-resolution twins, made ready for training."""
 
+from dataclasses import dataclass, replace
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from medrev.config.schema import ScalarData
 from medrev.data.boxed import boxed
@@ -10,11 +15,31 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
 from medrev.domains.intensity.reading import read_contrast
-from medrev.errors import InputError
+from medrev.errors import InputError, naming
 from medrev.files import content_hash
-from medrev.volumes import Reorient, block_mask, coarsen, crop_to_multiple, rescale_affine
+from medrev.volumes import Profile, Reorient, block_mask, coarsen, crop_to_multiple, rescale_affine
 
-__all__ = ["prepare_twin"]
+__all__ = ["Thick", "make_twin", "prepare_twin"]
+
+
+@dataclass(frozen=True)
+class Thick:
+    """How a low-resolution twin is made (`medrev.volumes.coarsen`).
+
+    Attributes:
+        factors: Along left-right, back-front and bottom-top.
+        profile: Of slices.
+        gap: Between slices.
+    """
+
+    factors: tuple[int, ...]
+    profile: Profile = "box"
+    gap: float = 0
+
+    @classmethod
+    def of(cls, data: ScalarData) -> "Thick":
+        """As ``data.degradation`` says."""
+        return cls(data.factors, data.degradation.profile, data.degradation.gap)
 
 
 def prepare_twin(subject: Subject, data: ScalarData) -> Head:
@@ -27,22 +52,51 @@ def prepare_twin(subject: Subject, data: ScalarData) -> Head:
     path = scalar_file(subject, data)
     scan = read_contrast(path, subject.files.get("mask"))
     reorient = Reorient(scan.affine)
-    affine = reorient.affine_for(tuple(scan.volume.shape[1:]))
-    volume, inside = reorient.forward(scan.volume), reorient.forward(scan.mask)
-    factors = data.factors
+    with naming(str(path)):
+        head = make_twin(
+            subject.id,
+            reorient.forward(scan.volume),
+            reorient.forward(scan.mask),
+            affine=reorient.affine_for(tuple(scan.volume.shape[1:])),
+            data=data,
+            thick=Thick.of(data),
+        )
+    notes = tuple(f"{path.name}: {line}" for line in scan.notes)
+    return replace(head, mask_source=scan.mask_source, notes=notes)
+
+
+def make_twin(
+    name: str,
+    volume: Tensor,
+    inside: Tensor,
+    *,
+    affine: NDArray[np.float64],
+    data: ScalarData,
+    thick: Thick,
+) -> Head:
+    """Make the low-resolution twin of a volume.
+
+    Args:
+        name: Of the head.
+        volume: Intensities ``(1, I, J, K)``, axes nearest to RAS.
+        inside: Its mask.
+        affine: Voxel → RAS mm.
+        data: The data section of the pipeline.
+        thick: How the twin is made.
+
+    Raises:
+        InputError: The volume is too small, or the mask is empty.
+    """
+    factors = thick.factors
     if any(n < r for n, r in zip(volume.shape[1:], factors, strict=True)):
-        raise InputError(f"{path}: too few voxels for data.degradation.factor {data.factor}")
+        raise InputError(f"too few voxels for data.degradation.factor {data.factor}")
     y, _ = crop_to_multiple(volume, factors)
     mask, _ = crop_to_multiple(inside, factors)
     if not bool(mask.any()):
-        raise InputError(f"{path}: the mask is empty")
-    made = data.degradation
-    x = coarsen(y[None].float(), factors, profile=made.profile, gap=made.gap)[0]
+        raise InputError("the mask is empty")
+    x = coarsen(y[None].float(), factors, profile=thick.profile, gap=thick.gap)[0]
     low = block_mask(mask, factors, "any")
-    try:
-        scale = intensity_scale(x, low, data.intensities.percentile)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    scale = intensity_scale(x, low, data.intensities.percentile)
     i, j, k = (float(r) for r in factors)
     described = describe_contrast(x, low, rescale_affine(affine, (i, j, k)), scale)
     kept = boxed(y, mask)
@@ -51,12 +105,12 @@ def prepare_twin(subject: Subject, data: ScalarData) -> Head:
         [
             *(content_hash(part.values.numpy().tobytes()) for part in kept),
             affine.tobytes().hex(),
-            made.model_dump_json(),
+            repr(thick),
             repr(scale),
         ]
     )
     return Head(
-        id=subject.id,
+        id=name,
         x=twin,
         y=kept[0],
         mask=kept[1],
@@ -64,7 +118,6 @@ def prepare_twin(subject: Subject, data: ScalarData) -> Head:
         scales=(scale, scale),
         clip=data.intensities.clip,
         key=content_hash(text.encode()),
-        mask_source=scan.mask_source,
+        mask_source="nonzero",
         fingerprints=(described,),
-        notes=tuple(f"{path.name}: {line}" for line in scan.notes),
     )
