@@ -20,6 +20,7 @@ from medrev.domains.source import Accepted, Source, words_for
 from medrev.dti import Convention
 from medrev.errors import InputError
 from medrev.metrics import Settings
+from medrev.volumes import Reorient
 
 __all__ = ["Domain", "Prediction", "Scan", "Side", "Symmetry"]
 
@@ -128,7 +129,6 @@ class Domain(ABC):
         title: Name of the BIDS dataset that its results make; empty where they are none.
         always: Names of what every result has, in the order in which they are written.
         illustrated: Whether a result has a picture beside it.
-        to_ras: Whether the network is given arrays whose axes are those nearest to RAS.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
         fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
             exported networks can have the scale inside.
@@ -142,7 +142,6 @@ class Domain(ABC):
     title: ClassVar[str] = ""
     always: ClassVar[tuple[str, ...]] = ("volume",)
     illustrated: ClassVar[bool] = True
-    to_ras: ClassVar[bool] = False
     regrids: ClassVar[bool] = False
     fixed_scale: ClassVar[bool] = False
 
@@ -283,6 +282,10 @@ class Domain(ABC):
     @abstractmethod
     def decode(self, values: Tensor, scale: float) -> Tensor:
         """The network's values ``(C, *spatial)`` as physical ones, float32."""
+
+    def reorient(self, affine: NDArray[Any]) -> Reorient | None:
+        """How the axes of a scan are turned for the network; None: not at all."""
+        return None
 
     def training_size(self) -> tuple[int, ...] | None:
         """Size to which whole scans were resized in training; None where they were not."""

@@ -28,7 +28,7 @@ from medrev.prediction.regrid import (
     trained_edges,
 )
 from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
-from medrev.volumes import Reorient, voxel_size
+from medrev.volumes import voxel_size
 
 __all__ = ["Predictor"]
 
@@ -248,8 +248,8 @@ class Predictor:
                     lambda image, size: target.resized(image, size, scale),
                 )
             )
-        if self.source.to_ras and affine is not None:
-            reorient = Reorient(affine)
+        reorient = None if affine is None else self.source.reorient(affine)
+        if reorient is not None:
             affine = reorient.affine_for(tuple(values.shape[1:]))
             take(Oriented(reorient))
         if self.models[0].pipeline.data.spatial_dims != 3:

@@ -96,7 +96,7 @@ class Pad(Step):
 
 @dataclass(frozen=True)
 class Oriented(Step):
-    """Flip and exchange axes to those nearest to RAS.
+    """Flip and exchange axes to those that the network sees.
 
     Attributes:
         reorient: How.
@@ -105,7 +105,7 @@ class Oriented(Step):
     reorient: Reorient
 
     def forward(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Turn to RAS."""
+        """Turn."""
         turned = None if mask is None else self.reorient.forward(mask)
         return self.reorient.forward(values), turned
 

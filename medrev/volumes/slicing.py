@@ -25,6 +25,8 @@ class Reorient:
 
     Args:
         affine: Voxel → RAS mm, 4×4, of the grid.
+        last: The world axis (0, 1 or 2) along which the last axis runs; the others follow it in
+            turn.
 
     Example:
         >>> import numpy as np
@@ -36,11 +38,18 @@ class Reorient:
         True
     """
 
-    def __init__(self, affine: NDArray[Any] | torch.Tensor) -> None:
+    def __init__(self, affine: NDArray[Any] | torch.Tensor, last: int = 2) -> None:
         self._affine = as_affine(affine)
         self._there = nib.orientations.io_orientation(self._affine)
+        self._there[:, 0] = (self._there[:, 0] + 2 - last) % 3
         target = np.array([[0, 1], [1, 1], [2, 1]])
         self._back = nib.orientations.ornt_transform(target, self._there)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """The axis of the turned array that each axis of the array becomes."""
+        i, j, k = (int(axis) for axis in self._there[:, 0])
+        return i, j, k
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Turn ``(C, I, J, K)`` to RAS."""

@@ -33,7 +33,12 @@ from medrev.config.schema.model import (
     UNetModel,
 )
 from medrev.config.schema.pipeline import Data, Pipeline
-from medrev.config.schema.scalar import ScalarAugmentation, ScalarData, ScalarDegradation
+from medrev.config.schema.scalar import (
+    ANY_CONTRAST,
+    ScalarAugmentation,
+    ScalarData,
+    ScalarDegradation,
+)
 from medrev.config.schema.training import (
     EarlyStop,
     EvaluationConfig,
@@ -43,6 +48,7 @@ from medrev.config.schema.training import (
 )
 
 __all__ = [
+    "ANY_CONTRAST",
     "Adversarial",
     "Artefacts",
     "Augmentation",

@@ -17,8 +17,16 @@ from medrev.config.schema.data import (
 )
 from medrev.config.schema.section import Count, NonNegative, PipelinePath, Positive, Section
 
-__all__ = ["ScalarAugmentation", "ScalarData", "ScalarDegradation", "SimulatedScans"]
+__all__ = [
+    "ANY_CONTRAST",
+    "ScalarAugmentation",
+    "ScalarData",
+    "ScalarDegradation",
+    "SimulatedScans",
+]
 
+#: The contrast of models that take all of them.
+ANY_CONTRAST = "any"
 Factor = Annotated[int, Field(ge=1, le=8)]
 
 
@@ -83,7 +91,8 @@ class ScalarData(DataSection):
     """simulated: no files are read, every scan is drawn."""
     simulated: SimulatedScans = SimulatedScans()
     contrast: str = "T1w"
-    """T1w, T2w, FLAIR, another BIDS suffix or table column."""
+    """T1w, T2w, FLAIR, another BIDS suffix or table column; any: what a file's name says (simulated
+    scans have all contrasts)."""
     subjects: Subjects = None
     """Only these subjects (default: all)."""
     degradation: ScalarDegradation = ScalarDegradation()
@@ -149,6 +158,11 @@ class ScalarData(DataSection):
 
     @model_validator(mode="after")
     def _somewhere_to_read_from(self) -> "ScalarData":
+        if (self.contrast == ANY_CONTRAST) != (self.layout == "simulated"):
+            raise ValueError(
+                "contrast any and layout simulated go together, got "
+                f"{self.contrast} and {self.layout}"
+            )
         if self.layout != "simulated":
             if "root" not in self.model_fields_set:
                 raise ValueError("root is missing: the cohort's folder (or layout: simulated)")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import ContrastData, Pipeline, ScalarData
@@ -32,7 +33,7 @@ from medrev.domains.source import Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
-from medrev.volumes import SLICE_AXES, is_dicom_folder, voxel_size
+from medrev.volumes import SLICE_AXES, Reorient, is_dicom_folder, voxel_size
 
 __all__ = ["IntensityDomain"]
 
@@ -67,7 +68,6 @@ class IntensityDomain(Domain, Generic[D]):
     unit = "arbitrary"
     datatype = "anat"
     title = "Synthetic contrasts of MRI"
-    to_ras = True
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
@@ -191,6 +191,10 @@ class IntensityDomain(Domain, Generic[D]):
         if not isinstance(values, dict):
             return None
         return values.get(self.name, values.get(contrast_name(self.name)))
+
+    def reorient(self, affine: NDArray[Any]) -> Reorient | None:
+        """To axes nearest to RAS."""
+        return Reorient(affine)
 
     def encode(self, values: Tensor, scale: float) -> Tensor:
         """0 becomes -1 and the scale 1."""

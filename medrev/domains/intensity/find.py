@@ -3,12 +3,18 @@
 from dataclasses import replace
 from pathlib import Path
 
-from medrev.config.schema import ContrastData, ScalarData
+from medrev.config.schema import ANY_CONTRAST, ContrastData, ScalarData
 from medrev.data.cohort import Cohort, Layouts, together
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
 from medrev.domains.intensity.layouts import bids, brats, files, table
-from medrev.domains.intensity.subject import NOT_CONTRASTS, UNNAMED, contrast_name, lacks
+from medrev.domains.intensity.subject import (
+    NOT_CONTRASTS,
+    UNNAMED,
+    contrast_name,
+    contrasts,
+    lacks,
+)
 from medrev.errors import ConfigError, InputError
 
 __all__ = [
@@ -104,6 +110,13 @@ def scalar_file(subject: Subject, data: ScalarData) -> Path:
         InputError: It has none, or several.
     """
     name = contrast_name(data.contrast)
+    if name == ANY_CONTRAST:
+        had = contrasts(subject)
+        if len(had) == 1:
+            return subject.files[had[0]]
+        raise InputError(
+            f"{subject.id}: one volume is needed, got {', '.join(had) or 'none'}; name the file"
+        )
     reason = lacks(subject, name)
     if reason is None:
         return subject.files[name]

@@ -12,6 +12,7 @@ __all__ = [
     "contrast_ending",
     "contrast_file",
     "contrast_words",
+    "named_contrast",
     "other_contrast",
 ]
 
@@ -25,6 +26,7 @@ _BIDS = {
 #: Endings of names that say which contrast a file holds: BIDS, BraTS up to 2021, from 2023 on.
 _ENDING = re.compile(r"[_-](t1|t1w|t1n|t1ce|t1c|t1gd|t2|t2w|t2f|flair|pd|pdw)$", re.IGNORECASE)
 _REPLACED = re.compile(r"_(?:ce|desc|res)-[A-Za-z0-9]+")
+_ENHANCED = re.compile(r"(?:^|_)ce-")
 #: BIDS entities that come after ``ce`` in a name.
 _AFTER_CE = (
     "trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc",
@@ -111,11 +113,24 @@ def other_contrast(source: Path, contrast: str) -> str | None:
         't1ce'
         >>> other_contrast(Path("BraTS-GLI-00002-000-t1n.nii.gz"), "T1w")
     """
-    stem = strip_suffix(source)
-    match, wanted = _ENDING.search(stem), contrast_name(contrast)
-    if match is None or wanted not in _BIDS:
+    named, wanted = named_contrast(source), contrast_name(contrast)
+    if named is None or wanted not in _BIDS:
         return None
-    named = contrast_name(match.group(1))
-    if named == "t1" and re.search(r"(?:^|_)ce-", stem):
-        named = "t1ce"
+    named = contrast_name(named)
     return named if named in _BIDS and named != wanted else None
+
+
+def named_contrast(source: Path) -> str | None:
+    """The contrast that the name of a file says it holds.
+
+    Example:
+        >>> named_contrast(Path("sub-01_T2w.nii.gz"))
+        'T2w'
+        >>> named_contrast(Path("sub-01_ce-gadolinium_T1w.nii.gz"))
+        't1ce'
+        >>> named_contrast(Path("colin27.nii.gz"))
+    """
+    stem = strip_suffix(source)
+    named = contrast_ending(stem)
+    enhanced = named is not None and contrast_name(named) == "t1" and _ENHANCED.search(stem)
+    return "t1ce" if enhanced else named

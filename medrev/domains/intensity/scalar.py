@@ -5,24 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nibabel.orientations import io_orientation
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.config.schema import ScalarData
+from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.entry import Entry
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
-from medrev.domains.intensity.names import contrast_file
+from medrev.domains.intensity.names import contrast_ending, contrast_file, named_contrast
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.maps import Map
 from medrev.domains.outputs import Output
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import upsample, voxel_size
+from medrev.volumes import Reorient, upsample, voxel_size
 
 __all__ = ["ScalarDomain"]
+
+#: What a contrast is called of which nobody says what it is.
+_UNNAMED = "MRI"
+#: How much longer than the other edges of a voxel one is where slices lie along it.
+_THICK = 1.5
 
 
 class ScalarDomain(IntensityDomain[ScalarData]):
@@ -35,7 +41,19 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     @property
     def called(self) -> str:
         """The contrast, and which grid."""
-        return f"{super().called}, {'low' if self.side == 'x' else 'high'} resolution"
+        return f"{self._contrast}, {'low' if self.side == 'x' else 'high'} resolution"
+
+    @property
+    def _contrast(self) -> str:
+        """The contrast in words."""
+        return _UNNAMED if self.data.contrast == ANY_CONTRAST else super().called
+
+    def base(self, path: Path) -> str:
+        """The name without its contrast; with it where a model takes all of them."""
+        base, named = super().base(path), named_contrast(path)
+        if self.data.contrast != ANY_CONTRAST or named is None:
+            return base
+        return f"{base}_{named}"
 
     def _entry(self, subject: Subject) -> Entry:
         problem = None
@@ -64,18 +82,32 @@ class ScalarDomain(IntensityDomain[ScalarData]):
 
     def file_name(self, base: str, name: str, ending: str) -> str:
         """A name of BIDS: contrast and grid."""
+        contrast = self.name
+        if contrast == ANY_CONTRAST:
+            contrast = contrast_ending(base) or _UNNAMED
+            base = base.removesuffix(f"_{contrast}")
         stem = f"{base}_res-{'lo' if self.side == 'x' else 'hi'}"
         label = {"std": "srstd", "cycle": "srcycle"}.get(name, "sr")
-        return contrast_file(stem, self.name, label, ending)
+        return contrast_file(stem, contrast, label, ending)
 
     def ignored_by_bids(self, format: str) -> tuple[str, ...]:
-        """The validator knows no NRRD."""
-        return ("*_desc-sr*.nrrd",) if format == "nrrd" else ()
+        """The validator knows no NRRD, and no volume of which nobody says what contrast it is."""
+        unnamed = (f"*_{_UNNAMED}.*",) if self.data.contrast == ANY_CONTRAST else ()
+        return (*(("*_desc-sr*.nrrd",) if format == "nrrd" else ()), *unnamed)
+
+    def reorient(self, affine: NDArray[Any]) -> Reorient:
+        """To axes nearest to RAS; where a model makes slices thinner, the last one is theirs."""
+        return _reorient(affine, self.data, coarse=self.side == "x")
+
+    def _factors(self, affine: NDArray[Any]) -> tuple[int, ...]:
+        """Along the axes of an array that was given."""
+        turned = _reorient(affine, self.data, coarse=self.side == "y")
+        return tuple(self.data.factors[axis] for axis in turned.order)
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The volume, its uncertainty, and the cycle residual on the grid of the input."""
         made = "Super-resolved" if self.side == "y" else "Averaged"
-        name = super().called
+        name = self._contrast
         volumes = {
             "volume": (prediction.values, prediction.affine, f"{made} {name}"),
             "std": (
@@ -104,7 +136,9 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Contrast, grid and intensities."""
         assert prediction.affine is not None
-        factors = "x".join(str(r) for r in self.data.factors)
+        assert scan.affine is not None
+        world = np.argsort(Reorient(scan.affine).order)
+        factors = "x".join(str(self._factors(scan.affine)[axis]) for axis in world)
         edges = voxel_size(prediction.affine)
         shown = " x ".join(f"{edge:.4g}" for edge in edges)
         finer = "finer" if self.side == "y" else "coarser"
@@ -122,8 +156,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         """Input and output in three views, both on the fine grid (nearest neighbour)."""
         made, given, residual = prediction.values, scan.values, prediction.cycle_residual
         assert scan.affine is not None
-        # the factors are those of left-right, back-front, bottom-top: along the array's axes
-        ratios = tuple(self.data.factors[int(axis)] for axis in io_orientation(scan.affine)[:, 0])
+        ratios = self._factors(scan.affine)
 
         def fine(values: Tensor, shape: tuple[int, ...]) -> Tensor:
             if tuple(values.shape[1:]) == shape:
@@ -150,3 +183,17 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             title=title,
             model=self.pipeline.name,
         )
+
+
+def _reorient(affine: NDArray[Any], data: ScalarData, *, coarse: bool) -> Reorient:
+    """How a volume is turned, of the coarse grid or of the fine one.
+
+    Factors of a pipeline are those of left-right, back-front and bottom-top. One of axial slices is
+    for slices along any axis: those of a coarse volume lie where its voxels are longest.
+    """
+    if not coarse or data.factors[:2] != (1, 1):
+        return Reorient(affine)
+    edges = voxel_size(Reorient(affine).affine_for((1, 1, 1)))
+    longest = int(np.argmax(edges))
+    others = max(edge for axis, edge in enumerate(edges) if axis != longest)
+    return Reorient(affine, longest if edges[longest] > _THICK * others else 2)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from medrev.config.schema import Pipeline
+from medrev.config.schema import ANY_CONTRAST, Pipeline
 from medrev.data import Subject
 from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain
@@ -58,7 +58,7 @@ class ScalarDataset(HeadDataset):
         """Super-resolution."""
         factors = sorted(set(y.pipeline.data.factors) - {1})
         times = " and ".join(f"{factor}-fold" for factor in factors)
-        return f"for {times} super-resolution of {y.name} volumes"
+        return f"for {times} super-resolution of {_words(y.name)}"
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -140,11 +140,31 @@ class ScalarDataset(HeadDataset):
         heads = self.kept("train")
         edges = [edge for head in heads for edge in voxel_size(head.coarse_affine())]
         name = contrast_name(self.data.contrast)
+        ranges = contrast_ranges(head.fingerprints[0] for head in heads)
+        if self.is_simulated:  # cubes, not heads
+            ranges = {key: ranges[key] for key in ("median", "inside")}
         return {
             "voxel_size": [float(min(edges)), float(max(edges))],
-            "ranges": {name: contrast_ranges(head.fingerprints[0] for head in heads)},
+            "ranges": {name: ranges},
             "mask": sorted({head.mask_source for head in heads}),
         }
+
+    def _drawn(self) -> Iterator[str]:
+        """How simulated scans came about."""
+        drawn = self.data.simulated
+        if not self.is_simulated:
+            return
+        yield (
+            f"All scans are simulated: {drawn.train} cubes of {drawn.edge}³ voxels, drawn anew for "
+            "every epoch, of tissue that is folded, layered and crossed by vessels, of shapes of "
+            "all sizes, with any contrast, point spread, bias field and noise."
+        )
+        if drawn.slices is not None:
+            low, high = drawn.slices
+            yield (
+                f"Slices of training are {low:g} to {high:g} times as far apart as voxels are "
+                "wide, with box or Gaussian profiles and gaps up to 30 % of their distance."
+            )
 
     def card(self) -> CardFacts:
         """Super-resolution of a contrast."""
@@ -152,9 +172,10 @@ class ScalarDataset(HeadDataset):
         times = " × ".join(str(r) for r in data.factors)
         gap = f", gap {made.gap:.0%}" if made.gap else ""
         return CardFacts(
-            task=f"super-resolution of {data.contrast} volumes, {times} (left-right, back-front, "
+            task=f"super-resolution of {_words(data.contrast)}, {times} (left-right, back-front, "
             "bottom-top); in reverse, averaging",
             data=(
+                *self._drawn(),
                 f"Low-resolution twins: means of fine voxels, slice profile {made.profile}{gap}.",
                 f"Numbers inside: -1 is 0, and 1 is the {data.intensities.percentile:g}th "
                 "percentile of the input volume in its mask; results have the intensities of the "
@@ -170,3 +191,8 @@ class ScalarDataset(HeadDataset):
                 "low-resolution scan differs.",
             ),
         )
+
+
+def _words(contrast: str) -> str:
+    """Volumes of a contrast, in words."""
+    return "MRI of any contrast" if contrast == ANY_CONTRAST else f"{contrast} volumes"

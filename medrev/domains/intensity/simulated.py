@@ -1,6 +1,5 @@
 """Heads that are drawn, not read: a cohort without files, and batches that never end."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +69,7 @@ def _head(place: _Place, data: ScalarData, seed: int) -> Head:
     thick, stretch = Thick.of(data), 1.0
     if place.part == "train" and data.simulated.slices is not None:
         rng = np.random.default_rng((*numbers, 0, 1))
-        low, high = (math.log(n) for n in data.simulated.slices)
-        stretch = math.exp(rng.uniform(low, high)) / data.factors[2]
+        stretch = float(rng.uniform(*data.simulated.slices)) / data.factors[2]
         profile = PROFILES[int(rng.integers(len(PROFILES)))]
         gap = float(rng.uniform(0, _GAP)) if rng.uniform() < 0.5 else 0.0
         thick = replace(thick, profile=profile, gap=gap)
