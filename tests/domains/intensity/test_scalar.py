@@ -141,6 +141,32 @@ def test_results_keep_the_field_of_view_the_unit_and_the_place_of_every_voxel(
     assert "SkullStripped" not in sidecar
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", sorted(AFFINES))
+def test_thick_slices_are_made_thinner_along_whatever_axis_they_lie(
+    folder: Path, tmp_path: Path, axis: int, kind: str
+):
+    model = cubic_model(folder, tmp_path / "m.safetensors", "data.degradation.factor=[1,1,4]")
+    edges = [1.0, 1.0, 1.0, 1.0]
+    edges[axis] = 4.0
+    path, affine = tmp_path / "scan_T1w.nii.gz", AFFINES[kind] @ np.diag(edges)
+    nib.save(nib.Nifti1Image(2000 + ramp(affine).astype(np.float32), affine), path)
+    files = infer_file(path, model=model, output=tmp_path / "out")
+    made = nib.load(files[0])
+    ratios = [1, 1, 1]
+    ratios[axis] = 4
+    assert tuple(np.divide(made.shape, SHAPE)) == tuple(ratios)
+    inner = tuple(slice(3 * r, -3 * r) for r in ratios)
+    error = np.abs(made.get_fdata() - 2000 - ramp(made.affine, made.shape))[inner]
+    assert error.max() < 1e-2
+    corner = made.affine @ [-0.5, -0.5, -0.5, 1]
+    np.testing.assert_allclose(corner, affine @ [-0.5, -0.5, -0.5, 1], atol=1e-4)
+    world = int(np.abs(AFFINES[kind][:3, axis]).argmax())
+    factors = "x".join("4" if n == world else "1" for n in range(3))
+    assert f"{factors} times finer" in json.loads(files[1].read_text())["Resolution"]
+    assert files[-1].suffix == ".png"
+
+
 def cubic_model(folder: Path, path: Path, *overrides: str) -> Path:
     """A network that adds nothing to cubic interpolation, and to the block mean."""
     chosen = pipeline(folder, *overrides)
