@@ -5,10 +5,10 @@
     python scripts/measure_scalar.py HEAD.nii.gz --model mri-through-plane --factor 1 1 5
 
 Noise is added to the head, it is made coarser (block means, or a slice profile and a gap), and the
-result is compared with what was there: PSNR in dB and SSIM of coronal slices, in the head (where it is not zero). The
-range is the 99.5th percentile of the head. `--invert` turns contrast round: what is bright becomes
-dark, as fluid and white matter do between T1w and T2w. Models of other factors are averaged to the
-wanted grid.
+result is compared with what was there: PSNR in dB, and SSIM of coronal slices, in the head (where
+it is not zero). The range is the 99.5th percentile of the head. `--invert` turns contrast round:
+what is bright becomes dark, as fluid and white matter do between T1w and T2w. Models of other
+factors are averaged to the wanted grid.
 """
 
 import argparse
