@@ -304,8 +304,9 @@ class Predictor:
         warnings: list[str] = []
         notes: list[str] = []
         affine = scan.affine
-        if affine is not None and self.source.to_ras:
-            affine = Reorient(affine).affine_for(tuple(scan.values.shape[1:]))
+        reorient = None if affine is None else self.source.reorient(affine)
+        if reorient is not None:
+            affine = reorient.affine_for(tuple(scan.values.shape[1:]))
         for model, (source, _), scale in zip(self.models, self._sides, scales, strict=True):
             if affine is not None:
                 warnings += spacing_doubts(model.metadata, affine, self.ratio)
