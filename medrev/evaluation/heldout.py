@@ -195,7 +195,7 @@ def read_heldout(text: str) -> Results:
             for name in HELDOUT
             if name in row
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"not a held-out table: {error}") from error
 
 

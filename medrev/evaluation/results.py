@@ -71,12 +71,15 @@ class Results:
         """Measured values as a table.
 
         Raises:
-            InputError: A value is NaN, undefined without a reason, or defined with one.
+            InputError: A name is no text; a value is NaN, undefined without a reason, or defined
+                with one.
         """
         import pandas as pd
 
         rows = list(records)
         for row in rows:
+            if not all(isinstance(name, str) for name in row[:4]):
+                raise InputError(f"subject, method, metric and region must be texts, got {row[:4]}")
             if row.value is not None and math.isnan(row.value):
                 raise InputError(f"{row.key} of {row.subject} is NaN: undefined values are None")
             if (row.value is None) != (row.reason is not None):
@@ -192,5 +195,5 @@ class Results:
             for row in rows:
                 row["value"] = None if row["value"] is None else float(row["value"])
             return cls.of(Record(**row) for row in rows)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise InputError(f"not a list of records of an evaluation: {error}") from error

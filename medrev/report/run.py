@@ -1,6 +1,5 @@
 """The report of a training run: curves, pictures, held-out table, resources, in one HTML page."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from medrev.report.curves import training_curves
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import link_to, render, write_page
 from medrev.report.run_words import RunWords, data_table
+from medrev.tables import read_table
 
 __all__ = ["write_run_report"]
 
@@ -113,16 +113,18 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
 
 
 def _columns(path: Path) -> dict[str, list[float]]:
-    """The columns of a log as numbers; what is none is NaN. Empty where there is no log."""
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError:
+    """The columns of a log as numbers; what is none is NaN. Empty where there is no log.
+
+    Raises:
+        InputError: The log is no table.
+    """
+    if not path.is_file():
         return {}
-    names = list(rows[0]) if rows else []
-    return {name: [_number(row.get(name)) for row in rows] for name in names}
+    table = read_table(path)
+    return {name: [_number(row[name]) for row in table.rows] for name in table.columns}
 
 
-def _number(text: str | None) -> float:
+def _number(text: str) -> float:
     try:
         return float(text or "nan")
     except ValueError:
@@ -133,7 +135,7 @@ def _heldout(path: Path) -> Results | None:
     """The held-out table, read back from its JSON file."""
     try:
         results = read_heldout(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, InputError):
+    except (OSError, ValueError):  # InputErrors among them
         return None
     return results or None
 

@@ -1,0 +1,1 @@
+"""Structure-aware fuzzing of what medrev reads."""
