@@ -285,7 +285,8 @@ def table_seeds(folder: Path) -> list[Files]:
     rows = (
         "participant_id\tage\tsplit\ttensor\nsub-01\t31\ttrain\tt.nii\nsub-02\tn/a\ttest\tt.nii\n"
     )
-    return [{"a.tsv": rows.encode()}, {"a.csv": rows.replace("\t", ",").encode()}]
+    tables = {"a.tsv": rows, "a.csv": rows.replace("\t", ",")}
+    return [{name: text.encode(), "t.nii": b"\0" * 400} for name, text in tables.items()]
 
 
 def read_tables(folder: Path) -> None:

@@ -167,3 +167,10 @@ def test_equal_values_in_all_groups():
     values = {f"s{n}": 1.0 for n in range(9)}
     found = compare_groups(values, {f"s{n}": "abc"[n % 3] for n in range(9)})
     assert (found.p, found.reason) == (None, "all values are equal")
+
+
+def test_ties_between_methods_have_no_rank():
+    """Of the differences 0, 0, 1, −2 and 3 the last three have ranks: (1 − 2 + 3) / 6."""
+    results = cohort(a=[20, 20, 21, 18, 23, 20], b=[20] * 6)
+    (found,) = compare_methods(results, RMSE, resamples=0)
+    assert found.effect == pytest.approx(1 / 3)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from scipy import ndimage
 
+from medrev.dti import to_matrix
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import EvaluationConfig, Pair
+from medrev.evaluation.case import component_std
 from medrev.volumes import rescale_affine, voxel_size
 
 from .conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
@@ -228,3 +230,13 @@ def test_raw_dwi_as_the_input_of_tensors_is_fitted(tmp_path):
     loaded = case.load(EvaluationConfig(baselines=("nearest",)))
     assert np.allclose(loaded.predictions["nearest"].volume, loaded.reference, atol=1e-7)
     assert {"input bval", "input bvec"} <= set(case.files)
+
+
+def test_a_component_has_a_third_of_the_tensors_deviation():
+    """Of σ in six components the norm's mean square is 9 σ²: off-diagonals count twice."""
+    noise = 2e-4 * torch.randn(6, 40, 40, 40, generator=torch.Generator().manual_seed(0))
+    matrix = to_matrix(noise.movedim(0, -1))
+    norm = matrix.square().sum((-1, -2)).mean().sqrt()
+    found = component_std(norm.reshape(1, 1, 1, 1))
+    assert found.shape == (6, 1, 1, 1)
+    torch.testing.assert_close(found, torch.full_like(found, 2e-4), rtol=0.01, atol=0)

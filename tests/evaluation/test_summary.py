@@ -99,3 +99,15 @@ def test_infinite_values_are_said():
 def test_nan_is_refused():
     with pytest.raises(InputError, match="leave them out"):
         describe([1.0, math.nan])
+
+
+def test_the_interval_of_skewed_values_leans_to_their_tail():
+    """BCa: both limits lie above those of plain percentiles where the tail is on the right."""
+    rng = np.random.default_rng(3)
+    values = rng.exponential(1.0, 25)
+    means = rng.choice(values, (20_000, 25)).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    found = bootstrap_mean(values, resamples=20_000)
+    width = high - low
+    assert found.low > low + 0.02 * width
+    assert found.high > high + 0.03 * width

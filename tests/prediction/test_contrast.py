@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.domains.domain import Scan
 from medrev.errors import InputError
 from medrev.nets import Translator, build_translator
-from medrev.prediction import Geometry, Model, direction_of, round_trip, translate
+from medrev.prediction import Geometry, Model, Predictor, direction_of, round_trip, translate
+
+from .contrasts import random_model
 
 REVGAN = {"kind": "revgan", "width": 4, "depth": 1, "norm": "none", "zero_init": False}
 UNET = {"kind": "self_inverse_unet", "width": 4, "levels": 2, "norm": "none"}
@@ -204,3 +208,23 @@ def test_masks_and_models_that_do_not_fit(make_model):
 def test_a_thin_volume_through_a_3d_network():
     with pytest.raises(InputError, match="at least 4 voxels along every axis, got 8x8x2"):
         translate(contrast_model(UNET, samples="patches"), torch.zeros(1, 8, 8, 2))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_turned_and_cropped_volumes_come_back_to_their_place(inverse):
+    """A small brain in a corner: an array in another order of axes gives what that in RAS gives."""
+    values = torch.zeros(1, 22, 26, 24)
+    generator = torch.Generator().manual_seed(1)
+    values[:, 3:10, 15:22, 4:9] = 20 + 300 * torch.rand(7, 7, 5, generator=generator)
+    ras = np.diag([2.0, 1.0, 1.5, 1.0])
+    predictor = Predictor([random_model(3)], inverse=inverse)
+    result = predictor(Scan(values=values, mask=values > 0, affine=ras))
+    # axes of the array: to the back, down, to the left
+    turned = values.permute(0, 2, 3, 1).flip((1, 2, 3)).contiguous()
+    order = np.zeros((4, 4))
+    order[1, 0], order[2, 1], order[0, 2], order[3, 3] = -1, -1, -1, 1
+    order[:3, 3] = 21, 25, 23
+    other = predictor(Scan(values=turned, mask=turned > 0, affine=ras @ order))
+    back = other.values.flip((1, 2, 3)).permute(0, 3, 1, 2)
+    assert bool((result.values != 0).any())
+    torch.testing.assert_close(back, result.values, rtol=1e-4, atol=1e-3)
