@@ -33,7 +33,7 @@ FLOORS = (
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted((ROOT / "medrev").rglob("*.py"))
 #: The sections of a pipeline that describe data; only these folders know which is which.
-SECTIONS = {"DTIData", "ContrastData", "ScalarData", "ImageData"}
+SECTIONS = {"DTIData", "ContrastData", "ScalarData", "ImageData", "SingleImageData"}
 KNOW_SECTIONS = {"config", "domains"}
 #: ``data.kind``, ``data["kind"]``, ``data.get("kind")``.
 KIND_OF_DATA = re.compile(r"\b_?(data|section)(\.kind\b|\['kind'\]|\.get\('kind')")

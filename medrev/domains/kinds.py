@@ -3,9 +3,12 @@
 from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain
+from medrev.domains.image.colours import ColoursDomain, LightnessDomain
 from medrev.domains.image.dataset import ImageDataset
 from medrev.domains.image.domain import ImageDomain
+from medrev.domains.image.label import LabelDomain
 from medrev.domains.image.labelled import LabelledImageDataset
+from medrev.domains.image.single import SingleImageDataset
 from medrev.domains.intensity.dataset import IntensityDataset
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.scalar import ScalarDomain
@@ -20,6 +23,9 @@ _DOMAINS: dict[str, type[Domain]] = {
     "intensity": IntensityDomain,
     "scalar": ScalarDomain,
     "image": ImageDomain,
+    "label": LabelDomain,
+    "lightness": LightnessDomain,
+    "colours": ColoursDomain,
 }
 
 
@@ -48,7 +54,7 @@ def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = F
         InputError: The data is missing, damaged or does not fit the pipeline.
     """
     found = dataset_class(pipeline)
-    if issubclass(found, ImageDataset):
+    if issubclass(found, ImageDataset | SingleImageDataset):
         return found(pipeline, show=show)
     if issubclass(found, TensorDataset):
         return found(pipeline, scale=scale)
@@ -66,6 +72,8 @@ def dataset_class(pipeline: Pipeline) -> type[AnyDataset]:
         return IntensityDataset
     if (x, y) == ("scalar", "scalar"):
         return ScalarDataset
+    if (x, y) != ("image", "image"):
+        return SingleImageDataset
     # A method that does not suit its network is refused later, with the reason.
     segments = isinstance(pipeline.method, Segmentation)
     both = segments and isinstance(pipeline.model, FCN8sModel)

@@ -1,6 +1,6 @@
 """The report of a training run in words: what it was trained on, and what was done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -60,7 +60,7 @@ class RunWords:
             environment: What ``environment.json`` says.
             chosen: Whether the checkpoint was chosen by an error on the validation part.
         """
-        parts = {part: len(s) for part, s in (environment.get("data") or {}).items()}
+        parts = {part: _count(s) for part, s in (environment.get("data") or {}).items()}
         counts = ", ".join(f"{count} for {_USES.get(part, part)}" for part, count in parts.items())
         method = self._method
         first = [
@@ -105,12 +105,17 @@ def data_table(environment: Mapping[str, Any], things: str) -> HtmlTable | None:
         for part, member in members[:_MOST_ROWS]
     )
     caption = f"{things.capitalize()}: " + ", ".join(
-        f"{len(some)} {part}" for part, some in parts.items()
+        f"{_count(some)} {part}" for part, some in parts.items()
     )
     if len(members) > _MOST_ROWS:
         caption += f"; the first {_MOST_ROWS}, environment.json names all"
     names = (things[:-1], "part", *(_HEADINGS[key] for key in known))
     return html_table(Tabular(tuple(map(Column, names)), rows, caption))
+
+
+def _count(members: Sequence[Mapping[str, Any]]) -> int:
+    """Number of samples; a member may be a file that holds many images."""
+    return sum(member.get("images", 1) for member in members)
 
 
 def _words(value: Any) -> str:

@@ -122,8 +122,8 @@ def test_what_where_allowed_and_received(write, old, new, message):
 def test_missing_section_names_the_file(write):
     (line,) = errors_of(write(changed("data:\n  root: cohort\n", "")))
     assert line == (
-        "x.yaml: data is missing; it must be a section of the kind 'dti', 'contrast', 'scalar' or "
-        "'images'"
+        "x.yaml: data is missing; it must be a section of the kind 'dti', 'contrast', 'scalar', "
+        "'images' or 'single_images'"
     )
 
 

@@ -39,6 +39,7 @@ from medrev.config.schema.scalar import (
     ScalarData,
     ScalarDegradation,
 )
+from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import (
     EarlyStop,
     EvaluationConfig,
@@ -83,6 +84,7 @@ __all__ = [
     "Segmentation",
     "SelfInverse",
     "SelfInverseUNetModel",
+    "SingleImageData",
     "Slices",
     "Split",
     "TrainingConfig",

@@ -84,8 +84,6 @@ class Simulated(Section):
 class DataSection(Section):
     """Base of the kinds of data."""
 
-    #: Domains of x and of y.
-    domains: ClassVar[tuple[str, str]]
     pairing: ClassVar[Pairing]
     #: Value in network range where there is nothing.
     background: ClassVar[float]
@@ -99,6 +97,16 @@ class DataSection(Section):
     kind: str
     root: PipelinePath
     layout: str = "auto"
+
+    @property
+    @abstractmethod
+    def domains(self) -> tuple[str, str]:
+        """Domains of x and of y."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> tuple[int, int]:
+        """Channels of x and of y."""
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -124,6 +132,12 @@ class DataSection(Section):
     @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:
         """Sizes of a training sample on the grid of y."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of x of a training sample, channels first."""
+        sizes = zip(self.sample_shape, self.grid_factors, strict=True)
+        return self.channels[0], *(size // factor for size, factor in sizes)
 
     @property
     def slicing(self) -> Slices | None:

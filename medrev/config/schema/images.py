@@ -26,6 +26,9 @@ class ImageData(OneGrid):
     )
     may_be_labels: ClassVar[bool] = True
     scale: ClassVar[float] = 1.0
+    #: Images are not cut before they are resized, nor padded.
+    centre: ClassVar[None] = None
+    pad: ClassVar[int] = 0
 
     kind: Literal["images"] = "images"
     root: PipelinePath
@@ -64,6 +67,11 @@ class ImageData(OneGrid):
     def sampling(self) -> Sampling:
         """Crops."""
         return "crops"
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What x and y are called: A and B."""
+        return ("A", "B") if self.source == "A" else ("B", "A")
 
     @property
     def channels(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
 from medrev.config.schema.scalar import ScalarData
 from medrev.config.schema.section import DefaultKind, Section
+from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
 
@@ -20,7 +21,8 @@ Data = Annotated[
     Annotated[DTIData, Tag("dti")]
     | Annotated[ContrastData, Tag("contrast")]
     | Annotated[ScalarData, Tag("scalar")]
-    | Annotated[ImageData, Tag("images")],
+    | Annotated[ImageData, Tag("images")]
+    | Annotated[SingleImageData, Tag("single_images")],
     Discriminator(DefaultKind("dti")),
 ]
 

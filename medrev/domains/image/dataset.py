@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from medrev.config.schema import Pipeline
+from medrev.config.schema import ImageData, Pipeline
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes
 from medrev.domains.domain import Domain
@@ -63,6 +63,7 @@ class ImageDataset(Dataset[Sides, Sides]):
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
         x = ImageDomain(pipeline, "x")
         super().__init__(pipeline, x, ImageDomain(pipeline, "y"))
+        assert isinstance(x.data, ImageData)
         self.data, self.show = x.data, show
         self.images = find_images(self.data, show=show)
         if show:

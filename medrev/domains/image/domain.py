@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.config.schema import ImageData, Pipeline
+from medrev.config.schema import ImageData, Pipeline, SingleImageData
 from medrev.domains.domain import Domain, Prediction, Scan, Side
 from medrev.domains.entry import Entry
 from medrev.domains.image.reading import (
@@ -55,7 +55,7 @@ class PixelFile:
 
 
 class ImageDomain(Domain):
-    """Images of a side, A or B; x is ``data.source``.
+    """Images: of a side, A or B, where x is ``data.source``; or each by itself, made as y.
 
     Physical values are what files store, 0 to 255 or 65535; they are whole numbers.
 
@@ -89,7 +89,7 @@ class ImageDomain(Domain):
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
         data = pipeline.data
-        if not isinstance(data, ImageData):
+        if not isinstance(data, ImageData | SingleImageData):
             raise ConfigError(
                 f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
                 "images is needed here"
@@ -98,9 +98,8 @@ class ImageDomain(Domain):
 
     @property
     def name(self) -> str:
-        """A or B."""
-        other = "B" if self.data.source == "A" else "A"
-        return self.data.source if self.side == "x" else other
+        """A or B; of single images what they are."""
+        return self.data.sides[self.side == "y"]
 
     def single(self, path: Path) -> Path | None:
         """Files."""

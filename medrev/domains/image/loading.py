@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from medrev.config.schema import ImageData
+from medrev.config.schema import ImageData, SingleImageData
 from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import with_channels
-from medrev.domains.image.transforms import resize
+from medrev.domains.image.transforms import centre, pad, resize
 from medrev.errors import InputError
 from medrev.volumes import read_pixels
 
@@ -36,7 +36,7 @@ class Loader:
         bad: Pictures that turned out to be damaged.
     """
 
-    def __init__(self, data: ImageData, limit: int = CACHE_BYTES) -> None:
+    def __init__(self, data: ImageData | SingleImageData, limit: int = CACHE_BYTES) -> None:
         self.data, self.limit = data, limit
         self.held = 0
         self.bad: set[Picture] = set()
@@ -54,13 +54,19 @@ class Loader:
         if kept is not None:
             return kept
         pixels = with_channels(picture.of_file(self._decoded(picture.path)), channels)
-        if edge is not None:
-            pixels = resize(pixels, edge, self.data.resampling)
+        pixels = self.shaped(pixels, edge)
         if self.held + pixels.nbytes <= self.limit:
             pixels = pixels.copy() if pixels.base is not None else pixels  # not the whole file
             self._kept[key] = pixels
             self.held += pixels.nbytes
         return pixels
+
+    def shaped(self, pixels: NDArray[Any], edge: int | None) -> NDArray[Any]:
+        """Pixels ``(H, W, C)`` cut to their centre, resized and padded, as ``data`` says."""
+        pixels = centre(pixels, self.data.centre)
+        if edge is not None:
+            pixels = resize(pixels, edge, self.data.resampling)
+        return pad(pixels, self.data.pad)
 
     def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
         """A picture as it is validated and tested: all of it, ``(H, W, C)``.

@@ -1,11 +1,34 @@
-"""Resizing, cropping and mirroring of pixels ``(H, W, C)``."""
+"""Resizing, padding, cropping and mirroring of pixels ``(H, W, C)``."""
 
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["random_crop", "resize"]
+__all__ = ["centre", "pad", "random_crop", "resize"]
+
+
+def centre(pixels: NDArray[Any], edge: int | Literal["square"] | None) -> NDArray[Any]:
+    """Cut a square out of the centre of ``(H, W, C)``.
+
+    Args:
+        pixels: ``(H, W, C)``.
+        edge: Its rows and columns, at most those that there are; ``square``: the largest; None:
+            nothing is cut.
+    """
+    if edge is None:
+        return pixels
+    height, width = pixels.shape[:2]
+    rows = columns = min(height, width)
+    if edge != "square":
+        rows, columns = min(edge, height), min(edge, width)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return pixels[top : top + rows, left : left + columns]
+
+
+def pad(pixels: NDArray[Any], width: int) -> NDArray[Any]:
+    """Put black pixels around ``(H, W, C)``."""
+    return np.pad(pixels, ((width, width), (width, width), (0, 0))) if width else pixels
 
 
 def resize(

@@ -1,0 +1,310 @@
+"""Data sets of single images: made from their class, their lightness, or nothing."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.config.schema import Pipeline, SingleImageData
+from medrev.data.epochs import EpochBatches, Triple
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes
+from medrev.domains.domain import Domain
+from medrev.domains.found import common, some_names
+from medrev.domains.image.colours import (
+    ColoursDomain,
+    LightnessDomain,
+    lab_of_pixels,
+    pixels_of_lab,
+)
+from medrev.domains.image.domain import ImageDomain
+from medrev.domains.image.label import LabelDomain
+from medrev.domains.image.loading import Loader
+from medrev.domains.image.reading import to_pixels, values_of, with_channels
+from medrev.domains.image.single_set import SingleImage, find_single_images
+from medrev.domains.image.transforms import centre, random_crop
+from medrev.domains.sample import Sample, Translated
+from medrev.errors import InputError
+from medrev.files import content_hash
+from medrev.volumes import Panel, block_mean
+
+__all__ = ["SingleImageBatches", "SingleImageDataset"]
+
+logger = logging.getLogger(__name__)
+
+#: Digits of a file's hash.
+_KEY = 12
+
+
+class SingleImageDataset(Dataset[SingleImage, SingleImage]):
+    """Images each by itself: y is the image, or its colours.
+
+    Args:
+        pipeline: The experiment; its data is of the kind single_images.
+
+    Attributes:
+        images: What was found, by part.
+        loader: Reads files.
+
+    Raises:
+        ConfigError: Its data is of another kind.
+        InputError: The data set is missing or cannot be used.
+    """
+
+    noun = "image"
+    picture = (
+        "Images (of the validation part, else of training): what is given, what is made of it, and "
+        "the image itself."
+    )
+    columns = "x, F(x) and y"
+    validation = ("nmae_forward",)
+    scores_inverse = False
+    shown = 8
+
+    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
+        data = pipeline.data
+        assert isinstance(data, SingleImageData)
+        coloured = data.given == "lightness"
+        x: Domain = (LightnessDomain if coloured else LabelDomain)(pipeline, "x")
+        y = (ColoursDomain if coloured else ImageDomain)(pipeline, "y")
+        super().__init__(pipeline, x, y)
+        self.data, self.show = data, show
+        self.images = find_single_images(data, show=show)
+        self.loader = Loader(data)
+        self._numbers = {name: number for number, name in enumerate(self.images.classes)}
+        self._keys: dict[Path, str] = {}
+
+    @classmethod
+    def task(cls, x: Domain, y: Domain) -> str:
+        """Generation."""
+        return f"to make the {y.name} of images from {x.name}"
+
+    def members(self, part: str) -> Sequence[SingleImage]:
+        """The images of a part."""
+        return self.images.parts[part]
+
+    def name(self, member: SingleImage) -> str:
+        """That of the image, without folders."""
+        return member.name.replace("/", "_")
+
+    def files(self, member: SingleImage) -> Mapping[str, Path]:
+        """The file of the image; of many in one that one."""
+        return {"image": member.path}
+
+    def found(self) -> Iterator[str]:
+        """Layout, classes, counts of each part, sizes."""
+        yield self.images.describe()
+        for part in PARTS:
+            members = self.members(part)
+            yield f"{part + ':':<12}{len(members)} ({some_names([m.name for m in members])})"
+        if self.images.classes:
+            yield f"classes:    {some_names(self.images.classes)}"
+        sizes = Counter(
+            "{1}x{0} pixels".format(*self._size(image))
+            for part in PARTS
+            for image in self.members(part)
+        )
+        yield f"sizes:      {common(sizes)}"
+        for note in self.images.notes:
+            yield f"note:       {note}"
+
+    def prepare(
+        self, members: Sequence[SingleImage], world: Processes | None = None, *, show: bool = False
+    ) -> list[SingleImage]:
+        """Nothing: images are read when they are needed."""
+        return list(members)
+
+    def sample(self, ready: SingleImage) -> Sample:
+        """The whole image: resized to ``crop_size``, or its centre where nothing is resized."""
+        try:
+            pixels = centre(self.pixels(ready, self.data.whole_edge), self.data.crop_size)
+        except InputError as error:
+            if ready.picture is not None:
+                self.loader.damaged(ready.picture, error)
+            raise LeftOutError(str(error)) from None
+        x, y, scale = self.both(ready, pixels)
+        return Sample(
+            id=ready.name,
+            x=x,
+            y=y,
+            scales=(1.0, scale),
+            facts={} if ready.label is None else {"label": ready.label},
+        )
+
+    def pixels(self, image: SingleImage, edge: int | None) -> NDArray[Any]:
+        """The pixels ``(H, W, C)`` of an image, cut, resized to ``edge`` and padded."""
+        channels = self.data.image_channels
+        if image.picture is not None:
+            return self.loader.pixels(image.picture, channels, edge)
+        found = self.images.arrays[image.path][image.row][..., None]
+        return self.loader.shaped(with_channels(found, channels), edge)
+
+    def both(self, image: SingleImage, pixels: NDArray[Any]) -> tuple[Tensor, Tensor, float]:
+        """X and y of an image in physical values, and the scale of y."""
+        if self.data.given == "lightness":
+            lightness, colours = lab_of_pixels(pixels)
+            return lightness, block_mean(colours[None], self.data.colour_factor)[0], 1.0
+        number = self._numbers.get(str(image.label))
+        x = torch.zeros(0) if number is None else torch.tensor([float(number)])
+        return x, values_of(pixels), float(np.iinfo(pixels.dtype).max)
+
+    def batches(self, *, rank: int = 0, world: int = 1) -> "SingleImageBatches":
+        """Crops of the training images."""
+        return SingleImageBatches(self, rank=rank, world=world)
+
+    def scores_cycles(self, part: str) -> bool:
+        """There is one way."""
+        return False
+
+    def written(self, values: Tensor) -> Tensor:
+        """A result in network range as its file holds it; colours have no bounds."""
+        return values if self.data.given == "lightness" else values.clamp(-1, 1)
+
+    def panels(self, done: Translated) -> list[list[Panel]]:
+        """A row: what is given, what was made of it, and the image."""
+        assert done.y is not None
+        label = done.sample.facts.get("label")
+        name = done.sample.id[-28:]
+        row = []
+        if self.data.given == "lightness" and done.x is not None:
+            row.append(Panel(done.x[0].numpy()[::-1], low=-1.9, high=2.1, heading="x (lightness)"))
+        for heading, values in (("F(x)", done.fake_y), ("y", done.y)):
+            if values is not None:
+                row.append(Panel(self.view(done.x, values)[::-1], low=-1, high=1, heading=heading))
+        words = name if label is None else f"{label}: {name}"
+        row[0] = Panel(row[0].pixels, row[0].low, row[0].high, heading=row[0].heading, label=words)
+        return [row]
+
+    def view(self, x: Tensor | None, y: Tensor) -> NDArray[Any]:
+        """An image to look at: bytes ``(H, W, 3)``, or grey ``(H, W)`` from -1 to 1.
+
+        Args:
+            x: In network range.
+            y: In network range.
+        """
+        if self.data.given == "lightness":
+            assert x is not None
+            pixels: NDArray[Any] = pixels_of_lab(self.x.decode(x, 1.0), self.y.decode(y, 1.0))
+            return pixels
+        return y[0].clamp(-1, 1).numpy() if y.shape[0] == 1 else to_pixels(y)
+
+    def header(self) -> dict[str, Any]:
+        """What is given, classes and sizes of the training images."""
+        edges = [edge for image in self.members("train") for edge in self._size(image)]
+        return {
+            "images": {
+                "given": self.data.given,
+                "classes": list(self.images.classes),
+                "load_size": self.data.load_size,
+                "crop_size": self.data.crop_size,
+                "edges": [min(edges), max(edges)],
+            }
+        }
+
+    def describe(self) -> dict[str, list[dict[str, Any]]]:
+        """Files of each part with their hashes; of idx files the file, not every image."""
+        described: dict[str, list[dict[str, Any]]] = {}
+        for part in PARTS:
+            files = Counter(image.path for image in self.members(part))
+            described[part] = [
+                {
+                    "id": path.name,
+                    "key": self.key(path)[:_KEY],
+                    **({"images": count} if count > 1 else {}),
+                }
+                for path, count in files.items()
+            ]
+        return described
+
+    def key(self, path: Path) -> str:
+        """Hash of a file; each is read once."""
+        if path not in self._keys:
+            self._keys[path] = content_hash(path)
+        return self._keys[path]
+
+    def card(self) -> CardFacts:
+        """Generation of images."""
+        data = self.data
+        resized = f"resized to {data.load_size}², " if data.load_size else ""
+        cut = "their centre square, " if data.centre == "square" else ""
+        if isinstance(data.centre, int):
+            cut = f"their centre of {data.centre}², "
+        classes = f" Classes: {some_names(self.images.classes)}." if self.images.classes else ""
+        return CardFacts(
+            task=f"generation, {self.y.name} of images from {self.x.name}",
+            data=(
+                f"{self.images.describe()}.{classes}",
+                f"Samples: {cut}{resized}crops of {data.crop_size}²"
+                f"{', mirrored at random' if data.flip else ''}.",
+            ),
+            limits=(
+                "What is made is drawn from what was learnt: it may show what is not there.",
+                "Images of other kinds than those of the training data are untested.",
+            ),
+        )
+
+    def _size(self, image: SingleImage) -> tuple[int, int]:
+        if image.picture is not None:
+            return image.picture.size
+        height, width = self.images.arrays[image.path].shape[1:]
+        return height, width
+
+
+class SingleImageBatches(EpochBatches):
+    """Iterate over batches of random crops, epoch after epoch.
+
+    ``x`` is one-hot classes (B, K), (B, 0) for nothing, or lightness (B, 1, s, s); ``y`` images
+    (B, C, s, s) or colours (B, 2, s, s), all in network range; ``mask`` ones.
+
+    A damaged file stops the run, or (``on_damage: skip``) is named and replaced by the next one.
+
+    Args:
+        dataset: The data.
+        rank: Number of this process.
+        world: Number of processes.
+
+    Raises:
+        ConfigError: The batch size is no multiple of ``world``.
+    """
+
+    def __init__(self, dataset: SingleImageDataset, *, rank: int = 0, world: int = 1) -> None:
+        data = dataset.data
+        super().__init__(data.batch_size, dataset.pipeline.seed, rank=rank, world=world)
+        self.dataset = dataset
+        self.images = dataset.members("train")
+        self._start("", len(self.images))
+
+    def _identity(self) -> dict[str, Any]:
+        if not self._content:
+            lines = [f"{i.name} {i.label} {i.row} {self.dataset.key(i.path)}" for i in self.images]
+            self._content = content_hash("\n".join(lines).encode())[:_KEY]
+        return super()._identity()
+
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
+        data, dataset = self.dataset.data, self.dataset
+        image, pixels = self._good(first)
+        (crop,) = random_crop([pixels], data.crop_size, rng, flip=data.flip)
+        x, y, scale = dataset.both(image, crop)
+        target = dataset.y.encode(y, scale)
+        return dataset.x.encode(x, 1.0), target, torch.ones(1, *target.shape[1:])
+
+    def _good(self, index: int) -> tuple[SingleImage, NDArray[Any]]:
+        """Image number ``index`` and its pixels, or the next undamaged one."""
+        dataset = self.dataset
+        for step in range(len(self.images)):
+            image = self.images[(index + step) % len(self.images)]
+            if image.picture is not None and image.picture in dataset.loader.bad:
+                continue
+            try:
+                return image, dataset.pixels(image, dataset.data.load_size)
+            except InputError as error:
+                if image.picture is None:
+                    raise
+                dataset.loader.damaged(image.picture, error)
+        raise InputError("every training image is damaged")
