@@ -7,6 +7,7 @@ __all__ = [
     "CheckpointError",
     "ClusterError",
     "ConfigError",
+    "DivergedError",
     "GeometryError",
     "GradientError",
     "InputError",
@@ -23,6 +24,10 @@ class MedrevError(ValueError):
 
 class ConfigError(MedrevError):
     """A pipeline file or an override is wrong; the message may list several errors, one a line."""
+
+
+class DivergedError(MedrevError):
+    """A loss or a gradient is no finite number."""
 
 
 class InputError(MedrevError):

@@ -95,6 +95,11 @@ class Dataset(ABC, Generic[M, R]):
     #: Whether the spread of an ensemble is scored as the uncertainty of its mean.
     ensembles: ClassVar[bool] = False
 
+    @property
+    def variants(self) -> int:
+        """How many y are drawn for an x to be compared with the true one; 0: x has one y."""
+        return 0
+
     def __init__(
         self, pipeline: Pipeline, x: Domain, y: Domain, *, scale: float | None = None
     ) -> None:

@@ -15,6 +15,7 @@ from medrev.evaluation.comparison import (
 )
 from medrev.evaluation.find import Sources, find_cases, named_inputs
 from medrev.evaluation.found import Found
+from medrev.evaluation.generation import draw_scores, is_generative, part_scores
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.heldout import (
     HELDOUT,
@@ -92,6 +93,7 @@ __all__ = [
     "describe",
     "description_table",
     "digits",
+    "draw_scores",
     "evaluate_cohort",
     "evaluate_methods",
     "find_cases",
@@ -105,6 +107,7 @@ __all__ = [
     "heldout_means",
     "heldout_table",
     "holm",
+    "is_generative",
     "is_image",
     "is_mask",
     "is_uncertainty",
@@ -114,6 +117,7 @@ __all__ = [
     "outlier_table",
     "outliers",
     "paper_table",
+    "part_scores",
     "read_heldout",
     "read_picture",
     "region_table",

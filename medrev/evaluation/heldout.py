@@ -68,7 +68,7 @@ class HeldoutColumn(NamedTuple):
 
 
 #: All columns by name, in the order of tables: of diffusion tensors; of images and contrasts, in
-#: both directions; of segmentations, counted over all images together.
+#: both directions; of segmentations, counted over all images together; of generation.
 HELDOUT: dict[str, HeldoutColumn] = {
     "rmse_interior": HeldoutColumn("RMSE interior [1e-5 mm²/s]", "rmse", interior=True),
     "rmse": HeldoutColumn("RMSE mask [1e-5 mm²/s]", "rmse"),
@@ -99,6 +99,13 @@ HELDOUT: dict[str, HeldoutColumn] = {
         "per-class accuracy", "class_accuracy", digits=3, higher_is_better=True
     ),
     "class_iou": HeldoutColumn("class IoU", "class_iou", digits=3, higher_is_better=True),
+    "bits_per_dim": HeldoutColumn("bits per dimension", "bits_per_dim", digits=3),
+    "best_mse": HeldoutColumn("MSE, best of the draws", "best_mse"),
+    "draw_variance": HeldoutColumn("variance of the draws", "draw_variance", higher_is_better=True),
+    "inversion": HeldoutColumn("error of the inverse", "inversion", digits=9),
+    "label_accuracy": HeldoutColumn(
+        "classes told rightly", "label_accuracy", digits=4, higher_is_better=True
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from medrev.domains.domain import Domain
@@ -11,6 +12,7 @@ from medrev.evaluation.heldout import HELDOUT
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import Key
+from medrev.nets import Classifier, Generator
 from medrev.prediction import Model, round_trip, translate
 
 __all__ = ["score", "translate_sample"]
@@ -40,6 +42,8 @@ def translate_sample(
         inverse: Translate y, too.
         cycles: Translate the results back.
     """
+    if isinstance(model.translator, Generator | Classifier):
+        return _drawn(model, sample, x, y)
     both_ways = model.translator.has_inverse and model.inverse_is_trained and inverse
     given = [
         None if values is None else domain.encode(values, scale)
@@ -67,6 +71,21 @@ def translate_sample(
         back_x=back_x,
         back_y=back_y,
     )
+
+
+def _drawn(model: Model, sample: Sample, x: Domain, y: Domain) -> Translated:
+    """A sample of two sides, and what a generator draws for it, always alike."""
+    assert sample.x is not None
+    assert sample.y is not None
+    given, wanted = (
+        domain.encode(values, scale)
+        for values, domain, scale in zip((sample.x, sample.y), (x, y), sample.scales, strict=True)
+    )
+    fake = None
+    if isinstance(model.translator, Generator):
+        seed = torch.Generator().manual_seed(model.pipeline.seed)
+        fake = model.translator.draw(given[None].to(model.device), generator=seed)[0, 0].cpu()
+    return Translated(sample=sample, x=given, y=wanted, fake_y=fake)
 
 
 def score(

@@ -63,6 +63,13 @@ class Phase(nn.Module):
         """
         raise NotImplementedError
 
+    def begin(self, batches: Iterable[Batch]) -> None:
+        """Look at training batches before the first step; the same in every process.
+
+        Args:
+            batches: In network range; as many as are wanted.
+        """
+
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """The parameters in groups, each with a factor on the learning rate."""
         return [(list(self.parameters()), 1.0)]
@@ -98,6 +105,11 @@ class Method:
         for phase in self.phases.values():
             phase.train(mode)
         return self
+
+    def begin(self, batches: Iterable[Batch]) -> None:
+        """Let every phase look at training batches before the first step."""
+        for phase in self.phases.values():
+            phase.begin(batches)
 
     def memory(self) -> dict[str, Any]:
         """What the phases remember beside their parameters (image pools), by phase."""

@@ -6,8 +6,12 @@ from torch import nn
 
 from medrev.config.schema import (
     Adversarial,
+    Classification,
     FCN8sModel,
     InvolutionModel,
+    LatentAdversary,
+    MaximumLikelihood,
+    OptimalTransport,
     Paired,
     Pipeline,
     RevGANModel,
@@ -19,12 +23,23 @@ from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
+from medrev.methods.classification import ClassificationPhase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
+from medrev.methods.latent_adversary import LatentDiscriminatorPhase, ReconstructionPhase
+from medrev.methods.likelihood import LikelihoodPhase
 from medrev.methods.paired import PairedTranslatorPhase
 from medrev.methods.segmentation import SegmentationPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
+from medrev.methods.transport import TransportPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
-from medrev.nets import Segmenter, build_discriminator
+from medrev.nets import (
+    Classifier,
+    Generator,
+    LatentDiscriminator,
+    RestrictedPrior,
+    Segmenter,
+    build_discriminator,
+)
 
 __all__ = ["build_method"]
 
@@ -46,11 +61,18 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
     """
     config = pipeline.method
     check_segmentation(pipeline)
+    check_networks(pipeline)
     check_consistent(pipeline)
     check_patches(pipeline, translator)
     if isinstance(config, Segmentation):
         assert isinstance(translator, Segmenter)
         return _method(translator, SegmentationPhase(translator, config), None)
+    if isinstance(config, Classification):
+        assert isinstance(translator, Classifier)
+        return _method(translator, ClassificationPhase(translator, config), None)
+    if isinstance(config, MaximumLikelihood | LatentAdversary | OptimalTransport):
+        assert isinstance(translator, Generator)
+        return _generative(translator, config)
     if isinstance(config, SelfInverse):
         shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
         return _method(translator, SelfInverseTranslatorPhase(translator, config, shared), shared)
@@ -64,6 +86,22 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
         phase = ConsensusTranslatorPhase(phase, adversary, config.consensus_weight)
         return _method(translator, phase, ConsensusDiscriminatorPhase(adversary))
     return _method(translator, phase, adversary)
+
+
+def _generative(
+    generator: Generator, config: MaximumLikelihood | LatentAdversary | OptimalTransport
+) -> Method:
+    """The method of a flow, which suits its prior."""
+    if isinstance(config, MaximumLikelihood):
+        return _method(generator, LikelihoodPhase(generator, config), None)
+    if isinstance(config, OptimalTransport):
+        return _method(generator, TransportPhase(generator, config), None)
+    assert isinstance(generator.prior, RestrictedPrior)
+    adversary = None
+    if config.adversarial_weight:
+        judge = LatentDiscriminator(len(generator.prior.index), config.hidden)
+        adversary = LatentDiscriminatorPhase(judge, config)
+    return _method(generator, ReconstructionPhase(generator, adversary, config), adversary)
 
 
 def _method(translator: nn.Module, phase: Phase, adversary: Phase | None) -> Method:
@@ -206,6 +244,31 @@ def check_segmentation(pipeline: Pipeline) -> None:
         raise ConfigError(
             "method.kind segmentation needs label images in colour: data.kind images, got "
             f"{pipeline.data.kind}"
+        )
+
+
+#: What the methods of generation and classification need: model.kind and, of flows, model.prior.
+_NEEDS = {
+    "maximum_likelihood": ("flow", "normal"),
+    "latent_adversary": ("flow", "restricted"),
+    "optimal_transport": ("flow", "classes"),
+    "classification": ("classifier", None),
+}
+
+
+def check_networks(pipeline: Pipeline) -> None:
+    """Raise ConfigError unless flows and classifiers learn as such, and no others do."""
+    method, model = pipeline.method.kind, pipeline.model.kind
+    prior = getattr(pipeline.model, "prior", None)
+    needed, of = _NEEDS.get(method, (None, None))
+    if needed is None and model in {kind for kind, _ in _NEEDS.values()}:
+        suited = ", ".join(name for name, (kind, _) in _NEEDS.items() if kind == model)
+        raise ConfigError(f"model.kind {model} is trained by method.kind {suited}, got {method}")
+    if needed is not None and (model, prior) != (needed, of):
+        with_prior = f" with model.prior {of}" if of else ""
+        got = f" with model.prior {prior}" if prior else ""
+        raise ConfigError(
+            f"method.kind {method} needs model.kind {needed}{with_prior}, got {model}{got}"
         )
 
 

@@ -1,13 +1,23 @@
 """What is learnt: translators and discriminators of any dimension."""
 
 from medrev.nets.blocks import SubNetwork
-from medrev.nets.build import build_discriminator, build_translator, colours_of
+from medrev.nets.build import (
+    build_discriminator,
+    build_translator,
+    colours_of,
+    translator_of,
+)
+from medrev.nets.classifier import Classifier
 from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
 from medrev.nets.discriminators import PatchGAN
 from medrev.nets.evaluating import evaluating
 from medrev.nets.fcn import FCN8s
 from medrev.nets.flows import (
+    ClassPrior,
     Flow,
+    Generator,
+    NormalPrior,
+    RestrictedPrior,
     Stage,
     cinn_imagenet_colour,
     cinn_lsun_colour,
@@ -18,6 +28,7 @@ from medrev.nets.flows import (
 )
 from medrev.nets.initialise import initialise
 from medrev.nets.involution import Involution
+from medrev.nets.latent import LatentDiscriminator
 from medrev.nets.one_way import OneWay
 from medrev.nets.pair import Pair, SelfInverse
 from medrev.nets.resnet import ResNet
@@ -27,15 +38,21 @@ from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 
 __all__ = [
+    "ClassPrior",
+    "Classifier",
     "ConditioningNet",
     "FCN8s",
     "FeatureStage",
     "Flow",
+    "Generator",
     "Involution",
+    "LatentDiscriminator",
+    "NormalPrior",
     "OneWay",
     "Pair",
     "PatchGAN",
     "ResNet",
+    "RestrictedPrior",
     "RevGAN",
     "Segmenter",
     "SelfInverse",
@@ -54,5 +71,6 @@ __all__ = [
     "generative_mnist",
     "initialise",
     "multiscale_flow",
+    "translator_of",
     "zhang_features",
 ]

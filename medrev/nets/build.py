@@ -3,18 +3,31 @@
 from typing import Any
 
 from medrev.config.schema import (
+    ClassifierModel,
     Discriminator,
     FCN8sModel,
+    FlowModel,
     InvolutionModel,
     Model,
+    Pipeline,
     ResNetModel,
     RevGANModel,
     SelfInverseUNetModel,
     UNetModel,
 )
 from medrev.errors import ConfigError
+from medrev.nets.classifier import Classifier
+from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
 from medrev.nets.discriminators import PatchGAN
 from medrev.nets.fcn import FCN8s
+from medrev.nets.flows import (
+    ClassPrior,
+    Generator,
+    NormalPrior,
+    RestrictedPrior,
+    Stage,
+    multiscale_flow,
+)
 from medrev.nets.involution import Involution
 from medrev.nets.pair import Pair, SelfInverse
 from medrev.nets.resnet import ResNet
@@ -24,7 +37,83 @@ from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 from medrev.volumes import PALETTES, Colour, Factor, per_axis
 
-__all__ = ["build_discriminator", "build_translator", "colours_of"]
+__all__ = ["build_discriminator", "build_translator", "colours_of", "translator_of"]
+
+
+def translator_of(pipeline: Pipeline) -> Translator:
+    """Build the translator of a pipeline, its weights drawn from PyTorch's random state.
+
+    Raises:
+        ConfigError: The network does not suit the data.
+    """
+    data, model = pipeline.data, pipeline.model
+    x, y = data.channels
+    if isinstance(model, FlowModel):
+        return _generator(model, (y, *data.sample_shape), data.input_shape)
+    if isinstance(model, ClassifierModel):
+        if len(data.input_shape) > 1 or not x:
+            raise ConfigError(
+                "model.kind 'classifier' tells the class of images: data.given label is needed, "
+                f"got x of shape {data.input_shape}"
+            )
+        options = model.model_dump(exclude={"kind"})
+        return Classifier(in_channels=y, classes=x, **options)
+    sizes = zip(data.sample_shape, data.grid_factors, strict=True)
+    if data.input_shape != (x, *(size // factor for size, factor in sizes)):
+        raise ConfigError(
+            f"model.kind {model.kind!r} translates images on one grid, got x of shape "
+            f"{data.input_shape} and y of shape {(y, *data.sample_shape)}; use model.kind flow, or "
+            "data.colour_factor 1"
+        )
+    return build_translator(model, in_channels=x, out_channels=y, scale_factor=data.grid_factor)
+
+
+def _generator(model: FlowModel, shape: tuple[int, ...], given: tuple[int, ...]) -> Generator:
+    """Build a flow from y of some shape, that is given x of another, and its prior."""
+    told = model.conditional and model.prior == "normal" and given != (0,)
+    conditioner = None
+    if model.conditioner != "none":
+        if not told or len(given) == 1:
+            raise ConfigError(
+                f"model.conditioner {model.conditioner!r} makes features of images, got x of shape "
+                f"{given}; set it to none"
+            )
+        width = model.conditioner_width
+        small = [
+            FeatureStage(width=width),
+            FeatureStage(width=2 * width),
+            FeatureStage(width=2 * width, dilation=2),
+        ]
+        conditioner = (
+            ConditioningNet(model.spatial_dims, given[0], small)
+            if model.conditioner == "small"
+            else zhang_features(given[0], width=width)
+        )
+    options = model.model_dump(
+        include={"coupling", "clamp", "clamp_form", "mixing", "actnorm", "padding", "exact"}
+    )
+    flow = multiscale_flow(
+        shape=shape,
+        stages=[Stage(**stage.model_dump()) for stage in model.stages],
+        condition_shape=given if told else None,
+        conditioner=conditioner,
+        zero_init=model.zero_init,
+        initialisation=None if model.initialisation == "default" else model.initialisation,
+        seed=model.mixing_seed,
+        **options,
+    )
+    match model.prior:
+        case "normal":
+            return Generator(flow, NormalPrior(flow.dimensions))
+        case "restricted":
+            used = min(model.prior_dimensions, flow.dimensions)
+            return Generator(flow, RestrictedPrior(flow.dimensions, used))
+        case "classes":
+            if len(given) > 1 or not given[0]:
+                raise ConfigError(
+                    f"model.prior 'classes' needs data.given label, got x of shape {given}"
+                )
+            return Generator(flow, ClassPrior(flow.dimensions, given[0]))
 
 
 def build_translator(
@@ -79,6 +168,10 @@ def build_translator(
             colours = colours_of(config)
             net = FCN8s(in_channels=in_channels, classes=len(colours), **options)
             return Segmenter(net, colours)
+        case FlowModel() | ClassifierModel():
+            raise ConfigError(
+                f"model.kind {config.kind!r} needs the shapes of x and y: use translator_of"
+            )
 
 
 def colours_of(config: FCN8sModel) -> tuple[Colour, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from medrev.errors import CheckpointError
-from medrev.nets import build_translator
+from medrev.nets import translator_of
 from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
@@ -37,13 +37,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     place = pick_device(device)
     path = weight_file(Path(source))
     weights = read_weights(path)
-    data = weights.pipeline.data
-    translator = build_translator(
-        weights.pipeline.model,
-        in_channels=data.channels[0],
-        out_channels=data.channels[1],
-        scale_factor=data.grid_factor,
-    )
+    translator = translator_of(weights.pipeline)
     expected = translator.state_dict()
     wrong = [
         name

@@ -85,7 +85,9 @@ class RunWords:
         """Width, what it is made of, and normalisation."""
         norm = self._model.get("norm")
         norms = "no normalisation" if norm in (None, "none") else f"{norm} normalisation"
-        return f"width {self._model.get('width')}{self._made_of}, {norms}"
+        if "width" not in self._model:
+            return self._made_of.removeprefix(", ")
+        return f"width {self._model['width']}{self._made_of}, {norms}"
 
 
 def data_table(environment: Mapping[str, Any], things: str) -> HtmlTable | None:

@@ -123,17 +123,14 @@ class RandomBatches(EpochBatches):
     def __init__(self, pipeline: Pipeline, per_epoch: int = 1) -> None:
         data = pipeline.data
         super().__init__(data.batch_size, pipeline.seed)
-        self.channels, self.shape = data.channels, data.sample_shape
-        self.factors = data.grid_factors
+        self.shapes = data.input_shape, (data.channels[1], *data.sample_shape)
         self._start("", per_epoch * data.batch_size)
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        coarse = [n // factor for n, factor in zip(self.shape, self.factors, strict=True)]
         x, y = (
-            torch.from_numpy(rng.standard_normal((channels, *sizes), dtype=np.float32))
-            for channels, sizes in zip(self.channels, (coarse, self.shape), strict=True)
+            torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)) for shape in self.shapes
         )
-        return x, y, torch.ones(1, *self.shape)
+        return x, y, torch.ones(1, *y.shape[1:])
 
 
 def kept_bytes(method: Method, batch: dict[str, Tensor]) -> int:

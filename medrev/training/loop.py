@@ -201,6 +201,7 @@ class Loop:
         better = error == -math.inf or error < self.history.best - self.config.early_stop.min_delta
         self.history.validated = step
         self.history.stale = 0 if better else self.history.stale + 1
+        self.trainer.plateau.see(error)
         if better:
             self.history.best, self.history.best_step = error, step
             self._save("best")

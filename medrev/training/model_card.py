@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from medrev import __version__
-from medrev.config.schema import FCN8sModel
+from medrev.config.schema import ClassifierModel, FCN8sModel, FlowModel, Model
 from medrev.domains.dataset import AnyDataset
 from medrev.evaluation import Results, heldout_markdown
 
@@ -31,7 +31,8 @@ def model_card(
     model, method = pipeline.model, pipeline.method
     several = heldout is not None and len(heldout.subjects) > 1
     spread = f"; mean ± standard deviation over {dataset.noun}s" if several else ""
-    ways = " in both directions" if not isinstance(model, FCN8sModel) else ""
+    one_way = isinstance(model, FCN8sModel | FlowModel | ClassifierModel)
+    ways = "" if one_way else " in both directions"
     results = (
         f"{heldout_markdown(heldout)}\nOn {dataset.counts['test']} test {dataset.noun}(s) that "
         f"training never saw{spread}.\n"
@@ -46,8 +47,7 @@ def model_card(
 ## Model
 
 - Task: {facts.task}.
-- Network: {model.kind}, width {model.width}, {model.summary}, norm {model.norm}; {parameters:,} \
-parameters{ways}.
+- Network: {model.kind}, {_network(model)}; {parameters:,} parameters{ways}.
 - Training: {method.kind}, {method.summary}; \
 weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
 - Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \
@@ -64,6 +64,13 @@ environment.json.
 
 {_items((*facts.limits, *(f"Warning: {line}." for line in warnings)))}
 """
+
+
+def _network(model: Model) -> str:
+    """What a network is made of, in words."""
+    if isinstance(model, FlowModel):
+        return model.summary
+    return f"width {model.width}, {model.summary}, norm {model.norm}"
 
 
 def _items(lines: tuple[str, ...]) -> str:

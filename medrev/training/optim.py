@@ -1,13 +1,53 @@
 """Optimisers and learning-rate schedules."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import nn, optim
 
 from medrev.config.schema import Optimizer, Schedule
 
-__all__ = ["build_optimizer", "learning_rate_factor"]
+__all__ = ["Plateau", "build_optimizer", "learning_rate_factor"]
+
+
+class Plateau:
+    """Lowers the learning rate where the validation error no longer falls.
+
+    Args:
+        schedule: Kind plateau: by which factor, after how many validations; else nothing is done.
+
+    Attributes:
+        factor: On the learning rate.
+
+    Example:
+        >>> plateau = Plateau(Schedule(kind="plateau", plateau_factor=0.5, plateau_patience=2))
+        >>> for error in (3.0, 2.0, 2.0, 2.0):
+        ...     plateau.see(error)
+        >>> plateau.factor
+        0.5
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.factor, self.best, self.stale = 1.0, math.inf, 0
+
+    def see(self, error: float) -> None:
+        """Take note of a validation error."""
+        if self.schedule.kind != "plateau":
+            return
+        self.stale = 0 if error < self.best else self.stale + 1
+        self.best = min(self.best, error)
+        if self.stale >= self.schedule.plateau_patience:
+            self.factor *= self.schedule.plateau_factor
+            self.stale = 0
+
+    def state_dict(self) -> dict[str, float]:
+        """What the next validations depend on."""
+        return {"factor": self.factor, "best": self.best, "stale": self.stale}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self.factor, self.best, self.stale = state["factor"], state["best"], int(state["stale"])
 
 
 def build_optimizer(

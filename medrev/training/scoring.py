@@ -12,8 +12,11 @@ from medrev.domains.sample import Translated
 from medrev.evaluation import (
     HELDOUT,
     Results,
+    draw_scores,
     heldout_columns,
     heldout_means,
+    is_generative,
+    part_scores,
     score,
     segmentation_scores,
     translate_sample,
@@ -53,6 +56,8 @@ class Score:
 
 def validate(model: Model, dataset: AnyDataset) -> Score:
     """Measure a model on whole samples of the validation part, which is not empty."""
+    if is_generative(model):
+        return _validate_whole(model, dataset)
     first: list[Translated] = []
     results, counts = [], []
     for done in _translated(model, dataset, "validation"):
@@ -66,7 +71,20 @@ def validate(model: Model, dataset: AnyDataset) -> Score:
         results.append(score(done.sample.id, outcomes, columns=dataset.validation))
     if counts:
         results.append(segmentation_scores({"model": _sum(counts)}))
-    means = heldout_means(Results.join(results))
+    return _scored(Results.join(results), dataset, first)
+
+
+def _validate_whole(model: Model, dataset: AnyDataset) -> Score:
+    """Measure a generative model on the whole validation part."""
+    shown = [
+        _translate(model, dataset, sample, cycles=False)
+        for sample in dataset.part("validation")[: dataset.shown]
+    ]
+    return _scored(part_scores(model, dataset, "validation"), dataset, shown)
+
+
+def _scored(results: Results, dataset: AnyDataset, first: Sequence[Translated]) -> Score:
+    means = heldout_means(results)
     values = {name: means[name] for name in dataset.validation if name in means}
     described = (f"{HELDOUT[n].title} {v:.{HELDOUT[n].digits}f}" for n, v in values.items())
     return Score(dataset.error(values), values, ", ".join(described), tuple(first))
@@ -83,7 +101,9 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Result
     results, counts = [], []
     total = len(dataset.part("test"))
     with progress(f"Held-out {dataset.noun}s", total, enabled=show_progress) as bar:
-        for done in _translated(model, dataset, "test"):
+        if is_generative(model):
+            results.append(part_scores(model, dataset, "test", advance=bar.advance))
+        for done in () if is_generative(model) else _translated(model, dataset, "test"):
             confusion = dataset.confusion(done)
             if confusion is None:
                 results.append(score(done.sample.id, dataset.outcomes(done)))
@@ -94,6 +114,8 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Result
         total_counts = _sum(counts)
         methods = {"model": total_counts, "one class": _one_class(total_counts)}
         results.append(segmentation_scores(methods))
+    if dataset.variants:
+        results.append(draw_scores(model, dataset, "test"))
     return Results.join(results)
 
 

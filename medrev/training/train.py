@@ -12,7 +12,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
-from medrev.nets import Translator, build_translator
+from medrev.nets import Translator, translator_of
 from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
@@ -81,6 +81,9 @@ def train(
             take_weights(translator, start, str(config.start_from))
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
+        if state is None and start is None:
+            alike = batches if world.size == 1 else dataset.batches()
+            method.begin(alike.batch(0, number) for number in range(len(alike)))
         seed_everything(pipeline.seed + world.rank)
         trainer = Trainer(
             method,
@@ -119,14 +122,6 @@ def train(
             table.print(strong=("model",))
         world.barrier()
     return run
-
-
-def translator_of(pipeline: Pipeline) -> Translator:
-    """Build the translator of a pipeline."""
-    x, y = pipeline.data.channels
-    return build_translator(
-        pipeline.model, in_channels=x, out_channels=y, scale_factor=pipeline.data.grid_factor
-    )
 
 
 def take_weights(translator: Translator, start: Model, name: str) -> None:

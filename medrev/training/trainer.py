@@ -10,19 +10,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from medrev.config.schema import TrainingConfig
 from medrev.data import EpochBatches
-from medrev.errors import CheckpointError, ConfigError, MedrevError
-from medrev.methods import Cache, Method
+from medrev.errors import CheckpointError, ConfigError, DivergedError
+from medrev.methods import Batch, Cache, Logs, Method
 from medrev.training.distributed import World
 from medrev.training.ema import MovingAverage
 from medrev.training.meter import Meter
-from medrev.training.optim import build_optimizer, learning_rate_factor
+from medrev.training.optim import Plateau, build_optimizer, learning_rate_factor
 from medrev.training.seeding import random_state, set_random_state
 
 __all__ = ["DivergedError", "Trainer", "check_precision", "total_steps"]
-
-
-class DivergedError(MedrevError):
-    """A loss or a gradient is no finite number."""
 
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
@@ -79,6 +75,7 @@ class Trainer:
         self.world = world or World()
         self.step_number = 0
         self.meter = Meter()
+        self.plateau = Plateau(config.schedule)
         self.optimizers = {
             name: build_optimizer(phase.optimizer, phase.groups())
             for name, phase in method.phases.items()
@@ -121,7 +118,7 @@ class Trainer:
             for name, call in self._calls.items():
                 with self._gradients_stay_here(call, number):
                     with self._autocast():
-                        loss, logs = call(batch, cache)
+                        loss, logs = self._told(call, batch, cache)
                     (share * loss).backward()
                 _accumulate(losses, {name: share * loss.detach()})
                 _accumulate(terms, {key: share * value for key, value in logs.items()})
@@ -129,6 +126,14 @@ class Trainer:
         self._update()
         self.meter.add({f"loss_{name}": loss for name, loss in losses.items()} | terms)
         return values
+
+    def _told(self, call: nn.Module, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
+        """The loss of a phase; where it is no number, with the step."""
+        try:
+            loss, logs = call(batch, cache)
+        except DivergedError as error:
+            raise DivergedError(f"step {self.step_number + 1}: {error}") from None
+        return loss, logs
 
     def _next_batch(self) -> dict[str, Tensor]:
         """The next batch on the device, epoch after epoch."""
@@ -180,7 +185,7 @@ class Trainer:
 
     def _update(self) -> None:
         """Step the optimisers at the learning rate of the schedule, and the moving average."""
-        factor = learning_rate_factor(
+        factor = self.plateau.factor * learning_rate_factor(
             self.config.schedule,
             self.step_number,
             self.total,
@@ -211,6 +216,7 @@ class Trainer:
             "phases": {name: phase.state_dict() for name, phase in self.method.phases.items()},
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
+            "plateau": self.plateau.state_dict(),
             "processes": self.world.gather(own),
         }
 
@@ -231,6 +237,8 @@ class Trainer:
             self.optimizers[name].load_state_dict(state["optimizers"][name])
         if self.average:
             self.average.load_state_dict(state["average"])
+        if "plateau" in state:  # states of version 0.1 have none
+            self.plateau.load_state_dict(state["plateau"])
         own = processes[self.world.rank]
         self.batches.load_state_dict(own["batches"])
         self._iterator = iter(())

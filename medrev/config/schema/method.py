@@ -8,9 +8,13 @@ from medrev.config.schema.section import Count, NonNegative, Positive, Probabili
 
 __all__ = [
     "Adversarial",
+    "Classification",
     "ConditionalDiscriminator",
     "Discriminator",
+    "LatentAdversary",
+    "MaximumLikelihood",
     "Method",
+    "OptimalTransport",
     "Optimizer",
     "Paired",
     "Segmentation",
@@ -157,4 +161,101 @@ class Segmentation(Section):
         return f"cross entropy{'' if self.class_weights == 'none' else weighted}"
 
 
-Method = Annotated[Paired | Unpaired | SelfInverse | Segmentation, Field(discriminator="kind")]
+class MaximumLikelihood(Section):
+    """The likelihood of y given x (cINN, eq. 6). Needs model.kind flow with prior normal."""
+
+    trains_inverse: ClassVar[bool] = False
+
+    kind: Literal["maximum_likelihood"] = "maximum_likelihood"
+    noise: NonNegative = 0
+    """Standard deviation of normal noise on y, in network range, which whole numbers need; it is
+    drawn anew each time, and in validation always alike."""
+    frozen_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps at the beginning in which the conditioning network is not trained, its heads are."""
+    optimizer: Optimizer = Optimizer(lr=1e-4, betas=(0.9, 0.999))
+    """weight_decay is 2 tau of eq. 6."""
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        return f"negative log-likelihood, noise {self.noise:g}"
+
+
+class LatentAdversary(Section):
+    """A reversible autoencoder with an adversary of its codes (generative reversible networks).
+
+    Needs model.kind flow with prior restricted.
+    """
+
+    trains_inverse: ClassVar[bool] = False
+
+    kind: Literal["latent_adversary"] = "latent_adversary"
+    reconstruction_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps at the beginning without adversary (phase 1)."""
+    reconstruction_weight: NonNegative = 1
+    """Weight of L1 between y and what is decoded of its code brought to the prior's support."""
+    code_weight: NonNegative = 1
+    """Weight of the mean square of what codes have outside of that."""
+    clip: Positive = 2
+    """Codes are cut off at this value in the dimensions that are used."""
+    adversarial_weight: NonNegative = 1
+    hidden: tuple[Count, Count] = (400, 800)
+    """Units of the adversary's hidden layers."""
+    initial_images: Count = 1000
+    """Images whose untrained codes decide which dimensions are used."""
+    optimizer: Optimizer = Optimizer(lr=1e-4, betas=(0, 0.9))
+    adversary_optimizer: Optimizer = Optimizer(lr=4e-4, betas=(0, 0.9))
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        return f"reconstruction of clipped codes, latent adversary x{self.adversarial_weight:g}"
+
+
+class OptimalTransport(Section):
+    """Codes brought to learnt distributions of their classes by optimal transport.
+
+    Needs model.kind flow with prior classes, and a batch with several images of each class.
+    """
+
+    trains_inverse: ClassVar[bool] = False
+
+    kind: Literal["optimal_transport"] = "optimal_transport"
+    perturbation: Positive = 0.01
+    """Standard deviation of the noise on codes whose decoded images must stay (eq. 6)."""
+    perturbation_weight: NonNegative = 1
+    initial_images: Count = 2000
+    """Images whose untrained codes begin the distributions of the classes."""
+    optimizer: Optimizer = Optimizer(lr=1e-3, betas=(0.9, 0.999))
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        return f"optimal transport of codes, perturbation x{self.perturbation_weight:g}"
+
+
+class Classification(Section):
+    """Cross entropy of the class. Needs model.kind classifier."""
+
+    trains_inverse: ClassVar[bool] = True
+
+    kind: Literal["classification"] = "classification"
+    optimizer: Optimizer = Optimizer(lr=1e-3, betas=(0.9, 0.999))
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        return "cross entropy of classes"
+
+
+Method = Annotated[
+    Paired
+    | Unpaired
+    | SelfInverse
+    | Segmentation
+    | MaximumLikelihood
+    | LatentAdversary
+    | OptimalTransport
+    | Classification,
+    Field(discriminator="kind"),
+]

@@ -7,7 +7,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from medrev.config.schema.section import Count, DefaultKind, Positive, Section
 
 __all__ = [
+    "ClassifierModel",
     "FCN8sModel",
+    "FlowModel",
+    "FlowStage",
     "InvolutionModel",
     "Model",
     "ResNetModel",
@@ -219,12 +222,98 @@ class FCN8sModel(Section):
         return self
 
 
+class FlowStage(Section):
+    """Couplings at one resolution of a flow, behind a change of resolution."""
+
+    squeeze: Literal["haar", "checkerboard", "space_to_depth", "flatten", "none"] = "haar"
+    """What stands before them; flatten: one vector, and the couplings are fully connected."""
+    keep: Count | None = None
+    """Channels that go on behind the squeeze, the others leave as a part of the code; null: all."""
+    couplings: Annotated[int, Field(ge=0)] = 4
+    hidden: Count = 64
+    """Channels between the two layers of a sub-network."""
+    kernel_size: Literal[1, 3, 5, 7] = 3
+    condition_width: Count | None = None
+    """Channels that a head of each coupling makes of the condition's features; null: no heads, the
+    couplings get the features themselves, averaged to their size."""
+
+
+class FlowModel(Section):
+    """An invertible network between y and a code, that may be told x; y is made from codes."""
+
+    self_inverse: ClassVar[bool] = False
+
+    kind: Literal["flow"] = "flow"
+    spatial_dims: Literal[2, 3] = 2
+    stages: Annotated[tuple[FlowStage, ...], Field(min_length=1)]
+    """From y to the last part of the code."""
+    conditional: bool = True
+    """Whether couplings are told x (where there is any)."""
+    conditioner: Literal["none", "small", "zhang"] = "none"
+    """Network h that makes features of x where that is an image. small: six convolutions at its
+    size. zhang: that of Zhang et al. up to its second-to-last convolution, at a quarter of the
+    size."""
+    conditioner_width: Count = 64
+    """Channels of its first convolutions (small: 32 in the LSUN network)."""
+    coupling: Literal["affine", "additive", "swapped", "spline"] = "affine"
+    """swapped: additive, exchanging its two streams."""
+    clamp: Positive | None = 1.9
+    """Alpha of the bound of log-scales; null: no bound."""
+    clamp_form: Literal["cinn", "unit-slope"] = "cinn"
+    """cinn: (2 alpha / pi) atan(s / alpha), eq. 7. unit-slope: its slope at 0 is 1."""
+    mixing: Literal["orthogonal", "permutation", "reversal", "plu", "learnt_orthogonal", "none"] = (
+        "orthogonal"
+    )
+    """Of the channels, in front of every coupling: fixed rotation, fixed order, learnt, none."""
+    mixing_seed: int = 0
+    """Of fixed mixings."""
+    actnorm: bool = False
+    """Learnt scales and shifts of the channels in front of every coupling."""
+    padding: Padding = "zeros"
+    zero_init: bool = True
+    """Couplings start as the identity."""
+    initialisation: Literal["xavier", "normal", "kaiming", "default"] = "xavier"
+    """default: PyTorch's own."""
+    prior: Literal["normal", "restricted", "classes"] = "normal"
+    """What codes are drawn from. restricted: normal in some dimensions, else zero. classes: a
+    normal distribution for each class, learnt."""
+    prior_dimensions: Count = 64
+    """Dimensions of the restricted prior."""
+    exact: bool = False
+    """Bit-exact inverse of additive couplings."""
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        count = sum(stage.couplings for stage in self.stages)
+        return f"a flow of {count} {self.coupling} couplings in {len(self.stages)} stages"
+
+
+class ClassifierModel(Section):
+    """A convolutional network that tells the class of an image. Needs data.given label."""
+
+    self_inverse: ClassVar[bool] = False
+
+    kind: Literal["classifier"] = "classifier"
+    spatial_dims: Literal[2, 3] = 2
+    width: Count = 32
+    """Channels of the first two of six convolutions; they double twice."""
+    norm: Literal["instance", "batch", "none"] = "batch"
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        return "six convolutions and a linear layer"
+
+
 Model = Annotated[
     Annotated[RevGANModel, Tag("revgan")]
     | Annotated[ResNetModel, Tag("resnet")]
     | Annotated[UNetModel, Tag("unet")]
     | Annotated[SelfInverseUNetModel, Tag("self_inverse_unet")]
     | Annotated[InvolutionModel, Tag("involution")]
-    | Annotated[FCN8sModel, Tag("fcn8s")],
+    | Annotated[FCN8sModel, Tag("fcn8s")]
+    | Annotated[FlowModel, Tag("flow")]
+    | Annotated[ClassifierModel, Tag("classifier")],
     Discriminator(DefaultKind("revgan")),
 ]

@@ -12,8 +12,12 @@ __all__ = ["EarlyStop", "EvaluationConfig", "InferenceConfig", "Schedule", "Trai
 class Schedule(Section):
     """Learning-rate factor over the whole training."""
 
-    kind: Literal["constant", "linear", "cosine"] = "constant"
-    """linear: constant until decay_start, then linearly to 0. cosine: half a period to 0."""
+    kind: Literal["constant", "linear", "cosine", "plateau"] = "constant"
+    """linear: constant until decay_start, then linearly to 0. cosine: half a period to 0. plateau:
+    times plateau_factor whenever the validation error has not fallen for plateau_patience
+    validations."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    plateau_patience: Annotated[int, Field(ge=1)] = 2
     decay_start: Probability = 0.5
     """Share of the training after which the linear schedule begins to fall."""
     per_epoch: bool = False

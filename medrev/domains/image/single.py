@@ -63,7 +63,7 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         "the image itself."
     )
     columns = "x, F(x) and y"
-    validation = ("nmae_forward",)
+    validation = ("bits_per_dim", "inversion", "label_accuracy", "nmae_forward")
     scores_inverse = False
     shown = 8
 
@@ -161,6 +161,17 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
     def scores_cycles(self, part: str) -> bool:
         """There is one way."""
         return False
+
+    @property
+    def variants(self) -> int:
+        """8 colourings of a lightness."""
+        return 8 if self.data.given == "lightness" else 0
+
+    def error(self, values: Mapping[str, float]) -> float | None:
+        """Bits per dimension, or the share of classes told wrongly, or L1."""
+        if "label_accuracy" in values:
+            return 1 - values["label_accuracy"]
+        return values.get("bits_per_dim", super().error(values))
 
     def written(self, values: Tensor) -> Tensor:
         """A result in network range as its file holds it; colours have no bounds."""

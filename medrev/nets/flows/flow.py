@@ -173,11 +173,24 @@ class Flow(nn.Module):
             batch * n, self.dimensions, generator=generator, device=device, dtype=like.dtype
         )
         with evaluating(self):
-            features = self._features(condition, batch)
-            repeated = tuple(f.repeat_interleave(n, 0) for f in features)
-            latents = self.unflatten(temperature * z.to(like.device))
-            y, _ = self._decode(latents, repeated)
-        return y if condition is None else y.unflatten(0, (batch, n))
+            latents = temperature * z.to(like.device).unflatten(0, (batch, n))
+            y = self.decode_many(latents, condition)
+        return y[0] if condition is None else y
+
+    def decode_many(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map several latents of each condition, whose features are computed once, back.
+
+        Args:
+            z: (B, n, D).
+            condition: (B, *condition_shape).
+
+        Returns:
+            (B, n, *shape).
+        """
+        features = self._features(condition, len(z))
+        repeated = tuple(f.repeat_interleave(z.shape[1], 0) for f in features)
+        y, _ = self._decode(self.unflatten(z.flatten(0, 1)), repeated)
+        return y.unflatten(0, z.shape[:2])
 
     def flatten(self, latents: Sequence[Tensor]) -> Tensor:
         """Make one vector (B, D) of the list of latents."""

@@ -1,0 +1,131 @@
+"""What is measured of models that make y from x and chance, and of classifiers."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from medrev.domains.dataset import AnyDataset
+from medrev.domains.sample import Sample
+from medrev.evaluation.results import Record, Results
+from medrev.evaluation.segmentation import ALL_IMAGES
+from medrev.metrics import WHOLE
+from medrev.nets import Classifier, Generator, NormalPrior, evaluating
+from medrev.prediction import Model, translate
+
+__all__ = ["draw_scores", "is_generative", "part_scores"]
+
+#: Samples that go through the network at once.
+_BATCH = 100
+#: Samples of which the error of the inverse is measured.
+_INVERTED = 500
+
+
+def is_generative(model: Model) -> bool:
+    """Whether a model is measured on a whole part of the data, not sample by sample."""
+    return isinstance(model.translator, Generator | Classifier)
+
+
+def part_scores(
+    model: Model, dataset: AnyDataset, part: str, *, advance: Callable[[int], None] = lambda n: None
+) -> Results:
+    """Measure a generative model or a classifier on a part of its data.
+
+    - ``bits_per_dim``: −log₂ p(y | x) ÷ D in the unit of files (grey levels; of Lab 1), of y with
+      the noise of the training, which is drawn always alike. With a normal prior only.
+    - ``inversion``: mean absolute error of decode(encode(y)) in network range, of the first 500.
+    - ``label_accuracy`` of classifiers.
+
+    Args:
+        model: A generator or a classifier.
+        dataset: Its data.
+        part: train, validation or test.
+        advance: Told how many samples were done.
+    """
+    net = model.translator
+    sums: dict[str, list[float]] = {}
+    noise = getattr(model.pipeline.method, "noise", 0.0)
+    generator = torch.Generator().manual_seed(model.pipeline.seed)
+    done = 0
+    with evaluating(net):
+        for x, y, bits in _batches(model, dataset, part):
+            found: dict[str, Tensor] = {}
+            if isinstance(net, Classifier):
+                found["label_accuracy"] = (net.logits(y).argmax(1) == x.argmax(1)).float()
+            else:
+                assert isinstance(net, Generator)
+                if done < _INVERTED:
+                    back = net.decode(net.encode(y, x), x)
+                    found["inversion"] = (back - y).abs().flatten(1).mean(1)
+                if type(net.prior) is NormalPrior:
+                    noisy = y + noise * torch.randn(y.shape, generator=generator).to(y)
+                    nats = -net.log_prob(noisy, x) / net.flow.dimensions
+                    found["bits_per_dim"] = nats / math.log(2) + bits.to(nats)
+            for name, values in found.items():
+                sums.setdefault(name, []).extend(values.double().tolist())
+            done += len(y)
+            advance(len(y))
+    return Results.of(
+        Record(ALL_IMAGES, "model", name, WHOLE, None, math.fsum(values) / len(values), "")
+        for name, values in sums.items()
+    )
+
+
+def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
+    """Compare several draws of y with the true one, sample by sample.
+
+    - ``best_mse``: the smallest mean square error of ``dataset.variants`` draws (cINN, Table 1), in
+      the square of the unit of y; of a model that makes one y the error of that.
+    - ``draw_variance``: the variance of the draws, mean over pixels and channels; 0 of one.
+
+    Args:
+        model: Of any kind.
+        dataset: Its data, which has several y for an x.
+        part: train, validation or test.
+    """
+    generator = torch.Generator().manual_seed(model.pipeline.seed)
+    net = model.translator
+    records = []
+    for sample in dataset.part(part):
+        x, y = _encoded(dataset, sample)
+        if isinstance(net, Generator):
+            draws = net.draw(x[None].to(model.device), dataset.variants, generator=generator)[0]
+        else:
+            draws = translate(model, x)[None]
+        scale = sample.scales[1]
+        true = dataset.y.decode(y, scale)
+        made = torch.stack([dataset.y.decode(dataset.written(draw), scale) for draw in draws])
+        error = (made - true).square().flatten(1).mean(1).min()
+        variance = made.var(dim=0, unbiased=False).mean()
+        for name, value in (("best_mse", error), ("draw_variance", variance)):
+            records.append(Record(sample.id, "model", name, WHOLE, None, float(value), ""))
+    return Results.of(records)
+
+
+def _batches(
+    model: Model, dataset: AnyDataset, part: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """X and y in network range, and what makes bits of theirs bits of the file's unit, (B,)."""
+    samples = iter(dataset.part(part))
+    while some := list(islice(samples, _BATCH)):
+        pairs = [_encoded(dataset, sample) for sample in some]
+        x, y = (torch.stack(values).to(model.device) for values in zip(*pairs, strict=True))
+        yield x, y, torch.tensor([_bits(dataset, sample) for sample in some])
+
+
+def _encoded(dataset: AnyDataset, sample: Sample) -> tuple[Tensor, Tensor]:
+    assert sample.x is not None
+    assert sample.y is not None
+    return dataset.x.encode(sample.x, sample.scales[0]), dataset.y.encode(
+        sample.y, sample.scales[1]
+    )
+
+
+def _bits(dataset: AnyDataset, sample: Sample) -> float:
+    """−log₂ of the step in network range that 1 in the unit of y is, mean over channels."""
+    assert sample.y is not None
+    zero = torch.zeros(len(sample.y), *(1,) * (sample.y.dim() - 1))
+    step = dataset.y.encode(zero + 1, sample.scales[1]) - dataset.y.encode(zero, sample.scales[1])
+    return -float(step.double().log2().mean())
