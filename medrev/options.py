@@ -88,12 +88,30 @@ class Request(InferenceOptions):
     tensor_frame: Literal["fsl", "voxel", "ras"] | None = field(default=None, metadata=_INPUT)
     """frame of tensors (default: what their header or the JSON file beside them says, else fsl,
     the frame of dtifit's b-vectors)"""
+    samples: int | None = field(default=None, metadata={**_MODEL, "metavar": "N"})
+    """results to draw of each input, of models that make them by chance (default: 1)"""
+    temperature: float = field(default=1.0, metadata={**_MODEL, "metavar": "T"})
+    """of those models: factor on the deviations of what is drawn (default: 1)"""
+    seed: int = field(default=0, metadata={**_MODEL, "metavar": "N"})
+    """of those models: seed of what is drawn (default: 0)"""
     overwrite: bool = field(default=False, metadata=_OUTPUT)
     """replace existing results"""
     format: Literal["nifti", "nrrd"] = field(default="nifti", metadata=_OUTPUT)
     """of volumes; default: nifti"""
     quick_look: bool = field(default=True, metadata=_OUTPUT)
     """draw a picture of the result"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples is not None and self.samples < 1:
+            raise InputError(f"samples must be at least 1, got {self.samples}")
+        if not 0 <= self.temperature < float("inf"):
+            raise InputError(f"temperature must be 0 or more, got {self.temperature}")
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything was asked that only models which draw have."""
+        return self.samples is not None or self.temperature != 1 or self.seed != 0
 
     @property
     def inverse(self) -> bool:
@@ -137,6 +155,11 @@ class Request(InferenceOptions):
             "CycleResidual": self.cycle_residual,
             "Spacing": self.spacing,
             "VoxelSize": None if self.voxel_size is None else list(self.voxel_size),
+            **(
+                {"Samples": self.samples, "Temperature": self.temperature, "Seed": self.seed}
+                if self.draws
+                else {}
+            ),
         }
 
 

@@ -73,6 +73,8 @@ class Prediction:
             over the ensemble.
         mask: ``(1, *spatial)`` on the grid of the values; None where there is none.
         affine: Voxel → RAS mm of the values, 4×4; None where there is no geometry.
+        draws: ``(N, C, *spatial)``: results drawn from a model that has many, the first of which
+            are the values; else None.
         std: ``(1, *spatial)`` in the unit of the values: standard deviation over the ensemble in
             the domain's norm. None without an ensemble.
         cycle_residual: ``(1, *spatial)`` on the grid of the input, in the unit of the input: norm
@@ -93,6 +95,7 @@ class Prediction:
     values: Tensor
     mask: Tensor | None = None
     affine: NDArray[Any] | None = None
+    draws: Tensor | None = None
     std: Tensor | None = None
     cycle_residual: Tensor | None = None
     input_scale: float = 1.0
@@ -409,6 +412,7 @@ class Domain(ABC):
         std: bool = False,
         cycle: bool = False,
         picture: bool = True,
+        draws: int = 0,
     ) -> dict[str, Path]:
         """The file of everything that a result consists of, by name.
 
@@ -420,9 +424,11 @@ class Domain(ABC):
             std: There is a standard deviation.
             cycle: There is a cycle residual.
             picture: There is a picture, under :data:`medrev.domains.outputs.PICTURE`.
+            draws: So many results were drawn; 0: there is one.
         """
         ending = SUFFIXES[format]
-        names = {name: self.file_name(base, name, ending) for name in self.always}
+        drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
+        names = {name: self.file_name(base, name, ending) for name in drawn or self.always}
         if std:
             names["std"] = self.file_name(base, "std", ending)
         if cycle:

@@ -19,8 +19,10 @@ from medrev.domains.outputs import (
 )
 from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
+from medrev.nets import Generator
 from medrev.options import Request
 from medrev.prediction.bids import describe_dataset
+from medrev.prediction.draws import Draws, generator_of
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
@@ -130,7 +132,15 @@ class Inference:
         self.source.check(request.asked(members=len(self.models) - 1))
         for model in self.models:
             self._sides(model)[0].symmetries(request.ensemble)
-        self.predictor = Predictor(self.models, inverse=request.inverse, options=request)
+        self.predictor: Predictor | Draws
+        self.draws = 0
+        if isinstance(first.translator, Generator):
+            self.predictor = Draws(first, request)
+            self.draws = request.samples or 1
+        else:
+            if request.draws:
+                generator_of(first)
+            self.predictor = Predictor(self.models, inverse=request.inverse, options=request)
 
     def recognise(self, entry: Entry) -> Source:
         """Look into an input.
@@ -153,6 +163,7 @@ class Inference:
             std=self.request.ensemble > 1 or len(self.models) > 1,
             cycle=self.request.cycle_residual,
             picture=self.request.quick_look,
+            draws=self.draws,
         )
 
     def read(
@@ -273,7 +284,7 @@ class Inference:
                 f"({model.pipeline.name})"
             )
 
-    def _paths(self, entry: Entry, **wanted: bool) -> dict[str, Path]:
+    def _paths(self, entry: Entry, **wanted: Any) -> dict[str, Path]:
         return self.target.result_paths(
             entry.base, entry.folder, source=self.source, format=self.request.format, **wanted
         )

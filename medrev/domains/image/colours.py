@@ -110,8 +110,16 @@ class ColoursDomain(_LabDomain):
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The lightness of the input with the colours."""
-        pixels = pixels_of_lab(scan.values, prediction.values, scan.largest or 255)
-        return {"image": PixelFile(pixels, "Photograph with the colours that the model makes")}
+        words = "Photograph with the colours that the model makes"
+        largest = scan.largest or 255
+        if prediction.draws is None:
+            return {
+                "image": PixelFile(pixels_of_lab(scan.values, prediction.values, largest), words)
+            }
+        return {
+            f"image-{n + 1}": PixelFile(pixels_of_lab(scan.values, drawn, largest), words)
+            for n, drawn in enumerate(prediction.draws)
+        }
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Size and bits of the photograph, and the size of the colours."""

@@ -199,8 +199,8 @@ class ImageDomain(Domain):
         return Path(), self.base(entry.path)
 
     def file_name(self, base: str, name: str, ending: str) -> str:
-        """A PNG of this side."""
-        return f"{base}_fake_{self.name}.png"
+        """A PNG of this side; of several draws with their number."""
+        return f"{base}_fake_{self.name}{name.removeprefix('image')}.png"
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The image, with the bits of the input."""

@@ -1,0 +1,420 @@
+"""What a generator makes, as rows of pictures: draws, interpolations, style axes, transfers."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medrev.domains.dataset import AnyDataset
+from medrev.domains.domain import Prediction, Scan
+from medrev.domains.kinds import dataset_of, domains_of
+from medrev.errors import InputError
+from medrev.nets import Classifier, evaluating
+from medrev.prediction import Model
+from medrev.prediction.draws import generator_of
+
+__all__ = ["Grid", "Judgement", "Sampler"]
+
+#: Images whose codes the style axes are found from.
+_CODES = 2000
+#: How far a dimension or an axis is followed, in standard deviations.
+_REACH = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Pictures in rows and columns.
+
+    Attributes:
+        pixels: ``(rows, columns, H, W, C)``, uint8.
+        rows: What each row is.
+        columns: What each column is.
+        facts: What was measured on the way.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def picture(self, gap: int = 1) -> NDArray[np.uint8]:
+        """All in one, ``(H, W, C)``, white between them."""
+        rows, columns, height, width, channels = self.pixels.shape
+        sheet = np.full(
+            (rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8
+        )
+        for i, j in np.ndindex(rows, columns):
+            top, left = i * (height + gap), j * (width + gap)
+            sheet[top : top + height, left : left + width] = self.pixels[i, j]
+        return sheet
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a classifier says of generated images.
+
+    Attributes:
+        accuracy: Share of them that have their class.
+        real_accuracy: The same of the test part's images.
+        frechet: Fréchet distance of the classifier's features between both.
+        count: Generated images.
+    """
+
+    accuracy: float
+    real_accuracy: float
+    frechet: float
+    count: int
+
+
+class Sampler:
+    """Makes pictures with a generator.
+
+    Args:
+        model: A generator.
+        temperature: Factor on the deviations of codes that are drawn.
+        seed: Of what is drawn.
+
+    Raises:
+        InputError: The model is of another kind, or the temperature below 0.
+    """
+
+    def __init__(self, model: Model, *, temperature: float = 1.0, seed: int = 0) -> None:
+        if not 0 <= temperature < np.inf:
+            raise InputError(f"the temperature must be 0 or more, got {temperature}")
+        self.model, self.net = model, generator_of(model)
+        self.temperature, self.seed = temperature, seed
+        self.x, self.y = domains_of(model.pipeline)
+        self.classes: tuple[str, ...] = tuple(model.metadata.get("images", {}).get("classes", ()))
+
+    @functools.cached_property
+    def dataset(self) -> AnyDataset:
+        """The data of the model's run.
+
+        Raises:
+            InputError: It is not where it was.
+        """
+        return dataset_of(self.model.pipeline)
+
+    def draw(self, count: int, classes: Sequence[str] = ()) -> Grid:
+        """Draws: of every class the same codes; of test images several each; or of nothing.
+
+        Args:
+            count: Columns.
+            classes: Only these.
+        """
+        noise = self._noise(count)
+        if self.classes:
+            named = self._named(classes)
+            of_classes = [self._decoded(noise, self._class(name)) for name in named]
+            return self._grid(of_classes, named, _numbers(count))
+        self._no_classes(classes)
+        if len(self.model.pipeline.data.input_shape) == 1:
+            row = self._decoded(noise, torch.zeros(count, 0))
+            return self._grid([row], ("drawn",), _numbers(count))
+        rows, names = [], []
+        for x, y, name in self._test(range(8)):
+            made = self._decoded(noise, x.expand(count, *x.shape))
+            rows.append([*made, self._pixels(y, x)])
+            names.append(name)
+        return self._grid(rows, names, (*_numbers(count), "true"))
+
+    def interpolate(self, first: int, second: int, count: int) -> Grid:
+        """From the code of one test image to that of another, in full and in restricted space.
+
+        Args:
+            first: Number of an image in the test part.
+            second: Number of another.
+            count: Columns.
+        """
+        (x, a, name), (other, b, other_name) = self._test([first, second])
+        with evaluating(self.net):
+            codes = self.net.encode(torch.stack([a, b]), torch.stack([x, other]))
+            shares = torch.linspace(0, 1, count)[:, None]
+            rows = []
+            for z in (codes, self.net.prior.restrict(codes, torch.stack([x, other]))):
+                way = (1 - shares) * z[0] + shares * z[1]
+                rows.append(self._of_codes(way, x.expand(count, *x.shape)))
+        steps = tuple(f"{share:.3g}" for share in shares[:, 0].tolist())
+        title = f"{name} to {other_name}"
+        return self._grid(rows, (f"{title}, full", f"{title}, restricted"), steps)
+
+    def sweep(self, dimensions: Sequence[int], count: int, classes: Sequence[str] = ()) -> Grid:
+        """Codes whose dimensions go, one by one, from −3 to 3 standard deviations.
+
+        Args:
+            dimensions: Numbers of dimensions of the code, from 0.
+            count: Columns.
+            classes: The class that is shown, the first one.
+        """
+        size = self.net.flow.dimensions
+        wrong = [n for n in dimensions if not 0 <= n < size]
+        if wrong:
+            raise InputError(f"the code has the dimensions 0 to {size - 1}, got {wrong[0]}")
+        steps = torch.linspace(-_REACH, _REACH, count)
+        rows = []
+        for dimension in dimensions:
+            noise = torch.zeros(count, size)
+            noise[:, dimension] = steps
+            rows.append(self._decoded(noise, self._shown(classes, count), temperature=1.0))
+        return self._grid(rows, [f"dimension {n}" for n in dimensions], _signed(steps))
+
+    def axes(self, count: int, classes: Sequence[str] = (), number: int = 4) -> Grid:
+        """The first principal components of the codes of the test part (cINN, figure 4).
+
+        Args:
+            count: Columns.
+            classes: The class that is shown, the first one.
+            number: How many components.
+        """
+        codes = []
+        total = min(_CODES, len(self.dataset.members("test")))
+        with evaluating(self.net):
+            for start in range(0, total, 100):
+                some = list(self._test(range(start, min(start + 100, total))))
+                x, y = _stacked(some)
+                codes.append(self.net.encode(y, x))
+        z = torch.cat(codes)
+        mean = z.mean(dim=0)
+        _, values, vectors = torch.linalg.svd(z - mean, full_matrices=False)
+        steps = torch.linspace(-_REACH, _REACH, count)
+        deviations = values / max(1, len(z) - 1) ** 0.5
+        rows = [
+            self._of_codes(mean + (steps * deviation)[:, None] * axis, self._shown(classes, count))
+            for deviation, axis in zip(deviations[:number], vectors, strict=False)
+        ]
+        shares = (deviations.square() / deviations.square().sum()).tolist()
+        names = [f"axis {n + 1}" for n in range(len(rows))]
+        return self._grid(rows, names, _signed(steps), variance=shares[: len(rows)])
+
+    def transfer(self, images: Sequence[int], count: int) -> Grid:
+        """Codes of test images, decoded for other classes or other test images.
+
+        Args:
+            images: Numbers in the test part.
+            count: Other images, where x is one.
+        """
+        if self.classes:
+            given = [(self._class(name), name) for name in self.classes]
+        else:
+            if len(self.model.pipeline.data.input_shape) == 1:
+                raise InputError(
+                    f"{self.model.pipeline.name} makes images from nothing: there is no other x "
+                    "to transfer a code to"
+                )
+            given = [(x, name) for x, _, name in self._test(range(count))]
+        rows, names = [], []
+        for x, y, name in self._test(images):
+            with evaluating(self.net):
+                z = self.net.encode(y[None], x[None]).expand(len(given), -1)
+                made = self._of_codes(z, torch.stack([other for other, _ in given]))
+            rows.append([self._pixels(y, x), *made])
+            names.append(name)
+        return self._grid(rows, names, ("the image", *(name for _, name in given)))
+
+    def reconstruct(self, count: int) -> Grid:
+        """Test images, and what is decoded of their codes, restricted to the prior and in full."""
+        some = list(self._test(range(count)))
+        x, y = _stacked(some)
+        with evaluating(self.net):
+            z = self.net.encode(y, x)
+            near = self.net.decode(self.net.prior.restrict(z, x), x)
+            back = self.net.decode(z, x)
+        rows = [
+            [self._pixels(v, c) for v, c in zip(each, x, strict=True)] for each in (y, near, back)
+        ]
+        return self._grid(
+            rows,
+            ("the image", "restricted", "full"),
+            [name for _, _, name in some],
+            error_full=float((back - y).abs().mean()),
+            error_restricted=float((near - y).abs().mean()),
+        )
+
+    def judge(self, classifier: Model, count: int) -> Judgement:
+        """Tell classes of draws and of test images by a classifier, and compare its features.
+
+        Args:
+            classifier: Trained on images of the same size.
+            count: Images of each class.
+
+        Raises:
+            InputError: It is no classifier, or of other classes or sizes.
+        """
+        net = classifier.translator
+        told, own = classifier.pipeline.data, self.model.pipeline.data
+        if not isinstance(net, Classifier):
+            raise InputError(
+                f"{classifier.pipeline.name} is no classifier (model.kind "
+                f"{classifier.pipeline.model.kind}); give a run of model.kind classifier"
+            )
+        if not self.classes or told.channels != own.channels:
+            raise InputError(
+                f"the classifier must tell the classes that the generator makes, got "
+                f"{told.channels[0]} classes of {classifier.pipeline.name} and {len(self.classes)} "
+                f"of {self.model.pipeline.name}"
+            )
+        edges = [
+            (mine - theirs) // 2
+            for mine, theirs in zip(own.sample_shape, told.sample_shape, strict=True)
+        ]
+        if min(edges) < 0:
+            raise InputError(
+                f"images of {own.sample_shape} are smaller than those of the classifier, "
+                f"{told.sample_shape}"
+            )
+
+        def cut(y: Tensor) -> Tensor:
+            """Drop what the images of the generator are padded with."""
+            for axis, (edge, size) in enumerate(zip(edges, told.sample_shape, strict=True)):
+                y = y.narrow(axis + 2, edge, size)
+            return y.clamp(-1, 1)
+
+        right = [0, 0]
+        features: tuple[list[Tensor], list[Tensor]] = ([], [])
+        source = torch.Generator().manual_seed(self.seed)
+        total = min(count * len(self.classes), len(self.dataset.members("test")))
+        real = self._test(range(total))
+        with evaluating(net), evaluating(self.net):
+            for number, name in enumerate(self.classes):
+                x = self._class(name)[None]
+                y = self.net.draw(x, count, temperature=self.temperature, generator=source)[0]
+                found = net.features(cut(y))
+                features[0].append(found)
+                right[0] += int((net.head(found).argmax(1) == number).sum())
+            while some := [one for one, _ in zip(real, range(100), strict=False)]:
+                found = net.features(cut(torch.stack([y for _, y, _ in some])))
+                features[1].append(found)
+                true = torch.stack([x.argmax() for x, _, _ in some])
+                right[1] += int((net.head(found).argmax(1) == true).sum())
+        made, seen = (torch.cat(each).double() for each in features)
+        return Judgement(
+            accuracy=right[0] / len(made),
+            real_accuracy=right[1] / len(seen),
+            frechet=frechet_distance(made, seen),
+            count=len(made),
+        )
+
+    # What pictures are made of.
+
+    def _noise(self, count: int) -> Tensor:
+        if count < 1:
+            raise InputError(f"the number of samples must be at least 1, got {count}")
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.randn(count, self.net.flow.dimensions, generator=generator)
+
+    def _decoded(
+        self, noise: Tensor, x: Tensor, temperature: float | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Pictures of codes drawn with given standard normal numbers (n, D)."""
+        x = x if len(x) == len(noise) and x.dim() > 1 else x.expand(len(noise), *x.shape)
+        scale = self.temperature if temperature is None else temperature
+        with evaluating(self.net):
+            return self._of_codes(self.net.prior(scale * noise[:, None], x)[:, 0], x)
+
+    def _of_codes(self, z: Tensor, x: Tensor) -> list[NDArray[np.uint8]]:
+        with evaluating(self.net):
+            made = self.net.decode(z, x)
+        return [self._pixels(y, given) for y, given in zip(made, x, strict=True)]
+
+    def _pixels(self, y: Tensor, x: Tensor) -> NDArray[np.uint8]:
+        """The picture ``(H, W, C)`` of y in network range."""
+        scan = Scan(values=self.x.decode(x, 1.0), largest=255)
+        scale = self.y.result_scale(scan, {}, model_scale=1.0, input_scale=1.0)[0]
+        prediction = Prediction(values=self.y.decode(y, scale), scale=scale)
+        output: Any = self.y.results(prediction, scan, source=self.x)["image"]
+        pixels: NDArray[np.uint8] = output.pixels
+        return pixels
+
+    def _class(self, name: str) -> Tensor:
+        number = torch.tensor([float(self.classes.index(name))])
+        return self.x.encode(number, 1.0)
+
+    def _named(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        unknown = [name for name in wanted if name not in self.classes]
+        if unknown:
+            raise InputError(
+                f"{self.model.pipeline.name} was trained on the classes "
+                f"{', '.join(self.classes)}, got {unknown[0]}"
+            )
+        return tuple(wanted) or self.classes
+
+    def _no_classes(self, wanted: Sequence[str]) -> None:
+        if wanted:
+            raise InputError(f"{self.model.pipeline.name} knows no classes, got {wanted[0]}")
+
+    def _shown(self, classes: Sequence[str], count: int) -> Tensor:
+        """X of the first class, or of the first test image, or nothing, (count, …)."""
+        if self.classes:
+            x = self._class(self._named(classes)[0])
+        else:
+            self._no_classes(classes)
+            shape = self.model.pipeline.data.input_shape
+            x = torch.zeros(0) if len(shape) == 1 else next(self._test([0]))[0]
+        return x.expand(count, *x.shape)
+
+    def _test(self, numbers: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, str]]:
+        """X and y in network range, and the name, of images of the test part.
+
+        Raises:
+            InputError: There is no such image.
+        """
+        members = self.dataset.members("test")
+        for number in numbers:
+            if not 0 <= number < len(members):
+                if isinstance(numbers, range) and number:
+                    return
+                raise InputError(
+                    f"the test part has the images 0 to {len(members) - 1}, got {number}"
+                )
+            sample = self.dataset.read(members[number])
+            assert sample.x is not None
+            assert sample.y is not None
+            x, y = self.x.encode(sample.x, 1.0), self.y.encode(sample.y, sample.scales[1])
+            label = sample.facts.get("label")
+            yield x, y, sample.id if label is None else f"{sample.id} ({label})"
+
+    def _grid(
+        self,
+        rows: Sequence[Sequence[NDArray[np.uint8]]],
+        names: Sequence[str],
+        columns: Sequence[str],
+        **facts: Any,
+    ) -> Grid:
+        return Grid(np.stack([np.stack(row) for row in rows]), tuple(names), tuple(columns), facts)
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    r"""The Fréchet distance of normal distributions with the moments of two sets of features.
+
+    .. math:: |\mu_a - \mu_b|^2 + \operatorname{tr}(C_a + C_b - 2 (C_a C_b)^{1/2})
+
+    References:
+        Heusel et al. (arXiv:1706.08500), eq. 6
+
+    Args:
+        a: (N, F).
+        b: (M, F).
+    """
+    first, second = (torch.cov(each.T.double()) for each in (a, b))
+    values = torch.linalg.eigvals(first @ second).real.clamp(min=0)
+    root = values.sqrt().sum()
+    shift = (a.double().mean(0) - b.double().mean(0)).square().sum()
+    return float(shift + first.trace() + second.trace() - 2 * root)
+
+
+def _stacked(some: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor]:
+    """X and y of images, (B, …) each."""
+    return torch.stack([x for x, _, _ in some]), torch.stack([y for _, y, _ in some])
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(f"draw {n + 1}" for n in range(count))
+
+
+def _signed(steps: Tensor) -> tuple[str, ...]:
+    return tuple(f"{step:+.2g} std" for step in steps.tolist())

@@ -1,0 +1,217 @@
+"""``medrev-sample`` and draws by ``medrev-infer``: files, what is in them, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medrev.cli.infer import main as infer
+from medrev.cli.sample import main as sample
+from medrev.config import Pipeline
+from medrev.training import train
+
+
+def run_of(name, data, model, method, folder):
+    document = {
+        "name": name,
+        "data": {"kind": "single_images", "crop_size": 8, "batch_size": 6, **data},
+        "model": model,
+        "method": method,
+        "training": {"steps": 3, "validate_every": 3},
+    }
+    return train(Pipeline.model_validate(document), folder / name, quiet=True, device="cpu").path
+
+
+LABELS = {"given": "label", "classes": 3, "image_channels": 1, "split": {"validation": 3}}
+STAGES = [{"couplings": 2, "hidden": 4}]
+
+
+@pytest.fixture(scope="module")
+def runs(write_idx, tmp_path_factory):
+    """Models of digits: a flow, optimal transport, a classifier, a regression; and colours."""
+    folder = tmp_path_factory.mktemp("runs")
+    digits = {"root": str(write_idx(folder / "mnist"))} | LABELS
+    swapped = {"kind": "flow", "stages": STAGES, "coupling": "swapped", "mixing": "none"}
+    found = {
+        "flow": run_of(
+            "flow",
+            digits,
+            {"kind": "flow", "stages": STAGES},
+            {"kind": "maximum_likelihood"},
+            folder,
+        ),
+        "transport": run_of(
+            "transport",
+            digits,
+            swapped | {"prior": "classes"},
+            {"kind": "optimal_transport"},
+            folder,
+        ),
+        "classifier": run_of(
+            "classifier",
+            digits,
+            {"kind": "classifier", "width": 2},
+            {"kind": "classification"},
+            folder,
+        ),
+    }
+    photos = folder / "photos"
+    photos.mkdir()
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    found["colours"] = run_of(
+        "colours",
+        {
+            "root": str(photos),
+            "given": "lightness",
+            "colour_factor": 2,
+            "crop_size": 16,
+            "load_size": 16,
+            "split": {"validation": 2, "test": 3},
+        },
+        {"kind": "flow", "stages": STAGES},
+        {"kind": "maximum_likelihood"},
+        folder,
+    )
+    return found
+
+
+def done(runs, output, *words, run="flow"):
+    assert sample([str(runs[run]), *words, "--output", str(output), "--device", "cpu"]) == 0
+    (file,) = output.glob("*.json")
+    about = json.loads(file.read_text())
+    array = file.with_suffix(".npy")
+    return about, np.load(array) if array.exists() else None
+
+
+def test_draws_share_their_codes_over_classes(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--count", "4", "--seed", "3")
+    assert grid.shape == (3, 4, 8, 8, 1)
+    assert grid.dtype == np.uint8
+    assert about["Rows"] == ["0", "1", "2"]
+    picture = np.asarray(Image.open(tmp_path / "draws.png"))
+    assert picture.shape == (3 * 9 - 1, 4 * 9 - 1)
+    assert np.array_equal(picture[9:17, 18:26], grid[1, 2, ..., 0])
+    _, again = done(runs, tmp_path / "again", "--count", "4", "--seed", "3", "--classes", "1")
+    assert np.array_equal(again[0], grid[1])
+
+
+def test_temperature_zero_makes_all_draws_alike(runs, tmp_path):
+    _, grid = done(runs, tmp_path, "--count", "3", "--temperature", "0")
+    assert np.array_equal(grid[:, 0], grid[:, 2])
+
+
+def test_results_are_not_replaced_unasked(runs, tmp_path, capsys):
+    done(runs, tmp_path)
+    words = [str(runs["flow"]), "--output", str(tmp_path), "--device", "cpu"]
+    assert sample(words) == 2
+    assert "exists" in capsys.readouterr().err
+    assert sample([*words, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("run", ["flow", "transport"])
+def test_interpolations_begin_and_end_with_their_images(run, runs, tmp_path):
+    _, grid = done(runs, tmp_path, "--interpolate", "0", "3", "--count", "5", run=run)
+    _, ends = done(runs, tmp_path / "ends", "--reconstruct", "--count", "4", run=run)
+    assert grid.shape[:2] == (2, 5)
+    assert np.abs(grid[0, 0].astype(int) - ends[0, 0]).max() <= 1
+    assert np.abs(grid[0, 4].astype(int) - ends[0, 3]).max() <= 1
+
+
+def test_reconstructions_from_the_full_code_are_the_images(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--reconstruct", "--count", "3", run="transport")
+    assert about["Rows"] == ["the image", "restricted", "full"]
+    assert np.abs(grid[2].astype(int) - grid[0]).max() <= 1
+    assert about["error_full"] < 1e-5
+
+
+def test_axes_have_falling_shares_of_the_variance(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--axes")
+    assert grid.shape[:2] == (4, 7)
+    assert about["variance"] == sorted(about["variance"], reverse=True)
+    assert sum(about["variance"]) <= 1
+
+
+def test_transfer_to_its_own_class_is_the_image(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--transfer", "1")
+    assert about["Columns"] == ["the image", "0", "1", "2"]
+    assert np.abs(grid[0, 2].astype(int) - grid[0, 0]).max() <= 1
+
+
+def test_sweeps_have_a_row_for_each_dimension(runs, tmp_path):
+    _, grid = done(runs, tmp_path, "--sweep", "0", "5", "--count", "3")
+    assert grid.shape[:2] == (2, 3)
+    assert not np.array_equal(grid[0, 0], grid[0, 2])
+
+
+def test_colours_are_drawn_beside_the_truth_and_transferred(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--count", "2", run="colours")
+    assert grid.shape == (3, 3, 16, 16, 3)
+    assert about["Columns"][-1] == "true"
+    _, moved = done(runs, tmp_path / "t", "--transfer", "0", "--count", "3", run="colours")
+    assert np.abs(moved[0, 1].astype(int) - moved[0, 0]).max() <= 1
+
+
+def test_a_classifier_judges_draws_and_test_images(runs, tmp_path):
+    words = ["--classifier", str(runs["classifier"]), "--count", "4"]
+    about, _ = done(runs, tmp_path, *words)
+    assert about["count"] == 12
+    assert 0 <= about["accuracy"] <= 1
+    assert about["frechet"] > 0
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "message"),
+    [
+        ("classifier", [], "a model of model.kind flow is needed"),
+        ("flow", ["--classes", "7"], "was trained on the classes 0, 1, 2, got 7"),
+        ("flow", ["--temperature", "-1"], "temperature must be 0 or more, got -1"),
+        ("flow", ["--count", "0"], "--count must be at least 1, got 0"),
+        ("flow", ["--interpolate", "1"], "--interpolate needs two images, got 1"),
+        ("flow", ["--interpolate", "1", "99"], "the test part has the images 0 to 8, got 99"),
+        ("flow", ["--axes", "--reconstruct"], "give one of --axes and --reconstruct"),
+        ("flow", ["--sweep", "64"], "the code has the dimensions 0 to 63, got 64"),
+        ("flow", ["--classifier", "{flow}"], "is no classifier"),
+        ("colours", ["--classes", "1"], "knows no classes, got 1"),
+    ],
+)
+def test_what_cannot_be_sampled(run, words, message, runs, tmp_path, capsys):
+    given = [word.format(**{name: str(path) for name, path in runs.items()}) for word in words]
+    output = tmp_path / "out"
+    assert sample([str(runs[run]), *given, "--output", str(output), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not output.exists() or not any(output.iterdir())
+
+
+def test_a_photograph_gets_several_colourings_of_its_own_lightness(runs, tmp_path):
+    photo = tmp_path / "photo.png"
+    pixels = np.random.default_rng(5).integers(40, 200, (30, 22), dtype=np.uint8)
+    Image.fromarray(pixels).save(photo)
+    words = [str(photo), "--model", str(runs["colours"]), "--samples", "3", "--device", "cpu"]
+    assert infer([*words, "--output", str(tmp_path / "out")]) == 0
+    files = sorted((tmp_path / "out").glob("*.png"))
+    assert [file.name for file in files] == [f"photo_fake_colours-{n}.png" for n in (1, 2, 3)]
+    made = [np.asarray(Image.open(file)) for file in files]
+    assert all(image.shape == (30, 22, 3) for image in made)
+    assert not np.array_equal(made[0], made[1])
+    assert infer([*words, "--output", str(tmp_path / "again"), "--seed", "1"]) == 0
+    other = np.asarray(Image.open(tmp_path / "again" / files[0].name))
+    assert not np.array_equal(other, made[0])
+
+
+def test_what_draws_cannot_do(runs, tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(photo)
+
+    def refused(run, *words):
+        assert infer([str(photo), "--model", str(runs[run]), "--device", "cpu", *words]) == 2
+        return capsys.readouterr().err
+
+    assert "samples must be at least 1, got 0" in refused("colours", "--samples", "0")
+    assert "temperature must be 0 or more" in refused("colours", "--temperature", "-2")
+    assert "no inverse direction" in refused("colours", "--direction", "inverse")
+    assert "makes images from label, not from files: use medrev-sample" in refused("flow")
