@@ -243,7 +243,10 @@ def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
         generated = {"flow": "inversion", "classifier": "label_accuracy"}
         paired = generated.get(shipped.model.kind, "nmae_forward")
     metric = "rmse" if shipped.data.kind == "dti" else "pixel_accuracy" if segments else paired
-    assert 0 <= run.table.summary("model", metric).mean < (500 if metric == "rmse" else 1)
+    most = 500 if metric == "rmse" else 1
+    if shipped.data.kind == "single_images" and metric == "nmae_forward":
+        most = 5  # colours have no bounds
+    assert 0 <= run.table.summary("model", metric).mean < most
     assert load_model(run.path, "cpu").pipeline.name == path.stem
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -73,10 +74,13 @@ class Cohort:
                     f"set split to {name} for at least one"
                 )
             return chosen
-        people = self._divide()[name]
+        people = self.division[name]
         return tuple(replace(s, split=name) for s in self.subjects if s.person in people)
 
-    def _divide(self) -> dict[str, set[str]]:
+    @cached_property
+    def division(self) -> dict[str, set[str]]:
+        """The people of each part, by the shares of :attr:`split`."""
+
         def rank(person: str) -> bytes:
             return hashlib.sha256(f"{self.split.seed}:{person}".encode()).digest()
 

@@ -296,9 +296,10 @@ def _divided(
 def _shares(
     images: Sequence[SingleImage], shares: Shares, root: Path, layout: str
 ) -> dict[str, tuple[SingleImage, ...]]:
-    cohort = Cohort(tuple(Subject(i.name) for i in images), layout, root, shares)
-    names = {part: {subject.id for subject in cohort.part(part)} for part in PARTS}
-    return {part: tuple(i for i in images if i.name in names[part]) for part in PARTS}
+    subjects = tuple(Subject(image.name) for image in images)
+    people = Cohort(subjects, layout, root, shares).division
+    named = [(subject.person, image) for subject, image in zip(subjects, images, strict=True)]
+    return {part: tuple(i for person, i in named if person in people[part]) for part in PARTS}
 
 
 def _classes(
