@@ -196,7 +196,7 @@ def sizes(pipeline):
         return [*small, "evaluation.baselines=[cubic]"]
     most = {"width": 8, "depth": 2, "levels": 4, "fc_width": 8}
     small += [f"model.{key}={n}" for key, n in most.items() if getattr(model, key, 0) > n]
-    if getattr(method, "adversarial_weight", 0) and hasattr(method, "discriminator"):
+    if getattr(method, "adversarial_weight", 0) and hasattr(method.discriminator, "width"):
         small.append("method.discriminator.width=8")
     if data.kind == "single_images":
         return small + single_sizes(data, model)

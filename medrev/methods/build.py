@@ -99,7 +99,7 @@ def _generative(
     assert isinstance(generator.prior, RestrictedPrior)
     adversary = None
     if config.adversarial_weight:
-        judge = LatentDiscriminator(len(generator.prior.index), config.hidden)
+        judge = LatentDiscriminator(len(generator.prior.index), config.discriminator.hidden)
         adversary = LatentDiscriminatorPhase(judge, config)
     return _method(generator, ReconstructionPhase(generator, adversary, config), adversary)
 

@@ -31,7 +31,7 @@ class LatentDiscriminatorPhase(Phase):
     """
 
     def __init__(self, discriminator: LatentDiscriminator, config: LatentAdversary) -> None:
-        super().__init__(config.adversary_optimizer)
+        super().__init__(config.discriminator.optimizer)
         self.discriminator = discriminator
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:

@@ -72,12 +72,17 @@ def changed(old: str, new: str) -> str:
         ),
         ("root: cohort", "root: [a]", r"x.yaml:3: data.root must be a path, got \['a'\]"),
         ("  root: cohort", "  scale: auto", r"x.yaml:2: data.root is missing; it must be a path"),
-        ("  kind: paired", "  pool_size: 1", r"x.yaml:6: method.kind is missing; .*'segmentation'"),
+        (
+            "  kind: paired",
+            "  pool_size: 1",
+            r"x.yaml:6: method.kind is missing; .* or 'classification'",
+        ),
         (
             "kind: paired",
             "kind: piared",
             r"x.yaml:7: method.kind must be 'paired' or 'unpaired' or 'self_inverse' or "
-            r"'segmentation', got 'piared'; did you mean 'paired'\?",
+            r"'segmentation' or 'maximum_likelihood' or 'latent_adversary' or 'optimal_transport' "
+            r"or 'classification', got 'piared'; did you mean 'paired'\?",
         ),
         (
             "width: 8",

@@ -17,7 +17,7 @@ KINDS = {
     "maximum_likelihood": ({"kind": "flow", "stages": STAGES}, {"noise": 0.05}),
     "latent_adversary": (
         {"kind": "flow", "stages": STAGES, "prior": "restricted", "prior_dimensions": 4} | SWAPPED,
-        {"reconstruction_steps": 2, "hidden": [8, 8]},
+        {"reconstruction_steps": 2, "discriminator": {"hidden": [8, 8]}},
     ),
     "optimal_transport": ({"kind": "flow", "stages": STAGES, "prior": "classes"} | SWAPPED, {}),
     "classification": ({"kind": "classifier", "width": 2}, {}),

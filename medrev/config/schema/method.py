@@ -181,6 +181,14 @@ class MaximumLikelihood(Section):
         return f"negative log-likelihood, noise {self.noise:g}"
 
 
+class CodeDiscriminator(Section):
+    """Judges codes: fully connected, with spectral normalisation."""
+
+    hidden: tuple[Count, Count] = (400, 800)
+    """Units of its two hidden layers."""
+    optimizer: Optimizer = Optimizer(lr=4e-4, betas=(0, 0.9))
+
+
 class LatentAdversary(Section):
     """A reversible autoencoder with an adversary of its codes (generative reversible networks).
 
@@ -199,12 +207,10 @@ class LatentAdversary(Section):
     clip: Positive = 2
     """Codes are cut off at this value in the dimensions that are used."""
     adversarial_weight: NonNegative = 1
-    hidden: tuple[Count, Count] = (400, 800)
-    """Units of the adversary's hidden layers."""
+    discriminator: CodeDiscriminator = CodeDiscriminator()
     initial_images: Count = 1000
     """Images whose untrained codes decide which dimensions are used."""
     optimizer: Optimizer = Optimizer(lr=1e-4, betas=(0, 0.9))
-    adversary_optimizer: Optimizer = Optimizer(lr=4e-4, betas=(0, 0.9))
 
     @property
     def summary(self) -> str:
