@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.evaluation import heldout_means
 from medrev.nets import translator_of
 from medrev.prediction import load_model
 from medrev.training import TrainingInterrupted, dry_run, train
@@ -120,7 +121,7 @@ def test_a_classifier_learns_the_bars(digits, tmp_path):
     method = {"optimizer": {"lr": 1e-2}}
     pipeline = pipeline_of(digits, "classification", training=training, method=method)
     run = train(pipeline, tmp_path / "run", quiet=True, device="cpu")
-    assert run.table.means()["label_accuracy"] == 1
+    assert heldout_means(run.heldout)["label_accuracy"] == 1
 
 
 def test_the_learning_rate_falls_on_plateaus(digits, tmp_path):
@@ -190,7 +191,7 @@ def test_colours_are_compared_as_draws_whatever_makes_them(model, tmp_path):
         "training": {"steps": 2, "validate_every": 1},
     }
     run = train(Pipeline.model_validate(document), tmp_path / "run", quiet=True, device="cpu")
-    means = run.table.means()
+    means = heldout_means(run.heldout)
     assert means["best_mse"] > 0
     assert (means["draw_variance"] > 0) == flow
-    assert len(run.table.subjects) == 3 + flow
+    assert len(run.heldout.subjects) == 3 + flow
