@@ -228,3 +228,12 @@ class TestDefaultKind:
         write(name="base.yaml", text=MINIMAL.replace("width: 8", "kind: resnet"))
         child = write("extends: base.yaml\nmodel:\n  depth: 1\n", "child.yaml")
         assert load_pipeline(child).model == ResNetModel(depth=1)
+
+
+def test_defaults_that_results_and_papers_depend_on(write):
+    """Interiors of 5³ as in the tables; rates that fall in the second half, as CycleGAN's."""
+    pipeline = load_pipeline(write())
+    assert pipeline.evaluation.interior == 5
+    assert pipeline.training.schedule.decay_start == 0.5
+    assert pipeline.training.schedule.kind == "constant"
+    assert pipeline.method.optimizer.betas == (0.5, 0.999)

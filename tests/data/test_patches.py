@@ -53,3 +53,12 @@ def test_patches_without_brain_are_dropped():
         grid_positions(torch.zeros(1, 8, 8, 8), 4, TWO, 0.5)
     with pytest.raises(InputError, match="8×8×8 voxels is smaller than a patch of 10³"):
         all_positions(mask, 10, TWO, 0)
+
+
+def test_grids_begin_at_whole_coarse_voxels():
+    """Of 14 voxels a patch of 8 leaves 6: half of them, 3, is no multiple of the factor."""
+    found = grid_positions(torch.ones(1, 14, 14, 14), 8, (2, 1, 3), 0.5, stride=6)
+    firsts = [sorted(set(axis.tolist())) for axis in found.T]
+    assert firsts == [[0, 6], [0, 6], [0, 6]]
+    found = grid_positions(torch.ones(1, 14, 11, 13), 8, (2, 1, 3), 0.5, stride=24)
+    assert found.tolist() == [[2, 1, 0]]

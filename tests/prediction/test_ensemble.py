@@ -143,3 +143,19 @@ def test_a_residual_without_a_trained_way_back_is_doubted(make_model):
     assert not predict(model, volume, options=options).warnings
     (warning,) = predict(untrained, volume, options=options).warnings
     assert "one direction was not trained" in warning
+
+
+def test_what_is_wanted_of_a_turned_volume_is_turned_with_it(make_model):
+    """Of tiles only those are computed that the mask asks for: inside, nothing is lost."""
+    model = make_model(norm="none")
+    volume = 1e-3 * torch.randn(6, 6, 24, 7)
+    mask = torch.zeros(1, 6, 24, 7)
+    mask[:, :, :8] = 1
+    mask[:, 0, -1, 0] = 1  # so that the box around it is the whole volume
+    options = InferenceOptions(ensemble=8, max_memory=1e-6, spacing="keep", **SINGLE)
+    whole = predict(model, volume, options=options).values
+    found = predict(model, volume, options=options, mask=mask).values
+    fine = mask[0]
+    for axis in range(3):
+        fine = fine.repeat_interleave(2, axis)
+    torch.testing.assert_close(found, whole * fine, rtol=1e-4, atol=1e-7)

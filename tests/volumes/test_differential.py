@@ -1,15 +1,18 @@
-"""Every volume that comes with nibabel and dipy through our reader and theirs."""
+"""Every volume that comes with nibabel, dipy and pydicom through our reader and theirs."""
 
+import shutil
 from pathlib import Path
 
 import dipy
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
+import SimpleITK
 from dipy.io.gradients import read_bvals_bvecs
 
 from medrev.dti import read_gradients
-from medrev.errors import InputError
+from medrev.errors import InputError, MedrevError
 from medrev.volumes import read_volume
 
 NIBABEL = Path(nib.__file__).parent
@@ -40,6 +43,20 @@ READ = {
     "test_piesno.nii.gz",
 }
 
+DICOM = Path(pydicom.__file__).parent / "data" / "test_files"
+#: What comes with pydicom and is no DICOM object.
+OTHERS = (".txt", ".json", ".py", ".pyc", ".gz", ".dump", ".icc")
+OBJECTS = sorted(
+    path
+    for path in DICOM.rglob("*")
+    if path.is_file() and path.suffix not in OTHERS and not path.name.startswith("README")
+)
+#: Slices of CT and MR that are volumes of one slice; all below these folders, too.
+SLICES = {"CT_small", "examples_overlay", "693_J2KI", "J2K_pixelrep_mismatch"}
+SLICES |= {"MR_small" + end for end in ("", "_RLE", "_bigendian", "_expb", "_implicit", "_padded")}
+SLICES |= {"MR_small_jp2klossless", "MR_small_jpeg_ls_lossless"}
+SERIES = {"CT2": 4, "CT5N": 5, "MR1": 3, "MR2": 7, "MR700": 7}
+
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_volumes_are_nibabels_or_refused_in_one_line(path):
@@ -69,3 +86,42 @@ def test_gradients_are_dipys(name):
     weighted = ~found.b0
     lengths = np.linalg.norm(bvecs[weighted], axis=1, keepdims=True)
     np.testing.assert_allclose(found.bvecs[weighted], bvecs[weighted] / lengths, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", OBJECTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_dicom_objects_are_pydicoms_or_refused_in_one_line(path, tmp_path):
+    shutil.copy(path, tmp_path)
+    if path.stem not in SLICES and path.parent.name not in SERIES:
+        with pytest.raises(MedrevError) as refused:
+            read_volume(tmp_path, allow_nan=True)
+        assert "\n" not in str(refused.value)
+        return
+    volume = read_volume(tmp_path, allow_nan=True)
+    judge = pydicom.dcmread(path, force=True)
+    if path.stem == "MR_small_jpeg_ls_lossless":  # for which pydicom wants another package
+        judge = pydicom.dcmread(path.with_name("MR_small.dcm"))
+    pixels = judge.pixel_array.astype(float)
+    expected = pixels * float(judge.get("RescaleSlope", 1)) + float(
+        judge.get("RescaleIntercept", 0)
+    )
+    np.testing.assert_array_equal(volume.values[0, :, :, 0].numpy().T, expected.astype(np.float32))
+
+
+def test_a_dicom_series_lies_where_itk_puts_it():
+    """Slice by slice: ITK reads each file with its own position."""
+    (folder,) = DICOM.rglob("CT5N")
+    volume = read_volume(folder)
+    assert volume.shape[-1] == SERIES["CT5N"]
+    matrix, found = np.linalg.inv(volume.affine), set()
+    for path in folder.iterdir():
+        image = SimpleITK.ReadImage(str(path))
+        lps = np.array(image.TransformIndexToPhysicalPoint((3, 5, 0)))
+        i, j, k, _ = matrix @ [-lps[0], -lps[1], lps[2], 1]
+        np.testing.assert_allclose([i, j, k], np.round([i, j, k]), atol=1e-3)
+        found.add(round(k))
+        array = SimpleITK.GetArrayFromImage(image)[0].astype(np.float32)
+        ours = volume.values[0, :, :, round(k)].numpy().T
+        assert ours[round(j), round(i)] == array[5, 3]
+        assert sorted(ours.ravel()) == sorted(array.ravel())
+    assert found == set(range(SERIES["CT5N"]))

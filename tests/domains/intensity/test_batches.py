@@ -1,5 +1,7 @@
 """Slices and patches: from their places, a function of seed, epoch and number, augmented alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -237,3 +239,11 @@ def test_masks_of_patches_are_mirrored_with_the_contrasts(heads_of):
         assert torch.equal(y > -1, mask > 0)
         lopsided += not torch.equal(mask, mask.flip(1))
     assert lopsided
+
+
+def test_each_contrast_is_in_units_of_its_own_scale(heads_of):
+    heads, _ = heads_of(1)
+    x, y, _ = heads[0].volumes()
+    one, two, _ = replace(heads[0], scales=(2000.0, 5000.0)).whole()
+    torch.testing.assert_close(one, 2 * x.float() / 2000 - 1)
+    torch.testing.assert_close(two, 2 * y.float() / 5000 - 1)
