@@ -34,8 +34,8 @@ load = cache(load_pipeline)
 ROWS = {
     "hcp_table3": 12,  # RevGAN
     "cityscapes_fcn8s": 1,  # the network behind the FCN scores of Table 2
-    "cityscapes_table2": 6,
-    "maps_table4": 8,
+    "cityscapes_table2": 6 + 2,  # the baselines in the setting of the RevGAN rows, too
+    "maps_table4": 8 + 2,
     "one2one": 5,  # two networks on three data sets; the sixth is brats_t1_t2_self_inverse.yaml
     "cyclegan_report": 9,  # three tasks; grey to colour in seven ways
     "cinn_mnist": 1,
@@ -195,7 +195,7 @@ def sizes(pipeline):
         small += ["data.workers=1", "data.split.validation=1", "data.split.test=1"]
         small += ["data.patches.size=24"] if data.patches.size > 24 else []
         return [*small, "evaluation.baselines=[cubic]"]
-    most = {"width": 8, "depth": 2, "levels": 4, "fc_width": 8}
+    most = {"width": 8, "depth": 2, "levels": 4, "downsamplings": 4, "fc_width": 8}
     small += [f"model.{key}={n}" for key, n in most.items() if getattr(model, key, 0) > n]
     if getattr(method, "adversarial_weight", 0) and hasattr(method.discriminator, "width"):
         small.append("method.discriminator.width=8")
@@ -270,3 +270,65 @@ def test_data_that_is_not_there_is_told_where_it_comes_from(name, source, tmp_pa
     path = next(path for path in PIPELINES if load(path).data.root.name == name)
     with pytest.raises(InputError, match=source):
         dataset_of(load_pipeline(path, [f"data.root={tmp_path / name}"]))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PIPELINES if p.stem.startswith("hcp_table3")], ids=lambda path: path.stem
+)
+def test_table_3_trains_on_7_of_15_brains_and_tests_the_end_of_20_epochs(path, tmp_path):
+    """RevGAN, section 4.2 and Table 6: fixed rate, no brain set aside, 8 for the test."""
+    for number in range(15):
+        file = tmp_path / f"sub-{number:02d}" / "dwi" / f"sub-{number:02d}_tensor.nii.gz"
+        file.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(np.ones((2, 2, 2, 6), np.float32), np.eye(4)), file)
+    pipeline = load_pipeline(path, [f"data.root={tmp_path}", "data.layout=tensors"])
+    members = dataset_of(pipeline).members
+    assert [len(members(p)) for p in ("train", "validation", "test")] == [7, 0, 8]
+    assert pipeline.training.keep == "last"
+    assert pipeline.training.epochs == 20
+    assert pipeline.training.schedule.kind == "constant"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PIPELINES if p.parent.name == "paper"], ids=lambda path: path.stem
+)
+def test_papers_choose_no_checkpoint_by_validation(path):
+    """No paper says that it sets training data aside; each tests the end of its training."""
+    pipeline = load(path)
+    if pipeline.data.kind == "images":
+        aside = pipeline.data.validation
+    else:
+        aside = pipeline.data.split.validation
+    chosen = pipeline.training.keep == "best" or aside > 0
+    assert chosen == (path.stem == "cityscapes_fcn8s")
+
+
+@pytest.mark.parametrize("name", ["brats_t1_t2_self_inverse", "paper/one2one_brats_pix2pix"])
+def test_one2one_trains_on_all_slices_that_are_scored(name):
+    assert load(FOLDER / f"{name}.yaml").data.slices.min_brain == 0
+
+
+@pytest.mark.parametrize("data", ["brats", "cityscapes", "maps"])
+def test_at_equal_epochs_one2one_takes_each_pair_as_often_as_pix2pix_does(data, stand_in):
+    """One network, both directions in turn, against two networks in one step (one2one, 4)."""
+    one = "brats_t1_t2_self_inverse" if data == "brats" else f"paper/one2one_{data}_self_inverse"
+    lengths = []
+    for name in (one, f"paper/one2one_{data}_pix2pix"):
+        shipped = load(FOLDER / f"{name}.yaml")
+        overrides = [f"data.root={stand_in(shipped)}", *sizes(shipped)]
+        lengths.append(len(dataset_of(load_pipeline(FOLDER / f"{name}.yaml", overrides)).batches()))
+    assert lengths[0] == 2 * lengths[1]
+
+
+@pytest.mark.parametrize("table", ["cityscapes_table2", "maps_table4"])
+@pytest.mark.parametrize(
+    ("baseline", "row"), [("cyclegan", "revgan_w32_unpaired"), ("pix2pix", "revgan_w32_paired")]
+)
+def test_baselines_can_be_had_in_the_setting_of_the_revgan_rows(table, baseline, row):
+    """Then data, losses, discriminators and schedules are one, and padding is reflecting."""
+    one = load(FOLDER / "paper" / f"{table}_{baseline}_as_revgan.yaml")
+    two = load(FOLDER / "paper" / f"{table}_{row}.yaml")
+    for section in ("data", "method", "training"):
+        assert getattr(one, section) == getattr(two, section)
+    same = ("norm", "padding", "downsampling_padding", "upsampling", "final_activation", "width")
+    assert all(getattr(one.model, key) == getattr(two.model, key) for key in same)

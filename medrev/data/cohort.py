@@ -87,6 +87,10 @@ class Cohort:
         people = sorted({subject.person for subject in self.subjects}, key=rank)
         total = len(people)
         test = _count(self.split.test, total, "test")
+        if self.split.test_folder is not None:
+            aside = self._in_folder(self.split.test_folder)
+            people.sort(key=lambda person: person not in aside)
+            test = len(aside)
         validation = _count(self.split.validation, total, "validation")
         if self.split.validation < 1:  # a share gives way to training, a number does not
             validation = max(0, min(validation, total - test - 1))
@@ -100,6 +104,23 @@ class Cohort:
             "validation": set(people[test : test + validation]),
             "train": set(people[test + validation :]),
         }
+
+    def _in_folder(self, name: str) -> set[str]:
+        """The people whose files lie in a folder of this name."""
+        folder = self.root if self.root.is_dir() else self.root.parent
+        inside = {
+            subject.person
+            for subject in self.subjects
+            for path in subject.files.values()
+            if path.is_relative_to(folder)
+            and any(name.lower() in part.lower() for part in path.relative_to(folder).parts[:-2])
+        }
+        if not inside:
+            raise InputError(
+                f"data.split.test_folder: no subject of {folder} lies in a folder whose name "
+                f"contains {name!r}; leave it out to divide by shares, or add the folder"
+            )
+        return inside
 
 
 def _count(wanted: float, total: int, name: str) -> int:

@@ -36,6 +36,8 @@ class EpochBatches(ABC):
         batch_size: Samples of a batch, all processes together.
         seed: Of order and samples.
         unpaired: ``x`` and ``y`` of a sample are drawn in different orders.
+        turns: How often each batch comes, one time after the other: a self-inverse network learns
+            both directions of it.
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
 
@@ -49,6 +51,7 @@ class EpochBatches(ABC):
         seed: int,
         *,
         unpaired: bool = False,
+        turns: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -57,7 +60,7 @@ class EpochBatches(ABC):
                 f"data.batch_size must be a multiple of the number of processes ({world}), "
                 f"got {batch_size}"
             )
-        self.batch_size, self.seed, self.unpaired = batch_size, seed, unpaired
+        self.batch_size, self.seed, self.unpaired, self.turns = batch_size, seed, unpaired, turns
         self.rank, self.world = rank, world
         self.epoch, self.position = 0, 0
         self._content = ""
@@ -91,8 +94,8 @@ class EpochBatches(ABC):
         return max(self._counts)
 
     def __len__(self) -> int:
-        """Number of batches per epoch."""
-        return max(1, self.samples_per_epoch // self.batch_size)
+        """Number of batches per epoch, each counted as often as it comes."""
+        return self.turns * max(1, self.samples_per_epoch // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches from the current position to the end of the epoch."""
@@ -127,7 +130,7 @@ class EpochBatches(ABC):
             epoch: Number of the epoch, from 0.
             number: Number of the batch in the epoch, from 0.
         """
-        size = self.batch_size
+        size, number = self.batch_size, number // self.turns
         whole = np.arange(number * size, (number + 1) * size)
         mine = np.array_split(whole, self.world)[self.rank]
         samples = [self._drawn(epoch, int(index)) for index in mine]
@@ -149,6 +152,7 @@ class EpochBatches(ABC):
             "patches": self.samples_per_epoch,
             "batch_size": self.batch_size,
             "unpaired": self.unpaired,
+            "turns": self.turns,
             "content": self._content,
         }
 

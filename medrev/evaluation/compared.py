@@ -115,8 +115,8 @@ class Compared:
         _ = self.voxels
         settings = self.target.settings
         return slice_scores(
-            self.volume,
-            self.target.volume,
+            self.target.padded(self.volume),
+            self.target.padded(self.target.volume),
             None if settings.whole_slices else self.target.mask,
             axis=2 if settings.slice_axis is None else settings.slice_axis,
             value_range=self.target.span,

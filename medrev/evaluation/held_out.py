@@ -66,7 +66,8 @@ class HeldOut:
         data = self.pipeline.data
         slices = data.slicing
         named = data.model_dump(mode="json", include=set(data.made_by))
-        return {**named, "axis": None if slices is None else slices.axis}
+        shown = None if slices is None else [slices.axis, slices.size]
+        return {**named, "slices": shown}
 
     def load(self, config: EvaluationConfig) -> Loaded:
         """Read the sample and translate it.

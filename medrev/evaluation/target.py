@@ -115,6 +115,17 @@ class Target:
         """Name of the region whose slices are scored."""
         return WHOLE if self.settings.whole_slices else self.everywhere
 
+    def padded(self, volume: Floats) -> Floats:
+        """A volume whose slices have the size in which they are scored."""
+        axis, edge = self.settings.slice_axis, self.settings.slice_size
+        if axis is None or edge is None or not self.settings.whole_slices:
+            return volume
+        lacking = [
+            0 if a in (0, axis + 1) else max(0, edge - n) for a, n in enumerate(volume.shape)
+        ]
+        ends = [(n // 2, n - n // 2) for n in lacking]
+        return np.pad(volume, ends, constant_values=self.settings.black)
+
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
         """The mask, or everything."""

@@ -7,6 +7,7 @@ from torch import nn
 from medrev.config.schema import (
     Adversarial,
     Classification,
+    Discriminator,
     FCN8sModel,
     InvolutionModel,
     LatentAdversary,
@@ -145,7 +146,7 @@ def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
     """Build one discriminator, if the samples are large enough for it."""
     config, data = _adversarial(pipeline).discriminator, pipeline.data
     edge = min(_coarse_shape(pipeline) if not config.conditional else data.sample_shape)
-    least = 3 * 2**config.strided_layers
+    least = _least_edge(config)
     if edge < least:
         raise ConfigError(
             f"the discriminator needs patches of at least {least} voxels on the grid it judges, "
@@ -156,6 +157,14 @@ def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
         in_channels=sum(data.channels) if config.conditional else channels,
         spatial_dims=pipeline.model.spatial_dims,
     )
+
+
+def _least_edge(config: Discriminator) -> int:
+    """Edge of the smallest sample that a discriminator can judge."""
+    if config.head == "patch":
+        return 3 * 2**config.strided_layers  # two 4-convolutions of stride 1 need 3 voxels
+    single = config.norm != "instance"  # of which the normalisation of one voxel leaves nothing
+    return (1 if single else 2) * 2**config.strided_layers
 
 
 def _coarse_shape(pipeline: Pipeline) -> list[int]:

@@ -51,6 +51,8 @@ class Settings:
             adds the through-plane gradient ratio, and scores of slices.
         whole_slices: Slices are scored as whole images with their background, all of them, as
             one2one does; else those that hold voxels of the mask, within it.
+        slice_size: Edge to which whole slices are padded with the background before they are
+            scored, as they are for networks; None: none.
         bands: Edges of the frequency bands as fractions of the Nyquist frequency.
         unit: Unit of intensities where they are no tensors.
         black: Value of black, or of the background: SSIM, which compares means, counts from there.
@@ -63,6 +65,7 @@ class Settings:
     label_names: Mapping[int, str] | None = None
     slice_axis: int | None = None
     whole_slices: bool = False
+    slice_size: int | None = None
     bands: tuple[float, ...] = BANDS
     unit: str = ""
     black: float = 0.0

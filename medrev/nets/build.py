@@ -197,4 +197,5 @@ def build_discriminator(
         width=config.width,
         strided_layers=config.strided_layers,
         norm=config.norm,
+        head=config.head,
     )

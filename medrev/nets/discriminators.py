@@ -8,6 +8,7 @@ References:
 from torch import Tensor, nn
 
 from medrev.nets.blocks import normalisation
+from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.reversible import Conv
 
@@ -22,12 +23,16 @@ class PatchGAN(nn.Module):
     stride-2 layers in 2D it is the 70×70 PatchGAN (128² → 14², 256² → 30²), with two in 3D the
     discriminator of RevGAN's public 3D code (24³ → 4³).
 
+    RevGAN's section 7.2 has four stride-2 layers and a 1×1 convolution right after them
+    (``head="pointwise", strided_layers=4``: 128² → 8², 256² → 16²).
+
     Args:
         in_channels: Channels of what is judged; twice as many when conditional.
         spatial_dims: 2 or 3.
         width: Channels of the first layer.
         strided_layers: Number of stride-2 layers.
         norm: ``"instance"``, ``"batch"`` or ``"none"``.
+        head: ``"patch"`` or ``"pointwise"``.
 
     Example:
         >>> import torch
@@ -44,22 +49,25 @@ class PatchGAN(nn.Module):
         width: int = 64,
         strided_layers: int = 2,
         norm: str = "instance",
+        head: str = "patch",
     ) -> None:
         super().__init__()
+        check_choice("head", head, ("patch", "pointwise"))
+        strides = [2] * strided_layers + [1] * (head == "patch")
 
         def conv(inputs: int, outputs: int, stride: int, *, bias: bool = True) -> Conv:
             return Conv(spatial_dims, inputs, outputs, 4, stride=stride, padding=1, bias=bias)
 
         layers: list[nn.Module] = []
         channels = in_channels
-        for i in range(strided_layers + 1):
+        for i, stride in enumerate(strides):
             outputs = width * min(2**i, 8)
             normalised = i > 0
             layers.append(
                 conv(
                     channels,
                     outputs,
-                    stride=2 if i < strided_layers else 1,
+                    stride=stride,
                     bias=not (normalised and norm == "batch"),
                 )
             )
@@ -67,7 +75,10 @@ class PatchGAN(nn.Module):
                 layers.append(normalisation(norm, spatial_dims, outputs))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels = outputs
-        layers.append(conv(channels, 1, stride=1))
+        last = (
+            conv(channels, 1, stride=1) if head == "patch" else Conv(spatial_dims, channels, 1, 1)
+        )
+        layers.append(last)
         self.layers = nn.Sequential(*layers)
         initialise(self)
 

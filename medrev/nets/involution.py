@@ -14,6 +14,7 @@ from medrev.nets.blocks import SubNetwork
 from medrev.nets.checks import check_choice
 from medrev.nets.initialise import Initialisation, initialise
 from medrev.nets.one_way import OneWay
+from medrev.nets.unet import UNet
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,
@@ -26,16 +27,18 @@ __all__ = ["Involution"]
 
 
 class Involution(OneWay):
-    r"""The involution f = φ⁻¹ ∘ s ∘ φ, with φ reversible and s the exchange of its two streams.
+    r"""The involution f = φ⁻¹ ∘ s ∘ φ: φ is reversible, s exchanges two streams and negates both.
 
-    .. math:: f(f(x)) = x
+    .. math:: f(f(x)) = x, \quad s(a, b) = (-b, -a)
 
-    φ has no lift: at each level a `medrev.reversible.Checkerboard` turns blocks of 2 × … × 2 voxels
-    into channels (so one channel becomes 4 in 2D and 8 in 3D, 16 and 64 at the second level),
-    whose halves are the streams of a `medrev.reversible.ReversibleSequence`. As the streams are the
-    two colours of a checkerboard, f begins (with ``zero_init``) as the exchange of voxels with
-    their neighbours, nearly the identity on smooth images. The activations kept for backward do not
-    grow with ``depth``.
+    A `medrev.reversible.Checkerboard` turns blocks of 2 × … × 2 voxels into channels, whose halves,
+    the two colours of the board, are the streams of a `medrev.reversible.ReversibleSequence` φ. Its
+    sub-networks are U-Nets on this half grid. With ``zero_init`` f begins as −x with every voxel
+    exchanged for its neighbour. The activations kept for backward do not grow with ``depth``.
+
+    Why the sign: contrasts that are exchanged are mostly bright where the other one is dark, and on
+    the line the only increasing involution is the identity. Near the identity f∘f = 1 asks of
+    f = 1 + δ that 2δ = 0: what one stream learns, the other one must take back.
 
     With additive couplings f keeps volumes (the determinant of its Jacobian is 1 or −1); affine
     ones lift that restriction.
@@ -46,14 +49,14 @@ class Involution(OneWay):
     Args:
         channels: Channels C of both domains.
         spatial_dims: 2 or 3.
-        width: Channels between the convolutions of a sub-network at the first level; they double
-            at each further level.
-        depth: Reversible blocks at each level.
-        downsamplings: Levels of φ, at least 1; sizes must be multiples of 2^downsamplings.
+        width: Channels of the first layer of a sub-network.
+        depth: Couplings, each of two sub-networks.
+        downsamplings: Halvings of the grid: one by the checkerboard, the others inside of the
+            sub-networks; with 1 these are two convolutions. Sizes must be multiples of
+            2^downsamplings.
         norm: Inside the sub-networks: ``"instance"`` or ``"none"``. Batch normalisation would make
             f another function in every training step.
-        padding: ``"reflect"``, ``"replicate"`` or ``"zeros"``.
-        zero_init: Sub-networks start at zero.
+        zero_init: The last layers of sub-networks start at zero.
         coupling: ``"additive"`` or ``"affine"``.
         exact: f(f(x)) is x bit for bit, where x is a multiple of 2⁻¹⁶ (other values are rounded to
             that, by 7.6e-6 at most) below 256 in magnitude; additive couplings only. See
@@ -80,7 +83,6 @@ class Involution(OneWay):
         depth: int = 2,
         downsamplings: int = 2,
         norm: str = "instance",
-        padding: str = "reflect",
         zero_init: bool = True,
         coupling: str = "additive",
         exact: bool = False,
@@ -98,39 +100,46 @@ class Involution(OneWay):
         self.in_channels = self.out_channels = channels
         self.size_multiple = 2**downsamplings
         self.norm_depends_on_window = norm == "instance" and depth > 0
-        blocks = [reach.convolution(2 * SubNetwork.radius + 1)] * (2 * depth)
-        there = [reach.space_to_depth(), *blocks] * downsamplings
-        back = [*blocks, reach.depth_to_space()] * downsamplings
+        levels = downsamplings - 1
+        inside = [reach.convolution(2 * SubNetwork.radius + 1)]
+        if levels:
+            down = [reach.convolution(4, stride=2, padding=1)] * levels
+            inside = [*down, *[reach.transposed(4)] * levels]
+        there = [reach.space_to_depth(), *inside * (2 * depth)]
+        back = [*inside * (2 * depth), reach.depth_to_space()]
         self.radius = reach.radius([*there, *back], self.size_multiple)
 
-        couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
+        stream = channels * 2**spatial_dims // 2
+        changed = stream * (2 if coupling == "affine" else 1)
 
-        def sequence(level: int) -> ReversibleSequence:
-            stream = channels * 2 ** (spatial_dims * level) // 2
-
-            def net() -> SubNetwork:
-                return SubNetwork(
-                    spatial_dims,
-                    stream,
-                    stream * (2 if coupling == "affine" else 1),
-                    hidden=width * 2 ** (level - 1),
+        def net() -> nn.Module:
+            if levels:
+                return UNet(
+                    spatial_dims=spatial_dims,
+                    in_channels=stream,
+                    out_channels=changed,
+                    width=width,
+                    levels=levels,
                     norm=norm,
-                    padding=padding,
-                    zero_init=zero_init,
                 )
+            return SubNetwork(
+                spatial_dims, stream, changed, hidden=width, norm=norm, zero_init=zero_init
+            )
 
-            return ReversibleSequence([couple(net(), net()) for _ in range(depth)], exact=exact)
-
+        couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
         self.squeeze = Checkerboard(spatial_dims)
-        self.levels = nn.ModuleList(sequence(level + 1) for level in range(downsamplings))
+        self.sequence = ReversibleSequence(
+            [couple(net(), net()) for _ in range(depth)], exact=exact
+        )
         initialise(self, initialisation)
+        if zero_init:
+            for module in self.modules():
+                if isinstance(module, UNet | SubNetwork):
+                    nn.init.zeros_(module.last_conv.weight)
 
     def translate(self, x: Tensor) -> Tensor:
         """Map (B, C, *spatial) to the other domain, same shape."""
-        for level in self.levels:
-            x = level(self.squeeze(x))
-        first, second = x.chunk(2, dim=1)
-        x = torch.cat([second, first], dim=1)
-        for level in reversed(self.levels):
-            x = self.squeeze.inverse(level.inverse(x))  # type: ignore[operator]
-        return x
+        first, second = self.sequence(self.squeeze(x)).chunk(2, dim=1)
+        exchanged = -torch.cat([second, first], dim=1)
+        y: Tensor = self.squeeze.inverse(self.sequence.inverse(exchanged))
+        return y

@@ -104,6 +104,13 @@ class UNet(OneWay):
             self.up.append(nn.Sequential(*layers))
         initialise(self)
 
+    @property
+    def last_conv(self) -> nn.Module:
+        """The convolution that makes the output."""
+        last = self.up[-1]
+        assert isinstance(last, nn.Sequential)
+        return last[1]
+
     def translate(self, x: Tensor) -> Tensor:
         """Map (B, in, *spatial) to (B, out, *spatial)."""
         features = []

@@ -264,7 +264,7 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
     interior = any(key.region == INTERIOR for key in tables.keys)
     caption = f"{tables.summary.caption}, in the {where}"
     bounds = {
-        NOISE_FLOOR: " The noise floor is what a perfect model would show.",
+        NOISE_FLOOR: " The noise floor is what the noise-free truth would show.",
         GROUND_TRUTH: " Ground truth: what the segmentation network sees in the real photographs.",
     }
     return {

@@ -203,7 +203,10 @@ class Loop:
         self.history.stale = 0 if better else self.history.stale + 1
         self.trainer.plateau.see(error)
         if better:
-            self.history.best, self.history.best_step = error, step
+            self.history.best = error
+        better = better or self.config.keep == "last"
+        if better:
+            self.history.best_step = step
             self._save("best")
         if score is None:
             return

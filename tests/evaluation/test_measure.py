@@ -315,3 +315,20 @@ def test_round_trips_on_a_coarser_grid_are_measured_in_the_mask():
     assert not [
         key for key in found.keys if key.metric.startswith("cycle") and key.region != "mask"
     ]
+
+
+def test_slices_are_scored_in_the_size_that_networks_are_given():
+    """Zeros around 12² up to 16²: L1 falls by (12 / 16)², PSNR rises by as much in dB."""
+    rng = np.random.default_rng(0)
+    reference, prediction = (rng.random((1, 12, 12, 3)) for _ in range(2))
+    values = []
+    for size in (None, 16, 8):
+        settings = Settings(value_range=1, slice_axis=2, whole_slices=True, slice_size=size)
+        found = evaluate_subject(prediction, reference, None, subject="A", settings=settings)
+        values.append(
+            [found.values("model", Key(f"slice_{m}", "whole"))["A"] for m in ("mae", "psnr")]
+        )
+    (mae, psnr), (padded_mae, padded_psnr), cropped = values
+    assert padded_mae == pytest.approx(mae * (12 / 16) ** 2)
+    assert padded_psnr == pytest.approx(psnr - 20 * np.log10(12 / 16))
+    assert cropped == [mae, psnr]  # larger slices are not cut

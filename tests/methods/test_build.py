@@ -106,6 +106,11 @@ def test_contradictions_are_named(method):
         method(nothing)
     with pytest.raises(ConfigError, match=r"patches of at least 12 voxels .* got 6"):
         method({"kind": "paired", "discriminator": {"strided_layers": 2}})
+    section = {"strided_layers": 4, "head": "pointwise"}  # section 7.2 on patches of 12³
+    with pytest.raises(ConfigError, match=r"patches of at least 32 voxels .* got 12"):
+        method({"kind": "paired", "discriminator": section}, grid="target")
+    with pytest.raises(ConfigError, match=r"patches of at least 16 voxels .* got 12"):
+        method({"kind": "paired", "discriminator": section | {"norm": "none"}}, grid="target")
     with pytest.raises(ConfigError, match=r"patches.size must be a multiple of 8 .*unet\), got 12"):
         method({"kind": "paired"}, grid="target", model={"kind": "unet", "width": 2, "levels": 3})
     with pytest.raises(ConfigError, match=r"patches.size must be a multiple of 8 .*revgan\), got"):

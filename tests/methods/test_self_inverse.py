@@ -131,3 +131,9 @@ def test_something_must_be_minimised(method):
     nothing = {"kind": "self_inverse", "adversarial_weight": 0, "pixel_weight": 0}
     with pytest.raises(ConfigError, match="one of pixel_weight, adversarial_weight must be above"):
         method(nothing, grid="target", model=UNET)
+
+
+def test_each_pair_is_learnt_in_both_directions_one_after_the_other():
+    """Figure 4: (x, y) at step j and (y, x) of the same pair at step j + 1."""
+    assert SelfInverse().turns == 2
+    assert SelfInverse(doubled=False).turns == 1

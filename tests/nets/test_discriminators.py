@@ -65,3 +65,22 @@ def test_widths_double_up_to_eight_times_the_first() -> None:
     critic = PatchGAN(1, spatial_dims=2, width=2, strided_layers=5)
     convs = [m for m in critic.modules() if hasattr(m, "stride")]
     assert [c.out_channels for c in convs] == [2, 4, 8, 16, 16, 16, 1]
+
+
+@pytest.mark.parametrize(("dims", "size", "patches"), [(2, 128, 8), (2, 256, 16), (3, 32, 2)])
+def test_the_paper_describes_strides_throughout_and_a_pointwise_head(
+    dims: int, size: int, patches: int
+) -> None:
+    """RevGAN, section 7.2: 64 channels, three doublings, stride 2, then a 1×1 convolution."""
+    with torch.device("meta"):
+        critic = PatchGAN(3, spatial_dims=dims, strided_layers=4, head="pointwise")
+        scores = critic(torch.zeros(1, 3, *[size] * dims))
+    assert scores.shape == (1, 1, *[patches] * dims)
+    convs = [m for m in critic.modules() if hasattr(m, "stride")]
+    assert [(c.out_channels, c.stride[0], c.kernel_size[0]) for c in convs] == [
+        (64, 2, 4),
+        (128, 2, 4),
+        (256, 2, 4),
+        (512, 2, 4),
+        (1, 1, 1),
+    ]

@@ -312,3 +312,19 @@ def test_a_good_run_is_told_nothing(finished, tmp_path, pipeline):
     ]
     assert result_warnings(Results.of(records)) == ()
     assert not any("training" in line for line in finished[0].warnings)
+
+
+def test_the_result_is_the_end_of_the_training_where_it_is_asked_for(
+    tmp_path, pipeline, monkeypatch
+):
+    errors = iter([3.0, 2.0, 4.0])
+
+    def score(model, dataset):
+        error = next(errors)
+        return Score(error, {"rmse": error}, "")
+
+    monkeypatch.setattr("medrev.training.loop.validate", score)
+    chosen = pipeline(training={"steps": 3, "validate_every": 1, "keep": "last"})
+    run = train(chosen, tmp_path / "run", quiet=True)
+    assert run.read_status()["best_step"] == 3
+    assert load_model(run.path).metadata["step"] == 3

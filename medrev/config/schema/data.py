@@ -37,6 +37,9 @@ class Split(Section):
     """Share of subjects (below 1) or their number (1 and above) for validation while training."""
     test: NonNegative = 0.2
     """Share of subjects (below 1) or their number (1 and above) that training never sees."""
+    test_folder: str | None = None
+    """Subjects in a folder below the root whose name contains this (case ignored) are the test
+    part, whatever ``test`` says: ``validation`` for the two folders of a BraTS challenge."""
     seed: int = 0
     """Seed of the shuffling of subject names."""
 
@@ -63,7 +66,8 @@ class Slices(Section):
     size: Annotated[int, Field(ge=8)] = 256
     """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
     min_brain: Probability = 0.01
-    """Slices with a smaller share of brain voxels are not trained on."""
+    """Slices with a smaller share of brain voxels are not trained on. Results are scored on all
+    slices: 0 trains on all of them too, empty ones included."""
 
 
 class Simulated(Section):

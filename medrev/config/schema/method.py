@@ -33,11 +33,14 @@ class Optimizer(Section):
 
 
 class Discriminator(Section):
-    """PatchGAN (RevGAN, section 7.2)."""
+    """PatchGAN, as in RevGAN's code or as its section 7.2 describes it."""
 
     width: Count = 64
     strided_layers: Annotated[int, Field(ge=0, le=6)] = 2
-    """Stride-2 layers: 3 in the 2D PatchGAN of 70x70 pixels, 2 in 3D."""
+    """Stride-2 layers: 3 in the 2D PatchGAN of 70x70 pixels, 2 in 3D; 4 with head pointwise."""
+    head: Literal["patch", "pointwise"] = "patch"
+    """patch: a stride-1 layer, and a 4-convolution to one channel (the authors' code). pointwise:
+    a 1-convolution right after the stride-2 layers (section 7.2)."""
     norm: Literal["instance", "batch", "none"] = "instance"
     conditional: bool = False
     """Judge the output together with its input."""
@@ -61,6 +64,11 @@ class Adversarial(Section):
     """Past outputs kept for the discriminator; 0: none."""
     discriminator: Discriminator = Discriminator()
     optimizer: Optimizer = Optimizer()
+
+    @property
+    def turns(self) -> int:
+        """Steps that learn from a batch, one after the other."""
+        return 1
 
     @property
     def summary(self) -> str:
@@ -130,7 +138,15 @@ class SelfInverse(Adversarial):
     """Lambda of eq. 4."""
     masked: bool = False
     """Pixel losses count brain voxels only."""
+    doubled: bool = True
+    """Each batch is learnt in both directions, (x, y) in one step and (y, x) in the next (figure
+    4): an epoch has twice as many steps. false: in one, which changes with the batches."""
     discriminator: ConditionalDiscriminator = ConditionalDiscriminator()
+
+    @property
+    def turns(self) -> int:
+        """Steps that learn from a batch, one after the other."""
+        return 2 if self.doubled else 1
 
     @property
     def trains_inverse(self) -> bool:
@@ -143,6 +159,8 @@ class Segmentation(Section):
 
     #: Whether any term of the loss asks for the inverse direction.
     trains_inverse: ClassVar[bool] = False
+    #: Steps that learn from a batch, one after the other.
+    turns: ClassVar[int] = 1
 
     kind: Literal["segmentation"] = "segmentation"
     tolerance: NonNegative = 30

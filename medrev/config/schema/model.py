@@ -159,7 +159,7 @@ class SelfInverseUNetModel(_UNetOptions):
 class InvolutionModel(Section):
     """One network f with f(f(x)) = x for all weights. Needs equal grids and channels.
 
-    A reversible map, an exchange of its streams, and the map undone.
+    A reversible map, an exchange of its streams with a change of sign, and the map undone.
     """
 
     self_inverse: ClassVar[bool] = True
@@ -167,15 +167,15 @@ class InvolutionModel(Section):
     kind: Literal["involution"] = "involution"
     spatial_dims: Literal[2, 3] = 3
     width: Count = 32
-    """Channels inside a sub-network at the first level; they double at each further level."""
+    """Channels of the first layer of a sub-network; they double at each level of its U-Net."""
     depth: Count = 2
-    """Reversible blocks at each level."""
-    downsamplings: Annotated[int, Field(ge=1, le=5)] = 2
-    """Levels, each of half the resolution of the one before."""
+    """Reversible blocks."""
+    downsamplings: Annotated[int, Field(ge=1, le=9)] = 2
+    """Halvings of the grid: one by a checkerboard, the others in the U-Nets that are the
+    sub-networks (1: two convolutions instead); sizes must be multiples of 2^downsamplings."""
     norm: Literal["instance", "none"] = "instance"
-    padding: Padding = "reflect"
     zero_init: bool = True
-    """Sub-networks start at zero: f starts as an exchange of neighbouring voxels."""
+    """Sub-networks start at zero: f starts as -x with neighbouring voxels exchanged."""
     coupling: Literal["additive", "affine"] = "additive"
     exact: bool = False
     """f(f(x)) = x bit for bit, on numbers rounded to multiples of 2^-16; additive coupling only."""
@@ -184,8 +184,8 @@ class InvolutionModel(Section):
     @property
     def summary(self) -> str:
         """What it is made of, in words."""
-        levels = f"{self.depth} reversible blocks at each of {self.downsamplings} levels"
-        return f"an involution with {levels} ({self.coupling} coupling)"
+        blocks = f"{self.depth} reversible block{'' if self.depth == 1 else 's'}"
+        return f"an involution with {blocks} ({self.coupling} coupling)"
 
 
 class FCN8sModel(Section):

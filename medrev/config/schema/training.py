@@ -60,6 +60,8 @@ class TrainingConfig(Section):
     """Steps between validations on whole held-out volumes (default: ten times in a training)."""
     checkpoint_every: Count = 200
     """Steps between saved resume states."""
+    keep: Literal["best", "last"] = "best"
+    """Which checkpoint is the result: that of the lowest validation error, or that of the end."""
     early_stop: EarlyStop = EarlyStop()
     tensorboard: bool = False
 

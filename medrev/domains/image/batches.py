@@ -36,6 +36,7 @@ class ImageBatches(EpochBatches):
         data: Sizes, channels, batch size, and what a damaged file does.
         seed: Of order, crops and mirroring.
         unpaired: Draw x and y by themselves, in different orders.
+        turns: How often each batch comes, one time after the other.
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
         loader: Reads the images (default: one of its own).
@@ -54,12 +55,15 @@ class ImageBatches(EpochBatches):
         seed: int,
         *,
         unpaired: bool = False,
+        turns: int = 1,
         rank: int = 0,
         world: int = 1,
         loader: Loader | None = None,
         keys: Callable[[], Mapping[Path, str]] | None = None,
     ) -> None:
-        super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
+        super().__init__(
+            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
+        )
         if not unpaired and not part.paired:
             raise InputError(
                 f"this method needs pairs, the data has none: {len(part.x)} images of x and "

@@ -145,6 +145,7 @@ class ImageDataset(Dataset[Sides, Sides]):
             self.data,
             self.pipeline.seed,
             unpaired=self.unpaired,
+            turns=self.pipeline.method.turns,
             rank=rank,
             world=world,
             loader=self.loader,

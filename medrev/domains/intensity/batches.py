@@ -24,7 +24,8 @@ D = TypeVar("D", ContrastData, ScalarData)
 class HeadBatches(PlacedBatches, Generic[D]):
     """Iterate over batches of slices or patches of heads, epoch after epoch.
 
-    An epoch goes once over all slices with enough brain of all heads; for patches
+    An epoch goes once over all slices with enough brain of all heads (all, if ``min_brain`` is 0);
+    for patches
     ``data.patches`` says which.
 
     Args:
@@ -33,6 +34,7 @@ class HeadBatches(PlacedBatches, Generic[D]):
         seed: Of order, positions and augmentation.
         unpaired: ``x`` and ``y`` of a sample come from different places, mostly of different
             heads. ``mask`` belongs to ``y``.
+        turns: How often each batch comes, one time after the other.
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
 
@@ -49,12 +51,15 @@ class HeadBatches(PlacedBatches, Generic[D]):
         seed: int,
         *,
         unpaired: bool = False,
+        turns: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         if not heads:
             raise InputError("samples need at least one prepared subject, got none")
-        super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
+        super().__init__(
+            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
+        )
         self.data: D = data
         self._take(heads)
 
@@ -153,7 +158,7 @@ def slices_with_brain(head: Head, data: ContrastData) -> NDArray[np.int64]:
         ]
     )
     share = slices.sum(dim=(1, 2, 3)).numpy() / float(area)
-    found = np.flatnonzero((share >= data.slices.min_brain) & (share > 0))
+    found = np.flatnonzero(share >= data.slices.min_brain)
     if len(found) == 0:
         raise InputError(
             f"{head.id}: none of {len(share)} {data.slices.axis} slices has "

@@ -211,11 +211,17 @@ class IntensityDomain(Domain, Generic[D]):
     def scored(self, scale: float) -> Settings:
         """In units of a volume's own scale, and slices as whole images with their background.
 
-        Slices are those on which 2D networks work; of 3D networks axial ones.
+        Slices are those on which 2D networks work, padded as they are given them; of 3D networks
+        axial ones.
         """
         slices = self.data.slicing
-        axis = SLICE_AXES["axial" if slices is None else slices.axis]
-        return Settings(tensors=False, value_range=1.0, slice_axis=axis, whole_slices=True)
+        return Settings(
+            tensors=False,
+            value_range=1.0,
+            slice_axis=SLICE_AXES["axial" if slices is None else slices.axis],
+            whole_slices=True,
+            slice_size=None if slices is None else slices.size,
+        )
 
     def measured(self, values: Tensor, scale: float) -> Tensor:
         """In units of the scale, cut off as the network is given them."""

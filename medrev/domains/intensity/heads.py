@@ -113,6 +113,7 @@ class HeadDataset(Dataset[Subject, Head]):
             self._data,
             self.pipeline.seed,
             unpaired=self.unpaired,
+            turns=self.pipeline.method.turns,
             rank=rank,
             world=world,
         )

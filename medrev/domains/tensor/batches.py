@@ -48,6 +48,7 @@ class PatchBatches(PlacedBatches):
         seed: Of order, positions and augmentation.
         unpaired: Take ``x`` and ``y`` of a sample from different places, mostly of different
             subjects. ``mask`` belongs to ``y``.
+        turns: How often each batch comes, one time after the other.
         rank: Number of this process.
         world: Number of processes; each gets ``batch_size / world`` samples of every batch.
 
@@ -64,6 +65,7 @@ class PatchBatches(PlacedBatches):
         seed: int,
         *,
         unpaired: bool = False,
+        turns: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -71,7 +73,9 @@ class PatchBatches(PlacedBatches):
             raise InputError("patches need at least one prepared subject, got none")
         if not scale > 0:
             raise InputError(f"scale must be positive, got {scale}")
-        super().__init__(data.batch_size, seed, unpaired=unpaired, rank=rank, world=world)
+        super().__init__(
+            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
+        )
         self.data, self.scale = data, scale
         self._size = data.patches.size
         augmentation = data.augmentation

@@ -130,6 +130,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
             self.scale,
             self.pipeline.seed,
             unpaired=self.unpaired,
+            turns=self.pipeline.method.turns,
             rank=rank,
             world=world,
         )
@@ -137,15 +138,16 @@ class TensorDataset(Dataset[Subject, Prepared]):
     def batches_per_epoch(self) -> tuple[int, bool]:
         """By the headers of the files alone: patches without brain are counted too."""
         subjects, patches, batch = self.members("train"), self.data.patches, self.data.batch_size
+        turns = self.pipeline.method.turns
         if patches.sampling == "random" and patches.per_subject is not None:
-            return max(1, len(subjects) * patches.per_subject // batch), True
+            return turns * max(1, len(subjects) * patches.per_subject // batch), True
         stride, count = patches.stride or patches.size, 0
         for subject in subjects:
             path = scanned(subject)
             assert path is not None
             _, *grid = nifti_shape(path)
             count += math.prod(max(0, (n - patches.size) // stride + 1) for n in grid)
-        return max(1, count // batch), False
+        return turns * max(1, count // batch), False
 
     def error(self, values: Mapping[str, float]) -> float | None:
         """The error in the interior, else that in the whole mask."""

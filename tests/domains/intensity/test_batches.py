@@ -247,3 +247,33 @@ def test_each_contrast_is_in_units_of_its_own_scale(heads_of):
     one, two, _ = replace(heads[0], scales=(2000.0, 5000.0)).whole()
     torch.testing.assert_close(one, 2 * x.float() / 2000 - 1)
     torch.testing.assert_close(two, 2 * y.float() / 5000 - 1)
+
+
+@pytest.mark.parametrize("axis", ["sagittal", "coronal", "axial"])
+def test_without_a_least_share_of_brain_every_slice_is_trained_on_as_it_is_scored(heads_of, axis):
+    """Results are scored on all slices (one2one, Table 5): empty ones must be learnt too."""
+    number = {"sagittal": 0, "coronal": 1, "axial": 2}[axis]
+    heads, data = heads_of(2, batch_size=1, slices={"size": 16, "axis": axis, "min_brain": 0})
+    found = samples(ContrastBatches(heads, data, 0))
+    assert len(found) == sum(head.shape[number] for head in heads)
+    empty = [x for x, _, mask in found if not mask.any()]
+    assert len(empty) == sum(
+        int((head.brain()[0].movedim(number, 0).flatten(1).sum(1) == 0).sum()) for head in heads
+    )
+    assert len(empty) >= 2
+    assert all((x == -1).all() for x in empty)
+
+
+def test_a_batch_that_has_two_turns_comes_twice_and_an_epoch_is_twice_as_long(heads_of):
+    heads, data = heads_of(augmentation={"flips": True, "shift": 2})
+    once, twice = ContrastBatches(heads, data, 3), ContrastBatches(heads, data, 3, turns=2)
+    assert len(twice) == 2 * len(once)
+    found, single = list(twice), list(once)
+    for number, batch in enumerate(found):
+        assert all(torch.equal(batch[name], single[number // 2][name]) for name in batch)
+    assert (twice.epoch, twice.position) == (1, 0)
+    resumed = ContrastBatches(heads, data, 3, turns=2)
+    resumed.load_state_dict({**twice.state_dict(), "epoch": 0, "position": 3})
+    assert torch.equal(next(iter(resumed))["x"], single[1]["x"])
+    with pytest.raises(ValueError, match="turns is 1 now and was 2"):
+        once.load_state_dict(twice.state_dict())

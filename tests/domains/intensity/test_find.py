@@ -201,3 +201,21 @@ def test_subject_of_a_table_is_one_person_each():
     assert Subject("a_b").person == "a_b"
     assert Subject("sub-1_ses-2").person == "sub-1"
     assert Subject("BraTS2021_00001").person == "BraTS2021_00001"
+
+
+def test_a_folder_can_be_the_test_part(tmp_path, config):
+    """The two folders of a BraTS challenge: 285 and 66 heads in the one2one paper."""
+    for folder, count in (("MICCAI_Data_Training", 5), ("MICCAI_Data_Validation", 2)):
+        for number in range(count):
+            name = f"Brats18_{folder[-8:]}_{number}"
+            touch(tmp_path, *(f"{folder}/{name}/{name}_{role}.nii.gz" for role in ("t1", "t2")))
+    split = {"test_folder": "validation", "validation": 0, "test": 0.2}
+    cohort = find_contrasts(config(tmp_path, split=split))
+    assert {s.id for s in cohort.part("test")} == {"Brats18_lidation_0", "Brats18_lidation_1"}
+    assert len(cohort.part("train")) == 5
+    assert cohort.part("validation") == ()
+    one = find_contrasts(config(tmp_path, split=split | {"validation": 1}))
+    assert [len(one.part(p)) for p in ("train", "validation", "test")] == [4, 1, 2]
+    missing = find_contrasts(config(tmp_path, split=split | {"test_folder": "holdout"}))
+    with pytest.raises(InputError, match=r"no subject of .* whose name contains 'holdout'"):
+        missing.part("train")
