@@ -105,11 +105,13 @@ class UNet(OneWay):
         initialise(self)
 
     @property
-    def last_conv(self) -> nn.Module:
+    def last_conv(self) -> nn.ConvTranspose2d | nn.ConvTranspose3d:
         """The convolution that makes the output."""
-        last = self.up[-1]
-        assert isinstance(last, nn.Sequential)
-        return last[1]
+        layers = self.up[-1]
+        assert isinstance(layers, nn.Sequential)
+        conv = layers[1]
+        assert isinstance(conv, nn.ConvTranspose2d | nn.ConvTranspose3d)
+        return conv
 
     def translate(self, x: Tensor) -> Tensor:
         """Map (B, in, *spatial) to (B, out, *spatial)."""
