@@ -74,6 +74,11 @@ class Options:
     """images are photographs of labels: segmentation scores of what this run of method.kind
     segmentation sees in them, against the label images that the models were given, or those in
     --labels"""
+    absent: Literal["skip", "zero"] = field(default="skip", metadata=_MEASURES)
+    """classes without pixels: left out of the means over classes, or counted as zero, as pix2pix's
+    evaluation does (default: skip)"""
+    wrapped_mae: bool = field(default=False, metadata=_MEASURES)
+    """the MAE of 8-bit images in wrapped bytes too, which RevGAN's Table 4 prints"""
     sensitivity: str | None = field(default=None, metadata={**_MEASURES, "metavar": "NAME"})
     """how much the scores of every run change with an input that the run of this name makes of the
     reference (one2one's analysis; the baseline is pix2pix)"""
@@ -183,6 +188,8 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         "ensemble": options.ensemble,
         "direction": options.direction,
         "sensitivity": options.sensitivity,
+        "absent": options.absent,
+        "wrapped": options.wrapped_mae,
     }
     if options.fcn is not None:
         choices["segmenter"] = weight_file(options.fcn).absolute()

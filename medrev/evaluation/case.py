@@ -42,6 +42,9 @@ class EvaluationConfig:
         direction: Which way models are applied: forward from x to y, inverse from y to x.
         sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
         segmenter: Weight file of a network that tells the classes of translated photographs.
+        absent: Classes that have no accuracy, or no IoU: left out of the means over classes, or
+            counted as zero, as pix2pix's evaluation does.
+        wrapped: Measure the MAE of images in wrapped bytes too, which RevGAN's Table 4 prints.
     """
 
     baselines: tuple[Baseline, ...] = BASELINES
@@ -55,6 +58,8 @@ class EvaluationConfig:
     direction: Literal["forward", "inverse"] = "forward"
     sensitivity: str | None = None
     segmenter: Path | None = None
+    absent: Literal["skip", "zero"] = "skip"
+    wrapped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -32,6 +32,7 @@ class Metric:
 CATALOGUE: dict[str, Metric] = {
     "rmse": Metric("RMSE", 2, "lower"),
     "mae": Metric("MAE", 2, "lower"),
+    "wrapped_mae": Metric("MAE of wrapped bytes", 2, "none"),
     "bias": Metric("bias", 2, "zero"),
     "nmae": Metric("MAE ÷ range", 4, "lower"),
     "nmse": Metric("NMSE", 4, "lower"),

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -50,20 +50,25 @@ class Counts:
         names: Names of the classes.
         given: By method.
         changed: By method, of what it made of a changed input.
+        absent: What classes without pixels are in the means.
     """
 
     names: tuple[str, ...]
     given: Mapping[str, Confusion]
     changed: Mapping[str, Confusion]
+    absent: Literal["skip", "zero"] = "skip"
 
     def scores(self, subject: str) -> Results:
         """The scores of the image."""
-        return segmentation_scores(self.given, subject=subject, changed=self.changed)
+        return segmentation_scores(
+            self.given, subject=subject, changed=self.changed, absent=self.absent
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         return {
             "classes": list(self.names),
+            **({} if self.absent == "skip" else {"absent": self.absent}),
             "confusions": {name: one.counts.tolist() for name, one in self.given.items()},
             "changed": {name: one.counts.tolist() for name, one in self.changed.items()},
         }
@@ -131,6 +136,7 @@ def count_classes(loaded: Loaded, config: EvaluationConfig) -> Counts | None:
         classes.names,
         {name: count(label(p.volume)) for name, p in predictions.items()},
         {n: count(label(p.changed)) for n, p in predictions.items() if p.changed is not None},
+        config.absent,
     )
 
 
@@ -141,14 +147,17 @@ def total_scores(facts: Iterable[Mapping[str, Any]]) -> Results:
         facts: What :meth:`Counts.to_dict` gave of each image, among other facts.
     """
     classes: list[str] = []
+    absent: Literal["skip", "zero"] = "skip"
     sums: dict[str, dict[str, Confusion]] = {"confusions": {}, "changed": {}}
     for one in facts:
-        classes = one.get("classes", classes)
+        classes, absent = one.get("classes", classes), one.get("absent", absent)
         for name, by_method in sums.items():
             for method, rows in one.get(name, {}).items():
                 counts = Confusion(np.array(rows))
                 by_method[method] = by_method[method] + counts if method in by_method else counts
-    return segmentation_scores(sums["confusions"], changed=sums["changed"], classes=classes)
+    return segmentation_scores(
+        sums["confusions"], changed=sums["changed"], classes=classes, absent=absent
+    )
 
 
 def _confusion(true: NDArray[np.int64], classes: int, given: NDArray[np.int64]) -> Confusion:

@@ -30,6 +30,7 @@ from medrev.metrics import (
     tensor_rmse,
     volumetry,
     weighted_direction_error,
+    wrapped_mae,
 )
 
 __all__ = ["DIFFUSIVITY", "evaluate_methods"]
@@ -187,6 +188,8 @@ def _scalar(part: Part, name: str) -> _Measures:
 def _intensities(part: Part) -> _Measures:
     name, unit = part.region.name, part.both.target.settings.unit
     yield Key("mae", name), unit, lambda: part.deviation.mae
+    if part.both.target.settings.wrapped:
+        yield Key("wrapped_mae", name), unit, lambda: wrapped_mae(part.prediction, part.reference)
     yield Key("nmae", name), "", lambda: part.deviation.mae / part.both.target.span
     yield Key("rmse", name), unit, lambda: part.deviation.rmse
     yield Key("bias", name), unit, lambda: part.deviation.bias

@@ -86,7 +86,12 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
     loaded = case.load(config)
     ready = time.perf_counter()
     value_range = config.value_range or loaded.settings.value_range
-    settings = replace(loaded.settings, edge=config.edge, value_range=value_range)
+    settings = replace(
+        loaded.settings,
+        edge=config.edge,
+        value_range=value_range,
+        wrapped=config.wrapped and loaded.largest == 255,
+    )
     results = _results(case.id, loaded, settings)
     counts = count_classes(loaded, config)
     if counts is not None:

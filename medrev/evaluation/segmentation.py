@@ -1,6 +1,7 @@
 """Scores of segmentations by method: of an image, or of all images together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import WHOLE, Confusion
@@ -19,6 +20,7 @@ def segmentation_scores(
     subject: str = ALL_IMAGES,
     changed: Mapping[str, Confusion] | None = None,
     classes: Sequence[str] = (),
+    absent: Literal["skip", "zero"] = "skip",
 ) -> Results:
     """Accuracies and IoU; the papers' tables count all images together.
 
@@ -29,6 +31,7 @@ def segmentation_scores(
             (one2one's sensitivity).
         classes: Names of the classes, where each is to be scored too; those that do not occur are
             left out.
+        absent: What classes without pixels are in the means, as :class:`medrev.metrics.Confusion` says.
 
     Raises:
         InputError: There is no pixel.
@@ -36,19 +39,22 @@ def segmentation_scores(
     rows = (
         Record(subject, method, metric, WHOLE, component, value, "")
         for method, one in counts.items()
-        for metric, component, value in _scores(one, (changed or {}).get(method), classes)
+        for metric, component, value in _scores(one, (changed or {}).get(method), classes, absent)
     )
     return Results.of(rows)
 
 
 def _scores(
-    counts: Confusion, changed: Confusion | None, classes: Sequence[str]
+    counts: Confusion,
+    changed: Confusion | None,
+    classes: Sequence[str],
+    absent: Literal["skip", "zero"],
 ) -> Iterator[tuple[str, str | None, float]]:
     yield "pixel_accuracy", None, counts.pixel_accuracy
-    yield "class_accuracy", None, counts.class_accuracy()
-    yield "class_iou", None, counts.class_iou()
+    yield "class_accuracy", None, counts.class_accuracy(absent)
+    yield "class_iou", None, counts.class_iou(absent)
     if changed is not None:
-        yield "d_iou", None, abs(changed.class_iou() - counts.class_iou())
+        yield "d_iou", None, abs(changed.class_iou(absent) - counts.class_iou(absent))
     if classes:
         for metric, values in (("class_accuracy", counts.accuracies), ("class_iou", counts.ious)):
             for name, value in zip(classes, values, strict=True):

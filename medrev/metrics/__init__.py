@@ -4,7 +4,7 @@ from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpola
 from medrev.metrics.calibration import Calibration, calibration
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
 from medrev.metrics.cycle import CycleResidual, cycle_residual
-from medrev.metrics.deviations import Deviation, deviation, nmse
+from medrev.metrics.deviations import Deviation, deviation, nmse, wrapped_mae
 from medrev.metrics.flicker import slice_flicker
 from medrev.metrics.images import check_range, data_range, psnr
 from medrev.metrics.masked import (
@@ -99,4 +99,5 @@ __all__ = [
     "tensor_rmse",
     "volumetry",
     "weighted_direction_error",
+    "wrapped_mae",
 ]

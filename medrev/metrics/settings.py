@@ -55,6 +55,7 @@ class Settings:
             scored, as they are for networks; None: none.
         bands: Edges of the frequency bands as fractions of the Nyquist frequency.
         unit: Unit of intensities where they are no tensors.
+        wrapped: Measure the MAE of 8-bit images in wrapped bytes, too.
         black: Value of black, or of the background: SSIM, which compares means, counts from there.
     """
 
@@ -68,6 +69,7 @@ class Settings:
     slice_size: int | None = None
     bands: tuple[float, ...] = BANDS
     unit: str = ""
+    wrapped: bool = False
     black: float = 0.0
 
     def measures(self, key: Key) -> bool:

@@ -76,9 +76,11 @@ def test_heads_get_the_scores_of_the_held_out_table(root, tmp_path, direction):
     assert regions == {"interior", "mask", "label 1", "label 2"}
 
 
-def slices(volume: torch.Tensor) -> np.ndarray:
-    """Whole axial slices in units of the scale, as their files hold them."""
-    return ((volume[0].numpy() + 1) / 2).clip(0, None).transpose(2, 0, 1)
+def slices(volume: torch.Tensor, size: int) -> np.ndarray:
+    """Whole axial slices in units of the scale, padded with zeros to the size of training."""
+    planes = ((volume[0].numpy() + 1) / 2).clip(0, None).transpose(2, 0, 1)
+    lacking = [size - n for n in planes.shape[1:]]
+    return np.pad(planes, [(0, 0), *((n // 2, n - n // 2) for n in lacking)])
 
 
 def scores(prediction: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -118,7 +120,7 @@ def test_the_papers_table_is_that_of_its_protocol_on_all_axial_slices(root, tmp_
             changed = translate(models["pix2pix"], y, inverse=not back)
             for scored, volume in ((before, x), (after, changed)):
                 output = translate(model, volume, inverse=back)
-                scored.append(scores(slices(output), slices(y)))
+                scored.append(scores(*(slices(v, data.slices.size) for v in (output, y))))
         before, after = np.concatenate(before), np.concatenate(after)
         cells = row.split(",")
         assert cells[1] == name

@@ -256,3 +256,41 @@ def test_images_without_partners_cannot_be_evaluated(tmp_path):
     run = make_run(tmp_path / "run", images(tmp_path / "set"), method="unpaired")
     with pytest.raises(InputError, match="are no pairs: without references"):
         find_cases(Sources(inputs=(str(run),)))
+
+
+def test_the_mae_of_wrapped_bytes_is_a_column_of_table_4_where_it_is_asked_for(root, tmp_path):
+    """RevGAN's Table 4: differences of bytes, in which −1 is 255."""
+    done = evaluate(
+        Sources(inputs=(f"{root / 'pix2pix'}",)),
+        output=tmp_path / "out",
+        choices={"wrapped": True, "device": "cpu"},
+        paper_tables=["revgan-4"],
+        show_progress=False,
+    )
+    net = load_model(root / "pix2pix", "cpu").translator
+    values = []
+    for name in NAMES:
+        x, y = halves(root, name)
+        with torch.no_grad():
+            values.append((pixels(net(network(x))) - y).mean())  # uint8
+    found = done.evaluated.results.values("model", Key("wrapped_mae", "whole"))
+    assert list(found.values()) == pytest.approx(values, abs=0.5)
+    header = (done.folder / "tables/paper_revgan-4.csv").read_text().splitlines()[0]
+    assert "MAE, wrapped" in header
+
+
+def test_classes_without_pixels_count_as_zero_where_it_is_asked_for(root, tmp_path):
+    """As pix2pix's evaluation does: a mean over all 19 classes, whether they occur or not."""
+    ious = {}
+    for absent in ("skip", "zero"):
+        done = evaluate(
+            Sources(inputs=(f"{root / 'pix2pix'}",)),
+            output=tmp_path / absent,
+            choices={"colours": "cityscapes", "absent": absent, "device": "cpu"},
+            show_progress=False,
+        )
+        total = done.evaluated.totals
+        ious[absent] = next(iter(total.values("model", Key("class_iou", "whole")).values()))
+        each = [k.component for k in total.keys if k.metric == "class_iou" and k.component]
+    assert 0 < len(each) < len(CITYSCAPES)
+    assert ious["zero"] == pytest.approx(ious["skip"] * len(each) / len(CITYSCAPES))
