@@ -31,7 +31,7 @@ def segmentation_scores(
             (one2one's sensitivity).
         classes: Names of the classes, where each is to be scored too; those that do not occur are
             left out.
-        absent: What classes without pixels are in the means, as :class:`medrev.metrics.Confusion` says.
+        absent: What classes without pixels are in the means (:class:`medrev.metrics.Confusion`).
 
     Raises:
         InputError: There is no pixel.

@@ -66,11 +66,14 @@ class IntensityDataset(HeadDataset):
         return replace(super()._settings, slice_axis=axis)
 
     def panels(self, done: Translated) -> list[list[Panel]]:
-        """The axial slice with most brain, a row for each direction; left is left."""
-        sample = done.sample
+        """The slice with most brain, a row for each direction; left is left.
+
+        The view of 2D networks is that of their slices, of 3D ones it is axial.
+        """
+        sample, slices = done.sample, self.data.slicing
         assert sample.mask is not None
         assert sample.affine is not None
-        plane = Plane(sample.affine, sample.mask)
+        plane = Plane(sample.affine, sample.mask, "axial" if slices is None else slices.axis)
         return two_ways(
             done,
             (self.x.name, self.y.name),
