@@ -189,7 +189,7 @@ def test_a_file_that_says_something_unknown_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="metrics must be of rmse_interior"):
         read_experiment(path)
     path.write_text("title: x\nform: revgan-9\n")
-    with pytest.raises(ConfigError, match="form must be one of revgan-2, .* got 'revgan-9'"):
+    with pytest.raises(ConfigError, match=r"form must be one of revgan-2, .* got 'revgan-9'"):
         read_experiment(path)
 
 
