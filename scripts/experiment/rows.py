@@ -39,8 +39,9 @@ class Length:
         steps = int(60 * self.minutes / estimate.seconds_per_step)
         if steps < 1:
             raise ConfigError(
-                f"{pipeline.name}: one step takes {estimate.seconds_per_step:.3g} s, and its "
-                f"share of the budget is {60 * self.minutes:.3g} s; give a larger --budget, or fewer --rows"
+                f"{pipeline.name}: one step takes {estimate.seconds_per_step:.3g} s, and its share "
+                f"of the budget is {60 * self.minutes:.3g} s; "
+                "give a larger --budget, or fewer --rows"
             )
         return min(steps, estimate.steps)
 
