@@ -1,6 +1,8 @@
 """One direction of a 2D translator on images, or on volumes slice by slice, in network range."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -99,13 +101,24 @@ class PlaneDirection(Direction):
         data = self.pipeline.data
         channels = data.channels[not self.inverse]
         y = x.new_full((len(x), channels, *x.shape[2:]), data.background)
-        with evaluating(self.translator):
-            for some in wanted.split(max(1, _PIXELS // math.prod(x.shape[2:]))):
+        as_trained = self.pipeline.inference.as_trained
+        count = 1 if as_trained else max(1, _PIXELS // math.prod(x.shape[2:]))
+        with evaluating(self.translator, as_trained=as_trained), self._reproducible(as_trained):
+            for some in wanted.split(count):
                 given = x[some].to(self.engine.device)
                 y[some] = self.translator(given, inverse=self.inverse).float().to(x.device)
                 if advance is not None:
                     advance(len(some))
         return y
+
+    @contextmanager
+    def _reproducible(self, is_random: bool) -> Iterator[None]:
+        """Draw the same random numbers for the same input, and leave the others alone."""
+        devices = [self.engine.device] if self.engine.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices, enabled=is_random):
+            if is_random:
+                torch.manual_seed(self.pipeline.seed)
+            yield
 
     def leave(self, y: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Slices put together, or the image cut to its size ``shape``."""

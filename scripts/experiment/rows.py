@@ -64,10 +64,11 @@ def load_row(
         steps: Its length.
         more: Of the command line, before all others.
     """
-    length = (
-        [] if steps is None else [f"training.steps={steps}", f"training.validate_every={steps}"]
-    )
-    return load_pipeline(row.pipeline, [*overrides, *row.overrides, *more, *length])
+    given = [*overrides, *row.overrides, *more]
+    if steps is not None:
+        given = [one for one in given if not one.startswith("training.epochs=")]
+        given += [f"training.steps={steps}", f"training.validate_every={steps}"]
+    return load_pipeline(row.pipeline, given)
 
 
 def numbered(experiment: Experiment) -> dict[str, Row]:

@@ -85,3 +85,31 @@ def test_channels_are_those_of_the_direction():
         translated(model, torch.zeros(1, 3, 16, 16))
     with pytest.raises(InputError, match="finite"):
         translated(model, torch.full((1, 1, 16, 16), float("nan")))
+
+
+def test_a_network_can_be_applied_as_it_was_trained():
+    """pix2pix's protocol: statistics of the image itself, and dropout; the same again each time."""
+    model = model_of("unet")
+    inference = model.pipeline.inference.model_copy(update={"as_trained": True})
+    taken = Model(model.translator, model.pipeline.model_copy(update={"inference": inference}), 1.0)
+    before = {name: value.clone() for name, value in model.translator.state_dict().items()}
+    image = torch.rand(3, 32, 32) * 2 - 1
+    random = torch.get_rng_state()
+    result = translate(taken, image)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(translate(taken, image), result)
+    assert not torch.allclose(translate(model, image), result, atol=1e-3)
+    after = model.translator.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    torch.manual_seed(taken.pipeline.seed)
+    model.translator.train()
+    with torch.no_grad():
+        assert torch.equal(model.translator(image[None])[0], result)
+
+
+def test_only_2d_networks_can_be_applied_as_they_were_trained():
+    document = model_of("unet").pipeline.model_dump()
+    document["inference"]["as_trained"] = True
+    document["model"]["spatial_dims"] = 3
+    with pytest.raises(ValueError, match="as_trained is for 2D networks"):
+        Pipeline.model_validate(document)

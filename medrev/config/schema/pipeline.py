@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from medrev.config.schema.contrast import ContrastData
 from medrev.config.schema.dti import DTIData
@@ -44,6 +44,12 @@ class Pipeline(Section):
     training: TrainingConfig
     inference: InferenceConfig = InferenceConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _as_trained_in_2d(self) -> "Pipeline":
+        if self.inference.as_trained and self.model.spatial_dims != 2:
+            raise ValueError("inference.as_trained is for 2D networks, got model.spatial_dims 3")
+        return self
 
     @property
     def dti(self) -> DTIData:

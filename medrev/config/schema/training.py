@@ -79,6 +79,10 @@ class InferenceConfig(Section):
     """GiB that activations may take; above it the volume is tiled with an exact halo."""
     positive_definite: bool = True
     """Repair tensors that are not positive definite (eigenvalues clamped)."""
+    as_trained: bool = False
+    """Batch normalisation takes the statistics of the image or slice at hand, and dropout drops, as
+    pix2pix applies its networks (2D). Else both are as gathered in training, and nothing is random.
+    """
 
 
 class EvaluationConfig(Section):
