@@ -101,7 +101,7 @@ def check(experiment: Experiment, wanted: Sequence[str], output: Path, more: Seq
                     if not len(dataset.members(part)):
                         raise ConfigError(f"the data has no {part} part")
             except MedrevError as error:
-                problems.setdefault(str(error), []).append(row.name)
+                problems.setdefault(" ".join(str(error).split()), []).append(row.name)
     if problems:
         raise ConfigError("; ".join(f"{', '.join(rows)}: {why}" for why, rows in problems.items()))
 
@@ -180,7 +180,7 @@ def _train(pipeline: Pipeline, row: Row, experiment: Experiment, folder: Path) -
     log = list(csv.DictReader(run.metrics.read_text(encoding="utf-8").splitlines()))
     figures: dict[str, Any] = {
         "name": row.name,
-        "steps": int(log[-1]["step"]),
+        "steps": int(run.read_status()["step"]),
         "seconds": float(log[-1]["seconds"]),
     }
     for method in ("model", *experiment.baselines):

@@ -16,6 +16,7 @@ import make_image_data
 import run_experiment
 from experiment import Length, find_experiment, load_row, read_experiment, run
 from experiment.rows import undone
+from experiment.tables import markdown
 
 from medrev.errors import ConfigError
 from medrev.training import train
@@ -69,20 +70,41 @@ def test_papers_experiments_have_the_length_and_the_settings_of_their_papers(nam
         assert used.data.split.test_folder == "validation"
 
 
-def test_rows_are_trained_once_and_tabulated(tmp_path):
+def tensors(folder: Path) -> Path:
+    """A cohort of three tensors of 24³ voxels."""
+    for number in range(3):
+        path = folder / "cohort" / f"sub-{number}" / "dwi" / f"sub-{number}_tensor.nii.gz"
+        path.parent.mkdir(parents=True)
+        values = np.random.default_rng(number).random((24, 24, 24, 6)) * 1e-4
+        values[..., [0, 3, 5]] += 1e-3
+        nib.save(nib.Nifti1Image(values.astype(np.float32), np.diag([2, 2, 2, 1])), path)
+    return folder / "cohort"
+
+
+def small_table3(folder: Path) -> list[str]:
+    """What Table 3 needs to be run on that cohort."""
+    return [
+        f"data.root={tensors(folder)}",
+        "data.layout=tensors",
+        "data.split.test=1",
+        "data.workers=1",
+        f"data.cache_dir={folder / 'cache'}",
+        "model.width=4",
+        "training.log_every=1",
+        "training.checkpoint_every=1",
+    ]
+
+
+def test_rows_are_trained_once_tabulated_and_drawn(tmp_path, capsys):
     experiment = read_experiment(ROOT / "scripts/experiments/revgan-table3.yaml")
-    changes = ["training.log_every=1", "data.patches.per_subject=1", "model.width=8"]
-    changes += ["data.subjects=[sub-01,sub-12,sub-13]", f"data.cache_dir={tmp_path / 'cache'}"]
-    changes += ["data.table=null"]
-    experiment.rows[0].overrides = ["data.patches.sampling=random"]
     experiment.round_trip = True
     experiment.losses = {"loss": ["pixel_y", "pixel_x"]}
-    output = tmp_path / "out"
-    texts = []
+    output, texts = tmp_path / "out", []
 
     def keep(done):
-        texts.append(run_experiment.markdown(experiment, done, Length(2)))
+        texts.append(markdown(experiment, done, Length(2)))
 
+    changes = small_table3(tmp_path)
     for _ in range(2):
         done = run(experiment, output, Length(2), [1], changes, after=keep)
     (figures,) = done.values()
@@ -95,20 +117,19 @@ def test_rows_are_trained_once_and_tabulated(tmp_path):
     assert line.endswith("| 7.03 | 12.41 |")
     assert "| cubic |" in texts[-1]
     assert "Not trained yet: Paired w/o L_GAN, +2R" in texts[-1]
-    arguments = ["revgan-table3", "--no-training", "--output", str(output)]
-    assert run_experiment.main(arguments) == 2
-    assert run_experiment.main(["revgan-figure5", "--no-training", "--output", str(output)]) == 0
-    assert (output / "figure.png").stat().st_size > 10_000  # three planes of one model
+    arguments = ["--no-training", "--output", str(output)]
+    assert run_experiment.main(["revgan-table3", *arguments]) == 2
+    assert "half done, not trained: Paired w/o L_GAN, +2R, " in capsys.readouterr().err
+    assert run_experiment.main(["revgan-figure5", *arguments, "--maps", "md", "Dxy"]) == 0
+    assert (output / "figure.png").stat().st_size > 10_000  # two maps in three planes
+    assert run_experiment.main(["revgan-figure5", *arguments, "--maps", "dm"]) == 2
+    assert "--maps must be of md, fa, ad, rd, Dxx" in capsys.readouterr().err
 
 
 def test_a_row_that_was_stopped_goes_on_with_the_length_that_it_began_with(tmp_path):
     experiment = read_experiment(ROOT / "scripts/experiments/revgan-table3.yaml")
-    changes = ["data.patches.per_subject=1", "data.patches.sampling=random", "model.width=8"]
-    changes += ["data.subjects=[sub-01,sub-12,sub-13]", f"data.cache_dir={tmp_path / 'cache'}"]
-    changes += ["training.checkpoint_every=1"]
-    output = tmp_path / "out"
-    row = experiment.rows[0]
-    (output / "01_steps.json").parent.mkdir()
+    output, row, changes = tmp_path / "out", experiment.rows[0], small_table3(tmp_path)
+    output.mkdir()
     (output / "01_steps.json").write_text("3\n")
     longer = load_row(row, experiment.overrides, 3, changes)
     train(longer, output / "01", quiet=True)
@@ -153,17 +174,12 @@ def test_what_cannot_be_run_is_said_in_one_line(tmp_path, capsys):
         "did you mean revgan-table2": ["revgan-tabel2", *output],
         "--budget must be above 0, got 0": ["revgan-table3", "--budget", "0", *output],
         "one step takes .* s, and its share of the budget is 6e-07 s": [
-            "revgan-table3",
-            "--budget=1e-8",
-            "--rows=1",
-            *output,
+            *("revgan-table3", "--budget=1e-8", "--rows=1", *output),
+            *small_table3(tmp_path),
         ],
         "too few for 8 test": [
-            "revgan-table3",
-            "--rows=1",
-            "--steps=1",
-            *output,
-            f"data.root={tensors(tmp_path)}",
+            *("revgan-table3", "--rows=1", "--steps=1", *output),
+            f"data.root={tmp_path / 'cohort'}",
         ],
     }
     for message, arguments in cases.items():
@@ -172,15 +188,6 @@ def test_what_cannot_be_run_is_said_in_one_line(tmp_path, capsys):
         assert shown.startswith("run_experiment: error: ")
         assert re.search(message, shown), shown
     assert not (tmp_path / "out").exists()
-
-
-def tensors(folder: Path) -> Path:
-    """A cohort of three tensors."""
-    for number in range(3):
-        path = folder / "cohort" / f"sub-{number}" / "dwi" / f"sub-{number}_tensor.nii.gz"
-        path.parent.mkdir(parents=True)
-        nib.save(nib.Nifti1Image(np.ones((2, 2, 2, 6), np.float32), np.eye(4)), path)
-    return folder / "cohort"
 
 
 def test_a_file_that_says_something_unknown_is_refused(tmp_path):
