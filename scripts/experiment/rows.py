@@ -11,6 +11,7 @@ from typing import Any
 from experiment.document import Experiment, Row
 from medrev.config import Pipeline, load_pipeline
 from medrev.errors import ConfigError, MedrevError
+from medrev.evaluation import HELDOUT
 from medrev.files import atomic_path, ensure_writable_folder
 
 __all__ = ["SEGMENTER", "Length", "check", "load_row", "run", "undone"]
@@ -175,7 +176,7 @@ def _train(pipeline: Pipeline, row: Row, experiment: Experiment, folder: Path) -
 
     begun = RunFolder(folder).state().is_file()
     run = train(pipeline, folder, resume=begun, overwrite=not begun, quiet=True)
-    if run.table is None:
+    if run.heldout is None:
         raise ConfigError(f"{row.name}: the data has no test part")
     log = list(csv.DictReader(run.metrics.read_text(encoding="utf-8").splitlines()))
     figures: dict[str, Any] = {
@@ -185,9 +186,9 @@ def _train(pipeline: Pipeline, row: Row, experiment: Experiment, folder: Path) -
     }
     for method in ("model", *experiment.baselines):
         for metric in experiment.metrics:
-            summary = run.table.summary(method, metric)
-            if summary is not None:
-                figures[f"{method} {metric}"] = [summary.mean, summary.std]
+            cell = HELDOUT[metric].mean(run.heldout, method)
+            if cell is not None:
+                figures[f"{method} {metric}"] = list(cell)
     return figures | _details(run.path, experiment, log)
 
 
