@@ -125,7 +125,7 @@ def data_warnings(dataset: AnyDataset) -> tuple[str, ...]:
     lines = []
     if counts["train"] == 1:
         lines.append(f"one training {noun}: what is learnt of it need not hold for others")
-    if not counts["validation"]:
+    if not counts["validation"] and dataset.pipeline.training.keep == "best":
         lines.append(
             f"no validation {noun}s: nothing tells which weights are best, the last ones are kept"
         )

@@ -183,6 +183,8 @@ class MaximumLikelihood(Section):
     """The likelihood of y given x (cINN, eq. 6). Needs model.kind flow with prior normal."""
 
     trains_inverse: ClassVar[bool] = False
+    #: Steps that learn from a batch, one after the other.
+    turns: ClassVar[int] = 1
 
     kind: Literal["maximum_likelihood"] = "maximum_likelihood"
     noise: NonNegative = 0
@@ -214,6 +216,8 @@ class LatentAdversary(Section):
     """
 
     trains_inverse: ClassVar[bool] = False
+    #: Steps that learn from a batch, one after the other.
+    turns: ClassVar[int] = 1
 
     kind: Literal["latent_adversary"] = "latent_adversary"
     reconstruction_steps: Annotated[int, Field(ge=0)] = 0
@@ -243,6 +247,8 @@ class OptimalTransport(Section):
     """
 
     trains_inverse: ClassVar[bool] = False
+    #: Steps that learn from a batch, one after the other.
+    turns: ClassVar[int] = 1
 
     kind: Literal["optimal_transport"] = "optimal_transport"
     perturbation: Positive = 0.01
@@ -262,6 +268,8 @@ class Classification(Section):
     """Cross entropy of the class. Needs model.kind classifier."""
 
     trains_inverse: ClassVar[bool] = True
+    #: Steps that learn from a batch, one after the other.
+    turns: ClassVar[int] = 1
 
     kind: Literal["classification"] = "classification"
     optimizer: Optimizer = Optimizer(lr=1e-3, betas=(0.9, 0.999))
