@@ -44,6 +44,7 @@ MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 OFFSET = ("Offset", "Position", "Origin")
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 MOST_LINES = 1000
+MOST_VOXELS = 2**31 - 1  # along an axis
 
 
 def metaimage_header(path: str | Path) -> Header:
@@ -151,9 +152,11 @@ def _numbers_of(
 def _whole(path: Path, name: str, numbers: list[float] | None) -> list[int]:
     if numbers is None:
         raise InputError(f"{path}: damaged, truncated or no MetaImage: it has no {name}")
-    if any(number < 1 or number != int(number) for number in numbers):
+    if any(not 1 <= number <= MOST_VOXELS or number != int(number) for number in numbers):
         shown = " ".join(f"{number:g}" for number in numbers)
-        raise InputError(f"{path}: {name} must be positive whole numbers, got {shown}")
+        raise InputError(
+            f"{path}: {name} must be positive whole numbers, below {MOST_VOXELS}, got {shown}"
+        )
     return [int(number) for number in numbers]
 
 

@@ -179,6 +179,7 @@ def test_big_endian_and_text(tmp_path, binary):
         ("NDims = 3", "NDims = -13", "a 3D volume is needed, got -13D"),
         ("DimSize = 7 6 5", "DimSize = 7 6", "DimSize must be 3 numbers"),
         ("DimSize = 7 6 5", "DimSize = 7 -6 5", "DimSize must be positive whole numbers"),
+        ("DimSize = 7 6 5", "DimSize = 7 3.4e+38 5", "below 2147483647, got 7 3.4e\\+38 5"),
         ("DimSize = 7 6 5", "Dim = 7 6 5", "it has no DimSize"),
         ("MET_FLOAT", "MET_OTHER", "ElementType must be MET_CHAR, .* got MET_OTHER"),
         ("Offset = -20 30 7", "Offset = -20 x 7", "Offset must be 3 numbers, got '-20 x 7'"),
