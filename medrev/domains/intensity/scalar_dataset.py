@@ -20,6 +20,7 @@ from medrev.domains.intensity.simulated import (
     simulated_cohort,
     simulated_head,
 )
+from medrev.domains.intensity.simulation import VOXELS
 from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.intensity.twin import prepare_twin
 from medrev.domains.sample import Outcome, Translated
@@ -143,6 +144,8 @@ class ScalarDataset(HeadDataset):
         ranges = contrast_ranges(head.fingerprints[0] for head in heads)
         if self.is_simulated:  # cubes, not heads
             ranges = {key: ranges[key] for key in ("median", "inside")}
+            thick = self.data.simulated.slices or self.data.factors
+            edges = [VOXELS[0] * min(self.data.factors), VOXELS[1] * max(thick)]
         return {
             "voxel_size": [float(min(edges)), float(max(edges))],
             "ranges": {name: ranges},

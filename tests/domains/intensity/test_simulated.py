@@ -91,6 +91,13 @@ def test_every_epoch_draws_other_scans_and_any_batch_can_be_had_again():
     torch.testing.assert_close(batch["x"], block_mean(batch["y"], 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "edges"), [("t1_x2", [1.3, 2.7]), ("mri_through_plane", [0.65, 8.1])]
+)
+def test_the_header_has_the_edges_of_all_voxels_that_can_be_drawn(name: str, edges: list[float]):
+    assert dataset_of(pipeline(name)).header()["voxel_size"] == pytest.approx(edges)
+
+
 def test_slices_of_training_are_of_any_thickness_and_those_of_tests_are_as_it_is_said():
     data = dataset_of(pipeline("mri_through_plane", "data.simulated.train=12"))
     thick = []

@@ -13,6 +13,6 @@ References:
     statistics of photographs.
 """
 
-from medrev.domains.intensity.simulation.draw import SimulatedScan, draw_scan
+from medrev.domains.intensity.simulation.draw import VOXELS, SimulatedScan, draw_scan
 
-__all__ = ["SimulatedScan", "draw_scan"]
+__all__ = ["VOXELS", "SimulatedScan", "draw_scan"]

@@ -15,10 +15,10 @@ from medrev.domains.intensity.simulation.signals import draw_signals
 from medrev.domains.intensity.simulation.skull import draw_skull
 from medrev.domains.intensity.simulation.tissue import draw_tissue
 
-__all__ = ["SimulatedScan", "draw_scan"]
+__all__ = ["VOXELS", "SimulatedScan", "draw_scan"]
 
 #: Smallest and largest voxel edge in mm.
-_VOXELS = (0.65, 1.35)
+VOXELS = (0.65, 1.35)
 #: How many scans show tissue, not shapes of any kind; and how many of those show the skull's side.
 _TISSUE, _RIM = 0.75, 0.6
 
@@ -50,7 +50,7 @@ def draw_scan(seed: Sequence[int], edge: int, stretch: float = 1.0) -> Simulated
     """
     rng = np.random.default_rng(list(seed))
     fields = Fields(rng, edge, stretch)
-    voxel = math.exp(rng.uniform(math.log(_VOXELS[0]), math.log(_VOXELS[1])))
+    voxel = math.exp(rng.uniform(math.log(VOXELS[0]), math.log(VOXELS[1])))
     if rng.uniform() < _TISSUE:
         signals = draw_signals(rng)
         image = draw_tissue(rng, fields, signals, 1 / voxel)
