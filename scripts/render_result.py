@@ -1,12 +1,13 @@
 """Draw a held-out subject's input, cubic interpolation, output and reference.
 
-python scripts/render_result.py runs/hcp_dti_sr --subject sub-13 --output docs/images/result.png
+python scripts/render_result.py dti-x2 --data pipelines/hcp_dti_sr.yaml --output docs/images/result.png
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from medrev.config import load_pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError, MedrevError
 from medrev.evaluation import translate_sample
@@ -16,13 +17,15 @@ from medrev.training import save_picture
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="run folder or weight file")
+    parser.add_argument("model", help="run folder, weight file or shipped model")
+    parser.add_argument("--data", type=Path, help="pipeline whose data is shown (default: its own)")
     parser.add_argument("--subject", help="a test subject (default: the first)")
     parser.add_argument("--output", type=Path, required=True, help="the PNG")
     args = parser.parse_args()
     try:
         model = load_model(args.model, "cpu")
-        data = dataset_of(model.pipeline, scale=model.scale)
+        pipeline = model.pipeline if args.data is None else load_pipeline(args.data)
+        data = dataset_of(pipeline, scale=model.scale)
         subjects = data.members("test")
         chosen = [s for s in subjects if args.subject in (None, s.id)]
         if not chosen:
