@@ -57,6 +57,8 @@ class InferenceOptions:
             value = getattr(self, each.name)
             if allowed and value not in allowed:
                 raise InputError(f"{each.name} must be {_either(allowed)}, got {value!r}")
+        if isinstance(self.voxel_size, int | float):
+            object.__setattr__(self, "voxel_size", (float(self.voxel_size),))
         edges = self.voxel_size
         if edges is not None and not (len(edges) in (1, 3) and all(0 < e < 1e3 for e in edges)):
             raise InputError(

@@ -20,6 +20,8 @@ from make_sample_data import COLUMNS, write_subject
 from phantom.draw import draw_acquisition, draw_spec, draw_whole
 from phantom.subject import build_head, scan_head
 
+from medrev.files import atomic_path
+
 __all__ = ["main"]
 
 
@@ -66,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = write_subject(drawn, subject, options.output) | {"split": split}
             if options.whole:
                 (options.output / name / "dwi" / f"{name}_desc-brain_mask.nii.gz").unlink()
-            (rows / name).write_text("\t".join(row[c] for c in COLUMNS))
+            with atomic_path(rows / name) as path:
+                path.write_text("\t".join(row[c] for c in COLUMNS))
             print(name, *row.values(), flush=True)
     lines = [path.read_text() for path in sorted(rows.iterdir())]
     (options.output / "participants.tsv").write_text("\n".join(["\t".join(COLUMNS), *lines]) + "\n")

@@ -1,6 +1,6 @@
 """Draw a held-out subject's input, cubic interpolation, output and reference.
 
-python scripts/render_result.py dti-x2 --data pipelines/hcp_dti_sr.yaml --output docs/images/result.png
+python scripts/render_result.py dti-x2 --data pipelines/hcp_dti_sr.yaml --output result.png
 """
 
 import argparse

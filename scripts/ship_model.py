@@ -17,7 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from medrev.errors import MedrevError
-from medrev.prediction import weight_file
+from medrev.files import atomic_path
+from medrev.prediction import read_weights, weight_file
 from medrev.prediction.shipped import MODELS
 
 __all__ = ["main"]
@@ -43,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     half = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
     path = MODELS / f"{options.name}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    save_file(half, path, metadata={"medrev": json.dumps(header)})
+    header["pipeline"]["training"]["start_from"] = None
+    with atomic_path(path, overwrite=True) as temporary:
+        save_file(half, temporary, metadata={"medrev": json.dumps(header)})
+    read_weights(path)  # float16 ends at 65504
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return 0
 

@@ -207,6 +207,7 @@ class Predictor:
             InputError: The model leaves the grid as it is, the scan has no geometry, or its voxels
                 are finer than that already, or too coarse.
         """
+        self.source.check(["--voxel-size"])
         if self.ratio.is_one or self.ratio.coarser:
             raise InputError("--voxel-size is for models that give finer voxels than they take")
         if scan.affine is None:
@@ -221,9 +222,11 @@ class Predictor:
                 scan, values=prediction.values, mask=prediction.mask, affine=prediction.affine
             )
             again = predictor(finer, show_progress=show_progress)
-            prediction = dataclasses.replace(
-                again, warnings=prediction.warnings, notes=prediction.notes
-            )
+            said = {"warnings": prediction.warnings, "notes": prediction.notes}
+            for kind, first in said.items():
+                second = (f"second translation: {line}" for line in getattr(again, kind))
+                said[kind] = (*first, *second)
+            prediction = dataclasses.replace(again, **said)
         return to_edges(prediction, edges, passes)
 
     def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:

@@ -116,8 +116,10 @@ def _of_cohort(root: Path, by_kind: dict[Accepted, list[ShippedModel]]) -> Shipp
         except InputError as error:
             problems.append(error)
             continue
-        if members:
-            return group[0]
+        usable = [member.path for member in members if member.problem is None]
+        if usable:
+            edges = voxel_size(recognise(usable[0]).header.affine)
+            return min(group, key=lambda model: _misfit(model, edges))
     if problems:
         raise problems[0]
     raise InputError(f"{root}: holds no scan that a shipped model takes: give --model RUN or FILE")

@@ -15,7 +15,7 @@ from medrev.methods.adversary import DiscriminatorPhase
 from medrev.progress import format_seconds
 from medrev.training.scoring import data_warnings
 from medrev.training.seeding import seed_everything
-from medrev.training.train import training_device, translator_of
+from medrev.training.train import start_of, training_device, translator_from
 from medrev.training.trainer import Trainer, total_steps
 
 __all__ = ["Estimate", "dry_run"]
@@ -87,7 +87,7 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
     dataset = dataset_of(pipeline)
     dataset.check()
     seed_everything(pipeline.seed)
-    method = build_method(pipeline, translator_of(pipeline))
+    method = build_method(pipeline, translator_from(pipeline, start_of(pipeline)))
     random = RandomBatches(pipeline)
     per_epoch, exact = dataset.batches_per_epoch()
     steps = total_steps(pipeline.training, per_epoch)

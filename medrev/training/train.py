@@ -57,7 +57,7 @@ def train(
 
     Raises:
         MedrevError: Bad pipeline, data, output or checkpoint. Nothing was written unless training
-            had begun.
+            had translator_from.
         TrainingInterrupted: Stopped by SIGINT or SIGTERM, after saving.
     """
     place = training_device(device)
@@ -71,14 +71,13 @@ def train(
             run.check(resume=resume, overwrite=overwrite)
         state = load_checkpoint(run.state(), pipeline) if resume else None
         show = world.is_main and not quiet
-        start = None if config.start_from is None else load_model(config.start_from, "cpu")
+        # a resumed training has its scale in its own weights
+        start = start_of(pipeline, run.weights("last") if resume else None)
         dataset = dataset_of(pipeline, scale=None if start is None else start.scale, show=show)
         dataset.load(world, show=show)
 
         seed_everything(pipeline.seed)
-        translator = translator_of(pipeline)
-        if start is not None:
-            take_weights(translator, start, str(config.start_from))
+        translator = translator_from(pipeline, start)
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
         if state is None and start is None:
@@ -124,12 +123,21 @@ def train(
     return run
 
 
-def take_weights(translator: Translator, start: Model, name: str) -> None:
-    """Give a translator the weights of another model.
+def start_of(pipeline: Pipeline, instead: Path | None = None) -> Model | None:
+    """The model that a training starts from, if there is one; `instead` takes its place."""
+    start = pipeline.training.start_from
+    return None if start is None else load_model(instead or start, "cpu")
+
+
+def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
+    """Build the translator of a pipeline, with the weights of the model that it starts from.
 
     Raises:
         ConfigError: The two are not the same network.
     """
+    translator, name = translator_of(pipeline), pipeline.training.start_from
+    if start is None:
+        return translator
     given, wanted = start.translator.state_dict(), translator.state_dict()
     shapes = [{key: value.shape for key, value in each.items()} for each in (given, wanted)]
     if shapes[0] != shapes[1]:
@@ -140,6 +148,7 @@ def take_weights(translator: Translator, start: Model, name: str) -> None:
             "section"
         )
     translator.load_state_dict(given)
+    return translator
 
 
 def training_device(device: str | torch.device) -> torch.device:

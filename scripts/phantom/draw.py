@@ -8,6 +8,8 @@ from phantom.spec import SubjectSpec
 
 __all__ = ["draw_acquisition", "draw_spec", "draw_whole"]
 
+_LEAST = 34
+"""Fewest voxels along an axis: patches of 32 fit."""
 _VOXELS = 110_000
 """Voxels of a drawn scan with sub-voxels of half its edge; fewer with finer ones."""
 
@@ -23,9 +25,8 @@ def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
     fine = 2 if thick < 2.7 else 3
     voxel = (round(edge, 2), round(edge, 2), round(thick, 2))
     budget = _VOXELS * (2 / fine) ** 3
-    least = 34  # patches of 32 fit
-    side = int(np.clip((budget * thick / edge) ** (1 / 3), least, 52)) // 2 * 2
-    slices = int(np.clip(budget / side**2, least, 52)) // 2 * 2
+    side = int(np.clip((budget * thick / edge) ** (1 / 3), _LEAST, 52)) // 2 * 2
+    slices = int(np.clip(budget / side**2, _LEAST, 52)) // 2 * 2
     near = np.clip(1.3 - side * edge / 160, 0.15, 1.0)  # small fields of view lie anywhere
     spec = SubjectSpec(
         name=name,
@@ -58,7 +59,10 @@ def draw_whole(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
     thick = edge if rng.random() < 0.5 else min(4.5, edge * float(rng.uniform(1, 1.5)))
     spec = dataclasses.replace(
         spec,
-        shape=(int(160 / edge) // 2 * 2, int(190 / edge) // 2 * 2, int(125 / thick) // 2 * 2),
+        shape=tuple(
+            max(_LEAST, int(length / size) // 2 * 2)
+            for length, size in ((160, edge), (190, edge), (125, thick))
+        ),
         voxel=(round(edge, 2), round(edge, 2), round(thick, 2)),
         axes=str(rng.choice(["LAS", "RAS", "LPS", "RPS"])),
         tilt=float(rng.uniform(0, 20)),

@@ -154,6 +154,8 @@ def test_names_of_results_of_both_directions():
             "is for models of diffusion tensors; tiny takes a scalar 3D",
         ),
         ("contrast", "--spacing train", "--spacing train: contrasts are not resampled"),
+        ("contrast", "--voxel-size", "--voxel-size is for models of diffusion tensors"),
+        ("images", "--voxel-size", "--voxel-size is for models of diffusion tensors"),
         ("images", "--mask", "--mask is for volumes; tiny takes images"),
         ("images", "--engine openvino", "is for models of diffusion tensors; tiny takes an image"),
     ],

@@ -264,6 +264,17 @@ def test_voxels_that_cannot_be_reached_are_refused(residual_model, edges, messag
         predict(residual_model(), volume, affine=affine, options=InferenceOptions(voxel_size=edges))
 
 
+def test_the_second_translation_says_what_it_doubts(residual_model):
+    model, affine = trained_on(residual_model(), 2, 2), np.diag([2.0, 2, 2, 1])
+    volume = torch.full((6, 8, 8, 8), 1e-3)
+    options = InferenceOptions(voxel_size=0.5, **SINGLE)
+    assert options.voxel_size == (0.5,)
+    mask = torch.ones(1, 8, 8, 8)
+    result = predict(model, volume, affine=affine, mask=mask, options=options)
+    (line,) = [w for w in result.warnings if "judge the result with care" in w]
+    assert line.startswith("second translation: the voxels have 1 x 1 x 1 mm")
+
+
 @pytest.mark.parametrize("edges", [(0.0,), (1.0, 2.0), (-1.0, 1.0, 1.0), (float("nan"),)])
 def test_sizes_that_are_none_are_refused(edges):
     with pytest.raises(InputError, match="voxel_size must be one positive number of mm or three"):

@@ -14,7 +14,9 @@ NAMES = [model.name for model in shipped_models()]
 
 def test_every_shipped_model_has_a_card_and_says_what_it_does():
     for model in shipped_models():
-        assert model.path.with_suffix(".md").is_file()
+        card = model.path.with_suffix(".md").read_text()
+        for part in (f"# {model.name}", "## Training", "## Figures", "## Limits", "Not a medical"):
+            assert part in card
         assert 20 < len(model.description) <= 100
         assert model.pipeline.name == model.name.replace("-", "_")
     assert sum(model.path.stat().st_size for model in shipped_models()) <= 12e6
@@ -60,3 +62,8 @@ def test_scalar_volumes_take_the_model_whose_factors_suit_their_voxels(tmp_path)
     thick = save(tmp_path / "thick.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 1, 5, 1]))
     assert suitable_model([cube]).name == "t1-x2"
     assert suitable_model([thick]).name.startswith("mri-through-plane")
+    for name, volume in (("cubes", cube), ("slabs", thick)):
+        (tmp_path / name).mkdir()
+        volume.rename(tmp_path / name / "A_T1w.nii.gz")
+    assert suitable_model([tmp_path / "cubes"]).name == "t1-x2"
+    assert suitable_model([tmp_path / "slabs"]).name.startswith("mri-through-plane")

@@ -120,6 +120,17 @@ def test_a_training_starts_from_the_weights_and_the_scale_of_another(finished, t
     assert load_model(second.path, "cpu").scale == first.scale
 
 
+def test_a_training_that_began_elsewhere_is_resumed_without_that(finished, tmp_path, pipeline):
+    run, _ = finished
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(run.weights("best").read_bytes())
+    chosen = {"steps": 2, "start_from": str(start)}
+    second = train(pipeline(training={**chosen, "steps": 1}), tmp_path / "run", quiet=True)
+    start.unlink()
+    train(pipeline(training=chosen), second.path, resume=True, quiet=True)
+    assert second.read_status()["step"] == 2
+
+
 def test_a_training_does_not_start_from_another_network(finished, tmp_path, pipeline):
     run, _ = finished
     chosen = pipeline(training={"steps": 1, "start_from": str(run.path)}, model={"width": 10})

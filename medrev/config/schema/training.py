@@ -45,7 +45,7 @@ class TrainingConfig(Section):
     """Optimiser steps."""
     start_from: str | None = None
     """Run folder, weight file or shipped model whose weights the translator starts with; it must be
-    the same network. Tensors keep that model's scale."""
+    the same network. Tensors keep that model's scale. A path is one from the working folder."""
     schedule: Schedule = Schedule()
     accumulate: Count = 1
     """Batches per optimiser step."""

@@ -74,6 +74,7 @@ class ImageDomain(Domain):
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
+        "--voxel-size": _OF_TENSORS,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--ensemble": _OF_VOLUMES,

@@ -71,6 +71,7 @@ class IntensityDomain(Domain, Generic[D]):
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
+        "--voxel-size": _OF_TENSORS,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--spacing train": (

@@ -14,6 +14,7 @@ from medrev.config import load_pipeline
 from medrev.config.schema import ScalarData
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
+from medrev.evaluation import heldout_means
 from medrev.prediction import infer_file, save_weights
 from medrev.training import train
 from medrev.training.train import translator_of
@@ -214,10 +215,10 @@ def test_a_training_compares_with_interpolation_and_the_way_back_with_the_block_
     folder: Path, tmp_path: Path
 ):
     run = train(pipeline(folder, "method.inverse_weight=1"), tmp_path / "run", quiet=True)
-    assert run.table.methods == ("model", "cubic", "block mean")
-    assert run.table.summary("block mean", "nmae_inverse").mean < 1e-6
-    assert run.table.summary("model", "psnr_forward").mean > 10
-    assert run.table.summary("cubic", "cycle_x") is None
+    assert run.heldout.methods == ("model", "cubic", "block mean")
+    assert heldout_means(run.heldout, "block mean")["nmae_inverse"] < 1e-6
+    assert heldout_means(run.heldout)["psnr_forward"] > 10
+    assert "cycle_x" not in heldout_means(run.heldout, "cubic")
 
 
 def test_contrasts_in_names_are_believed_and_others_left_out(folder: Path):
