@@ -121,7 +121,9 @@ def adapted(model: Model, scan: Prepared, where: Tensor, steps: int, *, rate: fl
                 apply_symmetry_scalar(where[:, *fine], turn),
             ))  # fmt: skip
         x, y, mask = (torch.stack(parts) for parts in zip(*batch, strict=True))
-        error = (network(x) - y).square() * mask
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result = network(x)
+        error = (result.float() - y).square() * mask
         loss = error.sum() / mask.sum().clamp(min=1) / 6
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -57,7 +57,7 @@ def train(
 
     Raises:
         MedrevError: Bad pipeline, data, output or checkpoint. Nothing was written unless training
-            had translator_from.
+            had begun.
         TrainingInterrupted: Stopped by SIGINT or SIGTERM, after saving.
     """
     place = training_device(device)
