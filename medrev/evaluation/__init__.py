@@ -3,7 +3,7 @@
 from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.catalogue import CATALOGUE, digits, heading
-from medrev.evaluation.classes import TOLERANCE, Classes, Counts
+from medrev.evaluation.classes import GROUND_TRUTH, TOLERANCE, Classes, Counts, segmentation_scores
 from medrev.evaluation.cohort import Evaluated, evaluate_cohort
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
@@ -14,6 +14,7 @@ from medrev.evaluation.comparison import (
     holm,
 )
 from medrev.evaluation.find import Sources, find_cases, named_inputs
+from medrev.evaluation.folders import is_image, is_mask, is_uncertainty, subject_of
 from medrev.evaluation.found import Found
 from medrev.evaluation.generation import draw_scores, is_generative, part_scores
 from medrev.evaluation.held_out import HeldOut
@@ -29,7 +30,6 @@ from medrev.evaluation.heldout import (
 )
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.measured import EDGES, Measured, measure
-from medrev.evaluation.names import is_image, is_mask, is_uncertainty, subject_of
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
@@ -37,7 +37,6 @@ from medrev.evaluation.pictures import read_picture
 from medrev.evaluation.region_tables import class_table, region_table, volume_table
 from medrev.evaluation.results import COLUMNS, Record, Results
 from medrev.evaluation.score import score, translate_sample
-from medrev.evaluation.segmentation import GROUND_TRUTH, segmentation_scores
 from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
 from medrev.evaluation.tables import (
     agreement_table,

@@ -8,10 +8,16 @@ from pathlib import Path
 from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
-from medrev.evaluation.folders import exists, volumes_in
+from medrev.evaluation.folders import (
+    contrast_of,
+    exists,
+    is_image,
+    is_mask,
+    is_uncertainty,
+    volumes_in,
+)
 from medrev.evaluation.found import Found
 from medrev.evaluation.listing import participants, read_table
-from medrev.evaluation.names import contrast_of, is_image, is_mask, is_uncertainty
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
 from medrev.files import read_json

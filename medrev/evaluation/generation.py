@@ -9,8 +9,8 @@ from torch import Tensor
 
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.sample import Sample
+from medrev.evaluation.classes import ALL_IMAGES
 from medrev.evaluation.results import Record, Results
-from medrev.evaluation.segmentation import ALL_IMAGES
 from medrev.metrics import WHOLE
 from medrev.nets import Classifier, Generator, NormalPrior, evaluating
 from medrev.prediction import Model, translate

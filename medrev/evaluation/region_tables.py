@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from medrev.errors import InputError
 from medrev.evaluation.catalogue import digits, heading
+from medrev.evaluation.classes import GROUND_TRUTH
 from medrev.evaluation.results import Results
-from medrev.evaluation.segmentation import GROUND_TRUTH
 from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import WHOLE, Key

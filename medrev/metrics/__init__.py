@@ -3,10 +3,15 @@
 from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
 from medrev.metrics.calibration import Calibration, calibration
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
-from medrev.metrics.cycle import CycleResidual, cycle_residual
-from medrev.metrics.deviations import Deviation, deviation, nmse, wrapped_mae
-from medrev.metrics.flicker import slice_flicker
-from medrev.metrics.images import check_range, data_range, psnr
+from medrev.metrics.deviations import (
+    CycleResidual,
+    Deviation,
+    cycle_residual,
+    deviation,
+    mean_change,
+    nmse,
+    wrapped_mae,
+)
 from medrev.metrics.masked import (
     Array,
     Floats,
@@ -17,7 +22,6 @@ from medrev.metrics.masked import (
     masked_pair,
 )
 from medrev.metrics.regions import RegionVolume, as_labels, region_names, volumetry
-from medrev.metrics.sensitivity import mean_change
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
     BANDS,
@@ -27,8 +31,8 @@ from medrev.metrics.sharpness import (
     gradient_energy,
     gradient_ratio,
 )
-from medrev.metrics.similarity import RADIUS, SIGMA, Structure
-from medrev.metrics.slices import SliceScores, slice_scores
+from medrev.metrics.similarity import RADIUS, SIGMA, Structure, check_range, data_range, psnr
+from medrev.metrics.slices import SliceScores, slice_flicker, slice_scores
 from medrev.metrics.tensors import (
     FA_MIN,
     RMSE_UNIT,

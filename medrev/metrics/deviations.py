@@ -1,13 +1,21 @@
-"""Deviations of intensities: mean absolute error, root mean squared error, bias, NMSE."""
+"""Deviations: of intensities, of round trips from their start, of scores when the input changes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Floats
+from medrev.metrics.masked import Array, Floats, masked_pair
 
-__all__ = ["Deviation", "deviation", "nmse", "wrapped_mae"]
+__all__ = [
+    "CycleResidual",
+    "Deviation",
+    "cycle_residual",
+    "deviation",
+    "mean_change",
+    "nmse",
+    "wrapped_mae",
+]
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,75 @@ def wrapped_mae(prediction: Floats, reference: Floats) -> float:
     """
     one, two = (np.rint(values).clip(0, 255).astype(np.int64) for values in (prediction, reference))
     return float(((one - two) % 256).mean())
+
+
+@dataclass(frozen=True)
+class CycleResidual:
+    """Difference of a round trip from its start.
+
+    Attributes:
+        largest: Largest absolute difference, in the volume's unit.
+        mean: Mean absolute difference, in the volume's unit.
+        relative: Norm of the difference divided by the norm of the start.
+    """
+
+    largest: float
+    mean: float
+    relative: float
+
+
+def cycle_residual(round_trip: Array, start: Array, mask: Array | None = None) -> CycleResidual:
+    """Compare ``inverse(forward(x))`` or ``forward(inverse(y))`` with what it began with.
+
+    Args:
+        round_trip: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
+        start: Volume of the same shape.
+        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
+
+    Raises:
+        InputError: Shapes differ, the mask is empty, a masked value is not finite, or the start is
+            zero throughout the mask.
+
+    Example:
+        >>> import numpy as np
+        >>> cycle_residual(np.array([[[3.0, 4.5]]]), np.array([[[3.0, 4.0]]]))
+        CycleResidual(largest=0.5, mean=0.25, relative=0.1)
+    """
+    one, two = masked_pair(round_trip, start, mask)
+    difference = np.abs(one - two)
+    norm = float(np.linalg.norm(two))
+    if norm == 0:
+        raise InputError("the cycle residual is undefined: the start is zero throughout the mask")
+    return CycleResidual(
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        relative=float(np.linalg.norm(difference)) / norm,
+    )
+
+
+def mean_change(before: Floats | float, after: Floats | float) -> float:
+    """Mean of ``|after − before|``, over the scores that are finite in both.
+
+    ``d‖E‖ = |E(f(x + dx), y) − E(f(x), y)|``: the larger, the more sensitive the model f.
+
+    Args:
+        before: A model's score E or scores, one per slice, of the input x.
+        after: The same of the changed input x + dx, which in one2one's protocol is what a baseline
+            (pix2pix) makes of the target y, the same for all models.
+
+    Raises:
+        InputError: None is finite in both.
+
+    References:
+        Shen et al., Towards learning a self-inverse network for bidirectional image-to-image
+        translation, section 6.
+
+    Example:
+        >>> mean_change(np.array([20.0, 30.0, np.inf]), np.array([19.0, 33.0, 40.0]))
+        2.0
+    """
+    one, two = np.atleast_1d(before), np.atleast_1d(after)
+    finite = np.isfinite(one) & np.isfinite(two)
+    if not finite.any():
+        raise InputError("the change of an infinite score is undefined")
+    return float(np.abs(two[finite] - one[finite]).mean())

@@ -24,7 +24,7 @@ from medrev.evaluation import (
 from medrev.metrics import INTERIOR, NOISE_FLOOR, Key
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
-from medrev.report.cohort_charts import (
+from medrev.report.figures import (
     agreement_charts,
     boxes,
     calibration_charts,
@@ -33,12 +33,10 @@ from medrev.report.cohort_charts import (
     group_charts,
 )
 from medrev.report.html_table import HtmlTable, html_table
-from medrev.report.methods_text import methods_paragraphs
-from medrev.report.page import link_to, niivue, render, write_page
-from medrev.report.pictures import encode_picture
+from medrev.report.page import encode_picture, link_to, niivue, render, write_page
 from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import CohortTables, badness, headline_keys, main_region
-from medrev.report.words import IMAGES, Words, words_of
+from medrev.report.words import IMAGES, Words, methods_paragraphs, words_of
 
 __all__ = [
     "CohortPage",

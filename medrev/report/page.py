@@ -1,21 +1,55 @@
 """From a template to one HTML file that needs nothing else: no network, no folder beside it."""
 
 import base64
+import io
 import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from medrev import __version__
 from medrev.errors import OutputError
 from medrev.files import atomic_path
-from medrev.report.pictures import data_uri
 
-__all__ = ["link_to", "niivue", "render", "render_text", "write_page"]
+__all__ = ["data_uri", "encode_picture", "link_to", "niivue", "render", "render_text", "write_page"]
+
+
+def encode_picture(
+    picture: NDArray[Any], low: float = 0.0, high: float = 1.0, *, colours: str | None = None
+) -> bytes:
+    """A picture as a PNG file of 8 bits; what is not finite is dark.
+
+    Args:
+        picture: ``(rows, columns)``, or ``(rows, columns, 3)`` of red, green and blue; the first
+            row is the uppermost.
+        low: Value shown darkest.
+        high: Value shown brightest.
+        colours: One of matplotlib's colour maps; None: greys, or the picture's own colours.
+    """
+    from PIL import Image
+
+    span = high - low if high > low else 1.0
+    shares = np.nan_to_num((np.asarray(picture, np.float64) - low) / span, posinf=0.0, neginf=0.0)
+    image = Image.fromarray((np.clip(shares, 0, 1) * 255 + 0.5).astype(np.uint8))
+    if colours is not None:
+        from matplotlib import colormaps
+
+        image.putpalette(colormaps[colours](np.arange(256), bytes=True)[:, :3].tobytes())
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG file as the address of an image in a page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
 
 _VIEWER, _LICENCE = "niivue-0.69.0.umd.js", "niivue-0.69.0.LICENSE.txt"
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from medrev.dti import color_fa
 from medrev.evaluation import Case, EvaluationConfig, Loaded, Prediction
-from medrev.report.pictures import encode_picture
+from medrev.report.page import encode_picture
 from medrev.volumes import Plane, View, block_mean, rescale_affine
 
 __all__ = ["Preview", "Strip", "Tile", "ViewerVolume", "make_preview"]

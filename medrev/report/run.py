@@ -21,11 +21,10 @@ from medrev.files import read_json
 from medrev.metrics import NOISE_FLOOR
 from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
-from medrev.report.cohort_charts import Chart
-from medrev.report.curves import training_curves
+from medrev.report.figures import Chart, training_curves
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import link_to, render, write_page
-from medrev.report.run_words import RunWords, data_table
+from medrev.report.words import RunWords, data_table
 from medrev.tables import read_table
 
 __all__ = ["write_run_report"]

@@ -1,21 +1,159 @@
-"""The run folder: what is where in it, and its state of affairs."""
+"""The run folder: what is where in it, what it was made with, and what its model is."""
 
+import importlib.metadata
 import json
 import logging
+import platform
 import shutil
+import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import medrev
 from medrev import __version__
 from medrev.config import dump_pipeline
-from medrev.config.schema import Pipeline
+from medrev.config.schema import ClassifierModel, FCN8sModel, FlowModel, Model, Pipeline
+from medrev.domains.dataset import AnyDataset
 from medrev.errors import CheckpointError, OutputError
 from medrev.evaluation import Results, heldout_csv, heldout_json, heldout_markdown
 from medrev.files import atomic_path, ensure_writable_folder, read_json
 from medrev.prediction import WEIGHTS_FILE
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "describe_environment", "git_commit", "model_card"]
+
+_PACKAGES = ("torch", "monai", "torchio", "dipy", "nibabel", "numpy", "scipy", "safetensors")
+
+
+def describe_environment(
+    pipeline: Pipeline,
+    dataset: AnyDataset,
+    *,
+    device: torch.device,
+    processes: int,
+) -> dict[str, Any]:
+    """Return what environment.json holds.
+
+    Args:
+        pipeline: The experiment.
+        dataset: Its data.
+        device: Where training runs.
+        processes: How many train together.
+    """
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "medrev": medrev.__version__,
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {package: _version(package) for package in _PACKAGES},
+        "device": str(device),
+        "device_name": name or platform.machine(),
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "seed": pipeline.seed,
+        "deterministic": pipeline.training.deterministic,
+        "scale": dataset.scale,
+        "data": dataset.describe(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of medrev's source folder, ``-dirty`` appended if changed; None if installed."""
+    folder = Path(medrev.__file__).parent
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def model_card(
+    dataset: AnyDataset,
+    *,
+    parameters: int,
+    step: int,
+    heldout: Results | None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """Write the model card as Markdown.
+
+    Args:
+        dataset: The data, and its pipeline.
+        parameters: Parameters of the translator.
+        step: Training step of the weights that count.
+        heldout: Errors on the test part.
+        warnings: What was warned of in training.
+    """
+    pipeline, facts = dataset.pipeline, dataset.card()
+    model, method = pipeline.model, pipeline.method
+    several = heldout is not None and len(heldout.subjects) > 1
+    spread = f"; mean ± standard deviation over {dataset.noun}s" if several else ""
+    one_way = isinstance(model, FCN8sModel | FlowModel | ClassifierModel)
+    ways = "" if one_way else " in both directions"
+    results = (
+        f"{heldout_markdown(heldout)}\nOn {dataset.counts['test']} test {dataset.noun}(s) that "
+        f"training never saw{spread}.\n"
+        if heldout is not None
+        else f"No test {dataset.noun}s were set aside.\n"
+    )
+    counts = ", ".join(f"{count} {part}" for part, count in dataset.counts.items())
+    return f"""# {pipeline.name}
+
+{pipeline.description or "A translator in two directions."}
+
+## Model
+
+- Task: {facts.task}.
+- Network: {model.kind}, {_network(model)}; {parameters:,} parameters{ways}.
+- Training: {method.kind}, {method.summary}; \
+weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
+- Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \
+environment.json.
+
+## Data
+
+{_items((f"{dataset.noun.capitalize()}s: {counts}.", *facts.data))}
+
+## Results
+
+{results}
+## Limits
+
+{_items((*facts.limits, *(f"Warning: {line}." for line in warnings)))}
+"""
+
+
+def _network(model: Model) -> str:
+    """What a network is made of, in words."""
+    if isinstance(model, FlowModel):
+        return model.summary
+    return f"width {model.width}, {model.summary}, norm {model.norm}"
+
+
+def _items(lines: tuple[str, ...]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
 
 logger = logging.getLogger(__name__)
 

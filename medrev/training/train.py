@@ -16,11 +16,9 @@ from medrev.nets import Translator, translator_of
 from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
-from medrev.training.environment import describe_environment
 from medrev.training.loop import Loop
 from medrev.training.meter import require_tensorboard
-from medrev.training.model_card import model_card
-from medrev.training.run_folder import RunFolder
+from medrev.training.run_folder import RunFolder, describe_environment, model_card
 from medrev.training.scoring import data_warnings, heldout, result_warnings
 from medrev.training.seeding import deterministic_algorithms, seed_everything
 from medrev.training.trainer import Trainer, check_precision, total_steps

@@ -13,9 +13,8 @@ from medrev.data import EpochBatches
 from medrev.errors import CheckpointError, ConfigError, DivergedError
 from medrev.methods import Batch, Cache, Logs, Method
 from medrev.training.distributed import World
-from medrev.training.ema import MovingAverage
 from medrev.training.meter import Meter
-from medrev.training.optim import Plateau, build_optimizer, learning_rate_factor
+from medrev.training.optim import MovingAverage, Plateau, build_optimizer, learning_rate_factor
 from medrev.training.seeding import random_state, set_random_state
 
 __all__ = ["DivergedError", "Trainer", "check_precision", "total_steps"]

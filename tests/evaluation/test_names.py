@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medrev.evaluation.names import is_image, is_mask, is_uncertainty, subject_of
+from medrev.evaluation.folders import is_image, is_mask, is_uncertainty, subject_of
 
 ROOT = Path("root")
 

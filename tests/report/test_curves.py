@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from medrev.report.curves import sliding_mean, training_curves
+from medrev.report.figures import sliding_mean, training_curves
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 40])

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.image import imread
 
-from medrev.report.pictures import data_uri, encode_picture
+from medrev.report.page import data_uri, encode_picture
 
 PICTURE = np.linspace(-1, 3, 35).reshape(5, 7)
 

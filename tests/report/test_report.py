@@ -19,7 +19,7 @@ from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Recor
 from medrev.metrics import Key
 from medrev.report import Evaluation, evaluate, write_cohort_report
 from medrev.report.cohort import Drawn, _within, choose_subjects
-from medrev.report.cohort_charts import calibration_words
+from medrev.report.figures import calibration_words
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
 

@@ -11,10 +11,9 @@ from torch import nn
 from medrev.config import Schedule
 from medrev.errors import ConfigError
 from medrev.training.distributed import World
-from medrev.training.ema import MovingAverage
 from medrev.training.interrupt import Interruption
 from medrev.training.meter import CsvLog, Meter, require_tensorboard
-from medrev.training.optim import learning_rate_factor
+from medrev.training.optim import MovingAverage, learning_rate_factor
 from medrev.training.seeding import (
     deterministic_algorithms,
     random_state,
