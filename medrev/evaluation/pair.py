@@ -25,6 +25,7 @@ from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine
 __all__ = ["Pair"]
 
 _ADVICE = "resample one of them, or give --resample-reference yes"
+_ADVICE_FOR_PICTURES = "images, which do not lie in space, must be of one size"
 #: Voxels at a border that one grid may have more than another.
 _SPARE = 3
 
@@ -81,17 +82,17 @@ class Pair:
         volumes = {name: _read(path) for name, path in self.predictions.items()}
         target = _Target(self, _read(self.reference))
         grids = [target.grid, *(given.grid for given in volumes.values())]
-        shared = _shared(grids)
-        if shared is not None:
+        in_space = target.largest is None
+        if config.resample_reference and in_space:
+            target.move_to(next(iter(volumes.values())).grid)
+        elif in_space and (shared := _shared(grids)) is not None:
             target.crop_to(shared, grids)
             volumes = {name: given.cropped(shared) for name, given in volumes.items()}
-        elif config.resample_reference:
-            target.move_to(next(iter(volumes.values())).grid)
         reference = target.volume
         predictions = {}
         for name, given in volumes.items():
             path = self.predictions[name]
-            target.grid.check(path, given.grid, _ADVICE)
+            target.grid.check(path, given.grid, target.advice)
             if given.values.shape[0] != reference.shape[0]:
                 raise InputError(
                     f"{path} has {given.values.shape[0]} volumes, the reference {self.reference} "
@@ -203,13 +204,19 @@ class _Target:
         self.tensors = read.tensors
         self.largest = read.largest
         self.notes: list[str] = []
-        self.before: list[Grid] = []  # where it or the predictions lay before they were moved
+        self.before: list[Grid] = []  # where it lay before it was moved
+        self.wholes: list[Grid] = []  # the grids, if it is the part that they share
 
     @property
     def settings(self) -> Settings:
         """How the volumes are measured: images in grey levels, with the range of their type."""
         unit = "" if self.largest is None else "grey levels"
         return Settings(tensors=self.tensors, value_range=self.largest, unit=unit)
+
+    @property
+    def advice(self) -> str:
+        """What to do about a volume on another grid."""
+        return _ADVICE if self.largest is None else _ADVICE_FOR_PICTURES
 
     def move_to(self, grid: Grid) -> None:
         """Resample the reference, if it lies elsewhere."""
@@ -226,7 +233,7 @@ class _Target:
     def crop_to(self, shared: Grid, grids: list[Grid]) -> None:
         """Leave out the voxels at the border that not all grids have."""
         self.volume = _regrid(self.volume, self.grid, shared)
-        self.before += grids
+        self.wholes += grids
         sizes = " and ".join(dict.fromkeys(str(grid) for grid in grids))
         self.notes.append(f"cropped to the {shared} voxels that grids of {sizes} share")
         self.grid = shared
@@ -238,9 +245,9 @@ class _Target:
         values, grid = _plain(path, indexed)
         if single and indexed and values.shape[0] != 1:
             raise InputError(f"{path}: a 3D volume is needed, got {values.shape[0]} volumes")
-        if any(grid.same(before) for before in self.before):
+        if any(grid.same(before) for before in (*self.before, *self.wholes)):
             return _regrid(values, grid, self.grid, order=order)
-        self.grid.check(path, grid, _ADVICE)
+        self.grid.check(path, grid, self.advice)
         return values
 
 
@@ -294,21 +301,25 @@ def _baselines(low: _Read, target: _Target, config: EvaluationConfig) -> dict[st
             f"{target.volume.shape[0]}"
         )
         return {}
-    if low.grid.same(target.grid):
-        return {"input": Prediction(low.values)}
-    if all(fine >= coarse for fine, coarse in zip(target.grid.shape, low.grid.shape, strict=True)):
-        i, j, k = np.divide(low.grid.shape, target.grid.shape)
-        fine = Grid(target.grid.shape, rescale_affine(low.grid.affine, (i, j, k)))
-        if fine.same(target.grid):
-            return {
-                name: Prediction(interpolate_to(low.values, target.grid.shape, name))
-                for name in config.baselines
-            }
+    for grid in (target.grid, *target.wholes):
+        if low.grid.same(grid):
+            return {"input": Prediction(_regrid(low.values, grid, target.grid))}
+        if _is_coarser(low.grid, grid):
+            found = {n: interpolate_to(low.values, grid.shape, n) for n in config.baselines}
+            return {n: Prediction(_regrid(v, grid, target.grid)) for n, v in found.items()}
     target.notes.append(
         f"no baselines: the input's grid ({low.grid} voxels) has not the same field of view as the "
         f"reference's ({target.grid}), or is finer"
     )
     return {}
+
+
+def _is_coarser(low: Grid, grid: Grid) -> bool:
+    """Whether a grid has the field of view of another, in as many voxels or fewer."""
+    if any(coarse > fine for fine, coarse in zip(grid.shape, low.shape, strict=True)):
+        return False
+    i, j, k = np.divide(low.shape, grid.shape)
+    return Grid(grid.shape, rescale_affine(low.affine, (i, j, k))).same(grid)
 
 
 def _shared(grids: list[Grid]) -> Grid | None:
@@ -367,6 +378,8 @@ def _regrid(
 ) -> torch.Tensor:
     """Resample a volume onto another grid, through world coordinates; zero outside its own.
 
+    Voxels that the two grids share, to 0.01 mm, are taken as they are.
+
     Args:
         volume: ``(C, *source.shape)``; tensors in the source's voxel frame.
         source: Where it lies.
@@ -381,8 +394,10 @@ def _regrid(
 
     if tensors:
         volume = from_voxel_frame(volume, source.affine, "ras")
-    # One rounding for all: voxels that the two grids share are taken as they are.
     matrix = np.round(np.linalg.inv(source.affine) @ target.affine, 6)
+    whole = np.rint(matrix)
+    if Grid(target.shape, source.affine @ whole).same(target):
+        matrix, order = whole, 0
     moved = [
         ndimage.affine_transform(
             channel, matrix[:3, :3], matrix[:3, 3], output_shape=target.shape, order=order

@@ -12,6 +12,7 @@ from medrev.dti import to_matrix
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import EvaluationConfig, Pair
 from medrev.evaluation.case import component_std
+from medrev.metrics import interpolate_to
 from medrev.volumes import rescale_affine, voxel_size
 
 from .conftest import AFFINE, SHAPE, brain, coarse, coarse_affine, save
@@ -205,7 +206,54 @@ def test_grids_that_differ_by_a_voxel_at_the_border_are_cropped(pair, cohort):
     assert np.array_equal(loaded.labels, truth[1:, :, :-1] > 0)
     assert loaded.predictions["model"].std.shape == (1, 13, 12, 15)
     assert np.allclose(loaded.affine, start)
-    assert "no baselines" in loaded.notes[1]  # the input has another field of view
+    cubic = interpolate_to(torch.from_numpy(coarse(truth))[None].float(), SHAPE, "cubic")
+    assert torch.equal(loaded.predictions["cubic"].volume, cubic[:, 1:, :, :-1])
+    assert len(loaded.notes) == 1
+
+
+@pytest.mark.parametrize("option", [False, True])
+@pytest.mark.parametrize("apart", [(1e-4, 0, 0), (-1e-4, 0, 0), (0, 4e-3, -4e-3)])
+def test_grids_that_lie_a_hair_apart_lose_no_plane(pair, cohort, apart, option):
+    """Affines are rounded when they are written; the planes at the border are there."""
+    truth = brain(1) + 50
+    save(pair.reference, truth)
+    save(pair.mask, np.ones(SHAPE))
+    near = AFFINE.copy()
+    near[:3, 3] += apart
+    cut = truth[:, :, :-1].copy()
+    cut[3, 3, 3] = np.nan
+    smaller = save(cohort / "smaller.nii.gz", cut, near)
+    spread = save(cohort / "std.nii.gz", np.full(SHAPE, 2.0))
+    labels = save(cohort / "labels.nii.gz", np.full(SHAPE, 3.0))
+    case = changed(
+        pair, predictions={"model": smaller}, uncertainties={"model": spread}, labels=labels
+    )
+    loaded = case.load(EvaluationConfig(resample_reference=option))
+    assert np.array_equal(loaded.reference[0], truth[:, :, :-1].astype(np.float32))
+    found = loaded.predictions["model"]
+    assert np.array_equal(found.volume[0], cut.astype(np.float32), equal_nan=True)
+    assert (found.std == 2).all()
+    assert loaded.mask.all()
+    assert (loaded.labels == 3).all()
+
+
+def test_an_input_on_a_grid_that_is_cropped_is_a_baseline_too(pair, cohort):
+    smaller = save(cohort / "smaller.nii.gz", brain(1)[:, :, :-1])
+    other = save(cohort / "t2.nii.gz", brain(7))
+    case = changed(pair, predictions={"model": smaller}, input=other)
+    loaded = case.load(EvaluationConfig())
+    expected = brain(7)[:, :, :-1].astype(np.float32)
+    assert np.array_equal(loaded.predictions["input"].volume[0], expected)
+
+
+def test_the_reference_is_resampled_where_a_crop_would_do_too(pair, cohort):
+    """A larger prediction keeps its grid if --resample-reference asks for it."""
+    larger = save(cohort / "larger.nii.gz", np.pad(brain(1), ((0, 0), (0, 0), (0, 1))))
+    case = changed(pair, predictions={"model": larger}, input=None)
+    loaded = case.load(EvaluationConfig(resample_reference=True))
+    assert loaded.reference.shape == (1, 14, 12, 17)
+    assert loaded.notes[0].startswith("reference resampled from 14x12x16 voxels onto")
+    assert case.load(EvaluationConfig()).reference.shape == (1, *SHAPE)
 
 
 def test_raw_dwi_as_the_input_of_tensors_is_fitted(tmp_path):

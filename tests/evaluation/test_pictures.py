@@ -128,8 +128,12 @@ def test_label_images_are_scored_by_the_nearest_colour_over_all_images(tmp_path)
     assert float(row[3]) == pytest.approx(right / total)
 
 
-def test_an_image_of_another_size_is_refused(maps):
-    Image.fromarray(COLOUR).save(maps / "model/1.png")
+@pytest.mark.parametrize("size", [(30, 20), (40, 39)])
+@pytest.mark.parametrize("option", [False, True])
+def test_an_image_of_another_size_is_refused(maps, size, option):
+    """Also where it is a row smaller: which row is lacking, nobody knows."""
+    Image.fromarray(COLOUR).resize(size).save(maps / "model/1.png")
     case = Pair(id="1", reference=maps / "ref/1.png", predictions={"m": maps / "model/1.png"})
-    with pytest.raises(InputError, match=r"30x20x1 voxels, the reference .* has 40x40x1"):
-        measure(case, EvaluationConfig())
+    wanted = rf"{size[0]}x{size[1]}x1 voxels, the reference .* has 40x40x1: images.* of one size"
+    with pytest.raises(InputError, match=wanted):
+        measure(case, EvaluationConfig(resample_reference=option))
