@@ -203,6 +203,22 @@ class _Place:
             )
 
 
+def nearest(count: int, ratio: float, size: int) -> Array:
+    """The voxels of one axis that another grid with the same corner shows there.
+
+    Args:
+        count: Voxels of the other grid.
+        ratio: Edge of one of them, in voxels of the axis.
+        size: Voxels of the axis.
+
+    Example:
+        >>> nearest(6, 1 / 3, 2)
+        array([0, 0, 0, 1, 1, 1])
+    """
+    places = np.clip((np.arange(count) + 0.5) * ratio - 0.5, 0, size - 1)
+    return np.floor(places + 0.5).astype(np.int64)
+
+
 def with_margin(picture: Array) -> Array:
     """A picture with black rows at its lower end, where words are written."""
     rows = max(1, round(_MARGIN * picture.shape[1]))

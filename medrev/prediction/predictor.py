@@ -213,7 +213,10 @@ class Predictor:
         if scan.affine is None:
             raise InputError("--voxel-size needs the scan's voxel edges; it has no affine")
         edges = wanted * 3 if len(wanted) == 1 else wanted
-        passes = count_passes(voxel_size(scan.affine), edges, self.ratio.factors)
+        turned, factors = self.source.reorient(scan.affine), self.ratio.factors
+        if turned is not None:
+            factors = tuple(factors[axis] for axis in turned.order)
+        passes = count_passes(voxel_size(scan.affine), edges, factors)
         one = dataclasses.replace(self.options, voxel_size=None)
         predictor = Predictor(self.models, inverse=self.inverse, options=one)
         prediction = predictor(scan, show_progress=show_progress)

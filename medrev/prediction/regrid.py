@@ -178,13 +178,14 @@ def count_passes(
     text = f"--voxel-size {edges_in_words(wanted)}"
     if all(w >= g * (1 - _CLOSE) for g, w in zip(given, wanted, strict=True)):
         raise InputError(f"{text}: the scan's voxels have {edges_in_words(given)} mm already")
-    for passes in range(1, _MOST + 1):
+    most = _MOST if len(set(factors)) == 1 else 1  # of thick slices a second time is none
+    for passes in range(1, most + 1):
         reached = [edge / factor**passes for edge, factor in zip(given, factors, strict=True)]
         if all(r <= w * (1 + _CLOSE) for r, w in zip(reached, wanted, strict=True)):
             return passes
     raise InputError(
-        f"{text}: from {edges_in_words(given)} mm, {_MOST} translations reach "
-        f"{edges_in_words(tuple(reached))} mm and no finer"
+        f"{text}: from {edges_in_words(given)} mm, {most} translation{'s' * (most > 1)} "
+        f"reach{'es' * (most == 1)} {edges_in_words(tuple(reached))} mm and no finer"
     )
 
 

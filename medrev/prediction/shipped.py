@@ -128,9 +128,11 @@ def _of_cohort(root: Path, by_kind: dict[Accepted, list[ShippedModel]]) -> Shipp
 def _misfit(model: ShippedModel, edges: tuple[float, ...]) -> float:
     """How unlike the wanted factors a model's are; a result should have equal edges."""
     longest, shortest = max(edges), min(edges)
-    thick = longest > _THICK * shortest
+    thick, even = longest > _THICK * shortest, len(set(model.factors)) == 1
     wanted = [edge / shortest if thick else 2.0 for edge in sorted(edges)]
-    return sum(abs(w - f) for w, f in zip(wanted, sorted(model.factors), strict=True))
+    return 1e3 * (thick == even) + sum(
+        abs(w - f) for w, f in zip(wanted, sorted(model.factors), strict=True)
+    )
 
 
 def _shipped(path: Path) -> ShippedModel:

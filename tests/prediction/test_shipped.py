@@ -1,11 +1,12 @@
 """Models that come with medrev: found by name, chosen by what an input is."""
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 
 from medrev.errors import CheckpointError, InputError
-from medrev.prediction import load_model, load_models, shipped_models, suitable_model
+from medrev.prediction import infer_file, load_model, load_models, shipped_models, suitable_model
 
 from .conftest import oblique, save, save_ramp
 
@@ -60,6 +61,8 @@ def test_what_no_shipped_model_takes_is_said(tmp_path):
 def test_scalar_volumes_take_the_model_whose_factors_suit_their_voxels(tmp_path):
     cube = save(tmp_path / "cube.nii.gz", np.ones((8, 8, 8)), np.diag([2.0, 2, 2, 1]))
     thick = save(tmp_path / "thick.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 1, 5, 1]))
+    twice = save(tmp_path / "twice.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 2, 1, 1]))
+    assert suitable_model([twice]).name == "mri-through-plane"
     assert suitable_model([cube]).name == "t1-x2"
     assert suitable_model([thick]).name.startswith("mri-through-plane")
     for name, volume in (("cubes", cube), ("slabs", thick)):
@@ -67,3 +70,27 @@ def test_scalar_volumes_take_the_model_whose_factors_suit_their_voxels(tmp_path)
         volume.rename(tmp_path / name / "A_T1w.nii.gz")
     assert suitable_model([tmp_path / "cubes"]).name == "t1-x2"
     assert suitable_model([tmp_path / "slabs"]).name.startswith("mri-through-plane")
+
+
+@pytest.mark.parametrize(
+    ("edges", "wanted", "shape"),
+    [
+        ((1.0, 1.0, 5.0), 1.0, (24, 24, 30)),
+        ((5.0, 1.0, 1.0), 1.0, (120, 24, 6)),  # slices along the first axis
+        ((1.2, 1.2, 6.0), 2.0, (15, 15, 18)),
+        ((2.0, 2.0, 2.0), 0.8, (60, 60, 15)),
+    ],
+)
+def test_scalar_volumes_come_on_voxels_of_a_wanted_size(edges, wanted, shape, tmp_path):
+    generator = np.random.default_rng(0)
+    volume = save(
+        tmp_path / "a_T1w.nii.gz", 50 + 10 * generator.random((24, 24, 6)), np.diag([*edges, 1.0])
+    )
+    files = infer_file(volume, voxel_size=wanted, output=tmp_path / "out", show_progress=False)
+    image = nibabel.load(files[0])
+    assert image.shape == shape
+    np.testing.assert_allclose(np.diag(image.affine)[:3], wanted, rtol=1e-6)
+    corners = [a @ [-0.5, -0.5, -0.5, 1] for a in (image.affine, np.diag([*edges, 1.0]))]
+    np.testing.assert_allclose(*corners, atol=1e-5)
+    assert files[-1].suffix == ".png"
+    assert "same corner" in files[1].read_text()

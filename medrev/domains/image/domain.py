@@ -30,6 +30,7 @@ __all__ = ["ImageDomain", "PixelFile"]
 #: How far from the size of the training's images, relatively, an image may be.
 _TOLERANCE = 0.1
 _OF_VOLUMES = " is for volumes; {model} takes images"
+_OF_FINER = " is for models of super-resolution; {model} takes {takes} and keeps the grid"
 _OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
 
 
@@ -74,7 +75,7 @@ class ImageDomain(Domain):
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
-        "--voxel-size": _OF_TENSORS,
+        "--voxel-size": _OF_FINER,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--ensemble": _OF_VOLUMES,

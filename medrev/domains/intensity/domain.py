@@ -41,6 +41,7 @@ __all__ = ["IntensityDomain"]
 _UNKNOWN = 1000.0
 #: World axes of an array that is turned to RAS.
 _WORLD = ("left and right", "front and back", "top and bottom")
+_OF_FINER = " is for models of super-resolution; {model} takes {takes} and keeps the grid"
 _OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
 
 
@@ -71,7 +72,7 @@ class IntensityDomain(Domain, Generic[D]):
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
-        "--voxel-size": _OF_TENSORS,
+        "--voxel-size": _OF_FINER,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--spacing train": (

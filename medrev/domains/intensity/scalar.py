@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,9 +20,10 @@ from medrev.domains.intensity.names import contrast_ending, contrast_file, named
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.maps import Map
 from medrev.domains.outputs import Output
+from medrev.domains.quick_look import nearest
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import Reorient, upsample, voxel_size
+from medrev.volumes import Reorient, voxel_size
 
 __all__ = ["ScalarDomain"]
 
@@ -37,6 +39,9 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     title = "Super-resolved MRI"
     section = ScalarData
     layouts = SCALAR_LAYOUTS
+    refuses: ClassVar = {
+        option: why for option, why in IntensityDomain.refuses.items() if option != "--voxel-size"
+    }
 
     @property
     def called(self) -> str:
@@ -138,8 +143,10 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         assert prediction.affine is not None
         assert scan.affine is not None
         world = np.argsort(Reorient(scan.affine).order)
-        factors = "x".join(str(self._factors(scan.affine)[axis]) for axis in world)
-        edges = voxel_size(prediction.affine)
+        edges, before = voxel_size(prediction.affine), voxel_size(scan.affine)
+        ratios = [max(old / new, new / old) for old, new in zip(before, edges, strict=True)]
+        factors = "x".join(f"{ratios[axis]:.3g}" for axis in world)
+        view = "same corner" if "VoxelSize" in prediction.facts else "same field of view"
         shown = " x ".join(f"{edge:.4g}" for edge in edges)
         finer = "finer" if self.side == "y" else "coarser"
         found = super().sidecar(prediction, dataclasses.replace(scan, affine=prediction.affine))
@@ -147,7 +154,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         return {
             **found,
             "Resolution": f"{shown} mm, {factors} times {finer} than the input along left-right, "
-            "back-front and bottom-top, same field of view",
+            f"back-front and bottom-top, {view}",
         }
 
     def picture(
@@ -156,13 +163,17 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         """Input and output in three views, both on the fine grid (nearest neighbour)."""
         made, given, residual = prediction.values, scan.values, prediction.cycle_residual
         assert scan.affine is not None
-        ratios = self._factors(scan.affine)
+        assert prediction.affine is not None
+        grids = [np.array(voxel_size(affine)) for affine in (scan.affine, prediction.affine)]
+        coarse, finest = grids if self.side == "y" else grids[::-1]
 
         def fine(values: Tensor, shape: tuple[int, ...]) -> Tensor:
             if tuple(values.shape[1:]) == shape:
                 return values
-            i, j, k = shape
-            return upsample(values[None].float(), ratios, "nearest")[0][:, :i, :j, :k]
+            for axis, (count, ratio) in enumerate(zip(shape, finest / coarse, strict=True), 1):
+                found = nearest(count, ratio, values.shape[axis])
+                values = values.index_select(axis, torch.from_numpy(found))
+            return values
 
         if self.side == "y":
             shape = tuple(made.shape[1:])

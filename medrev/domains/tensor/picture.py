@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
+from medrev.domains.quick_look import Comparison, Doubt, Row, nearest, with_margin
 from medrev.dti import color_fa, scalar_maps
 from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample, voxel_size
 
@@ -145,8 +145,11 @@ class _Cut:
     def coarse(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice of a coarse volume with every voxel repeated."""
         if not self.divided:
-            for axis, places in enumerate(self._places(volume), start=1):
-                volume = volume.index_select(axis, torch.from_numpy(places).round().long())
+            for axis, (count, ratio) in enumerate(zip(self.shape, self.ratios, strict=True), 1):
+                found = nearest(count, ratio, volume.shape[axis])
+                if axis == self.axis:
+                    found = found[[self.plane.index]]
+                volume = volume.index_select(axis, torch.from_numpy(found))
             return volume
         slab = volume.narrow(self.axis, self.plane.index // self.factor, 1)
         for axis in range(1, 4):
