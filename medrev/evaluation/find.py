@@ -139,10 +139,12 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
             "--uncertainty goes with one model; of several, put them beside the predictions with "
             "'std' in their names, or give a table with columns uncertainty_NAME"
         )
-    predictions = {
-        name: volumes_in(path, is_image, f"predictions {name}") for name, path in named.items()
-    }
-    subjects = sorted({name for found in predictions.values() for name in found})
+    predictions: dict[str, dict[str, Path]] = {}
+    subjects: list[str] = []
+    for name, path in named.items():
+        found = volumes_in(path, is_image, f"predictions {name}", names=subjects)
+        predictions[name] = found
+        subjects = sorted({*subjects, *found})
     results = [path for found in predictions.values() for path in found.values()]
     references = volumes_in(
         sources.reference,
@@ -177,7 +179,7 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     for subject in subjects:
         lacking = [f"prediction {name}" for name, p in predictions.items() if subject not in p]
         lacking += ["reference"] if subject not in references else []
-        lacking += ["input"] if low and subject not in low else []
+        lacking += ["input"] if low and _one_of(low, subject, only) is None else []
         if lacking:
             failures[subject] = f"no {' and no '.join(lacking)} of this subject was found"
             continue
@@ -186,7 +188,7 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
                 id=subject,
                 reference=references[subject],
                 predictions={name: found[subject] for name, found in predictions.items()},
-                input=low.get(subject),
+                input=_one_of(low, subject, only),
                 mask=_one_of(masks, subject, only),
                 labels=_one_of(labels, subject, only),
                 uncertainties={

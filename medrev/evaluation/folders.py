@@ -145,7 +145,7 @@ def volumes_in(
         what: What the volumes are, for messages: predictions, references, …
         optional: It is no error if there are none.
         names: Subjects as others call them: those that differ only as results of BIDS do from
-            their inputs (:func:`subject_label`) are called so here, too.
+            their inputs (:func:`subject_label`) are called so here, too, if only one is like them.
         contrast: Which of several contrasts of a subject counts.
 
     Returns:
@@ -171,11 +171,14 @@ def volumes_in(
     if not chosen:
         wanted = f"matches {pattern} in {root}" if pattern else f"is in {root} or below"
         raise InputError(f"{what} not found: no volume or image {wanted}; found: {_contents(root)}")
-    known = {subject_label(name): name for name in names}
+    known: dict[str, str | None] = {}
+    for name in names:  # a label that two of them have says neither
+        label = subject_label(name)
+        known[label] = None if label in known else name
     found: dict[str, list[Path]] = {}
     for path in chosen:
         name = subject_of(path, root)
-        name = name if name in names else known.get(subject_label(name), name)
+        name = name if name in names else known.get(subject_label(name)) or name
         found.setdefault(name, []).append(path)
     preferred = {name: _preferred(paths, contrast) for name, paths in sorted(found.items())}
     return _single(preferred, what, root)

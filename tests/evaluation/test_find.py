@@ -131,12 +131,47 @@ def test_results_of_inference_are_matched_with_what_they_were_made_of(tmp_path):
         low = {} if folder == "sr" else {"low": tmp_path / "brats"}
         found = find(tmp_path, folder, reference=tmp_path / reference, **low)
         assert found.failures == {}
+        assert len(found.cases) == 2
         for n, case in enumerate(found.cases, start=1):
             assert case.files["reference"].name == wanted.format(n=n)
             assert f"0{n}" in str(case.files["reference"])
             assert case.files["prediction model"].suffix == ".gz"
             if low:
                 assert case.files["input"].name == f"SIM_0000{n}_t1.nii.gz"
+
+
+def test_single_files_of_several_contrasts_have_their_input(tmp_path):
+    """Their names differ in the contrast, and in what results add to it."""
+    name = "BraTS_001"
+    prediction = save(tmp_path / f"out/{name}_desc-synth_T2w.nii.gz", brain(1))
+    files = {kind: save(tmp_path / f"in/{name}_{kind}.nii.gz", brain(2)) for kind in ("t1", "t2")}
+    (case,) = find_cases(
+        Sources(inputs=(str(prediction),), reference=files["t2"], low=files["t1"])
+    ).cases
+    assert case.files["input"] == files["t1"]
+
+
+def test_models_whose_results_are_named_in_two_ways_have_the_same_subjects(tmp_path):
+    """A result beside its input, and one in a folder of BIDS."""
+    save(tmp_path / "one/SIM_00001_desc-synth_T2w.nii.gz", brain(1))
+    save(tmp_path / "two/sub-SIM00001/anat/sub-SIM00001_desc-synth_T2w.nii.gz", brain(1))
+    save(tmp_path / "ref/SIM_00001/SIM_00001_t2.nii.gz", brain(1))
+    for order in (("one", "two"), ("two", "one")):
+        found = find(tmp_path, *order)
+        assert found.failures == {}
+        (case,) = found.cases
+        assert {f"prediction {name}" for name in order} <= set(case.files)
+
+
+def test_a_mask_of_two_contrasts_serves_both(tmp_path):
+    """Volumes that are named by their contrast; their person has one mask."""
+    for contrast in ("t1", "t2"):
+        save(tmp_path / f"a/s_{contrast}.nii.gz", brain(1))
+        save(tmp_path / f"ref/s_{contrast}.nii.gz", brain(1))
+    mask = save(tmp_path / "mask/s_mask.nii.gz", brain(1) > 0)
+    found = find(tmp_path, "a", mask=tmp_path / "mask")
+    assert [case.id for case in found.cases] == ["s_t1", "s_t2"]
+    assert [case.files.get("mask") for case in found.cases] == [mask, mask]
 
 
 def test_groups_come_from_the_participants_table(cohort):
