@@ -19,7 +19,7 @@ from medrev.metrics import BASELINES, Baseline, Settings
 __all__ = ["FROBENIUS", "Case", "EvaluationConfig", "Loaded", "component_std", "content_key"]
 
 #: Part of every key: results of another form are not taken over.
-_FORM = 2
+_FORM = 3
 
 
 @dataclass(frozen=True, kw_only=True)

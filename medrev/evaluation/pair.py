@@ -57,11 +57,15 @@ class Pair:
     @property
     def files(self) -> dict[str, Path]:
         """All files by role."""
-        given = {
+        volumes: dict[str, Path | None] = {
             "reference": self.reference,
             **{f"prediction {name}": path for name, path in self.predictions.items()},
             "input": self.input,
-            **_gradients(self.input),
+        }
+        given = {
+            **volumes,
+            **{f"sidecar of {role}": _sidecar(path) for role, path in volumes.items()},
+            **_beside_dwi(self.input),
             "mask": self.mask,
             "labels": self.labels,
             **{f"uncertainty {name}": path for name, path in self.uncertainties.items()},
@@ -105,7 +109,7 @@ class Pair:
         if low is not None and config.baselines:
             predictions |= _baselines(low, target, config)
         facts: dict[str, Any] = {"mask": source}
-        scaling = self._scaling()
+        scaling = self._scaling(target)
         settings = target.settings
         if scaling is not None:
             percentile, scales = scaling
@@ -114,6 +118,9 @@ class Pair:
             reference = _in_own_scale(reference, mask, percentile)
             for name, prediction in predictions.items():
                 predictions[name] = _rescaled(prediction, scales.get(name), mask, percentile)
+            if low is not None and low.values.shape[0] == 1:
+                inside = mask if low.grid.same(target.grid) else None
+                low = replace(low, values=_in_own_scale(low.values, inside, percentile))
         labels = label_image = None
         if self.labels is not None and config.segmenter is not None:
             label_image = target.bring(self.labels, order=0, indexed=False)
@@ -134,12 +141,13 @@ class Pair:
             notes=tuple(target.notes),
         )
 
-    def _scaling(self) -> tuple[float, dict[str, float]] | None:
+    def _scaling(self, target: "_Target") -> tuple[float, dict[str, float]] | None:
         """A percentile, and by model the intensity that it became in the results.
 
-        Intensities of MR contrasts have no unit: those that a model of medrev made of another
-        contrast are compared in units of each volume's own scale, as run folders are. None where a
-        sidecar does not say that the predictions are such.
+        Intensities of MR contrasts have no unit: where a model of medrev made them of another
+        contrast, as its sidecar says, all are compared in units of each volume's own scale, as run
+        folders are; models without such a sidecar by their own percentile, like baselines. None
+        where no model is such, or their percentiles differ.
         """
         scales: dict[str, float] = {}
         percentiles = set()
@@ -147,12 +155,28 @@ class Pair:
             says = read_json(sidecar_of(path), lenient=True)
             scale, percentile = says.get("OutputScale"), says.get("Percentile")
             if says.get("Contrast") == says.get("InputContrast"):
-                return None
+                continue
             if not isinstance(scale, int | float) or not isinstance(percentile, int | float):
-                return None
+                continue
             scales[name] = float(scale)
             percentiles.add(float(percentile))
-        return (percentiles.pop(), scales) if len(percentiles) == 1 else None
+        if not scales:
+            return None
+        if len(percentiles) > 1:
+            several = " and ".join(f"{percentile:g}" for percentile in sorted(percentiles))
+            target.notes.append(
+                f"intensities are compared as they are stored: the models' scales are different "
+                f"percentiles, {several}"
+            )
+            return None
+        (percentile,) = percentiles
+        others = [name for name in self.predictions if name not in scales]
+        target.notes.append(
+            f"intensities are compared in units of each volume's own scale, percentile "
+            f"{percentile:g} in the mask"
+            + (f"; that of {', '.join(others)} is of the volume itself" if others else "")
+        )
+        return percentile, scales
 
     def _std(self, name: str, target: "_Target") -> torch.Tensor | None:
         path = self.uncertainties.get(name)
@@ -274,13 +298,21 @@ def _read_input(path: Path, target: _Target) -> _Read:
     return _read(path)
 
 
-def _gradients(path: Path | None) -> dict[str, Path | None]:
-    """The gradient files beside raw DWI, on which a fit depends."""
+def _sidecar(path: Path | None) -> Path | None:
+    """The JSON file beside a volume, which says scales and conventions; None if there is none."""
+    if path is None or path.suffix.lower() in PICTURES:
+        return None
+    beside = sidecar_of(path)
+    return beside if beside.is_file() else None
+
+
+def _beside_dwi(path: Path | None) -> dict[str, Path | None]:
+    """The gradient files and the mask beside raw DWI, on which a fit depends."""
     if path is None or path.suffix.lower() in PICTURES or not path.is_file():
         return {}
     with suppress(InputError):
         source = recognise(path)
-        return {"input bval": source.bval, "input bvec": source.bvec}
+        return {"input bval": source.bval, "input bvec": source.bvec, "input mask": source.mask}
     return {}
 
 
@@ -353,19 +385,23 @@ def _in_own_scale(
     volume: torch.Tensor, mask: torch.Tensor | None, percentile: float
 ) -> torch.Tensor:
     """Intensities in units of a percentile of those in the mask, cut off above as in training."""
+    return (volume / _own_scale(volume, mask, percentile)).clamp(0, 1)
+
+
+def _own_scale(volume: torch.Tensor, mask: torch.Tensor | None, percentile: float) -> float:
     inside = volume != 0 if mask is None else mask
-    return (volume / intensity_scale(volume, inside, percentile)).clamp(0, 1)
+    return intensity_scale(volume, inside, percentile)
 
 
 def _rescaled(
     given: Prediction, scale: float | None, mask: torch.Tensor | None, percentile: float
 ) -> Prediction:
-    """A result in units of the scale that it was given, or a baseline in those of its own."""
+    """A result in units of the scale that it was given; any other in those of its own, cut off."""
     volume = torch.as_tensor(given.volume)
-    if scale is None:
-        return replace(given, volume=_in_own_scale(volume, mask, percentile))
-    std = None if given.std is None else torch.as_tensor(given.std) / scale
-    return replace(given, volume=volume / scale, std=std)
+    own = _own_scale(volume, mask, percentile) if scale is None else scale
+    std = None if given.std is None else torch.as_tensor(given.std) / own
+    scaled = volume / own
+    return replace(given, volume=scaled.clamp(0, 1) if scale is None else scaled, std=std)
 
 
 def _regrid(

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from scipy import ndimage
 from medrev.dti import to_matrix
 from medrev.errors import GeometryError, InputError
 from medrev.evaluation import EvaluationConfig, Pair
-from medrev.evaluation.case import component_std
+from medrev.evaluation.case import component_std, content_key
 from medrev.metrics import interpolate_to
 from medrev.volumes import rescale_affine, voxel_size
 
@@ -278,6 +279,70 @@ def test_raw_dwi_as_the_input_of_tensors_is_fitted(tmp_path):
     loaded = case.load(EvaluationConfig(baselines=("nearest",)))
     assert np.allclose(loaded.predictions["nearest"].volume, loaded.reference, atol=1e-7)
     assert {"input bval", "input bvec"} <= set(case.files)
+    assert case.files["input mask"] == tmp_path / "low_mask.nii.gz"
+
+
+def says(path: Path, **keys) -> Path:
+    """Write a volume's sidecar."""
+    beside = path.with_name(path.name.replace(".nii.gz", ".json"))
+    beside.write_text(json.dumps(keys))
+    return beside
+
+
+def test_what_is_said_beside_a_volume_is_part_of_its_result(pair):
+    """A finished subject is measured again if a scale or a convention has been corrected."""
+    keys = [content_key(pair, EvaluationConfig())]
+    for path in (pair.predictions["model"], pair.reference, pair.input):
+        for scale in (900.0, 1000.0):
+            beside = says(path, OutputScale=scale)
+            assert beside in pair.files.values()
+            keys.append(content_key(pair, EvaluationConfig()))
+    assert len(set(keys)) == len(keys)
+
+
+TRANSLATED = {"Contrast": "t2", "InputContrast": "t1", "Percentile": 99.5}
+
+
+def test_translated_contrasts_are_compared_in_their_own_scales(pair, cohort):
+    """Also where one of the models is another program's, and says nothing about itself."""
+    truth, own = brain(1), np.percentile(brain(1)[brain(1) > 0], 99.5)
+    other = save(cohort / "other.nii.gz", 7 * truth)
+    spread = save(cohort / "std.nii.gz", np.full(SHAPE, 14.0))
+    low = save(cohort / "t1.nii.gz", 3 * truth)
+    says(pair.predictions["model"], OutputScale=200.0, **TRANSLATED)
+    case = changed(
+        pair,
+        predictions={**pair.predictions, "other": other},
+        input=low,
+        uncertainties={"model": spread, "other": spread},
+    )
+    loaded = case.load(EvaluationConfig())
+    expected = (truth / own).clip(0, 1)
+    volumes = {name: given.volume[0] for name, given in loaded.predictions.items()}
+    for volume in (loaded.reference[0], volumes["other"], volumes["input"], loaded.low[0]):
+        assert np.allclose(volume, expected, atol=1e-6)
+    stored = nibabel.load(pair.predictions["model"]).get_fdata()
+    assert np.allclose(volumes["model"], stored / 200, atol=1e-6)
+    assert np.allclose(loaded.predictions["model"].std, 14 / 200)
+    assert np.allclose(loaded.predictions["other"].std, 14 / (7 * own))
+    assert loaded.settings.value_range == 1
+    assert loaded.notes == (
+        "intensities are compared in units of each volume's own scale, percentile 99.5 in the "
+        "mask; that of other is of the volume itself",
+    )
+
+
+def test_scales_of_different_percentiles_are_not_compared_and_it_is_said(pair, cohort):
+    other = save(cohort / "other.nii.gz", brain(1))
+    says(pair.predictions["model"], OutputScale=200.0, **TRANSLATED)
+    says(other, OutputScale=200.0, **TRANSLATED | {"Percentile": 99})
+    case = changed(pair, predictions={**pair.predictions, "other": other})
+    loaded = case.load(EvaluationConfig())
+    assert np.array_equal(loaded.reference[0], brain(1).astype(np.float32))
+    assert loaded.notes == (
+        "intensities are compared as they are stored: the models' scales are different "
+        "percentiles, 99 and 99.5",
+    )
 
 
 def test_a_component_has_a_third_of_the_tensors_deviation():
