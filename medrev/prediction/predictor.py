@@ -225,11 +225,11 @@ class Predictor:
                 scan, values=prediction.values, mask=prediction.mask, affine=prediction.affine
             )
             again = predictor(finer, show_progress=show_progress)
-            said = {"warnings": prediction.warnings, "notes": prediction.notes}
-            for kind, first in said.items():
-                second = (f"second translation: {line}" for line in getattr(again, kind))
-                said[kind] = (*first, *second)
-            prediction = dataclasses.replace(again, **said)
+            prediction = dataclasses.replace(
+                again,
+                warnings=(*prediction.warnings, *_of_second(again.warnings)),
+                notes=(*prediction.notes, *_of_second(again.notes)),
+            )
         return to_edges(prediction, edges, passes)
 
     def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:
@@ -364,6 +364,11 @@ class Predictor:
             if isinstance(step, Oriented):
                 return step.result_affine(tuple(scan.values.shape[1:]), self.ratio)
         return self.ratio.affine(scan.affine)
+
+
+def _of_second(lines: Sequence[str]) -> list[str]:
+    """What the second of two translations says."""
+    return [f"second translation: {line}" for line in lines]
 
 
 def _sides(model: Model, inverse: bool) -> tuple[Domain, Domain]:
