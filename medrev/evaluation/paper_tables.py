@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from medrev.errors import InputError
 from medrev.evaluation.results import Results
-from medrev.evaluation.tables import best_rows, mean_cell
+from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
@@ -239,7 +239,7 @@ def _best(block: _Block, scores: Sequence[_Score]) -> list[tuple[int, int]]:
     return [
         (r, c)
         for c, score in enumerate(scores)
-        for r in best_rows(score.key, [cells[c] for cells in block], score.digits)
+        for r in marked_rows(score.key, [cells[c] for cells in block], score.digits, ties=True)
     ]
 
 

@@ -14,7 +14,7 @@ from medrev.metrics import Key
 
 __all__ = [
     "agreement_table",
-    "best_rows",
+    "best_of",
     "comparison_table",
     "description_table",
     "group_table",
@@ -71,26 +71,36 @@ def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
     return None if found.mean is None else MeanStd(found.mean, found.std)
 
 
-def best_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:
-    """Rows whose mean is best by the metric's sense, all that are equal when rounded.
+def best_of(
+    means: Mapping[int, float], *, higher: bool, rounding: int, ties: bool = False
+) -> tuple[int, ...]:
+    """Rows of the best mean, all that are equal when rounded; none of a single row.
 
-    None where neither direction is good or only one row has a value. Ratios of sharpness have no
-    best: the blocks of nearest neighbour and noise bring them near to 1 too.
+    None where all rows are equal, because a column of zeros has no best; with ``ties`` all of them,
+    as the papers' tables have it.
+    """
+    rounded = {row: round(mean, rounding) for row, mean in means.items()}
+    if len(rounded if ties else set(rounded.values())) < 2:
+        return ()
+    best = (max if higher else min)(rounded.values())
+    return tuple(row for row, mean in rounded.items() if mean == best)
+
+
+def marked_rows(
+    key: Key, cells: Sequence[MeanStd | None], rounding: int, *, ties: bool = False
+) -> tuple[int, ...]:
+    """Rows whose mean is best by the metric's sense (:func:`best_of`).
+
+    None where neither direction is good. Ratios of sharpness have no best: the blocks of nearest
+    neighbour and noise bring them near to 1 too.
     """
     metric = CATALOGUE.get(key.metric)
-    found = {r: round(cell.mean, rounding) for r, cell in enumerate(cells) if cell is not None}
-    if metric is None or metric.better in ("none", "one") or len(found) < 2:
+    if metric is None or metric.better in ("none", "one"):
         return ()
+    means = {r: cell.mean for r, cell in enumerate(cells) if cell is not None}
     if metric.better == "zero":
-        found = {r: abs(mean) for r, mean in found.items()}
-    best = max(found.values()) if metric.better == "higher" else min(found.values())
-    return tuple(r for r, mean in found.items() if mean == best)
-
-
-def marked_rows(key: Key, cells: Sequence[MeanStd | None], rounding: int) -> tuple[int, ...]:
-    """As :func:`best_rows`, but none where all are equal: a column of zeros has no best."""
-    best = best_rows(key, cells, rounding)
-    return best if len(best) < sum(cell is not None for cell in cells) else ()
+        means = {r: abs(mean) for r, mean in means.items()}
+    return best_of(means, higher=metric.better == "higher", rounding=rounding, ties=ties)
 
 
 def description_table(

@@ -17,6 +17,7 @@ from medrev.evaluation import (
     heldout_table,
     read_heldout,
 )
+from medrev.evaluation.tables import best_of
 from medrev.files import read_json
 from medrev.metrics import NOISE_FLOOR
 from medrev.progress import format_seconds
@@ -149,9 +150,8 @@ def _heldout_table(results: Results) -> HtmlTable:
             for r, row in enumerate(tabular.rows)
             if isinstance(cell := row[c], MeanStd) and row[0] != NOISE_FLOOR
         }
-        if len(set(means.values())) > 1:
-            best = (max if column.higher_is_better else min)(means.values())
-            bold |= {(r, c) for r, mean in means.items() if mean == best}
+        best = best_of(means, higher=column.higher_is_better, rounding=column.digits)
+        bold |= {(r, c) for r in best}
     count = len(results.subjects)
     caption = f"held-out: {results.subjects[0]}"
     if count > 1:

@@ -37,7 +37,8 @@ class History:
         stale: Validations since then.
         validated: The step of the last validation.
         seconds: Time trained, over all parts of the training.
-        first_loss: The first phase's loss in the first row of the log.
+        first_loss: The first phase's loss in the log's first row that is no single step's
+            (with ``log_every=1`` all are).
         warned: Whether that the loss ran away was told.
     """
 
@@ -161,7 +162,8 @@ class Loop:
             "lr": trainer.learning_rate,
         }
         self.metrics.write(head | means | {"seconds": round(self.history.seconds, 3)})
-        self._watch(means[f"loss_{next(iter(trainer.method.phases))}"])
+        if trainer.step_number % self.config.log_every == 0:  # not the first step alone
+            self._watch(means[f"loss_{next(iter(trainer.method.phases))}"])
         if self.board:
             for name, value in (means | {"lr": trainer.learning_rate}).items():
                 self.board.add_scalar(name, value, trainer.step_number)

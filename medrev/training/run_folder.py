@@ -265,6 +265,17 @@ class RunFolder:
         if line not in told:
             self.write_status(self.read_status().get("status", "running"), warnings=[*told, line])
 
+    def warn_of_result(self, lines: Sequence[str]) -> None:
+        """Warn of what the held-out table shows, instead of what an earlier one showed."""
+        status = self.read_status()
+        earlier = status.get("result_warnings", [])
+        if earlier or lines:
+            kept = [line for line in status.get("warnings", []) if line not in earlier]
+            more = {"warnings": kept, "result_warnings": list(lines)}
+            self.write_status(status.get("status", "running"), **more)
+        for line in lines:
+            self.warn(line)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was warned of in training, one line each."""

@@ -172,8 +172,7 @@ def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> N
     if dataset.counts["test"]:
         results = heldout(model, dataset, show_progress=not quiet)
         run.write_heldout(results)
-        for line in result_warnings(results):
-            run.warn(line)
+        run.warn_of_result(result_warnings(results))
     card = model_card(
         dataset,
         parameters=sum(p.numel() for p in model.translator.parameters()),

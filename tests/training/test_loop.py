@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from medrev.training import train
+from medrev.training.checkpoint import load_checkpoint
 
 
 def rows(path):
@@ -42,3 +43,15 @@ def test_each_row_of_the_log_is_the_mean_since_the_row_before(pipeline, tmp_path
     assert means[1] == each[1]
     assert means[2] == each[2]
     assert means[4] == pytest.approx((each[3] + each[4]) / 2, rel=1e-4)
+
+
+def test_a_training_runs_away_from_a_row_of_several_steps(pipeline, tmp_path):
+    """The first step's loss is of one batch, which may be an easy one; it stands in row 1."""
+    for every, first in ((1, 0), (2, 1)):
+        training = {"steps": 4, "log_every": every, "validate_every": 99}
+        chosen = pipeline(training=training)
+        run = train(chosen, tmp_path / f"run{every}", quiet=True, device="cpu")
+        state = load_checkpoint(run.state(), chosen)
+        phase = next(name for name in rows(run.metrics)[0] if name.startswith("loss_"))
+        logged = float(rows(run.metrics)[first][phase])
+        assert state["history"]["first_loss"] == pytest.approx(logged, rel=1e-4)

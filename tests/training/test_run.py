@@ -316,6 +316,20 @@ def test_what_speaks_against_a_model_is_told_wherever_it_is_read(tmp_path, pipel
     assert all(f"<li>{line}</li>" in page for line in run.warnings)
 
 
+def test_what_a_later_result_shows_takes_the_place_of_an_earlier_ones(tmp_path):
+    """A training that goes on may become better than interpolation; how it went stays told."""
+    run = RunFolder(tmp_path)
+    run.warn("no validation subjects")
+    run.warn_of_result(["worse than cubic"])
+    run.warn("training runs away")
+    run.warn_of_result(["worse than trilinear"])
+    assert run.warnings == (
+        "no validation subjects", "training runs away", "worse than trilinear"
+    )  # fmt: skip
+    run.warn_of_result([])
+    assert RunFolder(tmp_path).warnings == ("no validation subjects", "training runs away")
+
+
 def test_a_good_run_is_told_nothing(finished, tmp_path, pipeline):
     records = [
         Record("s", method, "rmse", "mask", None, value, "1e-5 mm²/s")
