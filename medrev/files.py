@@ -7,17 +7,18 @@ renamed, so a killed or failed command leaves no half-written file behind.
 import codecs
 import difflib
 import errno
+import getpass
 import hashlib
 import json
 import os
-import shutil
-import uuid
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from medrev.errors import InputError, OutputError
+from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
 
 __all__ = [
     "atomic_folder",
@@ -28,8 +29,11 @@ __all__ = [
     "ensure_writable_folder",
     "files_below",
     "is_present",
+    "overwrite_in_place",
     "read_json",
     "read_text",
+    "user_cache",
+    "write_text",
 ]
 
 _BLOCK = 1 << 20
@@ -48,6 +52,9 @@ _POINTERS = {
 }
 #: Errors of a disk that is full, or may not be written.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
+#: Folders in which this process has removed what others left.
+_swept: set[Path] = set()
 
 
 @contextmanager
@@ -97,37 +104,93 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
 def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder beside ``path`` that becomes ``path`` when the block ends well.
 
-    As `atomic_path`, for results of several files that belong together, such as a checkpoint. An
-    existing folder stays in place until the new one is complete.
+    As `atomic_path`, for results of several files that belong together, such as a bundle. An
+    existing folder stays in place until the new one is complete; one that a killed process has
+    just set aside comes back.
 
     Raises:
         OutputError: ``path`` exists and ``overwrite`` is false, the parent folder cannot be
-            written, or the disk is full.
+            written, another process is writing there, or the disk is full.
     """
     target = Path(path)
-    _refuse_existing(target, overwrite)
+    old = target.with_name(f"{ASIDE}-{target.name}")
+    if not old.exists():
+        _refuse_existing(target, overwrite)
     ensure_writable_folder(target.parent)
-    temporary, old = _beside(target), _beside(target)
-    try:
-        with _disk_errors(target):
-            temporary.mkdir()
-            yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    _sync(file)
-            if target.exists():
-                target.rename(old)
-            temporary.rename(target)
-            _sync(target.parent)
-    finally:
+    with hold(target.with_name(f"{LOCK}-{target.name}")):
         if old.exists() and not target.exists():
             old.rename(target)
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        remove(old)
+        _refuse_existing(target, overwrite)
+        temporary = _beside(target)
+        try:
+            with _disk_errors(target):
+                temporary.mkdir()
+                yield temporary
+                for file in temporary.rglob("*"):
+                    if file.is_file():
+                        _sync(file)
+                if target.exists():
+                    target.rename(old)
+                temporary.rename(target)
+                _sync(target.parent)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            remove(temporary)
+            remove(old)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Bytes of file names that are no text are escaped as JSON does it.
+
+    Raises:
+        OutputError: As :func:`atomic_path`.
+    """
+    with atomic_path(path, overwrite) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def user_cache(name: str) -> Path:
+    """The folder of a name in the user's cache; it need not exist.
+
+    Users without a home, or one that they cannot write, have it among the temporary files.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError, OSError):
+        folder = Path(given) if given else Path.home() / ".cache"
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        if os.access(existing, os.W_OK | os.X_OK):
+            return folder / name
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"medrev-cache-{user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid == user and not folder.is_symlink():
+            return folder / name
+    return Path(tempfile.mkdtemp(prefix="medrev-cache-")) / name
+
+
+def overwrite_in_place(path: str | os.PathLike[str], text: str) -> None:
+    """Write a short text over a short file, which needs no new room on a full disk.
+
+    Nothing is done where that is not possible.
+    """
+    content = text.encode()
+    with suppress(OSError), Path(path).open("r+b") as stream:
+        length = os.fstat(stream.fileno()).st_size
+        stream.write(content.ljust(length))
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
     """Create the folder ``path`` where it is missing and make sure that it can be written.
+
+    What killed processes have left in it is removed.
 
     Raises:
         OutputError: It, or a parent of it, is a file or cannot be written.
@@ -135,7 +198,7 @@ def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".medrev-{uuid.uuid4().hex}"
+        probe = folder / temporary_name()
         probe.touch()
         probe.unlink()
     except (FileExistsError, NotADirectoryError):
@@ -145,6 +208,9 @@ def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
         raise OutputError(
             f"cannot write to the folder {folder} ({_reason(error)}); choose another output"
         ) from None
+    if (place := folder.absolute()) not in _swept:
+        _swept.add(place)
+        sweep(folder)
     return folder
 
 
@@ -246,8 +312,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 def _beside(target: Path) -> Path:
     """A new hidden name in the target's folder, with the target's suffixes."""
-    suffixes = "".join(target.suffixes[-2:])
-    return target.with_name(f".medrev-{uuid.uuid4().hex[:12]}{suffixes}")
+    return target.with_name(temporary_name("".join(target.suffixes[-2:])))
 
 
 def _sync(path: Path) -> None:

@@ -11,9 +11,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from medrev.errors import InputError
 
-__all__ = ["Direction", "InferenceOptions", "Request"]
+__all__ = ["MOST_GIB", "Direction", "InferenceOptions", "Request"]
 
 Direction = Literal["forward", "inverse"]
+
+#: No limit on memory is higher, in GiB.
+MOST_GIB = 1_000_000
 
 _INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))
 
@@ -67,8 +70,11 @@ class InferenceOptions:
             )
         if edges is not None and self.cycle_residual:
             raise InputError("cycle_residual has no meaning beside voxel_size: leave one out")
-        if self.max_memory is not None and not self.max_memory > 0:
-            raise InputError(f"max_memory must be a positive number of GiB, got {self.max_memory}")
+        if self.max_memory is not None and not 0 < self.max_memory <= MOST_GIB:
+            raise InputError(
+                f"max_memory must be a positive number of GiB, at most {MOST_GIB}, "
+                f"got {self.max_memory}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +143,7 @@ class Request(InferenceOptions):
             f"--format {self.format}": self.format != "nifti",
             f"--spacing {self.spacing}": self.spacing != "keep",
             "--voxel-size": self.voxel_size is not None,
+            "--max-memory": self.max_memory is not None,
         }
         return [option for option, was_given in given.items() if was_given]
 

@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. Folders of one floor do not import each other.
 FLOORS = (
     ("errors",),
-    ("files", "options", "progress"),
-    ("tables",),
+    ("locks", "options", "progress"),
+    ("files",),
+    ("folders", "tables"),
     ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),
@@ -38,7 +39,7 @@ KNOW_SECTIONS = {"config", "domains"}
 #: ``data.kind``, ``data["kind"]``, ``data.get("kind")``.
 KIND_OF_DATA = re.compile(r"\b_?(data|section)(\.kind\b|\['kind'\]|\.get\('kind')")
 #: What commands may import before they parse.
-LIGHT = {"errors", "files", "options", "progress"}
+LIGHT = {"errors", "files", "folders", "locks", "options", "progress"}
 SLOW = {"torch", "monai", "torchio", "pydantic", "rich", "pandas", "scipy", "dipy", "matplotlib"}
 
 

@@ -8,17 +8,16 @@ import argparse
 import errno
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any
 
 from medrev import __version__
 from medrev.cli.options import add_options
+from medrev.cli.signals import Signals, Terminated
+from medrev.cli.streams import lasting_streams
 from medrev.errors import ConfigError, MedrevError, OutputError
 
 __all__ = [
@@ -84,10 +83,6 @@ def check_device_name(text: str) -> str:
     raise argparse.ArgumentTypeError(f"must be auto, cpu, cuda, cuda:N or mps, got '{text}'")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what was begun is cleaned up, as after Ctrl-C."""
-
-
 def first_process() -> bool:
     """Whether this is the only process or, under ``torchrun``, the one that prints."""
     return _rank() == "0"
@@ -117,13 +112,20 @@ def run_command(
     """
     parser = build_parser()
     arguments = parser.parse_intermixed_args(argv)
+    with lasting_streams(), Signals():
+        return _run(parser.prog, arguments, body, memory_advice)
+
+
+def _run(
+    prog: str,
+    arguments: argparse.Namespace,
+    body: Callable[[argparse.Namespace], int | None],
+    memory_advice: str,
+) -> int:
     _quieten(arguments.debug)
     code, message = FAILED, ""
-    _terminate_cleanly()
     try:
-        code = body(arguments) or 0
-        sys.stdout.flush()
-        return code
+        return body(arguments) or 0
     except MedrevError as error:
         code = USAGE
         shared = isinstance(error, ConfigError | OutputError)
@@ -132,27 +134,11 @@ def run_command(
     except KeyboardInterrupt as error:
         code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
         message = (str(error) or "interrupted") if first_process() else ""
-    except BrokenPipeError:
-        _close_stdout()
     except Exception as error:
         message = _unexpected(error, arguments.debug, memory_advice)
         _show_traceback(arguments.debug)
-    _print_errors(parser.prog, message)
+    _print_errors(prog, message)
     return code
-
-
-def _terminate_cleanly() -> None:
-    """Turn SIGTERM, which would leave temporary files behind, into an exception."""
-    process = os.getpid()
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            raise Terminated("terminated")
-        signal.signal(number, signal.SIG_DFL)  # in a fork, as if nobody had asked
-        os.kill(os.getpid(), number)
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
 
 
 def _print_errors(prog: str, message: str) -> None:
@@ -190,14 +176,3 @@ def _quieten(debug: bool) -> None:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes too
         logging.getLogger().setLevel(logging.CRITICAL)
-
-
-def _close_stdout() -> None:
-    """Keep Python from flushing into a closed pipe (``medrev-train … | head``) at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
-    finally:
-        os.close(nowhere)

@@ -2,15 +2,16 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medrev.cli.common import PARTIAL, command_parser, run_command
 from medrev.cli.options import take_options
-from medrev.cli.places import add_places, check_places, pool_of
+from medrev.cli.places import Places, add_places, check_places, pool_of, retries_of
 from medrev.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -103,14 +104,16 @@ class Options:
     """heading of the report"""
 
     def __post_init__(self) -> None:
-        if self.embed < 0:
-            raise ConfigError(f"--embed must be at least 0, got {self.embed}")
+        if not 0 <= self.embed <= 10_000:
+            raise ConfigError(f"--embed must be 0 to 10000, got {self.embed}")
         if not 1 <= self.ensemble <= 48:
             raise ConfigError(f"--ensemble must be 1 to 48, got {self.ensemble}")
-        if self.range is not None and not self.range > 0:
-            raise ConfigError(f"--range must be positive, got {self.range}")
-        if self.interior is not None and (self.interior < 1 or self.interior % 2 == 0):
-            raise ConfigError(f"--interior must be odd and positive, got {self.interior}")
+        if self.range is not None and not 0 < self.range < math.inf:
+            raise ConfigError(f"--range must be positive and finite, got {self.range}")
+        if self.interior is not None and not (1 <= self.interior <= 999 and self.interior % 2):
+            raise ConfigError(
+                f"--interior must be odd and positive, at most 999, got {self.interior}"
+            )
         if self.resume and self.overwrite:
             raise ConfigError("give either --resume or --overwrite")
 
@@ -163,6 +166,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
 
     named = named_inputs(options.inputs)
     if all(map(is_evaluation, named.values())):
+        _refuse_all_but(options, arguments, ("inputs", "paper_table", "output", "overwrite"))
         output = options.output or Path("evaluation_tables")
         written = combine(named, options.paper_table, output, overwrite=options.overwrite)
         print(*written, sep="\n")
@@ -208,13 +212,31 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         resume=options.resume,
         paper_tables=options.paper_table,
         pool=pool,
-        retries=arguments.retries,
+        retries=retries_of(arguments),
     )
     evaluation.summary.print(strong=evaluation.evaluated.models)
     for name, why in evaluation.failures.items():
         print(f"medrev-evaluate: {name}: {why}", file=sys.stderr)
     print(evaluation.report)
     return PARTIAL if evaluation.failures else 0
+
+
+def _refuse_all_but(
+    options: Options, arguments: argparse.Namespace, allowed: tuple[str, ...]
+) -> None:
+    """Options of a measurement mean nothing where finished evaluations are put together."""
+    given = [
+        each.name
+        for each in fields(options)
+        if each.name not in allowed and getattr(options, each.name) != each.default
+    ]
+    given += [each.name for each in fields(Places) if getattr(arguments, each.name) is not None]
+    given += ["device"] if arguments.device != "auto" else []
+    if given:
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')} says how subjects are measured, but the inputs are "
+            "finished evaluations: leave it out"
+        )
 
 
 def _baselines(text: str) -> tuple[str, ...]:

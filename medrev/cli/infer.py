@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import PARTIAL, add_common_options, run_command
 from medrev.cli.options import add_options, take_options
-from medrev.cli.places import add_places, check_places, is_elsewhere, pool_of
+from medrev.cli.places import (
+    add_places,
+    check_places,
+    check_single,
+    is_elsewhere,
+    pool_of,
+    retries_of,
+)
 from medrev.options import Request
 
 if TYPE_CHECKING:
@@ -125,6 +132,7 @@ def _infer(arguments: argparse.Namespace) -> int:
     people = None if given.participant is None else list(given.participant)
     entries = find_entries(inference.source, inputs, given.output, people)
     if one:
+        check_single(arguments)
         _infer_one(entries[0], inference, given)
         return 0
     return _infer_many(entries, inference, given.slicer, arguments)
@@ -149,13 +157,14 @@ def _infer_one(entry: "Entry", inference: "Inference", given: Inputs) -> None:
 def _infer_many(
     entries: "list[Entry]", inference: "Inference", slicer: bool, arguments: argparse.Namespace
 ) -> int:
+    from medrev.errors import InputError
     from medrev.prediction import infer_distributed, infer_many
 
     def on_done(entry: "Entry", files: list[Path], new: bool) -> None:
         if slicer:
             bundle = inference.target.scene_path(entry.base, entry.folder)
-            if new or not bundle.exists():
-                _bundle(files, bundle, overwrite=new)
+            if new or _is_older(bundle, files):
+                _bundle(files, bundle, overwrite=True)
             files = [*files, bundle]
         print(*files, sep="\n", flush=True)
 
@@ -168,9 +177,11 @@ def _infer_many(
                 request,
                 pool=pool,
                 device=arguments.device,
-                retries=arguments.retries,
+                retries=retries_of(arguments),
                 on_done=on_done,
             )
+    elif arguments.retries is not None:
+        raise InputError("--retries are those of several --workers: give --workers, too")
     else:
         report = infer_many(entries, models, request, on_done=on_done)
     _print_report(report)
@@ -181,6 +192,13 @@ def _bundle(files: list[Path], bundle: Path, *, overwrite: bool) -> Path:
     from medrev.slicer import bundle_from_results
 
     return bundle_from_results(files, bundle, overwrite=overwrite)
+
+
+def _is_older(bundle: Path, files: list[Path]) -> bool:
+    """Whether a scene is missing, or was made before its results: of earlier ones."""
+    return not bundle.exists() or bundle.stat().st_mtime_ns < max(
+        file.stat().st_mtime_ns for file in files
+    )
 
 
 def _print_report(report: "Report") -> None:

@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 from medrev.cli.options import add_options
 from medrev.errors import ConfigError
+from medrev.options import MOST_GIB
 
 if TYPE_CHECKING:
     from medrev.parallel import Pool
 
-__all__ = ["Places", "add_places", "check_places", "is_elsewhere", "pool_of"]
+__all__ = [
+    "Places",
+    "add_places",
+    "check_places",
+    "check_single",
+    "is_elsewhere",
+    "pool_of",
+    "retries_of",
+]
 
 
 _GROUP = "where subjects are run"
@@ -28,7 +37,7 @@ class Places:
     """a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])"""
     memory: float | None = field(default=None, metadata={"group": _GROUP, "metavar": "GIB"})
     """memory limit of a worker (default: its share)"""
-    retries: int = field(default=1, metadata={"group": _GROUP, "metavar": "N"})
+    retries: int | None = field(default=None, metadata={"group": _GROUP, "metavar": "N"})
     """further attempts after an unexpected error (default: 1)"""
 
 
@@ -43,14 +52,37 @@ def check_places(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigError: A number is too small, or two options exclude each other.
     """
-    for name, least in (("workers", 1), ("retries", 0)):
+    for name, least, most in (("workers", 1, 1024), ("retries", 0, 100)):
         value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name} must be at least {least}, got {value}")
-    if arguments.memory is not None and not arguments.memory > 0:
-        raise ConfigError(f"--memory must be a positive number of GiB, got {arguments.memory}")
+        if value is not None and not least <= value <= most:
+            raise ConfigError(f"--{name} must be at least {least} and at most {most}, got {value}")
+    if arguments.memory is not None and not 0 < arguments.memory <= MOST_GIB:
+        raise ConfigError(
+            f"--memory must be a positive number of GiB, at most {MOST_GIB}, got {arguments.memory}"
+        )
     if arguments.scheduler is not None and (arguments.workers or arguments.memory):
         raise ConfigError("--workers and --memory are those of the workers of --scheduler")
+    if arguments.memory is not None and not is_elsewhere(arguments):
+        raise ConfigError("--memory limits each of several --workers: give --workers, too")
+
+
+def check_single(arguments: argparse.Namespace) -> None:
+    """Refuse options that spread subjects where there is a single one.
+
+    Raises:
+        ConfigError: Naming the first of them.
+    """
+    for name in ("workers", "scheduler", "cluster", "memory", "retries"):
+        if getattr(arguments, name) is not None:
+            raise ConfigError(
+                f"--{name} says where the subjects of a cohort are run, got a single scan: "
+                "leave it out"
+            )
+
+
+def retries_of(arguments: argparse.Namespace) -> int:
+    """Further attempts after an unexpected error."""
+    return 1 if arguments.retries is None else int(arguments.retries)
 
 
 def is_elsewhere(arguments: argparse.Namespace) -> bool:

@@ -3,25 +3,23 @@
 import argparse
 import json
 import logging
-import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medrev.cli.common import command_parser, first_process, run_command
 from medrev.cli.options import take_options
-from medrev.errors import ConfigError, MedrevError, OutputError
+from medrev.errors import ConfigError, MedrevError
+from medrev.folders import RUN, OutputFolder
 
 if TYPE_CHECKING:
     from medrev.config import Pipeline
 
 __all__ = ["Options", "build_parser", "main"]
 
-RESOLVED = "pipeline.yaml"
+RESOLVED = RUN.mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> None:
     options, device = take_options(Options, arguments), arguments.device
+    _refuse_without_effect(options)
     if options.print_schema:
         from medrev.config import json_schema
 
@@ -87,18 +86,27 @@ def _train(arguments: argparse.Namespace) -> None:
 
         print_dry_run(pipeline, device)
         return
-    aside: AbstractContextManager[None] = nullcontext()
     if first_process():
-        _check_output(output, resume=options.resume, overwrite=options.overwrite)
-        aside = _set_aside(output, options.overwrite)
+        OutputFolder(output, RUN).check(resume=options.resume, overwrite=options.overwrite)
 
     from medrev.training import train
 
-    with aside:
-        run = train(pipeline, output, resume=options.resume, device=device)
+    resume, overwrite = options.resume, options.overwrite
+    run = train(pipeline, output, resume=resume, overwrite=overwrite, device=device)
     if first_process():
         _report(run.path)
         print(run.path)
+
+
+def _refuse_without_effect(options: Options) -> None:
+    """Options that mean nothing beside ``--print-schema`` or ``--dry-run`` are errors."""
+    alone = ("print_schema",) if options.print_schema else ("dry_run", "words", "seed")
+    if options.print_schema or options.dry_run:
+        for each in fields(options):
+            if each.name not in alone and getattr(options, each.name) != each.default:
+                name = "PIPELINE" if each.name == "words" else f"--{each.name.replace('_', '-')}"
+                beside = alone[0].replace("_", "-")
+                raise ConfigError(f"{name} has no effect beside --{beside}: leave it out")
 
 
 def _report(run: Path) -> None:
@@ -142,56 +150,13 @@ def _load(options: Options) -> "Pipeline":
                 "PIPELINE is missing: give a pipeline file such as pipelines/hcp_dti_sr.yaml, "
                 "or --resume --output RUN"
             )
+        OutputFolder(options.output, RUN).restore()
         file = options.output / RESOLVED
         if not file.is_file():
             raise ConfigError(f"nothing to resume in {options.output}: it has no {RESOLVED}")
     elif file.is_dir() and (file / RESOLVED).is_file():
         file = file / RESOLVED
     return load_pipeline(file, overrides)
-
-
-def _check_output(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to touch what is in the run folder unless told so.
-
-    Raises:
-        OutputError: It holds something, or cannot be written; the message says what to do.
-    """
-    existing = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise OutputError(f"{existing} is a file, not a folder; choose another --output")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {existing} cannot be written; choose another --output")
-    if resume or existing is not output or not any(output.iterdir()):
-        return
-    is_run = (output / RESOLVED).is_file()
-    if not overwrite:
-        ways = "--resume goes on with it, --overwrite replaces it, or " if is_run else ""
-        raise OutputError(f"{output} exists and is not empty; {ways}choose another --output")
-    if not is_run:
-        raise OutputError(
-            f"{output} is no run folder (it has no {RESOLVED}) and is not replaced; "
-            f"choose another --output"
-        )
-
-
-@contextmanager
-def _set_aside(output: Path, overwrite: bool) -> Iterator[None]:
-    """Keep the run that is replaced until the new one has saved something or ended well."""
-    if not overwrite or not output.is_dir():
-        yield
-        return
-    aside = output.with_name(f".{output.name}.replaced-{os.getpid()}")
-    output.rename(aside)
-    try:
-        yield
-    except BaseException:
-        if any(output.glob("checkpoints/*/*")):
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            shutil.rmtree(output, ignore_errors=True)
-            aside.rename(output)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medrev.errors import InputError
+from medrev.files import check_file
+
 __all__ = ["PARTS", "Subject", "strip_nifti"]
 
 #: The parts of a cohort.
@@ -43,12 +46,23 @@ class Subject:
         return self.id.split("_")[0] if self.id.startswith("sub-") else self.id
 
     def missing(self) -> list[str]:
-        """The files that are not there, one line each."""
+        """The files that are not there, or by name only, one line each."""
         return [
-            f"{self.id}: {role} not found: {path}"
+            f"{self.id}: {role} {reason}"
             for role, path in self.files.items()
-            if not path.exists()
+            if (reason := _absence(path)) is not None
         ]
+
+
+def _absence(path: Path) -> str | None:
+    if not path.exists() and not path.is_symlink():
+        return f"not found: {path}"
+    try:
+        if not path.is_dir():
+            check_file(path)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def strip_nifti(path: Path) -> str:

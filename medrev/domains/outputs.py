@@ -1,14 +1,19 @@
-"""Files of a result: volumes or images, sidecars and picture, all or none."""
+"""Files of a result: volumes or images, sidecars and picture, all or none.
+
+They are one set: every sidecar tells the SHA-256 of all volumes and of the picture (``Files``), so
+that files of two results are never taken for those of one.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from medrev.errors import OutputError
-from medrev.files import atomic_path, ensure_writable_folder
+from medrev.files import atomic_path, content_hash, ensure_writable_folder
+from medrev.locks import LOCK, hold
 from medrev.volumes import strip_suffix
 
 __all__ = [
@@ -18,6 +23,7 @@ __all__ = [
     "all_files",
     "check_outputs",
     "is_own",
+    "missing_files",
     "sidecar_of",
     "writable_folder",
     "write_outputs",
@@ -25,6 +31,8 @@ __all__ = [
 
 #: Key of the picture among the paths. It has no sidecar.
 PICTURE = "picture"
+#: Seconds that another process may take to write the same result.
+_WAIT = 600.0
 
 
 class Output(Protocol):
@@ -99,12 +107,53 @@ def writable_folder(folder: Path) -> Iterator[None]:
                 place.rmdir()
 
 
-def write_outputs(result: Result, *, overwrite: bool) -> list[Path]:
+def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Path] | None:
+    """The files of a result that are not there, by what its sidecars say.
+
+    Args:
+        paths: All files of the result, by name.
+        wanted: Keys of the sidecars, and their values in a result made as wanted.
+
+    Returns:
+        Nothing where the result is there as it was written; None where none of it is there.
+
+    Raises:
+        OutputError: Something is there that was made in another way or by somebody else, or was
+            changed since.
+    """
+    files = all_files(paths)
+    there = [file for file in files if file.exists()]
+    if not there:
+        return None
+    sidecars = {sidecar_of(path) for name, path in paths.items() if name != PICTURE}
+    known: dict[str, str] = {}
+    for sidecar in sorted(sidecars & set(there)):
+        document = _document(sidecar)
+        if any(document.get(key) != value for key, value in wanted.items()):
+            raise OutputError(
+                f"{sidecar} exists already, made from another input, by another model or with "
+                "other settings; give --overwrite to replace it"
+            )
+        known.update(document.get("Files", {}))
+    for file in there:
+        if file not in sidecars and known.get(file.name) != content_hash(file):
+            how = "was changed since it was written" if file.name in known else "exists already"
+            raise OutputError(f"{file} {how}; give --overwrite to replace it")
+    return [file for file in files if file not in there]
+
+
+def write_outputs(
+    result: Result, *, overwrite: bool, wanted: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Write all files, their sidecars and the picture under temporary names, then their own.
+
+    Sidecars go first: whatever is there after a kill, they say whose it is.
 
     Args:
         result: What was computed.
         overwrite: Replace existing files, and remove :attr:`Result.others` written by medrev.
+        wanted: As in :func:`missing_files`: the same result of another process that was faster is
+            kept, one that was not completed is replaced.
 
     Returns:
         The files written: each one followed by its sidecar, then the picture.
@@ -112,34 +161,66 @@ def write_outputs(result: Result, *, overwrite: bool) -> list[Path]:
     Raises:
         OutputError: A file exists or cannot be written; then none is.
     """
-    with ExitStack() as stack:
-        for name, path in result.paths.items():
-            output = result.outputs[name]
-            output.write(stack.enter_context(atomic_path(path, overwrite)))
-            if name == PICTURE:
-                continue
-            document = {**output.about, **result.sidecar}
-            text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            temporary = stack.enter_context(atomic_path(sidecar_of(path), overwrite))
-            temporary.write_text(text, encoding="utf-8")
-    if overwrite:
-        _remove_others(result)
-    return all_files(result.paths)
+    files = all_files(result.paths)
+    first = files[0]
+    ensure_writable_folder(first.parent)
+    with hold(first.with_name(f"{LOCK}-{strip_suffix(first)}"), wait=_WAIT):
+        if wanted is not None and not overwrite:
+            missing = missing_files(result.paths, wanted)
+            if missing == []:
+                return files
+            overwrite = missing is not None
+        with ExitStack() as stack:
+            temporary = {
+                name: stack.enter_context(atomic_path(path, overwrite))
+                for name, path in reversed(result.paths.items())
+            }
+            hashes = {}
+            for name, path in result.paths.items():
+                result.outputs[name].write(temporary[name])
+                hashes[path.name] = content_hash(temporary[name])
+            for name, path in result.paths.items():
+                if name != PICTURE:
+                    document = {**result.outputs[name].about, **result.sidecar, "Files": hashes}
+                    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+                    file = stack.enter_context(atomic_path(sidecar_of(path), overwrite))
+                    file.write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
+            if overwrite:
+                _remove_old(result)
+    return files
 
 
 def is_own(path: Path) -> bool:
     """Whether medrev says, in the sidecar, that it wrote a file."""
     try:
-        document = json.loads(sidecar_of(path).read_text(encoding="utf-8"))
-        return any(author["Name"] == "medrev" for author in document["GeneratedBy"])
-    except (OSError, ValueError, LookupError, TypeError):
+        authors = _document(sidecar_of(path))["GeneratedBy"]
+        return any(author["Name"] == "medrev" for author in authors)
+    except (LookupError, TypeError):
         return False
 
 
-def _remove_others(result: Result) -> None:
-    """Remove an earlier result's uncertainty, which would be taken for that of this one."""
+def _document(sidecar: Path) -> dict[str, Any]:
+    """What a sidecar says; nothing where it cannot be read."""
+    try:
+        document = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _remove_old(result: Result) -> None:
+    """Remove what is replaced: were the command killed now, files would be missing, not mixed.
+
+    An earlier result's uncertainty would be taken for that of this one. The sidecars go last, as
+    long as they are there they say whose the other files are.
+    """
+    files = list(result.paths.values())
+    sidecars = [sidecar_of(path) for name, path in result.paths.items() if name != PICTURE]
+    listed = {name for sidecar in sidecars for name in _document(sidecar).get("Files", ())}
     for path in result.others:
-        if is_own(path):
-            with suppress(OSError):
-                path.unlink()
-                sidecar_of(path).unlink()
+        if is_own(path) or path.name in listed:
+            files.append(path)
+            sidecars.insert(0, sidecar_of(path))
+    for file in [*files, *sidecars]:
+        with suppress(OSError):
+            file.unlink()

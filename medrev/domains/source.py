@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medrev.data.layouts.bids import complex_part, find_mask
+from medrev.data.layouts.listing import nifti_files
 from medrev.errors import GradientError, InputError
-from medrev.files import content_hash, is_present, read_json
+from medrev.files import check_file, content_hash, is_present, read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
 __all__ = [
@@ -53,6 +55,7 @@ class Source:
         bval: b-values of raw DWI.
         bvec: b-vectors of raw DWI.
         mask: Brain mask, if one was given or lies beside raw DWI.
+        about: The JSON file beside tensors, which may tell their order and frame.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Source:
     bval: Path | None = None
     bvec: Path | None = None
     mask: Path | None = None
+    about: Path | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -72,7 +76,7 @@ class Source:
         """All files that enter the result."""
         return [
             *self.header.files,
-            *(p for p in (self.bval, self.bvec, self.mask) if p is not None),
+            *(p for p in (self.bval, self.bvec, self.mask, self.about) if p is not None),
         ]
 
     @property
@@ -150,6 +154,11 @@ def recognise(
     mask = None if mask is None else Path(mask)
     if path.suffix.lower() in PICTURES and not path.is_dir():
         return Source(path, "image", _image_header(path), mask=mask)
+    part = None if path.is_dir() else complex_part(path)
+    if part is not None:
+        raise InputError(
+            f"{path}: is the {part} part of a complex series: give that of the magnitudes"
+        )
     header = read_header(path)
     gradients = _gradient_files(path, bval, bvec, header.shape[0])
     if gradients is not None:
@@ -159,7 +168,8 @@ def recognise(
             )
         return Source(path, "dwi", header, *gradients, mask or _mask_beside(path))
     if header.shape[0] == 6:
-        return Source(path, "tensor", header, mask=mask)
+        about = _json_of(path)
+        return Source(path, "tensor", header, mask=mask, about=about if is_present(about) else None)
     if header.shape[0] == 1:
         return Source(path, "scalar", header, mask=mask)
     return Source(path, "series", header, mask=mask)
@@ -222,7 +232,19 @@ def _mask_beside(path: Path) -> Path | None:
     if stem == "data":
         names = ["nodif_brain_mask"]
     candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
-    return next((c for c in candidates if is_present(c)), None)
+    found = next((c for c in candidates if is_present(c)), None)
+    if found is not None or not name.startswith("sub-") or name == stem:
+        return found
+    series = [p for p in nifti_files(path.parent) if strip_suffix(p).endswith("_dwi")]
+    alone = len([p for p in series if complex_part(p) is None]) == 1
+    parents = path.absolute().parents
+    subject = next((folder for folder in parents if folder.name.startswith("sub-")), parents[0])
+    root = subject.parent if subject != parents[0] else subject
+    mask = find_mask(path.absolute(), root, alone=alone)
+    if mask is None:
+        return None
+    check_file(mask)
+    return path.with_name(mask.name) if mask.parent == parents[0] else mask
 
 
 def _gradient_files(
@@ -236,7 +258,8 @@ def _gradient_files(
         raise GradientError(f"{path}: {given} are given without {other}: give --bval and --bvec")
     stem = path.with_name(strip_suffix(path))
     named = Path(f"{stem}.bval"), Path(f"{stem}.bvec")
-    if all(file.is_file() for file in named):
+    there = [is_present(file) for file in named]
+    if all(there):
         return named
     for file, other_file in (named, named[::-1]):
         if file.is_file():
@@ -244,7 +267,7 @@ def _gradient_files(
                 f"{path}: {file.name} lies beside it, but {other_file.name} does not"
             )
     folder = path.with_name("bvals"), path.with_name("bvecs")
-    if volumes not in (1, 6) and all(file.is_file() for file in folder):
+    if volumes not in (1, 6) and all(is_present(file) for file in folder):
         return folder
     return None
 
@@ -255,5 +278,9 @@ def sidecar_beside(path: Path) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read: what it says of the input must not be passed over.
     """
-    beside = path.with_name(f"{strip_suffix(path)}.json")
+    beside = _json_of(path)
     return read_json(beside) if is_present(beside) else {}
+
+
+def _json_of(path: Path) -> Path:
+    return path.with_name(f"{strip_suffix(path)}.json")

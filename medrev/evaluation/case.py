@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from medrev import __version__
 from medrev.evaluation.compared import Prediction
-from medrev.files import content_hash
+from medrev.files import content_hash, is_present
 from medrev.metrics import BASELINES, Baseline, Settings
+from medrev.volumes import read_header, strip_suffix
 
 __all__ = ["FROBENIUS", "Case", "EvaluationConfig", "Loaded", "component_std", "content_key"]
 
@@ -162,9 +163,21 @@ def content_key(case: Case, config: EvaluationConfig) -> str:
         "medrev": __version__,
         "case": {"id": case.id, **case.describe()},
         "choices": asdict(replace(config, segmenter=None)),
-        "files": {role: _hash(path, *_state(path)) for role, path in files.items()},
+        "files": {
+            role: [_hash(part, *_state(part)) for part in _parts(path)]
+            for role, path in files.items()
+        },
     }
     return content_hash(json.dumps(document, sort_keys=True).encode())
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files of a volume: its data may lie beside it, and the JSON file there tells of it."""
+    files = [path]
+    if path.is_dir() or path.suffix.lower() in _WITH_DATA_BESIDE:
+        files = list(read_header(path).files)
+    beside = path.with_name(f"{strip_suffix(path)}.json")
+    return [*files, beside] if is_present(beside) else files
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -173,6 +186,10 @@ def _state(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return stat.st_mtime_ns, stat.st_size
+
+
+#: Formats whose header and data may be two files.
+_WITH_DATA_BESIDE = {".nhdr", ".mhd", ".hdr", ".img"}
 
 
 @functools.lru_cache(maxsize=1024)

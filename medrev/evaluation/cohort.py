@@ -12,7 +12,7 @@ from medrev.evaluation.case import Case, EvaluationConfig, content_key
 from medrev.evaluation.classes import total_scores
 from medrev.evaluation.measured import Measured, measure
 from medrev.evaluation.results import Results
-from medrev.files import atomic_path, read_json
+from medrev.files import read_json, write_text
 from medrev.parallel import Outcome, Pool
 
 __all__ = ["Evaluated", "evaluate_cohort"]
@@ -128,9 +128,8 @@ def _path(folder: Path, subject: str) -> Path:
 
 def _save(path: Path, measured: Measured) -> None:
     """Write the result of a subject, whole or not at all."""
-    with atomic_path(path, overwrite=True) as temporary:
-        text = json.dumps(measured.to_dict(), ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(measured.to_dict(), ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n", overwrite=True)
 
 
 def _kept(

@@ -82,7 +82,10 @@ def find_cases(sources: Sources) -> Found:
     elif any(path.suffix in _TABLES for path in named.values()):
         if len(named) > 1:
             raise InputError(f"give one table, got {len(named)} inputs: it has a column per model")
-        _refuse(sources, "a table", "reference", "low", "mask", "labels", "uncertainty")
+        _refuse(
+            sources, "a table", "reference", "low", "mask", "labels", "uncertainty", "participants"
+        )
+        _refuse_part(sources, "a table")
         found = read_table(next(iter(named.values())))
     else:
         found = _folders(named, sources)
@@ -126,8 +129,15 @@ def _refuse(sources: Sources, what: str, *names: str) -> None:
         raise InputError(f"{options} cannot be given with {what}, which names all files itself")
 
 
+def _refuse_part(sources: Sources, what: str) -> None:
+    given = ["--data"] * (sources.data is not None) + ["--part"] * (sources.part != "test")
+    if given:
+        raise InputError(f"{given[0]} is of a run's cohort, got {what}: leave it out")
+
+
 def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     """Match folders of predictions and of references by subject."""
+    _refuse_part(sources, "folders of predictions")
     if sources.reference is None:
         first = next(iter(named.values()))
         raise InputError(

@@ -47,6 +47,11 @@ class Found:
         """
         if config.segmenter is not None:
             classes_of(config)
+        if self.kind == "runs" and config.resample_reference:
+            raise InputError(
+                "--resample-reference is for predictions on another grid, got runs, whose "
+                "results are on the grid of their references: leave it out"
+            )
         back = config.direction == "inverse"
         if not back and config.sensitivity is None and config.ensemble == 1:
             return

@@ -2,12 +2,18 @@
 
 import contextlib
 import logging
+import multiprocessing.process
+import multiprocessing.util
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medrev.errors import ClusterError
+from medrev.locks import PREFIX, remove, remove_left, temporary_name
 from medrev.parallel.end import ended
 from medrev.parallel.jobs import start_jobs
 from medrev.parallel.outcome import DEATHS, one_line
@@ -94,22 +100,42 @@ def _start_server(warm: str | None) -> bool:
     """
     if sys.platform != "linux":
         return False
-    import multiprocessing
     from multiprocessing import forkserver
 
     modules = ["distributed.nanny", "distributed.worker", *([warm] if warm else [])]
     multiprocessing.set_forkserver_preload(modules)
+    _own_temporary_folder()
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update({name: str(value) for name, value in _ENVIRONMENT.items()})
+    # Ctrl-C goes to all processes of a terminal; this one ends its workers itself.
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
     return True
+
+
+def _own_temporary_folder() -> None:
+    """A folder for the sockets of worker processes that says whose it is.
+
+    What killed commands have left there goes.
+    """
+    place = Path(tempfile.gettempdir())
+    for folder in place.glob(f"{PREFIX}*"):
+        if folder.is_dir() and folder.stat().st_uid == os.getuid():
+            remove_left(folder)
+    config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    if "tempdir" not in config:
+        folder = place / temporary_name()
+        folder.mkdir(mode=0o700)
+        multiprocessing.util.Finalize(None, remove, (folder,), exitpriority=-100)
+        config["tempdir"] = str(folder)
 
 
 def _local(workers: int, memory: float | None) -> Any:

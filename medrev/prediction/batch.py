@@ -2,10 +2,9 @@
 
 import contextlib
 import itertools
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,16 @@ from typing import Any
 from medrev.domains.domain import Scan
 from medrev.domains.entry import Entry
 from medrev.domains.outputs import (
-    PICTURE,
     Result,
     all_files,
     check_outputs,
-    sidecar_of,
+    missing_files,
     writable_folder,
     write_outputs,
 )
 from medrev.domains.source import Source
-from medrev.errors import MedrevError, OutputError
+from medrev.errors import MedrevError
+from medrev.locks import sweep
 from medrev.options import Request
 from medrev.prediction.model import Model
 from medrev.prediction.run import Inference
@@ -81,6 +80,8 @@ def infer_many(
     Raises:
         InputError: What is asked cannot be done with these models, whatever the subject.
     """
+    for folder in {place for entry in entries for place in (entry.folder, entry.root)}:
+        sweep(folder)
     with progress("Subjects", len(entries), enabled=show_progress) as bar, _notes_above(bar):
         line = _Line(models, request, on_done, bar)
         try:
@@ -96,8 +97,8 @@ class _Ready:
 
     found: Source
     paths: dict[str, Path]
-    scan: Scan | None
-    replace: bool = False
+    wanted: Mapping[str, Any]
+    scan: Scan | None = None
 
 
 class _Line:
@@ -139,17 +140,17 @@ class _Line:
         with _named(entry.name):
             found = self.inference.recognise(entry)
             paths = self.inference.paths(entry)
+            check_outputs(paths, found.files, overwrite=True)
             hashes = found.hashes()
-            state = "new"
+            wanted = self.inference.wanted(hashes)
             if not self.overwrite:
-                wanted = {"Request": self.inference.fingerprint(), "SourceSHA256": list(hashes)}
-                state = _state(paths, wanted)
-            if state == "complete":
-                return _Ready(found, paths, None)
-            replace = self.overwrite or state == "partial"
-            check_outputs(paths, found.files, replace)
+                missing = missing_files(paths, wanted)
+                if missing == []:
+                    return _Ready(found, paths, wanted)
+                if missing:
+                    logger.warning("done again: %s is missing", missing[0])
             scan = self.inference.read(found, hashes=hashes, check=self._check)
-            return _Ready(found, paths, scan, replace)
+            return _Ready(found, paths, wanted, scan)
 
     def _check(self) -> None:
         if self._stopped.is_set():
@@ -163,13 +164,13 @@ class _Line:
                 return lambda: self._keep(entry, ready)
             with _named(entry.name):
                 result = self.inference.predict(entry, ready.found, ready.scan)
-            return lambda: self._write(entry, ready, result)
+            return lambda: self._write(entry, result, ready.wanted)
 
         return step
 
-    def _write(self, entry: Entry, ready: _Ready, result: Result) -> None:
+    def _write(self, entry: Entry, result: Result, wanted: Mapping[str, Any]) -> None:
         with _named(entry.name), writable_folder(entry.folder):
-            files = write_outputs(result, overwrite=ready.replace)
+            files = write_outputs(result, overwrite=self.overwrite, wanted=wanted)
             self.inference.describe(entry.root)
             self.on_done(entry, files, True)
         self.report.done[entry.name] = files
@@ -190,8 +191,6 @@ class _Line:
         """The result of a step, or None where it failed."""
         try:
             return step()
-        except BrokenPipeError:  # nobody reads the paths any more
-            raise
         except MedrevError as error:
             reason = " ".join(str(error).split())
         except Exception as error:
@@ -200,36 +199,6 @@ class _Line:
         self.report.failed[entry.name] = reason
         self.bar.note(f"{entry.name}: failed: {reason}")
         return None
-
-
-def _state(paths: dict[str, Path], wanted: dict[str, Any]) -> str:
-    """Whether the results of a subject are there.
-
-    Returns:
-        ``new``: nothing is. ``complete``: all is, made as wanted. ``partial``: some of it.
-
-    Raises:
-        OutputError: Something is there that was made in another way, or by somebody else.
-    """
-    files = all_files(paths)
-    there = [file for file in files if file.exists()]
-    if not there:
-        return "new"
-    for name, path in paths.items():
-        sidecar = sidecar_of(path)
-        if name == PICTURE or not (path.exists() or sidecar.exists()):
-            continue
-        try:
-            document = json.loads(sidecar.read_text(encoding="utf-8"))
-            same = all(document.get(key) == value for key, value in wanted.items())
-        except (OSError, ValueError, AttributeError):
-            same = False
-        if not same or None in wanted["Request"]["Models"]:
-            raise OutputError(
-                f"{path} exists already, made from another input, by another model or with other "
-                "settings; give --overwrite to replace it"
-            )
-    return "complete" if len(there) == len(files) else "partial"
 
 
 _current = threading.local()

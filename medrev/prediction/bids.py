@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medrev import __version__
 from medrev.errors import OutputError
-from medrev.files import atomic_path
+from medrev.files import write_text
 
 __all__ = ["BIDS_VERSION", "describe_dataset"]
 
@@ -45,8 +45,7 @@ def describe_dataset(folder: Path, title: str, ignored: tuple[str, ...] = ()) ->
         if path.exists():
             continue
         try:
-            with atomic_path(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(path, text)
         except OutputError:
             if path.exists():  # another process was faster
                 continue

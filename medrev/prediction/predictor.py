@@ -276,6 +276,7 @@ class Predictor:
                 spacing=spacing,
             )
             if inner is not None:
+                self._check_room(tuple(values.shape), inner, voxel_size(affine))
                 known = (values != 0).any(dim=0, keepdim=True) if mask is None else mask
                 take(Regrid(inner, known))
         reach = self._reach(geometries)
@@ -287,6 +288,30 @@ class Predictor:
         if any(n % block for n, block in zip(shape, multiple, strict=True)):
             take(Pad(shape, multiple))
         return steps, values, mask
+
+    def _check_room(
+        self, shape: tuple[int, ...], inner: tuple[int, ...], edges: tuple[float, ...]
+    ) -> None:
+        """Refuse a resampling for which there is no room, before anything is allocated.
+
+        Args:
+            shape: ``(C, i, j, k)`` of the volume.
+            inner: Voxels that the network would see.
+            edges: Voxel edges of the volume in mm.
+        """
+        channels, *given = shape
+        limit = self.options.max_memory or self.models[0].pipeline.inference.max_memory
+        result = math.prod(self.ratio.shape(inner))
+        needed = 4 * channels * (2 * math.prod(inner) + result) + 4 * sum(
+            new * old for new, old in zip(inner, given, strict=True)
+        )
+        if math.prod(inner) > math.prod(given) and needed > limit * 2**30:
+            raise InputError(
+                f"voxels of {edges_in_words(edges)} mm, resampled to those of the training, are "
+                f"{'×'.join(map(str, inner))} voxels, about {needed / 2**30:.3g} GiB, more than "
+                f"max_memory allows ({limit:g} GiB): correct the voxel size in the header, or give "
+                "--spacing keep or a higher --max-memory"
+            )
 
     def _reach(self, geometries: Sequence[Geometry]) -> tuple[int, ...] | None:
         """Voxels of a volume that what comes of it depends on, each way, if that is known."""

@@ -153,6 +153,13 @@ class Inference:
         beside = {"--mask": entry.mask, "--bval": entry.bval, "--bvec": entry.bvec}
         self.source.check([option for option, file in beside.items() if file is not None])
         found = recognise(entry.path, mask=entry.mask, bval=entry.bval, bvec=entry.bvec)
+        said = {"order": self.request.tensor_order, "frame": self.request.tensor_frame}
+        for name, value in said.items():
+            if value is not None and found.kind == "dwi":
+                raise InputError(
+                    f"--tensor-{name} says how a file holds tensors, but {found.path} is raw DWI, "
+                    "whose tensors are fitted in FSL's order and frame: leave it out"
+                )
         check_kind(found, self.source.accepts, self.name)
         return found
 
@@ -233,7 +240,7 @@ class Inference:
             if picture is not None:
                 outputs[PICTURE] = picture
         paths = {name: file for name, file in self.paths(entry).items() if name in outputs}
-        possible = self._paths(entry, std=True, cycle=True, picture=False)
+        possible = self._paths(entry, std=True, cycle=True, picture=True)
         return Result(
             paths=paths,
             outputs=outputs,
@@ -264,6 +271,17 @@ class Inference:
     def fingerprint(self) -> dict[str, Any]:
         """Everything that two equal results were asked for alike."""
         return self.request.fingerprint([model.sha256 for model in self.models])
+
+    def wanted(self, hashes: Sequence[str]) -> dict[str, Any]:
+        """Keys of the sidecars of a result that is made of the same files as asked here.
+
+        A model that was not loaded from a file has no hash: its results are never the same.
+        """
+        known = all(model.sha256 for model in self.models)
+        return {
+            "Request": self.fingerprint() if known else None,
+            "SourceSHA256": list(hashes),
+        }
 
     def _sides(self, model: Model) -> Any:
         x, y = domains_of(model.pipeline)

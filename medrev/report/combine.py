@@ -13,7 +13,7 @@ from medrev.evaluation import (
     Tabular,
     paper_table,
 )
-from medrev.files import atomic_path, read_json
+from medrev.files import read_json, write_text
 from medrev.metrics import NOISE_FLOOR
 from medrev.report.tables import with_totals
 
@@ -126,6 +126,5 @@ def write_formats(stem: Path, table: Tabular, *, overwrite: bool) -> list[Path]:
     if existing:
         raise OutputError(f"{existing[0]} exists already; give --overwrite to replace it")
     for path, text in zip(paths, texts.values(), strict=True):
-        with atomic_path(path, overwrite=True) as temporary:
-            temporary.write_text(text(), encoding="utf-8")
+        write_text(path, text(), overwrite=True)
     return paths

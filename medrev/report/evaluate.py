@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medrev import __version__
-from medrev.errors import InputError, OutputError
+from medrev.errors import InputError
 from medrev.evaluation import (
     Evaluated,
     EvaluationConfig,
@@ -22,7 +21,8 @@ from medrev.evaluation import (
     evaluate_cohort,
     find_cases,
 )
-from medrev.files import atomic_path, ensure_writable_folder
+from medrev.files import write_text
+from medrev.folders import EVALUATION, OutputFolder
 from medrev.parallel import Pool
 from medrev.report.cohort import CohortPage, draw_subjects, subject_notes, write_cohort_report
 from medrev.report.combine import TOTALS, check_papers, model_details, write_formats
@@ -34,7 +34,8 @@ __all__ = ["Evaluation", "evaluate"]
 logger = logging.getLogger(__name__)
 
 #: What marks a folder as an evaluation.
-_RECORD = "evaluation.json"
+_RECORD = EVALUATION.mark
+_REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,64 @@ def evaluate(
         logger.warning("note: %s", note)
     chosen = EvaluationConfig(**{**found.options, **(choices or {})})
     found.check(chosen)
+    known = found.kind == "runs" or any("input" in case.files for case in found.cases)
+    if (choices or {}).get("baselines") and not known:
+        raise InputError(
+            "--baselines are interpolations of the models' inputs, of which there are none: give "
+            "--input, or leave it out"
+        )
     groups = None if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
-    fresh = _prepare(folder, overwrite=overwrite, resume=resume)
+    place, done = OutputFolder(folder, EVALUATION), False
+    place.check(resume=resume, overwrite=overwrite)
+    with place.owned():
+        if place.check(resume=resume, overwrite=overwrite) and not resume:
+            place.set_aside()
+        fresh = place.is_empty
+        try:
+            evaluated, summary = _write(
+                folder,
+                found,
+                chosen,
+                inputs=sources.inputs,
+                groups=groups,
+                group=group,
+                title=title,
+                embed=embed,
+                papers=paper_tables,
+                pool=pool,
+                retries=retries,
+                show_progress=show_progress,
+            )
+            done = True
+        finally:
+            if fresh and not done and not any(folder.glob(EVALUATION.worth)):
+                place.clear()
+            place.settle(done=done)
+    return Evaluation(folder, folder / _REPORT, evaluated, summary)
+
+
+def _write(
+    folder: Path,
+    found: Found,
+    chosen: EvaluationConfig,
+    *,
+    inputs: Sequence[str],
+    groups: dict[str, str] | None,
+    group: str | None,
+    title: str | None,
+    embed: int,
+    papers: Sequence[str],
+    pool: Pool | None,
+    retries: int,
+    show_progress: bool,
+) -> tuple[Evaluated, Tabular]:
+    """Measure the subjects, and write what comes of it into the folder."""
     record = {
         "medrev": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "kind": found.kind,
-        "inputs": list(sources.inputs),
+        "inputs": list(inputs),
         "subjects": len(found.cases),
         "choices": asdict(chosen),
         "models": {name: dict(found.origins.get(name, {})) for name in found.models},
@@ -133,8 +184,6 @@ def evaluate(
     )
     if not evaluated.measured:
         lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
     for note in subject_notes(evaluated):
         logger.warning("note: %s", note)
@@ -150,7 +199,7 @@ def evaluate(
             evaluated.results,
             evaluated.models,
             groups,
-            papers=paper_tables,
+            papers=papers,
             details={name: model_details(origin) for name, origin in found.origins.items()},
             totals=evaluated.totals,
             words=words_of(evaluated),
@@ -158,7 +207,6 @@ def evaluate(
         )
         files = _write_tables(folder, evaluated, tables)
         drawn = draw() if waiting is None else waiting.result()
-    report = folder / "report.html"
     page = CohortPage(
         title=title or _title(found),
         origins=found.origins,
@@ -168,7 +216,7 @@ def evaluate(
         groups=groups or {},
     )
     size = write_cohort_report(
-        report, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
+        folder / _REPORT, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
     )
     logger.info("report: %.1f MB", size / 1e6)
     finished = {
@@ -180,7 +228,7 @@ def evaluate(
         "seconds": evaluated.seconds,
     }
     _write_json(folder / _RECORD, {**record, **finished})
-    return Evaluation(folder, report, evaluated, tables.summary)
+    return evaluated, tables.summary
 
 
 def _direction(found: Found, choices: EvaluationConfig) -> str:
@@ -197,32 +245,6 @@ def _default_folder(found: Found, sources: Sources) -> Path:
         part = "" if sources.part == "test" else f"_{sources.part}"
         return Path(str(runs[0])) / f"evaluation{part}"
     return Path("evaluation")
-
-
-def _prepare(folder: Path, *, overwrite: bool, resume: bool) -> bool:
-    """See that the folder may be written to, and empty an evaluation that is replaced.
-
-    Returns:
-        Whether there was nothing in it.
-    """
-    there = folder.is_dir() and any(folder.iterdir())
-    if there:
-        if not (folder / _RECORD).is_file():
-            raise OutputError(
-                f"{folder} exists and is no evaluation (it has no {_RECORD}); "
-                "choose another --output"
-            )
-        if not (overwrite or resume):
-            raise OutputError(
-                f"{folder} holds an evaluation; --resume goes on with it, --overwrite replaces "
-                "it, or choose another --output"
-            )
-        if overwrite:
-            for name in ("subjects", "tables"):
-                shutil.rmtree(folder / name, ignore_errors=True)
-            (folder / TOTALS).unlink(missing_ok=True)
-    ensure_writable_folder(folder)
-    return not there
 
 
 def _groups(found: Found, column: str) -> dict[str, str]:
@@ -248,8 +270,7 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
     if totals:
         texts[TOTALS] = totals.to_json()
     for name, text in texts.items():
-        with atomic_path(folder / name, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(folder / name, text, overwrite=True)
     for name, table in tables.files().items():
         write_formats(folder / "tables" / name, table, overwrite=True)
     return {
@@ -264,9 +285,8 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
 
 
 def _write_json(path: Path, document: Any) -> None:
-    with atomic_path(path, overwrite=True) as temporary:
-        text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    write_text(path, f"{text}\n", overwrite=True)
 
 
 def _title(found: Found) -> str:

@@ -120,7 +120,7 @@ def write_page(path: Path, html: str) -> int:
     Raises:
         OutputError: There is no space for it, or it cannot be written there.
     """
-    data = html.encode()
+    data = html.encode("utf-8", "backslashreplace")
     try:
         with atomic_path(path, overwrite=True) as temporary:
             temporary.write_bytes(data)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrev.errors import ConfigError
-from medrev.files import atomic_path
+from medrev.files import write_text
 from medrev.training.distributed import World
 
 __all__ = ["CsvLog", "Meter", "open_tensorboard", "require_tensorboard"]
@@ -71,8 +71,7 @@ class CsvLog:
             path.unlink()
             return
         self.columns = header
-        with atomic_path(path, overwrite=True) as temporary:
-            temporary.write_text(lines([header, *kept]), encoding="utf-8")
+        write_text(path, lines([header, *kept]), overwrite=True)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row; the first one names the columns."""

@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import logging
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ from medrev.config.schema import ClassifierModel, FCN8sModel, FlowModel, Model, 
 from medrev.domains.dataset import AnyDataset
 from medrev.errors import CheckpointError, OutputError
 from medrev.evaluation import Results, heldout_csv, heldout_json, heldout_markdown
-from medrev.files import atomic_path, ensure_writable_folder, read_json
+from medrev.files import overwrite_in_place, read_json, write_text
+from medrev.folders import RUN, OutputFolder
 from medrev.prediction import WEIGHTS_FILE
 
 __all__ = ["RunFolder", "describe_environment", "git_commit", "model_card"]
@@ -208,6 +208,11 @@ class RunFolder:
         """The sample picture of a step."""
         return self.path / "samples" / f"step_{step:07d}.png"
 
+    @property
+    def folder(self) -> OutputFolder:
+        """The folder as one that a training owns while it writes there."""
+        return OutputFolder(self.path, RUN)
+
     def check(self, *, resume: bool = False, overwrite: bool = False) -> None:
         """See that training may write here, without writing.
 
@@ -215,39 +220,35 @@ class RunFolder:
             OutputError: There is something in the folder that may not be replaced.
             CheckpointError: There is nothing to resume.
         """
-        if resume:
-            if not self.state().is_file():
-                raise CheckpointError(
-                    f"nothing to resume in {self.path}: it has no checkpoint yet; "
-                    "train without --resume"
-                )
-            return
-        if not self.path.exists():
-            return
-        if not self.path.is_dir():
-            raise OutputError(f"{self.path} is a file, not a folder; choose another output")
-        if not any(self.path.iterdir()):
-            return
-        is_run = (self.path / "pipeline.yaml").is_file()
-        if not overwrite:
-            ways = "resume it, overwrite it, or " if is_run else ""
-            raise OutputError(f"{self.path} exists and is not empty; {ways}choose another output")
-        if not is_run:
-            raise OutputError(
-                f"{self.path} is no run folder (it has no pipeline.yaml) and is not replaced; "
-                "choose another output"
+        if resume and not self.state().is_file():
+            raise CheckpointError(
+                f"nothing to resume in {self.path}: it has no checkpoint yet; "
+                "train without --resume"
             )
+        self.folder.check(resume=resume, overwrite=overwrite)
 
     def begin(self, pipeline: Pipeline, *, resume: bool = False) -> None:
-        """Make the folder, emptied unless resumed, and write the resolved pipeline."""
-        if not resume and self.path.is_dir() and any(self.path.iterdir()):
-            shutil.rmtree(self.path)
-        ensure_writable_folder(self.path)
+        """Write the resolved pipeline; unless resumed, what is here is set aside before."""
+        if not resume:
+            self.folder.set_aside()
         self.write_text("pipeline.yaml", dump_pipeline(pipeline))
         if not resume or "started" not in self.read_status():
             self.write_status("running", started=_now())
         else:
             self.write_status("running")
+
+    def end(self, status: str, **more: Any) -> None:
+        """Note how training ended, on a full disk too; a run that it replaces comes back.
+
+        It does if nothing was saved.
+        """
+        if self.folder.settle(done=status == "finished"):
+            return
+        try:
+            self.write_status(status, **more)
+        except OutputError:
+            text = json.dumps(self._status(status, **more), ensure_ascii=False) + "\n"
+            overwrite_in_place(self.path / "run.json", text)
 
     def read_status(self) -> dict[str, Any]:
         """What run.json says; empty where there is none."""
@@ -255,8 +256,11 @@ class RunFolder:
 
     def write_status(self, status: str, **more: Any) -> None:
         """Note how things stand: running, interrupted, failed or finished."""
+        self.write_json("run.json", self._status(status, **more))
+
+    def _status(self, status: str, **more: Any) -> dict[str, Any]:
         document = self.read_status() | {"status": status, "medrev": __version__, **more}
-        self.write_json("run.json", document | {"changed": _now()})
+        return document | {"changed": _now()}
 
     def warn(self, line: str) -> None:
         """Tell the user, and whoever reads run.json, the model card or the report, a warning."""
@@ -287,8 +291,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file, whole or not at all."""
-        with atomic_path(self.path / name, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(self.path / name, text, overwrite=True)
 
     def write_heldout(self, results: Results) -> None:
         """Write the held-out table in three formats."""

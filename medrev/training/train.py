@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -64,7 +65,11 @@ def train(
     if config.tensorboard:
         require_tensorboard()
     run = RunFolder(output if output is not None else Path("runs") / pipeline.name)
-    with join_world(place) as world, deterministic_algorithms(config.deterministic):
+    with (
+        join_world(place) as world,
+        deterministic_algorithms(config.deterministic),
+        run.folder.owned() if world.is_main else nullcontext(),
+    ):
         if world.is_main:
             run.check(resume=resume, overwrite=overwrite)
         state = load_checkpoint(run.state(), pipeline) if resume else None
@@ -96,23 +101,23 @@ def train(
             loop.load_state_dict(state)
             if world.is_main:
                 logger.info("resuming at step %d of %d", trainer.step_number, trainer.total)
-        if world.is_main:
-            run.begin(pipeline, resume=resume)
-            run.write_json(
-                "environment.json",
-                describe_environment(pipeline, dataset, device=place, processes=world.size),
-            )
-            for line in data_warnings(dataset):
-                run.warn(line)
-        world.barrier()
         try:
+            if world.is_main:
+                run.begin(pipeline, resume=resume)
+                run.write_json(
+                    "environment.json",
+                    describe_environment(pipeline, dataset, device=place, processes=world.size),
+                )
+                for line in data_warnings(dataset):
+                    run.warn(line)
+            world.barrier()
             loop.train()
             if world.is_main:
                 _conclude(run, dataset, loop, quiet)
         except BaseException as error:
             if world.is_main:
                 status = "failed" if isinstance(error, Exception) else "interrupted"
-                run.write_status(status, step=trainer.step_number, steps=trainer.total)
+                run.end(status, step=trainer.step_number, steps=trainer.total)
             raise
         if world.is_main and run.heldout is not None and not quiet:
             table = heldout_table(run.heldout, f"Held-out {dataset.noun}s")
@@ -182,4 +187,4 @@ def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> N
     )
     run.write_text("model_card.md", card)
     step, best = loop.trainer.step_number, loop.history.best_step
-    run.write_status("finished", step=step, steps=loop.trainer.total, best_step=best)
+    run.end("finished", step=step, steps=loop.trainer.total, best_step=best)

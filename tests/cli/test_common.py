@@ -146,7 +146,7 @@ class TestOtherProcesses:
         assert capsys.readouterr().err == ""
 
 
-def test_closed_pipe_is_quiet():
+def test_a_closed_pipe_changes_nothing():
     code = (
         "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
         "sys.exit(main(['--print-schema']))"
@@ -163,7 +163,7 @@ def test_closed_pipe_is_quiet():
         )
     finally:
         os.close(writing)
-    assert (done.stderr, done.returncode) == (b"", 1)
+    assert (done.stderr, done.returncode) == (b"", 0)
 
 
 @pytest.mark.parametrize("command", ["train", "infer"])
@@ -178,3 +178,72 @@ def test_help_imports_nothing_slow(command):
     assert run.stdout.startswith(f"usage: medrev-{command}")
     imported = {line.split("|")[-1].strip() for line in run.stderr.splitlines()}
     assert not imported & {"torch", "numpy", "pydantic", "yaml", "monai", "rich"}
+
+
+LOST = """
+import gc, sys, time, os, signal
+sys.path.insert(0, ".")
+from medrev.cli.common import command_parser, run_command
+count = 0
+def swallow(phase, info):
+    global count
+    count += 1
+    if count <= 3:
+        os.kill(os.getpid(), signal.{name})
+def body(arguments):
+    gc.callbacks.append(swallow)
+    try:
+        for _ in range(3):
+            gc.collect()
+            time.sleep(0.01)
+    finally:
+        gc.callbacks.clear()
+    time.sleep(20)
+sys.exit(run_command(lambda: command_parser("medrev-test"), body, []))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_is_lost_in_a_callback_still_ends_the_command(name, code):
+    """Python reports what a callback of the garbage collector raises, and goes on."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST.format(name=name)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith("medrev-test: error: ")
+    assert done.stderr.count("\n") == 1
+
+
+NAMES = r"""
+import sys
+sys.path.insert(0, ".")
+from medrev.cli.common import command_parser, run_command
+def body(arguments):
+    print("M\xfcller \u65e5\u672c \udcff")
+    print("e \u65e5", file=sys.stderr)
+sys.exit(run_command(lambda: command_parser("medrev-test"), body, []))
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "out"),
+    [
+        ("ascii", b"M\\xfcller \\u65e5\\u672c \xff\n"),
+        ("cp1252", b"M\xfcller \\u65e5\\u672c \xff\n"),
+        ("utf-8", "Müller 日本 ".encode() + b"\xff\n"),
+    ],
+)
+def test_names_that_the_terminal_cannot_show(encoding, out):
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )
+    assert (done.returncode, done.stdout) == (0, out)
+    assert done.stderr in (b"e \\u65e5\n", "e 日\n".encode())

@@ -5,7 +5,9 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
+import subprocess
 
 import pytest
 import torch
@@ -26,6 +28,7 @@ from medrev.training import (
     result_warnings,
     train,
 )
+from medrev.training.loop import Loop
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +156,49 @@ def test_an_existing_folder_is_kept_unless_told(tmp_path, pipeline):
     with pytest.raises(OutputError, match="is no run folder"):
         train(chosen, tmp_path / "photos", overwrite=True, quiet=True)
     assert (tmp_path / "photos" / "holiday.jpg").exists()
+
+
+def test_a_run_that_saves_nothing_does_not_replace_the_old_one(tmp_path, pipeline, monkeypatch):
+    chosen = pipeline(training={"steps": 1})
+    run = train(chosen, tmp_path / "run", quiet=True)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+    def fail(self):
+        raise RuntimeError("at once")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "train", fail)
+        with pytest.raises(RuntimeError, match="at once"):
+            train(chosen, run.path, overwrite=True, quiet=True)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path, pipeline):
+    run = RunFolder(tmp_path / "run")
+    for choice in ({}, {"resume": True}, {"overwrite": True}):
+        with run.folder.owned():
+            (run.path / "pipeline.yaml").touch()
+            with pytest.raises(OutputError, match=r"run is in use by .* \(process \d+ on "):
+                train(pipeline(), run.path, quiet=True, **choice)
+
+
+def test_a_full_disk_does_not_leave_a_run_running(tmp_path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a disk is not allowed here")
+    try:
+        run = RunFolder(place)
+        run.write_status("running", step=3)
+        with pytest.raises(OSError, match="No space"), (place / "weights").open("wb") as stream:
+            while True:
+                stream.write(bytes(1024))
+        run.end("failed", step=4)
+        status = run.read_status()
+        assert (status["status"], status["step"]) == ("failed", 4)
+    finally:
+        subprocess.run(["umount", str(place)], check=False, capture_output=True)
 
 
 def test_bad_input_writes_nothing(tmp_path, pipeline):

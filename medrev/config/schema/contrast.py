@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from medrev.config.schema.data import OneGrid, Patches, Sampling, Slices, Split, Subjects
 from medrev.config.schema.section import (
-    Count,
+    BatchSize,
     NonNegative,
     PipelinePath,
     Positive,
@@ -33,7 +33,7 @@ class ContrastAugmentation(Section):
 
     flips: bool = True
     """Mirror left and right."""
-    shift: Annotated[int, Field(ge=0)] = 0
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
     """Largest shift within the slice plane in voxels, along each axis (2D only)."""
     brightness: NonNegative = 0
     """Largest relative change of the intensities, of each contrast by itself."""
@@ -63,7 +63,7 @@ class ContrastData(OneGrid):
     intensities: Intensities = Intensities()
     augmentation: ContrastAugmentation = ContrastAugmentation()
     split: Split = Split()
-    batch_size: Count = 1
+    batch_size: BatchSize = 1
     scale: Positive | Literal["auto"] = "auto"
     """Intensity to which results are brought (1 of the network); auto: the median of the training
     volumes of that contrast. Intensities of MRI have no unit."""

@@ -8,7 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medrev.config.schema.section import Count, NonNegative, PipelinePath, Probability, Section
+from medrev.config.schema.section import (
+    Count,
+    NonNegative,
+    PipelinePath,
+    Probability,
+    Section,
+    Seed,
+)
 
 __all__ = [
     "DataSection",
@@ -40,14 +47,14 @@ class Split(Section):
     test_folder: str | None = None
     """Subjects in a folder below the root whose name contains this (case ignored) are the test
     part, whatever ``test`` says: ``validation`` for the two folders of a BraTS challenge."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the shuffling of subject names."""
 
 
 class Patches(Section):
     """Which patches are cut out of a volume."""
 
-    size: Annotated[int, Field(ge=4)] = 24
+    size: Annotated[int, Field(ge=4, le=1024)] = 24
     """Edge of a patch in voxels of the high-resolution grid; a multiple of the factor."""
     sampling: Literal["random", "grid"] = "random"
     """random: positions drawn anew each time. grid: a fixed tiling, shuffled every epoch."""
@@ -63,7 +70,7 @@ class Slices(Section):
     """Which slices are taken, where the network is 2D."""
 
     axis: Literal["sagittal", "coronal", "axial"] = "axial"
-    size: Annotated[int, Field(ge=8)] = 256
+    size: Annotated[int, Field(ge=8, le=16384)] = 256
     """Edge in voxels to which slices are padded (with background) or cropped, at the centre."""
     min_brain: Probability = 0.01
     """Slices with a smaller share of brain voxels are not trained on. Results are scored on all
@@ -79,9 +86,9 @@ class Simulated(Section):
 
     train: Count = 24
     """Scans of an epoch; every epoch draws others."""
-    validation: Annotated[int, Field(ge=0)] = 4
+    validation: Annotated[int, Field(ge=0, le=100_000)] = 4
     test: Count = 4
-    edge: Annotated[int, Field(ge=16)] = 64
+    edge: Annotated[int, Field(ge=16, le=1024)] = 64
     """Voxels of a scan along each axis."""
 
 

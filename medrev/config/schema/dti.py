@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from medrev.config.schema.data import DataSection, Pairing, Patches, Sampling, Split, Subjects
 from medrev.config.schema.section import (
-    Count,
+    BatchSize,
     NonNegative,
     PipelinePath,
     Positive,
@@ -43,7 +43,7 @@ class Artefacts(Section):
     motion: Probability = 0
     bias_field: Probability = 0
     noise: Probability = 0
-    copies: Annotated[int, Field(ge=0)] = 0
+    copies: Annotated[int, Field(ge=0, le=1000)] = 0
     """Artefact-laden copies of every training subject's input, made once and cached."""
 
     @model_validator(mode="after")
@@ -102,8 +102,8 @@ class DTIData(DataSection):
     augmentation: Augmentation = Augmentation()
     scale: Positive | Literal["auto"] = "auto"
     """Diffusivity (mm²/s) that becomes 1 in the network; auto: standard deviation in the brain."""
-    batch_size: Count = 8
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    batch_size: BatchSize = 8
+    workers: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """Processes that prepare subjects; auto: the number of cores, at most 8."""
     cache_dir: PipelinePath | None = None
     """Where prepared subjects are kept (default: the user's cache folder)."""

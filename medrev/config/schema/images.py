@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from medrev.config.schema.data import OneGrid, Sampling
-from medrev.config.schema.section import Count, PipelinePath, Probability
+from medrev.config.schema.section import BatchSize, PipelinePath, Probability
 
 __all__ = ["ImageData"]
 
-Size = Annotated[int, Field(ge=8)]
+Size = Annotated[int, Field(ge=8, le=16384)]
 
 
 class ImageData(OneGrid):
@@ -53,7 +53,7 @@ class ImageData(OneGrid):
     """Share of the training images for validation where there is no folder val."""
     on_damage: Literal["stop", "skip"] = "stop"
     """What a damaged file in the middle of an epoch does; skip: named, and replaced by the next."""
-    batch_size: Count = 1
+    batch_size: BatchSize = 1
 
     @property
     def decisive(self) -> dict[str, Any]:

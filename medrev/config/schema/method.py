@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section
+from medrev.config.schema.section import NonNegative, Positive, Probability, Section, Width
 
 __all__ = [
     "Adversarial",
@@ -35,7 +35,7 @@ class Optimizer(Section):
 class Discriminator(Section):
     """PatchGAN, as in RevGAN's code or as its section 7.2 describes it."""
 
-    width: Count = 64
+    width: Width = 64
     strided_layers: Annotated[int, Field(ge=0, le=6)] = 2
     """Stride-2 layers: 3 in the 2D PatchGAN of 70x70 pixels, 2 in 3D; 4 with head pointwise."""
     head: Literal["patch", "pointwise"] = "patch"
@@ -60,7 +60,7 @@ class Adversarial(Section):
     adversarial_weight: NonNegative = 1
     """0 trains without adversary and builds none."""
     adversarial_loss: Literal["log", "least_squares"] = "log"
-    pool_size: Annotated[int, Field(ge=0)] = 0
+    pool_size: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Past outputs kept for the discriminator; 0: none."""
     discriminator: Discriminator = Discriminator()
     optimizer: Optimizer = Optimizer()
@@ -111,7 +111,7 @@ class Unpaired(Adversarial):
 
     kind: Literal["unpaired"] = "unpaired"
     adversarial_loss: Literal["log", "least_squares"] = "log"
-    pool_size: Annotated[int, Field(ge=0)] = 50
+    pool_size: Annotated[int, Field(ge=0, le=100_000)] = 50
     cycle_weight: NonNegative = 10
     """Lambda of the cycle losses."""
     identity_weight: NonNegative = 0

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from medrev.config.schema.section import Count, DefaultKind, Positive, Section
+from medrev.config.schema.section import DefaultKind, Depth, Positive, Section, Width
 
 __all__ = [
     "ClassifierModel",
@@ -36,13 +36,13 @@ class RevGANModel(Section):
 
     kind: Literal["revgan"] = "revgan"
     spatial_dims: Literal[2, 3] = 3
-    width: Annotated[int, Field(ge=2)] = 32
+    width: Annotated[int, Field(ge=2, le=8192)] = 32
     """Channels K of the first lift layer."""
-    depth: Annotated[int, Field(ge=0)] = 4
+    depth: Depth = 4
     """Reversible blocks R in the core; 0 gives the non-reversible 3D-SRCNN pair."""
     downsamplings: Annotated[int, Field(ge=0, le=4)] = 0
     """Stride-2 layers in the lift and the project (2 in the 2D networks of the paper)."""
-    hidden: Count | None = None
+    hidden: Width | None = None
     """Channels between the two convolutions of a sub-network (default: half the core's)."""
     norm: Literal["instance", "batch", "none"] = "instance"
     """batch uses running statistics at inference, so that tiles never change the result."""
@@ -93,9 +93,9 @@ class ResNetModel(Section):
 
     kind: Literal["resnet"] = "resnet"
     spatial_dims: Literal[2, 3] = 3
-    width: Count = 32
+    width: Width = 32
     """Channels of the first layer (CycleGAN: 64; the baselines of RevGAN's tables: 32)."""
-    depth: Annotated[int, Field(ge=0)] = 6
+    depth: Depth = 6
     """Residual blocks (6 for 128², 9 for 256² images)."""
     downsamplings: Annotated[int, Field(ge=0, le=4)] = 2
     norm: Literal["instance", "batch", "none"] = "instance"
@@ -119,7 +119,7 @@ class _UNetOptions(Section):
     """What both kinds of U-Net share."""
 
     spatial_dims: Literal[2, 3] = 3
-    width: Count = 64
+    width: Width = 64
     """Channels of the first layer; they double at each level up to 8 times as many."""
     levels: Annotated[int, Field(ge=1, le=10)] = 3
     """Down-samplings by 2 (8 for 256², 7 for 128² images); sizes must be multiples of 2^levels."""
@@ -166,9 +166,9 @@ class InvolutionModel(Section):
 
     kind: Literal["involution"] = "involution"
     spatial_dims: Literal[2, 3] = 3
-    width: Count = 32
+    width: Width = 32
     """Channels of the first layer of a sub-network; they double at each level of its U-Net."""
-    depth: Count = 2
+    depth: Annotated[int, Field(ge=1, le=1000)] = 2
     """Reversible blocks."""
     downsamplings: Annotated[int, Field(ge=1, le=9)] = 2
     """Halvings of the grid: one by a checkerboard, the others in the U-Nets that are the
@@ -195,9 +195,9 @@ class FCN8sModel(Section):
 
     kind: Literal["fcn8s"] = "fcn8s"
     spatial_dims: Literal[2, 3] = 2
-    width: Count = 64
+    width: Width = 64
     """Channels of the first layers (VGG-16: 64); they double at poolings up to 8 times as many."""
-    fc_width: Count = 4096
+    fc_width: Width = 4096
     """Channels of the two layers that were fully connected in VGG-16 (fc6, fc7)."""
     norm: Literal["instance", "batch", "none"] = "batch"
     """none is the paper's, whose weights come from ImageNet; from random ones it hardly learns."""

@@ -10,7 +10,7 @@ from medrev.config.schema.images import ImageData
 from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
 from medrev.config.schema.scalar import ScalarData
-from medrev.config.schema.section import DefaultKind, Section
+from medrev.config.schema.section import DefaultKind, Section, Seed
 from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
@@ -37,7 +37,7 @@ class Pipeline(Section):
     ]
     """Name of the run folder."""
     description: str = ""
-    seed: int = 0
+    seed: Seed = 0
     data: Data
     model: Model
     method: Method

@@ -15,7 +15,13 @@ from medrev.config.schema.data import (
     Split,
     Subjects,
 )
-from medrev.config.schema.section import Count, NonNegative, PipelinePath, Positive, Section
+from medrev.config.schema.section import (
+    BatchSize,
+    NonNegative,
+    PipelinePath,
+    Positive,
+    Section,
+)
 
 __all__ = [
     "ANY_CONTRAST",
@@ -100,7 +106,7 @@ class ScalarData(DataSection):
     intensities: ScalarIntensities = ScalarIntensities()
     augmentation: ScalarAugmentation = ScalarAugmentation()
     split: Split = Split()
-    batch_size: Count = 8
+    batch_size: BatchSize = 8
 
     @property
     def source(self) -> str:

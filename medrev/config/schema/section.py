@@ -7,19 +7,31 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "MOST",
+    "BatchSize",
     "Count",
     "DefaultKind",
+    "Depth",
     "NonNegative",
     "PipelinePath",
     "Positive",
     "Probability",
     "Section",
+    "Seed",
+    "Width",
 ]
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+#: No number of a pipeline is larger, or without end.
+MOST = 10**9
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+NonNegative = Annotated[float, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+Width = Annotated[int, Field(ge=1, le=8192)]
+Depth = Annotated[int, Field(ge=0, le=1000)]
+#: Of generators of random numbers.
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 #: A path in a pipeline file; resolved against the folder of the file that states it.
 PipelinePath = Annotated[Path, "relative to the pipeline file"]
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section
+from medrev.config.schema.section import MOST, Count, NonNegative, Positive, Probability, Section
 
 __all__ = ["EarlyStop", "EvaluationConfig", "InferenceConfig", "Schedule", "TrainingConfig"]
 
@@ -23,13 +23,13 @@ class Schedule(Section):
     per_epoch: bool = False
     """The factor changes from epoch to epoch only, as in the code of CycleGAN and RevGAN, where it
     is 1 ÷ (falling epochs + 1) in the last one. Else from step to step."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0, le=MOST)] = 0
 
 
 class EarlyStop(Section):
     """Stop when the validation error has not fallen for some validations."""
 
-    patience: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=0, le=MOST)] = 0
     """Validations without improvement before stopping; 0: never stop early."""
     min_delta: NonNegative = 0
 
@@ -88,7 +88,7 @@ class InferenceConfig(Section):
 class EvaluationConfig(Section):
     """The table on held-out subjects."""
 
-    interior: Annotated[int, Field(ge=1)] = 5
+    interior: Annotated[int, Field(ge=1, le=999)] = 5
     """Edge of the cube, odd, that must lie in the mask for a voxel to count as interior."""
     baselines: tuple[Literal["nearest", "trilinear", "cubic", "bspline"], ...] = (
         "nearest",

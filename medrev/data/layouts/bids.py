@@ -1,11 +1,31 @@
 """BIDS: folders of subjects and sessions, and the masks beside files or under ``derivatives/``."""
 
+import logging
 from pathlib import Path
 
 from medrev.data.layouts.listing import folders, nifti_files
 from medrev.data.subject import strip_nifti
+from medrev.files import read_json
 
-__all__ = ["find_mask", "is_subject", "session_folders"]
+__all__ = [
+    "complex_part",
+    "entities",
+    "find_mask",
+    "is_subject",
+    "magnitudes",
+    "session_folders",
+]
+
+logger = logging.getLogger(__name__)
+
+#: Parts of complex series: the last words of dcm2niix's names, and BIDS' words for them.
+_PARTS = {"ph": "phase", "imaginary": "imag"}
+#: What DICOM's image type calls them.
+_TYPES = {"P": "phase", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
+#: Words without a value in the names of brain masks.
+_MASK_WORDS = {"mask", "brain", "dwi", "T1w", "T2w", "bet"}
+#: Entities in which a series and its mask may differ.
+_FREE = ("desc", "label", "part", "res")
 
 
 def session_folders(root: Path, name: str) -> list[Path]:
@@ -26,15 +46,59 @@ def is_subject(folder: Path, name: str) -> bool:
     return (folder / name).is_dir() or any(folder.glob(f"ses-*/{name}"))
 
 
-def find_mask(folder: Path, root: Path, stem: str, *, alone: bool) -> Path | None:
-    """Find the mask of a series.
+def entities(path: Path) -> dict[str, str]:
+    """The entities of a name, and its other words with nothing behind them.
+
+    >>> entities(Path("sub-1_space-T1w_desc-brain_mask.nii.gz"))
+    {'sub': '1', 'space': 'T1w', 'desc': 'brain', 'mask': ''}
+    """
+    words = (word.partition("-") for word in strip_nifti(path).split("_"))
+    return {key: value for key, _, value in words}
+
+
+def complex_part(path: Path) -> str | None:
+    """What a file holds of a complex series other than magnitudes: phase, real or imag.
+
+    By the entity ``part``, by the endings that dcm2niix gives, or by ``ImageType`` in the JSON file
+    beside it; None where it is an ordinary image.
+    """
+    found = entities(path)
+    part = found.get("part", "")
+    if part in {"phase", "real", "imag"}:
+        return part
+    last = list(found)[-1]
+    if last in _PARTS and len(found) > 1:
+        return _PARTS[last]
+    about = read_json(path.with_name(f"{strip_nifti(path)}.json"), lenient=True)
+    kinds = about.get("ImageType")
+    if isinstance(kinds, list):
+        return next((_TYPES[str(kind)] for kind in kinds if str(kind) in _TYPES), None)
+    return None
+
+
+def magnitudes(paths: list[Path]) -> list[Path]:
+    """Files but for other parts of complex series; which are left out is said."""
+    kept = []
+    for path in paths:
+        part = complex_part(path)
+        if part is None:
+            kept.append(path)
+        else:
+            logger.warning("note: %s is left out: the %s part of a complex series", path, part)
+    return kept
+
+
+def find_mask(series: Path, root: Path, *, alone: bool) -> Path | None:
+    """Find the brain mask of a series, beside it or under ``derivatives/``.
+
+    Masks of something else (a lesion, tissue, a label) and masks in another space are none.
 
     Args:
-        folder: Of the series.
+        series: The file.
         root: Of the dataset.
-        stem: What the names of the series' files begin with.
         alone: The series is the only one in its folder: any brain mask there is its.
     """
+    folder = series.parent
     relative = folder.relative_to(root)
     places = [folder, root / "derivatives" / relative]
     if (root / "derivatives").is_dir():
@@ -44,7 +108,30 @@ def find_mask(folder: Path, root: Path, stem: str, *, alone: bool) -> Path | Non
         for place in places
         if place.is_dir()
         for path in nifti_files(place)
-        if strip_nifti(path).endswith("_mask") and (alone or path.name.startswith(f"{stem}_"))
+        if _is_brain_mask(path) and _belongs(path, series, alone=alone)
     ]
+    stem = strip_nifti(series).removesuffix("_dwi")
     ranked = sorted(masks, key=lambda p: ("desc-brain" not in p.name, not p.name.startswith(stem)))
     return ranked[0] if ranked else None
+
+
+def _is_brain_mask(path: Path) -> bool:
+    found = entities(path)
+    said = {found.get("desc", "brain"), found.get("label", "brain")}
+    words = {key for key, value in found.items() if not value}
+    return (
+        list(found)[-1] == "mask"
+        and all("brain" in what.lower() for what in said)
+        and words <= _MASK_WORDS
+    )
+
+
+def _belongs(mask: Path, series: Path, *, alone: bool) -> bool:
+    """Whether a mask is that of a series, by the entities that say whose and on which grid."""
+    one, other = (
+        {key: value for key, value in entities(path).items() if value and key not in _FREE}
+        for path in (mask, series)
+    )
+    if alone:
+        return one.get("space") in (None, other.get("space"))
+    return one == other

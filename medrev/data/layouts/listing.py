@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medrev.data.subject import Subject
 
-__all__ = ["Listing", "first_file", "folders", "known", "nifti_files"]
+__all__ = ["Listing", "first_file", "folders", "is_there", "known", "nifti_files"]
 
 
 @dataclass
@@ -24,17 +24,22 @@ def folders(root: Path) -> list[Path]:
 
 
 def nifti_files(folder: Path) -> list[Path]:
-    """Return the NIfTI files directly in ``folder``, sorted by name."""
+    """Return the NIfTI files, and links to such, directly in ``folder``, sorted by name."""
     return sorted(
         p
         for p in folder.iterdir()
-        if p.name.endswith((".nii", ".nii.gz")) and p.is_file() and not p.name.startswith(".")
+        if p.name.endswith((".nii", ".nii.gz")) and is_there(p) and not p.name.startswith(".")
     )
 
 
 def first_file(candidates: Iterable[Path]) -> Path | None:
     """Return the first candidate that is a file."""
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_there(path)), None)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is a file of this name, or a link, though its file was not fetched."""
+    return path.is_file() or path.is_symlink()
 
 
 def known(**files: Path | None) -> dict[str, Path]:

@@ -84,6 +84,8 @@ class ImageDomain(Domain):
         "--format nrrd": _OF_VOLUMES,
         "--slicer": _OF_VOLUMES,
         "--mask": _OF_VOLUMES,
+        "--spacing auto": _OF_VOLUMES,
+        "--max-memory": _OF_VOLUMES,
         "--bval": _OF_VOLUMES,
         "--bvec": _OF_VOLUMES,
     }

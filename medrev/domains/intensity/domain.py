@@ -75,6 +75,9 @@ class IntensityDomain(Domain, Generic[D]):
         "--voxel-size": _OF_FINER,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
+        "--bval": _OF_TENSORS,
+        "--bvec": _OF_TENSORS,
+        "--spacing auto": ": contrasts are not resampled: leave it out",
         "--spacing train": (
             ": contrasts are not resampled, a warning says where voxels are unlike those of the "
             "training; resample the volume before"

@@ -35,10 +35,8 @@ _WHERE = (
 
 def problems(subject: Subject) -> list[str]:
     """What is wrong apart from the contrasts, of which not all may be needed."""
-    mask = subject.files.get("mask")
-    if mask is None or mask.is_file():
-        return []
-    return [f"{subject.id}: mask not found: {mask}"]
+    masks = {role: file for role, file in subject.files.items() if role == "mask"}
+    return replace(subject, files=masks).missing()
 
 
 LAYOUTS = Layouts({"table": table, "brats": brats, "bids": bids}, problems, _WHERE)

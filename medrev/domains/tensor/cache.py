@@ -8,7 +8,6 @@ looked at.
 """
 
 import json
-import os
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from safetensors.torch import save_file
 from medrev.config.schema import DTIData
 from medrev.domains.tensor.prepared import Prepared
 from medrev.errors import OutputError
-from medrev.files import atomic_path, content_hash, ensure_writable_folder
+from medrev.files import atomic_path, content_hash, ensure_writable_folder, user_cache
 
 __all__ = ["FORMAT", "cache_folder", "content_key", "load_entry", "save_entry"]
 
@@ -38,8 +37,7 @@ def cache_folder(data: DTIData) -> Path:
     """
     folder = data.cache_dir
     if folder is None:
-        home = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(home) if home else Path.home() / ".cache") / "medrev"
+        folder = user_cache("medrev")
     try:
         ensure_writable_folder(folder)
     except OutputError as error:

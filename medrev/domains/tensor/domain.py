@@ -9,6 +9,7 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.data.layouts.bids import is_subject
+from medrev.data.layouts.listing import is_there
 from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
@@ -75,7 +76,7 @@ class TensorDomain(Domain):
     def single(self, path: Path) -> Path | None:
         """Files, DICOM series, and HCP's diffusion series in the folder of a subject."""
         if path.is_dir():
-            hcp = next((path / place for place in _HCP_DATA if (path / place).is_file()), None)
+            hcp = next((path / place for place in _HCP_DATA if is_there(path / place)), None)
             return hcp or (path if is_dicom_folder(path) else None)
         return None if path.suffix in (".csv", ".tsv") else path
 

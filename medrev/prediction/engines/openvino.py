@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from medrev.errors import InputError, OutputError
-from medrev.files import atomic_path
+from medrev.files import atomic_path, user_cache
 from medrev.prediction.chain import Chain, Convolution, Normalisation, TorchChain, flatten
 from medrev.prediction.engines.engine import Engine
 
@@ -59,7 +58,9 @@ def openvino_engine(dtype: torch.dtype, cache_dir: Path | None = None) -> Engine
     """
     if not has_openvino():
         raise InputError(_INSTALL)
-    store = _Store(_default_folder() if cache_dir is None else cache_dir, _PRECISIONS[dtype])
+    store = _Store(
+        user_cache("medrev") / "engines" if cache_dir is None else cache_dir, _PRECISIONS[dtype]
+    )
 
     def make_chain(name: str, layers: nn.Sequential) -> Chain:
         return _OpenVINOChain(TorchChain(flatten(layers)), store)
@@ -216,8 +217,3 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
-
-
-def _default_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "medrev" / "engines"

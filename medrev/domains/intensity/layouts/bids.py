@@ -7,7 +7,7 @@ A T1w image with the entity ``ce`` (contrast agent) is t1ce. ``participants.tsv`
 from collections import defaultdict
 from pathlib import Path
 
-from medrev.data.layouts.bids import find_mask, session_folders
+from medrev.data.layouts.bids import find_mask, magnitudes, session_folders
 from medrev.data.layouts.listing import Listing, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
@@ -23,7 +23,7 @@ _NO_CONTRASTS = ("mask", "dseg", "probseg")
 def _images(folder: Path) -> dict[str, list[Path]]:
     """Files by contrast."""
     found = defaultdict(list)
-    for path in nifti_files(folder):
+    for path in magnitudes(nifti_files(folder)):
         *entities, suffix = strip_nifti(path).split("_")
         if entities and suffix not in _NO_CONTRASTS:
             name = contrast_name(suffix)
@@ -43,7 +43,8 @@ def read(root: Path) -> Listing:
     for folder in session_folders(root, "anat"):
         name = "_".join(folder.relative_to(root).parts[:-1])
         images = _images(folder)
-        mask = find_mask(folder, root, name, alone=True)
+        first = next((paths[0] for paths in images.values()), folder / f"{name}_T1w.nii.gz")
+        mask = find_mask(first, root, alone=True)
         listing.subjects.append(
             Subject(
                 name,

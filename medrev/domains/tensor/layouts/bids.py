@@ -5,8 +5,8 @@
 
 from pathlib import Path
 
-from medrev.data.layouts.bids import find_mask, session_folders
-from medrev.data.layouts.listing import Listing, known, nifti_files
+from medrev.data.layouts.bids import find_mask, magnitudes, session_folders
+from medrev.data.layouts.listing import Listing, is_there, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 
@@ -36,7 +36,7 @@ def _gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
         found = [
             path
             for path in sorted(folder.glob(f"*dwi.{ending}"))
-            if path.is_file() and entities.issuperset(path.stem.split("_"))
+            if is_there(path) and entities.issuperset(path.stem.split("_"))
         ]
         if found:
             return max(found, key=lambda path: path.name.count("_"))
@@ -49,7 +49,7 @@ def read(root: Path) -> Listing:
     """List the subjects; every session, and every run of several in a folder, is one."""
     listing: Listing = Listing()
     for folder in session_folders(root, "dwi"):
-        series = _series(folder)
+        series = magnitudes(_series(folder))
         if not series:
             listing.problems.append(f"no *_dwi.nii.gz in {folder}")
         for dwi in series:
@@ -59,7 +59,7 @@ def read(root: Path) -> Listing:
                 dwi=dwi,
                 bval=_gradient_file(dwi, root, "bval"),
                 bvec=_gradient_file(dwi, root, "bvec"),
-                mask=find_mask(folder, root, stem, alone=alone),
+                mask=find_mask(dwi, root, alone=alone),
             )
             listing.subjects.append(Subject("_".join(parts) if alone else stem, files))
     take_participants(listing, root, ["truth"])

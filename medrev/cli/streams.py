@@ -1,0 +1,83 @@
+"""Standard output and error that never stop a command: closed pipes, names that cannot be shown."""
+
+import codecs
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+__all__ = ["lasting_streams"]
+
+#: Name of the error handler of the streams' encodings.
+_ERRORS = "medrev"
+#: Bytes of file names that are no text stand for themselves in this range of characters.
+_BYTES = range(0xDC80, 0xDD00)
+
+
+@contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Let the work go on whatever becomes of standard output and error.
+
+    Letters that their encoding does not have are escaped, bytes of file names that are no text are
+    written as they are, and who has closed the other end of a pipe sees no more.
+    """
+    codecs.register_error(_ERRORS, _escape)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_lasting, before)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+class _Lasting:
+    """A stream that goes nowhere once its pipe is closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._end()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._end()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _end(self) -> None:
+        """Lead the stream to nowhere; Python flushes it once more at exit."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            with suppress(OSError, ValueError):
+                os.dup2(nowhere, self._stream.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def _lasting(stream: Any) -> Any:
+    if stream is None:  # a program without a console
+        return None
+    with suppress(AttributeError, ValueError, OSError):
+        stream.reconfigure(errors=_ERRORS)
+    return _Lasting(stream)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter = error.object[error.start]
+    if ord(letter) in _BYTES:
+        return bytes([ord(letter) - 0xDC00]), error.start + 1
+    return letter.encode("ascii", "backslashreplace").decode(), error.start + 1
