@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from medrev.config.schema.section import NonNegative, Positive, Probability, Section, Width
+from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section, Width
 
 __all__ = [
     "Adversarial",
@@ -190,7 +190,7 @@ class MaximumLikelihood(Section):
     noise: NonNegative = 0
     """Standard deviation of normal noise on y, in network range, which whole numbers need; it is
     drawn anew each time, and in validation always alike."""
-    frozen_steps: Annotated[int, Field(ge=0)] = 0
+    frozen_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Steps at the beginning in which the conditioning network is not trained, its heads are."""
     optimizer: Optimizer = Optimizer(lr=1e-4, betas=(0.9, 0.999))
     """weight_decay is 2 tau of eq. 6."""
@@ -204,7 +204,7 @@ class MaximumLikelihood(Section):
 class CodeDiscriminator(Section):
     """Judges codes: fully connected, with spectral normalisation."""
 
-    hidden: tuple[Count, Count] = (400, 800)
+    hidden: tuple[Width, Width] = (400, 800)
     """Units of its two hidden layers."""
     optimizer: Optimizer = Optimizer(lr=4e-4, betas=(0, 0.9))
 
@@ -220,7 +220,7 @@ class LatentAdversary(Section):
     turns: ClassVar[int] = 1
 
     kind: Literal["latent_adversary"] = "latent_adversary"
-    reconstruction_steps: Annotated[int, Field(ge=0)] = 0
+    reconstruction_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Steps at the beginning without adversary (phase 1)."""
     reconstruction_weight: NonNegative = 1
     """Weight of L1 between y and what is decoded of its code brought to the prior's support."""

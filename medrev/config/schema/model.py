@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from medrev.config.schema.section import DefaultKind, Depth, Positive, Section, Width
+from medrev.config.schema.section import Count, DefaultKind, Depth, Positive, Section, Seed, Width
 
 __all__ = [
     "ClassifierModel",
@@ -229,11 +229,11 @@ class FlowStage(Section):
     """What stands before them; flatten: one vector, and the couplings are fully connected."""
     keep: Count | None = None
     """Channels that go on behind the squeeze, the others leave as a part of the code; null: all."""
-    couplings: Annotated[int, Field(ge=0)] = 4
-    hidden: Count = 64
+    couplings: Annotated[int, Field(ge=0, le=1000)] = 4
+    hidden: Width = 64
     """Channels between the two layers of a sub-network."""
     kernel_size: Literal[1, 3, 5, 7] = 3
-    condition_width: Count | None = None
+    condition_width: Width | None = None
     """Channels that a head of each coupling makes of the condition's features; null: no heads, the
     couplings get the features themselves, averaged to their size."""
 
@@ -253,7 +253,7 @@ class FlowModel(Section):
     """Network h that makes features of x where that is an image. small: six convolutions at its
     size. zhang: that of Zhang et al. up to its second-to-last convolution, at a quarter of the
     size."""
-    conditioner_width: Count = 64
+    conditioner_width: Width = 64
     """Channels of its first convolutions (small: 32 in the LSUN network)."""
     coupling: Literal["affine", "additive", "swapped", "spline"] = "affine"
     """swapped: additive, exchanging its two streams."""
@@ -265,7 +265,7 @@ class FlowModel(Section):
         "orthogonal"
     )
     """Of the channels, in front of every coupling: fixed rotation, fixed order, learnt, none."""
-    mixing_seed: int = 0
+    mixing_seed: Seed = 0
     """Of fixed mixings."""
     actnorm: bool = False
     """Learnt scales and shifts of the channels in front of every coupling."""
@@ -296,7 +296,7 @@ class ClassifierModel(Section):
 
     kind: Literal["classifier"] = "classifier"
     spatial_dims: Literal[2, 3] = 2
-    width: Count = 32
+    width: Width = 32
     """Channels of the first two of six convolutions; they double twice."""
     norm: Literal["instance", "batch", "none"] = "batch"
 

@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from medrev.config.schema.data import OneGrid, Sampling, Split
-from medrev.config.schema.section import Count, PipelinePath
+from medrev.config.schema.section import BatchSize, Count, PipelinePath
 
 __all__ = ["SingleImageData"]
 
-Size = Annotated[int, Field(ge=8)]
+Size = Annotated[int, Field(ge=8, le=16384)]
 
 
 class SingleImageData(OneGrid):
@@ -38,7 +38,7 @@ class SingleImageData(OneGrid):
     given: Literal["label", "lightness", "nothing"] = "nothing"
     """What x is. label: the class of the image. lightness: L of CIE Lab, and y its colours a and b.
     nothing: y is made from nothing."""
-    classes: Annotated[int, Field(ge=0)] = 0
+    classes: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Number of classes, where x is the label; else 0."""
     image_channels: Literal[1, 3] = 3
     """1: grey; 3: colour; of lightness 3. Files are converted if need be."""
@@ -47,7 +47,7 @@ class SingleImageData(OneGrid):
     centre: Count | Literal["square"] | None = None
     """Square in the centre to which images are cut first: its edge (faces of CelebA: 140), or the
     largest one; null: not cut."""
-    pad: Annotated[int, Field(ge=0)] = 0
+    pad: Annotated[int, Field(ge=0, le=1024)] = 0
     """Black pixels put around an image (digits of 28² become 32² by 2)."""
     load_size: Size | None = None
     """Edge to which images are resized before cropping; null: not resized."""
@@ -59,7 +59,7 @@ class SingleImageData(OneGrid):
     """How images are divided where the data set does not say so itself."""
     on_damage: Literal["stop", "skip"] = "stop"
     """What a damaged or grey file among coloured ones does; skip: named, and left out."""
-    batch_size: Count = 32
+    batch_size: BatchSize = 32
 
     @property
     def domains(self) -> tuple[str, str]:

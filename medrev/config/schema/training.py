@@ -17,7 +17,7 @@ class Schedule(Section):
     times plateau_factor whenever the validation error has not fallen for plateau_patience
     validations."""
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    plateau_patience: Annotated[int, Field(ge=1)] = 2
+    plateau_patience: Annotated[int, Field(ge=1, le=MOST)] = 2
     decay_start: Probability = 0.5
     """Share of the training after which the linear schedule begins to fall."""
     per_epoch: bool = False
