@@ -72,8 +72,8 @@ class InferenceOptions:
             raise InputError("cycle_residual has no meaning beside voxel_size: leave one out")
         if self.max_memory is not None and not 0 < self.max_memory <= MOST_GIB:
             raise InputError(
-                f"max_memory must be a positive number of GiB, at most {MOST_GIB}, "
-                f"got {self.max_memory}"
+                f"max_memory must be a positive number of GiB, got {self.max_memory} "
+                f"(at most {MOST_GIB})"
             )
 
 
