@@ -96,6 +96,7 @@ class SimulatedBatches(ScalarBatches):
         data: Samples, augmentation, batch size.
         seed: Of everything.
         unpaired: As of `HeadBatches`.
+        turns: How often each batch comes, one time after the other.
         rank: Number of this process.
         world: Number of processes.
     """
@@ -107,10 +108,11 @@ class SimulatedBatches(ScalarBatches):
         seed: int,
         *,
         unpaired: bool = False,
+        turns: int = 1,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        super().__init__(heads, data, seed, unpaired=unpaired, rank=rank, world=world)
+        super().__init__(heads, data, seed, unpaired=unpaired, turns=turns, rank=rank, world=world)
         self._drawn_for = 0
 
     def _drawn(self, epoch: int, index: int) -> Triple:

@@ -19,7 +19,7 @@ NEW = ("t1n", "t1c", "t2w", "t2f", "seg")
 def touch(root: Path, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
+        (root / name).write_bytes(b"-")
 
 
 @pytest.mark.parametrize(
