@@ -65,9 +65,9 @@ def find_cases(sources: Sources) -> Found:
             evaluated. The message names all subjects concerned.
     """
     named = named_inputs(sources.inputs)
-    for path in named.values():
+    for name, path in named.items():
         if not exists(path):
-            raise InputError(f"input not found: there is no {path}")
+            raise InputError(f"predictions {name} not found: {path} is no folder and no file")
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
@@ -202,9 +202,9 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
                 mask=_one_of(masks, subject, only),
                 labels=_one_of(labels, subject, only),
                 uncertainties={
-                    name: path
+                    name: std
                     for name, found in stds.items()
-                    if (path := _one_of(found, subject, only)) is not None
+                    if (std := _one_of(found, subject, only)) is not None
                 },
                 columns=rows(subject),
             )

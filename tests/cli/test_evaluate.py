@@ -36,7 +36,7 @@ def test_a_cohort_is_evaluated_and_the_reports_path_printed(root, capsys):
     assert printed.out == "evaluation/report.html\n"
     assert "Mean ± standard deviation over 3 subjects" in printed.err
     summary = (root / "evaluation/tables/summary.md").read_text()
-    mae = re.search(r"\| model \| ([\d.]+ ± [\d.]+) \|", summary)[1]
+    mae = re.search(r"\| model \| \*\*([\d.]+ ± [\d.]+)\*\* \|", summary)[1]
     assert re.search(rf"MAE\s+{re.escape(mae)}", printed.err)
     record = json.loads((root / "evaluation/evaluation.json").read_text())
     assert record["status"] == "finished"
@@ -91,11 +91,17 @@ def test_a_missing_pair_is_listed_and_gives_3(root, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere", "--reference", "ref"], "predictions model not found: nowhere is no folder"),
+        (
+            ["nowhere", "--reference", "ref"],
+            "predictions model not found: nowhere is no folder and no file",
+        ),
         (["a"], "give the references of its predictions with --reference"),
-        (["a", "--reference", "ref", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (
+            ["a", "--reference", "ref", "--workers", "0"],
+            "--workers must be at least 1 and at most 1024, got 0",
+        ),
         (["a", "--reference", "ref", "--retries", "-1"], "--retries must be at least 0"),
-        (["a", "--reference", "ref", "--embed", "-1"], "--embed must be at least 0"),
+        (["a", "--reference", "ref", "--embed", "-1"], "--embed must be 0 to 10000, got -1"),
         (["a", "--reference", "ref", "--ensemble", "49"], "--ensemble must be 1 to 48, got 49"),
         (["a", "--reference", "ref", "--memory", "0"], "--memory must be a positive number"),
         (["a", "--reference", "ref", "--range", "-1"], "--range must be positive"),

@@ -39,7 +39,7 @@ def test_a_file_is_written_and_its_path_printed(weights, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("bundle nowhere out", "nowhere: no such run folder or weight file"),
+        ("bundle nowhere out", "nowhere: no such run folder, weight file or shipped model"),
         ("onnx empty out.onnx", "no weights in this folder"),
     ],
 )

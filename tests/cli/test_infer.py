@@ -146,7 +146,7 @@ def test_options_reach_the_function(calls):
         ({"engine": "x"}, "engine must be one of auto, torch, openvino, got 'x'"),
         ({"direction": "up"}, "direction must be forward or inverse, got 'up'"),
         ({"ensemble": 3}, "ensemble must be one of 1, 2, 4, 8, 24, 48, got 3"),
-        ({"max_memory": 0}, "max_memory must be a positive number of GiB, got 0"),
+        ({"max_memory": 0}, "max_memory must be a positive number of GiB, got 0 (at most 1000000)"),
     ],
 )
 def test_python_callers_are_told_what_is_allowed(change, message):

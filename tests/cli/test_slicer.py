@@ -88,7 +88,7 @@ def test_modules_are_installed_and_their_paths_printed(tmp_path, monkeypatch, ca
     assert command.main(["install", "modules"]) == 2
     assert "MedrevTensor exists already" in capsys.readouterr().err
     assert command.main(["install", "modules", "--overwrite", "--model", "missing"]) == 2
-    assert "missing: no such run folder or weight file" in capsys.readouterr().err
+    assert "missing: no such run folder, weight file or shipped model" in capsys.readouterr().err
     assert command.main(["install", "modules", "--overwrite"]) == 0
 
 

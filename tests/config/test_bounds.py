@@ -48,6 +48,11 @@ def test_every_number_has_two_finite_bounds():
         ("training.steps=1e30", "training.steps must be a whole number"),
         ("method.optimizer.lr=.inf", "method.optimizer.lr must be a number above 0 and of at most"),
         ("method.optimizer.lr=.nan", "method.optimizer.lr must be a number above 0"),
+        (
+            "training.clip_norm=.inf",
+            "clip_norm must be a number above 0 and of at most 1000000000 or null, got .inf",
+        ),
+        ("data.scale=1000000001.0", "of at most 1000000000 or 'auto', got 1000000001.0"),
         ("inference.max_memory=.inf", "inference.max_memory must be a number above 0"),
     ],
 )

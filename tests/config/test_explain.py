@@ -48,7 +48,7 @@ def changed(old: str, new: str) -> str:
         (
             "width: 8",
             "width: 1",
-            "x.yaml:5: model.width must be a whole number of at least 2, got 1",
+            "x.yaml:5: model.width must be a whole number from 2 to 8192, got 1",
         ),
         (
             "width: 8",
@@ -63,12 +63,14 @@ def changed(old: str, new: str) -> str:
         (
             "root: cohort",
             "root: cohort\n  scale: big",
-            "x.yaml:4: data.scale must be a number above 0 or 'auto', got 'big'",
+            "x.yaml:4: data.scale must be a number above 0 and of at most 1000000000 "
+            "or 'auto', got 'big'",
         ),
         (
             "root: cohort",
             "root: cohort\n  scale: -1e-3",
-            "x.yaml:4: data.scale must be a number above 0 or 'auto', got -1e-3",
+            "x.yaml:4: data.scale must be a number above 0 and of at most 1000000000 "
+            "or 'auto', got -1e-3",
         ),
         ("root: cohort", "root: [a]", r"x.yaml:3: data.root must be a path, got \['a'\]"),
         ("  root: cohort", "  scale: auto", r"x.yaml:2: data.root is missing; it must be a path"),
@@ -174,7 +176,7 @@ def test_error_in_the_extended_file_names_that_file(write):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.width=x", "model.width must be a whole number of at least 2, got 'x'"),
+        ("model.width=x", "model.width must be a whole number from 2 to 8192, got 'x'"),
         ("model.widht=3", r"model.widht: unknown key; did you mean 'width'\? allowed: .*"),
         ("data.subjects=[a", "not valid YAML: .*"),
         ("name.x=3", "name must be a text of letters, .*, got a section"),

@@ -1,4 +1,3 @@
-import math
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ def test_pipeline_is_frozen(write):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-4", 1e-4), ("2.E+3", 2e3), ("3", 3.0), (".5", 0.5), ("+1e2", 100), (".inf", math.inf)],
+    [("1e-4", 1e-4), ("2.E+3", 2e3), ("3", 3.0), (".5", 0.5), ("+1e2", 100), ("1.e9", 1e9)],
 )
 def test_numbers_in_every_notation(write, text, value):
     pipeline = load_pipeline(write(), [f"training.clip_norm={text}"])

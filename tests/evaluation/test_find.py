@@ -203,7 +203,10 @@ def test_what_is_missing_is_said(cohort, change, message):
 def test_an_input_that_is_not_there_is_named(cohort, name):
     place = name.removeprefix("norun=")
     for more in ({}, {"reference": cohort / "ref"}):
-        with pytest.raises(InputError, match=f"input not found: there is no {re.escape(place)}"):
+        message = (
+            rf"predictions (model|norun) not found: {re.escape(place)} is no folder and no file$"
+        )
+        with pytest.raises(InputError, match=message):
             find_cases(Sources(inputs=(name,), **more))
 
 
