@@ -28,7 +28,7 @@ Side = Literal["x", "y"]
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]
 #: Voxels that :meth:`Domain.spread` looks at, at least.
-_SOME = 1 << 17
+_SOME = 1 << 14
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -373,10 +373,15 @@ class Domain(ABC):
 
         Of large volumes it is that of some of their voxels, evenly spread.
         """
-        chosen = torch.arange(values[0].numel()) if mask is None else mask.flatten().nonzero()[:, 0]
-        if not len(chosen):
-            return 0.0
-        some = values.flatten(1)[:, chosen[:: 1 + len(chosen) // _SOME]].float()
+        flat, step = values.flatten(1), 1 + values[0].numel() // _SOME
+        some = flat[:, ::step]
+        if mask is not None:
+            count = int((mask > 0).sum())
+            if not count:
+                return 0.0
+            inside = mask.flatten().nonzero()[:: 1 + count // _SOME, 0]
+            some = flat[:, inside]
+        some = some.float()
         return float(self.squared(some - some.mean(dim=1, keepdim=True)).mean().sqrt())
 
     # Results, asked of the target.

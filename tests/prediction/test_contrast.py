@@ -159,7 +159,7 @@ def test_round_trips_are_those_of_the_network(head, samples):
     there, back = round_trip(model, volume, mask=mask)
     once = translate(model, volume, mask=mask)
     assert torch.allclose(there, once, atol=1e-6)
-    assert (back - volume)[mask > 0].abs().max() < 1e-5
+    assert (back - volume)[mask > 0].abs().max() < 1e-5 * 2  # of the range, -1 to 1
     assert (back[mask == 0] == -1).all()
     assert (there[mask > 0] - volume[mask > 0]).abs().mean() > 0.05
     cut_off = translate(model, once, inverse=True, mask=mask)

@@ -123,6 +123,7 @@ def test_order_and_frame_come_from_the_json_file_beside(residual_model, tensor_f
 
 def test_what_was_recognised_is_said(residual_model, dwi_file, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="medrev")
+    (tmp_path / "mask.nii.gz").unlink()
     infer_file(dwi_file, model=residual_model(), output=tmp_path / "out")
     assert (
         "raw DWI (NIfTI), 10 volumes of 10×9×8 voxels, gradients from sub-01_dwi.bval"

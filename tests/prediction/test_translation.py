@@ -1,5 +1,6 @@
 """What is known of a result besides its values."""
 
+import dataclasses
 import logging
 import re
 from types import SimpleNamespace
@@ -84,7 +85,8 @@ def test_a_scan_unlike_the_training_is_doubted(residual_model, scan, factor, edg
     mask[:, part:] = 0
     model = trained(residual_model(), voxel_size=[2.0, 2.0], ranges=RANGES)
     affine = np.diag([edge, edge, edge, 1.0])
-    result = predict(model, tensors, options=SINGLE, affine=affine, mask=mask)
+    options = dataclasses.replace(SINGLE, spacing="auto")
+    result = predict(model, tensors, options=options, affine=affine, mask=mask)
     assert any(words in line for line in result.warnings)
 
 
