@@ -15,7 +15,7 @@ import torch
 from medrev.config import Pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
-from medrev.evaluation import heldout_means
+from medrev.evaluation import heldout_columns, heldout_means
 from medrev.metrics import slice_flicker
 from medrev.prediction import Model, infer_file, load_model, translate
 from medrev.training import (
@@ -205,7 +205,7 @@ def test_what_one_way_is_trained_is_measured_one_way(heads, tmp_path):
     dataset, model = dataset_of(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
     score = validate(model, dataset)
     assert list(score.values) == ["nmae_forward"]
-    assert set(heldout(model, dataset, show_progress=False).columns) == {
+    assert set(heldout_columns(heldout(model, dataset, show_progress=False))) == {
         "nmae_forward", "psnr_forward", "ssim_forward", "flicker_forward",
     }  # fmt: skip
     save_picture(tmp_path / "a.png", model, dataset, "one way", score.first)

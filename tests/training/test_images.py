@@ -183,7 +183,7 @@ def test_a_model_of_which_one_way_was_trained_is_measured_one_way(sets):
     )
     dataset, model = dataset_of(pipeline), Model(translator_of(pipeline), pipeline, 1.0)
     assert list(validate(model, dataset).values) == ["nmae_forward"]
-    assert set(heldout(model, dataset, show_progress=False).columns) == {
+    assert set(heldout_columns(heldout(model, dataset, show_progress=False))) == {
         "nmae_forward", "psnr_forward", "ssim_forward",
     }  # fmt: skip
 
