@@ -26,11 +26,13 @@ def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[st
         names = [subject.id for subject in cohort.part(part)]
         yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
     sizes: Counter[str] = Counter()
-    for subject in cohort.subjects:
-        volumes, *grid = read_header(next(iter(subject.files.values()))).shape
+    firsts = [path for subject in cohort.subjects for path in [*subject.files.values()][:1]]
+    for path in firsts:  # scans that are drawn have none
+        volumes, *grid = read_header(path).shape
         size = "x".join(map(str, grid)) + " voxels"
         sizes[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
-    yield f"sizes:      {common(sizes)}"
+    if sizes:
+        yield f"sizes:      {common(sizes)}"
 
 
 def some_names(names: Sequence[str]) -> str:

@@ -28,6 +28,8 @@ class LoadedModel(Model):
         scan: Any,
         *,
         mask: Any = None,
+        bval: str | Path | None = None,
+        bvec: str | Path | None = None,
         inverse: bool = False,
         tensor_order: str | None = None,
         tensor_frame: str | None = None,
@@ -44,6 +46,8 @@ class LoadedModel(Model):
                 SimpleITK image.
             mask: Brain mask on the scan's grid, of any of these types (default: as
                 ``medrev-infer``; of a Subject its only label map).
+            bval: File of the b-values of raw DWI (default: beside a path).
+            bvec: File of its b-vectors.
             inverse: From y to x: of tensors from the fine to the coarse grid.
             tensor_order: Component order of tensors: fsl, dipy, mrtrix or ants.
             tensor_frame: Frame of tensors: fsl, voxel or ras.
@@ -77,7 +81,12 @@ class LoadedModel(Model):
             masked = given.mask_file(folder)
             if mask is not None:
                 masked = contained(mask, "mask").file(folder, "mask")
-            found = recognise(given.file(folder, "scan"), mask=masked)
+            found = recognise(given.file(folder, "scan"), mask=masked, bval=bval, bvec=bvec)
+            if found.kind == "series":
+                raise InputError(
+                    f"{found.shape[0]} volumes are neither tensors (six components) nor DWI with "
+                    "gradients: give bval and bvec (files), or the path of a scan beside them"
+                )
             check_kind(found, source.accepts, self.pipeline.name)
             read = source.read(
                 found, order=tensor_order, frame=tensor_frame, show_progress=show_progress

@@ -1,5 +1,7 @@
 """Models that come with medrev: found by name, chosen by what an input is."""
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from medrev.prediction import infer_file, load_model, load_models, shipped_model
 
 from .conftest import oblique, save, save_ramp
 
+ROOT = Path(__file__).parents[2]
 NAMES = [model.name for model in shipped_models()]
 
 
@@ -94,3 +97,13 @@ def test_scalar_volumes_come_on_voxels_of_a_wanted_size(edges, wanted, shape, tm
     np.testing.assert_allclose(*corners, atol=1e-5)
     assert files[-1].suffix == ".png"
     assert "same corner" in files[1].read_text()
+
+
+def test_an_image_of_raw_dwi_takes_its_gradients_from_files():
+    dwi = ROOT / "sample_data/sub-13/dwi/sub-13_dwi.nii.gz"
+    image = nibabel.load(dwi).slicer[20:36, 20:36, 4:16]
+    model = load_model("dti-x2", "cpu")
+    with pytest.raises(InputError, match=r"13 volumes are neither tensors .* give bval and bvec"):
+        model.predict(image)
+    gradients = {end: dwi.with_name(f"sub-13_dwi.{end}") for end in ("bval", "bvec")}
+    assert model.predict(image, **gradients).shape == (32, 32, 24, 6)

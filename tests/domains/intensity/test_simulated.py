@@ -13,7 +13,7 @@ from medrev.config import load_pipeline
 from medrev.config.schema import ScalarData
 from medrev.domains.intensity.simulation import draw_scan
 from medrev.domains.kinds import dataset_of, domains_of
-from medrev.training import TrainingInterrupted, train
+from medrev.training import TrainingInterrupted, dry_run, train
 from medrev.training.trainer import Trainer
 from medrev.volumes import block_mean, voxel_size
 
@@ -197,3 +197,10 @@ def test_results_of_any_contrast_are_called_what_their_input_is(
 def test_what_cannot_be_drawn_is_refused(change: dict, message: str):
     with pytest.raises(ValidationError, match=message):
         ScalarData(**change)
+
+
+def test_a_dry_run_says_what_would_be_drawn():
+    lines = list(dataset_of(pipeline()).found())
+    assert lines[0].startswith("4 scans")
+    assert not any(line.startswith("sizes") for line in lines)  # there are no files
+    assert dry_run(pipeline(), "cpu").steps == 6
