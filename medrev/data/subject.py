@@ -1,5 +1,6 @@
 """One subject of a cohort: an identifier and the paths of its files."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Subject:
 
 
 def _absence(path: Path) -> str | None:
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):  # of a name that no disk takes, too
         return f"not found: {path}"
     try:
         if not path.is_dir():

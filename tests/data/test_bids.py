@@ -128,3 +128,8 @@ def test_a_pointer_of_lfs_is_no_file(tmp_path):
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 120\n")
     (line,) = Subject("sub-1", {"mask": path}).missing()
     assert "git lfs pull" in line
+
+
+def test_a_name_that_no_disk_takes_is_not_found():
+    (line,) = Subject("sub-1", {"dwi": Path("x" * 3000)}).missing()
+    assert line.startswith("sub-1: dwi not found: xxx")
