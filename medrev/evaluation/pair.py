@@ -102,6 +102,7 @@ class Pair:
                     f"{path} has {given.values.shape[0]} volumes, the reference {self.reference} "
                     f"has {reference.shape[0]}: they are of different kinds"
                 )
+            target.check_range(path, given.largest)
             predictions[name] = Prediction(given.values, std=self._std(name, target))
         models = list(predictions)
         mask, source = self._mask(target, config)
@@ -230,6 +231,16 @@ class _Target:
         self.notes: list[str] = []
         self.before: list[Grid] = []  # where it lay before it was moved
         self.wholes: list[Grid] = []  # the grids, if it is the part that they share
+
+    def check_range(self, path: Path, largest: float | None) -> None:
+        """Refuse a picture whose numbers have another range than the reference's."""
+        if largest != self.largest:
+            bits: dict[float | None, str] = {None: "no picture", 255: "8 bits", 65535: "16 bits"}
+            said, wanted = (bits.get(n, f"values to {n:g}") for n in (largest, self.largest))
+            raise InputError(
+                f"{path} has {said}, the reference {wanted}: their grey levels cannot be compared; "
+                "bring them to one type"
+            )
 
     @property
     def settings(self) -> Settings:

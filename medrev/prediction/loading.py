@@ -37,8 +37,8 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     place = pick_device(device)
     path = weight_file(Path(source))
     weights = read_weights(path)
-    translator = translator_of(weights.pipeline)
-    expected = translator.state_dict()
+    with torch.device("meta"):  # a header may ask for a network that no memory holds
+        expected = translator_of(weights.pipeline).state_dict()
     wrong = [
         name
         for name in expected.keys() | weights.state.keys()
@@ -52,6 +52,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
             f"({len(wrong)} of {len(expected)} entries missing, unknown or of another shape, "
             f"e.g. {min(wrong)}): the file was altered, or written by an incompatible medrev"
         )
+    translator = translator_of(weights.pipeline)
     translator.load_state_dict(weights.state)
     translator.to(place).eval().requires_grad_(False)
     return LoadedModel(translator, weights.pipeline, weights.scale, weights.metadata, path)

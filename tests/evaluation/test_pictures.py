@@ -12,7 +12,7 @@ from medrev.evaluation import EvaluationConfig, Pair, Sources, evaluate_cohort, 
 from medrev.evaluation.pictures import read_picture
 from medrev.metrics import Key
 from medrev.report import evaluate
-from medrev.volumes import CITYSCAPES
+from medrev.volumes import CITYSCAPES, write_pixels
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -137,3 +137,13 @@ def test_an_image_of_another_size_is_refused(maps, size, option):
     wanted = rf"{size[0]}x{size[1]}x1 voxels, the reference .* has 40x40x1: images.* of one size"
     with pytest.raises(InputError, match=wanted):
         measure(case, EvaluationConfig(resample_reference=option))
+
+
+def test_images_of_16_bits_are_not_compared_with_8(maps):
+    """The same picture would differ by 32 000 grey levels."""
+    rows = np.asarray(Image.open(maps / "ref/1.png")).astype(np.uint16) * 257
+    (maps / "model16").mkdir()
+    write_pixels(maps / "model16/1.png", rows)
+    case = Pair(id="1", reference=maps / "ref/1.png", predictions={"m": maps / "model16/1.png"})
+    with pytest.raises(InputError, match=r"1.png has 16 bits, the reference 8 bits: their grey"):
+        measure(case, EvaluationConfig())

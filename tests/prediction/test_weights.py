@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,17 @@ def test_weights_that_do_not_fit_their_pipeline(saved, make_model):
     rewrite(path, pipeline=other.model_dump(mode="json"))
     with pytest.raises(CheckpointError, match="do not fit the network of their pipeline"):
         load_model(path)
+
+
+def test_a_header_that_asks_for_more_than_memory_holds_is_refused_first(saved, make_model):
+    path, model = saved
+    described = model.pipeline.model_dump(mode="json")
+    described["model"]["width"] = 8192  # 8192² · 27 weights a layer, 7 GB and more
+    rewrite(path, pipeline=described)
+    begun = time.process_time()
+    with pytest.raises(CheckpointError, match="do not fit the network of their pipeline"):
+        load_model(path)
+    assert time.process_time() - begun < 5
 
 
 def test_a_foreign_safetensors_file(tmp_path):
