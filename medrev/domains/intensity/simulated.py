@@ -1,6 +1,5 @@
 """Heads that are drawn, not read: a cohort without files, and batches that never end."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,19 +100,7 @@ class SimulatedBatches(ScalarBatches):
         world: Number of processes.
     """
 
-    def __init__(
-        self,
-        heads: Sequence[Head],
-        data: ScalarData,
-        seed: int,
-        *,
-        unpaired: bool = False,
-        turns: int = 1,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        super().__init__(heads, data, seed, unpaired=unpaired, turns=turns, rank=rank, world=world)
-        self._drawn_for = 0
+    _drawn_for = 0
 
     def _drawn(self, epoch: int, index: int) -> Triple:
         if epoch != self._drawn_for:
