@@ -2,6 +2,7 @@
 
 from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
 from medrev.metrics.calibration import Calibration, calibration
+from medrev.metrics.conformal import conformal_quantile, needed_factor, needed_subjects
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
 from medrev.metrics.deviations import (
     CycleResidual,
@@ -20,6 +21,14 @@ from medrev.metrics.masked import (
     check_finite,
     check_shapes,
     masked_pair,
+)
+from medrev.metrics.probabilistic import (
+    RankHistogram,
+    crps_normal,
+    crps_samples,
+    energy_score,
+    interval_coverage,
+    rank_histogram,
 )
 from medrev.metrics.regions import RegionVolume, as_labels, region_names, volumetry
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
@@ -65,6 +74,7 @@ __all__ = [
     "Deviation",
     "Floats",
     "Key",
+    "RankHistogram",
     "RegionVolume",
     "Settings",
     "SliceScores",
@@ -79,24 +89,32 @@ __all__ = [
     "check_finite",
     "check_range",
     "check_shapes",
+    "conformal_quantile",
     "confusion",
+    "crps_normal",
+    "crps_samples",
     "cycle_residual",
     "data_range",
     "deviation",
     "differences",
     "direction_error",
+    "energy_score",
     "frobenius_norm",
     "gradient_energy",
     "gradient_ratio",
     "interpolate",
     "interpolate_to",
+    "interval_coverage",
     "labels_of_colours",
     "log_euclidean_distance",
     "masked_pair",
     "mean_change",
+    "needed_factor",
+    "needed_subjects",
     "nmse",
     "not_positive_definite",
     "psnr",
+    "rank_histogram",
     "region_names",
     "slice_flicker",
     "slice_scores",
