@@ -77,6 +77,8 @@ class Prediction:
             are the values; else None.
         std: ``(1, *spatial)`` in the unit of the values: standard deviation over the ensemble in
             the domain's norm. None without an ensemble.
+        spread: Standard deviation over the ensemble of every quantity of
+            :meth:`Domain.quantities`, ``(Q, *spatial)`` in its unit. Empty without an ensemble.
         cycle_residual: ``(1, *spatial)`` on the grid of the input, in the unit of the input: norm
             of the difference between the input and the result translated back. None unless asked
             for.
@@ -97,6 +99,7 @@ class Prediction:
     affine: NDArray[Any] | None = None
     draws: Tensor | None = None
     std: Tensor | None = None
+    spread: Mapping[str, Tensor] = field(default_factory=dict)
     cycle_residual: Tensor | None = None
     input_scale: float = 1.0
     scale: float = 1.0
@@ -363,6 +366,14 @@ class Domain(ABC):
     def squared(self, values: Tensor) -> Tensor:
         """Square of the norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
         return torch.square(values).sum(dim=0, keepdim=True)
+
+    def quantities(self, values: Tensor) -> dict[str, Tensor]:
+        """What is made of values, each ``(Q, *spatial)``: the values themselves first.
+
+        Args:
+            values: Physical values ``(C, *spatial)``.
+        """
+        return {self.always[0]: values}
 
     def norm(self, values: Tensor) -> Tensor:
         """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,11 +77,13 @@ class Estimate:
     Attributes:
         mean: ``(C, *spatial)`` in the unit of the target.
         std: ``(1, *spatial)``; None with one member.
+        spread: Of every quantity, ``(Q, *spatial)``; empty with one member.
         residual: ``(1, *spatial)`` on the grid of the input; None unless asked for.
     """
 
     mean: Tensor
     std: Tensor | None
+    spread: Mapping[str, Tensor]
     residual: Tensor | None
 
 
@@ -129,6 +131,11 @@ class Ensemble:
         if options.cycle_residual:
             self._back = direction_of(self.models[0], not inverse, engine)
         self._given_mask, self.mask = mask, mask
+        self._kept = 0  # channels of all quantities, of which an ensemble keeps mean and spread
+        if self.count > 1:
+            voxel = torch.zeros(encodings[0].target.channels, *(1 for _ in self.shape))
+            quantities = encodings[0].target.quantities(voxel)
+            self._kept = sum(len(each) for each in quantities.values())
         self._plans: dict[tuple[int, tuple[int, ...]], Plan] = {}
         first = self._plan(0, self.shape)
         if self._back is not None and first.slicing is None:
@@ -198,12 +205,12 @@ class Ensemble:
                 target = encode.target
                 if statistics is None:
                     made = self._ratio.shape(self.shape)
-                    statistics = RunningStatistics((len(result), *made), target.squared)
+                    statistics = RunningStatistics(made, target)
                 statistics.add_turned(result, symmetry, target.turn)
                 del result
         if statistics is None:
-            return Estimate(result, None, residual)
-        return Estimate(statistics.mean, statistics.std, residual)
+            return Estimate(result, None, {}, residual)
+        return Estimate(statistics.mean, statistics.std, statistics.take_spread(), residual)
 
     def _residual(self, values: Tensor, y: Tensor, bar: Bar) -> Tensor:
         """Distance of the input from what the first model makes of its own result."""
@@ -239,11 +246,11 @@ class Ensemble:
         key = number, shape
         if key not in self._plans:
             encode, given = self.encodings[0], math.prod(self.shape)
-            channels_in, channels_out = encode.source.channels, encode.target.channels
+            channels_in = encode.source.channels
             held = self.held
-            if self.count > 1:  # mean, spread, and the volume that is turned
-                made = math.prod(self._ratio.shape(self.shape))
-                held += 4 * ((channels_out + 1) * made + channels_in * given)
+            if self.count > 1:  # means, spreads, and the volume that is turned
+                shape_made = self._ratio.shape(self.shape)
+                held += 4 * (2 * self._kept + 1) * math.prod(shape_made) + 4 * channels_in * given
             direction = self._directions[number] if number >= 0 else self._back
             assert direction is not None
             if number < 0:

@@ -186,6 +186,7 @@ class Predictor:
             mask=inside,
             affine=self._result_affine(scan, steps),
             std=None if std is None else undo(std, self.ratio, inside),
+            spread={k: undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
             cycle_residual=None if residual is None else undo(residual, same, scan.mask),
             input_scale=scales[0],
             scale=encodings[0].result_scale,

@@ -207,18 +207,15 @@ def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> P
     share = resample(inside, shape, ratios)
     new_mask = share >= _INSIDE
 
-    def brought(values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
+    def brought(values: Tensor) -> Tensor:
         moved = resample(values * inside, shape, ratios)
         return moved.div_(share.clamp(min=1e-6)).mul_(new_mask)
 
-    values = brought(prediction.values)
-    assert values is not None
     return dataclasses.replace(
         prediction,
-        values=values,
-        std=brought(prediction.std),
+        values=brought(prediction.values),
+        std=None if prediction.std is None else brought(prediction.std),
+        spread={name: brought(each) for name, each in prediction.spread.items()},
         mask=None if mask is None else new_mask,
         affine=rescale_affine(affine, ratios),
         facts={**prediction.facts, "Translations": passes, "VoxelSize": list(edges)},

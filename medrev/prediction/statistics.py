@@ -6,27 +6,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medrev.domains.domain import Symmetry
+from medrev.domains.domain import Domain, Symmetry
 
 __all__ = ["RunningStatistics"]
 
 #: Voxels that are handled at a time.
-_VOXELS = 1 << 18
+_VOXELS = 1 << 16
 
 
 class RunningStatistics:
     """Running mean and spread of volumes (Welford), which keeps no more than both.
 
     Args:
-        shape: Channels and voxels (C, I, J, K).
-        squared: Square of the norm whose spread is wanted: ``(C, …)`` to ``(1, …)``.
+        shape: Voxels (I, J, K).
+        domain: What the volumes are of: the norm whose spread is wanted, and the quantities.
     """
 
-    def __init__(self, shape: tuple[int, ...], squared: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, shape: tuple[int, ...], domain: Domain) -> None:
         self.count = 0
-        self.mean = torch.zeros(shape)
-        self._squared = squared
-        self._squares = torch.zeros(1, *shape[1:])
+        self._shape, self._domain = tuple(shape), domain
+        self._norm = torch.zeros(1, *shape)
+        self._means: dict[str, Tensor] = {}
+        self._squares: dict[str, Tensor] = {}
 
     def add_turned(
         self, values: Tensor, symmetry: Symmetry, turn: Callable[[Tensor, Symmetry], Tensor]
@@ -48,15 +49,31 @@ class RunningStatistics:
         for low in range(0, length, step):
             high = min(length, low + step)
             value = turn(values[:, low:high], back)
-            start = length - high if mirrored else low
-            mean = self.mean.narrow(1 + axis, start, high - low)
-            before = value - mean
-            mean.add_(before, alpha=1 / self.count)
-            # (x − old mean)(x − new mean) = (x − old mean)² (n − 1) / n
-            squares = self._squares.narrow(1 + axis, start, high - low)
-            squares.add_(self._squared(before), alpha=(self.count - 1) / self.count)
+            place = (1 + axis, length - high if mirrored else low, high - low)
+            share = (self.count - 1) / self.count
+            for name, quantity in self._domain.quantities(value).items():
+                if name not in self._means:
+                    self._means[name] = torch.zeros(len(quantity), *self._shape)
+                    self._squares[name] = torch.zeros(len(quantity), *self._shape)
+                mean = self._means[name].narrow(*place)
+                before = quantity - mean
+                mean.add_(before, alpha=1 / self.count)
+                # (x − old mean)(x − new mean) = (x − old mean)² (n − 1) / n
+                self._squares[name].narrow(*place).add_(before.square(), alpha=share)
+                if quantity is value:
+                    self._norm.narrow(*place).add_(self._domain.squared(before), alpha=share)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the volumes, ``(C, I, J, K)``."""
+        return next(iter(self._means.values()))
 
     @property
     def std(self) -> Tensor:
         """``sqrt(Σ‖v_m − v̄‖² / (M − 1))`` in every voxel, ``(1, I, J, K)``; M must be 2 or more."""
-        return (self._squares / (self.count - 1)).sqrt_()
+        return (self._norm / (self.count - 1)).sqrt_()
+
+    def take_spread(self) -> dict[str, Tensor]:
+        """The standard deviation of every quantity, in the place of what was kept for it."""
+        squares, self._squares = self._squares, {}
+        return {name: each.div_(self.count - 1).sqrt_() for name, each in squares.items()}

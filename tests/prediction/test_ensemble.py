@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.domains.kinds import domains_of
 from medrev.dti import (
     ENSEMBLES,
     apply_symmetry,
@@ -42,11 +43,12 @@ def test_frobenius_norm_is_that_of_the_matrix():
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 24, 48])
-def test_running_mean_and_spread_equal_those_of_all_together(count, monkeypatch):
+def test_running_mean_and_spread_equal_those_of_all_together(count, pipeline, monkeypatch):
     monkeypatch.setattr("medrev.prediction.statistics._VOXELS", 30)  # several parts
     group = ensemble_symmetries(count)
     volumes = [1 + torch.randn(6, 4, 5, 6) for _ in group]
-    spread = RunningStatistics((6, 4, 5, 6), frobenius)
+    domain = domains_of(pipeline())[1]
+    spread = RunningStatistics((4, 5, 6), domain)
     for volume, symmetry in zip(volumes, group, strict=True):
         spread.add_turned(apply_symmetry(volume, symmetry), symmetry, apply_symmetry)
     together = torch.stack(volumes).double()
@@ -55,6 +57,11 @@ def test_running_mean_and_spread_equal_those_of_all_together(count, monkeypatch)
         weights = torch.tensor([1, 2, 2, 1, 2, 1.0])[:, None, None, None]
         variance = (together.var(0) * weights).sum(0, keepdim=True)
         torch.testing.assert_close(spread.std.double(), variance.sqrt(), rtol=1e-5, atol=1e-6)
+        found = spread.take_spread()
+        assert list(found) == ["diffusivity", "fa", "md", "ad", "rd"]
+        for name in found:
+            each = torch.stack([domain.quantities(volume)[name] for volume in volumes])
+            torch.testing.assert_close(found[name], each.std(0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 8, 24])
@@ -71,6 +78,8 @@ def test_the_ensemble_turns_as_its_input_does(make_model, count):
     torch.testing.assert_close(turned.values, expected, rtol=1e-4, atol=1e-6)
     expected = apply_symmetry_scalar(plain.std, turn)
     torch.testing.assert_close(turned.std, expected, rtol=1e-3, atol=1e-6)
+    expected = apply_symmetry_scalar(plain.spread["fa"], turn)
+    torch.testing.assert_close(turned.spread["fa"], expected, rtol=1e-3, atol=1e-5)
     alone = apply(model, apply_symmetry(volume, turn))
     assert (alone - apply_symmetry(apply(model, volume), turn)).abs().max() > 0.1 * alone.std()
 

@@ -27,6 +27,7 @@ from medrev.dti import (
     ensemble_symmetries,
     frobenius,
     repair,
+    scalar_maps,
     tensor_maps,
 )
 from medrev.metrics import Settings
@@ -159,6 +160,11 @@ class TensorDomain(Domain):
     def squared(self, values: Tensor) -> Tensor:
         """Square of the Frobenius norm."""
         return frobenius(values)
+
+    def quantities(self, values: Tensor) -> dict[str, Tensor]:
+        """The components, and FA, MD, AD and RD."""
+        maps = {name: each[None] for name, each in scalar_maps(values).items()}
+        return {"diffusivity": values, **maps}
 
     def base(self, path: Path) -> str:
         """The name without suffix and what was said of an earlier result."""
