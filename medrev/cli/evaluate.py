@@ -89,7 +89,7 @@ class Options:
         default=(), metadata={**_MEASURES, "metavar": "NAME", "repeat": True}
     )
     """also write a table in a paper's own form: revgan-2, revgan-3, revgan-4, one2one-1 to
-    one2one-5; may be repeated"""
+    one2one-5, cinn-1; may be repeated"""
     group: str | None = field(default=None, metadata={**_MEASURES, "metavar": "COLUMN"})
     """compare groups of subjects"""
     output: Path | None = field(default=None, metadata={"metavar": "DIR"})

@@ -146,7 +146,8 @@ def _unknown_key(
     if not parent:
         allowed.append("extends")
     guess = difflib.get_close_matches(key, allowed, n=1)
-    same = {path for name, path in known_keys(schema) if name == key}
+    here = dotted((*parent, key))  # known, but of another kind of section
+    same = {path for name, path in known_keys(schema) if name == key} - {here}
     elsewhere = sorted(same, key=lambda path: (path.count("."), path))
     if guess:
         hint = f"did you mean '{guess[0]}'? "
@@ -154,7 +155,7 @@ def _unknown_key(
         hint = "did you mean " + " or ".join(f"'{path}'" for path in elsewhere[:3]) + "? "
     else:
         hint = ""
-    return f"{dotted((*parent, key))}: unknown key; {hint}allowed: {', '.join(allowed)}"
+    return f"{here}: unknown key; {hint}allowed: {', '.join(allowed)}"
 
 
 def _received(entry: Entry | None) -> str:

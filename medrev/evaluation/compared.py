@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from medrev.errors import InputError
 from medrev.evaluation.target import Region, Target
 from medrev.metrics import (
@@ -36,6 +38,7 @@ class Prediction:
         labels: Label map ``(I, J, K)`` of the prediction, for volumetry.
         changed: What the method made of a changed input, same shape and unit as the volume, for
             its sensitivity.
+        draws: Several results for the same input, ``(n, C, I, J, K)``, where there are several.
     """
 
     volume: Array
@@ -43,6 +46,7 @@ class Prediction:
     cycle: tuple[Array, Array] | None = None
     labels: Array | None = None
     changed: Array | None = None
+    draws: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +132,18 @@ class Compared:
         _ = self.voxels
         target, axis = self.target, self.target.settings.slice_axis
         return slice_flicker(self.volume, target.volume, target.mask, axis=axis or 0)
+
+    @cached_property
+    def draws(self) -> Floats:
+        """The mask's voxels of every result that was drawn, ``(n, C, N)``."""
+        if self.given.draws is None:
+            raise InputError("no several results were drawn")
+        volumes = [as_array(volume) for volume in self.given.draws]
+        check_shapes(volumes[0], self.target.volume)
+        voxels = np.stack([volume[:, self.target.inside] for volume in volumes])
+        check_finite(voxels, "draws")
+        _ = self.target.voxels
+        return voxels
 
     @cached_property
     def calibration(self) -> Calibration:

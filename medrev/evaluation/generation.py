@@ -10,12 +10,14 @@ from torch import Tensor
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.sample import Sample
 from medrev.evaluation.classes import ALL_IMAGES
+from medrev.evaluation.compared import Prediction
+from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Record, Results
-from medrev.metrics import WHOLE
+from medrev.metrics import WHOLE, Settings
 from medrev.nets import Classifier, Generator, NormalPrior, evaluating
 from medrev.prediction import Model, translate
 
-__all__ = ["draw_scores", "is_generative", "part_scores"]
+__all__ = ["draw_scores", "drawn", "is_generative", "part_scores"]
 
 #: Samples that go through the network at once.
 _BATCH = 100
@@ -73,35 +75,49 @@ def part_scores(
     )
 
 
-def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
-    """Compare several draws of y with the true one, sample by sample.
-
-    - ``best_mse``: the smallest mean square error of ``dataset.variants`` draws (cINN, Table 1), in
-      the square of the unit of y; of a model that makes one y the error of that.
-    - ``draw_variance``: the variance of the draws, mean over pixels and channels; 0 of one.
+def drawn(model: Model, x: Tensor, count: int) -> Tensor:
+    """Several y of one x, always alike: as many as are asked for of a generator, else one.
 
     Args:
         model: Of any kind.
-        dataset: Its data, which has several y for an x.
+        x: In network range, ``(C_x, …)``.
+        count: How many.
+
+    Returns:
+        In network range, ``(n, C_y, *spatial)``.
+    """
+    if not isinstance(model.translator, Generator):
+        return translate(model, x)[None]
+    generator = torch.Generator().manual_seed(model.pipeline.seed)
+    return model.translator.draw(x[None].to(model.device), count, generator=generator)[0].cpu()
+
+
+def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
+    """Compare several draws of y with the true one, sample by sample.
+
+    Args:
+        model: Of any kind.
+        dataset: Its data, which has several y for an x (``dataset.variants``).
         part: train, validation or test.
     """
-    generator = torch.Generator().manual_seed(model.pipeline.seed)
-    net = model.translator
-    records = []
+    results = []
+    settings = Settings(tensors=False, metrics=("best_mse", "draw_variance"))
     for sample in dataset.part(part):
         x, y = _encoded(dataset, sample)
-        if isinstance(net, Generator):
-            draws = net.draw(x[None].to(model.device), dataset.variants, generator=generator)[0]
-        else:
-            draws = translate(model, x)[None]
-        scale = sample.scales[1]
-        true = dataset.y.decode(y, scale)
-        made = torch.stack([dataset.y.decode(dataset.written(draw), scale) for draw in draws])
-        error = (made - true).square().flatten(1).mean(1).min()
-        variance = made.var(dim=0, unbiased=False).mean()
-        for name, value in (("best_mse", error), ("draw_variance", variance)):
-            records.append(Record(sample.id, "model", name, WHOLE, None, float(value), ""))
-    return Results.of(records)
+        made = torch.stack(
+            [
+                dataset.y.decode(dataset.written(draw), sample.scales[1])
+                for draw in drawn(model, x, dataset.variants)
+            ]
+        )
+        true = dataset.y.decode(y, sample.scales[1])
+        prediction = Prediction(made[0], draws=made)
+        results.append(
+            evaluate_methods(
+                {"model": prediction}, true, None, subject=sample.id, settings=settings
+            )
+        )
+    return Results.join(results)
 
 
 def _batches(

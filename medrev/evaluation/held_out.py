@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
@@ -15,6 +16,7 @@ from medrev.domains.domain import Domain, Scan
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
+from medrev.evaluation.generation import drawn
 from medrev.evaluation.pictures import as_picture
 from medrev.metrics import NOISE_FLOOR, interpolate_to
 from medrev.prediction import (
@@ -85,7 +87,10 @@ class HeldOut:
         source, target = (wanted, given) if inverse else (given, wanted)
         reference, low = _volume(target.measured), _volume(source.measured)
         models = {name: _model(path, config.device) for name, path in self.models.items()}
-        predictions = _translate(models, source, target, sample.mask, config)
+        if dataset.variants:
+            predictions = _draw(models, source, target, dataset.variants)
+        else:
+            predictions = _translate(models, source, target, sample.mask, config)
         predictions |= _baselines(source.measured, target.measured, config)
         if sample.truth is not None and not inverse:
             predictions[NOISE_FLOOR] = Prediction(sample.truth)
@@ -175,6 +180,21 @@ def _translate(
             if changed is None
             else written(translate(model, changed * (changed_scale / here), inverse=inverse)),
         )
+    return found
+
+
+def _draw(
+    models: Mapping[str, Model], source: _Side, target: _Side, count: int
+) -> dict[str, Prediction]:
+    """What models draw for a sample that has several results; the first is its prediction."""
+    found = {}
+    for name, model in models.items():
+        scale = target.scale_of(model)
+        made = [
+            _volume(target.domain.measured_result(draw, scale, None))
+            for draw in drawn(model, source.encoded(model), count)
+        ]
+        found[name] = Prediction(made[0], draws=torch.stack(made))
     return found
 
 

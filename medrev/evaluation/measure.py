@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
+import numpy as np
+
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import Compared, Part, Prediction
@@ -123,6 +125,8 @@ def _measures(both: Compared) -> _Measures:
         yield from _sensitivity(both, Compared(Prediction(given.changed), target))
     if given.std is not None:
         yield from _uncertainty(both)
+    if given.draws is not None:
+        yield from _draws(both)
     if given.cycle is not None:
         yield from _cycle(target, *given.cycle)
     if given.labels is not None:
@@ -281,6 +285,23 @@ def _uncertainty(both: Compared) -> _Measures:
     ):
         for name, value in zip(names, values, strict=True):
             yield Key(metric, place, name), unit_, partial(float, value)
+
+
+def _draws(both: Compared) -> _Measures:
+    """The best of several results, and how they vary (cINN, Table 1)."""
+    place, (unit, scale) = both.target.everywhere, _unit(both.target)
+    square = f"{unit}²" if unit else ""
+
+    def best() -> float:
+        errors = np.square(both.draws - both.target.voxels)
+        return scale**2 * float(errors.mean(axis=(1, 2)).min())
+
+    yield Key("best_mse", place), square, best
+    yield (
+        Key("draw_variance", place),
+        square,
+        lambda: scale**2 * float(both.draws.var(axis=0).mean()),
+    )
 
 
 def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:

@@ -153,6 +153,7 @@ def _flat(given: Prediction) -> Prediction:
         std=image(given.std),
         cycle=None if given.cycle is None else (given.cycle[0][..., 0], given.cycle[1][..., 0]),
         changed=image(given.changed),
+        draws=image(given.draws),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of the RevGAN and one2one papers, in their own form."""
+"""The tables of the RevGAN, one2one and cINN papers, in their own form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,6 +110,11 @@ _FORMS = {
         by_direction=True,
         deviations=False,
         slices=True,
+    ),
+    "cinn-1": _Form(
+        (_whole("MSE best of 8", "best_mse", 2), _whole("VAR", "draw_variance", 2)),
+        by_direction=False,
+        deviations=False,
     ),
 }
 

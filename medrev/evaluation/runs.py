@@ -8,6 +8,7 @@ from medrev.config.schema import Pipeline
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation.found import Found
+from medrev.evaluation.generation import is_generative
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.listing import participants as find_participants
 from medrev.files import read_json
@@ -51,6 +52,13 @@ def read_runs(
         raise InputError(
             f"the {part} {noun} of {root} are no pairs: without references there is nothing to "
             "compare with"
+        )
+    whole = next((name for name, model in models.items() if is_generative(model)), None)
+    if whole is not None and not dataset.variants:
+        raise InputError(
+            f"{models[whole].pipeline.name} is measured on its whole test part, not image by "
+            f"image: its training wrote {named[whole] / 'heldout.md'}, and "
+            f"medrev-sample {named[whole]} --classifier RUN judges what it draws"
         )
     weights = {
         name: model.path.absolute() for name, model in models.items() if model.path is not None

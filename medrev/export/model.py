@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
+from medrev.errors import InputError
 from medrev.export.bundle import write_bundle
 from medrev.export.graphs import write_onnx, write_torchscript
+from medrev.nets import Classifier, Generator
 from medrev.prediction import Model, load_model
 
 __all__ = ["export_model"]
@@ -38,4 +40,9 @@ def export_model(
         RuntimeError: A file written does not compute what PyTorch computes.
     """
     loaded = model if isinstance(model, Model) else load_model(model, "cpu")
+    if isinstance(loaded.translator, Generator | Classifier):
+        raise InputError(
+            f"translations are exported; {loaded.pipeline.name} is a model.kind "
+            f"{loaded.pipeline.model.kind}, which makes images from chance or tells classes"
+        )
     return _WRITERS[kind](loaded, output, inverse=direction == "inverse", overwrite=overwrite)

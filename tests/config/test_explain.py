@@ -32,6 +32,11 @@ def changed(old: str, new: str) -> str:
             "steps: 5\n  lr: 1",
             r"x.yaml:10: training.lr: unknown key; did you mean 'method.optimizer.lr' or .*",
         ),
+        (  # a key of flows only: the place where it stands already is not proposed
+            "width: 8",
+            "width: 8\n  stages: 3",
+            r"x.yaml:6: model.stages: unknown key; allowed: kind, .*",
+        ),
         ("name: small", "name: small\nxyzzy: 1", r"x.yaml:2: xyzzy: unknown key; allowed: .*"),
         (
             "steps: 5",
