@@ -19,7 +19,16 @@ __all__ = [
 
 
 class MedrevError(ValueError):
-    """Base of all errors that a command prints as one line and answers with exit code 2."""
+    """Base of all errors that a command prints as one line and answers with exit code 2.
+
+    Example:
+        >>> import medrev
+        >>> try:
+        ...     medrev.load_model("dti-x3")
+        ... except medrev.MedrevError as error:
+        ...     print(error)
+        dti-x3: no such run folder, weight file or shipped model; did you mean dti-x2?
+    """
 
 
 class ConfigError(MedrevError):

@@ -27,6 +27,14 @@ class InferenceOptions:
 
     Raises:
         InputError: A value that is not listed or not positive.
+
+    Example:
+        >>> import medrev
+        >>> medrev.InferenceOptions(ensemble=8, voxel_size=(1, 1, 1)).ensemble
+        8
+        >>> medrev.InferenceOptions(ensemble=7)
+        Traceback (most recent call last):
+        medrev.errors.InputError: ensemble must be one of 1, 2, 4, 8, 24, 48, got 7
     """
 
     ensemble: int = field(

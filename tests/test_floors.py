@@ -27,7 +27,7 @@ FLOORS = (
     ("domains",),
     ("prediction",),
     ("evaluation",),
-    ("training", "slicer", "export"),
+    ("training", "slicer", "export", "transforms"),
     ("report",),
     ("cli",),
 )
@@ -94,11 +94,13 @@ def test_every_folder_has_a_floor():
 
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
 def test_imports_come_from_floors_below(file):
+    if name_of(file) == "medrev":  # hands on names of all floors, and imports none of them
+        assert [name for name in imports_of(file, top_level_only=True) if folder_of(name)] == []
+        return
     own = folder_of(name_of(file))
     for name in imports_of(file):
         other = folder_of(name)
         if other is not None and other != own:
-            assert own is not None, f"medrev imports {name}"
             assert FLOOR_OF[other] < FLOOR_OF[own], f"{name_of(file)} imports {name}"
 
 

@@ -36,9 +36,10 @@ def load_pipeline(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -
             ``pipelines/x.yaml:12: model.widht: unknown key; did you mean 'width'? allowed: …``.
 
     Example:
-        >>> pipeline = load_pipeline(
-        ...     "pipelines/hcp_dti_sr.yaml", ["training.steps=20"]
-        ... )  # doctest: +SKIP
+        >>> import medrev
+        >>> pipeline = medrev.load_pipeline("pipelines/hcp_dti_sr.yaml", ["training.steps=20"])
+        >>> pipeline.training.steps, pipeline.data.kind
+        (20, 'dti')
     """
     problems = Problems()
     schema = Field.of(Pipeline)

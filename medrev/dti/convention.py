@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medrev.dti.frame import Frame, rotate, to_voxel_frame
 from medrev.dti.order import Order, convert_order
 from medrev.errors import InputError
-from medrev.volumes import Header, Volume, read_volume
+from medrev.volumes import Header, Volume, read_header, read_volume
 
 __all__ = ["Convention", "read_tensor", "tensor_convention"]
 
@@ -110,12 +110,14 @@ def tensor_convention(
     return Convention(chosen, turned, measurement, origin, tuple(notes))  # type: ignore[arg-type]
 
 
-def read_tensor(path: str | Path, convention: Convention, *, allow_nan: bool = False) -> Volume:
+def read_tensor(
+    path: str | Path, convention: Convention | None = None, *, allow_nan: bool = False
+) -> Volume:
     """Read a tensor file into medrev's component order and the voxel frame.
 
     Args:
         path: NIfTI (4D of six volumes, or 5D) or NRRD.
-        convention: Of the file (:func:`tensor_convention`).
+        convention: Of the file (default: what :func:`tensor_convention` finds in its header).
         allow_nan: Accept NaN and infinity.
 
     Returns:
@@ -124,6 +126,14 @@ def read_tensor(path: str | Path, convention: Convention, *, allow_nan: bool = F
     Raises:
         InputError: The file cannot be read or has no six components.
         GeometryError: Its grid cannot be used.
+
+    Example:
+        >>> import medrev, nibabel, numpy
+        >>> tensors = numpy.full((4, 4, 4, 6), [1e-3, 0, 0, 7e-4, 0, 7e-4])
+        >>> nibabel.save(nibabel.Nifti1Image(tensors, 2 * numpy.eye(4)), "dti.nii.gz")
+        >>> volume = medrev.read_tensor("dti.nii.gz")
+        >>> volume.values.shape, volume.affine.diagonal().tolist()
+        (torch.Size([6, 4, 4, 4]), [2.0, 2.0, 2.0, 1.0])
     """
     volume = read_volume(path, allow_nan=allow_nan)
     if volume.shape[0] != 6:
@@ -131,5 +141,6 @@ def read_tensor(path: str | Path, convention: Convention, *, allow_nan: bool = F
             f"{path}: a tensor volume has six components on its fourth axis, "
             f"got {volume.shape[0]} of {'×'.join(str(n) for n in volume.shape[1:])} voxels"
         )
+    convention = convention or tensor_convention(read_header(path))
     turned = convention.in_voxel_frame(volume.values, volume.affine)
     return Volume(turned, volume.affine, volume.meta, volume.header)

@@ -27,6 +27,13 @@ def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
 
     Raises:
         InputError: If there are not six components.
+
+    Example:
+        >>> import medrev, torch
+        >>> tensor = torch.tensor([1.5e-3, 0, 0, 4e-4, 0, 4e-4]).reshape(6, 1, 1, 1)
+        >>> maps = medrev.scalar_maps(tensor)
+        >>> {name: round(value.item(), 5) for name, value in maps.items()}
+        {'fa': 0.68616, 'md': 0.00077, 'ad': 0.0015, 'rd': 0.0004}
     """
     voxels, shape = _voxels(t)
     maps = {name: np.zeros(int(np.prod(shape)), np.float32) for name in ("fa", "md", "ad", "rd")}

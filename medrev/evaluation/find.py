@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from medrev.domains.intensity.subject import contrast_name
@@ -44,6 +44,11 @@ class Sources:
         participants: Table with a row per subject, for groups (default: the one in the folders).
         part: Which part of a run's cohort: test, validation or train.
         data: Where a run's cohort is now, if it has moved.
+
+    Example:
+        >>> import medrev
+        >>> medrev.Sources(inputs="results", reference="truth").inputs
+        ('results',)
     """
 
     inputs: tuple[str, ...]
@@ -55,6 +60,14 @@ class Sources:
     participants: Path | None = None
     part: str = "test"
     data: Path | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            given = getattr(self, each.name)
+            if each.name == "inputs" and isinstance(given, str | Path):
+                object.__setattr__(self, "inputs", (str(given),))
+            elif each.name not in ("inputs", "part") and isinstance(given, str):
+                object.__setattr__(self, each.name, Path(given))
 
 
 def find_cases(sources: Sources) -> Found:

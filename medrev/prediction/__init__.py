@@ -9,6 +9,7 @@ from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
 from medrev.prediction.geometry import MIN_VOXELS, Geometry
+from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, weight_file
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of, round_trip, translate
@@ -27,6 +28,7 @@ __all__ = [
     "Geometry",
     "Inference",
     "InferenceOptions",
+    "LoadedModel",
     "Model",
     "Plan",
     "Predictor",

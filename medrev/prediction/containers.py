@@ -70,16 +70,24 @@ def contained(given: Any, name: str) -> Container:
         return _torchio(given, name)
     if package == "SimpleITK":
         return _simple_itk(given)
-    raise InputError(f"a scan must be {_ACCEPTED}, got {type(given).__name__}")
+    array = isinstance(given, np.ndarray | torch.Tensor)
+    advice = ", which has no affine: give nibabel.Nifti1Image(array, affine)" if array else ""
+    raise InputError(f"a scan must be {_ACCEPTED}, got {type(given).__name__}{advice}")
 
 
 def _meta_tensor(given: Any) -> Container:
+    if given.ndim != 4:
+        raise InputError(
+            "a MetaTensor must be (C, I, J, K), without an axis of batches, got "
+            f"{given.ndim} axes: {' × '.join(str(n) for n in given.shape)}"
+        )
+
     def back(image: Any) -> Any:
         meta = {key: value for key, value in given.meta.items() if key not in _OF_GRID}
         values, affine = torch.from_numpy(_channels_first(image)), torch.from_numpy(image.affine)
-        return type(given)(values, affine=affine, meta=meta)
+        return type(given)(values.to(given.device), affine=affine, meta=meta)
 
-    return Container(_image(given.detach().cpu().numpy(), given.affine.numpy()), back)
+    return Container(_image(given.detach().cpu().numpy(), given.affine.cpu().numpy()), back)
 
 
 def _torchio(given: Any, name: str) -> Container:

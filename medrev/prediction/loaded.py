@@ -21,7 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 class LoadedModel(Model):
-    """A :class:`Model` from a file, which translates volumes as other packages hold them."""
+    """A model from a file, which translates volumes as other packages hold them.
+
+    Example:
+        >>> import medrev, nibabel, numpy
+        >>> model = medrev.load_model("t1-x2")
+        >>> scan = nibabel.Nifti1Image(numpy.random.rand(16, 16, 16), 2 * numpy.eye(4))
+        >>> fine = model.predict(scan)
+        >>> fine.shape, fine.affine.diagonal().tolist()
+        ((32, 32, 32), [1.0, 1.0, 1.0, 1.0])
+    """
 
     def predict(
         self,
@@ -65,8 +74,13 @@ class LoadedModel(Model):
             InputError: The scan or an option cannot be used.
 
         Example:
-            >>> model = load_model("runs/mine")  # doctest: +SKIP
-            >>> fine = model.predict(nibabel.load("dti.nii.gz"))  # doctest: +SKIP
+            >>> import medrev, nibabel, numpy
+            >>> model = medrev.load_model("dti-x2")
+            >>> tensors = numpy.full((12, 12, 12, 6), [1e-3, 0, 0, 7e-4, 0, 7e-4])
+            >>> scan = nibabel.Nifti1Image(tensors, 2 * numpy.eye(4))
+            >>> fine = model.predict(scan, tensor_order="fsl", ensemble=2)
+            >>> fine.shape, fine.affine.diagonal().tolist()
+            ((24, 24, 24, 6), [1.0, 1.0, 1.0, 1.0])
         """
         predictor = Predictor([self], inverse=inverse, options=InferenceOptions(**options))
         source, target = predictor.source, predictor.target

@@ -33,6 +33,12 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     Raises:
         CheckpointError: Nothing there, a pickle, damaged, another version or kind, or weights that
             do not fit the network their own header describes.
+
+    Example:
+        >>> import medrev
+        >>> model = medrev.load_model("t1-x2")
+        >>> model.pipeline.data.factors
+        (2, 2, 2)
     """
     place = pick_device(device)
     path = weight_file(Path(source))

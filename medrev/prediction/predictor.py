@@ -60,8 +60,17 @@ class Predictor:
         InputError: The models do not go together, or have no way back for a cycle residual.
 
     Example:
-        >>> predictor = Predictor([load_model("runs/mine")])  # doctest: +SKIP
-        >>> predictor(scan).values.shape  # doctest: +SKIP
+        :meth:`medrev.LoadedModel.predict` in its parts: read, translate, keep what was found.
+
+        >>> import medrev, nibabel, numpy
+        >>> from medrev.prediction import recognise
+        >>> scan = nibabel.Nifti1Image(numpy.random.rand(16, 16, 16), 2 * numpy.eye(4))
+        >>> nibabel.save(scan, "sub-01_T1w.nii.gz")
+        >>> options = medrev.InferenceOptions(ensemble=2)
+        >>> predictor = medrev.Predictor([medrev.load_model("t1-x2")], options=options)
+        >>> prediction = predictor(predictor.source.read(recognise("sub-01_T1w.nii.gz")))
+        >>> prediction.values.shape, prediction.std.shape  # the mean of the ensemble, its spread
+        (torch.Size([1, 32, 32, 32]), torch.Size([1, 32, 32, 32]))
     """
 
     def __init__(

@@ -73,6 +73,14 @@ def infer_file(
 
     Raises:
         MedrevError: The input, the model or the output cannot be used; nothing is written.
+
+    Example:
+        >>> import medrev, nibabel, numpy
+        >>> scan = nibabel.Nifti1Image(numpy.random.rand(16, 16, 16), 2 * numpy.eye(4))
+        >>> nibabel.save(scan, "sub-01_T1w.nii.gz")
+        >>> files = medrev.infer_file("sub-01_T1w.nii.gz", output="results", show_progress=False)
+        >>> [file.name for file in files if file.suffix == ".gz"]
+        ['sub-01_res-hi_desc-sr_T1w.nii.gz']
     """
     path, folder = Path(input), Path() if output is None else Path(output)
     models = load_models(model, members, device, inputs=[path])

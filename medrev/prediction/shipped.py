@@ -58,7 +58,13 @@ class ShippedModel:
 
 
 def shipped_models() -> list[ShippedModel]:
-    """All of them, by name."""
+    """All of them, by name.
+
+    Example:
+        >>> import medrev
+        >>> [model.name for model in medrev.shipped_models()]
+        ['dti-x2', 'mri-through-plane', 't1-x2']
+    """
     return [_shipped(path) for path in sorted(MODELS.glob("*.safetensors"))]
 
 

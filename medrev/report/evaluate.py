@@ -61,9 +61,9 @@ class Evaluation:
 
 
 def evaluate(
-    sources: Sources,
+    sources: Sources | str | Path,
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     choices: Mapping[str, Any] | None = None,
     group: str | None = None,
     title: str | None = None,
@@ -86,7 +86,7 @@ def evaluate(
         subjects/           one JSON file per subject, from which an interrupted evaluation goes on
 
     Args:
-        sources: Where the volumes are.
+        sources: Where the volumes are; of a run, its folder.
         output: Folder of the results (default: ``evaluation`` in the folder of a single run, else
             here).
         choices: Fields of :class:`medrev.evaluation.EvaluationConfig`; those not given are the
@@ -103,7 +103,24 @@ def evaluate(
 
     Raises:
         MedrevError: Inputs or options cannot be used, or results cannot be written.
+
+    Example:
+        >>> import medrev, nibabel, numpy
+        >>> from pathlib import Path
+        >>> for folder, noise in (("truth", 0), ("results", 0.1)):
+        ...     Path(folder).mkdir()
+        ...     values = 1 + numpy.indices((16, 16, 16)).sum(0) / 48
+        ...     values += noise * numpy.random.default_rng(0).standard_normal((16, 16, 16))
+        ...     scan = nibabel.Nifti1Image(values, numpy.eye(4))
+        ...     nibabel.save(scan, f"{folder}/sub-01_T1w.nii.gz")
+        >>> sources = medrev.Sources(inputs="results", reference="truth")
+        >>> done = medrev.evaluate(sources, output="evaluation", embed=0, show_progress=False)
+        >>> frame = done.evaluated.results.frame
+        >>> print(f"{frame[frame['metric'] == 'mae']['value'].mean():.2f}")
+        0.08
     """
+    sources = sources if isinstance(sources, Sources) else Sources(inputs=(str(sources),))
+    output = None if output is None else Path(output)
     check_papers(paper_tables)
     found = find_cases(sources)
     for note in found.notes:

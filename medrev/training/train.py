@@ -58,6 +58,20 @@ def train(
         MedrevError: Bad pipeline, data, output or checkpoint. Nothing was written unless training
             had begun.
         TrainingInterrupted: Stopped by SIGINT or SIGTERM, after saving.
+
+    Example:
+        A network much too small, for two steps, on scans that are drawn (``data.layout``):
+
+        >>> import medrev
+        >>> small = ["training.steps=2", "training.schedule.warmup_steps=0", "data.batch_size=1"]
+        >>> small += ["model.width=8", "model.depth=1", "data.patches.per_subject=2"]
+        >>> small += ["data.simulated={edge: 32, train: 1, validation: 1, test: 1}"]
+        >>> pipeline = medrev.load_pipeline("pipelines/t1_x2.yaml", small)
+        >>> run = medrev.train(pipeline, "runs/small", quiet=True)
+        >>> sorted(set(run.heldout.frame["method"]))
+        ['cubic', 'model', 'nearest', 'trilinear']
+        >>> medrev.load_model("runs/small").pipeline.training.steps
+        2
     """
     place = training_device(device)
     config = pipeline.training

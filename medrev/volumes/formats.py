@@ -55,6 +55,12 @@ def read_volume(
     Raises:
         InputError: If it is missing, damaged, of no known format, or has NaN or infinite values.
         GeometryError: If its grid cannot be used.
+
+    Example:
+        >>> import medrev
+        >>> scan = medrev.read_volume("sample_data/sub-13/dwi/sub-13_dwi.nii.gz", volumes=[0])
+        >>> scan.values.shape, scan.values.dtype, scan.header.format
+        (torch.Size([1, 71, 87, 25]), torch.float32, 'NIfTI')
     """
     path = Path(path)
     kind = _format(path)

@@ -46,6 +46,12 @@ def write_nifti(
         OutputError: If the file exists, cannot be written or has another suffix.
         InputError: If the volume has no affine, is not 4D, or has NaN or infinite values.
         GeometryError: If the affine is singular, sheared or not finite.
+
+    Example:
+        >>> import medrev
+        >>> scan = medrev.read_volume("sample_data/sub-13/dwi/sub-13_dwi.nii.gz", volumes=[0])
+        >>> medrev.write_nifti("b0.nii.gz", scan).name
+        'b0.nii.gz'
     """
     path, values = _checked(path, volume)
     header = _header(path, volume)

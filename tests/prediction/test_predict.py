@@ -126,6 +126,11 @@ def test_what_is_no_volume_is_refused(tensors):
     model, _, _ = tensors
     with pytest.raises(InputError, match=r"a scan must be a path, a nibabel image, .* got ndarray"):
         model.predict(np.zeros((6, 8, 8, 8)))
+    with pytest.raises(InputError, match=r"ndarray, which has no affine: give nibabel\."):
+        model.predict(np.zeros((6, 8, 8, 8)))
+    for shape in ((8, 8, 8), (1, 6, 8, 8, 8)):  # without channels; with an axis of batches
+        with pytest.raises(InputError, match=r"a MetaTensor must be \(C, I, J, K\)"):
+            model.predict(MetaTensor(torch.ones(shape)))
     with pytest.raises(InputError, match="takes diffusion tensors"):
         model.predict(nibabel.Nifti1Image(np.ones((8, 8, 8), dtype=np.float32), np.eye(4)))
     two = {name: torchio.ScalarImage(tensor=torch.ones(6, 8, 8, 8)) for name in ("a", "b")}
