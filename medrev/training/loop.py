@@ -131,8 +131,10 @@ class Loop:
 
     def _step(self) -> dict[str, float]:
         """Take a step; on divergence say where to go back to."""
+        guard = self.trainer.guard
+        skipped = guard.skipped
         try:
-            return self.trainer.step()
+            losses = self.trainer.step()
         except DivergedError as error:
             kept = (
                 f"last good checkpoint: step {self.saved}, {self.run.state().parent}"
@@ -140,6 +142,13 @@ class Loop:
                 else "no checkpoint was saved before"
             )
             raise DivergedError(f"{error}; {kept}") from None
+        if guard.skipped > skipped == 0 and self.trainer.world.is_main:
+            self.run.warn(
+                f"step {self.trainer.step_number}: the loss is {next(iter(losses.values())):.3g}, "
+                f"usually it is {guard.usual:.3g}: nothing is learnt of this step, nor of others "
+                f"above training.skip_above={self.config.skip_above:g} times the usual loss"
+            )
+        return losses
 
     def _open_logs(self) -> None:
         step = self.trainer.step_number
@@ -259,6 +268,8 @@ class Loop:
             self._save("best")
             if self.trainer.world.is_main:
                 self._picture()
+        if self.trainer.guard.skipped:
+            logger.info("%d steps were skipped for their loss", self.trainer.guard.skipped)
         if self._stopped_early():
             logger.info(
                 "stopped early at step %d: no better validation since step %d",

@@ -13,6 +13,7 @@ from medrev.data import EpochBatches
 from medrev.errors import CheckpointError, ConfigError, DivergedError
 from medrev.methods import Batch, Cache, Logs, Method
 from medrev.training.distributed import World
+from medrev.training.guard import Guard
 from medrev.training.meter import Meter
 from medrev.training.optim import MovingAverage, Plateau, build_optimizer, learning_rate_factor
 from medrev.training.seeding import random_state, set_random_state
@@ -75,6 +76,7 @@ class Trainer:
         self.step_number = 0
         self.meter = Meter()
         self.plateau = Plateau(config.schedule)
+        self.guard = Guard(config.skip_above)
         self.optimizers = {
             name: build_optimizer(phase.optimizer, phase.groups())
             for name, phase in method.phases.items()
@@ -104,6 +106,9 @@ class Trainer:
     def step(self) -> dict[str, float]:
         """Take one optimiser step in every phase and return the loss of each.
 
+        The batches are used up and the loss is logged, but nothing is learnt, where the first loss
+        is far outside of those before (`Guard`).
+
         Raises:
             DivergedError: A loss or gradient is not finite; the weights are as before.
         """
@@ -122,8 +127,11 @@ class Trainer:
                 _accumulate(losses, {name: share * loss.detach()})
                 _accumulate(terms, {key: share * value for key, value in logs.items()})
         values = self._checked(losses, self._clip())
-        self._update()
         self.meter.add({f"loss_{name}": loss for name, loss in losses.items()} | terms)
+        if self.world.any(self.guard.stops(next(iter(values.values()))), self.device):
+            self.step_number += 1
+        else:
+            self._update()
         return values
 
     def _told(self, call: nn.Module, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
@@ -216,6 +224,7 @@ class Trainer:
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
             "plateau": self.plateau.state_dict(),
+            "guard": self.guard.state_dict(),
             "processes": self.world.gather(own),
         }
 
@@ -238,6 +247,8 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         if "plateau" in state:  # states of version 0.1 have none
             self.plateau.load_state_dict(state["plateau"])
+        if "guard" in state:  # states before 28 November 2026 have none
+            self.guard.load_state_dict(state["guard"])
         own = processes[self.world.rank]
         self.batches.load_state_dict(own["batches"])
         self._iterator = iter(())

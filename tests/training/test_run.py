@@ -362,6 +362,20 @@ def test_what_speaks_against_a_model_is_told_wherever_it_is_read(tmp_path, pipel
     assert all(f"<li>{line}</li>" in page for line in run.warnings)
 
 
+def test_a_step_that_is_skipped_for_its_loss_is_told(tmp_path, pipeline, monkeypatch):
+    tensors_only(pipeline().data.root, tmp_path / "tensors")
+    chosen = pipeline(
+        data={"root": str(tmp_path / "tensors"), "table": None, "split": {"test": 1}},
+        method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
+        training={"steps": 6, "skip_above": 2},
+    )
+    monkeypatch.setattr("medrev.training.guard.LEAST", 1)
+    run = train(chosen, tmp_path / "run", quiet=True)
+    told = [line for line in run.warnings if "nothing is learnt of this step" in line]
+    assert len(told) == 1
+    assert re.match(r"step \d: the loss is \S+, usually it is \S+: .*skip_above=2 times", told[0])
+
+
 def test_what_a_later_result_shows_takes_the_place_of_an_earlier_ones(tmp_path):
     """A training that goes on may become better than interpolation; how it went stays told."""
     run = RunFolder(tmp_path)

@@ -12,6 +12,7 @@ from medrev.config.schema import Optimizer
 from medrev.data import EpochBatches
 from medrev.methods.base import Batch, Cache, Logs, Method, Phase
 from medrev.training.distributed import World
+from medrev.training.guard import Guard
 from medrev.training.trainer import DivergedError, Trainer, total_steps
 
 RATES = {"translator": 1e-2, "discriminator": 3e-2}
@@ -34,6 +35,8 @@ class Numbers(EpochBatches):
 class Linear(Phase):
     """Loss a·x + 2 b·x of one batch, of which it logs x."""
 
+    spike = 1.0
+
     def __init__(self, name: str, rate: float, share: float) -> None:
         super().__init__(Optimizer(lr=rate))
         self.name = name
@@ -42,7 +45,7 @@ class Linear(Phase):
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
         x = batch["x"].mean()
-        return self.a * x + 2 * self.b * x, {f"seen_{self.name}": x}
+        return self.spike * (self.a * x + 2 * self.b * x), {f"seen_{self.name}": x}
 
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         return [([self.a], 1.0), ([self.b], self.share)]
@@ -151,3 +154,37 @@ def test_a_loss_that_is_not_finite_leaves_the_weights(monkeypatch):
     assert all(
         p.item() == 5 for phase in trainer.method.phases.values() for p in phase.parameters()
     )
+
+
+def test_nothing_is_learnt_of_a_step_far_outside_and_a_resumed_training_knows_as_much():
+    def spiked(trainer: Trainer, steps: int) -> None:
+        for _ in range(steps):
+            trainer.method.phases["translator"].spike = 1e3 if trainer.step_number == 60 else 1.0
+            before = trainer.method.phases["translator"].a.item()
+            trainer.step()
+            moved = trainer.method.phases["translator"].a.item() != before
+            assert moved == (trainer.step_number != 61)
+
+    whole, resumed = trainer_of(), trainer_of()
+    for trainer in (whole, resumed):
+        for phase in trainer.method.phases.values():
+            phase.optimizer = Optimizer(lr=1e-5)
+    spiked(whole, 70)
+    assert (whole.guard.skipped, whole.step_number) == (1, 70)
+    first = trainer_of()
+    for phase in first.method.phases.values():
+        phase.optimizer = Optimizer(lr=1e-5)
+    spiked(first, 60)
+    resumed.load_state_dict(first.state_dict())
+    spiked(resumed, 10)
+    assert resumed.guard.skipped == 1
+    assert torch.equal(resumed.method.phases["translator"].a, whole.method.phases["translator"].a)
+
+
+def test_what_stays_unusual_becomes_usual_and_negative_losses_are_not_judged():
+    guard = Guard(20)
+    assert not any(guard.stops(1.0) for _ in range(50))
+    assert [guard.stops(30.0) for _ in range(12)] == [True] * 10 + [False, True]
+    assert not any(Guard(None).stops(loss) for loss in [1.0] * 50 + [1e9])
+    likelihood = Guard(20)
+    assert not any(likelihood.stops(loss) for loss in [-1.0] * 50 + [5.0])

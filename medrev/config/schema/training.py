@@ -51,6 +51,9 @@ class TrainingConfig(Section):
     """Batches per optimiser step."""
     clip_norm: Positive | None = None
     """Largest gradient norm of each optimised group."""
+    skip_above: Annotated[float, Field(ge=2, le=MOST)] | None = 20
+    """A step whose first loss (the translator's) is above so many times the median of the last 101
+    is not taken; null: all are."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the exponential moving average of weights; it is what is validated and saved."""
     precision: Literal["fp32", "bf16"] = "fp32"
