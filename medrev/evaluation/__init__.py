@@ -13,6 +13,7 @@ from medrev.evaluation.comparison import (
     compare_methods,
     holm,
 )
+from medrev.evaluation.conformal import PROMISE, Calibrated, calibrate
 from medrev.evaluation.find import Sources, find_cases, named_inputs
 from medrev.evaluation.folders import is_image, is_mask, is_uncertainty, subject_of
 from medrev.evaluation.found import Found
@@ -56,8 +57,10 @@ __all__ = [
     "GROUND_TRUTH",
     "HELDOUT",
     "PAPER_TABLES",
+    "PROMISE",
     "TOLERANCE",
     "BlandAltman",
+    "Calibrated",
     "Case",
     "Cell",
     "Classes",
@@ -85,6 +88,7 @@ __all__ = [
     "agreement_table",
     "bland_altman",
     "bootstrap_mean",
+    "calibrate",
     "class_table",
     "compare_groups",
     "compare_methods",

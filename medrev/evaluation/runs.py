@@ -14,7 +14,7 @@ from medrev.evaluation.listing import participants as find_participants
 from medrev.files import read_json
 from medrev.prediction import Model, load_model
 
-__all__ = ["read_runs"]
+__all__ = ["placed", "read_runs"]
 
 
 def read_runs(
@@ -34,7 +34,7 @@ def read_runs(
             same data.
     """
     models = {name: load_model(path, "cpu") for name, path in named.items()}
-    pipelines = {name: _placed(model, data) for name, model in models.items()}
+    pipelines = {name: placed(model, data) for name, model in models.items()}
     first, pipeline = next(iter(pipelines.items()))
     for name, other in pipelines.items():
         difference = _difference(pipeline, other)
@@ -90,12 +90,13 @@ def read_runs(
     )
 
 
-def _placed(model: Model, data: Path | None) -> Pipeline:
+def placed(model: Model, data: Path | None) -> Pipeline:
     """A pipeline whose data lie where they are now, ready to be read sample by sample."""
     pipeline, section = model.pipeline, model.pipeline.data
     update: dict[str, Any] = {"workers": 1} if hasattr(section, "workers") else {}
     if data is not None:
-        update["table" if getattr(section, "table", None) else "root"] = data.absolute()
+        listed = getattr(section, "table", None) or (hasattr(section, "table") and data.is_file())
+        update["table" if listed else "root"] = data.absolute()
     return pipeline.model_copy(update={"data": section.model_copy(update=update)})
 
 

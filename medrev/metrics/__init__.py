@@ -2,7 +2,7 @@
 
 from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
 from medrev.metrics.calibration import Calibration, calibration
-from medrev.metrics.conformal import conformal_quantile, needed_factor, needed_subjects
+from medrev.metrics.conformal import conformal_quantile, needed_factors, needed_subjects
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
 from medrev.metrics.deviations import (
     CycleResidual,
@@ -109,7 +109,7 @@ __all__ = [
     "log_euclidean_distance",
     "masked_pair",
     "mean_change",
-    "needed_factor",
+    "needed_factors",
     "needed_subjects",
     "nmse",
     "not_positive_definite",

@@ -14,7 +14,7 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.metrics.masked import Floats
 
-__all__ = ["conformal_quantile", "needed_factor", "needed_subjects"]
+__all__ = ["conformal_quantile", "needed_factors", "needed_subjects"]
 
 
 def needed_subjects(level: float) -> int:
@@ -31,16 +31,17 @@ def needed_subjects(level: float) -> int:
     return math.ceil(share / (1 - share))
 
 
-def needed_factor(errors: Floats, std: Floats, level: float) -> float:
-    """The least factor with which a share of one subject's errors lie within factor · std.
+def needed_factors(errors: Floats, std: Floats, levels: Sequence[float]) -> Floats:
+    """The least factors with which shares of one subject's errors lie within factor · std.
 
     Args:
         errors: Estimate minus reference, of any shape.
         std: Standard deviations, 0 or more, same shape and unit.
-        level: The share, in percent.
+        levels: The shares, in percent.
 
     Returns:
-        The factor; infinite where standard deviations of 0 stand beside too many errors.
+        A factor for every level; infinite where standard deviations of 0 stand beside too many
+        errors.
 
     Raises:
         InputError: There are no values, or a standard deviation is negative.
@@ -51,9 +52,9 @@ def needed_factor(errors: Floats, std: Floats, level: float) -> float:
         raise InputError("standard deviations must be 0 or more, got negative ones")
     error = np.abs(errors).ravel()
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(error > 0, error / std.ravel(), 0.0)
-    held = math.ceil(_share(level) * len(ratios))
-    return float(np.partition(ratios, held - 1)[held - 1])
+        ratios = np.sort(np.where(error > 0, error / std.ravel(), 0.0))
+    held = [math.ceil(_share(level) * len(ratios)) for level in levels]
+    return np.asarray(ratios[np.array(held) - 1])
 
 
 def conformal_quantile(scores: Sequence[float], level: float) -> float:

@@ -18,7 +18,13 @@ from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file
 from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.shipped import ShippedModel, shipped_model, shipped_models, suitable_model
-from medrev.prediction.weights import FORMAT_VERSION, Weights, read_weights, save_weights
+from medrev.prediction.weights import (
+    FORMAT_VERSION,
+    Weights,
+    copy_weights,
+    read_weights,
+    save_weights,
+)
 
 __all__ = [
     "FORMAT_VERSION",
@@ -39,6 +45,7 @@ __all__ = [
     "Weights",
     "check_kind",
     "convention_of",
+    "copy_weights",
     "direction_of",
     "find_entries",
     "infer_distributed",

@@ -21,6 +21,7 @@ __all__ = [
     "FORMAT_VERSION",
     "KIND",
     "Weights",
+    "copy_weights",
     "read_pipeline",
     "read_weights",
     "save_weights",
@@ -79,9 +80,7 @@ def save_weights(
     """
     from safetensors.torch import save_file
 
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: the name of a weight file must end in .safetensors")
+    path = _safetensors(path)
     header = {
         "format_version": FORMAT_VERSION,
         "kind": KIND,
@@ -100,6 +99,38 @@ def save_weights(
     with atomic_path(path, overwrite=True) as temporary:
         save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
     return path
+
+
+def copy_weights(
+    path: str | Path, copy: str | Path, extra: dict[str, Any], *, overwrite: bool = False
+) -> Path:
+    """Copy a weight file with more in its header, whole or not at all; the weights stay as stored.
+
+    Args:
+        path: The weight file.
+        copy: File to write; must end in ``.safetensors``.
+        extra: JSON values for the header, in place of those that it has under the same names.
+        overwrite: Whether ``copy`` may be replaced.
+
+    Raises:
+        CheckpointError: As :func:`read_weights`, or the copy has another ending.
+        OutputError: The copy exists, or cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path, copy = Path(path), _safetensors(copy)
+    with _opened(path) as file:
+        header = _parse_header(path, file.metadata() or {}) | extra
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with atomic_path(copy, overwrite) as temporary:
+        save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
+    return copy
+
+
+def _safetensors(path: str | Path) -> Path:
+    if Path(path).suffix != ".safetensors":
+        raise CheckpointError(f"{path}: the name of a weight file must end in .safetensors")
+    return Path(path)
 
 
 def read_weights(path: str | Path) -> Weights:

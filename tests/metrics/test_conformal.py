@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medrev.errors import InputError
-from medrev.metrics import conformal_quantile, needed_factor, needed_subjects
+from medrev.metrics import conformal_quantile, needed_factors, needed_subjects
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,15 @@ def test_the_order_statistic_has_the_correction_for_one_more_subject():
 def test_a_factor_holds_the_share_and_a_smaller_one_does_not():
     rng = np.random.default_rng(0)
     errors, std = rng.standard_normal((2, 500)), rng.uniform(0.2, 2, (2, 500))
-    for level in (50, 90, 95):
-        factor = needed_factor(errors, std, level)
+    levels = (50, 90, 95)
+    for level, factor in zip(levels, needed_factors(errors, std, levels), strict=True):
         assert (np.abs(errors) <= factor * std * (1 + 1e-12)).mean() >= level / 100
         assert (np.abs(errors) <= 0.9999 * factor * std).mean() < level / 100
 
 
 def test_no_error_needs_no_spread_and_an_error_without_spread_no_factor_holds():
     errors, std = np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(4)
-    assert needed_factor(errors, std, 75) == 0
-    assert needed_factor(errors, std, 76) == np.inf
+    assert needed_factors(errors, std, (75, 76)).tolist() == [0, np.inf]
 
 
 def test_one_more_subject_is_held_as_often_as_promised():
@@ -52,8 +51,8 @@ def test_one_more_subject_is_held_as_often_as_promised():
     [
         (lambda: needed_subjects(100), "between 0 and 100 percent, got 100"),
         (lambda: conformal_quantile([1.0], 0), "between 0 and 100"),
-        (lambda: needed_factor(np.zeros(0), np.zeros(0), 90), "got none"),
-        (lambda: needed_factor(np.zeros(2), -np.ones(2), 90), "0 or more"),
+        (lambda: needed_factors(np.zeros(0), np.zeros(0), [90]), "got none"),
+        (lambda: needed_factors(np.zeros(2), -np.ones(2), [90]), "0 or more"),
     ],
 )
 def test_what_has_no_factor_is_said(call, message):

@@ -1,0 +1,236 @@
+"""A model's intervals calibrated on subjects that nothing was fitted to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from medrev.data.subject import PARTS
+from medrev.domains.domain import Prediction, Scan
+from medrev.domains.kinds import dataset_of
+from medrev.domains.sample import Sample
+from medrev.errors import InputError
+from medrev.evaluation.runs import placed
+from medrev.evaluation.tabular import Column, MeanStd, Tabular
+from medrev.files import read_json
+from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
+from medrev.prediction import InferenceOptions, Predictor, load_model
+from medrev.progress import progress
+
+__all__ = ["PROMISE", "Calibrated", "calibrate", "predict_sample"]
+
+#: What calibrated intervals of a level promise.
+PROMISE = (
+    "of subjects like those of the calibration, whose inputs are made alike, at least {level:g} % "
+    "have at least {level:g} % of the mask's voxels in their intervals; nothing is promised of a "
+    "single voxel, tissue or lesion"
+)
+#: Shares, in percent, for which the factor that a subject needs is kept.
+_CURVE = np.round(np.arange(0.2, 100, 0.2), 1)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The factors of a model's intervals, and what they were found with.
+
+    Attributes:
+        subjects: Names.
+        levels: In percent.
+        ensemble: Symmetries of the grid whose spread the factors are for.
+        factors: Factor on the standard deviation by quantity and level.
+        curves: By quantity, the factors ``(subjects, shares)`` that every subject needs to hold
+            0.2 %, 0.4 % … 99.8 % of its voxels.
+    """
+
+    subjects: tuple[str, ...]
+    levels: tuple[float, ...]
+    ensemble: int
+    factors: Mapping[str, Mapping[float, float]]
+    curves: Mapping[str, NDArray[np.float64]]
+
+    def header(self) -> dict[str, Any]:
+        """What weight files say of it: factors by quantity and level, and what they are for."""
+        return {
+            "Conformal": {
+                quantity: {f"{level:g}": factor for level, factor in found.items()}
+                for quantity, found in self.factors.items()
+            },
+            "ConformalSource": {"ensemble": self.ensemble, "subjects": list(self.subjects)},
+        }
+
+    def table(self) -> Tabular:
+        """Factors, and the shares of voxels held with the normal distribution's and with these.
+
+        Shares with calibrated factors are those of every subject with the factor of the others,
+        where these suffice for the level.
+        """
+        rows = []
+        for quantity, curves in self.curves.items():
+            for level in self.levels:
+                normal = NormalDist().inv_cdf(0.5 + level / 200)
+                before = [_held(curve, normal) for curve in curves]
+                after = self._left_out(curves, level)
+                rows.append(
+                    (
+                        quantity,
+                        f"{level:g} %",
+                        normal,
+                        _mean(before),
+                        self.factors[quantity][level],
+                        _mean(after) if after else None,
+                        min(after) if after else None,
+                    )
+                )
+        columns = (
+            Column("quantity"),
+            Column("interval"),
+            Column("normal factor", 3),
+            Column("voxels held [%]", 1),
+            Column("calibrated factor", 3),
+            Column("voxels held, left out [%]", 1),
+            Column("lowest subject [%]", 1),
+        )
+        caption = f"Calibrated on {len(self.subjects)} subjects"
+        return Tabular(columns, tuple(rows), caption)
+
+    def _left_out(self, curves: NDArray[np.float64], level: float) -> list[float]:
+        """Share of every subject's voxels that the factor of the others holds, in percent."""
+        if len(curves) <= needed_subjects(level):
+            return []
+        scores = curves[:, np.searchsorted(_CURVE, level)]
+        return [
+            _held(curve, conformal_quantile(np.delete(scores, n).tolist(), level))
+            for n, curve in enumerate(curves)
+        ]
+
+
+def calibrate(
+    source: str | Path,
+    *,
+    data: Path | None = None,
+    part: Literal["validation", "all"] = "validation",
+    levels: Sequence[float] = (50, 80, 90),
+    options: InferenceOptions,
+    device: str = "auto",
+    show_progress: bool = False,
+) -> Calibrated:
+    """Find the factors with which a model's intervals hold what they promise (:data:`PROMISE`).
+
+    Args:
+        source: A run folder, a weight file, or the name of a shipped model.
+        data: The cohort (default: the run's).
+        part: Its validation part, or all subjects of a cohort that the model was not trained on.
+        levels: In percent, multiples of 0.2.
+        options: How the model is applied, forward; they must give a spread, as ensembles do.
+        device: auto, cpu, cuda, cuda:N or mps.
+        show_progress: Show a progress bar.
+
+    Raises:
+        CheckpointError: The model cannot be used.
+        InputError: A level lies outside of 0 to 100 or needs more subjects, the cohort is not
+            there, subjects are no pairs or were trained or tested on, the options give no spread,
+            or so many standard deviations are 0 that no factor holds a level.
+    """
+    model = load_model(source, device)
+    dataset = dataset_of(placed(model, data), scale=model.scale)
+    if not dataset.ensembles:
+        raise InputError(f"{model.pipeline.name}: models of this kind of data have no intervals")
+    if part == "all" and data is None:
+        raise InputError(
+            "all subjects of the run's own cohort would be those of its training, "
+            "too: give --data with another cohort, or leave out --part all"
+        )
+    members = [m for p in (PARTS if part == "all" else (part,)) for m in dataset.members(p)]
+    for level in levels:
+        needed = needed_subjects(level)
+        if len(members) < needed:
+            raise InputError(
+                f"intervals of {level:g} % need at least {needed} held-out subjects, got "
+                f"{len(members)}: give a cohort that has as many with --data, or a lower --level"
+            )
+        if level not in _CURVE:
+            raise InputError(f"levels must be multiples of 0.2 %, got {level:g}")
+    predictor, seen = Predictor([model], options=options), _seen(Path(source))
+    curves: dict[str, list[NDArray[np.float64]]] = {}
+    with progress("Calibrating", len(members), enabled=show_progress) as bar:
+        for member in members:
+            sample = dataset.read(member)
+            if sample.key and sample.key in seen:
+                raise InputError(
+                    f"{sample.id} is of the {seen[sample.key]} part of {source}: intervals are "
+                    "calibrated on subjects that a model has not seen"
+                )
+            for quantity, curve in _needed(predictor, sample).items():
+                curves.setdefault(quantity, []).append(curve)
+            bar.advance(text=sample.id)
+    stacked = {quantity: np.stack(some) for quantity, some in curves.items()}
+    factors = {
+        quantity: {
+            level: conformal_quantile(some[:, np.searchsorted(_CURVE, level)].tolist(), level)
+            for level in levels
+        }
+        for quantity, some in stacked.items()
+    }
+    for quantity, found in factors.items():
+        if not np.isfinite(list(found.values())).all():
+            raise InputError(
+                f"no factor makes intervals of {quantity} hold what they should: the standard "
+                "deviation of too many voxels is 0"
+            )
+    names = tuple(dataset.name(member) for member in members)
+    return Calibrated(names, tuple(levels), options.ensemble, factors, stacked)
+
+
+def predict_sample(predictor: Predictor, sample: Sample) -> Prediction:
+    """Translate x of a sample as a scan is translated, from physical values to physical values.
+
+    Raises:
+        InputError: The sample is no pair.
+    """
+    if sample.x is None or sample.y is None:
+        raise InputError(f"{sample.id} is no pair: without a reference, nothing can be calibrated")
+    mask = sample.mask
+    if mask is not None and mask.shape[1:] != sample.x.shape[1:]:
+        share = interpolate(mask[None].float(), tuple(sample.x.shape[1:]), mode="area")[0]
+        mask = share > 0
+    return predictor(Scan(values=sample.x, mask=None if mask is None else mask > 0))
+
+
+def _seen(run: Path) -> dict[str, str]:
+    """Content keys of the subjects that a run was trained and tested on, and their part."""
+    parts = read_json(run / "environment.json", lenient=True).get("data") or {}
+    return {one["key"]: p for p in ("train", "test") for one in parts.get(p, ()) if one.get("key")}
+
+
+def _needed(predictor: Predictor, sample: Sample) -> dict[str, NDArray[np.float64]]:
+    """The factors that a subject needs for all shares, by quantity."""
+    prediction, target = predict_sample(predictor, sample), predictor.target
+    if not prediction.spread:
+        raise InputError("one translation has no spread: an ensemble or samples are needed")
+    assert sample.y is not None
+    made, wanted = target.quantities(prediction.values), target.quantities(sample.y)
+    inside = (sample.y != 0).any(dim=0) if sample.mask is None else sample.mask[0] > 0
+    return {
+        quantity: needed_factors(
+            as_array((made[quantity] - wanted[quantity])[:, inside]),
+            as_array(spread[:, inside]),
+            _CURVE.tolist(),
+        )
+        for quantity, spread in prediction.spread.items()
+    }
+
+
+def _held(curve: NDArray[np.float64], factor: float) -> float:
+    """Share of a subject's voxels that a factor holds, in percent, to 0.2."""
+    return 100 * float(np.searchsorted(curve, factor, side="right")) / (len(_CURVE) + 1)
+
+
+def _mean(values: Sequence[float]) -> MeanStd:
+    return MeanStd(
+        float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+    )

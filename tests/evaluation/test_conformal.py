@@ -1,0 +1,149 @@
+"""Calibration of a model's intervals: from subjects to factors, and into a copy of the weights."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medrev.cli.calibrate import main
+from medrev.domains.domain import Scan
+from medrev.domains.kinds import dataset_of
+from medrev.errors import InputError, OutputError
+from medrev.evaluation import calibrate
+from medrev.evaluation.runs import placed
+from medrev.metrics import needed_factors
+from medrev.prediction import (
+    InferenceOptions,
+    Predictor,
+    copy_weights,
+    load_model,
+    read_weights,
+    weight_file,
+)
+from medrev.training import train
+
+from ..training.conftest import make_pipeline, write_cohort
+
+FLIPS = InferenceOptions(ensemble=2, engine="torch", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained for two steps on the first four of sixteen simulated subjects."""
+    folder = tmp_path_factory.mktemp("run")
+    table = write_cohort(folder / "all", count=16, edge=10)
+    head, *rows = table.read_text().splitlines()
+    parts = ("train", "train", "validation", "test")
+    own = [row.rpartition(",")[0] + f",{part}" for row, part in zip(rows, parts, strict=False)]
+    (folder / "all/own.csv").write_text("\n".join([head, *own]) + "\n")
+    (folder / "all/others.csv").write_text("\n".join([head, *rows[4:]]) + "\n")
+    pipeline = make_pipeline(
+        folder / "all/own.csv",
+        folder / "cache",
+        data={"patches": {"size": 4}},
+        model={"global_residual": "cubic"},
+        training={"steps": 2},
+    )
+    return train(pipeline, folder / "small", device="cpu", quiet=True).path
+
+
+@pytest.fixture(scope="module")
+def others(run: Path) -> Path:
+    """Table of the twelve subjects that the run has not seen."""
+    return run.parent / "all/others.csv"
+
+
+def test_a_factor_is_the_order_statistic_of_what_every_subject_needs(run, others):
+    found = calibrate(run, data=others, part="all", options=FLIPS, levels=(80, 90), device="cpu")
+    assert len(found.subjects) == 12
+    assert list(found.factors) == ["diffusivity", "fa", "md", "ad", "rd"]
+    model = load_model(run, "cpu")
+    predictor, needs = Predictor([model], options=FLIPS), []
+    dataset = dataset_of(placed(model, others), scale=model.scale)
+    for part in ("train", "validation", "test"):
+        for member in dataset.members(part):
+            sample = dataset.read(member)
+            made = predictor(Scan(values=sample.x))
+            inside = sample.mask[0] > 0
+            error = (made.values - sample.y)[:, inside].double().numpy()
+            std = made.spread["diffusivity"][:, inside].double().numpy()
+            needs.append(needed_factors(error, std, (80, 90)))
+    for n, level in enumerate((80, 90)):
+        # ⌈13 · 0.8⌉ = 11, ⌈13 · 0.9⌉ = 12
+        expected = sorted(need[n] for need in needs)[10 + n]
+        assert found.factors["diffusivity"][level] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_table_says_what_was_held_before_and_what_is_held_when_left_out(run, others):
+    found = calibrate(run, data=others, part="all", options=FLIPS, levels=(50, 90), device="cpu")
+    rows = {(row[0], row[1]): row for row in found.table().rows}
+    _, _, normal, before, factor, after, lowest = rows["fa", "90 %"]
+    assert normal == pytest.approx(1.645, abs=1e-3)
+    assert factor == found.factors["fa"][90]
+    assert lowest <= after.mean <= 100
+    assert after.mean > 85
+    assert before.mean == pytest.approx(
+        np.mean([100 * np.mean(curve <= normal) for curve in found.curves["fa"]]), abs=0.5
+    )
+
+
+def test_a_level_needs_subjects_and_it_is_said_how_many(run, others):
+    with pytest.raises(InputError, match="95 % need at least 19 held-out subjects, got 12"):
+        calibrate(run, data=others, part="all", options=FLIPS, levels=(95,), device="cpu")
+    with pytest.raises(InputError, match="80 % need at least 4 held-out subjects, got 1: give a"):
+        calibrate(run, options=FLIPS, levels=(80,), device="cpu")
+
+
+def test_subjects_of_the_training_are_refused_wherever_they_lie(run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(run.parent / "all", moved)
+    with pytest.raises(InputError, match=r"s0 is of the train part of .*small: intervals are"):
+        calibrate(run, data=moved / "cohort.csv", part="all", options=FLIPS, device="cpu")
+    with pytest.raises(InputError, match="give --data with another cohort"):
+        calibrate(run, part="all", options=FLIPS, device="cpu")
+
+
+def test_one_translation_has_no_spread(run):
+    with pytest.raises(InputError, match="an ensemble or samples are needed"):
+        calibrate(run, options=InferenceOptions(engine="torch"), levels=(50,), device="cpu")
+
+
+def test_the_command_writes_a_calibrated_copy_and_leaves_the_run_as_it_was(run, others, capsys):
+    before = {
+        path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()
+    }
+    call = [str(run), "--data", str(others), "--part", "all", "--ensemble", "2", "--device", "cpu"]
+    assert main(call) == 0
+    printed = capsys.readouterr()
+    path = run / "calibrated.safetensors"
+    assert printed.out.strip() == str(path)
+    assert "Calibrated on 12 subjects" in printed.err
+    weights, copy = read_weights(weight_file(run)), read_weights(path)
+    assert all(torch.equal(copy.state[name], value) for name, value in weights.state.items())
+    assert set(copy.metadata["Conformal"]) == {"diffusivity", "fa", "md", "ad", "rd"}
+    assert set(copy.metadata["Conformal"]["md"]) == {"50", "80", "90"}
+    assert copy.metadata["ConformalSource"]["ensemble"] == 2
+    assert {p: p.read_bytes() for p in before} == before
+    assert main(call) == 2
+    assert "exists: give --overwrite" in capsys.readouterr().err
+    assert main([*call, "--overwrite", "--level", "80"]) == 0
+    assert set(read_weights(path).metadata["Conformal"]["md"]) == {"80"}
+
+
+def test_too_few_subjects_are_one_line_and_nothing_is_written(run, tmp_path, capsys):
+    output = tmp_path / "copy.safetensors"
+    assert main([str(run), "--output", str(output), "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("medrev-calibrate: error: intervals of 80 % need at least 4")
+    assert not output.exists()
+
+
+def test_a_copy_keeps_weights_as_they_are_stored(run, tmp_path):
+    path = copy_weights(weight_file(run), tmp_path / "a.safetensors", {"Conformal": {}})
+    assert read_weights(path).metadata["Conformal"] == {}
+    with pytest.raises(OutputError):
+        copy_weights(weight_file(run), path, {})
+    again = copy_weights(path, tmp_path / "b.safetensors", {})
+    assert again.read_bytes() == path.read_bytes()
