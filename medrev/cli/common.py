@@ -11,7 +11,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from typing import Any
 
 from medrev import __version__
@@ -29,6 +30,13 @@ __all__ = [
 ]
 
 FAILED, USAGE, PARTIAL, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+#: What libraries that compute read when they are imported.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 
 
 def command_parser(
@@ -36,6 +44,7 @@ def command_parser(
     *options: type[Any],
     groups: Sequence[str] = (),
     device: bool = False,
+    threads: bool | None = None,
     **settings: Any,
 ) -> argparse.ArgumentParser:
     """The parser of a command: the options that classes declare, and those of all commands.
@@ -45,18 +54,21 @@ def command_parser(
         options: Dataclasses (:mod:`medrev.cli.options`).
         groups: Headings of the help, in their order.
         device: Whether the command has ``--device``.
+        threads: Whether it has ``--threads`` (default: as ``--device``).
         settings: ``description``, ``epilog`` and ``usage`` of :class:`argparse.ArgumentParser`,
             shown as they are.
     """
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog, allow_abbrev=False, formatter_class=raw, **settings)
     add_options(parser, *options, groups=groups)
-    add_common_options(parser, device=device)
+    add_common_options(parser, device=device, threads=device if threads is None else threads)
     return parser
 
 
-def add_common_options(parser: argparse.ArgumentParser, *, device: bool = True) -> None:
-    """Add ``--debug`` and ``--version``, and ``--device`` where the command has one."""
+def add_common_options(
+    parser: argparse.ArgumentParser, *, device: bool = True, threads: bool = True
+) -> None:
+    """Add what all commands have, and ``--device`` and ``--threads`` where the command has them."""
     if device:
         parser.add_argument(
             "--device",
@@ -65,6 +77,20 @@ def add_common_options(parser: argparse.ArgumentParser, *, device: bool = True) 
             metavar="DEVICE",
             help="auto (default), cpu, cuda, cuda:N or mps",
         )
+    if threads:
+        parser.add_argument(
+            "--threads",
+            type=_thread_count,
+            metavar="N",
+            help="threads of the processor to compute with (default: all)",
+        )
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument(
+        "--quiet", action="store_true", help="print errors and the paths of the results only"
+    )
+    how_much.add_argument(
+        "--verbose", action="store_true", help="say what is decided on the way, and why"
+    )
     parser.add_argument(
         "--debug", action="store_true", help="show tracebacks and the warnings of libraries"
     )
@@ -81,6 +107,12 @@ def check_device_name(text: str) -> str:
     if text in {"auto", "cpu", "cuda", "mps"} or (kind == "cuda" and colon and index.isdecimal()):
         return text
     raise argparse.ArgumentTypeError(f"must be auto, cpu, cuda, cuda:N or mps, got '{text}'")
+
+
+def _thread_count(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 1024:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number from 1 to 1024, got '{text}'")
 
 
 def first_process() -> bool:
@@ -122,10 +154,10 @@ def _run(
     body: Callable[[argparse.Namespace], int | None],
     memory_advice: str,
 ) -> int:
-    _quieten(arguments.debug)
     code, message = FAILED, ""
     try:
-        return body(arguments) or 0
+        with _logging(arguments), _threads(getattr(arguments, "threads", None)):
+            return body(arguments) or 0
     except MedrevError as error:
         code = USAGE
         shared = isinstance(error, ConfigError | OutputError)
@@ -163,16 +195,57 @@ def _show_traceback(debug: bool) -> None:
         traceback.print_exc()
 
 
-def _quieten(debug: bool) -> None:
-    """Log to standard error; silence what libraries print unless ``debug``."""
-    level = logging.DEBUG if debug else logging.INFO if first_process() else logging.ERROR
+class _Lines(logging.Formatter):
+    """A message and no traceback."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return ""
+
+
+@contextmanager
+def _logging(arguments: argparse.Namespace) -> Iterator[None]:
+    """Log to standard error, of ``--quiet`` errors alone; silence libraries unless ``--debug``.
+
+    Whatever else is printed there (bars, tables) is no error.
+    """
+    debug = arguments.debug
+    level = logging.DEBUG if debug or arguments.verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter((logging.Formatter if debug else _Lines)("%(message)s"))
     logger = logging.getLogger("medrev")
     logger.handlers[:] = [handler]
-    logger.setLevel(level)
+    logger.setLevel(level if first_process() and not arguments.quiet else logging.ERROR)
     logger.propagate = False
     if not debug:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes too
         logging.getLogger().setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        if arguments.quiet:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(redirect_stderr(nowhere))
+        yield
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let the libraries of this process and of those it starts compute with so many threads."""
+    if count is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(count)))
+    torch = sys.modules.get("torch")
+    own = None if torch is None else torch.get_num_threads()
+    if torch is not None:  # imported before the command began
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(own)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

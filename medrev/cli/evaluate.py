@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "build_parser", "main"]
 
+logger = logging.getLogger("medrev.evaluate")
+
 _BASELINES = ("nearest", "trilinear", "cubic", "bspline")
 
 
@@ -50,6 +52,11 @@ class Options:
     """yes: bring references on another grid onto the predictions' (default: no, an error)"""
     data: Path | None = field(default=None, metadata=_VOLUMES)
     """a run's cohort, if it has moved"""
+    participant_label: tuple[str, ...] | None = field(
+        default=None,
+        metadata={"group": "volumes", "metavar": "LABEL", "also": "--participant"},
+    )
+    """only these subjects, with or without 'sub-'"""
     part: Literal["test", "validation", "train"] = field(
         default="test", metadata={"group": "volumes"}
     )
@@ -125,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
         Options,
         groups=("volumes", "measures"),
         device=True,
+        threads=False,  # each subject is measured on one, whatever there is
         description="Compare predictions with references over a cohort: tables per subject and "
         "over all, statistics, and a report that is one HTML file. Prints the report's path.",
         epilog="examples:\n"
@@ -152,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     options = take_options(Options, arguments)
     check_places(arguments)
-    if not arguments.debug:  # one line a subject
+    if not (arguments.debug or arguments.verbose):  # one line a subject
         logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     with pool_of(arguments, warm="medrev.evaluation") as pool:
         pool.start()  # workers start while this process imports
@@ -180,6 +188,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         labels=options.labels,
         uncertainty=options.uncertainty,
         participants=options.participants,
+        only=options.participant_label,
         part=options.part,
         data=options.data,
     )
@@ -216,7 +225,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
     )
     evaluation.summary.print(strong=evaluation.evaluated.models)
     for name, why in evaluation.failures.items():
-        print(f"medrev-evaluate: {name}: {why}", file=sys.stderr)
+        logger.error("medrev-evaluate: %s: %s", name, why)
     print(evaluation.report)
     return PARTIAL if evaluation.failures else 0
 

@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     return command_parser(
         "medrev-export",
         Options,
+        threads=True,
         description="Write a trained model for other programs: of diffusion tensors a network\n"
         "from mm²/s to such, of contrasts and images one in network range, -1 to 1. What was\n"
         "written is compared with PyTorch; its path is printed.",

@@ -1,6 +1,7 @@
 """``medrev-infer``: apply a trained model to one subject or many."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main"]
 
+logger = logging.getLogger("medrev.infer")
+
 _INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))
 
 
@@ -36,8 +39,8 @@ class Inputs:
     NRRD). Contrast models: a scalar volume (NIfTI, NRRD, MetaImage, DICOM folder). Image models:
     PNG, JPEG, TIFF, BMP. Or a folder: of a subject, of a cohort (BIDS, HCP, BraTS, ready tensors,
     table), of images"""
-    participant: tuple[str, ...] | None = field(
-        default=None, metadata={**_INPUT, "metavar": "LABEL"}
+    participant_label: tuple[str, ...] | None = field(
+        default=None, metadata={**_INPUT, "metavar": "LABEL", "also": "--participant"}
     )
     """only these subjects of a cohort, with or without 'sub-'"""
     mask: Path | None = field(default=None, metadata={**_INPUT, "metavar": "M"})
@@ -47,9 +50,10 @@ class Inputs:
     """b-values (default: beside INPUT)"""
     bvec: Path | None = field(default=None, metadata={**_INPUT, "metavar": "F"})
     """b-vectors (default: beside INPUT)"""
-    output: Path | None = field(default=None, metadata={**_OUTPUT, "metavar": "DIR"})
+    output: Path | None = field(default=None, metadata={**_OUTPUT, "metavar": "DIR|FILE"})
     """folder of the results (default: the current folder; of a cohort or folder of images:
-    derivatives/medrev in it)"""
+    derivatives/medrev in it), or of one INPUT the file of its result, such as fine.nii.gz, beside
+    which the others go"""
     slicer: bool = field(default=False, metadata=_OUTPUT)
     """also write a scene of input and result that 3D Slicer opens (.mrb)"""
     model: tuple[Path, ...] | None = field(
@@ -71,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  medrev-infer sub-01_dwi.nii.gz --mask sub-01_mask.nii.gz --output results\n"
         "  medrev-infer tensor.nii.gz --model runs/hcp_dti_sr --tensor-order mrtrix\n"
-        "  medrev-infer BIDS_FOLDER --participant 01 02 --ensemble 8\n"
+        "  medrev-infer BIDS_FOLDER --participant-label 01 02 --ensemble 8\n"
         "  medrev-infer sub-01_T2w.nii.gz --model runs/brats_t1_t2 --direction inverse\n"
         "  medrev-infer PHOTOS --model runs/maps --output translated",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -127,9 +131,11 @@ def _infer(arguments: argparse.Namespace) -> int:
     own = [name for name in ("mask", "bval", "bvec") if getattr(given, name) is not None]
     if own and not one:
         raise InputError(f"--{own[0]} applies to a single scan, got several inputs or a cohort")
-    if given.participant and len(singles) == len(inputs):
-        raise InputError("--participant applies to a cohort, got a single scan; give its folder")
-    people = None if given.participant is None else list(given.participant)
+    people = given.participant_label
+    if people and len(singles) == len(inputs):
+        raise InputError(
+            "--participant-label applies to a cohort, got a single scan; give its folder"
+        )
     entries = find_entries(inference.source, inputs, given.output, people)
     if one:
         check_single(arguments)
@@ -208,9 +214,9 @@ def _print_report(report: "Report") -> None:
     if not report.failed:
         return
     width = max(len(name) for name in report.failed)
-    print("\nfailed:", file=sys.stderr)
+    logger.error("\nfailed:")
     for name, reason in report.failed.items():
-        print(f"  {name:<{width}}  {reason}", file=sys.stderr)
+        logger.error("  %s  %s", name.ljust(width), reason)
 
 
 if __name__ == "__main__":

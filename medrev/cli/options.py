@@ -13,8 +13,8 @@ How fields become options:
 - ``name: tuple[Path, ...] = ()`` — ``--name A B``, or ``--name A --name B`` with ``repeat``
 
 ``field(metadata={…})`` may say: ``metavar``; ``group``, the heading in the help; ``positional``;
-``repeat``; ``choices``; ``parse``, which reads the text in place of the type; ``cli: False`` for a
-field that Python callers alone have.
+``repeat``; ``choices``; ``parse``, which reads the text in place of the type; ``also``, another
+name that the option has; ``cli: False`` for a field that Python callers alone have.
 
 Example:
     >>> from dataclasses import dataclass, field
@@ -131,7 +131,7 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
         settings.update(how)
     elif default is not MISSING:
         settings["default"] = default
-    return [f"--{option}"], settings
+    return [f"--{option}", *([about["also"]] if "also" in about else [])], settings
 
 
 def _kind(hint: Any) -> tuple[Callable[[str], Any], bool]:

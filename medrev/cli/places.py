@@ -62,6 +62,10 @@ def check_places(arguments: argparse.Namespace) -> None:
         )
     if arguments.scheduler is not None and (arguments.workers or arguments.memory):
         raise ConfigError("--workers and --memory are those of the workers of --scheduler")
+    if getattr(arguments, "threads", None) is not None and is_elsewhere(arguments):
+        raise ConfigError(
+            "--threads is of one process, and each of several --workers has one: leave it out"
+        )
     if arguments.memory is not None and not is_elsewhere(arguments):
         raise ConfigError("--memory limits each of several --workers: give --workers, too")
 

@@ -4,12 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from medrev.config.schema import Split
+from medrev.data.chosen import check_chosen, is_chosen
 from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Subject
 from medrev.errors import InputError
@@ -227,16 +227,9 @@ class Layouts:
 
 
 def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:
-    if wanted is None:
-        return subjects
-    names = [subject.id for subject in subjects]
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        near = sorted({match for name in missing for match in get_close_matches(name, names, n=2)})
-        shown = near or names[:8] + ["…"] * (len(names) > 8)
-        hint = f"; {'did you mean' if near else 'there are'} {', '.join(shown)}"
-        raise InputError(f"data.subjects not found in {root}: {', '.join(missing)}{hint}")
-    return [subject for subject in subjects if subject.id in wanted]
+    names = {subject.id: subject.id for subject in subjects}
+    check_chosen(wanted, names, f"data.subjects not found in {root}")
+    return [subject for subject in subjects if is_chosen(wanted, subject.id)]
 
 
 def _about(problem: str, names: set[str]) -> bool:

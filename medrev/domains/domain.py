@@ -134,6 +134,7 @@ class Domain(ABC):
         datatype: Folder that BIDS puts its results into.
         title: Name of the BIDS dataset that its results make; empty where they are none.
         always: Names of what every result has, in the order in which they are written.
+        endings: Of the names under which a result can be written.
         illustrated: Whether a result has a picture beside it.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
         fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
@@ -147,6 +148,7 @@ class Domain(ABC):
     datatype: ClassVar[str] = ""
     title: ClassVar[str] = ""
     always: ClassVar[tuple[str, ...]] = ("volume",)
+    endings: ClassVar[tuple[str, ...]] = (*SUFFIXES.values(), ".nii", ".mgz", ".mgh")
     illustrated: ClassVar[bool] = True
     regrids: ClassVar[bool] = False
     fixed_scale: ClassVar[bool] = False

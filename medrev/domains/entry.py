@@ -17,6 +17,7 @@ class Entry:
         root: Folder of all results.
         folder: Where its results go, in ``root``.
         base: What their names begin with.
+        file: The file of the result itself, where it is named and not only its folder.
         person: Whose scan it is, where it is one of a cohort.
         mask: Brain mask.
         bval: b-values.
@@ -29,6 +30,7 @@ class Entry:
     root: Path = Path()
     folder: Path = Path()
     base: str = ""
+    file: Path | None = None
     person: str = ""
     mask: Path | None = None
     bval: Path | None = None

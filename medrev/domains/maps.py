@@ -11,6 +11,7 @@ from medrev.dti import Convention, convert_order, from_voxel_frame
 from medrev.volumes import (
     Volume,
     write_color_nifti,
+    write_mgh,
     write_nifti,
     write_scalar_nrrd,
     write_tensor_nrrd,
@@ -58,9 +59,11 @@ class Map:
                 write_scalar_nrrd(path, self.values, self.affine, overwrite=True, kind="RGB-color")
             return
         values = self.values
+        write: Any = write_color_nifti if self.kind == "color" else write_nifti
+        if path.suffix in (".mgz", ".mgh"):
+            write = write_mgh
         if self.kind == "tensor":
             assert self.convention is not None
             turned = from_voxel_frame(values, self.affine, self.convention.frame)
             values = convert_order(turned, "fsl", self.convention.order)
-        write = write_color_nifti if self.kind == "color" else write_nifti
         write(path, Volume(values, self.affine, {"space_code": self.space}), overwrite=True)

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from medrev.data.chosen import check_chosen, is_chosen
 from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
@@ -42,6 +43,7 @@ class Sources:
         labels: Label maps of the references.
         uncertainty: Standard deviations (default: those beside the predictions).
         participants: Table with a row per subject, for groups (default: the one in the folders).
+        only: Only these subjects, with or without ``sub-`` (None: all).
         part: Which part of a run's cohort: test, validation or train.
         data: Where a run's cohort is now, if it has moved.
 
@@ -58,6 +60,7 @@ class Sources:
     labels: Path | None = None
     uncertainty: Path | None = None
     participants: Path | None = None
+    only: tuple[str, ...] | None = None
     part: str = "test"
     data: Path | None = None
 
@@ -102,10 +105,28 @@ def find_cases(sources: Sources) -> Found:
         found = read_table(next(iter(named.values())))
     else:
         found = _folders(named, sources)
+    found = _chosen(found, sources.only)
     if not found.cases:
         lines = [f"  {name}: {why}" for name, why in list(found.failures.items())[:10]]
         raise InputError("\n".join(["no subject can be evaluated", *lines]))
     return found
+
+
+def _chosen(found: Found, only: tuple[str, ...] | None) -> Found:
+    """The subjects that are asked for; a person's name stands for all of its sessions."""
+    cases = {case.id: case for case in found.cases}
+    names = {name: (name, _person(name)) for name in (*cases, *found.failures)}
+    known = {each: name for name, both in names.items() for each in (*both[1:], name)}
+    check_chosen(only, known, "no such participant")
+    return replace(
+        found,
+        cases=tuple(case for name, case in cases.items() if is_chosen(only, *names[name])),
+        failures={n: why for n, why in found.failures.items() if is_chosen(only, *names[n])},
+    )
+
+
+def _person(subject: str) -> str:
+    return subject.split("_", maxsplit=1)[0] if subject.startswith("sub-") else subject
 
 
 def _is_run(path: Path) -> bool:

@@ -9,7 +9,7 @@ from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.names import bids_label
 from medrev.errors import InputError
 from medrev.files import files_below
-from medrev.volumes import PICTURES, strip_suffix
+from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
 __all__ = [
     "contrast_of",
@@ -122,7 +122,7 @@ def _without_roles(stem: str) -> str:
     return stem if not shorter else shorter if shorter == stem else _without_roles(shorter)
 
 
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", *PICTURES)
+_VOLUMES = (*VOLUMES, *PICTURES)
 _WILD = "*?["
 _MOST = 5
 

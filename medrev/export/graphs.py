@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from medrev import __version__
 from medrev.domains.kinds import domains_of
+from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.export.network import NetworkTranslator
 from medrev.export.physical import PhysicalTranslator
@@ -64,8 +67,9 @@ def write_onnx(
 ) -> Path:
     """Write a direction of a model as ONNX; as :func:`write_torchscript`, otherwise.
 
-    Input and output are named ``image`` and ``pred``; all three sizes are free. Weights are inside
-    of the file.
+    Input and output are named ``image`` and ``pred``, their axes ``batch``, ``i``, ``j``, ``k``;
+    all sizes are free. Weights are inside of the file, and its metadata say what the model is, what
+    its numbers mean and which sizes it takes (:func:`describe`).
 
     Raises:
         InputError: A package is missing.
@@ -78,21 +82,67 @@ def write_onnx(
     path = Path(path)
     network = _network(model, inverse)
     automatic, example = torch.export.Dim.AUTO, network.example(2)
+    pair = torch.cat([example, example.flip(0, 2)])  # a batch of 1 would be a constant
+    free = {axis: automatic for axis in range(example.dim()) if axis != 1}
     with atomic_path(path, overwrite) as temporary:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 network,
-                (example,),
+                (pair,),
                 dynamo=True,
-                dynamic_shapes=(dict.fromkeys(range(2, example.dim()), automatic),),
+                dynamic_shapes=(free,),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 verbose=False,
             )
             assert program is not None
             program.save(temporary, external_data=False)
+        _describe(temporary, describe(model, network, inverse=inverse))
         _compare(network, _onnx_function(temporary), "ONNX")
     return path
+
+
+def describe(model: Model, network: Network, *, inverse: bool) -> dict[str, str]:
+    """What users of a file need to know to feed it, as the metadata of the file."""
+    source, target = domains_of(model.pipeline)[:: -1 if inverse else 1]
+    physical = isinstance(network, PhysicalTranslator)
+    return {
+        "medrev": __version__,
+        "name": model.pipeline.name,
+        "direction": "inverse" if inverse else "forward",
+        "from": source.called,
+        "to": target.called,
+        "unit": source.unit if physical else "network range, -1 to 1",
+        "channels": ", ".join(COMPONENTS) if physical else str(network.channels),
+        "frame": "voxel" if physical else "",
+        "scale": f"{model.scale:.9g}",
+        "size_multiple": str(network.multiple),
+        "least_size": str(network.least),
+        "weights_sha256": model.sha256 or "",
+    }
+
+
+def _describe(path: Path, metadata: dict[str, str]) -> None:
+    """Name the axes of an ONNX file and add metadata."""
+    import onnx
+
+    file = onnx.load(path)
+    (given,) = file.graph.input
+    axes = ("batch", "", *"ijk")
+    names = {
+        axis.dim_param: name
+        for axis, name in zip(given.type.tensor_type.shape.dim, axes, strict=False)
+        if axis.dim_param
+    }
+    for value in (*file.graph.input, *file.graph.output, *file.graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = re.sub(
+                    r"\b[a-z]\w*", lambda found: names.get(found[0], found[0]), axis.dim_param
+                )
+    file.producer_name, file.producer_version = "medrev", __version__
+    onnx.helper.set_model_props(file, {key: text for key, text in metadata.items() if text})
+    onnx.save(file, path)
 
 
 def _network(model: Model, inverse: bool) -> Network:
@@ -127,7 +177,7 @@ def _compare(network: Network, function: Callable[[Tensor], Tensor], what: str) 
     """Compare a file with PyTorch on sizes that it was not made with, too."""
     with torch.no_grad():
         for number in (1, 4):
-            x = network.example(number)
+            x = torch.cat([network.example(number)] * number)  # other batches, too
             expected = network(x)
             difference = float((function(x) - expected).abs().max() / expected.std())
             if not difference <= _TOLERANCE:

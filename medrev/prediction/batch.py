@@ -164,14 +164,14 @@ class _Line:
                 return lambda: self._keep(entry, ready)
             with _named(entry.name):
                 result = self.inference.predict(entry, ready.found, ready.scan)
-            return lambda: self._write(entry, result, ready.wanted)
+            return lambda: self._write(entry, result, ready)
 
         return step
 
-    def _write(self, entry: Entry, result: Result, wanted: Mapping[str, Any]) -> None:
+    def _write(self, entry: Entry, result: Result, ready: _Ready) -> None:
         with _named(entry.name), writable_folder(entry.folder):
-            files = write_outputs(result, overwrite=self.overwrite, wanted=wanted)
-            self.inference.describe(entry.root)
+            files = write_outputs(result, overwrite=self.overwrite, wanted=ready.wanted)
+            self.inference.describe(entry.root, ready.found.files)
             self.on_done(entry, files, True)
         self.report.done[entry.name] = files
 

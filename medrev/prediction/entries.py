@@ -1,21 +1,23 @@
 """From what the user names to the subjects to be done: files, folders of one, cohorts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
+from medrev.data.chosen import check_chosen, is_chosen
 from medrev.domains.domain import Domain
 from medrev.domains.entry import Entry
 from medrev.errors import InputError
+from medrev.volumes import strip_suffix
 
-__all__ = ["find_entries"]
+__all__ = ["find_entries", "single_entry"]
 
 
 def find_entries(
     source: Domain,
     inputs: list[Path],
     output: Path | None = None,
-    participants: list[str] | None = None,
+    participants: Sequence[str] | None = None,
 ) -> list[Entry]:
     """The subjects that inputs name.
 
@@ -26,11 +28,12 @@ def find_entries(
         source: What the model starts from.
         inputs: Files, folders of a DICOM series, folders of one subject, or folders (tables) of a
             cohort, as the domain knows them.
-        output: Folder of the results.
+        output: Folder of the results; of a single input also the file of its result.
         participants: Only these subjects of a cohort, with or without ``sub-``.
 
     Raises:
-        InputError: There is no such cohort, or a participant is in none.
+        InputError: There is no such cohort, a participant is in none, or a file is to hold the
+            results of several inputs.
     """
     entries: list[Entry] = []
     people: dict[str, str] = {}
@@ -43,19 +46,47 @@ def find_entries(
         if data is None:
             entries += _cohort(source, path, output, participants, people)
         else:
-            folder = output or Path()
-            base = source.base(data)
-            entries.append(Entry(str(path), data, root=folder, folder=folder, base=base))
-    if participants is not None:
-        _check_participants(participants, people)
+            entries.append(single_entry(source, path, data, output))
+            continue
+        _refuse_file(output, f"{path} is a cohort")
+    if len(inputs) > 1:
+        _refuse_file(output, f"got {len(inputs)} inputs")
+    check_chosen(participants, people, "no such participant")
     return _without_clashes(entries)
+
+
+def single_entry(source: Domain, path: Path, data: Path, output: Path | None) -> Entry:
+    """A single input whose results go into a folder, or one that names the file of its result.
+
+    Args:
+        source: What the model starts from.
+        path: The input as the user names it.
+        data: Its file, or folder of a DICOM series.
+        output: Folder, or file of the result: the others' names begin like its own.
+    """
+    if output is None or not _is_file(output):
+        folder = output or Path()
+        return Entry(str(path), data, root=folder, folder=folder, base=source.base(data))
+    folder = output.parent
+    return Entry(
+        str(path), data, root=folder, folder=folder, base=strip_suffix(output), file=output
+    )
+
+
+def _is_file(output: Path) -> bool:
+    return strip_suffix(output) != output.name and not output.is_dir()
+
+
+def _refuse_file(output: Path | None, why: str) -> None:
+    if output is not None and _is_file(output):
+        raise InputError(f"--output {output} is the file of one result, {why}: give a folder")
 
 
 def _cohort(
     source: Domain,
     root: Path,
     output: Path | None,
-    participants: list[str] | None,
+    participants: Sequence[str] | None,
     people: dict[str, str],
 ) -> list[Entry]:
     members, problems = source.members(root)
@@ -63,39 +94,16 @@ def _cohort(
     target = where / "derivatives" / "medrev" if output is None else output
     entries = []
     for member in members:
-        people.update({_short(member.person): member.person, _short(member.name): member.name})
-        if _wanted(member.name, member.person, participants):
+        people.update({member.person: member.person, member.name: member.name})
+        if is_chosen(participants, member.name, member.person):
             folder, base = source.place(member)
             entries.append(replace(member, root=target, folder=target / folder, base=base))
     for line in problems:
         name = line.partition(":")[0]
-        people.setdefault(_short(name), name)
-        if participants is None or _short(name) in map(_short, participants):
+        people.setdefault(name, name)
+        if is_chosen(participants, name):
             entries.append(Entry(name, root, root=target, folder=target, problem=line))
     return entries
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("sub-")
-
-
-def _wanted(name: str, person: str, participants: list[str] | None) -> bool:
-    if participants is None:
-        return True
-    return {_short(name), _short(person)} & {_short(each) for each in participants} != set()
-
-
-def _check_participants(participants: list[str], people: dict[str, str]) -> None:
-    missing = [name for name in participants if _short(name) not in people]
-    if not missing:
-        return
-    near = [m for name in missing for m in get_close_matches(_short(name), list(people), n=2)]
-    known = sorted(set(people.values()))
-    rest = " …" if len(known) > 8 else ""
-    hint = f"there are {', '.join(known[:8])}{rest}"
-    if near:
-        hint = f"did you mean {' or '.join(people[name] for name in near)}?"
-    raise InputError(f"no such participant: {', '.join(missing)}; {hint}")
 
 
 def _without_clashes(entries: list[Entry]) -> list[Entry]:

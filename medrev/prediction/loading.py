@@ -111,9 +111,11 @@ def load_models(
         chosen = suitable_model(inputs)
         logger.info("model: %s, shipped with medrev: %s", chosen.name, chosen.description)
         model = load_model(chosen.path, device)
-    return tuple(
+    loaded = tuple(
         each if isinstance(each, Model) else _load(each, device) for each in (model, *members)
     )
+    logger.debug("device: %s, %d threads", loaded[0].device, torch.get_num_threads())
+    return loaded
 
 
 def _load(model: str | Path, device: str) -> Model:

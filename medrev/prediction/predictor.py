@@ -250,7 +250,10 @@ class Predictor:
 
         def take(step: Step) -> None:
             nonlocal values, mask
+            before = "×".join(map(str, values.shape[1:]))
             values, mask = step.forward(values, mask)
+            after = "×".join(map(str, values.shape[1:]))
+            logger.debug("%s: %s, before %s", step.what, after, before)
             steps.append(step)
 
         size = self.source.training_size()

@@ -8,7 +8,7 @@ trained, are made. A logarithm would have to be taken of tensors that noise made
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class Regrid(Step):
         inner: Voxels that the network sees.
         mask: Boolean mask on the inner grid.
     """
+
+    what: ClassVar[str] = "resampled to the voxels of the training"
 
     def __init__(self, inner: tuple[int, ...], mask: Tensor) -> None:
         self.shape, self.inner = tuple(mask.shape[1:]), tuple(inner)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from medrev import __version__
+from medrev.domains.bids import describe_dataset, links_of, source_uris
 from medrev.domains.domain import Scan
 from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
+from medrev.domains.maps import SUFFIXES
 from medrev.domains.outputs import (
     PICTURE,
     Result,
@@ -21,8 +23,8 @@ from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
 from medrev.nets import Generator
 from medrev.options import Request
-from medrev.prediction.bids import describe_dataset
 from medrev.prediction.draws import Draws, generator_of
+from medrev.prediction.entries import single_entry
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
@@ -63,7 +65,7 @@ def infer_file(
             tensors and scalar volumes: where they are not zero).
         bval: b-values of raw DWI (default: beside the input).
         bvec: b-vectors of raw DWI (default: beside the input).
-        output: Folder of the results (default: the current folder).
+        output: Folder of the results (default: the current folder), or file of the result.
         device: auto, cpu, cuda, cuda:N or mps.
         show_progress: Show progress bars on standard error.
         settings: Fields of :class:`medrev.options.Request`, such as ``ensemble=8``.
@@ -82,14 +84,12 @@ def infer_file(
         >>> [file.name for file in files if file.suffix == ".gz"]
         ['sub-01_res-hi_desc-sr_T1w.nii.gz']
     """
-    path, folder = Path(input), Path() if output is None else Path(output)
+    path = Path(input)
     models = load_models(model, members, device, inputs=[path])
     inference = Inference(models, Request(**settings))
     mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
-    base = inference.source.base(path)
-    entry = Entry(
-        str(input), path, root=folder, folder=folder, base=base, mask=mask, bval=bval, bvec=bvec
-    )
+    entry = single_entry(inference.source, path, path, None if output is None else Path(output))
+    entry = replace(entry, mask=mask, bval=bval, bvec=bvec)
     return infer_entry(inference, entry, show_progress=show_progress)
 
 
@@ -110,7 +110,7 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
         del scan
         with OneThread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
-        inference.describe(entry.root)
+        inference.describe(entry.root, found.files)
         return written
 
 
@@ -169,6 +169,12 @@ class Inference:
                     "whose tensors are fitted in FSL's order and frame: leave it out"
                 )
         check_kind(found, self.source.accepts, self.name)
+        for what, file in (("b-values", found.bval), ("b-vectors", found.bvec)):
+            if file is not None:
+                logger.debug("%s: %s", what, file)
+        if found.mask is not None:
+            how = "given" if entry.mask is not None else "found beside the input"
+            logger.debug("mask: %s, %s", found.mask, how)
         return found
 
     def paths(self, entry: Entry) -> dict[str, Path]:
@@ -253,7 +259,7 @@ class Inference:
             paths=paths,
             outputs=outputs,
             sidecar={
-                "Sources": [str(file) for file in found.files],
+                "Sources": source_uris(found.files, entry.root),
                 "SourceSHA256": list(scan.hashes),
                 "InputKind": found.kind,
                 "Direction": request.direction,
@@ -270,11 +276,16 @@ class Inference:
             others=tuple(file for name, file in possible.items() if name not in paths),
         )
 
-    def describe(self, folder: Path) -> None:
-        """Write what a folder of results has beside them."""
+    def describe(self, folder: Path, sources: Sequence[Path]) -> None:
+        """Write what a folder of results has beside them.
+
+        Args:
+            folder: Of all results.
+            sources: What some of them were made from.
+        """
         if self.target.title:
             ignored = self.target.ignored_by_bids(self.request.format)
-            describe_dataset(folder, self.target.title, ignored)
+            describe_dataset(folder, self.target.title, ignored, links_of(sources, folder))
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that two equal results were asked for alike."""
@@ -311,9 +322,33 @@ class Inference:
             )
 
     def _paths(self, entry: Entry, **wanted: Any) -> dict[str, Path]:
-        return self.target.result_paths(
-            entry.base, entry.folder, source=self.source, format=self.request.format, **wanted
+        format = self.request.format if entry.file is None else self._format(entry.file)
+        paths = self.target.result_paths(
+            entry.base, entry.folder, source=self.source, format=format, **wanted
         )
+        return paths if entry.file is None else {**paths, next(iter(paths)): entry.file}
+
+    def _format(self, file: Path) -> str:
+        """The format of the volumes beside a file that is named.
+
+        Raises:
+            InputError: The result cannot be written under this name.
+        """
+        endings = self.target.endings
+        if not file.name.endswith(endings):
+            raise InputError(
+                f"--output must be a folder or end in {', '.join(endings)}, got {file}"
+            )
+        if self.draws > 1:
+            raise InputError(
+                f"--output {file} is the file of one result, got --samples: give a folder"
+            )
+        format = "nrrd" if file.suffix == SUFFIXES["nrrd"] else "nifti"
+        if self.request.format not in ("nifti", format):
+            raise InputError(
+                f"--format {self.request.format} and --output {file} contradict each other"
+            )
+        return format
 
 
 def _describe(model: Model) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,13 @@ _WORTH = 0.1
 
 
 class Step(ABC):
-    """Something that is done with values and their mask, and undone on what is made of them."""
+    """Something that is done with values and their mask, and undone on what is made of them.
+
+    Attributes:
+        what: What it does and why, in words.
+    """
+
+    what: ClassVar[str]
 
     @abstractmethod
     def forward(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -52,6 +58,8 @@ class Crop(Step):
         size: Voxels of the box.
     """
 
+    what: ClassVar[str] = "cropped to the mask and what the network sees around it"
+
     shape: tuple[int, ...]
     start: tuple[int, ...]
     size: tuple[int, ...]
@@ -80,6 +88,8 @@ class Pad(Step):
         multiple: Voxels of a block along i, j, k.
     """
 
+    what: ClassVar[str] = "padded to whole blocks of the network"
+
     shape: tuple[int, ...]
     multiple: tuple[int, ...]
 
@@ -101,6 +111,8 @@ class Oriented(Step):
     Attributes:
         reorient: How.
     """
+
+    what: ClassVar[str] = "axes turned to those of the training"
 
     reorient: Reorient
 
@@ -131,6 +143,8 @@ class Resize(Step):
         given: Resamples an image to a size.
         made: Resamples what is made of it to a size.
     """
+
+    what: ClassVar[str] = "resized as in training"
 
     shape: tuple[int, ...]
     size: tuple[int, ...]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medrev.domains.bids import source_path
 from medrev.domains.intensity.names import contrast_words
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
@@ -19,6 +20,7 @@ from medrev.errors import GradientError, InputError
 from medrev.files import read_json
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
+    VOLUMES,
     Volume,
     as_affine,
     read_header,
@@ -48,7 +50,6 @@ LOOKS = {
     "ad": _Look("AD", 0.003, 0.0015),
     "rd": _Look("RD", 0.003, 0.0015),
 }
-ENDINGS = (".nii.gz", ".nii", ".nrrd")
 #: Largest b-value, s/mm², of a volume without diffusion weighting.
 B0 = 50
 #: What tells the maps of one result apart by name.
@@ -222,7 +223,7 @@ def input_volumes(
     Raises:
         InputError: If ``input`` was given and cannot be read.
     """
-    sources = [Path(str(source)) for source in sidecar.get("Sources") or []]
+    sources = [source_path(str(source), folder) for source in sidecar.get("Sources") or []]
     places = (
         [Path(input)]
         if input is not None
@@ -341,7 +342,7 @@ def _sidecar(file: Path) -> dict[str, Any]:
 
 
 def _is_volume(file: Path) -> bool:
-    return file.name.endswith(ENDINGS) and not file.name.startswith(".")
+    return file.name.endswith(VOLUMES) and not file.name.startswith(".")
 
 
 def _base(file: Path) -> str:

@@ -15,6 +15,7 @@ from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
+from medrev.volumes.mgh import write_mgh
 from medrev.volumes.montage import DIRECTIONS, Panel, write_montage
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
@@ -36,7 +37,7 @@ from medrev.volumes.pictures import (
 )
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.profile import PROFILES, Profile, coarsen
-from medrev.volumes.reading import strip_suffix
+from medrev.volumes.reading import VOLUMES, strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
 from medrev.volumes.volume import Header, TensorLayout, Volume
@@ -51,6 +52,7 @@ __all__ = [
     "PROFILES",
     "SLICE_AXES",
     "VOID",
+    "VOLUMES",
     "Colour",
     "Factor",
     "Grid",
@@ -98,6 +100,7 @@ __all__ = [
     "upsample",
     "voxel_size",
     "write_color_nifti",
+    "write_mgh",
     "write_montage",
     "write_nifti",
     "write_pixels",

@@ -9,6 +9,7 @@ from medrev.errors import InputError
 from medrev.files import check_file
 from medrev.volumes.dicom import dicom_header, is_dicom_folder, load_dicom
 from medrev.volumes.metaimage import load_metaimage, metaimage_header
+from medrev.volumes.mgh import MGH, load_mgh, mgh_header
 from medrev.volumes.nifti import load_nifti, nifti_header
 from medrev.volumes.nrrd import load_nrrd, nrrd_header
 from medrev.volumes.volume import Header, Volume
@@ -17,13 +18,15 @@ __all__ = ["FORMATS", "read_header", "read_volume"]
 
 #: What can be read, for messages.
 FORMATS = (
-    "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a DICOM series folder"
+    "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), FreeSurfer (.mgz, .mgh), "
+    "a DICOM series folder"
 )
 
 _HEADERS: dict[str, Callable[[Path], Header]] = {
     "nifti": nifti_header,
     "nrrd": nrrd_header,
     "metaimage": metaimage_header,
+    "mgh": mgh_header,
     "dicom": dicom_header,
 }
 
@@ -42,7 +45,7 @@ def read_header(path: str | Path) -> Header:
 def read_volume(
     path: str | Path, *, volumes: Sequence[int] | None = None, allow_nan: bool = False
 ) -> Volume:
-    """Read a NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
+    """Read a NIfTI, NRRD, MetaImage or FreeSurfer file, or the folder of a DICOM series.
 
     Args:
         path: The file or folder.
@@ -66,7 +69,9 @@ def read_volume(
     kind = _format(path)
     if kind == "nifti":
         return load_nifti(path, volumes=volumes, allow_nan=allow_nan)
-    load = {"nrrd": load_nrrd, "metaimage": load_metaimage, "dicom": load_dicom}[kind]
+    load = {"nrrd": load_nrrd, "metaimage": load_metaimage, "mgh": load_mgh, "dicom": load_dicom}[
+        kind
+    ]
     volume = load(path, allow_nan=allow_nan)
     if volumes is None:
         return volume
@@ -93,6 +98,8 @@ def _format(path: Path) -> str:
         return "nrrd"
     if name.endswith((".mha", ".mhd")):
         return "metaimage"
+    if name.endswith(MGH):
+        return "mgh"
     if start[128:] == b"DICM":
         raise InputError(
             f"{path}: a single DICOM file: give the folder of its series (and nothing else in it)"

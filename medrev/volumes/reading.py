@@ -8,12 +8,15 @@ from pathlib import Path
 from medrev.errors import InputError, MedrevError
 from medrev.volumes.gzipped import DAMAGE
 
-__all__ = ["PICTURES", "numbered", "one_line", "strip_suffix"]
+__all__ = ["PICTURES", "VOLUMES", "numbered", "one_line", "strip_suffix"]
 
 #: Endings of image files.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", *PICTURES)
+#: Endings of files of volumes.
+VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh")
+
+_SUFFIXES = (*VOLUMES, ".dcm", *PICTURES)
 
 
 def strip_suffix(path: str | Path) -> str:

@@ -35,7 +35,7 @@ class Header:
 
     Attributes:
         path: The file, or the folder of a DICOM series.
-        format: NIfTI, NRRD, MetaImage or DICOM series.
+        format: NIfTI, NRRD, MetaImage, MGH or DICOM series.
         shape: Volumes (or components) and voxels, ``(C, I, J, K)``.
         affine: Voxel → RAS mm, 4×4, rectangular (:func:`medrev.volumes.rectify_affine`).
         space_code: NIfTI code of the space (1 scanner, 4 MNI, …).

@@ -10,6 +10,7 @@ import pytest
 import medrev
 from medrev.cli.common import add_common_options, run_command
 from medrev.errors import ConfigError, InputError
+from medrev.progress import progress
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,6 +125,79 @@ def test_libraries_are_silent_and_medrev_logs_to_stderr(capsys):
 def test_debug_lets_warnings_through():
     with pytest.warns(UserWarning, match="noise"):
         run(lambda arguments: warnings.warn("noise", stacklevel=1), "--debug")
+
+
+def talk(arguments):
+    logging.getLogger("medrev.data").debug("the mask is the one beside it")
+    logging.getLogger("medrev.data").info("found 8 subjects")
+    logging.getLogger("medrev.data").warning("warning: odd voxels")
+    logging.getLogger("medrev.data").error("failed: sub-02")
+    print("a table", file=sys.stderr)
+    print("out/result.nii.gz")
+
+
+def test_quiet_leaves_errors_and_results(capsys):
+    assert run(talk, "--quiet") == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("out/result.nii.gz\n", "failed: sub-02\n")
+    assert run(raising(InputError("bad")), "--quiet") == 2
+    assert capsys.readouterr().err == "medrev-test: error: bad\n"
+
+
+def test_quiet_shows_no_bar(capsys):
+    def body(arguments):
+        with progress("Fitting", total=1, every=0.0) as bar:
+            bar.advance()
+
+    run(body)
+    assert "Fitting: 1/1" in capsys.readouterr().err
+    run(body, "--quiet")
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_tells_decisions_and_no_tracebacks(capsys):
+    def body(arguments):
+        talk(arguments)
+        try:
+            raise RuntimeError("inner")
+        except RuntimeError:
+            logging.getLogger("medrev").debug("sub-03", exc_info=True)
+
+    run(body, "--verbose")
+    err = capsys.readouterr().err
+    assert err.splitlines()[:2] == ["the mask is the one beside it", "found 8 subjects"]
+    assert "Traceback" not in err
+    run(body)
+    assert "the mask" not in capsys.readouterr().err
+
+
+def test_quiet_and_verbose_exclude_each_other(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(talk, "--quiet", "--verbose")
+    assert caught.value.code == 2
+
+
+def test_threads_are_those_of_libraries_and_of_medrev():
+    import torch
+
+    from medrev.parallel.processors import processors
+
+    before, seen = (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")), []
+
+    def body(arguments):
+        seen.append((torch.get_num_threads(), processors(), os.environ["MKL_NUM_THREADS"]))
+
+    assert run(body, "--threads", "3") == 0
+    assert seen == [(3, 3, "3")]
+    assert (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")) == before
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1025", "1.5"])
+def test_wrong_numbers_of_threads(count, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(talk, f"--threads={count}")
+    assert caught.value.code == 2
+    assert f"must be a number from 1 to 1024, got '{count}'" in capsys.readouterr().err
 
 
 class TestOtherProcesses:

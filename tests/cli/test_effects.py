@@ -112,6 +112,12 @@ def test_an_option_without_effect_is_an_error(inputs, tmp_path, capsys, kind, op
     assert not out.exists()
 
 
+def test_threads_of_several_workers(inputs, tmp_path, capsys):
+    argv = [str(inputs / "tensor.nii.gz"), "--workers", "2", "--threads", "2"]
+    assert infer.main([*argv, "--output", str(tmp_path / "out")]) == 2
+    assert "--threads is of one process" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", [("--memory", "2"), ("--retries", "3")], ids=" ".join)
 def test_of_a_cohort_that_runs_here(inputs, tmp_path, capsys, option):
     argv = [str(inputs / "tensor.nii.gz"), str(inputs / "mask.nii.gz")]

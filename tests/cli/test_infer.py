@@ -185,7 +185,7 @@ def test_wrong_usage_is_2(calls, argv):
     ("words", "message"),
     [
         (["a.nii", "b.nii", "--mask", "m.nii"], "--mask applies to a single scan"),
-        (["a.nii", "--participant", "01"], "--participant applies to a cohort"),
+        (["a.nii", "--participant", "01"], "--participant-label applies to a cohort"),
     ],
 )
 def test_options_that_do_not_go_together_are_2(calls, capsys, words, message):
@@ -235,8 +235,46 @@ def test_participants(weights, cohort, tmp_path, capsys):
     words = ["--model", weights, "--output", out, "--no-quick-look"]
     assert run(cohort, *words, "--participant", "A", "sub-C") == 0
     assert {p.name for p in out.glob("sub-*")} == {"sub-A", "sub-C"}
-    assert run(cohort, *words, "--participant", "D") == 2
+    assert run(cohort, *words, "--participant-label", "D") == 2
     assert "no such participant: D; there are A, B, C" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ["A", "sub-A"])
+def test_labels_as_bids_apps_take_them(weights, cohort, tmp_path, label):
+    out = tmp_path / "out"
+    words = ["--model", weights, "--output", out, "--no-quick-look"]
+    assert run(cohort, *words, "--participant-label", label) == 0
+    assert {p.name for p in out.glob("sub-*")} == {"sub-A"}
+
+
+def test_a_file_as_output(weights, tensor_file, cohort, tmp_path, capsys):
+    target = tmp_path / "new" / "fine.nii.gz"
+    words = ["--model", weights, "--output", target, "--no-quick-look"]
+    assert run(tensor_file, *words, "--slicer") == 0
+    written = capsys.readouterr().out.splitlines()
+    assert written[0] == str(target)
+    assert target.is_file()
+    assert Path(written[-1]).suffix == ".mrb"
+    other = save_tensor(tmp_path / "sub-02_dwimap.nii.gz")
+    for inputs, why in (((tensor_file, other), "got 2 inputs"), ((cohort,), "is a cohort")):
+        assert run(*inputs, *words) == 2
+        assert f"{why}: give a folder" in capsys.readouterr().err
+
+
+def test_quiet_prints_paths_and_failures_only(weights, cohort, tmp_path, capsys):
+    words = ["--model", weights, "--output", tmp_path / "out", "--no-quick-look", "--quiet"]
+    assert run(cohort, *words) == 3
+    printed = capsys.readouterr()
+    assert all(Path(line).is_file() for line in printed.out.splitlines())
+    assert [line.split()[0] for line in printed.err.split("\n") if line] == ["failed:", "B"]
+
+
+def test_verbose_says_what_is_decided(weights, tensor_file, tmp_path, capsys):
+    words = ["--model", weights, "--output", tmp_path / "out", "--no-quick-look"]
+    assert run(tensor_file, *words, "--verbose", "--device", "cpu", "--threads", "1") == 0
+    err = capsys.readouterr().err
+    assert "device: cpu, 1 threads" in err
+    assert "bfloat16 is " in err
 
 
 # --- Slicer -------------------------------------------------------------------------------------

@@ -29,6 +29,22 @@ def test_predictions_and_references_are_matched_by_subject(cohort):
     assert found.models == ("model",)
 
 
+def test_only_the_participants_asked_for(cohort):
+    for only in (("sub-02", "03"), ("02", "sub-03")):
+        found = find(cohort, "a", only=only)
+        assert [case.id for case in found.cases] == ["sub-02", "sub-03"]
+    with pytest.raises(InputError, match=r"no such participant: 04; .* sub-0"):
+        find(cohort, "a", only=("01", "04"))
+
+
+def test_a_person_stands_for_all_sessions(tmp_path):
+    for place in ("a", "ref"):
+        for name in ("sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1"):
+            save(tmp_path / place / f"{name}_T1w.nii.gz", brain(1))
+    found = find(tmp_path, "a", only=("1",))
+    assert [case.id for case in found.cases] == ["sub-1_ses-1", "sub-1_ses-2"]
+
+
 def test_several_models_are_named_by_the_user_or_their_folder(tmp_path):
     make_cohort(tmp_path, models=("a", "b"))
     inputs = (f"revgan={tmp_path / 'a'}", str(tmp_path / "b"))

@@ -37,6 +37,28 @@ def test_onnx_computes_what_the_model_does(saved, tmp_path, inverse):
         assert difference <= 1e-4 * expected.std()
 
 
+def test_an_onnx_file_takes_batches_and_says_what_it_is(saved, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = saved(**OPTIONS)
+    path = write_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 6, "i", "j", "k"]
+    assert session.get_outputs()[0].shape == ["batch", 6, "2*i", "2*j", "2*k"]
+    batch = (1e-3 * np.random.default_rng(0).standard_normal((3, 6, 8, 10, 8))).astype(np.float32)
+    (together,) = session.run(["pred"], {"image": batch})
+    for each, volume in zip(together, batch, strict=True):
+        (alone,) = session.run(["pred"], {"image": volume[None]})
+        np.testing.assert_allclose(each, alone[0], atol=1e-9)
+    known = session.get_modelmeta().custom_metadata_map
+    assert known["name"] == model.pipeline.name
+    assert known["direction"] == "forward"
+    assert (known["unit"], known["frame"]) == ("mm^2/s", "voxel")
+    assert known["channels"] == "Dxx, Dxy, Dxz, Dyy, Dyz, Dzz"
+    assert float(known["scale"]) == pytest.approx(model.scale)
+    assert int(known["size_multiple"]) >= 1
+
+
 def test_a_file_that_computes_something_else_is_not_left_behind(saved, tmp_path, monkeypatch):
     load = torch.jit.load
     monkeypatch.setattr(torch.jit, "load", lambda *a, **k: lambda x: load(*a, **k)(x) * 1.01)

@@ -1,6 +1,7 @@
 """What is written: formats, colours, names, the dataset around it, and the picture."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
+import torch
 
+from medrev.domains.bids import describe_dataset, links_of, source_path, source_uris
 from medrev.domains.tensor.names import base_name
 from medrev.dti import to_matrix
-from medrev.errors import OutputError
+from medrev.errors import InputError, OutputError
 from medrev.prediction import Predictor, infer_file
-from medrev.prediction.bids import describe_dataset
 from medrev.volumes import read_volume
 
 from .conftest import oblique, save, save_ramp
@@ -188,6 +190,95 @@ def test_a_dataset_in_a_dataset_is_one_under_derivatives_only(tmp_path, place, w
     folder = tmp_path / place
     folder.mkdir(parents=True, exist_ok=True)
     assert len(describe_dataset(folder, "Results")) == written
+
+
+class TestSources:
+    """Sidecars name the input so that it is found again from wherever one stands."""
+
+    @pytest.fixture
+    def dataset(self, tensor_file, tmp_path):
+        root = tmp_path / "ds-1 ü"
+        (root / "sub-01" / "dwi").mkdir(parents=True)
+        (root / "dataset_description.json").write_text('{"Name": "mine"}')
+        shutil.copy(tensor_file, root / "sub-01" / "dwi" / "sub-01_dwimap.nii.gz")
+        return root
+
+    @staticmethod
+    def source_of(written):
+        return json.loads(written[1].read_text())["Sources"][0]
+
+    @pytest.mark.parametrize("out", ["ds-1 ü/derivatives/medrev", "elsewhere/out"])
+    def test_in_another_dataset(self, residual_model, dataset, tmp_path, out):
+        out, path = tmp_path / out, dataset / "sub-01" / "dwi" / "sub-01_dwimap.nii.gz"
+        written = infer_file(path, model=residual_model(), output=out)
+        source = self.source_of(written)
+        assert source == "bids:ds1:sub-01/dwi/sub-01_dwimap.nii.gz"
+        links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+        assert (out / links["ds1"]).resolve() == dataset.resolve()
+        assert source_path(source, out) == path
+
+    def test_in_the_same_dataset(self, residual_model, dataset):
+        folder = dataset / "sub-01" / "dwi"
+        path = folder / "sub-01_dwimap.nii.gz"
+        written = infer_file(path, model=residual_model(), output=folder)
+        assert self.source_of(written) == "bids::sub-01/dwi/sub-01_dwimap.nii.gz"
+        assert source_path(self.source_of(written), folder) == path
+
+    def test_in_none(self, residual_model, tensor_file, tmp_path, monkeypatch):
+        monkeypatch.chdir(tensor_file.parent)
+        written = infer_file(tensor_file.name, model=residual_model(), output=tmp_path / "out")
+        assert self.source_of(written) == str(tensor_file)
+        assert source_path(self.source_of(written), tmp_path) == tensor_file
+
+    def test_a_second_dataset_is_linked_too_unless_the_name_is_taken(self, dataset, tmp_path):
+        out = tmp_path / "out"
+        others = [tmp_path / "ds2", tmp_path / "other" / "ds2"]
+        for root in (dataset, *others):
+            root.mkdir(parents=True, exist_ok=True)
+            (root / "dataset_description.json").write_text("{}")
+            describe_dataset(out, "Results", links=links_of([root / "a.nii"], out))
+        links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+        assert links == {"ds1": "../ds-1 ü", "ds2": "../ds2"}
+        files = [root / "a.nii" for root in (dataset, *others)]
+        assert source_uris(files, out) == ["bids:ds1:a.nii", "bids:ds2:a.nii", str(files[2])]
+
+
+class TestANamedFile:
+    """``--output fine.nii.gz`` is that file, and the others beside it begin like it."""
+
+    @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".mgz", ".nrrd"])
+    def test_the_result_has_the_name(self, residual_model, tensor_file, tmp_path, ending):
+        target = tmp_path / "new" / f"fine{ending}"
+        written = infer_file(tensor_file, model=residual_model(), output=target)
+        usual = infer_file(tensor_file, model=residual_model(), output=tmp_path / "usual")
+        assert written[0] == target
+        assert written[1] == target.with_name("fine.json")
+        assert len(written) == len(usual)
+        assert all(file.parent == target.parent and file.name[:4] == "fine" for file in written)
+        assert torch.equal(read_volume(target).values, read_volume(usual[0]).values)
+        with pytest.raises(OutputError, match="exists already"):
+            infer_file(tensor_file, model=residual_model(), output=target)
+
+    def test_a_folder_of_such_a_name_stays_one(self, residual_model, tensor_file, tmp_path):
+        folder = tmp_path / "odd.nii"
+        folder.mkdir()
+        written = infer_file(tensor_file, model=residual_model(), output=folder)
+        assert {file.parent for file in written} == {folder}
+
+    @pytest.mark.parametrize(
+        ("name", "options", "message"),
+        [
+            ("a.mha", {}, "must be a folder or end in .nii.gz, .nrrd, .nii, .mgz, .mgh"),
+            ("a.png", {}, "must be a folder or end in"),
+            ("a.nii.gz", {"format": "nrrd"}, "--format nrrd and --output .* contradict"),
+        ],
+    )
+    def test_names_that_cannot_be(
+        self, residual_model, tensor_file, tmp_path, name, options, message
+    ):
+        with pytest.raises(InputError, match=message):
+            infer_file(tensor_file, model=residual_model(), output=tmp_path / name, **options)
+        assert not (tmp_path / name).exists()
 
 
 # --- the picture --------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class ImageDomain(Domain):
     accepts = "image"
     unit = ""
     always = ("image",)
+    endings = (".png",)
     illustrated = False
     refuses: ClassVar = {
         "--tensor-order": _OF_TENSORS,

@@ -1,7 +1,6 @@
 """What the data sets of intensities share: subjects whose volumes are kept as heads."""
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.domains.sample import Sample
 from medrev.errors import InputError, Together
+from medrev.parallel.processors import processors
 from medrev.progress import progress
 from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
 
@@ -83,7 +83,7 @@ class HeadDataset(Dataset[Subject, Head]):
         self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False
     ) -> list[Head]:
         """Read heads, several at a time."""
-        threads = min(8, os.cpu_count() or 1, max(1, len(members)))
+        threads = min(8, processors(), max(1, len(members)))
         heads: list[Head] = []
         together = Together()
         with (

@@ -18,6 +18,7 @@ from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, check_subject, load_subject
 from medrev.errors import InputError, Together
 from medrev.files import content_hash
+from medrev.parallel.processors import processors
 from medrev.progress import progress as progress_bar
 
 __all__ = ["check_subjects", "prepare", "prepare_scan"]
@@ -193,9 +194,7 @@ def _one_thread_each() -> Iterator[None]:
 def _worker_count(data: DTIData) -> int:
     if data.workers != "auto":
         return max(1, data.workers)
-    return min(
-        8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    return min(8, processors())
 
 
 def _pool_size(tasks: list[Task], data: DTIData, workers: int) -> int:

@@ -1,5 +1,6 @@
 """Which engine and precision a machine should use."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from medrev.prediction.engines.openvino import has_openvino, openvino_engine, su
 from medrev.prediction.engines.precision import bfloat16_speedup
 
 __all__ = ["alternative_engine", "choose_engine"]
+
+logger = logging.getLogger(__name__)
 
 #: How much faster bfloat16 must be to be worth the lost digits.
 _WORTH = 1.2
@@ -48,6 +51,9 @@ def choose_engine(
     if precision == "bfloat16" and not speedup:
         raise InputError(_no_bfloat16("torch", device))
     wanted = precision == "bfloat16" or speedup > _WORTH
+    logger.debug(
+        "bfloat16 is %.2g times as fast as float32 here, used from %g times on", speedup, _WORTH
+    )
     return Engine.torch(device, torch.bfloat16 if wanted else torch.float32)
 
 

@@ -108,6 +108,8 @@ def test_only_the_subjects_asked_for(phantom, config, tmp_path):
     phantom.save_hcp(tmp_path, "A1")
     phantom.save_hcp(tmp_path, "A2")
     assert len(find_cohort(config(tmp_path, subjects=("A2",))).subjects) == 1
+    for name in ("sub-A2", "A2"):
+        assert find_cohort(config(tmp_path, subjects=(name,))).subjects[0].id == "A2"
     with pytest.raises(InputError, match=r"not found .* A3; there are A1, A2"):
         find_cohort(config(tmp_path, subjects=("A3",)))
     phantom.save_hcp(tmp_path, "100307")

@@ -6,18 +6,18 @@ from medrev.data.layouts import Listing
 from medrev.data.layouts.table import find_table, list_rows, read_rows
 from medrev.domains.intensity.subject import contrast_name
 from medrev.errors import InputError
+from medrev.volumes import VOLUMES
 
 __all__ = ["EXPECTED", "matches", "read"]
 
 EXPECTED = "participants.tsv (or a .csv) with the column id, one for each contrast, mask, split"
 
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _OTHERS = {"id", "mask", "seg", "dwi", "tensor", "truth"}
 
 
 def _paths(row: dict[str, str]) -> dict[str, str]:
     """The cells of a row that name volumes of contrasts, by column."""
-    return {k: v for k, v in row.items() if k not in _OTHERS and v.lower().endswith(_VOLUMES)}
+    return {k: v for k, v in row.items() if k not in _OTHERS and v.lower().endswith(VOLUMES)}
 
 
 def matches(root: Path) -> bool:

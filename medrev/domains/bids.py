@@ -1,0 +1,169 @@
+"""The folder of results as a BIDS derivative dataset, and URIs of files of datasets."""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medrev import __version__
+from medrev.errors import OutputError
+from medrev.files import read_json, write_text
+
+__all__ = ["BIDS_VERSION", "describe_dataset", "links_of", "source_path", "source_uris"]
+
+BIDS_VERSION = "1.10.0"
+#: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.
+IGNORED = ("*_dwimap.*", "*.png", "*.mrb")
+_DESCRIPTION = "dataset_description.json"
+_LINKS = "DatasetLinks"
+_URI = re.compile(r"bids:([A-Za-z0-9]*):(.+)", re.DOTALL)
+
+
+def describe_dataset(
+    folder: Path,
+    title: str,
+    ignored: tuple[str, ...] = (),
+    links: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
+
+    Nothing is written in a folder that belongs to a dataset already: one with a description in it
+    or above it (``derivatives/`` begins a dataset of its own); only links that a description of
+    medrev's does not have are added.
+
+    Args:
+        folder: The root of the results.
+        title: Name of the dataset.
+        ignored: More patterns of files that the validator should pass over.
+        links: Other datasets by the names that URIs call them (:func:`links_of`).
+
+    Returns:
+        The files written.
+    """
+    home = _home(folder)
+    if home is not None:
+        return _add_links(home / _DESCRIPTION, links or {})
+    description = {
+        "Name": title,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+        **({_LINKS: dict(links)} if links else {}),
+    }
+    written = []
+    for name, text in (
+        (_DESCRIPTION, _json(description)),
+        (".bidsignore", "\n".join((*IGNORED, *ignored)) + "\n"),
+    ):
+        path = folder / name
+        if path.exists():
+            continue
+        try:
+            write_text(path, text)
+        except OutputError:
+            if path.exists():  # another process was faster
+                continue
+            raise
+        written.append(path)
+    return written
+
+
+def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
+    """The datasets that files lie in, by the names that URIs in a folder of results call them.
+
+    Only where the description of that folder is, or will be, medrev's: it has to tell them.
+    """
+    home = _home(folder)
+    description = {} if home is None else read_json(home / _DESCRIPTION, lenient=True)
+    if home is not None and not _is_own(description):
+        return {}
+    known, links = description.get(_LINKS, {}), {}
+    for root in dict.fromkeys(filter(None, map(_dataset, files))):
+        name = re.sub("[^A-Za-z0-9]", "", root.name) or "input"
+        link = _relative(root, home or folder.absolute())
+        if root != home and known.get(name, link) == link and name not in links:
+            links[name] = link
+    return links
+
+
+def source_uris(files: Sequence[Path], folder: Path) -> list[str]:
+    """Files as sidecars of a folder of results call them.
+
+    Returns:
+        BIDS URIs of files in the dataset of the results (``bids::sub-01/…``) and in others that
+        its description links to (``bids:NAME:sub-01/…``); else whole paths.
+    """
+    home, links = _home(folder), links_of(files, folder)
+    places = {_target(target, home or folder.absolute()): name for name, target in links.items()}
+    uris = []
+    for file in files:
+        root = _dataset(file)
+        if root is not None and (root == home or root in places):
+            inside = file.absolute().relative_to(root).as_posix()
+            uris.append(f"bids:{'' if root == home else places[root]}:{inside}")
+        else:
+            uris.append(str(file.absolute()))
+    return uris
+
+
+def source_path(uri: str, folder: Path) -> Path:
+    """The file that a sidecar in a folder names, by a URI or a path."""
+    found, home = _URI.fullmatch(uri), _home(folder)
+    if found is None or home is None:
+        return Path(uri)
+    links = read_json(home / _DESCRIPTION, lenient=True).get(_LINKS)
+    known = {"": ".", **(links if isinstance(links, dict) else {})}
+    return _target(str(known.get(found[1], found[1])), home) / found[2]
+
+
+def _home(folder: Path) -> Path | None:
+    """The dataset that a folder belongs to, if there is one."""
+    root = _dataset(folder.absolute() / _DESCRIPTION)
+    if root is None or "derivatives" in folder.absolute().relative_to(root).parts:
+        return None
+    return root
+
+
+def _dataset(file: Path) -> Path | None:
+    """The dataset that a file lies in, if there is one."""
+    parents = file.absolute().parents
+    return next((place for place in parents if (place / _DESCRIPTION).is_file()), None)
+
+
+def _relative(root: Path, home: Path) -> str:
+    try:
+        return Path(os.path.relpath(root, home)).as_posix()
+    except ValueError:  # another drive
+        return root.as_uri()
+
+
+def _target(link: str, home: Path) -> Path:
+    """Where a link of a dataset leads to."""
+    if link.startswith("file:"):
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(urlsplit(link).path))
+    return Path(os.path.normpath(home / link))
+
+
+def _is_own(description: Mapping[str, Any]) -> bool:
+    authors = description.get("GeneratedBy")
+    return isinstance(authors, list) and any(
+        isinstance(author, dict) and author.get("Name") == "medrev" for author in authors
+    )
+
+
+def _add_links(path: Path, links: Mapping[str, str]) -> list[Path]:
+    description = read_json(path, lenient=True)
+    known = description.get(_LINKS, {})
+    if not _is_own(description) or links.keys() <= known.keys():
+        return []
+    write_text(path, _json({**description, _LINKS: {**links, **known}}), overwrite=True)
+    return [path]
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2) + "\n"
