@@ -67,9 +67,9 @@ class Sources:
     def __post_init__(self) -> None:
         for each in fields(self):
             given = getattr(self, each.name)
-            if each.name == "inputs" and isinstance(given, str | Path):
-                object.__setattr__(self, "inputs", (str(given),))
-            elif each.name not in ("inputs", "part") and isinstance(given, str):
+            if each.name in ("inputs", "only") and isinstance(given, str | Path):
+                object.__setattr__(self, each.name, (str(given),))
+            elif each.name != "part" and isinstance(given, str):
                 object.__setattr__(self, each.name, Path(given))
 
 
