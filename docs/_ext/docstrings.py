@@ -18,8 +18,12 @@ def _escape(*event: Any) -> None:
     parts = _BLOCKS.split("\n".join(lines))
     parts[::2] = [_SIGNS.sub(_escaped, part) for part in parts[::2]]
     lines[:] = "".join(parts).split("\n")
+    # Signatures tell types: what stands before a colon is none, as napoleon would have it.
     if what in {"attribute", "property"} and lines[0] and not lines[0].startswith(":"):
-        lines[0] = f": {lines[0]}"  # else napoleon takes what stands before a colon for a type
+        lines[0] = f": {lines[0]}"
+    for number, line in enumerate(lines[:-1]):
+        if line.strip() in {"Returns:", "Yields:"}:
+            lines[number + 1] = re.sub(r"^( *)", r"\1: ", lines[number + 1])
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -61,7 +61,7 @@ class LoadedModel(Model):
             tensor_order: Component order of tensors: fsl, dipy, mrtrix or ants.
             tensor_frame: Frame of tensors: fsl, voxel or ras.
             show_progress: Show a progress bar.
-            options: Fields of :class:`medrev.prediction.InferenceOptions`, such as ``ensemble=8``.
+            options: Fields of :class:`medrev.InferenceOptions`, such as ``ensemble=8``.
 
         Returns:
             The result as what was given: a torchio Subject has it in place of its image, without
