@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medrev.volumes import as_affine
 
-__all__ = ["is_outside", "mask_volume"]
+__all__ = ["is_outside", "mask_volume", "range_in_words"]
 
 
 def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:
@@ -28,3 +28,14 @@ def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) 
         return False
     low, high = allowed
     return not low * (1 - tolerance) <= value <= high * (1 + tolerance)
+
+
+def range_in_words(low: float, high: float, digits: str = ".3g") -> str:
+    """A range as text; one number where both ends read alike.
+
+    Example:
+        >>> range_in_words(1, 4.5), range_in_words(2, 2)
+        ('1 to 4.5', '2')
+    """
+    first, last = format(low, digits), format(high, digits)
+    return first if first == last else f"{first} to {last}"

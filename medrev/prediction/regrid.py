@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medrev.data.ranges import range_in_words
 from medrev.domains.domain import Prediction
 from medrev.errors import InputError
 from medrev.prediction.ratio import Ratio
@@ -116,7 +117,7 @@ def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio
         for edge, (low, high) in zip(edges, trained, strict=True)
     ):
         return []
-    ranges = [f"{low:.3g} to {high:.3g}" for low, high in trained]
+    ranges = [range_in_words(*each) for each in trained]
     known = ranges[0] if len(set(ranges)) == 1 else " x ".join(ranges)
     return [
         f"the voxels have {edges_in_words(edges)} mm, the model was trained on edges of "

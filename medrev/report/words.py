@@ -129,7 +129,7 @@ def _version(package: str) -> str:
 _MOST_ROWS = 60
 #: Headings of what is known of the data, in the order of the columns; other facts are not shown.
 _HEADINGS = {
-    "degradation": "low-resolution twin",
+    "degradation": "low-resolution input",
     "mask": "mask",
     "shape": "size",
 }

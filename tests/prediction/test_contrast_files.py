@@ -313,7 +313,7 @@ def test_volumes_unlike_those_of_the_training_are_doubted(tmp_path):
     model = replace(square_model(), metadata=metadata)
     path = save_head(tmp_path / "sub-01_T1w.nii.gz", head() + 1, oblique())
     text = " ".join(sidecar_of(infer_file(path, model=model, output=tmp_path)[0])["Warnings"])
-    assert "2 x 2 x 2 mm, the model was trained on edges of 1 to 1 mm" in text
+    assert "2 x 2 x 2 mm, the model was trained on edges of 1 mm" in text
     assert "100% of the voxels are in the mask, in training at most 30%" in text
     assert "of its brightest voxels' intensity, in training it was 0.9" in text
 

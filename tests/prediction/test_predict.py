@@ -196,6 +196,6 @@ def test_warnings_are_logged(tensors, caplog):
         far.predict(image)
     (line,) = [r.getMessage() for r in caplog.records if "trained on edges" in r.getMessage()]
     assert line == (
-        "warning: the voxels have 2 x 2 x 2 mm, the model was trained on edges of 5 to 5 mm: "
+        "warning: the voxels have 2 x 2 x 2 mm, the model was trained on edges of 5 mm: "
         "judge the result with care"
     )

@@ -76,7 +76,7 @@ def test_a_uniform_result_of_a_scan_that_is_not_is_doubted(make_model, scan):
     [
         (1000, 2.0, 12, "mean diffusivity"),  # in µm²/ms
         (1, 2.0, 3, "the mask has 1 ml"),
-        (1, 1.0, 12, "trained on edges of 2 to 2 mm"),
+        (1, 1.0, 12, "trained on edges of 2 mm"),
         (1, 3.0, 12, "resampled to 2 x 2 x 2 mm and back"),
     ],
 )

@@ -65,7 +65,7 @@ class ContrastData(OneGrid):
     split: Split = Split()
     batch_size: BatchSize = 1
     scale: Positive | Literal["auto"] = "auto"
-    """Intensity to which results are brought (1 of the network); auto: the median of the training
+    """Intensity that the network's value 1 becomes in a result; auto: the median of the training
     volumes of that contrast. Intensities of MRI have no unit."""
 
     @property

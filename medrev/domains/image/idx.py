@@ -60,7 +60,7 @@ def read_idx(path: Path) -> NDArray[Any]:
         )
     axes, start = content[3], 4 + 4 * content[3]
     if len(content) < start:
-        raise InputError(f"{path} is cut off: its header is not complete; copy it again")
+        raise InputError(f"{path} is truncated: its header is not complete; copy it again")
     shape = struct.unpack(f">{axes}I", content[4:start])
     if math.prod(shape) > _MOST or len(content) - start != math.prod(shape):
         size = "x".join(map(str, shape))

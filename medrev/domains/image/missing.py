@@ -53,7 +53,7 @@ def missing(root: Path, layout: str) -> InputError:
         return InputError("\n  ".join(lines))
     known = {name: where for name, where in SOURCES.items() if name in called}
     for name, where in (known or SOURCES).items():
-        lines.append(f"to be had, {name}: {where}")
+        lines.append(f"{name} can be downloaded from {where}")
     other = "shapes" if layout == "unaligned" else "labels"
     kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), other)
     lines.append(

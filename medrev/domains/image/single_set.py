@@ -343,5 +343,7 @@ def _missing(root: Path, layout: str) -> InputError:
     layouts = EXPECTED if layout == "auto" else {layout: EXPECTED[layout]}
     lines += [f"expected, {name}: {what}" for name, what in layouts.items()]
     known = {name: where for name, where in SOURCES.items() if name in root.name.lower()}
-    lines += [f"to be had, {name}: {where}" for name, where in (known or SOURCES).items()]
+    lines += [
+        f"{name} can be downloaded from {where}" for name, where in (known or SOURCES).items()
+    ]
     return InputError("\n  ".join([*lines, "medrev downloads nothing"]))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.ranges import is_outside, mask_volume
+from medrev.data.ranges import is_outside, mask_volume, range_in_words
 
 __all__ = ["contrast_ranges", "describe_contrast", "unlike_contrasts"]
 
@@ -66,16 +66,16 @@ def unlike_contrasts(
             "alone, without skull and air? Give its mask with --mask if it is not"
         )
     elif is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        low, high = ranges["mask_ml"]
+        trained = range_in_words(*ranges["mask_ml"], ".0f")
         doubts.append(
-            f"the mask has {values['mask_ml']:.0f} ml, in training it had {low:.0f} to {high:.0f}: "
+            f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
             "is it the brain, and all of it?"
         )
     if is_outside(values["median"], ranges.get("median"), _MEDIAN_TOLERANCE):
-        low, high = ranges["median"]
+        trained = range_in_words(*ranges["median"], ".2g")
         doubts.append(
             f"the median of the brain is {values['median']:.2g} of its brightest voxels' "
-            f"intensity, in training it was {low:.2g} to {high:.2g}: is it the contrast that the "
+            f"intensity, in training it was {trained}: is it the contrast that the "
             "model starts from?"
         )
     return doubts

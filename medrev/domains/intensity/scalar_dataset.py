@@ -179,7 +179,7 @@ class ScalarDataset(HeadDataset):
             "bottom-top); in reverse, averaging",
             data=(
                 *self._drawn(),
-                f"Low-resolution twins: means of fine voxels, slice profile {made.profile}{gap}.",
+                f"Low-resolution input: means of fine voxels, slice profile {made.profile}{gap}.",
                 f"Numbers inside: -1 is 0, and 1 is the {data.intensities.percentile:g}th "
                 "percentile of the input volume in its mask; results have the intensities of the "
                 "input. L1 and cycle errors are shares of that range.",

@@ -264,7 +264,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
             task=f"{factor}x super-resolution of diffusion tensors; in reverse, {factor}x "
             "averaging",
             data=(
-                f"Low-resolution twins: {', '.join(self._degradations)} (dwi: mean of raw volumes "
+                f"Low-resolution input: {', '.join(self._degradations)} (dwi: mean of raw volumes "
                 f"over {factor}³ blocks, then fit; tensor: block mean of tensors).",
                 f"Numbers inside: diffusivity / {self.scale:.6g} mm²/s; components Dxx, Dxy, Dxz, "
                 "Dyy, Dyz, Dzz in the voxel frame.",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.ranges import is_outside, mask_volume
+from medrev.data.ranges import is_outside, mask_volume, range_in_words
 from medrev.domains.tensor.prepared import Prepared
 
 __all__ = ["describe_values", "training_ranges", "unlike_training"]
@@ -65,15 +65,15 @@ def unlike_training(
     for percentile in _PERCENTILES:
         name = f"md_p{percentile}"
         if is_outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
-            low, high = ranges[name]
             doubts.append(
                 f"the {percentile}th percentile of the mean diffusivity is {values[name]:.3g} "
-                f"mm²/s, in training it was {low:.3g} to {high:.3g}: judge the result with care"
+                f"mm²/s, in training it was {range_in_words(*ranges[name])}: judge the result with "
+                "care"
             )
     if is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        low, high = ranges["mask_ml"]
+        trained = range_in_words(*ranges["mask_ml"], ".0f")
         doubts.append(
-            f"the mask has {values['mask_ml']:.0f} ml, in training it had {low:.0f} to {high:.0f}: "
+            f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
             "is it the brain, and all of it?"
         )
     return doubts

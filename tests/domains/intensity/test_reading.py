@@ -96,7 +96,7 @@ def test_values_without_a_unit():
     ("strange", "text"),
     [
         ({"median": 0.2}, "0.2 of its brightest voxels' intensity, in training it was 0.4 to 0.6"),
-        ({"edge": 6}, "the mask has 2 ml, in training it had 1 to 1: is it the brain"),
+        ({"edge": 6}, "the mask has 2 ml, in training it had 1: is it the brain"),
         ({"edge": 8}, "100% of the voxels are in the mask, in training at most 12%"),
     ],
 )
