@@ -80,6 +80,14 @@ def test_quoted_messages_are_those_of_the_code():
             assert part.strip() in known, f"docs/questions.md quotes {message!r}: no such message"
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "sample_data/README.md"])
+def test_links_of_pages_outside_of_the_documentation_lead_somewhere(name):
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http", "#", "mailto:")):
+            assert (page.parent / target.partition("#")[0]).exists(), f"{name} links to {target}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_in_examples_exist(page):
     blocks = re.findall(

@@ -29,7 +29,8 @@ __all__ = [
 
 _WHERE = (
     "BraTS can be downloaded, after registration, from synapse.org (2021 and later) and "
-    "www.med.upenn.edu/cbica/brats2020 (2018 to 2020); simulated heads are made by scripts/make_contrast_data.py"
+    "www.med.upenn.edu/cbica/brats2020 (2018 to 2020); simulated heads are made by "
+    "scripts/make_contrast_data.py"
 )
 
 
