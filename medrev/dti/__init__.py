@@ -2,11 +2,12 @@
 
 from medrev.dti.convention import Convention, read_tensor, tensor_convention
 from medrev.dti.eigen import eigh, rebuild
-from medrev.dti.fit import fit_tensor
+from medrev.dti.fit import fit_signal, fit_tensor
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
 from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars, tensor_maps
 from medrev.dti.order import COMPONENTS, Order, convert_order, frobenius, from_matrix, to_matrix
+from medrev.dti.signal import LinearFit, Signal
 from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
 from medrev.dti.symmetry import (
     ENSEMBLES,
@@ -24,7 +25,9 @@ __all__ = [
     "Convention",
     "Frame",
     "Gradients",
+    "LinearFit",
     "Order",
+    "Signal",
     "apply_symmetry",
     "apply_symmetry_scalar",
     "color_fa",
@@ -32,6 +35,7 @@ __all__ = [
     "eigh",
     "ensemble_symmetries",
     "exp_euclidean",
+    "fit_signal",
     "fit_tensor",
     "frame_matrix",
     "frobenius",

@@ -1,4 +1,4 @@
-"""Fit of the diffusion tensor to a diffusion-weighted series, by dipy."""
+"""Fit of the diffusion tensor to a diffusion-weighted series: linear ones ours, NLLS by dipy."""
 
 from typing import Any, Literal
 
@@ -7,15 +7,15 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.dti.gradients import B0, Gradients
+from medrev.dti.signal import FLOOR, LinearFit
 from medrev.errors import GradientError, InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["fit_tensor"]
+__all__ = ["fit_signal", "fit_tensor"]
 
 Method = Literal["WLS", "OLS", "NLLS"]
 
 CHUNK = 20_000  # voxels at a time
-FLOOR = 1e-3  # smallest signal, as a share of the voxel's own b = 0 signal
 
 
 def fit_tensor(
@@ -46,13 +46,29 @@ def fit_tensor(
         GradientError: If there are not as many gradients as volumes.
         InputError: If the mask has another size or the method is not known.
     """
-    from dipy.core.gradients import gradient_table
-    from dipy.reconst import dti
-    from dipy.reconst.utils import convert_tensors
+    return fit_signal(dwi, gradients, mask, method)[0]
 
-    fits = {"WLS": dti.wls_fit_tensor, "OLS": dti.ols_fit_tensor, "NLLS": dti.nlls_fit_tensor}
-    if method not in fits:
-        raise InputError(f"fit method must be one of {', '.join(fits)}, got {method!r}")
+
+def fit_signal(
+    dwi: torch.Tensor,
+    gradients: Gradients,
+    mask: torch.Tensor | None = None,
+    method: Method = "WLS",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fit the tensor, as :func:`fit_tensor` does, and the signal without diffusion weighting.
+
+    Args:
+        dwi: Signal ``(N, I, J, K)``.
+        gradients: Of its volumes.
+        mask: Where to fit.
+        method: As of :func:`fit_tensor`.
+
+    Returns:
+        Tensors ``(6, I, J, K)``, and S0 ``(1, I, J, K)``, float32: where nothing was fitted it is
+        the mean of the b = 0 volumes.
+    """
+    if method not in ("WLS", "OLS", "NLLS"):
+        raise InputError(f"fit method must be one of WLS, OLS, NLLS, got {method!r}")
     signal = to_numpy(dwi)
     if signal.ndim != 4 or signal.shape[0] != len(gradients):
         raise GradientError(
@@ -60,21 +76,38 @@ def fit_tensor(
             "(N, I, J, K) with one gradient per volume is needed"
         )
     inside = _inside(signal, mask)
-    inside &= signal[gradients.b0].mean(axis=0) > 0
-    table = gradient_table(gradients.bvals, bvecs=_without_b0(gradients), b0_threshold=B0 - 1e-9)
-    design = dti.design_matrix(table)
+    without = signal[gradients.b0].mean(axis=0)
+    inside &= without > 0
+    linear = LinearFit(gradients, weighted=method == "WLS")
     voxels = np.flatnonzero(inside)
     series = signal.reshape(len(signal), -1)
     tensor = np.zeros((6, inside.size), np.float32)
+    s0 = without.astype(np.float32).reshape(1, -1)
     for start in range(0, len(voxels), CHUNK):
         chunk = voxels[start : start + CHUNK]
         values = series[:, chunk].T.astype(np.float64)  # (V, N)
-        floor = FLOOR * values[:, gradients.b0].mean(axis=1, keepdims=True)
-        values = np.maximum(values, floor)
-        found, _ = fits[method](design, values, return_lower_triangular=True)  # (V, 7)
-        tensor[:, chunk] = convert_tensors(found[:, :6], "dipy", "fsl").T
+        if method == "NLLS":
+            theta = _nonlinear(values, gradients)
+        else:
+            theta = linear(linear.logs(torch.from_numpy(values))).numpy()
+        tensor[:, chunk] = theta[:, :6].T
+        s0[0, chunk] = np.exp(theta[:, 6])
     shape = inside.shape
-    return like(tensor.reshape(6, *shape), dwi)
+    return like(tensor.reshape(6, *shape), dwi), like(s0.reshape(1, *shape), dwi)
+
+
+def _nonlinear(values: NDArray[np.float64], gradients: Gradients) -> NDArray[np.float64]:
+    """dipy's non-linear fit of signals (V, N): tensors and ln S0, (V, 7)."""
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst import dti
+    from dipy.reconst.utils import convert_tensors
+
+    bvecs = np.where(gradients.b0[:, None], 0.0, gradients.bvecs)
+    table = gradient_table(gradients.bvals, bvecs=bvecs, b0_threshold=B0 - 1e-9)
+    design = dti.design_matrix(table)
+    values = np.maximum(values, FLOOR * values[:, gradients.b0].mean(axis=1, keepdims=True))
+    found, _ = dti.nlls_fit_tensor(design, values, return_lower_triangular=True)
+    return np.hstack([convert_tensors(found[:, :6], "dipy", "fsl"), -found[:, 6:7]])
 
 
 def _inside(signal: NDArray[Any], mask: torch.Tensor | None) -> NDArray[np.bool_]:
@@ -85,8 +118,3 @@ def _inside(signal: NDArray[Any], mask: torch.Tensor | None) -> NDArray[np.bool_
     if inside.shape not in (shape, (1, *shape)):
         raise InputError(f"the mask has the shape {inside.shape}, the series {signal.shape}")
     return inside.reshape(shape).copy()
-
-
-def _without_b0(gradients: Gradients) -> NDArray[np.float64]:
-    """b-vectors as dipy wants them: zero where b is zero."""
-    return np.where(gradients.b0[:, None], 0.0, gradients.bvecs)

@@ -11,6 +11,7 @@ from medrev.volumes.affine import (
     voxel_size,
 )
 from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
+from medrev.volumes.blocks import blocks_of, from_blocks, onto_means, with_means
 from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
@@ -70,6 +71,7 @@ __all__ = [
     "as_affine",
     "block_mask",
     "block_mean",
+    "blocks_of",
     "brain_mask",
     "check_affine",
     "check_known",
@@ -78,12 +80,14 @@ __all__ = [
     "coarsen",
     "crop_to_multiple",
     "direction_cosines",
+    "from_blocks",
     "grid_distance",
     "interior",
     "is_dicom_folder",
     "is_metatensor",
     "like",
     "nifti_shape",
+    "onto_means",
     "pad_to_multiple",
     "per_axis",
     "picture_header",
@@ -99,6 +103,7 @@ __all__ = [
     "to_numpy",
     "upsample",
     "voxel_size",
+    "with_means",
     "write_color_nifti",
     "write_mgh",
     "write_montage",
