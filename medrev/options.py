@@ -50,6 +50,10 @@ class InferenceOptions:
     voxel_size: tuple[float, ...] | None = field(default=None, metadata={**_MODEL, "metavar": "MM"})
     """voxel edges of the result, one number or one for each axis, instead of the scan's divided by
     the model's factor: as many translations as it takes, then one resampling"""
+    consistency: Literal["none", "exact"] = field(default="none", metadata=_MODEL)
+    """exact: move the result by as little as makes it give back the scan when it is made coarse
+    again (tensors and scalar volumes: averaged; raw DWI: its signals averaged and fitted again,
+    S0 is written too), and write a certificate; of models of super-resolution (default: none)"""
     engine: Literal["auto", "torch", "openvino"] = field(default="auto", metadata=_MODEL)
     """what computes the network (default: auto, the fastest that is installed)"""
     precision: Literal["auto", "float32", "bfloat16"] = field(default="auto", metadata=_MODEL)
@@ -78,6 +82,11 @@ class InferenceOptions:
             )
         if edges is not None and self.cycle_residual:
             raise InputError("cycle_residual has no meaning beside voxel_size: leave one out")
+        if edges is not None and self.consistency == "exact":
+            raise InputError(
+                "consistency exact is of the grid that the model gives, which voxel_size "
+                "resamples: leave one out"
+            )
         if self.max_memory is not None and not 0 < self.max_memory <= MOST_GIB:
             raise InputError(
                 f"max_memory must be a positive number of GiB, got {self.max_memory} "
@@ -151,6 +160,7 @@ class Request(InferenceOptions):
             f"--format {self.format}": self.format != "nifti",
             f"--spacing {self.spacing}": self.spacing != "keep",
             "--voxel-size": self.voxel_size is not None,
+            f"--consistency {self.consistency}": self.consistency != "none",
             "--max-memory": self.max_memory is not None,
         }
         return [option for option, was_given in given.items() if was_given]
@@ -172,6 +182,7 @@ class Request(InferenceOptions):
             "CycleResidual": self.cycle_residual,
             "Spacing": self.spacing,
             "VoxelSize": None if self.voxel_size is None else list(self.voxel_size),
+            **({"Consistency": self.consistency} if self.consistency != "none" else {}),
             **(
                 {"Samples": self.samples, "Temperature": self.temperature, "Seed": self.seed}
                 if self.draws

@@ -9,6 +9,10 @@ so that nothing reaches an error of zero. How low one can get is asked of the ne
 `--bound STEPS` the first model is trained further on the true fine grid of one half of the brain
 and measured on the other half, both ways round; `share` is the part of the way from cubic
 interpolation to there. The halves lie along the longest axis, 8 voxels apart.
+
+With `--consistency` the first model's result is also moved so that it gives back the coarse scan:
+its tensors averaged, or its signals averaged and fitted again, as `medrev-infer --consistency
+exact` does with ready tensors and with raw DWI.
 """
 
 import argparse
@@ -23,14 +27,17 @@ from torch import Tensor
 
 from medrev.config.schema import DTIData
 from medrev.data import Subject
+from medrev.domains.domain import Scan as Given
+from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.degradation import crop_scan, degrade
 from medrev.domains.tensor.preparation import prepare_scan
 from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, load_subject
-from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
+from medrev.dti import Signal, apply_symmetry, apply_symmetry_scalar, fit_signal, symmetries
 from medrev.errors import MedrevError
 from medrev.metrics import interpolate
 from medrev.prediction import Model, load_model, translate
+from medrev.prediction.baseline import fine_s0
 from medrev.volumes import interior, rescale_affine
 
 __all__ = ["attainable", "main"]
@@ -79,6 +86,31 @@ def coarser(path: Path, mask: Path | None) -> Prepared:
         gradients=twin.gradients,
     )
     return prepare_scan(small, data)
+
+
+def consistent(path: Path, mask: Path | None, model: Model) -> dict[str, Tensor]:
+    """What a model makes of the coarse scan, as it is and moved to give it back, by name."""
+    scan, data = _read(path, mask)
+    scan = crop_scan(scan, 2)
+    twin = degrade(scan, data)
+    assert twin.signal is not None
+    assert twin.gradients is not None
+    inside = twin.low_mask > 0
+    _, s0 = fit_signal(twin.signal, twin.gradients, inside, data.fit.method)
+    signal = Signal(s0, twin.gradients, data.fit.method)
+    given = Given(
+        values=twin.low, mask=inside, affine=rescale_affine(scan.affine, 2.0), signal=signal
+    )
+    free = translate(model, twin.low / model.scale) * model.scale
+    s0 = fine_s0(given, (2, 2, 2), torch.device("cpu"), None)
+    found = {"consistent, tensors": consistent_tensors(free, twin.low, inside, (2, 2, 2))}
+    for name, guess in (("S0 interpolated", None), ("S0 by t1-x2", s0)):
+        found[f"consistent, signals, {name}"] = consistent_tensors(
+            free, twin.low, inside, (2, 2, 2), signal=signal, s0=guess
+        )
+    for name, (_, _, measured) in found.items():
+        print(f"{name}: {measured}; details made smaller in {measured.smoothed}")
+    return {name: values for name, (values, _, _) in found.items()}
 
 
 def rmse(result: Tensor, reference: Tensor, mask: Tensor) -> float:
@@ -135,13 +167,19 @@ def adapted(model: Model, scan: Prepared, where: Tensor, steps: int, *, rate: fl
 
 
 def attainable(
-    scan: Prepared, models: dict[str, Model], *, bound: int = 0, rate: float = 3e-4
+    scan: Prepared,
+    models: dict[str, Model],
+    *,
+    others: dict[str, Tensor] | None = None,
+    bound: int = 0,
+    rate: float = 3e-4,
 ) -> list[tuple[str, float, float]]:
     """Rows of name, RMSE in the interior and RMSE in the mask, in 1e-5 mm²/s.
 
     Args:
         scan: Tensors on both grids.
         models: By name.
+        others: More results on the fine grid, by name.
         bound: Steps of training on one half of the brain; 0: no bound.
         rate: Learning rate of it.
     """
@@ -150,6 +188,7 @@ def attainable(
     results = {"cubic": interpolate(scan.low, 2, "cubic")}
     for name, model in models.items():
         results[name] = translate(model, scan.low / model.scale) * model.scale
+    results |= others or {}
     rows = [(name, *(rmse(y, scan.high, r) for r in regions)) for name, y in results.items()]
     if not bound:
         return rows  # type: ignore[return-value]
@@ -180,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="STEPS",
         help="train the first model further on the coarse scan and its own block means",
     )
+    parser.add_argument("--consistency", action="store_true", help="also move the first model's")
     parser.add_argument("--rate", type=float, default=3e-4, help="learning rate of --adapt")
     parser.add_argument("--bound", type=int, default=0, metavar="STEPS")
     args = parser.parse_args(arguments)
@@ -194,7 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     compared[f"adapted, {steps} steps"] = adapted(
                         first, own, own.mask, steps, rate=args.rate
                     )
-            rows = attainable(prepare(path, args.mask), compared, bound=args.bound)
+            first = next(iter(models.values()))
+            others = consistent(path, args.mask, first) if args.consistency else None
+            rows = attainable(prepare(path, args.mask), compared, others=others, bound=args.bound)
             print(
                 f"\n{path.name}\n\n| | interior | ÷ cubic | mask | ÷ cubic |\n|---|---|---|---|---|"
             )

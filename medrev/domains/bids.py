@@ -15,7 +15,7 @@ __all__ = ["BIDS_VERSION", "describe_dataset", "links_of", "source_path", "sourc
 
 BIDS_VERSION = "1.10.0"
 #: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.
-IGNORED = ("*_dwimap.*", "*.png", "*.mrb")
+IGNORED = ("*_dwimap.*", "*_certificate.json", "*.png", "*.mrb")
 _DESCRIPTION = "dataset_description.json"
 _LINKS = "DatasetLinks"
 _URI = re.compile(r"bids:([A-Za-z0-9]*):(.+)", re.DOTALL)

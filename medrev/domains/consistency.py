@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-__all__ = ["Consistency"]
+__all__ = ["Certificate", "Consistency"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +83,13 @@ class Consistency:
         return self.maximum / self.largest if self.largest else 0.0
 
     def __str__(self) -> str:
-        text = (
-            f"consistent with the scan: its {self.degradation} is the scan to "
-            f"{self.relative:.1g} of the largest value in {self.voxels} voxels"
+        count, text = self.voxels + self.impossible, f"all {self.voxels} voxels"
+        if self.impossible:
+            text = f"{self.voxels} of {count} voxels; the others have no answer"
+        return (
+            f"the result gives back the scan: the {self.degradation} differs from it by at most "
+            f"{self.relative:.1g} of the largest value, in {text}"
         )
-        return text + (f"; {self.impossible} voxels have no answer" if self.impossible else "")
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -103,3 +106,12 @@ class Consistency:
             "SmoothedVoxels": self.smoothed,
             "ImpossibleVoxels": self.impossible,
         }
+
+
+class Certificate:
+    """The file of what a result guarantees: all that its sidecars have, and nothing else."""
+
+    about: ClassVar[dict[str, Any]] = {"Description": "Certificate of a result"}
+
+    def write(self, path: Path) -> None:
+        """It is its own sidecar."""

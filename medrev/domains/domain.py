@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
+from medrev.domains.consistency import Consistency
 from medrev.domains.entry import Entry
 from medrev.domains.maps import SUFFIXES
 from medrev.domains.names import bids_folder, bids_label
-from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
 from medrev.domains.source import Accepted, Source, words_for
-from medrev.dti import Convention
+from medrev.dti import Convention, Signal
 from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import Reorient
@@ -45,6 +46,7 @@ class Scan:
         space: NIfTI code of the space.
         largest: Largest value that the file's type holds, 255 or 65535 (images).
         convention: Order and frame of the tensors in the file.
+        signal: What tensors were fitted to, of raw DWI.
         warnings: What was put right on reading, and values that look strange, one line each.
         notes: What is worth knowing but no reason to doubt.
         facts: Keys of the sidecar about what was read.
@@ -58,6 +60,7 @@ class Scan:
     space: int = 1
     largest: int | None = None
     convention: Convention | None = None
+    signal: Signal | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +85,9 @@ class Prediction:
         cycle_residual: ``(1, *spatial)`` on the grid of the input, in the unit of the input: norm
             of the difference between the input and the result translated back. None unless asked
             for.
+        s0: ``(1, *spatial)``: signal without diffusion weighting that belongs to tensors which are
+            consistent with raw DWI.
+        consistency: How closely the scan is given back, where that was asked for.
         input_scale: Value of the input that was 1 in the network.
         scale: Value of the result that 1 of the network became.
         members: Size of the ensemble: symmetries times models.
@@ -101,6 +107,8 @@ class Prediction:
     std: Tensor | None = None
     spread: Mapping[str, Tensor] = field(default_factory=dict)
     cycle_residual: Tensor | None = None
+    s0: Tensor | None = None
+    consistency: Consistency | None = None
     input_scale: float = 1.0
     scale: float = 1.0
     members: int = 1
@@ -320,6 +328,33 @@ class Domain(ABC):
         """
         return values if mask is None else values * mask, {}
 
+    def consistent(
+        self,
+        values: Tensor,
+        scan: Scan,
+        factors: tuple[int, ...],
+        s0: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Consistency]:
+        """Move a result by as little as makes it give back its scan when it is made coarse again.
+
+        Args:
+            values: On the fine grid, physical.
+            scan: On the coarse grid.
+            factors: Fine voxels per coarse one along the axes of both.
+            s0: A guess at the signal without diffusion weighting ``(1, *spatial · r)``, of raw DWI
+                (default: interpolated).
+
+        Returns:
+            The result, its S0 where there is one, and what was measured.
+
+        Raises:
+            InputError: There is no coarser grid that it could be made from.
+        """
+        raise InputError(
+            f"--consistency exact is for models of super-resolution; {self.pipeline.name} takes "
+            f"{self.words} and keeps the grid"
+        )
+
     # How it is scored.
 
     #: Whether every scan has a scale of its own; else it is the model's.
@@ -416,7 +451,8 @@ class Domain(ABC):
 
         Args:
             base: What it begins with.
-            name: One of :attr:`always`, std, cycle, or :data:`medrev.domains.outputs.PICTURE`.
+            name: One of :attr:`always`, std, cycle, s0, or
+                :data:`medrev.domains.outputs.PICTURE`, :data:`medrev.domains.outputs.CERTIFICATE`.
             ending: What it ends with, such as ``.nii.gz``.
         """
 
@@ -431,6 +467,8 @@ class Domain(ABC):
         cycle: bool = False,
         picture: bool = True,
         draws: int = 0,
+        s0: bool = False,
+        certificate: bool = False,
     ) -> dict[str, Path]:
         """The file of everything that a result consists of, by name.
 
@@ -443,6 +481,8 @@ class Domain(ABC):
             cycle: There is a cycle residual.
             picture: There is a picture, under :data:`medrev.domains.outputs.PICTURE`.
             draws: So many results were drawn; 0: there is one.
+            s0: There is a signal without diffusion weighting.
+            certificate: There is a certificate, under :data:`medrev.domains.outputs.CERTIFICATE`.
         """
         ending = SUFFIXES[format]
         drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
@@ -451,6 +491,10 @@ class Domain(ABC):
             names["std"] = self.file_name(base, "std", ending)
         if cycle:
             names["cycle"] = source.file_name(base, "cycle", ending)
+        if s0:
+            names["s0"] = self.file_name(base, "s0", ending)
+        if certificate:
+            names[CERTIFICATE] = self.file_name(base, CERTIFICATE, "_certificate.json")
         if picture and self.illustrated:
             names[PICTURE] = self.file_name(base, PICTURE, ".png")
         return {name: folder / file for name, file in names.items()}

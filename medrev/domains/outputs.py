@@ -17,6 +17,7 @@ from medrev.locks import LOCK, hold
 from medrev.volumes import strip_suffix
 
 __all__ = [
+    "CERTIFICATE",
     "PICTURE",
     "Output",
     "Result",
@@ -31,6 +32,8 @@ __all__ = [
 
 #: Key of the picture among the paths. It has no sidecar.
 PICTURE = "picture"
+#: Key of the certificate among the paths. It is a JSON file that has all that sidecars have.
+CERTIFICATE = "certificate"
 #: Seconds that another process may take to write the same result.
 _WAIT = 600.0
 
@@ -64,15 +67,17 @@ class Result:
 
 
 def sidecar_of(path: Path) -> Path:
-    """The JSON file of a volume or image."""
+    """The JSON file of a volume or image; a JSON file is its own."""
+    if path.suffix == ".json":
+        return path
     return path.with_name(f"{strip_suffix(path)}.json")
 
 
 def all_files(paths: dict[str, Path]) -> list[Path]:
-    """Volumes or images, each followed by its sidecar, and the picture."""
-    files = []
+    """Volumes or images, each followed by its sidecar, the certificate and the picture."""
+    files: list[Path] = []
     for name, path in paths.items():
-        files += [path] if name == PICTURE else [path, sidecar_of(path)]
+        files += [path] if name in (PICTURE, CERTIFICATE) else [path, sidecar_of(path)]
     return files
 
 
@@ -174,11 +179,13 @@ def write_outputs(
             temporary = {
                 name: stack.enter_context(atomic_path(path, overwrite))
                 for name, path in reversed(result.paths.items())
+                if name != CERTIFICATE
             }
             hashes = {}
             for name, path in result.paths.items():
-                result.outputs[name].write(temporary[name])
-                hashes[path.name] = content_hash(temporary[name])
+                if name in temporary:
+                    result.outputs[name].write(temporary[name])
+                    hashes[path.name] = content_hash(temporary[name])
             for name, path in result.paths.items():
                 if name != PICTURE:
                     document = {**result.outputs[name].about, **result.sidecar, "Files": hashes}

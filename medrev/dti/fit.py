@@ -97,7 +97,7 @@ def fit_signal(
 
 
 def _nonlinear(values: NDArray[np.float64], gradients: Gradients) -> NDArray[np.float64]:
-    """dipy's non-linear fit of signals (V, N): tensors and ln S0, (V, 7)."""
+    """Non-linear fit, by dipy, of signals (V, N): tensors and ln S0, (V, 7)."""
     from dipy.core.gradients import gradient_table
     from dipy.reconst import dti
     from dipy.reconst.utils import convert_tensors

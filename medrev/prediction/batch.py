@@ -139,7 +139,7 @@ class _Line:
     def _read(self, entry: Entry) -> _Ready:
         with _named(entry.name):
             found = self.inference.recognise(entry)
-            paths = self.inference.paths(entry)
+            paths = self.inference.paths(entry, found)
             check_outputs(paths, found.files, overwrite=True)
             hashes = found.hashes()
             wanted = self.inference.wanted(hashes)

@@ -3,11 +3,13 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
+from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
@@ -51,13 +53,16 @@ class Predictor:
         models: The model, and those that join it in an ensemble.
         inverse: From y to x.
         options: Engine, precision, memory, ensemble, … (default: ``InferenceOptions()``).
+        s0: Gives the signal without diffusion weighting on the fine grid, of scans of raw DWI whose
+            results shall be consistent (default: it is interpolated).
 
     Attributes:
         source: The domain of scans.
         target: The domain of predictions.
 
     Raises:
-        InputError: The models do not go together, or have no way back for a cycle residual.
+        InputError: The models do not go together, have no way back for a cycle residual, or give no
+            finer grid whose results could be consistent.
 
     Example:
         :meth:`medrev.LoadedModel.predict` in its parts: read, translate, keep what was found.
@@ -79,8 +84,9 @@ class Predictor:
         *,
         inverse: bool = False,
         options: InferenceOptions | None = None,
+        s0: Callable[[Scan], Tensor | None] = lambda scan: None,
     ) -> None:
-        self.models, self.inverse = tuple(models), inverse
+        self.models, self.inverse, self._s0 = tuple(models), inverse, s0
         self.options = InferenceOptions() if options is None else options
         self._sides = [_sides(model, inverse) for model in self.models]
         self.source, self.target = self._sides[0]
@@ -92,6 +98,13 @@ class Predictor:
                 raise InputError(
                     f"the models of an ensemble must have the same factor, got {self.ratio} and "
                     f"{other}"
+                )
+        if self.options.consistency == "exact":
+            self.source.check(["--consistency exact"])
+            if inverse or self.ratio.is_one:
+                raise InputError(
+                    "--consistency exact is for models of super-resolution, forward; "
+                    f"{first.pipeline.name} was asked for no finer grid"
                 )
         for model in self.models:
             if inverse and not model.translator.has_inverse:
@@ -182,7 +195,9 @@ class Predictor:
             return result if inside is None else result * inside
 
         inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
-        made, facts = self.target.as_written(undo(estimate.mean, self.ratio, None), inside)
+        result = undo(estimate.mean, self.ratio, None)
+        result, s0, consistency = self._consistent(result, scan, notes)
+        made, facts = self.target.as_written(result, inside)
         if self.target.spread(made, inside) / encodings[0].result_scale < _UNIFORM * spread:
             warnings.append(
                 "the result is nearly uniform, though the input is not: has the model been trained "
@@ -196,6 +211,8 @@ class Predictor:
             affine=self._result_affine(scan, steps),
             std=None if std is None else undo(std, self.ratio, inside),
             spread={k: undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
+            s0=s0,
+            consistency=consistency,
             cycle_residual=None if residual is None else undo(residual, same, scan.mask),
             input_scale=scales[0],
             scale=encodings[0].result_scale,
@@ -207,6 +224,18 @@ class Predictor:
             notes=tuple(notes),
             facts=facts,
         )
+
+    def _consistent(
+        self, result: Tensor, scan: Scan, notes: list[str]
+    ) -> tuple[Tensor, Tensor | None, Consistency | None]:
+        """A result, its S0 and what was measured: moved, if it shall give back its scan."""
+        if self.options.consistency == "none":
+            return result, None, None
+        guess = None if scan.signal is None else self._s0(scan)
+        factors = self._factors(scan.affine)
+        moved, s0, consistency = self.target.consistent(result, scan, factors, guess)
+        notes.append(str(consistency))
+        return moved, s0, consistency
 
     def _to_voxels(
         self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
@@ -223,10 +252,7 @@ class Predictor:
         if scan.affine is None:
             raise InputError("--voxel-size needs the scan's voxel edges; it has no affine")
         edges = wanted * 3 if len(wanted) == 1 else wanted
-        turned, factors = self.source.reorient(scan.affine), self.ratio.factors
-        if turned is not None:
-            factors = tuple(factors[axis] for axis in turned.order)
-        passes = count_passes(voxel_size(scan.affine), edges, factors)
+        passes = count_passes(voxel_size(scan.affine), edges, self._factors(scan.affine))
         one = dataclasses.replace(self.options, voxel_size=None)
         predictor = Predictor(self.models, inverse=self.inverse, options=one)
         prediction = predictor(scan, show_progress=show_progress)
@@ -393,6 +419,12 @@ class Predictor:
         for step in turned:
             mask = step.inverse(mask, self.ratio)
         return mask
+
+    def _factors(self, affine: NDArray[Any] | None) -> tuple[int, ...]:
+        """Fine voxels per coarse one along the axes of an array that was given."""
+        turned = None if affine is None else self.source.reorient(affine)
+        factors = self.ratio.factors
+        return factors if turned is None else tuple(factors[axis] for axis in turned.order)
 
     def _result_affine(self, scan: Scan, steps: Sequence[Step]) -> Any:
         """Voxel → RAS mm of the result."""

@@ -8,11 +8,13 @@ from typing import Any
 
 from medrev import __version__
 from medrev.domains.bids import describe_dataset, links_of, source_uris
+from medrev.domains.consistency import Certificate, Consistency
 from medrev.domains.domain import Scan
 from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
 from medrev.domains.maps import SUFFIXES
 from medrev.domains.outputs import (
+    CERTIFICATE,
     PICTURE,
     Result,
     check_outputs,
@@ -23,6 +25,7 @@ from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
 from medrev.nets import Generator
 from medrev.options import Request
+from medrev.prediction.baseline import fine_s0
 from medrev.prediction.draws import Draws, generator_of
 from medrev.prediction.entries import single_entry
 from medrev.prediction.loading import load_models
@@ -103,7 +106,7 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
     """
     overwrite = inference.request.overwrite
     found = inference.recognise(entry)
-    check_outputs(inference.paths(entry), found.files, overwrite)
+    check_outputs(inference.paths(entry, found), found.files, overwrite)
     with writable_folder(entry.folder):
         scan = inference.read(found, show_progress=show_progress)
         result = inference.predict(entry, found, scan, show_progress=show_progress)
@@ -148,7 +151,14 @@ class Inference:
         else:
             if request.draws:
                 generator_of(first)
-            self.predictor = Predictor(self.models, inverse=request.inverse, options=request)
+            self.predictor = Predictor(
+                self.models,
+                inverse=request.inverse,
+                options=request,
+                s0=lambda scan: fine_s0(
+                    scan, first.pipeline.data.factors, first.device, request.max_memory
+                ),
+            )
 
     def recognise(self, entry: Entry) -> Source:
         """Look into an input.
@@ -177,10 +187,13 @@ class Inference:
             logger.debug("mask: %s, %s", found.mask, how)
         return found
 
-    def paths(self, entry: Entry) -> dict[str, Path]:
-        """The files of a result, by name."""
+    def paths(self, entry: Entry, found: Source) -> dict[str, Path]:
+        """The files of the result of what an input was recognised as, by name."""
+        exact = self.request.consistency == "exact"
         return self._paths(
             entry,
+            s0=exact and found.kind == "dwi",
+            certificate=exact,
             std=self.request.ensemble > 1 or len(self.models) > 1,
             cycle=self.request.cycle_residual,
             picture=self.request.quick_look,
@@ -249,12 +262,17 @@ class Inference:
         for line in notes:
             logger.info("note: %s", line)
         outputs = self.target.results(prediction, scan, source=self.source)
+        measured = prediction.consistency
+        if measured is not None:
+            outputs[CERTIFICATE] = Certificate()
         if request.quick_look:
             picture = self.target.picture(prediction, scan, source=self.source, title=entry.base)
             if picture is not None:
                 outputs[PICTURE] = picture
-        paths = {name: file for name, file in self.paths(entry).items() if name in outputs}
-        possible = self._paths(entry, std=True, cycle=True, picture=True)
+        paths = {name: file for name, file in self.paths(entry, found).items() if name in outputs}
+        possible = self._paths(
+            entry, std=True, cycle=True, picture=True, s0=found.kind == "dwi", certificate=True
+        )
         return Result(
             paths=paths,
             outputs=outputs,
@@ -270,6 +288,7 @@ class Inference:
                 **scan.facts,
                 **self.target.sidecar(prediction, scan),
                 **prediction.facts,
+                **_guarantees(measured),
                 "Warnings": warnings,
                 "Notes": notes,
             },
@@ -349,6 +368,13 @@ class Inference:
                 f"--format {self.request.format} and --output {file} contradict each other"
             )
         return format
+
+
+def _guarantees(measured: Consistency | None) -> dict[str, Any]:
+    """What a sidecar guarantees of a result, in words and in numbers."""
+    if measured is None:
+        return {}
+    return {"Guarantees": [str(measured)], "Consistency": measured.about}
 
 
 def _describe(model: Model) -> dict[str, Any]:

@@ -173,9 +173,8 @@ def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
             volume = SceneVolume("brain mask", read.values, read.affine, "mask")
         elif read.shape[0] == 6:
             tensor = _in_voxel_frame(read, _sidecar(file), file)
-            volume = SceneVolume(
-                "output tensors", tensor, read.affine, "tensor", description="mm²/s"
-            )
+            about = _description("mm²/s", _sidecar(file))
+            volume = SceneVolume("output tensors", tensor, read.affine, "tensor", description=about)
         elif read.shape[0] == 3:
             whole = read.values / (255 if read.values.max() > 1 else 1)
             volume = SceneVolume("output colour FA", whole, read.affine, "color")
@@ -292,8 +291,13 @@ def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
         window=look.window,
         level=look.level,
         color_table=look.color_table,
-        description=str(sidecar.get("Units") or ""),
+        description=_description(str(sidecar.get("Units") or ""), sidecar),
     )
+
+
+def _description(units: str, sidecar: dict[str, Any]) -> str:
+    """What Slicer shows of a volume: its unit, and what is guaranteed of it."""
+    return ". ".join(filter(None, [units, *sidecar.get("Guarantees", ())]))
 
 
 def _contrast(sidecar: dict[str, Any], key: str) -> list[str]:

@@ -1,6 +1,5 @@
-"""Fine voxels by the coarse voxel that they lie in, and the nearest ones with a given block mean."""
+"""Fine voxels by the coarse voxel that they lie in, and values whose block means are given."""
 
-import torch
 from torch import Tensor
 
 from medrev.volumes.resample import block_mean, upsample

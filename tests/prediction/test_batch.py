@@ -277,9 +277,10 @@ def test_an_interruption_ends_the_reader_too(dwi_file, saved_models, tmp_path, m
         slabs.append(1)
         started.set()
         threading.Event().wait(0.2)
-        return args[0].new_zeros(6, *args[0].shape[1:])
+        shape = args[0].shape[1:]
+        return args[0].new_zeros(6, *shape), args[0].new_zeros(1, *shape)
 
-    monkeypatch.setattr(reading, "fit_tensor", slow)
+    monkeypatch.setattr(reading, "fit_signal", slow)
     monkeypatch.setattr(reading, "_SLAB", 1)
 
     def interrupt(self, *args, **options):

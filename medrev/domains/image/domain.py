@@ -77,6 +77,7 @@ class ImageDomain(Domain):
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
         "--voxel-size": _OF_FINER,
+        "--consistency exact": _OF_FINER,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--ensemble": _OF_VOLUMES,

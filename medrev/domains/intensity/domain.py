@@ -73,6 +73,7 @@ class IntensityDomain(Domain, Generic[D]):
         "--tensor-order": _OF_TENSORS,
         "--tensor-frame": _OF_TENSORS,
         "--voxel-size": _OF_FINER,
+        "--consistency exact": _OF_FINER,
         "--engine openvino": _OF_TENSORS,
         "--precision bfloat16": _OF_TENSORS,
         "--bval": _OF_TENSORS,

@@ -1,7 +1,7 @@
 """Scalar super-resolution: one contrast on two grids, the same domain on both sides."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data.subject import Subject
+from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.entry import Entry
+from medrev.domains.intensity.consistency import consistent_volume
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
 from medrev.domains.intensity.names import contrast_ending, contrast_file, named_contrast
@@ -40,7 +42,9 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     section = ScalarData
     layouts = SCALAR_LAYOUTS
     refuses: ClassVar = {
-        option: why for option, why in IntensityDomain.refuses.items() if option != "--voxel-size"
+        option: why
+        for option, why in IntensityDomain.refuses.items()
+        if option not in ("--voxel-size", "--consistency exact")
     }
 
     @property
@@ -74,6 +78,27 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             mask=subject.files.get("mask"),
             problem=problem,
         )
+
+    def check(self, options: Sequence[str]) -> None:
+        """Consistency is that of block means."""
+        super().check(options)
+        made = self.data.degradation
+        if "--consistency exact" in options and (made.profile != "box" or made.gap):
+            raise InputError(
+                "--consistency exact is for slices that are means of all they hold; "
+                f"{self.pipeline.name} takes slices with profile {made.profile}, gap {made.gap:g}"
+            )
+
+    def consistent(
+        self,
+        values: Tensor,
+        scan: Scan,
+        factors: tuple[int, ...],
+        s0: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Consistency]:
+        """Block means are those of the scan; nothing is negative where they are not."""
+        moved, consistency = consistent_volume(values, scan.values, scan.mask, factors)
+        return moved, None, consistency
 
     def scored(self, scale: float) -> Settings:
         """In units of a volume's own scale."""

@@ -20,6 +20,8 @@ _TOLERANCE = 1e-6
 #: Of S0, as a share of its median in the mask: what lies below, such as the black around a brain,
 #: would ring in its logarithm.
 _DARK = 0.1
+#: Smallest S0 of the scan whose logarithm is taken.
+_LEAST = 1e-30
 
 
 def consistent_tensors(
@@ -29,13 +31,13 @@ def consistent_tensors(
     factors: tuple[int, ...],
     *,
     signal: Signal | None = None,
+    s0: Tensor | None = None,
     positive: bool = True,
 ) -> tuple[Tensor, Tensor | None, Consistency]:
     """Move the tensors of every block by one increment, so that they give back the scan's.
 
     Ready tensors are averaged. Of raw DWI, the signals of the fine tensors are averaged and fitted
-    as the scan was: S0 on the fine grid goes with the tensors, and begins as the interpolation of
-    the scan's logarithm.
+    as the scan was, with S0 on the fine grid, which gets the same increments in its logarithm.
 
     Args:
         values: A network's ``(6, I·r, J·r, K·r)``, mm²/s.
@@ -43,6 +45,8 @@ def consistent_tensors(
         mask: ``(1, I, J, K)``, boolean: where they shall be given back.
         factors: r along every axis.
         signal: What the scan's tensors were fitted to; None: they are ready tensors.
+        s0: A guess at S0 on the fine grid ``(1, I·r, J·r, K·r)``, with signals only (default: the
+            cubic interpolation of its logarithm).
         positive: The result must be positive definite: where details stand against it they are
             halved, and where the scan's own tensor is not, the block stays as it is.
 
@@ -50,24 +54,24 @@ def consistent_tensors(
         Tensors, zero outside of the mask; S0 ``(1, I·r, J·r, K·r)`` of raw DWI; and what was
         measured.
     """
-    where = mask[0].nonzero(as_tuple=True)
+    inside = mask[0]
     fit = None if signal is None else LinearFit(signal.gradients, weighted=signal.method == "WLS")
     fine, coarse = values, given
     if signal is not None:
-        s0 = signal.s0.float()
-        dark = _DARK * float(s0[mask].median())
-        logs = s0.clamp(min=dark).log()
-        fine = torch.cat([values, upsample(logs[None], factors, "cubic")[0]])
-        coarse = torch.cat([given, s0.clamp(min=1e-30).log()])
-    theta = blocks_of(fine, factors)[:, *where].movedim(0, -1)  # (V, R, 6 or 7)
-    wanted = coarse[:, *where].T  # (V, 6 or 7)
+        dark = _DARK * float(signal.s0[mask].median())
+        if s0 is None:
+            s0 = upsample(signal.s0.clamp(min=dark).log()[None], factors, "cubic")[0].exp()
+        fine = torch.cat([values, s0.clamp(min=dark).log()])
+        coarse = torch.cat([given, signal.s0.clamp(min=_LEAST).log()])
+    theta = blocks_of(fine, factors)[:, inside].movedim(0, -1)  # (V, R, 6 or 7)
+    wanted = coarse[:, inside].T  # (V, 6 or 7)
     parts = [
         _answer(a.double(), b.double(), fit, positive)
         for a, b in zip(theta.split(_CHUNK), wanted.split(_CHUNK), strict=True)
     ]
     found, left, smoothed, impossible = (torch.cat(each) for each in zip(*parts, strict=True))
     blocks = found.new_zeros((found.shape[2], *mask.shape[1:], found.shape[1]))
-    blocks[:, *where] = found.movedim(-1, 0)
+    blocks[:, inside] = found.movedim(-1, 0)
     result = from_blocks(blocks, factors)
     possible = ~impossible
     consistency = Consistency.measured(
@@ -81,8 +85,8 @@ def consistent_tensors(
     )
     if fit is None:
         return result, None, consistency
-    inside = from_blocks(mask[..., None].expand(*mask.shape, theta.shape[1]), factors)
-    return result[:6], result[6:].exp() * inside, consistency
+    fine_mask = from_blocks(mask[..., None].expand(*mask.shape, theta.shape[1]), factors)
+    return result[:6], result[6:].exp() * fine_mask, consistency
 
 
 def _answer(

@@ -1,7 +1,7 @@
 """Diffusion tensors as one side of a translation: raw DWI or tensors in, tensors and maps out."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,10 +11,12 @@ from medrev.config.schema import Pipeline
 from medrev.data.layouts.bids import is_subject
 from medrev.data.layouts.listing import is_there
 from medrev.data.subject import Subject
+from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.entry import Entry
-from medrev.domains.outputs import PICTURE, Output
+from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
 from medrev.domains.source import Source
+from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.find import LAYOUTS, problems, scanned
 from medrev.domains.tensor.names import base_name, common_stem
 from medrev.domains.tensor.picture import compare_tensors
@@ -30,6 +32,7 @@ from medrev.dti import (
     scalar_maps,
     tensor_maps,
 )
+from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import direction_cosines, is_dicom_folder
 
@@ -139,6 +142,34 @@ class TensorDomain(Domain):
             inside, repaired = repair(inside)
         return inside, {"RepairedTensors": repaired}
 
+    def check(self, options: Sequence[str]) -> None:
+        """Consistency is that of linear fits."""
+        super().check(options)
+        if "--consistency exact" in options and self.data.fit.method == "NLLS":
+            raise InputError(
+                "--consistency exact needs a linear fit (data.fit.method WLS or OLS); "
+                f"{self.pipeline.name} fits raw DWI by NLLS"
+            )
+
+    def consistent(
+        self,
+        values: Tensor,
+        scan: Scan,
+        factors: tuple[int, ...],
+        s0: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Consistency]:
+        """Of ready tensors on the tensors, of raw DWI on the signals."""
+        assert scan.mask is not None
+        return consistent_tensors(
+            values,
+            scan.values,
+            scan.mask > 0,
+            factors,
+            signal=scan.signal,
+            s0=s0,
+            positive=self.pipeline.inference.positive_definite,
+        )
+
     own_scale = False
 
     def scored(self, scale: float) -> Settings:
@@ -172,6 +203,8 @@ class TensorDomain(Domain):
 
     def file_name(self, base: str, name: str, ending: str) -> str:
         """A name of BIDS derivatives: grid and parameter."""
+        if name == CERTIFICATE:
+            return f"{common_stem(base, self.side)}_desc-sr{ending}"
         entities = "desc-sr" if name == PICTURE else MAPS[name].entities
         return f"{common_stem(base, self.side)}_{entities}_dwimap{ending}"
 
@@ -186,6 +219,8 @@ class TensorDomain(Domain):
         volumes = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
         if prediction.std is not None:
             volumes["std"] = prediction.std
+        if prediction.s0 is not None:
+            volumes["s0"] = prediction.s0
         maps: dict[str, Output] = {
             name: map_of(name, volume, affine, scan) for name, volume in volumes.items()
         }

@@ -16,8 +16,9 @@ from medrev.domains.tensor.scan import load_subject
 from medrev.dti import (
     Convention,
     Order,
+    Signal,
     convert_order,
-    fit_tensor,
+    fit_signal,
     from_voxel_frame,
     is_positive_definite,
     tensor_convention,
@@ -85,9 +86,9 @@ def read_tensors(
     )
     loaded = load_subject(subject, data, convention)
     warnings = [f"{file}: {note}" for note in (*loaded.notes, *convention.notes)]
-    tensor = loaded.tensor
+    tensor, signal = loaded.tensor, None
     if tensor is None:
-        tensor = _fit(loaded, data, show_progress, check)
+        tensor, signal = _fit(loaded, data, show_progress, check)
     elif convention.measurement is None:
         stored = from_voxel_frame(tensor, loaded.affine, convention.frame)
         warnings += _order_doubts(loaded, stored, file, convention.order)
@@ -99,6 +100,7 @@ def read_tensors(
         affine=loaded.affine,
         space=source.header.space_code,
         convention=convention,
+        signal=signal,
         warnings=tuple(warnings),
         facts={
             "InputVoxelSize": [round(edge, 6) for edge in voxel_size(loaded.affine)],
@@ -130,7 +132,7 @@ def convention_of(source: Source, order: str | None, frame: str | None) -> Conve
 
 def _fit(
     scan: Loaded, data: DTIData, show_progress: bool, check: Callable[[], None]
-) -> torch.Tensor:
+) -> tuple[torch.Tensor, Signal]:
     """Fit slab by slab; voxels do not know of each other."""
     assert scan.dwi is not None
     assert scan.gradients is not None
@@ -141,9 +143,10 @@ def _fit(
             check()
             cut = slice(start, start + _SLAB)
             part = scan.dwi[..., cut], scan.gradients, scan.mask[..., cut], data.fit.method
-            parts.append(fit_tensor(*part))
+            parts.append(fit_signal(*part))
             bar.advance()
-    return torch.cat(parts, dim=-1).float() * scan.mask
+    tensor, s0 = (torch.cat(each, dim=-1).float() for each in zip(*parts, strict=True))
+    return tensor * scan.mask, Signal(s0, scan.gradients, data.fit.method)
 
 
 def _unit_doubts(scan: Loaded, tensor: torch.Tensor, path: Path) -> list[str]:

@@ -44,6 +44,7 @@ MAPS = {
         "dimensionless",
         "color",
     ),
+    "s0": _Map("param-s0_desc-sr", "Signal without diffusion weighting", "arbitrary"),
     "std": _Map(
         "param-diffusivity_desc-srstd",
         "Uncertainty: standard deviation of the diffusion tensor over the ensemble "
