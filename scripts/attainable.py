@@ -102,9 +102,15 @@ def consistent(path: Path, mask: Path | None, model: Model) -> dict[str, Tensor]
         values=twin.low, mask=inside, affine=rescale_affine(scan.affine, 2.0), signal=signal
     )
     free = translate(model, twin.low / model.scale) * model.scale
-    s0 = fine_s0(given, (2, 2, 2), torch.device("cpu"), None)
+    assert scan.dwi is not None
+    known = fit_signal(scan.dwi, twin.gradients, scan.mask, data.fit.method)[1]
+    guesses = {
+        "S0 interpolated": None,
+        "S0 by t1-x2": fine_s0(given, (2, 2, 2), torch.device("cpu"), None),
+        "S0 of the fine scan": known,
+    }
     found = {"consistent, tensors": consistent_tensors(free, twin.low, inside, (2, 2, 2))}
-    for name, guess in (("S0 interpolated", None), ("S0 by t1-x2", s0)):
+    for name, guess in guesses.items():
         found[f"consistent, signals, {name}"] = consistent_tensors(
             free, twin.low, inside, (2, 2, 2), signal=signal, s0=guess
         )
