@@ -30,12 +30,12 @@ def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) 
     return not low * (1 - tolerance) <= value <= high * (1 + tolerance)
 
 
-def range_in_words(low: float, high: float, digits: str = ".3g") -> str:
+def range_in_words(ends: Sequence[float], digits: str = ".3g") -> str:
     """A range as text; one number where both ends read alike.
 
     Example:
-        >>> range_in_words(1, 4.5), range_in_words(2, 2)
+        >>> range_in_words((1, 4.5)), range_in_words((2, 2))
         ('1 to 4.5', '2')
     """
-    first, last = format(low, digits), format(high, digits)
+    first, last = (format(end, digits) for end in ends)
     return first if first == last else f"{first} to {last}"

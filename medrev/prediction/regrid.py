@@ -117,7 +117,7 @@ def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio
         for edge, (low, high) in zip(edges, trained, strict=True)
     ):
         return []
-    ranges = [range_in_words(*each) for each in trained]
+    ranges = [range_in_words(each) for each in trained]
     known = ranges[0] if len(set(ranges)) == 1 else " x ".join(ranges)
     return [
         f"the voxels have {edges_in_words(edges)} mm, the model was trained on edges of "

@@ -66,13 +66,13 @@ def unlike_contrasts(
             "alone, without skull and air? Give its mask with --mask if it is not"
         )
     elif is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        trained = range_in_words(*ranges["mask_ml"], ".0f")
+        trained = range_in_words(ranges["mask_ml"], ".0f")
         doubts.append(
             f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
             "is it the brain, and all of it?"
         )
     if is_outside(values["median"], ranges.get("median"), _MEDIAN_TOLERANCE):
-        trained = range_in_words(*ranges["median"], ".2g")
+        trained = range_in_words(ranges["median"], ".2g")
         doubts.append(
             f"the median of the brain is {values['median']:.2g} of its brightest voxels' "
             f"intensity, in training it was {trained}: is it the contrast that the "

@@ -67,11 +67,11 @@ def unlike_training(
         if is_outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
             doubts.append(
                 f"the {percentile}th percentile of the mean diffusivity is {values[name]:.3g} "
-                f"mm²/s, in training it was {range_in_words(*ranges[name])}: judge the result with "
+                f"mm²/s, in training it was {range_in_words(ranges[name])}: judge the result with "
                 "care"
             )
     if is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        trained = range_in_words(*ranges["mask_ml"], ".0f")
+        trained = range_in_words(ranges["mask_ml"], ".0f")
         doubts.append(
             f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
             "is it the brain, and all of it?"
