@@ -168,7 +168,8 @@ def user_cache(name: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"medrev-cache-{user}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid == user and not folder.is_symlink():
+        own = not hasattr(os, "getuid") or folder.stat().st_uid == user
+        if own and not folder.is_symlink():
             return folder / name
     return Path(tempfile.mkdtemp(prefix="medrev-cache-")) / name
 

@@ -25,8 +25,12 @@ from medrev.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # Windows: what the holder has written counts
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:  # not on Windows
+    msvcrt = None  # type: ignore[assignment]
 
 __all__ = [
     "ASIDE",
@@ -49,6 +53,8 @@ ASIDE = f"{PREFIX}replaced"
 
 #: Seconds after which a temporary file of another machine, or of an older medrev, is left over.
 _OLD = 24 * 3600.0
+#: Where Windows locks a byte: nobody reads one that is locked, and the holder's words come first.
+_FAR = 1 << 30
 #: Seconds between two looks at a lock that is waited for.
 _LOOK = 0.1
 
@@ -159,15 +165,28 @@ def _lock(descriptor: int, path: Path) -> bool:
         except OSError as error:
             if error.errno in {errno.EACCES, errno.EAGAIN}:
                 return False
+    elif msvcrt is not None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
     owner = _holder(path).get("owner")  # a file system without locks
-    return owner is None or _is_dead(str(owner)) is True
+    return owner in (None, _process()) or _is_dead(str(owner)) is True
 
 
 def _free(path: Path, descriptor: int) -> None:
     with _mutex:
+        if fcntl is None:  # Windows removes no open file; an empty one is nobody's
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
         with suppress(OSError):
             path.unlink(missing_ok=True)
-        os.close(descriptor)
+        if fcntl is not None:
+            os.close(descriptor)
         _held.pop(path, None)
 
 
@@ -230,7 +249,9 @@ def _started(process: int) -> str:
         ProcessLookupError: It has ended.
     """
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        )
     except OSError:
         if Path("/proc/self/stat").exists():
             raise ProcessLookupError from None

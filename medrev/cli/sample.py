@@ -148,7 +148,8 @@ def _write_grid(path: Path, grid: "Grid", about: dict[str, Any], options: Option
         write_pixels(picture, grid.picture(), overwrite=True)
         with array.open("wb") as file:
             np.save(file, grid.pixels, allow_pickle=False)
-        text.write_text(_json(about | {"Rows": grid.rows, "Columns": grid.columns, **grid.facts}))
+        about = about | {"Rows": grid.rows, "Columns": grid.columns, **grid.facts}
+        text.write_text(_json(about), encoding="utf-8")
     print(*files, sep="\n")
 
 
@@ -157,7 +158,7 @@ def _write(path: Path, document: dict[str, Any], options: Options) -> None:
 
     ensure_writable_folder(path.parent)
     with atomic_path(path, options.overwrite) as temporary:
-        temporary.write_text(_json(document))
+        temporary.write_text(_json(document), encoding="utf-8")
     print(path)
 
 

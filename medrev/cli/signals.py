@@ -76,7 +76,11 @@ class Signals:
 
         def send() -> None:
             self._waiting = False
-            if not self._over:
+            if self._over:
+                return
+            if os.name == "nt":  # os.kill would end the process at once
+                signal.raise_signal(number)
+            else:
                 os.kill(self._process, number)
 
         timer = threading.Timer(self.again, send)

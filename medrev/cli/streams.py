@@ -1,6 +1,7 @@
 """Standard output and error that never stop a command: closed pipes, names that cannot be shown."""
 
 import codecs
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ __all__ = ["lasting_streams"]
 
 #: Name of the error handler of the streams' encodings.
 _ERRORS = "medrev"
+#: What writing into a closed pipe gives; Windows calls it an invalid argument.
+_CLOSED = {errno.EPIPE, errno.EINVAL} if os.name == "nt" else {errno.EPIPE}
 #: Bytes of file names that are no text stand for themselves in this range of characters.
 _BYTES = range(0xDC80, 0xDD00)
 
@@ -43,21 +46,23 @@ class _Lasting:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._end()
+        except OSError as error:
+            self._end(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._end()
+        except OSError as error:
+            self._end(error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _end(self) -> None:
+    def _end(self, error: OSError) -> None:
         """Lead the stream to nowhere; Python flushes it once more at exit."""
+        if error.errno not in _CLOSED:
+            raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             with suppress(OSError, ValueError):

@@ -31,5 +31,5 @@ def close(part: Any) -> None:
         for worker in getattr(part, "workers", {}).values():
             pid = getattr(worker, "pid", None)
             if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(OSError):  # it has ended
+                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows: SIGTERM
