@@ -23,7 +23,7 @@ from medrev.options import Request
 if TYPE_CHECKING:
     from medrev.prediction import Entry, Inference, Report
 
-__all__ = ["build_parser", "main"]
+__all__ = ["Inputs", "build_parser", "infer", "main"]
 
 logger = logging.getLogger("medrev.infer")
 
@@ -108,13 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``medrev-infer`` and return its exit code."""
     return run_command(
         build_parser,
-        _infer,
+        infer,
         argv,
         memory_advice="close other programs, or give a lower --max-memory",
     )
 
 
-def _infer(arguments: argparse.Namespace) -> int:
+def infer(arguments: argparse.Namespace) -> int:
+    """Translate what the options name."""
     check_places(arguments)
     from medrev.errors import InputError
     from medrev.prediction import Inference, find_entries, load_models
