@@ -15,12 +15,12 @@ from medrev.cli.interfaces import (
 )
 from medrev.errors import ConfigError
 
-KEPT = sorted((Path(__file__).parents[2] / "packaging" / "boutiques").glob("*.json"))
+KEPT = sorted((Path(__file__).parents[2] / "deployment" / "boutiques").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_the_descriptors_kept_are_those_of_the_commands(path):
-    """Else: ``python -m medrev.cli.interfaces COMMAND > packaging/boutiques/COMMAND.json``."""
+    """Else: ``python -m medrev.cli.interfaces COMMAND > deployment/boutiques/COMMAND.json``."""
     assert json.loads(path.read_text(encoding="utf-8")) == boutiques_descriptor(path.stem)
 
 

@@ -1,4 +1,4 @@
-"""Check that a wheel is whole: ``python packaging/check_wheel.py dist/medrev-*.whl [--run]``.
+"""Check that a wheel is whole: ``python deployment/check_wheel.py dist/medrev-*.whl [--run]``.
 
 With ``--run`` it is installed in a new environment, where the packages of this one are seen but its
 medrev is not, and translates a small volume in a folder outside of the repository, offline.
