@@ -75,7 +75,8 @@ class Options:
     interior: int | None = field(default=None, metadata={**_MEASURES, "metavar": "N"})
     """edge of the interior's neighbourhood in voxels, odd (default: the pipeline's, else 5)"""
     range: float | None = field(default=None, metadata={**_MEASURES, "metavar": "R"})
-    """data range of PSNR and SSIM (default: the reference's in the mask)"""
+    """data range of PSNR and SSIM (default: that of image files' type, of contrasts 1, else the
+    reference's in the mask)"""
     label_colours: Literal["cityscapes"] | None = field(default=None, metadata=_MEASURES)
     """images are coloured labels: segmentation scores by the nearest colour"""
     fcn: Path | None = field(default=None, metadata={**_MEASURES, "metavar": "RUN"})
