@@ -11,12 +11,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from medrev.errors import InputError
 
-__all__ = ["MOST_GIB", "Direction", "InferenceOptions", "Request"]
+__all__ = ["MOST_GIB", "MOST_KEPT", "Direction", "InferenceOptions", "Request"]
 
 Direction = Literal["forward", "inverse"]
 
 #: No limit on memory is higher, in GiB.
 MOST_GIB = 1_000_000
+#: Samples that are written, at most: their numbers have two digits.
+MOST_KEPT = 99
 
 _INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))
 
@@ -59,6 +61,19 @@ class InferenceOptions:
     precision: Literal["auto", "float32", "bfloat16"] = field(default="auto", metadata=_MODEL)
     """of the convolutions; the streams of the reversible core stay float32 (default: auto,
     bfloat16 where the processor has it and it was measured to be faster)"""
+    samples: int | None = field(default=None, metadata={**_MODEL, "metavar": "N"})
+    """results to draw of each input, of models that make them by chance (default: 1), or around
+    the result of models with a posterior, such as dti-x2-posterior: then their standard deviation,
+    intervals and the cone of main directions are written"""
+    temperature: float = field(default=1.0, metadata={**_MODEL, "metavar": "T"})
+    """of those models: factor on the deviations of what is drawn (default: 1)"""
+    seed: int = field(default=0, metadata={**_MODEL, "metavar": "N"})
+    """of those models: seed of what is drawn (default: 0)"""
+    interval: float | None = field(default=None, metadata={**_MODEL, "metavar": "PERCENT"})
+    """level of the intervals of FA, MD, AD, RD or intensities (default: 90 with --samples; with
+    --ensemble none are written)"""
+    keep_samples: bool = field(default=False, metadata=_MODEL)
+    """also write the samples around a result; they are held in memory together"""
     max_memory: float | None = field(default=None, metadata={**_MODEL, "metavar": "GIB"})
     """limit on the memory of a translation: the volume, activations and accumulators (default:
     inference.max_memory of the model)"""
@@ -92,6 +107,23 @@ class InferenceOptions:
                 f"max_memory must be a positive number of GiB, got {self.max_memory} "
                 f"(at most {MOST_GIB})"
             )
+        if self.samples is not None and self.samples < 1:
+            raise InputError(f"samples must be at least 1, got {self.samples}")
+        if self.keep_samples and (self.samples or 0) > MOST_KEPT:
+            raise InputError(f"keep_samples writes up to {MOST_KEPT} samples, got {self.samples}")
+        if not 0 <= self.temperature < float("inf"):
+            raise InputError(f"temperature must be 0 or more, got {self.temperature}")
+        if self.interval is not None and not 0 < self.interval < 100:
+            raise InputError(
+                f"interval must lie between 0 and 100 percent, both left out, got {self.interval:g}"
+            )
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything was asked that only models which draw have."""
+        return (
+            self.samples is not None or self.temperature != 1 or self.seed != 0 or self.keep_samples
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,30 +145,12 @@ class Request(InferenceOptions):
     tensor_frame: Literal["fsl", "voxel", "ras"] | None = field(default=None, metadata=_INPUT)
     """frame of tensors (default: what their header or the JSON file beside them says, else fsl,
     the frame of dtifit's b-vectors)"""
-    samples: int | None = field(default=None, metadata={**_MODEL, "metavar": "N"})
-    """results to draw of each input, of models that make them by chance (default: 1)"""
-    temperature: float = field(default=1.0, metadata={**_MODEL, "metavar": "T"})
-    """of those models: factor on the deviations of what is drawn (default: 1)"""
-    seed: int = field(default=0, metadata={**_MODEL, "metavar": "N"})
-    """of those models: seed of what is drawn (default: 0)"""
     overwrite: bool = field(default=False, metadata=_OUTPUT)
     """replace existing results"""
     format: Literal["nifti", "nrrd"] = field(default="nifti", metadata=_OUTPUT)
     """of volumes; default: nifti"""
     quick_look: bool = field(default=True, metadata=_OUTPUT)
     """draw a picture of the result"""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.samples is not None and self.samples < 1:
-            raise InputError(f"samples must be at least 1, got {self.samples}")
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError(f"temperature must be 0 or more, got {self.temperature}")
-
-    @property
-    def draws(self) -> bool:
-        """Whether anything was asked that only models which draw have."""
-        return self.samples is not None or self.temperature != 1 or self.seed != 0
 
     @property
     def inverse(self) -> bool:
@@ -162,6 +176,8 @@ class Request(InferenceOptions):
             "--voxel-size": self.voxel_size is not None,
             f"--consistency {self.consistency}": self.consistency != "none",
             "--max-memory": self.max_memory is not None,
+            "--interval": self.interval is not None,
+            "--keep-samples": self.keep_samples,
         }
         return [option for option, was_given in given.items() if was_given]
 
@@ -188,6 +204,8 @@ class Request(InferenceOptions):
                 if self.draws
                 else {}
             ),
+            **({"KeepSamples": True} if self.keep_samples else {}),
+            **({} if self.interval is None else {"Interval": self.interval}),
         }
 
 

@@ -199,7 +199,8 @@ def sizes(pipeline):
         small += ["data.patches.size=24"] if data.patches.size > 24 else []
         return [*small, "evaluation.baselines=[cubic]"]
     most = {"width": 8, "depth": 2, "levels": 4, "downsamplings": 4, "fc_width": 8}
-    small += [f"model.{key}={n}" for key, n in most.items() if getattr(model, key, 0) > n]
+    if model.kind != "posterior":  # it begins with a shipped model
+        small += [f"model.{key}={n}" for key, n in most.items() if getattr(model, key, 0) > n]
     if getattr(method, "adversarial_weight", 0) and hasattr(method.discriminator, "width"):
         small.append("method.discriminator.width=8")
     if data.kind == "single_images":

@@ -29,6 +29,8 @@ class Options:
     """levels of intervals (default: 50 80 90): 80 % need 4 subjects, 90 % need 9, 95 % need 19"""
     ensemble: int = field(default=8, metadata={"metavar": "N", "choices": (2, 4, 8, 24, 48)})
     """symmetries of the grid whose spread is scaled (default: 8); intervals are for as many"""
+    samples: int | None = field(default=None, metadata={"metavar": "N"})
+    """instead of an ensemble: samples around the result of a model with a posterior"""
     output: Path | None = field(default=None, metadata={"metavar": "FILE"})
     """calibrated copy of the weights (default: calibrated.safetensors in the run folder, else
     MODEL-calibrated.safetensors here)"""
@@ -51,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
         "  of a single voxel, tissue or lesion, or of scans of another kind.\n\n"
         "examples:\n"
         "  medrev-calibrate runs/hcp_dti_sr\n"
-        "  medrev-calibrate dti-x2 --data cohort --part all --level 80 90 95",
+        "  medrev-calibrate dti-x2 --data cohort --part all --level 80 90 95\n"
+        "  medrev-calibrate dti-x2-posterior --samples 16 --data cohort --part all",
     )
 
 
@@ -77,7 +80,9 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         data=options.data,
         part=options.part,
         levels=sorted(set(options.level)) or (50, 80, 90),
-        options=InferenceOptions(ensemble=options.ensemble),
+        options=InferenceOptions(ensemble=options.ensemble)
+        if options.samples is None
+        else InferenceOptions(samples=options.samples),
         device=arguments.device,
         show_progress=True,
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.domains.consistency import Consistency
 from medrev.domains.entry import Entry
+from medrev.domains.interval import Interval
 from medrev.domains.maps import SUFFIXES
 from medrev.domains.names import bids_folder, bids_label
 from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
@@ -77,7 +78,10 @@ class Prediction:
         mask: ``(1, *spatial)`` on the grid of the values; None where there is none.
         affine: Voxel → RAS mm of the values, 4×4; None where there is no geometry.
         draws: ``(N, C, *spatial)``: results drawn from a model that has many, the first of which
-            are the values; else None.
+            are the values; or samples around the values; else None.
+        samples: How many were drawn around the values; 0: none.
+        interval: Which intervals the spread becomes; None: none.
+        scatter: Root of the mean of :meth:`Domain.scatter` over samples, ``(1, *spatial)``.
         std: ``(1, *spatial)`` in the unit of the values: standard deviation over the ensemble in
             the domain's norm. None without an ensemble.
         spread: Standard deviation over the ensemble of every quantity of
@@ -104,6 +108,9 @@ class Prediction:
     mask: Tensor | None = None
     affine: NDArray[Any] | None = None
     draws: Tensor | None = None
+    samples: int = 0
+    interval: Interval | None = None
+    scatter: Tensor | None = None
     std: Tensor | None = None
     spread: Mapping[str, Tensor] = field(default_factory=dict)
     cycle_residual: Tensor | None = None
@@ -118,6 +125,11 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spread_over(self) -> str:
+        """What the spread is that of, in words."""
+        return f"{self.samples} samples" if self.samples else "the ensemble"
 
 
 class Domain(ABC):
@@ -143,6 +155,8 @@ class Domain(ABC):
         title: Name of the BIDS dataset that its results make; empty where they are none.
         always: Names of what every result has, in the order in which they are written.
         endings: Of the names under which a result can be written.
+        intervals: Names of the quantities that have intervals.
+        uncertain: Names of what a result with intervals has beside its standard deviation.
         illustrated: Whether a result has a picture beside it.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
         fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
@@ -157,6 +171,8 @@ class Domain(ABC):
     title: ClassVar[str] = ""
     always: ClassVar[tuple[str, ...]] = ("volume",)
     endings: ClassVar[tuple[str, ...]] = (*SUFFIXES.values(), ".nii", ".mgz", ".mgh")
+    intervals: ClassVar[tuple[str, ...]] = ()
+    uncertain: ClassVar[tuple[str, ...]] = ()
     illustrated: ClassVar[bool] = True
     regrids: ClassVar[bool] = False
     fixed_scale: ClassVar[bool] = False
@@ -412,6 +428,17 @@ class Domain(ABC):
         """
         return {self.always[0]: values}
 
+    def scatter(self, estimate: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """The squared sine of the angle between main directions; None where there are none.
+
+        Args:
+            estimate: Physical values ``(C, *spatial)``.
+
+        Returns:
+            A function of a sample ``(C, *spatial)``, to ``(1, *spatial)``.
+        """
+        return None
+
     def norm(self, values: Tensor) -> Tensor:
         """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
         return self.squared(values).sqrt_()
@@ -469,6 +496,8 @@ class Domain(ABC):
         draws: int = 0,
         s0: bool = False,
         certificate: bool = False,
+        interval: bool = False,
+        samples: int = 0,
     ) -> dict[str, Path]:
         """The file of everything that a result consists of, by name.
 
@@ -483,12 +512,16 @@ class Domain(ABC):
             draws: So many results were drawn; 0: there is one.
             s0: There is a signal without diffusion weighting.
             certificate: There is a certificate, under :data:`medrev.domains.outputs.CERTIFICATE`.
+            interval: There are intervals.
+            samples: So many samples around the result are kept.
         """
         ending = SUFFIXES[format]
         drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
         names = {name: self.file_name(base, name, ending) for name in drawn or self.always}
         if std:
             names["std"] = self.file_name(base, "std", ending)
+        more = [*self.uncertain * interval, *(f"sample-{n + 1}" for n in range(samples))]
+        names |= {name: self.file_name(base, name, ending) for name in more}
         if cycle:
             names["cycle"] = source.file_name(base, "cycle", ending)
         if s0:

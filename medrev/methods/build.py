@@ -29,6 +29,7 @@ from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTrans
 from medrev.methods.latent_adversary import LatentDiscriminatorPhase, ReconstructionPhase
 from medrev.methods.likelihood import LikelihoodPhase
 from medrev.methods.paired import PairedTranslatorPhase
+from medrev.methods.posterior import PosteriorPhase
 from medrev.methods.segmentation import SegmentationPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.transport import TransportPhase
@@ -37,6 +38,7 @@ from medrev.nets import (
     Classifier,
     Generator,
     LatentDiscriminator,
+    Posterior,
     RestrictedPrior,
     Segmenter,
     build_discriminator,
@@ -72,7 +74,7 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
         assert isinstance(translator, Classifier)
         return _method(translator, ClassificationPhase(translator, config), None)
     if isinstance(config, MaximumLikelihood | LatentAdversary | OptimalTransport):
-        assert isinstance(translator, Generator)
+        assert isinstance(translator, Generator | Posterior)
         return _generative(translator, config)
     if isinstance(config, SelfInverse):
         shared = build_shared_adversary(pipeline, rank) if config.adversarial_weight else None
@@ -90,9 +92,12 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
 
 
 def _generative(
-    generator: Generator, config: MaximumLikelihood | LatentAdversary | OptimalTransport
+    generator: Generator | Posterior, config: MaximumLikelihood | LatentAdversary | OptimalTransport
 ) -> Method:
     """The method of a flow, which suits its prior."""
+    if isinstance(generator, Posterior):
+        assert isinstance(config, MaximumLikelihood)
+        return _method(generator, PosteriorPhase(generator, config), None)
     if isinstance(config, MaximumLikelihood):
         return _method(generator, LikelihoodPhase(generator, config), None)
     if isinstance(config, OptimalTransport):
@@ -270,6 +275,17 @@ def check_networks(pipeline: Pipeline) -> None:
     method, model = pipeline.method.kind, pipeline.model.kind
     prior = getattr(pipeline.model, "prior", None)
     needed, of = _NEEDS.get(method, (None, None))
+    if (method, model) == ("maximum_likelihood", "posterior"):
+        if pipeline.training.start_from is None:
+            raise ConfigError(
+                "model.kind posterior learns how the truth lies around a trained model's result: "
+                "give that model as training.start_from"
+            )
+        return
+    if needed is None and model == "posterior":
+        raise ConfigError(
+            f"model.kind posterior is trained by method.kind maximum_likelihood, got {method}"
+        )
     if needed is None and model in {kind for kind, _ in _NEEDS.values()}:
         suited = ", ".join(name for name, (kind, _) in _NEEDS.items() if kind == model)
         raise ConfigError(f"model.kind {model} is trained by method.kind {suited}, got {method}")

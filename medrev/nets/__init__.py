@@ -31,6 +31,7 @@ from medrev.nets.involution import Involution
 from medrev.nets.latent import LatentDiscriminator
 from medrev.nets.one_way import OneWay
 from medrev.nets.pair import Pair, SelfInverse
+from medrev.nets.posterior import Posterior
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.segmenter import Segmenter
@@ -51,6 +52,7 @@ __all__ = [
     "OneWay",
     "Pair",
     "PatchGAN",
+    "Posterior",
     "ResNet",
     "RestrictedPrior",
     "RevGAN",

@@ -10,6 +10,7 @@ from medrev.config.schema import (
     InvolutionModel,
     Model,
     Pipeline,
+    PosteriorModel,
     ResNetModel,
     RevGANModel,
     SelfInverseUNetModel,
@@ -30,6 +31,7 @@ from medrev.nets.flows import (
 )
 from medrev.nets.involution import Involution
 from medrev.nets.pair import Pair, SelfInverse
+from medrev.nets.posterior import Posterior
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.segmenter import Segmenter
@@ -134,7 +136,8 @@ def build_translator(
     """
     options: dict[str, Any] = config.model_dump(exclude={"kind"})
     if isinstance(config, RevGANModel):
-        return RevGAN(
+        kind = Posterior if isinstance(config, PosteriorModel) else RevGAN
+        return kind(
             in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor, **options
         )
     if max(per_axis(scale_factor, config.spatial_dims)) != 1:

@@ -21,7 +21,8 @@ def generator_of(model: Model) -> Generator:
     if not isinstance(model.translator, Generator):
         raise InputError(
             f"{model.pipeline.name} makes one result of an input (model.kind "
-            f"{model.pipeline.model.kind}): to draw several, a model of model.kind flow is needed"
+            f"{model.pipeline.model.kind}): to draw several, a model of model.kind flow or "
+            "posterior is needed, such as dti-x2-posterior"
         )
     return model.translator
 
@@ -42,6 +43,11 @@ class Draws:
         self.model, self.request = model, request
         self.net = generator_of(model)
         self.source, self.target = domains_of(model.pipeline)
+        if request.interval is not None or request.keep_samples:
+            raise InputError(
+                "--interval and --keep-samples are for models with a posterior, such as "
+                f"dti-x2-posterior; all that {model.pipeline.name} draws is written: leave them out"
+            )
         if request.inverse:
             raise InputError(
                 f"{model.pipeline.name} has no inverse direction: a flow makes y from x"

@@ -79,12 +79,16 @@ class Estimate:
         std: ``(1, *spatial)``; None with one member.
         spread: Of every quantity, ``(Q, *spatial)``; empty with one member.
         residual: ``(1, *spatial)`` on the grid of the input; None unless asked for.
+        scatter: Root of the mean of :meth:`Domain.scatter` over samples; None without.
+        draws: Samples ``(N, C, *spatial)`` that are kept.
     """
 
     mean: Tensor
     std: Tensor | None
     spread: Mapping[str, Tensor]
     residual: Tensor | None
+    scatter: Tensor | None = None
+    draws: Tensor | None = None
 
 
 class Ensemble:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,12 +14,14 @@ from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
+from medrev.nets import Posterior
 from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine, alternative_engine, choose_engine
-from medrev.prediction.ensemble import Encode, Ensemble
+from medrev.prediction.ensemble import Encode, Ensemble, Estimate
 from medrev.prediction.geometry import Geometry
 from medrev.prediction.model import Model
 from medrev.prediction.network import check_values
+from medrev.prediction.posterior import Field, check_draws, draw_facts, interval_of, sample
 from medrev.prediction.ratio import Ratio
 from medrev.prediction.regrid import (
     Regrid,
@@ -106,6 +109,7 @@ class Predictor:
                     "--consistency exact is for models of super-resolution, forward; "
                     f"{first.pipeline.name} was asked for no finer grid"
                 )
+        check_draws(self.models, self.options, self.target, inverse=inverse)
         for model in self.models:
             if inverse and not model.translator.has_inverse:
                 raise InputError(
@@ -185,15 +189,13 @@ class Predictor:
             warnings.append(f"{whose}'s inverse direction was not trained: its result is {what}")
         if chosen.kind != "image":
             logger.info("%s", ensemble)
-        estimate = ensemble.run(values, show_progress=show_progress)
+        estimate = self._estimate(ensemble, values, mask, steps, show_progress)
         spread = self.source.spread(scan.values, scan.mask) / scales[0]
+        interval, doubts = interval_of(self.models, options, self.target)
+        warnings += doubts
         del values, mask
 
-        def undo(result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
-            for step in reversed(steps):
-                result = step.inverse(result, ratio)
-            return result if inside is None else result * inside
-
+        undo = _Undo(steps)
         inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
         result = undo(estimate.mean, self.ratio, None)
         result, s0, consistency = self._consistent(result, scan, notes)
@@ -203,17 +205,20 @@ class Predictor:
                 "the result is nearly uniform, though the input is not: has the model been trained "
                 "long enough?"
             )
-        std, residual = estimate.std, estimate.residual
         same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
         return Prediction(
             values=made,
             mask=inside,
             affine=self._result_affine(scan, steps),
-            std=None if std is None else undo(std, self.ratio, inside),
+            std=undo.if_there(estimate.std, self.ratio, inside),
             spread={k: undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
             s0=s0,
             consistency=consistency,
-            cycle_residual=None if residual is None else undo(residual, same, scan.mask),
+            scatter=undo.if_there(estimate.scatter, self.ratio, inside),
+            draws=self._drawn(estimate.draws, undo, inside),
+            samples=options.samples or 0,
+            interval=interval,
+            cycle_residual=undo.if_there(estimate.residual, same, scan.mask),
             input_scale=scales[0],
             scale=encodings[0].result_scale,
             members=ensemble.count,
@@ -222,7 +227,7 @@ class Predictor:
             resampled=resampled,
             warnings=tuple(warnings),
             notes=tuple(notes),
-            facts=facts,
+            facts=facts | draw_facts(options, interval, self.target),
         )
 
     def _consistent(
@@ -236,6 +241,41 @@ class Predictor:
         moved, s0, consistency = self.target.consistent(result, scan, factors, guess)
         notes.append(str(consistency))
         return moved, s0, consistency
+
+    def _estimate(
+        self,
+        ensemble: Ensemble,
+        values: Tensor,
+        mask: Tensor | None,
+        steps: list[Step],
+        show_progress: bool,
+    ) -> Estimate:
+        """What the models say, with samples around it, if any are wanted."""
+        estimate = ensemble.run(values, show_progress=show_progress)
+        net, options = self.models[0].translator, self.options
+        if not options.samples:
+            return estimate
+        assert isinstance(net, Posterior)
+        limit = options.max_memory or self.models[0].pipeline.inference.max_memory
+        return sample(
+            net,
+            ensemble.encodings[0],
+            values,
+            estimate,
+            mask,
+            field=Field.of(options.seed, tuple(values.shape[1:]), steps),
+            engine=ensemble.engine,
+            options=options,
+            max_memory=limit,
+            show_progress=show_progress,
+        )
+
+    def _drawn(self, draws: Tensor | None, undo: "_Undo", inside: Tensor | None) -> Tensor | None:
+        """Samples as files hold them."""
+        if draws is None:
+            return None
+        whole = [undo(each, self.ratio, None) for each in draws]
+        return torch.stack([self.target.as_written(each, inside)[0] for each in whole])
 
     def _to_voxels(
         self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
@@ -434,6 +474,21 @@ class Predictor:
             if isinstance(step, Oriented):
                 return step.result_affine(tuple(scan.values.shape[1:]), self.ratio)
         return self.ratio.affine(scan.affine)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Undo:
+    """What was done with a scan, undone on results."""
+
+    steps: Sequence[Step]
+
+    def __call__(self, result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
+        for step in reversed(self.steps):
+            result = step.inverse(result, ratio)
+        return result if inside is None else result * inside
+
+    def if_there(self, result: Tensor | None, ratio: Ratio, inside: Tensor | None) -> Tensor | None:
+        return None if result is None else self(result, ratio, inside)
 
 
 def _of_second(lines: Sequence[str]) -> list[str]:

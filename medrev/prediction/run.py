@@ -24,9 +24,9 @@ from medrev.domains.outputs import (
 from medrev.domains.source import Source, check_kind, recognise
 from medrev.errors import InputError
 from medrev.nets import Generator
-from medrev.options import Request
+from medrev.options import MOST_KEPT, Request
 from medrev.prediction.baseline import fine_s0
-from medrev.prediction.draws import Draws, generator_of
+from medrev.prediction.draws import Draws
 from medrev.prediction.entries import single_entry
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
@@ -149,8 +149,6 @@ class Inference:
             self.predictor = Draws(first, request)
             self.draws = request.samples or 1
         else:
-            if request.draws:
-                generator_of(first)
             self.predictor = Predictor(
                 self.models,
                 inverse=request.inverse,
@@ -190,14 +188,17 @@ class Inference:
     def paths(self, entry: Entry, found: Source) -> dict[str, Path]:
         """The files of the result of what an input was recognised as, by name."""
         exact = self.request.consistency == "exact"
+        around = 0 if self.draws else self.request.samples or 0
         return self._paths(
             entry,
             s0=exact and found.kind == "dwi",
             certificate=exact,
-            std=self.request.ensemble > 1 or len(self.models) > 1,
+            std=self.request.ensemble > 1 or len(self.models) > 1 or around > 0,
             cycle=self.request.cycle_residual,
             picture=self.request.quick_look,
             draws=self.draws,
+            interval=around > 0 or self.request.interval is not None,
+            samples=around if self.request.keep_samples else 0,
         )
 
     def read(
@@ -271,7 +272,14 @@ class Inference:
                 outputs[PICTURE] = picture
         paths = {name: file for name, file in self.paths(entry, found).items() if name in outputs}
         possible = self._paths(
-            entry, std=True, cycle=True, picture=True, s0=found.kind == "dwi", certificate=True
+            entry,
+            std=True,
+            cycle=True,
+            picture=True,
+            s0=found.kind == "dwi",
+            certificate=True,
+            interval=True,
+            samples=MOST_KEPT,
         )
         return Result(
             paths=paths,

@@ -58,14 +58,14 @@ class ShippedModel:
 
 
 def shipped_models() -> list[ShippedModel]:
-    """All of them, by name.
+    """All of them, by name: dti-x2 before dti-x2-posterior.
 
     Example:
         >>> import medrev
         >>> [model.name for model in medrev.shipped_models()]
         ['dti-x2', 'mri-through-plane', 't1-x2']
     """
-    return [_shipped(path) for path in sorted(MODELS.glob("*.safetensors"))]
+    return [_shipped(path) for path in sorted(MODELS.glob("*.safetensors"), key=lambda p: p.stem)]
 
 
 def shipped_model(name: str) -> ShippedModel:

@@ -115,7 +115,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     Returns:
         The stages, or None for a translator that is not made of parts known here.
     """
-    if type(translator) is not RevGAN or translator.spatial_dims != 3:
+    if not isinstance(translator, RevGAN) or translator.spatial_dims != 3:
         return None
     core = translator.core
     if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded

@@ -13,7 +13,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
-from medrev.nets import Translator, translator_of
+from medrev.nets import Posterior, Translator, translator_of
 from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
@@ -97,7 +97,7 @@ def train(
         translator = translator_from(pipeline, start)
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
-        if state is None and start is None:
+        if state is None and (start is None or type(start.translator) is not type(translator)):
             alike = batches if world.size == 1 else dataset.batches()
             method.begin(alike.batch(0, number) for number in range(len(alike)))
         seed_everything(pipeline.seed + world.rank)
@@ -149,6 +149,8 @@ def start_of(pipeline: Pipeline, instead: Path | None = None) -> Model | None:
 def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
     """Build the translator of a pipeline, with the weights of the model that it starts from.
 
+    A posterior may start from its point estimate alone.
+
     Raises:
         ConfigError: The two are not the same network.
     """
@@ -156,6 +158,8 @@ def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
     if start is None:
         return translator
     given, wanted = start.translator.state_dict(), translator.state_dict()
+    if isinstance(translator, Posterior) and not isinstance(start.translator, Posterior):
+        given |= {key: value for key, value in wanted.items() if key.startswith("residual.")}
     shapes = [{key: value.shape for key, value in each.items()} for each in (given, wanted)]
     if shapes[0] != shapes[1]:
         differing = dict(shapes[0].items() ^ shapes[1].items())

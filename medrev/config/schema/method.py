@@ -180,7 +180,10 @@ class Segmentation(Section):
 
 
 class MaximumLikelihood(Section):
-    """The likelihood of y given x (cINN, eq. 6). Needs model.kind flow with prior normal."""
+    """The likelihood of y given x (cINN, eq. 6).
+
+    Needs model.kind flow with prior normal, or posterior.
+    """
 
     trains_inverse: ClassVar[bool] = False
     #: Steps that learn from a batch, one after the other.

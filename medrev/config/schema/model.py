@@ -13,6 +13,7 @@ __all__ = [
     "FlowStage",
     "InvolutionModel",
     "Model",
+    "PosteriorModel",
     "ResNetModel",
     "RevGANModel",
     "SelfInverseUNetModel",
@@ -84,6 +85,26 @@ class RevGANModel(Section):
         if self.core == "ode":
             return "a core of continuous depth"
         return f"{self.depth} reversible blocks ({self.coupling} coupling)"
+
+
+class PosteriorModel(RevGANModel):
+    """RevGAN, whose F is kept as it is, and a flow: the distribution of y around F(x).
+
+    Needs a model to start from (training.start_from) and method.kind maximum_likelihood.
+    """
+
+    kind: Literal["posterior"] = "posterior"  # type: ignore[assignment]
+    couplings: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Couplings of the flow. A sample depends on as many coarse voxels each way, and 6 more."""
+    flow_hidden: Width = 48
+    """Channels between the two layers of their sub-networks."""
+    features: Width = 48
+    """Channels of the network that tells the flow what x and F(x) look like."""
+
+    @property
+    def summary(self) -> str:
+        """What it is made of, in words."""
+        return f"{super().summary} and a flow of {self.couplings} couplings"
 
 
 class ResNetModel(Section):
@@ -308,6 +329,7 @@ class ClassifierModel(Section):
 
 Model = Annotated[
     Annotated[RevGANModel, Tag("revgan")]
+    | Annotated[PosteriorModel, Tag("posterior")]
     | Annotated[ResNetModel, Tag("resnet")]
     | Annotated[UNetModel, Tag("unet")]
     | Annotated[SelfInverseUNetModel, Tag("self_inverse_unet")]

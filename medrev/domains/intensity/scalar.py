@@ -31,6 +31,8 @@ __all__ = ["ScalarDomain"]
 
 #: What a contrast is called of which nobody says what it is.
 _UNNAMED = "MRI"
+#: Of the entity desc, by name of what a result has beside the volume.
+_LABELS = {"std": "srstd", "cycle": "srcycle", "lower": "srlower", "upper": "srupper"}
 #: How much longer than the other edges of a voxel one is where slices lie along it.
 _THICK = 1.5
 
@@ -40,6 +42,8 @@ class ScalarDomain(IntensityDomain[ScalarData]):
 
     title = "Super-resolved MRI"
     section = ScalarData
+    intervals = ("volume",)
+    uncertain = ("lower", "upper")
     layouts = SCALAR_LAYOUTS
     refuses: ClassVar = {
         option: why
@@ -117,7 +121,8 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             contrast = contrast_ending(base) or _UNNAMED
             base = base.removesuffix(f"_{contrast}")
         stem = f"{base}_res-{'lo' if self.side == 'x' else 'hi'}"
-        label = {"std": "srstd", "cycle": "srcycle"}.get(name, "sr")
+        sample = name.removeprefix("sample-")
+        label = f"srsample{int(sample):02d}" if sample != name else _LABELS.get(name, "sr")
         return contrast_file(stem, contrast, label, ending)
 
     def ignored_by_bids(self, format: str) -> tuple[str, ...]:
@@ -143,7 +148,8 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             "std": (
                 prediction.std,
                 prediction.affine,
-                f"Uncertainty: standard deviation of the {made.lower()} {name} over the ensemble",
+                f"Uncertainty: standard deviation of the {made.lower()} {name} over "
+                f"{prediction.spread_over}",
             ),
             "cycle": (
                 prediction.cycle_residual,
@@ -151,6 +157,18 @@ class ScalarDomain(IntensityDomain[ScalarData]):
                 f"Cycle residual: distance of the input {name} from the result translated back",
             ),
         }
+        if prediction.interval is not None:
+            ends = prediction.interval.bounds(
+                "volume", prediction.values, prediction.spread["volume"]
+            )
+            level = f"{prediction.interval.level:g} %"
+            inside = 1 if prediction.mask is None else prediction.mask
+            for end, values in zip(("lower", "upper"), ends, strict=True):
+                words = f"{made} {name}: {end} end of the {level} interval"
+                volumes[end] = values.clamp(min=0) * inside, prediction.affine, words
+        for n, draw in enumerate(() if prediction.draws is None else prediction.draws, 1):
+            words = f"{made} {name}: sample {n} of {prediction.samples}"
+            volumes[f"sample-{n}"] = draw, prediction.affine, words
         return {
             key: Map(
                 values=values,

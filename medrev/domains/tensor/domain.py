@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
@@ -22,14 +23,23 @@ from medrev.domains.tensor.names import base_name, common_stem
 from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
 from medrev.domains.tensor.reading import read_tensors
-from medrev.domains.tensor.results import ALWAYS, MAPS, describe_result, map_of
+from medrev.domains.tensor.results import (
+    ALWAYS,
+    INTERVALS,
+    UNCERTAIN,
+    about_map,
+    describe_result,
+    map_of,
+)
 from medrev.dti import (
     COMPONENTS,
     apply_symmetry,
     ensemble_symmetries,
     frobenius,
+    invariant_maps,
+    principal_direction,
     repair,
-    scalar_maps,
+    sine_squared,
     tensor_maps,
 )
 from medrev.errors import InputError
@@ -65,6 +75,8 @@ class TensorDomain(Domain):
     datatype = "dwi"
     title = "Super-resolved diffusion tensors"
     always = ALWAYS
+    intervals = INTERVALS
+    uncertain = UNCERTAIN
     regrids = True
     fixed_scale = True
 
@@ -194,8 +206,12 @@ class TensorDomain(Domain):
 
     def quantities(self, values: Tensor) -> dict[str, Tensor]:
         """The components, and FA, MD, AD and RD."""
-        maps = {name: each[None] for name, each in scalar_maps(values).items()}
-        return {"diffusivity": values, **maps}
+        return {"diffusivity": values, **invariant_maps(values)}
+
+    def scatter(self, estimate: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """That of the eigenvectors of the largest eigenvalue."""
+        direction = principal_direction(estimate)
+        return lambda values: sine_squared(values, direction)
 
     def base(self, path: Path) -> str:
         """The name without suffix and what was said of an earlier result."""
@@ -205,7 +221,7 @@ class TensorDomain(Domain):
         """A name of BIDS derivatives: grid and parameter."""
         if name == CERTIFICATE:
             return f"{common_stem(base, self.side)}_desc-sr{ending}"
-        entities = "desc-sr" if name == PICTURE else MAPS[name].entities
+        entities = "desc-sr" if name == PICTURE else about_map(name).entities
         return f"{common_stem(base, self.side)}_{entities}_dwimap{ending}"
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
@@ -221,12 +237,15 @@ class TensorDomain(Domain):
             volumes["std"] = prediction.std
         if prediction.s0 is not None:
             volumes["s0"] = prediction.s0
+        volumes |= _uncertain(prediction, volumes)
         maps: dict[str, Output] = {
-            name: map_of(name, volume, affine, scan) for name, volume in volumes.items()
+            name: map_of(name, volume, affine, scan, prediction) for name, volume in volumes.items()
         }
         if prediction.cycle_residual is not None:
             assert scan.affine is not None
-            maps["cycle"] = map_of("cycle", prediction.cycle_residual, scan.affine, scan)
+            maps["cycle"] = map_of(
+                "cycle", prediction.cycle_residual, scan.affine, scan, prediction
+            )
         return maps
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
@@ -245,6 +264,26 @@ class TensorDomain(Domain):
             title=title,
             model=self.pipeline.name,
         )
+
+
+def _uncertain(prediction: Prediction, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Intervals of the maps of a result, the cone of its main direction, and its samples."""
+    interval, mask = prediction.interval, prediction.mask
+    draws = () if prediction.draws is None else prediction.draws
+    made = {f"sample-{n}": each for n, each in enumerate(draws, 1)}
+    if interval is None or mask is None:
+        return made
+    for name in INTERVALS:
+        std = prediction.spread[name]
+        lower, upper = interval.bounds(name, maps[name], std)
+        made[f"{name}-std"] = std
+        made[f"{name}-lower"] = lower.clamp(min=0)
+        made[f"{name}-upper"] = (upper.clamp(max=1) if name == "fa" else upper) * mask
+    if prediction.scatter is not None:
+        known = maps["fa"] > 0
+        cone = interval.cone(prediction.scatter)
+        made["cone"] = torch.where(known, cone, 90.0) * mask
+    return made
 
 
 def _entry(subject: Subject) -> Entry:

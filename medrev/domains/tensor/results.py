@@ -10,7 +10,7 @@ from medrev.domains.domain import Prediction, Scan
 from medrev.domains.maps import Map
 from medrev.volumes import voxel_size
 
-__all__ = ["ALWAYS", "MAPS", "describe_result", "map_of"]
+__all__ = ["ALWAYS", "INTERVALS", "MAPS", "UNCERTAIN", "about_map", "describe_result", "map_of"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ MAPS = {
     "s0": _Map("param-s0_desc-sr", "Signal without diffusion weighting", "arbitrary"),
     "std": _Map(
         "param-diffusivity_desc-srstd",
-        "Uncertainty: standard deviation of the diffusion tensor over the ensemble "
-        "(Frobenius norm)",
+        "Uncertainty: standard deviation of the diffusion tensor over {over} (Frobenius norm)",
         "mm^2/s",
     ),
     "cycle": _Map(
@@ -59,22 +58,61 @@ MAPS = {
 }
 #: Maps that every result has.
 ALWAYS = ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
+#: Those that have intervals.
+INTERVALS = ("fa", "md", "ad", "rd")
+_ENDS = {
+    "std": "standard deviation over {over}",
+    "lower": "lower end of the {level:g} % interval",
+    "upper": "upper end of the {level:g} % interval",
+}
+MAPS |= {
+    f"{name}-{end}": _Map(
+        f"param-{name}_desc-sr{end}", f"{MAPS[name].description}: {words}", MAPS[name].units
+    )
+    for name in INTERVALS
+    for end, words in _ENDS.items()
+}
+MAPS["cone"] = _Map(
+    "param-cone_desc-sr",
+    "Half-angle of the cone around the main direction that holds {level:g} % of the main "
+    "directions of {over}; 90: any direction may be the main one",
+    "degree",
+)
+#: What a result with intervals has beside its standard deviation.
+UNCERTAIN = (*(f"{name}-{end}" for name in INTERVALS for end in _ENDS), "cone")
 
 
-def map_of(name: str, values: Tensor, affine: NDArray[Any], scan: Scan) -> Map:
+def about_map(name: str) -> _Map:
+    """What a map is, by its name: a key of :data:`MAPS`, or ``sample-N``."""
+    sample = name.removeprefix("sample-")
+    if sample == name:
+        return MAPS[name]
+    return _Map(
+        f"param-diffusivity_desc-srsample{int(sample):02d}",
+        f"Diffusion tensor: sample {sample} of {{over}}",
+        "mm^2/s",
+        "tensor",
+    )
+
+
+def map_of(
+    name: str, values: Tensor, affine: NDArray[Any], scan: Scan, prediction: Prediction
+) -> Map:
     """A map with what is said of it.
 
     Args:
-        name: Key of :data:`MAPS`.
+        name: Of the map.
         values: ``(C, I, J, K)``.
         affine: Voxel → RAS mm, 4×4.
         scan: What it was made from: its space, and order and frame of its tensors, are kept.
+        prediction: What it belongs to.
     """
-    about = MAPS[name]
+    about, interval = about_map(name), prediction.interval
+    level = 0.0 if interval is None else interval.level
     return Map(
         values=values,
         affine=affine,
-        description=about.description,
+        description=about.description.format(over=prediction.spread_over, level=level),
         units=about.units,
         kind=about.kind,
         space=scan.space,

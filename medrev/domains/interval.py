@@ -1,0 +1,77 @@
+"""Intervals around an estimate: their level, and how many standard deviations wide they are."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["Interval"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Which share of truths intervals are to hold.
+
+    Attributes:
+        level: In percent.
+        calibrated: Factor on the standard deviation by quantity, of those that were calibrated on
+            subjects (``medrev-calibrate``).
+    """
+
+    level: float
+    calibrated: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, level: float, header: Mapping[str, Any], *, ensemble: int) -> "Interval":
+        """The intervals of a level with the factors that a weight file holds for an ensemble.
+
+        Args:
+            level: In percent.
+            header: Of the weight file: ``Conformal`` holds factors by quantity and level,
+                ``ConformalSource`` what they are for.
+            ensemble: Symmetries of the grid; 1 where samples are drawn.
+        """
+        if header.get("ConformalSource", {}).get("ensemble", ensemble) != ensemble:
+            return cls(level=level)
+        found = {
+            quantity: float(factors[f"{level:g}"])
+            for quantity, factors in header.get("Conformal", {}).items()
+            if f"{level:g}" in factors
+        }
+        return cls(level=level, calibrated=found)
+
+    def factor(self, quantity: str) -> float:
+        """Standard deviations from the estimate to each end; uncalibrated, a normal's."""
+        return self.calibrated.get(quantity, NormalDist().inv_cdf(0.5 + self.level / 200))
+
+    def bounds(self, quantity: str, estimate: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper end, ``(1, *spatial)`` each."""
+        reach = self.factor(quantity) * std
+        return estimate - reach, estimate + reach
+
+    def cone(self, scatter: Tensor) -> Tensor:
+        """Half-angle in degrees of the cone that holds main directions, 0 to 90.
+
+        Small deviations from a direction, normal and alike both ways, have squares that are
+        exponentially distributed: its quantile is −ln(1 − level) times their mean.
+
+        Args:
+            scatter: Root of the mean sin² of the angles between samples and the estimate.
+        """
+        factor = math.sqrt(-math.log(1 - self.level / 100))
+        return (factor * scatter).clamp(0, 1).asin().rad2deg()
+
+    def about(self, quantities: Sequence[str]) -> dict[str, Any]:
+        """Keys of the sidecar.
+
+        Args:
+            quantities: Those whose intervals are written.
+        """
+        return {
+            "IntervalLevel": self.level,
+            "IntervalFactors": {name: self.factor(name) for name in quantities},
+            "IntervalCalibrated": all(name in self.calibrated for name in quantities),
+        }

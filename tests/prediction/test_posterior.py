@@ -1,0 +1,235 @@
+"""Samples around a point estimate: the same wherever they are cut, in memory that does not grow."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from medrev.domains.interval import Interval
+from medrev.errors import InputError
+from medrev.prediction import InferenceOptions, Model, Predictor, infer_file
+from medrev.prediction.memory import peak_bytes
+from medrev.prediction.posterior import Field
+
+from .conftest import oblique
+from .tensors import predict
+
+EXACT = {"engine": "torch", "precision": "float32"}
+FLOW = {"kind": "posterior", "couplings": 2, "flow_hidden": 6, "features": 5}
+
+
+@pytest.fixture
+def posterior(make_model):
+    """A model with a posterior whose samples differ by about a tenth of its scale."""
+    model = make_model(**FLOW)
+    with torch.no_grad():
+        model.translator.residual.root.copy_(0.1 * torch.eye(48))
+    return model
+
+
+def volume(*shape: int) -> torch.Tensor:
+    torch.manual_seed(0)
+    values = 1e-4 * torch.randn(6, *shape)
+    values[[0, 3, 5]] += 1e-3
+    return values
+
+
+def with_conformal(model: Model) -> Model:
+    factors = {name: {"90": 2.5} for name in ("fa", "md", "ad", "rd")}
+    header = {"Conformal": factors, "ConformalSource": {"ensemble": 1}}
+    return Model(model.translator, model.pipeline, model.scale, header)
+
+
+def test_slabs_and_the_whole_volume_draw_the_same(posterior, monkeypatch):
+    options = InferenceOptions(samples=3, keep_samples=True, **EXACT)
+    values = volume(30, 6, 5)
+    whole = predict(posterior, values, options=options)
+    monkeypatch.setattr("medrev.prediction.posterior._Slabs.planes", lambda *_: 4)
+    slabs = predict(posterior, values, options=options)
+    assert (whole.draws - slabs.draws).abs().max() <= 1e-6 * whole.draws.abs().max()
+    for name, spread in whole.spread.items():
+        torch.testing.assert_close(slabs.spread[name], spread, rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(slabs.scatter, whole.scatter, rtol=1e-3, atol=1e-4)
+
+
+def test_a_mask_around_which_the_volume_is_cut_changes_no_noise(posterior):
+    values, options = volume(40, 30, 8), InferenceOptions(samples=2, keep_samples=True, **EXACT)
+    mask = torch.zeros(1, 40, 30, 8)
+    mask[:, 22:28, 20:26] = 1
+    estimate = predict(posterior, values, mask=mask, options=InferenceOptions(**EXACT)).values
+    drawn = predict(posterior, values, mask=mask, options=options)
+    large = predict(posterior, values, mask=torch.ones_like(mask), options=options)
+    inside = (slice(None), slice(None), slice(50, 51), slice(46, 47), slice(8, 9))
+    assert torch.equal(drawn.values, estimate)
+    # far from the edge of the mask the streams differ only in what the flow adds to the noise
+    correlation = torch.corrcoef(
+        torch.stack([(each.draws - each.values)[inside].flatten() for each in (drawn, large)])
+    )[0, 1]
+    assert correlation > 0.5
+
+
+def test_noise_is_a_function_of_the_place():
+    whole = Field(3, (9, 8, 7), (0, 0, 0), (9, 8, 7)).planes(1, 4, 0, 9)
+    cut = Field(3, (9, 8, 7), (2, 1, 3), (5, 6, 4)).planes(1, 4, 1, 4)
+    assert torch.equal(cut, whole[:, :, 3:6, 1:7, 3:7])
+    again = Field(3, (9, 8, 7), (0, 0, 0), (9, 8, 7)).planes(1, 4, 0, 9)
+    assert torch.equal(again, whole)
+    for other in (
+        Field(4, (9, 8, 7), (0, 0, 0), (9, 8, 7)).planes(1, 4, 0, 9),
+        Field(3, (9, 8, 7), (0, 0, 0), (9, 8, 7)).planes(2, 4, 0, 9),
+    ):
+        assert abs(float((other * whole).mean())) < 0.1
+
+
+def test_the_result_is_the_point_estimate_and_the_spread_that_of_the_samples(posterior):
+    values = volume(6, 7, 5)
+    options = InferenceOptions(samples=8, keep_samples=True, seed=5, **EXACT)
+    drawn = predict(posterior, values, options=options)
+    assert torch.equal(
+        drawn.values, predict(posterior, values, options=InferenceOptions(**EXACT)).values
+    )
+    assert (drawn.samples, drawn.members, drawn.draws.shape) == (8, 1, (8, 6, 12, 14, 10))
+    torch.testing.assert_close(
+        drawn.spread["diffusivity"], drawn.draws.std(0), rtol=1e-3, atol=1e-8
+    )
+    target = Predictor([posterior]).target
+    fa = torch.stack([target.quantities(each)["fa"] for each in drawn.draws])
+    torch.testing.assert_close(drawn.spread["fa"], fa.std(0), rtol=1e-3, atol=1e-5)
+    assert drawn.spread["diffusivity"].min() > 0
+    cold = InferenceOptions(samples=2, temperature=0, **EXACT)
+    assert predict(posterior, values, options=cold).spread["diffusivity"].max() < 1e-9
+    assert drawn.facts["Samples"] == 8
+    assert drawn.facts["Seed"] == 5
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(posterior):
+    def peak(count: int) -> int:
+        predictor = Predictor([posterior], options=InferenceOptions(samples=count, **EXACT))
+        scan = predictor.source  # built before it is measured
+        assert scan is not None
+
+        def run(x: torch.Tensor) -> torch.Tensor:
+            return predict(posterior, x, options=predictor.options).std
+
+        return peak_bytes(run, volume(12, 8, 8))
+
+    peak(2)
+    assert peak(12) <= 1.02 * peak(2)
+
+
+def test_files_say_what_they_are_and_hold_no_nan(posterior, dwi_file, tmp_path):
+    written = infer_file(
+        dwi_file,
+        model=posterior,
+        output=tmp_path / "out",
+        samples=4,
+        interval=80,
+        keep_samples=True,
+        quick_look=False,
+        **EXACT,
+    )
+    found = {path.name.split("model-tensor_")[1]: path for path in written}
+    assert {f"param-fa_desc-sr{end}_dwimap.nii.gz" for end in ("std", "lower", "upper")} <= set(
+        found
+    )
+    assert {f"param-diffusivity_desc-srsample{n:02d}_dwimap.nii.gz" for n in range(1, 5)} <= set(
+        found
+    )
+    read = {
+        name: np.asarray(nibabel.load(path).dataobj)
+        for name, path in found.items()
+        if name.endswith(".nii.gz") and "colorfa" not in name
+    }
+    assert all(np.isfinite(values).all() for values in read.values())
+    fa, lower, upper, std = (
+        read[f"param-fa_desc-sr{end}_dwimap.nii.gz"] for end in ("", "lower", "upper", "std")
+    )
+    assert ((lower <= fa) & (fa <= upper)).all()
+    assert ((lower >= 0) & (upper <= 1)).all()
+    middle = (lower > 0) & (upper < 1)
+    np.testing.assert_allclose(
+        (upper - lower)[middle], 2 * 1.2816 * std[middle], rtol=1e-3, atol=1e-6
+    )
+    cone = read["param-cone_desc-sr_dwimap.nii.gz"]
+    assert 0 < cone.max() <= 90
+    sidecar = json.loads(found["param-fa_desc-srlower_dwimap.json"].read_text())
+    assert sidecar["Description"].endswith("lower end of the 80 % interval")
+    assert (sidecar["IntervalLevel"], sidecar["IntervalCalibrated"]) == (80, False)
+    assert sidecar["Samples"] == 4
+    assert any("not calibrated" in line for line in sidecar["Warnings"])
+    about = json.loads(found["param-cone_desc-sr_dwimap.json"].read_text())
+    assert "90: any direction" in about["Description"]
+
+
+def test_calibrated_factors_are_those_of_the_weights(posterior):
+    drawn = predict(with_conformal(posterior), volume(5, 5, 5), options=options_of(samples=2))
+    assert drawn.interval.factor("fa") == 2.5
+    assert drawn.facts["IntervalCalibrated"]
+    assert not any("calibrated" in line for line in drawn.warnings)
+    for other in ({"samples": 2, "interval": 80.0}, {"ensemble": 2, "interval": 90.0}):
+        drawn = predict(with_conformal(posterior), volume(5, 5, 5), options=options_of(**other))
+        assert not drawn.facts["IntervalCalibrated"]  # of another level, of another spread
+
+
+def options_of(**options: object) -> InferenceOptions:
+    return InferenceOptions(**EXACT, **options)
+
+
+def test_ensembles_have_intervals_too(residual_model, dwi_file, tmp_path):
+    written = infer_file(
+        dwi_file, model=residual_model(), output=tmp_path, ensemble=2, interval=90, quick_look=False
+    )
+    names = [path.name for path in written]
+    assert any("param-md_desc-srupper" in name for name in names)
+    assert not any("param-cone" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 1}, "must be 2 or more"),
+        ({"seed": 3}, "must be 2 or more, for their deviation, got None"),
+        ({"samples": 2, "ensemble": 8}, "no meaning beside --ensemble"),
+        ({"samples": 2, "voxel_size": 1.0}, "no meaning beside --voxel-size"),
+        ({"interval": 90}, "--interval needs --ensemble, or --samples"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(posterior, options, message):
+    with pytest.raises(InputError, match=message):
+        Predictor([posterior], options=InferenceOptions(**options))
+
+
+@pytest.mark.parametrize("level", [0, 100, -5, float("nan")])
+def test_levels_lie_between_nothing_and_all(level):
+    with pytest.raises(InputError, match="interval must lie between 0 and 100 percent"):
+        InferenceOptions(interval=level)
+
+
+def test_a_model_without_posterior_has_no_samples(make_model):
+    with pytest.raises(InputError, match="or posterior is needed, such as dti-x2-posterior"):
+        Predictor([make_model()], options=InferenceOptions(samples=4))
+
+
+def test_backwards_there_are_no_samples(posterior):
+    with pytest.raises(InputError, match="no meaning beside --direction inverse"):
+        Predictor([posterior], inverse=True, options=InferenceOptions(samples=2))
+
+
+def test_cones_hold_the_share_of_directions_that_they_promise():
+    generator = torch.Generator().manual_seed(0)
+    sideways = 0.05 * torch.randn(2, 100_000, generator=generator)
+    sine = sideways.square().sum(0)
+    cone = Interval(level=90).cone(sine.mean().sqrt()[None])
+    assert float((sine.sqrt().asin().rad2deg() <= cone).float().mean()) == pytest.approx(
+        0.9, abs=0.005
+    )
+    assert float(Interval(level=90).cone(torch.ones(1))) == pytest.approx(90)
+
+
+def test_an_oblique_scan_is_sampled_on_its_own_grid(posterior):
+    drawn = predict(
+        posterior, volume(6, 7, 5), affine=oblique(), options=InferenceOptions(samples=2, **EXACT)
+    )
+    assert drawn.std.shape == (1, 12, 14, 10)
