@@ -65,7 +65,8 @@ class Pair:
         given = {
             **volumes,
             **{f"sidecar of {role}": _sidecar(path) for role, path in volumes.items()},
-            **_beside_dwi(self.input),
+            **_beside_dwi("reference", self.reference),
+            **_beside_dwi("input", self.input),
             "mask": self.mask,
             "labels": self.labels,
             **{f"uncertainty {name}": path for name, path in self.uncertainties.items()},
@@ -84,7 +85,8 @@ class Pair:
             GeometryError: A volume lies on another grid than the reference.
         """
         volumes = {name: _read(path) for name, path in self.predictions.items()}
-        target = _Target(self, _read(self.reference))
+        tensors = any(given.tensors for given in volumes.values())
+        target = _Target(self, _read(self.reference, fit=tensors))
         grids = [target.grid, *(given.grid for given in volumes.values())]
         in_space = target.largest is None
         if config.resample_reference and in_space:
@@ -106,7 +108,7 @@ class Pair:
             predictions[name] = Prediction(given.values, std=self._std(name, target))
         models = list(predictions)
         mask, source = self._mask(target, config)
-        low = None if self.input is None else _read_input(self.input, target)
+        low = None if self.input is None else _read(self.input, fit=target.tensors)
         if low is not None and config.baselines:
             predictions |= _baselines(low, target, config)
         facts: dict[str, Any] = {"mask": source}
@@ -286,27 +288,26 @@ class _Target:
         return values
 
 
-def _read(path: Path) -> _Read:
-    """Read a volume; NaN and infinity are let through: the metrics say where they matter."""
+def _read(path: Path, *, fit: bool = False) -> _Read:
+    """Read a volume; NaN and infinity are let through: the metrics say where they matter.
+
+    Args:
+        path: The file.
+        fit: Whether tensors are compared: raw DWI is fitted then.
+    """
     if path.suffix.lower() in PICTURES:
         values, largest = read_picture(path)
         return _Read(values, Grid(tuple(values.shape[1:]), np.eye(4)), largest)
+    source = recognise(path) if fit else None
+    if source is not None and source.kind == "dwi":
+        scan = read_tensors(source)
+        assert scan.affine is not None
+        return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.affine))
     volume = read_volume(path, allow_nan=True)
     values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):
         values = convention_of(recognise(path), None, None).in_voxel_frame(values, affine)
     return _Read(values, Grid(tuple(values.shape[1:]), affine))
-
-
-def _read_input(path: Path, target: _Target) -> _Read:
-    """Read what models were given; raw DWI is fitted where tensors are compared."""
-    if target.tensors and path.suffix.lower() not in PICTURES:
-        source = recognise(path)
-        if source.kind == "dwi":
-            scan = read_tensors(source)
-            assert scan.affine is not None
-            return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.affine))
-    return _read(path)
 
 
 def _sidecar(path: Path | None) -> Path | None:
@@ -317,13 +318,14 @@ def _sidecar(path: Path | None) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _beside_dwi(path: Path | None) -> dict[str, Path | None]:
+def _beside_dwi(role: str, path: Path | None) -> dict[str, Path | None]:
     """The gradient files and the mask beside raw DWI, on which a fit depends."""
     if path is None or path.suffix.lower() in PICTURES or not path.is_file():
         return {}
     with suppress(InputError):
         source = recognise(path)
-        return {"input bval": source.bval, "input bvec": source.bvec, "input mask": source.mask}
+        beside = {"bval": source.bval, "bvec": source.bvec, "mask": source.mask}
+        return {f"{role} {name}": file for name, file in beside.items()}
     return {}
 
 

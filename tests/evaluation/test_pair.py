@@ -280,6 +280,13 @@ def test_raw_dwi_as_the_input_of_tensors_is_fitted(tmp_path):
     assert np.allclose(loaded.predictions["nearest"].volume, loaded.reference, atol=1e-7)
     assert {"input bval", "input bvec"} <= set(case.files)
     assert case.files["input mask"] == tmp_path / "low_mask.nii.gz"
+    # as the reference, too
+    made = save(tmp_path / "coarse.nii.gz", tensors[:, :4, :3, :3])
+    case = Pair(id="s", reference=low, predictions={"m": made})
+    loaded = case.load(EvaluationConfig())
+    assert loaded.settings.tensors
+    assert np.allclose(loaded.predictions["m"].volume, loaded.reference, atol=1e-7)
+    assert case.files["reference mask"] == tmp_path / "low_mask.nii.gz"
 
 
 def says(path: Path, **keys) -> Path:
