@@ -26,7 +26,8 @@ class Options:
     """subjects of the cohort: its validation part (default), or all, of a cohort that the model was
     not trained on"""
     level: tuple[float, ...] = field(default=(), metadata={"metavar": "PERCENT"})
-    """levels of intervals (default: 50 80 90): 80 % need 4 subjects, 90 % need 9, 95 % need 19"""
+    """levels of intervals (default: 50 80 90): 80 % need 4 subjects, 90 % need 9, 95 % need 19; the
+    more there are, the narrower intervals become"""
     ensemble: int = field(default=8, metadata={"metavar": "N", "choices": (2, 4, 8, 24, 48)})
     """symmetries of the grid whose spread is scaled (default: 8); intervals are for as many"""
     samples: int | None = field(default=None, metadata={"metavar": "N"})
@@ -48,9 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         "intervals hold as many voxels as they promise, on subjects that it has not seen. The\n"
         "factors are written into a copy of the weights, whose path is printed.",
         epilog="what is promised:\n"
-        "  Of subjects like those of the calibration, whose inputs are made alike, at least 90 %\n"
-        "  have at least 90 % of the mask's voxels in their 90 % intervals. Nothing is promised\n"
-        "  of a single voxel, tissue or lesion, or of scans of another kind.\n\n"
+        "  On average over subjects like those of the calibration, whose inputs are made alike,\n"
+        "  at least 90 % of the mask's voxels lie in their 90 % intervals. Nothing is promised\n"
+        "  of a single subject, voxel, tissue or lesion, or of scans of another kind.\n\n"
         "examples:\n"
         "  medrev-calibrate runs/hcp_dti_sr\n"
         "  medrev-calibrate dti-x2 --data cohort --part all --level 80 90 95\n"

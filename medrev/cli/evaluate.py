@@ -64,6 +64,9 @@ class Options:
     ensemble: int = field(default=1, metadata={"group": "volumes", "metavar": "N"})
     """symmetries of the grid, 1 to 48, whose results a run's model averages; their spread is its
     uncertainty (default: 1, none)"""
+    interval: float = field(default=90.0, metadata={"group": "volumes", "metavar": "PERCENT"})
+    """share of voxels that its intervals are to hold (default: 90), with the factors of
+    medrev-calibrate where the weights have them"""
     direction: Literal["forward", "inverse"] = field(
         default="forward", metadata={"group": "volumes"}
     )
@@ -116,6 +119,8 @@ class Options:
             raise ConfigError(f"--embed must be 0 to 10000, got {self.embed}")
         if not 1 <= self.ensemble <= 48:
             raise ConfigError(f"--ensemble must be 1 to 48, got {self.ensemble}")
+        if not 0 < self.interval < 100:
+            raise ConfigError(f"--interval must lie between 0 and 100, got {self.interval:g}")
         if self.range is not None and not 0 < self.range < math.inf:
             raise ConfigError(f"--range must be positive and finite, got {self.range}")
         if self.interior is not None and not (1 <= self.interior <= 999 and self.interior % 2):
@@ -200,6 +205,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         "colours": options.label_colours,
         "device": arguments.device,
         "ensemble": options.ensemble,
+        "interval": options.interval,
         "direction": options.direction,
         "sensitivity": options.sensitivity,
         "absent": options.absent,

@@ -35,7 +35,12 @@ from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
 from medrev.evaluation.pictures import read_picture
-from medrev.evaluation.region_tables import class_table, region_table, volume_table
+from medrev.evaluation.region_tables import (
+    class_table,
+    interval_table,
+    region_table,
+    volume_table,
+)
 from medrev.evaluation.results import COLUMNS, Record, Results
 from medrev.evaluation.score import score, translate_sample
 from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
@@ -110,6 +115,7 @@ __all__ = [
     "heldout_means",
     "heldout_table",
     "holm",
+    "interval_table",
     "is_generative",
     "is_image",
     "is_mask",

@@ -40,6 +40,7 @@ class EvaluationConfig:
         device: Where models run.
         ensemble: How many symmetries of the grid a model's input is turned by; the spread of the
             results is the uncertainty. 1: none.
+        interval: Share of voxels, in percent, that intervals of an ensemble's results are to hold.
         direction: Which way models are applied: forward from x to y, inverse from y to x.
         sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
         segmenter: Weight file of a network that tells the classes of translated photographs.
@@ -56,6 +57,7 @@ class EvaluationConfig:
     mask: Literal["nonzero", "whole"] = "nonzero"
     device: str = "auto"
     ensemble: int = 1
+    interval: float = 90.0
     direction: Literal["forward", "inverse"] = "forward"
     sensitivity: str | None = None
     segmenter: Path | None = None

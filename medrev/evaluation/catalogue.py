@@ -59,6 +59,12 @@ CATALOGUE: dict[str, Metric] = {
     "coverage_error": Metric("expected calibration error", 4, "lower"),
     "reliability_error": Metric("normalised calibration error", 3, "lower"),
     "sparsification_error": Metric("sparsification error", 4, "lower"),
+    "crps": Metric("CRPS", 3, "lower"),
+    "energy_score": Metric("energy score", 3, "lower"),
+    "interval_level": Metric("level of the intervals", 0, "none"),
+    "interval_coverage": Metric("voxels in their interval", 1, "none"),
+    "interval_width": Metric("width of the interval", 2, "none"),
+    "rank": Metric("frequency of rank ÷ uniform", 3, "none", curve=True),
     "error_correlation": Metric("rank correlation of std and error", 3, "higher"),
     "coverage": Metric("coverage", 3, "none", curve=True),
     "bin_std": Metric("predicted std of bin", 3, "none", curve=True),
@@ -90,6 +96,10 @@ CATALOGUE: dict[str, Metric] = {
 }
 
 
+#: Metrics that get four digits where they have no unit.
+_FOUR = ("rmse", "mae", "bias", "mean", "reference_mean", "slice_mae", "crps", "interval_width")
+
+
 def digits(key: Key, unit: str = "") -> int:
     """Digits after the point with which a value is shown.
 
@@ -100,7 +110,7 @@ def digits(key: Key, unit: str = "") -> int:
         (2, 4)
     """
     metric = CATALOGUE.get(key.metric)
-    if key.metric in ("rmse", "mae", "bias", "mean", "reference_mean", "slice_mae") and not unit:
+    if key.metric in _FOUR and not unit:
         return 4
     return metric.digits if metric else 4
 

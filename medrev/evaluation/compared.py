@@ -1,6 +1,7 @@
 """A prediction beside its reference; what several metrics need of the two is computed once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +25,10 @@ from medrev.metrics import (
     slice_scores,
 )
 
-__all__ = ["Compared", "Part", "Prediction"]
+__all__ = ["ITSELF", "Compared", "Part", "Prediction"]
+
+#: The quantity that the volume itself is, beside its scalar maps.
+ITSELF = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,10 @@ class Prediction:
         changed: What the method made of a changed input, same shape and unit as the volume, for
             its sensitivity.
         draws: Several results for the same input, ``(n, C, I, J, K)``, where there are several.
+        spread: Standard deviation ``(1, I, J, K)`` of scalar maps of tensors: fa, md, ad, rd.
+        intervals: Lower and upper ends, ``(Q, I, J, K)`` each, of these and of the volume itself,
+            which is called :data:`ITSELF`.
+        level: What share of the voxels the intervals are to hold, in percent.
     """
 
     volume: Array
@@ -47,6 +55,9 @@ class Prediction:
     labels: Array | None = None
     changed: Array | None = None
     draws: Array | None = None
+    spread: Mapping[str, Array] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    level: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +157,45 @@ class Compared:
         return voxels
 
     @cached_property
+    def sampled(self) -> dict[str, Floats]:
+        """The same of every quantity, ``(n, Q, N)``: the volume itself, and tensors' maps."""
+        if not self.target.tensors:
+            return {ITSELF: self.draws}
+        maps = [Tensors.of(draw).scalars for draw in self.draws]
+        named = {name: np.stack([one[name][None] for one in maps]) for name in maps[0]}
+        return {ITSELF: self.draws, **named}
+
+    def inside(self, volume: Array, what: str) -> Floats:
+        """The mask's voxels ``(Q, N)`` of a volume beside the prediction."""
+        values = as_array(volume)
+        check_shapes(values[:1], self.target.volume[:1])
+        voxels = values[:, self.target.inside]
+        check_finite(voxels, what)
+        return voxels
+
+    @cached_property
+    def std(self) -> dict[str, Floats]:
+        """Predicted standard deviations ``(Q, N)`` by quantity."""
+        named = {name: self.inside(v, f"std of {name}") for name, v in self.given.spread.items()}
+        if self.given.std is None:
+            return named
+        check_shapes(as_array(self.given.std), self.target.volume)
+        return {ITSELF: self.inside(self.given.std, "predicted standard deviation"), **named}
+
+    @cached_property
     def calibration(self) -> Calibration:
         """Predicted standard deviations beside the errors."""
         if self.given.std is None:
             raise InputError("no standard deviation was predicted")
-        std = as_array(self.given.std)
-        check_shapes(std, self.target.volume)
-        spread = std[:, self.target.inside]
-        check_finite(spread, "predicted standard deviation")
-        return calibration(self.errors, spread)
+        return calibration(self.errors, self.std[ITSELF])
+
+    @cached_property
+    def ends(self) -> dict[str, tuple[Floats, Floats]]:
+        """Ends of intervals, ``(Q, N)`` each, by quantity."""
+        return {
+            name: (self.inside(low, "lower ends"), self.inside(high, "upper ends"))
+            for name, (low, high) in self.given.intervals.items()
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +244,13 @@ class Part:
         """Errors of the scalar maps."""
         one, two = (tensors.scalars for tensors in self.tensors)
         return {name: deviation(one[name] - two[name]) for name in one}
+
+    def pair(self, quantity: str) -> tuple[Floats, Floats]:
+        """A quantity of the prediction and of the reference, ``(Q, n)`` each."""
+        if quantity == ITSELF:
+            return self.prediction, self.reference
+        one, two = self.tensors
+        return one.scalars[quantity][None], two.scalars[quantity][None]
 
     @cached_property
     def deviation(self) -> Deviation:

@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from medrev.data.subject import PARTS
-from medrev.domains.domain import Prediction, Scan
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.errors import InputError
+from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import placed
 from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.files import read_json
@@ -22,16 +21,16 @@ from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_
 from medrev.prediction import InferenceOptions, Predictor, load_model
 from medrev.progress import progress
 
-__all__ = ["PROMISE", "Calibrated", "calibrate", "predict_sample"]
+__all__ = ["PROMISE", "Calibrated", "calibrate"]
 
 #: What calibrated intervals of a level promise.
 PROMISE = (
-    "of subjects like those of the calibration, whose inputs are made alike, at least {level:g} % "
-    "have at least {level:g} % of the mask's voxels in their intervals; nothing is promised of a "
-    "single voxel, tissue or lesion"
+    "on average over subjects like those of the calibration, whose inputs are made alike, at least "
+    "{level:g} % of the mask's voxels lie in their intervals; nothing is promised of a single "
+    "subject, voxel, tissue or lesion"
 )
 #: Shares, in percent, for which the factor that a subject needs is kept.
-_CURVE = np.round(np.arange(0.2, 100, 0.2), 1)
+_CURVE = np.round(np.arange(1, 501) / 5, 1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Calibrated:
         ensemble: Symmetries of the grid whose spread the factors are for.
         factors: Factor on the standard deviation by quantity and level.
         curves: By quantity, the factors ``(subjects, shares)`` that every subject needs to hold
-            0.2 %, 0.4 % … 99.8 % of its voxels.
+            0.2 %, 0.4 % … 100 % of its voxels.
     """
 
     subjects: tuple[str, ...]
@@ -102,9 +101,8 @@ class Calibrated:
         """Share of every subject's voxels that the factor of the others holds, in percent."""
         if len(curves) <= needed_subjects(level):
             return []
-        scores = curves[:, np.searchsorted(_CURVE, level)]
         return [
-            _held(curve, conformal_quantile(np.delete(scores, n).tolist(), level))
+            _held(curve, conformal_quantile(list(np.delete(curves, n, axis=0)), level))
             for n, curve in enumerate(curves)
         ]
 
@@ -125,7 +123,7 @@ def calibrate(
         source: A run folder, a weight file, or the name of a shipped model.
         data: The cohort (default: the run's).
         part: Its validation part, or all subjects of a cohort that the model was not trained on.
-        levels: In percent, multiples of 0.2.
+        levels: In percent.
         options: How the model is applied, forward; they must give a spread, as ensembles do.
         device: auto, cpu, cuda, cuda:N or mps.
         show_progress: Show a progress bar.
@@ -153,8 +151,6 @@ def calibrate(
                 f"intervals of {level:g} % need at least {needed} held-out subjects, got "
                 f"{len(members)}: give a cohort that has as many with --data, or a lower --level"
             )
-        if level not in _CURVE:
-            raise InputError(f"levels must be multiples of 0.2 %, got {level:g}")
     predictor, seen = Predictor([model], options=options), _seen(Path(source))
     curves: dict[str, list[NDArray[np.float64]]] = {}
     with progress("Calibrating", len(members), enabled=show_progress) as bar:
@@ -170,10 +166,7 @@ def calibrate(
             bar.advance(text=sample.id)
     stacked = {quantity: np.stack(some) for quantity, some in curves.items()}
     factors = {
-        quantity: {
-            level: conformal_quantile(some[:, np.searchsorted(_CURVE, level)].tolist(), level)
-            for level in levels
-        }
+        quantity: {level: conformal_quantile(list(some), level) for level in levels}
         for quantity, some in stacked.items()
     }
     for quantity, found in factors.items():
@@ -184,21 +177,6 @@ def calibrate(
             )
     names = tuple(dataset.name(member) for member in members)
     return Calibrated(names, tuple(levels), options.ensemble, factors, stacked)
-
-
-def predict_sample(predictor: Predictor, sample: Sample) -> Prediction:
-    """Translate x of a sample as a scan is translated, from physical values to physical values.
-
-    Raises:
-        InputError: The sample is no pair.
-    """
-    if sample.x is None or sample.y is None:
-        raise InputError(f"{sample.id} is no pair: without a reference, nothing can be calibrated")
-    mask = sample.mask
-    if mask is not None and mask.shape[1:] != sample.x.shape[1:]:
-        share = interpolate(mask[None].float(), tuple(sample.x.shape[1:]), mode="area")[0]
-        mask = share > 0
-    return predictor(Scan(values=sample.x, mask=None if mask is None else mask > 0))
 
 
 def _seen(run: Path) -> dict[str, str]:
@@ -227,7 +205,7 @@ def _needed(predictor: Predictor, sample: Sample) -> dict[str, NDArray[np.float6
 
 def _held(curve: NDArray[np.float64], factor: float) -> float:
     """Share of a subject's voxels that a factor holds, in percent, to 0.2."""
-    return 100 * float(np.searchsorted(curve, factor, side="right")) / (len(_CURVE) + 1)
+    return 100 * float(np.searchsorted(curve, factor, side="right")) / len(_CURVE)
 
 
 def _mean(values: Sequence[float]) -> MeanStd:

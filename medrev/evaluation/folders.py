@@ -33,8 +33,14 @@ _ROLES = re.compile(
 )
 _MASK = re.compile(r"(^|[._-])mask$", re.IGNORECASE)
 _STD = re.compile(r"(std|uncertainty)([._-]|$)", re.IGNORECASE)
-#: Neither images nor masks nor standard deviations.
-_OTHER = re.compile(r"(^|[._-])(dseg|seg|labels?)$|(cycle|residual)([._-]|$)", re.IGNORECASE)
+#: Standard deviations of tensors' maps, which go with those of the tensors.
+_OF_MAP = re.compile(r"_param-(fa|md|ad|rd)_desc-srstd_")
+#: Neither images nor masks nor standard deviations, nor the ends of intervals or samples.
+_OTHER = re.compile(
+    r"(^|[._-])(dseg|seg|labels?)$|(cycle|residual)([._-]|$)|_desc-sr(lower|upper|sample\d\d)_"
+    r"|_param-(fa|md|ad|rd)_desc-srstd_",
+    re.IGNORECASE,
+)
 
 
 def subject_of(path: Path, root: Path) -> str:
@@ -104,7 +110,8 @@ def is_mask(path: Path) -> bool:
 
 def is_uncertainty(path: Path) -> bool:
     """Whether a file holds standard deviations by its name."""
-    return bool(_STD.search(strip_suffix(path)))
+    name = strip_suffix(path)
+    return bool(_STD.search(name)) and not _OF_MAP.search(name)
 
 
 def is_image(path: Path) -> bool:

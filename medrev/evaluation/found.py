@@ -77,4 +77,4 @@ class Found:
         if back and not self.scores_inverse:
             raise InputError("--direction inverse is for models whose two sides lie on one grid")
         if config.ensemble > 1 and not self.ensembles:
-            raise InputError("--ensemble is for models of tensors")
+            raise InputError("--ensemble is for models of tensors and of scalar volumes")

@@ -4,18 +4,23 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain, Scan
+from medrev.domains.domain import Prediction as Translation
 from medrev.domains.kinds import dataset_of
-from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
-from medrev.evaluation.compared import Prediction
+from medrev.domains.sample import Sample
+from medrev.errors import InputError
+from medrev.evaluation.case import EvaluationConfig, Loaded
+from medrev.evaluation.compared import ITSELF, Prediction
 from medrev.evaluation.generation import drawn
 from medrev.evaluation.pictures import as_picture
 from medrev.metrics import NOISE_FLOOR, interpolate_to
@@ -28,7 +33,7 @@ from medrev.prediction import (
     translate,
 )
 
-__all__ = ["HeldOut"]
+__all__ = ["HeldOut", "predict_sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,11 @@ class HeldOut:
         models = {name: _model(path, config.device) for name, path in self.models.items()}
         if dataset.variants:
             predictions = _draw(models, source, target, dataset.variants)
+        elif config.ensemble > 1:
+            predictions = {
+                name: _spread(model, source, target, sample, config)
+                for name, model in models.items()
+            }
         else:
             predictions = _translate(models, source, target, sample.mask, config)
         predictions |= _baselines(source.measured, target.measured, config)
@@ -109,7 +119,7 @@ class HeldOut:
             label_image=low if picture and len(low) == 3 else None,
             largest=target.scale if picture else None,
             facts={**sample.facts, **({"prepared": sample.key} if sample.key else {})},
-            notes=(*sample.notes, *((FROBENIUS,) if config.ensemble > 1 else ())),
+            notes=(*sample.notes, *(_about(models, config) if config.ensemble > 1 else ())),
         )
 
 
@@ -160,21 +170,14 @@ def _translate(
         def exact(values: Tensor, scale: float = here) -> Tensor:
             return _volume(source.domain.measured_exactly(values, scale))
 
-        back, std = None, None
-        if config.ensemble > 1:
-            made, spread = _ensemble(model, source.values, config.ensemble)
-            volume = written(made, 1.0)
-            std = None if spread is None else component_std(spread)
-            if model.inverse_is_trained:
-                back = translate(model, made / there, inverse=not inverse)
-        elif model.inverse_is_trained:
+        back = None
+        if model.inverse_is_trained:
             result, back = round_trip(model, start, inverse=inverse)
             volume = written(result)
         else:
             volume = written(translate(model, start, inverse=inverse))
         found[name] = Prediction(
             volume,
-            std=std,
             cycle=None if back is None else (exact(back), exact(start)),
             changed=None
             if changed is None
@@ -198,11 +201,73 @@ def _draw(
     return found
 
 
-def _ensemble(model: Model, values: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
-    """Mean and spread of what a model makes of all turned copies of physical values."""
-    options = InferenceOptions(engine="torch", precision="float32", ensemble=count)
-    prediction = Predictor([model], options=options)(Scan(values=values))
-    return prediction.values, prediction.std
+def _spread(
+    model: Model, source: _Side, target: _Side, sample: Sample, config: EvaluationConfig
+) -> Prediction:
+    """What a model makes of all turned copies of a sample: mean, spread, and intervals of both."""
+    options = InferenceOptions(engine="torch", precision="float32", ensemble=config.ensemble)
+    made = predict_sample(Predictor([model], options=options), sample)
+    domain, scale = target.domain, target.scale_of(model)
+    cycle = None
+    if model.inverse_is_trained:
+        back = translate(model, domain.encode(made.values, scale), inverse=True)
+        exact = functools.partial(source.domain.measured_exactly, scale=source.scale_of(model))
+        cycle = exact(back), exact(source.encoded(model))
+    volume = domain.measured(made.values, target.scale)
+    unit = target.scale if domain.own_scale else 1.0
+    spread = {name: std / unit for name, std in made.spread.items()}
+    intervals = {}
+    for name, estimate in domain.quantities(volume).items():
+        reach = _factor(model, name, config) * spread[name]
+        intervals[name] = estimate - reach, estimate + reach
+    itself = domain.always[0]
+    return Prediction(
+        volume,
+        std=spread.pop(itself),
+        spread=spread,
+        intervals={ITSELF: intervals.pop(itself), **intervals},
+        level=config.interval,
+        cycle=cycle,
+    )
+
+
+def _about(models: Mapping[str, Model], config: EvaluationConfig) -> tuple[str, ...]:
+    """Which models' intervals are calibrated for this ensemble and level."""
+    level = f"{config.interval:g}"
+    said = []
+    for name, model in models.items():
+        source = model.metadata.get("ConformalSource", {})
+        known = model.metadata.get("Conformal", {}).values()
+        if source.get("ensemble") == config.ensemble and all(level in one for one in known):
+            said.append(
+                f"{name}: {level} % intervals calibrated on {len(source['subjects'])} subjects"
+            )
+        else:
+            said.append(f"{name}: {level} % intervals of the normal distribution, not calibrated")
+    return tuple(said)
+
+
+def _factor(model: Model, quantity: str, config: EvaluationConfig) -> float:
+    """Factor on the standard deviation of an ensemble of this size: calibrated, or a normal's."""
+    level, source = config.interval, model.metadata.get("ConformalSource", {})
+    normal = NormalDist().inv_cdf(0.5 + level / 200)
+    if source.get("ensemble") != config.ensemble:
+        return normal
+    return float(model.metadata["Conformal"].get(quantity, {}).get(f"{level:g}", normal))
+
+
+def predict_sample(predictor: Predictor, sample: Sample) -> Translation:
+    """Translate x of a sample as a scan is translated, from physical values to physical values.
+
+    Raises:
+        InputError: The sample is no pair.
+    """
+    if sample.x is None or sample.y is None:
+        raise InputError(f"{sample.id} is no pair: it has no reference")
+    mask = sample.mask
+    if mask is not None and mask.shape[1:] != sample.x.shape[1:]:
+        mask = interpolate(mask[None].float(), tuple(sample.x.shape[1:]), mode="area")[0]
+    return predictor(Scan(values=sample.x, mask=None if mask is None else mask > 0))
 
 
 def _baselines(source: Tensor, target: Tensor, config: EvaluationConfig) -> dict[str, Prediction]:

@@ -7,27 +7,34 @@ import numpy as np
 
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
-from medrev.evaluation.compared import Compared, Part, Prediction
+from medrev.evaluation.compared import ITSELF, Compared, Part, Prediction
 from medrev.evaluation.results import Record, Results
 from medrev.evaluation.target import Target
 from medrev.metrics import (
+    MULTIPLICITY,
     RMSE_UNIT,
     Array,
     Floats,
     Key,
+    RankHistogram,
     RegionVolume,
     Settings,
     band_names,
+    crps_normal,
+    crps_samples,
     cycle_residual,
     deviation,
     direction_error,
+    energy_score,
     frobenius_norm,
     gradient_ratio,
+    interval_coverage,
     log_euclidean_distance,
     mean_change,
     nmse,
     not_positive_definite,
     psnr,
+    rank_histogram,
     region_names,
     tensor_rmse,
     volumetry,
@@ -40,6 +47,7 @@ __all__ = ["DIFFUSIVITY", "evaluate_methods"]
 #: Unit of diffusivities in results; :data:`RMSE_UNIT` in mm²/s.
 DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"
+SCALARS = ("fa", "md", "ad", "rd")
 VOLUMES = {"volume": "mL", "reference_volume": "mL", "volume_change": "%", "dice": ""}
 
 _Value = Callable[[], float]
@@ -118,6 +126,7 @@ def _measures(both: Compared) -> _Measures:
         part = Part(both, region)
         yield from _tensors(part) if target.tensors else _intensities(part)
         yield from _images(part)
+        yield from _beliefs(part)
     yield from _sharpness(both)
     if target.settings.slice_axis is not None:
         yield from _slices(both)
@@ -127,6 +136,8 @@ def _measures(both: Compared) -> _Measures:
         yield from _uncertainty(both)
     if given.draws is not None:
         yield from _draws(both)
+    if given.level is not None:
+        yield Key("interval_level", target.everywhere), "%", partial(float, given.level)
     if given.cycle is not None:
         yield from _cycle(target, *given.cycle)
     if given.labels is not None:
@@ -157,7 +168,7 @@ def _tensors(part: Part) -> _Measures:
     yield from _each(
         Key("rmse", name), COMPONENTS, unit, lambda: [tensor_rmse(error) for error in part.errors]
     )
-    for scalar in ("fa", "md", "ad", "rd"):
+    for scalar in SCALARS:
         yield from _scalar(part, scalar)
     yield Key("direction_error", name), "°", lambda: direction_error(*part.tensors)
     yield (
@@ -287,6 +298,54 @@ def _uncertainty(both: Compared) -> _Measures:
             yield Key(metric, place, name), unit_, partial(float, value)
 
 
+def _beliefs(part: Part) -> _Measures:
+    """What standard deviations, samples and intervals of a region are worth, by quantity."""
+    both, place = part.both, part.region.name
+    given, target = both.given, both.target
+    drawn = given.draws is not None and target.inside.ndim == 3
+    several = [ITSELF, *(SCALARS if target.tensors else ())] if drawn else []
+    alone = [ITSELF] if given.std is not None else []
+    for quantity in dict.fromkeys((*several, *alone, *given.spread)):
+        unit, scale = _unit_of(target, quantity)
+        key = Key("crps", place, quantity.upper() or None)
+        yield key, unit, partial(_crps, part, quantity, scale)
+    if drawn and target.tensors:
+        unit, scale = _unit(target)
+        yield Key("energy_score", place), unit, partial(_energy, part, scale)
+    for quantity in given.intervals:
+        unit, scale = _unit_of(target, quantity)
+        key = Key("interval_coverage", place, quantity.upper() or None)
+        found = cache(partial(_interval, part, quantity, scale))
+        yield key, "%", partial(_item, found, 0)
+        yield key._replace(metric="interval_width"), unit, partial(_item, found, 1)
+
+
+def _unit_of(target: Target, quantity: str) -> tuple[str, float]:
+    return ("", 1.0) if quantity == "fa" else _unit(target)
+
+
+def _crps(part: Part, quantity: str, scale: float) -> float:
+    """Of samples, where there are any, else of normal distributions."""
+    made, wanted = part.pair(quantity)
+    if part.both.given.draws is not None:
+        score = crps_samples(part.region.of(part.both.sampled[quantity]), wanted)
+    else:
+        score = crps_normal(made - wanted, part.region.of(part.both.std[quantity]))
+    return scale * float(score.mean())
+
+
+def _energy(part: Part, scale: float) -> float:
+    draws = part.region.of(part.both.draws)
+    return scale * float(energy_score(draws, part.reference, MULTIPLICITY[:, 0]).mean())
+
+
+def _interval(part: Part, quantity: str, scale: float) -> tuple[float, float]:
+    """Coverage in percent, and width."""
+    low, high = (part.region.of(ends) for ends in part.both.ends[quantity])
+    held, width = interval_coverage(low, high, part.pair(quantity)[1])
+    return 100 * held, scale * width
+
+
 def _draws(both: Compared) -> _Measures:
     """The best of several results, and how they vary (cINN, Table 1)."""
     place, (unit, scale) = both.target.everywhere, _unit(both.target)
@@ -302,6 +361,14 @@ def _draws(both: Compared) -> _Measures:
         square,
         lambda: scale**2 * float(both.draws.var(axis=0).mean()),
     )
+    count = 0 if both.given.draws is None else len(both.given.draws)
+    if count > 1 and both.target.inside.ndim == 3:
+        names = [f"{n:02d}" for n in range(count + 1)]
+        yield from _each(Key("rank", place), names, "", lambda: _ranks(both).shares)
+
+
+def _ranks(both: Compared) -> RankHistogram:
+    return rank_histogram(both.draws, both.target.voxels, np.random.default_rng(0))
 
 
 def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:

@@ -15,6 +15,7 @@ from medrev.domains.source import recognise
 from medrev.domains.tensor.reading import convention_of, read_tensors
 from medrev.dti import COMPONENTS, from_voxel_frame, to_voxel_frame
 from medrev.errors import InputError
+from medrev.evaluation.beside import Beside
 from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.pictures import read_picture
@@ -70,6 +71,11 @@ class Pair:
             "mask": self.mask,
             "labels": self.labels,
             **{f"uncertainty {name}": path for name, path in self.uncertainties.items()},
+            **{
+                f"{role} {name}": path
+                for name, prediction in self.predictions.items()
+                for role, path in Beside.of(prediction).files.items()
+            },
         }
         return {role: path for role, path in given.items() if path is not None}
 
@@ -105,7 +111,7 @@ class Pair:
                     f"has {reference.shape[0]}: they are of different kinds"
                 )
             target.check_range(path, given.largest)
-            predictions[name] = Prediction(given.values, std=self._std(name, target))
+            predictions[name] = self._prediction(name, given, target)
         models = list(predictions)
         mask, source = self._mask(target, config)
         low = None if self.input is None else _read(self.input, fit=target.tensors)
@@ -180,6 +186,24 @@ class Pair:
             + (f"; that of {', '.join(others)} is of the volume itself" if others else "")
         )
         return percentile, scales
+
+    def _prediction(self, name: str, given: "_Read", target: "_Target") -> Prediction:
+        """A result with its uncertainty, intervals and samples, where there are such files."""
+        beside = Beside.of(self.predictions[name])
+        ends = {q: (target.bring(a, order=1), target.bring(b, order=1)) for q, a, b in beside.ends}
+        drawn = [_read(path) for path in beside.samples]
+        draws = [_regrid(one.values, one.grid, target.grid) for one in drawn]
+        if beside.ends:
+            known = "calibrated" if beside.calibrated else "not calibrated"
+            target.notes.append(f"{name}: {beside.level:g} % intervals, {known}")
+        return Prediction(
+            given.values,
+            std=self._std(name, target),
+            spread={q: target.bring(path, order=1) for q, path in beside.stds},
+            intervals=ends,
+            level=beside.level if beside.ends else None,
+            draws=torch.stack(draws) if len(draws) > 1 else None,
+        )
 
     def _std(self, name: str, target: "_Target") -> torch.Tensor | None:
         path = self.uncertainties.get(name)

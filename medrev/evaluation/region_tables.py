@@ -10,7 +10,7 @@ from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import WHOLE, Key
 
-__all__ = ["class_table", "region_table", "volume_table"]
+__all__ = ["class_table", "interval_table", "region_table", "volume_table"]
 
 
 def region_table(
@@ -50,6 +50,49 @@ def region_table(
     columns = (Column("region"), *(Column(name, places) for name in names))
     caption = heading(keys[0]._replace(region="mask"), unit)
     return Tabular(columns, tuple(rows), caption, tuple(notes), bold=frozenset(bold))
+
+
+def interval_table(results: Results, methods: Sequence[str] | None = None) -> Tabular | None:
+    """Intervals and distributions by method, quantity and region; None where there are none.
+
+    Args:
+        results: Records of a cohort.
+        methods: Whose; None: all.
+    """
+    measured = {key for key in results.keys if key.metric in ("interval_coverage", "crps")}
+    places = dict.fromkeys((k.component, k.region) for k in results.keys if k in measured)
+    rows: list[tuple[Cell, ...]] = []
+    for method in methods or results.methods:
+        for component, region in places:
+            key = Key("interval_coverage", region, component)
+            width, crps = (key._replace(metric=metric) for metric in ("interval_width", "crps"))
+            held = results.values(method, key).values()
+            if held or results.values(method, crps):
+                rows.append(
+                    (
+                        method,
+                        component or "itself",
+                        region,
+                        mean_cell(results, method, key),
+                        min(held) if held else None,
+                        mean_cell(results, method, width),
+                        mean_cell(results, method, crps),
+                        results.unit(crps if crps in measured else width),
+                    )
+                )
+    if not rows:
+        return None
+    columns = (
+        Column("method"),
+        Column("quantity"),
+        Column("region"),
+        Column("voxels in their interval [%]", 1),
+        Column("lowest subject [%]", 1),
+        Column("width", 3),
+        Column("CRPS", 3),
+        Column("unit of both"),
+    )
+    return Tabular(columns, tuple(rows), "Intervals, mean ± standard deviation over subjects")
 
 
 def volume_table(results: Results, method: str) -> Tabular:

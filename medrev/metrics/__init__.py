@@ -44,6 +44,7 @@ from medrev.metrics.similarity import RADIUS, SIGMA, Structure, check_range, dat
 from medrev.metrics.slices import SliceScores, slice_flicker, slice_scores
 from medrev.metrics.tensors import (
     FA_MIN,
+    MULTIPLICITY,
     RMSE_UNIT,
     Tensors,
     direction_error,
@@ -60,6 +61,7 @@ __all__ = [
     "FA_MIN",
     "INTERIOR",
     "MASK",
+    "MULTIPLICITY",
     "NETWORK_RANGE",
     "NOISE_FLOOR",
     "RADIUS",

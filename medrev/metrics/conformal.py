@@ -1,8 +1,7 @@
 """Split-conformal calibration: factors that make intervals hold what they promise.
 
-The unit that is exchangeable is the subject, not the voxel. A subject's score at a level is the
-factor on its standard deviations that its own intervals need, to hold so large a share of its
-voxels. The factor is an order statistic of the scores of subjects that nothing was fitted to.
+The unit that is exchangeable is the subject, not the voxel: voxels of one brain err together. Every
+subject weighs the same, and one more, which is not known yet, counts as if nothing held it.
 """
 
 import math
@@ -18,7 +17,7 @@ __all__ = ["conformal_quantile", "needed_factors", "needed_subjects"]
 
 
 def needed_subjects(level: float) -> int:
-    """How many subjects a level needs: ⌈level / (1 − level)⌉.
+    """How many subjects a level needs, at least: ⌈level / (1 − level)⌉; with so few, the largest.
 
     Args:
         level: In percent, between 0 and 100.
@@ -28,6 +27,8 @@ def needed_subjects(level: float) -> int:
         [1, 4, 9, 19]
     """
     share = _share(level)
+    if share == 1:
+        raise InputError("no number of subjects is enough for intervals of 100 %")
     return math.ceil(share / (1 - share))
 
 
@@ -57,39 +58,42 @@ def needed_factors(errors: Floats, std: Floats, levels: Sequence[float]) -> Floa
     return np.asarray(ratios[np.array(held) - 1])
 
 
-def conformal_quantile(scores: Sequence[float], level: float) -> float:
-    """The ⌈(n + 1) · level⌉-th smallest of n scores.
+def conformal_quantile(subjects: Sequence[Floats], level: float) -> float:
+    """The factor that holds a share ``level · (n + 1) / n`` of n subjects' voxels.
 
-    The score of one more subject, exchangeable with these, is at most that with a probability of
-    at least ``level`` and, where no scores are equal, of at most ``level + 1 / (n + 1)``.
+    A voxel drawn from one more subject, exchangeable with these, is held with a probability of at
+    least ``level``: on average over such subjects, the factor holds so large a share of voxels.
 
     Args:
-        scores: One for every subject.
+        subjects: Of every subject the factors that its voxels need (|error| / std), or as many
+            quantiles of them, the last of which is their largest.
         level: In percent, between 0 and 100.
 
     Raises:
         InputError: There are too few subjects for the level.
 
     References:
-        Papadopoulos et al., Inductive confidence machines for regression, ECML 2002; Lei et al.,
-        Distribution-free predictive inference for regression, JASA 2018, theorem 2.
+        Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023 (HCP);
+        as conformal risk control: Angelopoulos et al., ICLR 2024, theorem 1.
 
     Example:
-        >>> conformal_quantile([4, 1, 3, 2, 5, 9, 8, 7, 6], 90)
-        9.0
+        >>> conformal_quantile([np.arange(1.0, 101)] * 18, 90)
+        95.0
     """
-    needed = needed_subjects(level)
-    if len(scores) < needed:
-        raise InputError(
-            f"intervals of {level:g} % need at least {needed} subjects, got {len(scores)}"
-        )
-    rank = math.ceil((len(scores) + 1) * _share(level))
-    return float(np.sort(np.asarray(scores, dtype=np.float64))[rank - 1])
+    needed, count = needed_subjects(level), len(subjects)
+    if count < needed:
+        raise InputError(f"intervals of {level:g} % need at least {needed} subjects, got {count}")
+    values = np.concatenate(subjects)
+    order = np.argsort(values, kind="stable")
+    weights = np.concatenate([np.full(len(each), 1 / len(each)) for each in subjects])
+    wanted = float(_share(level) * (count + 1))
+    held = int(np.searchsorted(np.cumsum(weights[order]), wanted - 1e-9))
+    return float(values[order[min(held, len(values) - 1)]])
 
 
 def _share(level: float) -> Fraction:
     """A level as an exact share: in floating point, 0.9 / 0.1 rounds to more than 9."""
     share = Fraction(str(level)) / 100
-    if not 0 < share < 1:
-        raise InputError(f"a level must lie between 0 and 100 percent, got {level:g}")
+    if not 0 < share <= 1:
+        raise InputError(f"a level must lie above 0 and up to 100 percent, got {level:g}")
     return share

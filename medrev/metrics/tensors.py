@@ -12,6 +12,7 @@ from medrev.metrics.masked import Floats
 
 __all__ = [
     "FA_MIN",
+    "MULTIPLICITY",
     "RMSE_UNIT",
     "Tensors",
     "direction_error",

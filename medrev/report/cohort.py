@@ -31,6 +31,7 @@ from medrev.report.figures import (
     calibration_words,
     error_charts,
     group_charts,
+    interval_words,
 )
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import encode_picture, link_to, niivue, render, write_page
@@ -285,6 +286,7 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             for name, table in tables.regions.items()
         ],
         "class_table": None if tables.classes is None else html_table(tables.classes),
+        "interval_table": None if tables.intervals is None else html_table(tables.intervals),
         "papers": [
             html_table(table, caption=f"{table.caption or 'Table'} ({name})")
             for name, table in tables.papers.items()
@@ -343,7 +345,10 @@ def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
         else [],
         "error_charts": error_charts(evaluated, series) + calibration,
         "uncertain": bool(calibration),
-        "calibration_words": calibration_words(results, models),
+        "calibration_words": [
+            *calibration_words(results, models),
+            *interval_words(results, models),
+        ],
         "errors_note": (
             f"Errors are those of all {words.points} {'in the masks ' if masked else ''}of all "
             f"{words.things} and of all channels; the outermost bins of the histogram hold all "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medrev.evaluation import EDGES, HELDOUT, BlandAltman, Evaluated, Results, digits, heading
-from medrev.metrics import Key
+from medrev.metrics import MASK, WHOLE, Key
 from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "calibration_words",
     "error_charts",
     "group_charts",
+    "interval_words",
     "sliding_mean",
     "training_curves",
 ]
@@ -130,9 +131,23 @@ def calibration_charts(
             found.append(Line(model, xs, ys, series[model], dots))
         return found
 
+    present = [model for model in models if _curve(results, model, "rank")]
+    ranks = [
+        Chart(
+            line_chart(
+                lines("", "rank", dots=True),
+                x_label="rank of the reference among the samples",
+                y_label="frequency ÷ that of equal ones",
+                from_zero=True,
+            ),
+            "Rank histogram",
+            "flat at 1: calibrated; U: too little spread",
+        )
+    ]
+    ranks = ranks if present else []
     present = [model for model in models if _curve(results, model, "bin_std")]
     if not present:
-        return []
+        return ranks
     unit = next((results.unit(key) for key in results.keys if key.metric == "bin_std"), "")
     bracket = f" [{unit}]" if unit else ""
     return [
@@ -168,6 +183,7 @@ def calibration_charts(
             "Sparsification",
             "the steeper, the better",
         ),
+        *ranks,
     ]
 
 
@@ -185,6 +201,39 @@ def calibration_words(results: Results, models: Sequence[str]) -> list[str]:
             verdict = "too cautious: its uncertainty is too large"
         shares = f"{100 * _LEVEL:.0f} % intervals hold {100 * held:.0f} %"
         lines.append(f"{model}: {shares} of the errors, {verdict}.")
+    return lines
+
+
+def interval_words(results: Results, models: Sequence[str]) -> list[str]:
+    """What the intervals of every model held, a sentence each, as a paper would say it."""
+    lines = []
+    for model in models:
+        told = []
+        for key in results.keys:
+            if key.metric != "interval_coverage" or key.region not in (MASK, WHOLE):
+                continue
+            held = list(results.values(model, key).values())
+            width = list(results.values(model, key._replace(metric="interval_width")).values())
+            if held:
+                unit = results.unit(key._replace(metric="interval_width"))
+                places = digits(key._replace(metric="interval_width"), unit)
+                size = f"{statistics.fmean(width):.{places}f} {unit}".strip()
+                what = key.component or "the values themselves"
+                told.append(f"{statistics.fmean(held):.1f} % for {what} (width {size})")
+        level = next(
+            (
+                v
+                for k in results.keys
+                if k.metric == "interval_level"
+                for v in results.values(model, k).values()
+            ),
+            None,
+        )
+        if told and level is not None:
+            lines.append(
+                f"{model}: the {level:g} % intervals held, on average over subjects, this share of "
+                f"the voxels: {'; '.join(told)}."
+            )
     return lines
 
 

@@ -20,6 +20,8 @@ __all__ = ["Preview", "Strip", "Tile", "ViewerVolume", "make_preview"]
 
 #: Models whose pictures are shown; the tables hold all.
 _MOST_MODELS = 3
+#: Samples whose pictures are shown.
+_MOST_SAMPLES = 5
 #: Voxels of a volume for the viewer; larger ones are averaged over blocks.
 _MOST_VOXELS = 1_300_000
 #: Longest side of a picture in pixels; larger ones are thinned out.
@@ -116,6 +118,8 @@ def make_preview(case: Case, choices: EvaluationConfig) -> Preview:
         strips.append(_grey_strip(scene, plane, view))
         if scene.tensors:
             strips.append(_colour_strip(scene, plane))
+        if scene.draws is not None and not flat:
+            strips.append(_sample_strip(scene, plane, view))
     return Preview(tuple(strips), () if flat else tuple(_viewer_volumes(scene)), scene.unit)
 
 
@@ -138,6 +142,9 @@ class _Scene:
         }
         self.reference = reference
         self.low = loaded.low
+        drawn = (loaded.predictions[name].draws for name in models)
+        #: Samples of the first model that has any.
+        self.draws = next((draws for draws in drawn if draws is not None), None)
         self.errors = {
             name: self.distance(self.outputs[name] - reference) * self.mask for name in models
         }
@@ -223,6 +230,18 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
         return Strip(errors.capitalize(), tuple(tiles))
     what = "mean diffusivity" if scene.tensors else "intensity"
     return Strip(f"{view}: {what} {low:.3g} to {high:.3g}{unit}; {errors}", tuple(tiles))
+
+
+def _sample_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
+    """Samples, the reference among them, at the window of the others."""
+    assert scene.draws is not None
+    tiles = []
+    samples = {f"sample {n + 1}": draw for n, draw in enumerate(scene.draws[:_MOST_SAMPLES])}
+    for name, volume in {**samples, "reference": scene.reference}.items():
+        slab = plane.slab(torch.as_tensor(volume))
+        picture = _cut(plane, scene.shown(slab), plane.slab(scene.mask))
+        tiles.append(_tile(name, encode_picture(picture, *scene.window), picture))
+    return Strip(f"{view}: samples, each as likely as the others", tuple(tiles))
 
 
 def _colour_strip(scene: _Scene, plane: Plane) -> Strip:

@@ -23,6 +23,7 @@ from medrev.evaluation import (
     description_table,
     find_outliers,
     group_table,
+    interval_table,
     method_agreement,
     outlier_table,
     paper_table,
@@ -72,10 +73,13 @@ _TRUST = {
     "reliability_error",
     "sparsification_error",
     "error_correlation",
+    "energy_score",
     "cycle_largest",
     "cycle_mean",
     "cycle_relative",
 }
+#: What has a table of its own.
+_INTERVALS = {"interval_level", "interval_coverage", "interval_width", "crps"}
 #: Scalars whose agreement with the reference is analysed, at most so many.
 _AGREEMENT, _MOST_AGREEMENTS = ("mean", "volume"), 12
 
@@ -97,6 +101,7 @@ class CohortTables:
         by_group: The same as tables.
         regions: Measurements of the first table by label, and volumes; empty without label maps.
         classes: Scores of each class over all images; None where none are counted.
+        intervals: Coverage, width and CRPS by quantity and region; None where there are none.
         papers: Tables in the forms of papers, by name.
         outliers: Subjects far from the others.
         subjects: Every value of the first table.
@@ -117,6 +122,7 @@ class CohortTables:
     by_group: Mapping[Key, Tabular] = field(default_factory=dict)
     regions: Mapping[str, Tabular] = field(default_factory=dict)
     classes: Tabular | None = None
+    intervals: Tabular | None = None
     papers: Mapping[str, Tabular] = field(default_factory=dict)
 
     def files(self) -> dict[str, Tabular]:
@@ -134,6 +140,7 @@ class CohortTables:
         }
         named |= {f"regions_{_slug(name)}": table for name, table in self.regions.items()}
         named |= {} if self.classes is None else {"classes": self.classes}
+        named |= {} if self.intervals is None else {"intervals": self.intervals}
         return (
             named
             | {"outliers": self.outlier_table}
@@ -206,6 +213,7 @@ def cohort_tables(
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
         regions=_regions(results, keys, methods, models),
         classes=class_table(totals, methods) if totals else None,
+        intervals=interval_table(results, methods),
         papers={
             name: paper_table(
                 name, {direction: with_totals(results, totals)}, methods=rivals, models=details
@@ -244,11 +252,11 @@ def key_groups(results: Results, words: Words) -> dict[str, tuple[Key, ...]]:
     groups: dict[str, list[Key]] = {}
     for key in results.keys:
         metric = CATALOGUE.get(key.metric)
-        if metric is not None and metric.curve:
+        if (metric is not None and metric.curve) or key.metric in _INTERVALS:
             continue
         if key.metric in _SHARPNESS:
             name = "Sharpness"
-        elif key.metric in _TRUST:
+        elif key.metric in _TRUST and key.region == region:
             name = "Uncertainty and round trips"
         elif key.metric.startswith("d_"):
             name = "Sensitivity"

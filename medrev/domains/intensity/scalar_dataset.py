@@ -42,6 +42,7 @@ class ScalarDataset(HeadDataset):
     """
 
     validation = ("psnr_forward", "nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
+    ensembles = True
 
     def __init__(self, pipeline: Pipeline) -> None:
         x, y = ScalarDomain(pipeline, "x"), ScalarDomain(pipeline, "y")
