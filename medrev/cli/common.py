@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
-from typing import Any
+from typing import Any, NoReturn
 
 from medrev import __version__
 from medrev.cli.options import add_options
@@ -22,6 +22,7 @@ from medrev.cli.streams import lasting_streams
 from medrev.errors import ConfigError, MedrevError, OutputError
 
 __all__ = [
+    "CommandParser",
     "add_common_options",
     "check_device_name",
     "command_parser",
@@ -37,6 +38,14 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that answers wrong usage in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and where the options are told, and exit with 2."""
+        self.exit(USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
 def command_parser(
@@ -59,7 +68,7 @@ def command_parser(
             shown as they are.
     """
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog, allow_abbrev=False, formatter_class=raw, **settings)
+    parser = CommandParser(prog, allow_abbrev=False, formatter_class=raw, **settings)
     add_options(parser, *options, groups=groups)
     add_common_options(parser, device=device, threads=device if threads is None else threads)
     return parser

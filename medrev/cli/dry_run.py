@@ -18,9 +18,10 @@ def print_dry_run(pipeline: "Pipeline", device: str) -> None:
     from medrev.domains.kinds import dataset_of
     from medrev.training import dry_run
 
+    found, estimates = dataset_of(pipeline).found(), dry_run(pipeline, device).lines()
     print(dump_pipeline(pipeline), flush=True)
-    _print_comments("data found", dataset_of(pipeline).found())
-    _print_comments("estimates", dry_run(pipeline, device).lines())
+    _print_comments("data found", found)
+    _print_comments("estimates", estimates)
 
 
 def _print_comments(title: str, lines: Iterable[str]) -> None:

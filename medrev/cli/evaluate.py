@@ -33,9 +33,10 @@ class Options:
     """What is compared with what, how, and where the results go."""
 
     inputs: tuple[str, ...] = field(metadata={"positional": True, "metavar": "[NAME=]INPUT"})
-    """run folders (their held-out subjects are translated), folders of predictions, or a table
-    (.csv, .tsv) with the columns id, reference and prediction or prediction_NAME; or finished
-    evaluations, one per direction, for --paper-table"""
+    """run folders (their held-out subjects are translated), weight files or names of shipped models
+    (with --data), folders of predictions, or a table (.csv, .tsv) with the columns id, reference
+    and prediction or prediction_NAME; or finished evaluations, one per direction, for
+    --paper-table"""
     reference: Path | None = field(default=None, metadata=_VOLUMES)
     """references of predictions: a folder, searched with sub-folders, a pattern such as
     'out/**/*_T1w.nii.gz', or a single file; the other volumes likewise"""
@@ -51,7 +52,7 @@ class Options:
     resample_reference: Literal["no", "yes"] = field(default="no", metadata={"group": "volumes"})
     """yes: bring references on another grid onto the predictions' (default: no, an error)"""
     data: Path | None = field(default=None, metadata=_VOLUMES)
-    """a run's cohort, if it has moved"""
+    """a run's cohort, if it has moved, or another one"""
     participant_label: tuple[str, ...] | None = field(
         default=None,
         metadata={"group": "volumes", "metavar": "LABEL", "also": "--participant"},

@@ -1,6 +1,7 @@
 """``medrev-infer``: apply a trained model to one subject or many."""
 
 import argparse
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medrev.cli.common import PARTIAL, add_common_options, run_command
+from medrev.cli.common import PARTIAL, CommandParser, add_common_options, run_command
 from medrev.cli.options import add_options, take_options
 from medrev.cli.places import (
     add_places,
@@ -66,7 +67,7 @@ class Inputs:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of ``medrev-infer``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="medrev-infer",
         allow_abbrev=False,
         description="Apply a trained model, and print the paths of the files written:\n"
@@ -118,17 +119,23 @@ def infer(arguments: argparse.Namespace) -> int:
     """Translate what the options name."""
     check_places(arguments)
     from medrev.errors import InputError
-    from medrev.prediction import Inference, find_entries, load_models
+    from medrev.prediction import (
+        Inference,
+        find_entries,
+        load_models,
+        shipped_sources,
+        suitable_models,
+    )
 
     given, request = take_options(Inputs, arguments), take_options(Request, arguments)
-    inputs = list(given.inputs)
-    model, *members = given.model or (None,)
-    models = load_models(model, tuple(members), arguments.device, inputs=inputs)
-    inference = Inference(models, request)
-    singles = [path for path in inputs if inference.source.single(path) is not None]
+    inputs, device = list(given.inputs), arguments.device
+    if given.model is None:
+        sources = shipped_sources()
+    else:
+        inference = Inference(load_models(given.model, device), request)
+        sources = [inference.source]
+    singles = [path for path in inputs if any(s.single(path) is not None for s in sources)]
     one = len(inputs) == len(singles) == 1
-    if given.slicer:
-        inference.target.scene_path("", Path())  # there are none of some domains
     own = [name for name in ("mask", "bval", "bvec") if getattr(given, name) is not None]
     if own and not one:
         raise InputError(f"--{own[0]} applies to a single scan, got several inputs or a cohort")
@@ -137,12 +144,22 @@ def infer(arguments: argparse.Namespace) -> int:
         raise InputError(
             "--participant-label applies to a cohort, got a single scan; give its folder"
         )
-    entries = find_entries(inference.source, inputs, given.output, people)
+    if given.model is None:
+        jobs = [
+            (Inference(load_models([model.path], device), request), entries)
+            for model, entries in suitable_models(inputs, given.output, people)
+        ]
+    else:
+        jobs = [(inference, find_entries(inference.source, inputs, given.output, people))]
+    if given.slicer:
+        for each, _ in jobs:
+            each.target.scene_path("", Path())  # there are none of some domains
     if one:
         check_single(arguments)
-        _infer_one(entries[0], inference, given)
+        (inference, (entry,)) = jobs[0]
+        _infer_one(entry, inference, given)
         return 0
-    return _infer_many(entries, inference, given.slicer, arguments)
+    return _infer_many(jobs, given.slicer, arguments)
 
 
 def _infer_one(entry: "Entry", inference: "Inference", given: Inputs) -> None:
@@ -162,35 +179,38 @@ def _infer_one(entry: "Entry", inference: "Inference", given: Inputs) -> None:
 
 
 def _infer_many(
-    entries: "list[Entry]", inference: "Inference", slicer: bool, arguments: argparse.Namespace
+    jobs: "list[tuple[Inference, list[Entry]]]", slicer: bool, arguments: argparse.Namespace
 ) -> int:
     from medrev.errors import InputError
-    from medrev.prediction import infer_distributed, infer_many
+    from medrev.prediction import Report, infer_distributed, infer_many
 
-    def on_done(entry: "Entry", files: list[Path], new: bool) -> None:
-        if slicer:
-            bundle = inference.target.scene_path(entry.base, entry.folder)
-            if new or _is_older(bundle, files):
-                _bundle(files, bundle, overwrite=True)
-            files = [*files, bundle]
-        print(*files, sep="\n", flush=True)
+    def do(inference: "Inference", entries: "list[Entry]", **elsewhere: Any) -> "Report":
+        def on_done(entry: "Entry", files: list[Path], new: bool) -> None:
+            if slicer:
+                bundle = inference.target.scene_path(entry.base, entry.folder)
+                if new or _is_older(bundle, files):
+                    _bundle(files, bundle, overwrite=True)
+                files = [*files, bundle]
+            print(*files, sep="\n", flush=True)
 
-    models, request = inference.models, inference.request
-    if is_elsewhere(arguments):
-        with pool_of(arguments, warm="medrev.prediction") as pool:
-            report = infer_distributed(
-                entries,
-                models,
-                request,
-                pool=pool,
-                device=arguments.device,
-                retries=retries_of(arguments),
-                on_done=on_done,
-            )
-    elif arguments.retries is not None:
+        inference.introduce()
+        run = infer_distributed if elsewhere else infer_many
+        return run(entries, inference.models, inference.request, on_done=on_done, **elsewhere)
+
+    if arguments.retries is not None and not is_elsewhere(arguments):
         raise InputError("--retries are those of several --workers: give --workers, too")
-    else:
-        report = infer_many(entries, models, request, on_done=on_done)
+    with contextlib.ExitStack() as stack:
+        elsewhere: dict[str, Any] = {}
+        if is_elsewhere(arguments):
+            pool = stack.enter_context(pool_of(arguments, warm="medrev.prediction"))
+            elsewhere = {
+                "pool": pool,
+                "device": arguments.device,
+                "retries": retries_of(arguments),
+            }
+        report = Report()
+        for inference, entries in jobs:
+            report.add(do(inference, entries, **elsewhere))
     _print_report(report)
     return PARTIAL if report.failed else 0
 

@@ -31,12 +31,15 @@ Example:
 import argparse
 import ast
 import inspect
+import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from medrev.errors import MedrevError
 
 __all__ = ["add_options", "field_docs", "take_options"]
 
@@ -75,13 +78,27 @@ def take_options(options: type[Options], arguments: argparse.Namespace) -> Optio
     Args:
         options: One of the classes given to :func:`add_options`, or one that they inherit from.
         arguments: Parsed.
+
+    Raises:
+        MedrevError: What the class raises, in the words of the command line.
     """
     given = {
         each.name: tuple(value) if isinstance(value, list) else value
         for each in fields(options)  # type: ignore[arg-type]
         if (value := getattr(arguments, each.name, None)) is not None
     }
-    return options(**given)
+    try:
+        return options(**given)
+    except MedrevError as error:
+        raise type(error)(_as_options(str(error), given)) from None
+
+
+def _as_options(text: str, names: Iterable[str]) -> str:
+    """A message with the names of options as they are typed, not as Python has them."""
+    for name in names:
+        if "_" in name or text.startswith(f"{name} "):  # others are words of prose, too
+            text = re.sub(rf"(?<![\w.-]){name}\b", f"--{name.replace('_', '-')}", text)
+    return text
 
 
 def field_docs(options: type[Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from medrev import __version__
-from medrev.cli.common import command_parser, run_command
+from medrev.cli.common import CommandParser, command_parser, run_command
 from medrev.cli.options import take_options
 
 __all__ = ["Install", "Scene", "build_parser", "install_parser", "main", "scene_parser"]
@@ -48,7 +48,7 @@ class Install:
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands of ``medrev-slicer``, without their options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="medrev-slicer",
         allow_abbrev=False,
         description="Open results in 3D Slicer, or run medrev inside it.",

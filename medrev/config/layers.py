@@ -150,7 +150,7 @@ def _similar(path: Path) -> str:
     names = [name for name, stem in stems.items() if stem in close]
     if names:
         return "; did you mean " + " or ".join(names[:3]) + "?"
-    if files:
-        some = list(files)[:6]
-        return "; there are " + ", ".join(some) + (", …" if len(files) > len(some) else "")
+    shipped = [name for name, file in files.items() if file.parent.name == "pipelines"]
+    if shipped:  # others may be no pipelines
+        return f"; there are {', '.join(shipped[:6])}" + ", …" * (len(shipped) > 6)
     return ""

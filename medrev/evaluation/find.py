@@ -22,6 +22,7 @@ from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
 from medrev.files import read_json
+from medrev.prediction import shipped_models
 
 __all__ = ["Sources", "find_cases", "named_inputs"]
 
@@ -35,8 +36,8 @@ class Sources:
     Folders may be patterns such as ``out/**/*_T1w.nii.gz``, or single files.
 
     Attributes:
-        inputs: Run folders, folders of predictions, or one table; several of a kind are compared.
-            Each may have a name, as in ``revgan=runs/a``.
+        inputs: Run folders, weight files or names of shipped models; folders of predictions; or one
+            table. Several of a kind are compared. Each may have a name, as in ``revgan=runs/a``.
         reference: References of predictions.
         low: Inputs of the models, for baselines.
         mask: Masks (default: those beside the references, then beside the predictions).
@@ -80,10 +81,12 @@ def find_cases(sources: Sources) -> Found:
         InputError: A folder is missing, several files claim to be one subject's, or nothing can be
             evaluated. The message names all subjects concerned.
     """
-    named = named_inputs(sources.inputs)
+    named = {name: _located(path) for name, path in named_inputs(sources.inputs).items()}
     for name, path in named.items():
         if not exists(path):
-            raise InputError(f"predictions {name} not found: {path} is no folder and no file")
+            raise InputError(
+                f"predictions {name} not found: {path} is no folder, no file and no shipped model"
+            )
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
         _refuse(sources, "runs", "reference", "low", "mask", "labels", "uncertainty")
@@ -129,8 +132,17 @@ def _person(subject: str) -> str:
     return subject.split("_", maxsplit=1)[0] if subject.startswith("sub-") else subject
 
 
+def _located(path: Path) -> Path:
+    """The weight file where a path is the name of a shipped model; else the path."""
+    if exists(path):
+        return path
+    return next((m.path for m in shipped_models() if m.name == str(path)), path)
+
+
 def _is_run(path: Path) -> bool:
-    """Whether a folder is one of medrev-train's."""
+    """Whether a folder is one of medrev-train's, or a file holds a model."""
+    if path.suffix == ".safetensors" and path.is_file():
+        return True
     return (path / "pipeline.yaml").is_file() or any(path.glob("checkpoints/*/*.safetensors"))
 
 

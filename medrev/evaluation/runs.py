@@ -23,7 +23,7 @@ def read_runs(
     """The models of run folders and the samples to try them on.
 
     Args:
-        named: Run folder by name.
+        named: Run folder or weight file by name.
         part: test, validation or train.
         data: Where the cohort is now, if it has moved.
         participants: Table with a row per subject (default: that of the cohort).
@@ -44,6 +44,11 @@ def read_runs(
                 f"data.{difference}; runs are compared on the same held-out subjects and inputs"
             )
     scale, root = models[first].scale, pipeline.data.root
+    if named[first].is_file() and pipeline.data.layout != "simulated" and not root.exists():
+        raise InputError(
+            f"{pipeline.name} is a model without the cohort that it was trained on ({root}): give "
+            "one with --data DIR"
+        )
     dataset = dataset_of(pipeline, scale=scale)
     members, noun = dataset.members(part), f"{dataset.noun}s"
     if not members:
@@ -97,6 +102,8 @@ def placed(model: Model, data: Path | None) -> Pipeline:
     if data is not None:
         listed = getattr(section, "table", None) or (hasattr(section, "table") and data.is_file())
         update["table" if listed else "root"] = data.absolute()
+        if section.layout == "simulated":
+            update["layout"] = "auto"
     return pipeline.model_copy(update={"data": section.model_copy(update=update)})
 
 

@@ -17,7 +17,14 @@ from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file
 from medrev.prediction.segmentation import segment_image, segmenter_of
-from medrev.prediction.shipped import ShippedModel, shipped_model, shipped_models, suitable_model
+from medrev.prediction.shipped import (
+    ShippedModel,
+    shipped_model,
+    shipped_models,
+    shipped_sources,
+    suitable_model,
+    suitable_models,
+)
 from medrev.prediction.weights import (
     FORMAT_VERSION,
     Weights,
@@ -64,7 +71,9 @@ __all__ = [
     "segmenter_of",
     "shipped_model",
     "shipped_models",
+    "shipped_sources",
     "suitable_model",
+    "suitable_models",
     "translate",
     "weight_file",
 ]

@@ -50,6 +50,12 @@ class Report:
     kept: dict[str, list[Path]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: "Report") -> None:
+        """Take up another one, of other subjects."""
+        self.done |= other.done
+        self.kept |= other.kept
+        self.failed |= other.failed
+
 
 def infer_many(
     entries: list[Entry],
@@ -83,7 +89,7 @@ def infer_many(
     for folder in {place for entry in entries for place in (entry.folder, entry.root)}:
         sweep(folder)
     with progress("Subjects", len(entries), enabled=show_progress) as bar, _notes_above(bar):
-        line = _Line(models, request, on_done, bar)
+        line = _Line(Inference(models, request), on_done, bar)
         try:
             line.run(entries)
         finally:
@@ -104,11 +110,9 @@ class _Ready:
 class _Line:
     """Reader thread, the caller's thread that computes, writer thread."""
 
-    def __init__(
-        self, models: tuple[Model, ...], request: Request, on_done: OnDone, bar: Bar
-    ) -> None:
-        self.inference = Inference(models, request)
-        self.overwrite, self.on_done, self.bar = request.overwrite, on_done, bar
+    def __init__(self, inference: Inference, on_done: OnDone, bar: Bar) -> None:
+        self.inference, self.on_done, self.bar = inference, on_done, bar
+        self.overwrite = inference.request.overwrite
         self.report = Report()
         self._stopped = threading.Event()
         self._reader, self._writer = OneThread(), OneThread()

@@ -1,5 +1,6 @@
 """From what the user names to the subjects to be done: files, folders of one, cohorts."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 from medrev.data.chosen import check_chosen, is_chosen
 from medrev.domains.domain import Domain
 from medrev.domains.entry import Entry
+from medrev.domains.source import recognise
 from medrev.errors import InputError
 from medrev.volumes import strip_suffix
 
-__all__ = ["find_entries", "single_entry"]
+__all__ = ["find_among", "find_entries", "single_entry"]
+
+logger = logging.getLogger(__name__)
 
 
 def find_entries(
@@ -35,24 +39,69 @@ def find_entries(
         InputError: There is no such cohort, a participant is in none, or a file is to hold the
             results of several inputs.
     """
-    entries: list[Entry] = []
+    found = find_among([source], inputs, output, participants)
+    return [entry for _, entry in found]
+
+
+def find_among(
+    sources: Sequence[Domain],
+    inputs: Sequence[Path],
+    output: Path | None = None,
+    participants: Sequence[str] | None = None,
+) -> list[tuple[Domain, Entry]]:
+    """The subjects that inputs name, where there are models of several kinds of data.
+
+    Args:
+        sources: What the models start from. A subject of a cohort who has data of several kinds is
+            done with those of the first of these; what is left out is said.
+        inputs: As of :func:`find_entries`.
+        output: Folder of the results.
+        participants: Only these subjects of a cohort.
+
+    Returns:
+        Each with its source; files that none of them takes are problems.
+
+    Raises:
+        InputError: There is no cohort of any kind, or a participant is in none.
+    """
+    found: list[tuple[Domain, Entry]] = []
     people: dict[str, str] = {}
     for path in inputs:
-        if source.is_member(path):
+        members = [source for source in sources if source.is_member(path)]
+        named = [(s, data) for s in sources if (data := s.single(path)) is not None]
+        if members:
             person = path.absolute()
-            entries += _cohort(source, person.parent, output, [person.name], people)
-            continue
-        data = source.single(path)
-        if data is None:
-            entries += _cohort(source, path, output, participants, people)
+            found += _cohort(members, person.parent, output, [person.name], people)
+        elif named:
+            found.append(_single(path, named, output))
         else:
-            entries.append(single_entry(source, path, data, output))
-            continue
-        _refuse_file(output, f"{path} is a cohort")
+            _refuse_file(output, f"{path} is a cohort")
+            found += _cohort(sources, path, output, participants, people)
     if len(inputs) > 1:
         _refuse_file(output, f"got {len(inputs)} inputs")
     check_chosen(participants, people, "no such participant")
-    return _without_clashes(entries)
+    return _without_clashes(found)
+
+
+def _single(
+    path: Path, named: Sequence[tuple[Domain, Path]], output: Path | None
+) -> tuple[Domain, Entry]:
+    """A scan, and which of several sources it is for."""
+    (source, data), problem = named[0], None
+    if len(named) > 1:
+        try:
+            about = recognise(data)
+            fitting = [each for each in named if each[0].accepts == about.accepted]
+            if fitting:
+                source, data = fitting[0]
+            else:
+                problem = (
+                    f"{path}: no shipped model takes {about.words}: give --model RUN or FILE, or "
+                    "train with medrev-train"
+                )
+        except InputError as error:
+            problem = str(error)
+    return source, replace(single_entry(source, path, data, output), problem=problem)
 
 
 def single_entry(source: Domain, path: Path, data: Path, output: Path | None) -> Entry:
@@ -83,45 +132,79 @@ def _refuse_file(output: Path | None, why: str) -> None:
 
 
 def _cohort(
-    source: Domain,
+    sources: Sequence[Domain],
     root: Path,
     output: Path | None,
     participants: Sequence[str] | None,
     people: dict[str, str],
-) -> list[Entry]:
-    members, problems = source.members(root)
+) -> list[tuple[Domain, Entry]]:
     where = root if root.is_dir() else root.parent
     target = where / "derivatives" / "medrev" if output is None else output
-    entries = []
-    for member in members:
-        people.update({member.person: member.person, member.name: member.name})
-        if is_chosen(participants, member.name, member.person):
+    found: list[tuple[Domain, Entry]] = []
+    reasons: list[str] = []
+    for source in sources:
+        try:
+            members, problems = source.members(root)
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        taken: set[object] = set()
+        for _, entry in found:  # files in one folder belong together: maps beside their tensors
+            taken |= {entry.name, entry.person, entry.path.parent}
+        left = []
+        for member in members:
+            people.update({member.person: member.person, member.name: member.name})
+            if not is_chosen(participants, member.name, member.person):
+                continue
+            if {member.person, member.path.parent} & taken:
+                left.append(member.name)
+                continue
             folder, base = source.place(member)
-            entries.append(replace(member, root=target, folder=target / folder, base=base))
-    for line in problems:
-        name = line.partition(":")[0]
-        people.setdefault(name, name)
-        if is_chosen(participants, name):
-            entries.append(Entry(name, root, root=target, folder=target, problem=line))
-    return entries
+            entry = replace(member, root=target, folder=target / folder, base=base)
+            found.append((source, entry))
+        if left:
+            some = ", ".join(left[:3]) + " …" * (len(left) > 3)
+            text = "note: other scans of %s are left out: give --model for %s"
+            logger.info(text, some, source.words)
+        for line in problems:
+            name = line.partition(":")[0]
+            people.setdefault(name, name)
+            if is_chosen(participants, name):
+                broken = Entry(name, root, root=target, folder=target, problem=line)
+                found.append((source, broken))
+    if len(reasons) == len(sources):
+        raise InputError(_either(reasons))
+    return found
 
 
-def _without_clashes(entries: list[Entry]) -> list[Entry]:
+def _either(reasons: Sequence[str]) -> str:
+    """Why there is no cohort of any kind, in one line: what differs is told for each."""
+    begin, middle = reasons[0].partition("; expected ")[::2]
+    layouts = [reason.partition("; expected ")[2].rpartition("; found: ")[0] for reason in reasons]
+    if not all(layouts):
+        return reasons[0]
+    expected = "; ".join(dict.fromkeys("; ".join(layouts).split("; ")))
+    return f"{begin}; expected {expected}; found: {middle.rpartition('; found: ')[2]}"
+
+
+def _without_clashes(found: list[tuple[Domain, Entry]]) -> list[tuple[Domain, Entry]]:
     """Entries whose results would replace those of an earlier one become problems."""
-    first: dict[tuple[Path, str], str] = {}
-    checked: list[Entry] = []
-    for number, entry in enumerate(entries):
+    first: dict[tuple[str, Path, str], str] = {}
+    names: set[str] = set()
+    checked: list[tuple[Domain, Entry]] = []
+    for number, (source, entry) in enumerate(found):
         name = entry.name
-        while name in {other.name for other in checked}:
-            name = f"{entry.name} ({number + 1})"
+        while name in names:
+            name = f"{name} ({number + 1})"
+        names.add(name)
         problem = entry.problem
         if problem is None:
-            place = entry.folder.absolute(), entry.base
+            place = source.accepts, entry.folder.absolute(), entry.base
             other = first.setdefault(place, name)
             if other != name:
                 problem = (
                     f"its results would have the names of those of {other} "
                     f"({entry.folder / entry.base}_…): do it alone, with another --output"
                 )
-        checked.append(replace(entry, name=name, problem=problem))
+        checked.append((source, replace(entry, name=name, problem=problem)))
     return checked

@@ -11,7 +11,7 @@ from medrev.nets import translator_of
 from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
-from medrev.prediction.shipped import shipped_model, suitable_model
+from medrev.prediction.shipped import named, shipped_model
 from medrev.prediction.weights import read_weights
 
 __all__ = ["WEIGHTS_FILE", "load_model", "load_models", "weight_file"]
@@ -61,7 +61,8 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     translator = translator_of(weights.pipeline)
     translator.load_state_dict(weights.state)
     translator.to(place).eval().requires_grad_(False)
-    return LoadedModel(translator, weights.pipeline, weights.scale, weights.metadata, path)
+    pipeline = named(weights.pipeline, path)
+    return LoadedModel(translator, pipeline, weights.scale, weights.metadata, path)
 
 
 def weight_file(source: Path) -> Path:
@@ -88,37 +89,16 @@ def weight_file(source: Path) -> Path:
     )
 
 
-def load_models(
-    model: str | Path | Model | None,
-    members: tuple[str | Path | Model, ...],
-    device: str,
-    *,
-    inputs: Sequence[Path],
-) -> tuple[Model, ...]:
-    """The model, and those that join it in an ensemble.
+def load_models(models: Sequence[str | Path | Model], device: str) -> tuple[Model, ...]:
+    """A model, and those that join it in an ensemble.
 
     Args:
-        model: A model, or where it is; None: the one that medrev ships for the first input.
-        members: The others.
+        models: Models, or where they are.
         device: auto, cpu, cuda, cuda:N or mps.
-        inputs: What is to be translated.
 
     Raises:
         CheckpointError: One cannot be used.
-        InputError: No shipped model takes the first input.
     """
-    if model is None:
-        chosen = suitable_model(inputs)
-        logger.info("model: %s, shipped with medrev: %s", chosen.name, chosen.description)
-        model = load_model(chosen.path, device)
-    loaded = tuple(
-        each if isinstance(each, Model) else _load(each, device) for each in (model, *members)
-    )
+    loaded = tuple(each if isinstance(each, Model) else load_model(each, device) for each in models)
     logger.debug("device: %s, %d threads", loaded[0].device, torch.get_num_threads())
-    return loaded
-
-
-def _load(model: str | Path, device: str) -> Model:
-    loaded = load_model(model, device)
-    logger.info("model: %s", loaded.path)
     return loaded

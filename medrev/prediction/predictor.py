@@ -171,7 +171,7 @@ class Predictor:
         chosen = ensemble.plan
         if not chosen.fits:
             warnings.append(
-                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than max_memory allows"
+                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than --max-memory allows"
             )
         if chosen.kind == "windows":
             notes.append(
@@ -280,19 +280,8 @@ class Predictor:
     def _to_voxels(
         self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
     ) -> Prediction:
-        """Translate as often as it takes to reach voxels of given edges, then resample once.
-
-        Raises:
-            InputError: The model leaves the grid as it is, the scan has no geometry, or its voxels
-                are finer than that already, or too coarse.
-        """
-        self.source.check(["--voxel-size"])
-        if self.ratio.is_one or self.ratio.coarser:
-            raise InputError("--voxel-size is for models that give finer voxels than they take")
-        if scan.affine is None:
-            raise InputError("--voxel-size needs the scan's voxel edges; it has no affine")
-        edges = wanted * 3 if len(wanted) == 1 else wanted
-        passes = count_passes(voxel_size(scan.affine), edges, self._factors(scan.affine))
+        """Translate as often as it takes to reach voxels of given edges, then resample once."""
+        passes = self.passes(scan.affine)
         one = dataclasses.replace(self.options, voxel_size=None)
         predictor = Predictor(self.models, inverse=self.inverse, options=one)
         prediction = predictor(scan, show_progress=show_progress)
@@ -306,7 +295,28 @@ class Predictor:
                 warnings=(*prediction.warnings, *_of_second(again.warnings)),
                 notes=(*prediction.notes, *_of_second(again.notes)),
             )
-        return to_edges(prediction, edges, passes)
+        return to_edges(prediction, wanted * 3 if len(wanted) == 1 else wanted, passes)
+
+    def passes(self, affine: NDArray[Any] | None) -> int:
+        """How many translations a scan takes; more than one where a voxel size is asked for.
+
+        Args:
+            affine: Voxel → RAS mm of the scan.
+
+        Raises:
+            InputError: The model leaves the grid as it is, the scan has no geometry, or its voxels
+                are finer than that already, or too coarse.
+        """
+        wanted = self.options.voxel_size
+        if wanted is None:
+            return 1
+        self.source.check(["--voxel-size"])
+        if self.ratio.is_one or self.ratio.coarser:
+            raise InputError("--voxel-size is for models that give finer voxels than they take")
+        if affine is None:
+            raise InputError("--voxel-size needs the scan's voxel edges; it has no affine")
+        edges = wanted * 3 if len(wanted) == 1 else wanted
+        return count_passes(voxel_size(affine), edges, self._factors(affine))
 
     def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:
         """The steps that bring a scan to what the networks were trained on, done."""
@@ -388,8 +398,8 @@ class Predictor:
             raise InputError(
                 f"voxels of {edges_in_words(edges)} mm, resampled to those of the training, are "
                 f"{'×'.join(map(str, inner))} voxels, about {needed / 2**30:.3g} GiB, more than "
-                f"max_memory allows ({limit:g} GiB): correct the voxel size in the header, or give "
-                "--spacing keep or a higher --max-memory"
+                f"--max-memory allows ({limit:g} GiB): correct the voxel size in the header, or "
+                "give --spacing keep or a higher --max-memory"
             )
 
     def _reach(self, geometries: Sequence[Geometry]) -> tuple[int, ...] | None:

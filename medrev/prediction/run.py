@@ -22,7 +22,7 @@ from medrev.domains.outputs import (
     write_outputs,
 )
 from medrev.domains.source import Source, check_kind, recognise
-from medrev.errors import InputError
+from medrev.errors import InputError, naming
 from medrev.nets import Generator
 from medrev.options import MOST_KEPT, Request
 from medrev.prediction.baseline import fine_s0
@@ -31,6 +31,7 @@ from medrev.prediction.entries import single_entry
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
+from medrev.prediction.shipped import MODELS, suitable_model
 from medrev.prediction.threads import OneThread
 
 __all__ = ["Inference", "infer_entry", "infer_file"]
@@ -88,7 +89,8 @@ def infer_file(
         ['sub-01_res-hi_desc-sr_T1w.nii.gz']
     """
     path = Path(input)
-    models = load_models(model, members, device, inputs=[path])
+    first = suitable_model(path).path if model is None else model
+    models = load_models((first, *members), device)
     inference = Inference(models, Request(**settings))
     mask, bval, bvec = (None if file is None else Path(file) for file in (mask, bval, bvec))
     entry = single_entry(inference.source, path, path, None if output is None else Path(output))
@@ -107,6 +109,7 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
     overwrite = inference.request.overwrite
     found = inference.recognise(entry)
     check_outputs(inference.paths(entry, found), found.files, overwrite)
+    inference.introduce()
     with writable_folder(entry.folder):
         scan = inference.read(found, show_progress=show_progress)
         result = inference.predict(entry, found, scan, show_progress=show_progress)
@@ -183,7 +186,18 @@ class Inference:
         if found.mask is not None:
             how = "given" if entry.mask is not None else "found beside the input"
             logger.debug("mask: %s, %s", found.mask, how)
+        if isinstance(self.predictor, Predictor):  # before a fit, which takes minutes
+            with naming(str(found.path)):
+                self.predictor.passes(found.header.affine)
         return found
+
+    def introduce(self) -> None:
+        """Say which models they are, when there is nothing to refuse any more."""
+        for path, about in ((m.path, m.pipeline.description) for m in self.models):
+            if path is not None and path.parent == MODELS:
+                logger.info("model: %s, shipped with medrev: %s", path.stem, about)
+            elif path is not None:
+                logger.info("model: %s", path)
 
     def paths(self, entry: Entry, found: Source) -> dict[str, Path]:
         """The files of the result of what an input was recognised as, by name."""

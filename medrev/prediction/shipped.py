@@ -1,19 +1,31 @@
 """Trained models that come with medrev: one weight file each in ``medrev/models``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from medrev.config.schema import Pipeline
+from medrev.data.cohort import together
 from medrev.domains.domain import Domain
+from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
 from medrev.domains.source import Accepted, recognise
 from medrev.errors import CheckpointError, InputError
+from medrev.prediction.entries import find_among
 from medrev.prediction.weights import read_pipeline
 from medrev.volumes import voxel_size
 
-__all__ = ["MODELS", "ShippedModel", "shipped_model", "shipped_models", "suitable_model"]
+__all__ = [
+    "MODELS",
+    "ShippedModel",
+    "named",
+    "shipped_model",
+    "shipped_models",
+    "shipped_sources",
+    "suitable_model",
+    "suitable_models",
+]
 
 #: Where they lie.
 MODELS = Path(__file__).parents[1] / "models"
@@ -83,8 +95,13 @@ def shipped_model(name: str) -> ShippedModel:
     raise CheckpointError(f"{name}: no such run folder, weight file or shipped model; {hint}")
 
 
-def suitable_model(inputs: Sequence[Path]) -> ShippedModel:
-    """The shipped model for what the first input is.
+def shipped_sources() -> list[Domain]:
+    """What shipped models start from, each kind of data once: diffusion data first."""
+    return [group[0].source for group in _by_kind().values()]
+
+
+def suitable_model(path: Path) -> ShippedModel:
+    """The shipped model for what an input is.
 
     Diffusion data take the one of tensors. Scalar volumes take the one whose factors suit their
     voxels: those with thick slices one that divides the thickness, others the one of all axes.
@@ -92,43 +109,56 @@ def suitable_model(inputs: Sequence[Path]) -> ShippedModel:
     Raises:
         InputError: The input cannot be read, or no shipped model takes it.
     """
-    first, models = inputs[0], shipped_models()
-    by_kind: dict[Accepted, list[ShippedModel]] = {}
-    for model in models:
-        by_kind.setdefault(model.accepts, []).append(model)
-    for group in by_kind.values():
-        if group[0].source.single(first) is not None:
-            break
-    else:
-        return _of_cohort(first, by_kind)
-    found = recognise(first)
-    fitting = by_kind.get(found.accepted, [])
-    if not fitting:
-        raise InputError(
-            f"{first}: no shipped model takes {found.words}: give --model RUN or FILE, or train "
-            "with medrev-train"
-        )
-    return min(fitting, key=lambda model: _misfit(model, voxel_size(found.header.affine)))
+    ((model, _),) = suitable_models([path])
+    return model
 
 
-def _of_cohort(root: Path, by_kind: dict[Accepted, list[ShippedModel]]) -> ShippedModel:
-    """The model for the subjects of a folder."""
-    if not root.exists():
-        raise InputError(f"{root}: no such file or folder")
-    problems: list[InputError] = []
-    for group in by_kind.values():
-        try:
-            members, _ = group[0].source.members(root)
-        except InputError as error:
-            problems.append(error)
-            continue
-        usable = [member.path for member in members if member.problem is None]
-        if usable:
-            edges = voxel_size(recognise(usable[0]).header.affine)
-            return min(group, key=lambda model: _misfit(model, edges))
-    if problems:
-        raise problems[0]
-    raise InputError(f"{root}: holds no scan that a shipped model takes: give --model RUN or FILE")
+def suitable_models(
+    inputs: Sequence[Path], output: Path | None = None, participants: Sequence[str] | None = None
+) -> list[tuple[ShippedModel, list[Entry]]]:
+    """Which shipped models are for the subjects that inputs name, and for which of them.
+
+    Args:
+        inputs: As of :func:`medrev.prediction.find_entries`.
+        output: Folder of the results.
+        participants: Only these subjects of a cohort.
+
+    Returns:
+        Every subject once, with the model that :func:`suitable_model` gives; those that cannot be
+        done, with their problem, are among those of the first model.
+
+    Raises:
+        InputError: No input can be read and is of a kind that a shipped model takes.
+    """
+    kinds = _by_kind()
+    chosen: dict[str, tuple[ShippedModel, list[Entry]]] = {}
+    broken: list[Entry] = []
+    for source, entry in find_among(shipped_sources(), inputs, output, participants):
+        group, problem = kinds[source.accepts], entry.problem
+        model = group[0]
+        if len(group) > 1 and problem is None:
+            try:
+                edges = voxel_size(recognise(entry.path).header.affine)
+                model = min(group, key=lambda each: _misfit(each, edges))
+            except InputError as error:
+                problem = str(error)
+        if problem is None:
+            chosen.setdefault(model.name, (model, []))[1].append(entry)
+        else:
+            broken.append(replace(entry, problem=problem))
+    if not chosen:
+        reasons = [str(entry.problem) for entry in broken]
+        raise InputError(reasons[0] if len(reasons) == 1 else together(reasons, "the input"))
+    first = next(iter(chosen.values()))[1]
+    first += broken
+    return list(chosen.values())
+
+
+def _by_kind() -> dict[Accepted, list[ShippedModel]]:
+    kinds: dict[Accepted, list[ShippedModel]] = {}
+    for model in shipped_models():
+        kinds.setdefault(model.accepts, []).append(model)
+    return kinds
 
 
 def _misfit(model: ShippedModel, edges: tuple[float, ...]) -> float:
@@ -141,5 +171,10 @@ def _misfit(model: ShippedModel, edges: tuple[float, ...]) -> float:
     )
 
 
+def named(pipeline: Pipeline, path: Path) -> Pipeline:
+    """A pipeline called as the user calls its model: that of a shipped one by the model's name."""
+    return pipeline.model_copy(update={"name": path.stem}) if path.parent == MODELS else pipeline
+
+
 def _shipped(path: Path) -> ShippedModel:
-    return ShippedModel(path.stem, path, read_pipeline(path))
+    return ShippedModel(path.stem, path, named(read_pipeline(path), path))

@@ -258,7 +258,7 @@ def _direction(found: Found, choices: EvaluationConfig) -> str:
 
 def _default_folder(found: Found, sources: Sources) -> Path:
     runs = [origin.get("run") for origin in found.origins.values()]
-    if found.kind == "runs" and len(runs) == 1:
+    if found.kind == "runs" and len(runs) == 1 and Path(str(runs[0])).is_dir():
         part = "" if sources.part == "test" else f"_{sources.part}"
         return Path(str(runs[0])) / f"evaluation{part}"
     return Path("evaluation")

@@ -124,7 +124,10 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
     start = stream.read(540)
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
     if not sizes & {348, 540}:
-        raise InputError(f"{path}: not a NIfTI file: convert it to .nii or .nii.gz")
+        raise InputError(
+            f"{path}: not a NIfTI file in spite of its name (it does not begin with the size of a "
+            "header, 348 or 540): copy or export it again"
+        )
     cls = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
     if len(start) < cls.sizeof_hdr:
         raise InputError(

@@ -18,6 +18,8 @@ from medrev.nets import build_translator
 from medrev.prediction import Entry, Model, Predictor, Request, save_weights
 from medrev.volumes import Volume, write_nifti
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
@@ -76,9 +78,9 @@ def calls(monkeypatch):
     )
     tensors = Model(SimpleNamespace(has_inverse=True), pipeline, 1e-3)
 
-    def load_models(model, members, device, *, inputs):
-        noted.append((model, members, device))
-        return (tensors,) * (1 + len(members))
+    def load_models(models, device):
+        noted.append((models, device))
+        return (tensors,) * len(models)
 
     def infer_entry(inference, entry):
         noted.append((inference, entry))
@@ -112,7 +114,7 @@ def test_options_reach_the_function(calls):
     )
     assert run(*words.split()) == 0
     loaded, (inference, entry) = calls
-    assert loaded == (Path("runs/a"), (Path("x"), Path("y")), "cuda:1")
+    assert loaded == ((Path("runs/a"), Path("x"), Path("y")), "cuda:1")
     assert len(inference.models) == 3
     assert entry == Entry(
         "dwi.nii.gz",
@@ -160,7 +162,7 @@ def test_wrong_checkpoint_is_2(monkeypatch, capsys):
         raise CheckpointError("m.pt: not safetensors")
 
     monkeypatch.setattr("medrev.prediction.load_models", refuse)
-    assert run("dwi.nii.gz") == 2
+    assert run("dwi.nii.gz", "--model", "m.pt") == 2
     assert capsys.readouterr().err == "medrev-infer: error: m.pt: not safetensors\n"
 
 
@@ -174,11 +176,14 @@ def test_wrong_checkpoint_is_2(monkeypatch, capsys):
         ["a", "--out", "x"],
     ],
 )
-def test_wrong_usage_is_2(calls, argv):
+def test_wrong_usage_is_2_and_one_line(calls, argv, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(argv)
     assert caught.value.code == 2
     assert calls == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("medrev-infer: error: ")
+    assert line.endswith("; see medrev-infer --help")
 
 
 @pytest.mark.parametrize(
@@ -186,12 +191,49 @@ def test_wrong_usage_is_2(calls, argv):
     [
         (["a.nii", "b.nii", "--mask", "m.nii"], "--mask applies to a single scan"),
         (["a.nii", "--participant", "01"], "--participant-label applies to a cohort"),
+        (["a.nii", "--voxel-size", "-1"], "error: --voxel-size must be one positive number of mm"),
+        (["a.nii", "--max-memory", "0"], "error: --max-memory must be a positive number of GiB"),
+        (["a.nii", "--samples", "0"], "error: --samples must be at least 1, got 0"),
+        (
+            ["a.nii", "--voxel-size", "1", "--cycle-residual"],
+            "error: --cycle-residual has no meaning beside --voxel-size: leave one out",
+        ),
     ],
 )
-def test_options_that_do_not_go_together_are_2(calls, capsys, words, message):
-    assert run(*words) == 2
-    assert message in capsys.readouterr().err
-    assert len(calls) == 1
+@pytest.mark.parametrize("model", [[], ["--model", "runs/a"]])
+def test_options_that_do_not_go_together_are_2(calls, capsys, words, message, model):
+    assert run(*words, *model) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+
+
+def test_the_voxel_size_is_refused_before_anything_is_read(tmp_path, capsys, monkeypatch):
+    from medrev.domains.tensor.domain import TensorDomain
+
+    monkeypatch.setattr(TensorDomain, "read", None)
+    scan = ROOT / "sample_data/sub-13/dwi/sub-13_dwi.nii.gz"
+    assert run(scan, "--voxel-size", "0.1", "--output", tmp_path / "out") == 2
+    assert capsys.readouterr().err == (
+        f"medrev-infer: error: {scan}: --voxel-size 0.1 x 0.1 x 0.1: from 2.1 x 2.1 x 2.1 mm, "
+        "2 translations reach 0.525 x 0.525 x 0.525 mm and no finer\n"
+    )
+
+
+def test_a_folder_of_mixed_scans_takes_the_shipped_model_of_each(tmp_path, capsys):
+    for name, edges in (("a_T1w", (2.0, 2, 2)), ("b_T2w", (1.0, 1, 4))):
+        values = torch.rand(1, 16, 16, 6, generator=torch.Generator().manual_seed(1)) + 1
+        write_nifti(tmp_path / f"{name}.nii.gz", Volume(values, np.diag([*edges, 1])))
+    assert run(tmp_path, "--output", tmp_path / "out", "--no-quick-look") == 0
+    printed = capsys.readouterr()
+    assert [Path(line).name for line in printed.out.splitlines() if line.endswith("gz")] == [
+        "sub-a_res-hi_desc-sr_T1w.nii.gz",
+        "sub-b_res-hi_desc-sr_T2w.nii.gz",
+    ]
+    assert "model: t1-x2, shipped with medrev" in printed.err
+    assert "model: mri-through-plane, shipped with medrev" in printed.err
+    assert "2 done, 0 done before, 0 failed" in printed.err
 
 
 # --- many subjects ------------------------------------------------------------------------------

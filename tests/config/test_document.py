@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,10 @@ def test_missing_file_suggests_similar_ones(write):
     message = "pipelines/hcp_dti_rs.yaml: no such file; did you mean pipelines/hcp_dti_sr.yaml?"
     assert error_of("pipelines/hcp_dti_rs.yaml") == message
     assert "did you mean pipelines/hcp_dti_sr.yaml?" in error_of("hcp_dti_sr")
-    assert "there are pipelines/hcp_dti_sr.yaml" in error_of("zzz")
+    write("name: [", "broken.yaml")
+    assert error_of("zzz.yaml") == "zzz.yaml: no such file; there are pipelines/hcp_dti_sr.yaml"
+    Path("pipelines/hcp_dti_sr.yaml").unlink()
+    assert error_of("zzz.yaml") == "zzz.yaml: no such file"
 
 
 def test_folder_instead_of_file(tmp_path):

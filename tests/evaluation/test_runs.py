@@ -4,8 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
+from medrev.config import load_pipeline
 from medrev.errors import CheckpointError, InputError
 from medrev.evaluation import EvaluationConfig, Sources, evaluate_cohort, find_cases
 from medrev.metrics import Key
@@ -38,6 +41,29 @@ def test_a_run_is_evaluated_on_its_test_subjects_with_the_numbers_of_its_own_tab
             value = done.results.values(method, key)["s3"]
             assert value == pytest.approx(row[name], rel=1e-6)
     assert done.models == ("model",)
+
+
+def test_models_without_a_run_are_measured_on_a_cohort_that_is_named(run, tmp_path):
+    weights = run / "checkpoints" / "best" / "weights.safetensors"
+    cohort = Path(load_pipeline(run / "pipeline.yaml").data.table)
+    by_file = find_cases(Sources(inputs=(str(weights),), data=cohort))
+    assert [case.id for case in by_file.cases] == ["s3"]
+    shipped = find_cases(Sources(inputs=("dti-x2",), data=cohort))
+    assert [case.id for case in shipped.cases] == ["s3"]
+    assert shipped.origins["model"]["name"] == "dti-x2"
+    with pytest.raises(InputError, match=r"dti-x2 is a model without .*: give one with --data DIR"):
+        find_cases(Sources(inputs=("dti-x2",)))
+    with pytest.raises(InputError, match="dti-x9 is no folder, no file and no shipped model"):
+        find_cases(Sources(inputs=("dti-x9",)))
+
+
+def test_a_model_of_any_contrast_is_measured_on_scans_that_are_read(tmp_path):
+    for name in ("a_T1w", "b_T2w", "c", "d_T1w", "e_FLAIR"):
+        values = np.ones((16, 16, 16), np.float32)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    found = find_cases(Sources(inputs=("t1-x2",), data=tmp_path))
+    assert len(found.cases) == 1
+    assert {file.parent for file in found.cases[0].sources.values()} == {tmp_path}
 
 
 def test_what_a_paper_says_about_the_model_is_known(run):

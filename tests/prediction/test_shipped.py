@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from medrev.errors import CheckpointError, InputError
-from medrev.prediction import infer_file, load_model, load_models, shipped_models, suitable_model
+from medrev.prediction import (
+    infer_file,
+    load_model,
+    shipped_models,
+    suitable_model,
+    suitable_models,
+)
 
 from .conftest import oblique, save, save_ramp
 
@@ -22,14 +28,14 @@ def test_every_shipped_model_has_a_card_and_says_what_it_does():
         for part in (f"# {model.name}", "## Training", "## Figures", "## Limits", "Not a medical"):
             assert part in card
         assert 20 < len(model.description) <= 100
-        assert model.pipeline.name == model.name.replace("-", "_")
+        assert model.pipeline.name == model.name
     assert sum(model.path.stat().st_size for model in shipped_models()) <= 12e6
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_loads_by_its_name(name):
     loaded = load_model(name, "cpu")
-    assert loaded.pipeline.name == name.replace("-", "_")
+    assert loaded.pipeline.name == name
     assert all(bool(torch.isfinite(value).all()) for value in loaded.translator.parameters())
 
 
@@ -45,10 +51,62 @@ def test_a_name_that_is_not_there_is_answered_with_one_that_is():
 def test_tensors_dwi_and_cohorts_take_the_tensor_model(tmp_path):
     (tmp_path / "cohort" / "A").mkdir(parents=True)
     tensor = save_ramp(tmp_path / "cohort" / "A" / "tensor.nii.gz", (8, 8, 8), oblique())
-    assert suitable_model([tensor]).name == "dti-x2"
-    assert suitable_model([tmp_path / "cohort"]).name == "dti-x2"
-    (model,) = load_models(None, (), "cpu", inputs=[tensor])
-    assert model.pipeline.name == "dti_x2"
+    assert suitable_model(tensor).name == "dti-x2"
+    ((model, entries),) = suitable_models([tmp_path / "cohort"])
+    assert (model.name, [entry.name for entry in entries]) == ("dti-x2", ["A"])
+
+
+def test_every_subject_of_a_folder_takes_its_own_model(tmp_path):
+    for name, edges in (("a_T1w", (1, 1, 1)), ("b_T2w", (1, 1, 5)), ("c", (2, 2, 2))):
+        save(tmp_path / f"{name}.nii.gz", np.ones((8, 8, 8)), np.diag([*edges, 1.0]))
+    (tmp_path / "d_T1w.nii.gz").write_bytes(b"no volume")
+    chosen = {
+        model.name: [(entry.name, entry.base) for entry in entries]
+        for model, entries in suitable_models([tmp_path], tmp_path / "out")
+    }
+    assert chosen == {
+        "t1-x2": [("a_T1w", "sub-a_T1w"), ("c", "sub-c"), ("d_T1w", "sub-d_T1w")],
+        "mri-through-plane": [("b_T2w", "sub-b_T2w")],
+    }
+    files = [tmp_path / f"{name}.nii.gz" for name in ("b_T2w", "a_T1w")]
+    single = [model.name for model, _ in suitable_models([*files, tmp_path / "gone.nii"])]
+    assert single == ["mri-through-plane", "t1-x2"]
+
+
+def test_diffusion_data_go_before_other_scans_of_a_subject(tmp_path, caplog):
+    one, two = tmp_path / "sub-1", tmp_path / "sub-2"
+    for folder in (one / "anat", one / "dwi", two / "anat"):
+        folder.mkdir(parents=True)
+    save(two / "anat" / "sub-2_T1w.nii.gz", np.ones((8, 8, 8)), np.eye(4))
+    save(one / "anat" / "sub-1_T1w.nii.gz", np.ones((8, 8, 8)), np.eye(4))
+    dwi = save(one / "dwi" / "sub-1_dwi.nii.gz", np.ones((8, 8, 8, 7)), np.eye(4))
+    for ending in ("bval", "bvec"):
+        dwi.with_name(f"sub-1_dwi.{ending}").write_text("0\n")
+    with caplog.at_level("INFO", logger="medrev"):
+        chosen = suitable_models([tmp_path])
+    found = {model.name: [entry.path.name for entry in entries] for model, entries in chosen}
+    assert found == {"dti-x2": ["sub-1_dwi.nii.gz"], "t1-x2": ["sub-2_T1w.nii.gz"]}
+    assert "other scans of sub-1 are left out: give --model for a scalar" in caplog.text
+    assert suitable_models([one])[0][0].name == "dti-x2"
+    assert suitable_models([two])[0][0].name == "t1-x2"
+    assert suitable_models([tmp_path], participants=["2"])[0][0].name == "t1-x2"
+
+
+def test_maps_beside_tensors_are_no_scans(tmp_path):
+    save_ramp(tmp_path / "A_tensor.nii.gz", (8, 8, 8), oblique())
+    save(tmp_path / "A_FA.nii.gz", np.ones((8, 8, 8)), oblique())
+    ((model, entries),) = suitable_models([tmp_path])
+    assert (model.name, [entry.name for entry in entries]) == ("dti-x2", ["A"])
+
+
+def test_an_empty_folder_is_told_the_layouts_of_all_kinds(tmp_path):
+    with pytest.raises(InputError) as caught:
+        suitable_models([tmp_path])
+    text = str(caught.value)
+    assert text.startswith(f"no subjects in {tmp_path}; expected table: ")
+    for layout in ("dwi/*_dwi.", "anat/*_{T1w", "NAME.nii.gz, one volume for each", "BraTS"):
+        assert layout in text
+    assert text.count("found: nothing") == text.count("expected table: ") == 1
 
 
 def test_what_no_shipped_model_takes_is_said(tmp_path):
@@ -56,23 +114,18 @@ def test_what_no_shipped_model_takes_is_said(tmp_path):
 
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match=r"photo.png: no shipped model takes an image"):
-        suitable_model([tmp_path / "photo.png"])
+        suitable_model(tmp_path / "photo.png")
     with pytest.raises(InputError, match="nothing: no such file"):
-        suitable_model([tmp_path / "nothing"])
+        suitable_model(tmp_path / "nothing")
 
 
 def test_scalar_volumes_take_the_model_whose_factors_suit_their_voxels(tmp_path):
     cube = save(tmp_path / "cube.nii.gz", np.ones((8, 8, 8)), np.diag([2.0, 2, 2, 1]))
     thick = save(tmp_path / "thick.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 1, 5, 1]))
     twice = save(tmp_path / "twice.nii.gz", np.ones((8, 8, 8)), np.diag([1.0, 2, 1, 1]))
-    assert suitable_model([twice]).name == "mri-through-plane"
-    assert suitable_model([cube]).name == "t1-x2"
-    assert suitable_model([thick]).name.startswith("mri-through-plane")
-    for name, volume in (("cubes", cube), ("slabs", thick)):
-        (tmp_path / name).mkdir()
-        volume.rename(tmp_path / name / "A_T1w.nii.gz")
-    assert suitable_model([tmp_path / "cubes"]).name == "t1-x2"
-    assert suitable_model([tmp_path / "slabs"]).name.startswith("mri-through-plane")
+    assert suitable_model(twice).name == "mri-through-plane"
+    assert suitable_model(cube).name == "t1-x2"
+    assert suitable_model(thick).name.startswith("mri-through-plane")
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,16 @@ class ScalarData(DataSection):
             if "root" not in self.model_fields_set:
                 raise ValueError("root is missing: the cohort's folder (or layout: simulated)")
             return self
+        unread = [
+            name
+            for name in ("root", "subjects", "split")
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if unread:
+            raise ValueError(
+                f"{unread[0]} is of a cohort that is read; layout simulated draws its scans, as "
+                f"many of each part as simulated says: leave {unread[0]} out"
+            )
         drawn, slices = self.patches, self.simulated.slices
         if drawn.sampling != "random" or drawn.per_subject is None:
             raise ValueError(

@@ -142,6 +142,11 @@ def find_scalars(data: ScalarData) -> Cohort:
         )
     cohort = SCALAR_LAYOUTS.gather(data.root, data.layout, wanted=data.subjects, split=data.split)
     name = contrast_name(data.contrast)
+    if name == ANY_CONTRAST:  # of a model that is tried on scans which it was not trained on
+        alone = tuple(s for s in cohort.subjects if len(contrasts(s)) == 1)
+        if not alone:
+            scalar_file(cohort.subjects[0], data)
+        return replace(cohort, subjects=alone)
     usable = [s for s in cohort.subjects if name in s.files or UNNAMED in s.files]
     wanted = data.subjects is not None
     if wanted or not usable:

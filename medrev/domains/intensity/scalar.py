@@ -18,7 +18,12 @@ from medrev.domains.entry import Entry
 from medrev.domains.intensity.consistency import consistent_volume
 from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
-from medrev.domains.intensity.names import contrast_ending, contrast_file, named_contrast
+from medrev.domains.intensity.names import (
+    contrast_base,
+    contrast_ending,
+    contrast_file,
+    named_contrast,
+)
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.maps import Map
 from medrev.domains.outputs import Output
@@ -67,6 +72,15 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         if self.data.contrast != ANY_CONTRAST or named is None:
             return base
         return f"{base}_{named}"
+
+    def place(self, entry: Entry) -> tuple[Path, str]:
+        """The same, with the contrast; subjects called by their files have it in their names."""
+        named = named_contrast(entry.path)
+        if self.data.contrast != ANY_CONTRAST or named is None:
+            return super().place(entry)
+        person = contrast_base(Path(entry.name), self.data.contrast)
+        folder, base = super().place(dataclasses.replace(entry, name=person))
+        return folder, base if base.endswith(f"_{named}") else f"{base}_{named}"
 
     def _entry(self, subject: Subject) -> Entry:
         problem = None

@@ -192,6 +192,13 @@ def test_results_of_any_contrast_are_called_what_their_input_is(
             r"must be \[lowest, highest\], got \[6.0, 2.0\]",
         ),
         ({"simulated": {"edge": 8}, "root": "heads"}, "greater than or equal to 16"),
+        *(
+            (
+                {"layout": "simulated", "contrast": "any", "patches": {"per_subject": 2}, **given},
+                rf"{next(iter(given))} is of a cohort .* leave {next(iter(given))} out",
+            )
+            for given in ({"subjects": ["a"]}, {"root": "heads"}, {"split": {"test": 2}})
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change: dict, message: str):
