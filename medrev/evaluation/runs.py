@@ -44,7 +44,8 @@ def read_runs(
                 f"data.{difference}; runs are compared on the same held-out subjects and inputs"
             )
     scale, root = models[first].scale, pipeline.data.root
-    if named[first].is_file() and pipeline.data.layout != "simulated" and not root.exists():
+    drawn = pipeline.data.layout == "simulated"
+    if data is None and named[first].is_file() and not (drawn or root.exists()):
         raise InputError(
             f"{pipeline.name} is a model without the cohort that it was trained on ({root}): give "
             "one with --data DIR"
