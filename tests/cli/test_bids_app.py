@@ -57,7 +57,7 @@ def test_the_group_is_a_table_of_the_maps(dataset, results, capsys):
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [row["participant_id"] for row in rows] == ["sub-01", "sub-02"]
-    assert {row["model"] for row in rows} == {"t1_x2"}
+    assert {row["model"] for row in rows} == {"t1-x2"}
     assert all((results / row["file"]).is_file() for row in rows)
     assert all(400 < float(row["mean"]) < 600 for row in rows)
     assert all(float(row["volume_ml"]) == pytest.approx(8 * 8**3 / 1000, rel=0.1) for row in rows)
