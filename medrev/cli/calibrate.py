@@ -1,6 +1,7 @@
 """``medrev-calibrate``: the factors that make a model's intervals hold what they promise."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
+    if not arguments.debug:  # one line a subject
+        logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     given = Path(options.model)
     name = "calibrated.safetensors"
     output = options.output or (given / name if given.is_dir() else Path(f"{given.stem}-{name}"))
@@ -87,7 +90,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         show_progress=True,
     )
-    found.table().print()
+    print(*found.lines(), sep="\n", file=sys.stderr)
     weights = weight_file(given)
     print(copy_weights(weights, output, found.header(), overwrite=options.overwrite))
 

@@ -13,6 +13,7 @@ from medrev.cli.common import PARTIAL, command_parser, run_command
 from medrev.cli.options import take_options
 from medrev.cli.places import Places, add_places, check_places, pool_of, retries_of
 from medrev.errors import ConfigError
+from medrev.options import MOST_KEPT
 
 if TYPE_CHECKING:
     from medrev.parallel import Pool
@@ -65,6 +66,8 @@ class Options:
     ensemble: int = field(default=1, metadata={"group": "volumes", "metavar": "N"})
     """symmetries of the grid, 1 to 48, whose results a run's model averages; their spread is its
     uncertainty (default: 1, none)"""
+    samples: int | None = field(default=None, metadata={"group": "volumes", "metavar": "N"})
+    """samples around the results of runs with a posterior, which are scored as a distribution"""
     interval: float = field(default=90.0, metadata={"group": "volumes", "metavar": "PERCENT"})
     """share of voxels that its intervals are to hold (default: 90), with the factors of
     medrev-calibrate where the weights have them"""
@@ -120,6 +123,8 @@ class Options:
             raise ConfigError(f"--embed must be 0 to 10000, got {self.embed}")
         if not 1 <= self.ensemble <= 48:
             raise ConfigError(f"--ensemble must be 1 to 48, got {self.ensemble}")
+        if self.samples is not None and not 2 <= self.samples <= MOST_KEPT:
+            raise ConfigError(f"--samples must be 2 to {MOST_KEPT}, got {self.samples}")
         if not 0 < self.interval < 100:
             raise ConfigError(f"--interval must lie between 0 and 100, got {self.interval:g}")
         if self.range is not None and not 0 < self.range < math.inf:
@@ -206,6 +211,7 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         "colours": options.label_colours,
         "device": arguments.device,
         "ensemble": options.ensemble,
+        "samples": options.samples,
         "interval": options.interval,
         "direction": options.direction,
         "sensitivity": options.sensitivity,

@@ -40,7 +40,8 @@ class EvaluationConfig:
         device: Where models run.
         ensemble: How many symmetries of the grid a model's input is turned by; the spread of the
             results is the uncertainty. 1: none.
-        interval: Share of voxels, in percent, that intervals of an ensemble's results are to hold.
+        samples: How many samples around a result models with a posterior draw; None: none.
+        interval: Share of voxels, in percent, that intervals of these are to hold.
         direction: Which way models are applied: forward from x to y, inverse from y to x.
         sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
         segmenter: Weight file of a network that tells the classes of translated photographs.
@@ -57,12 +58,18 @@ class EvaluationConfig:
     mask: Literal["nonzero", "whole"] = "nonzero"
     device: str = "auto"
     ensemble: int = 1
+    samples: int | None = None
     interval: float = 90.0
     direction: Literal["forward", "inverse"] = "forward"
     sensitivity: str | None = None
     segmenter: Path | None = None
     absent: Literal["skip", "zero"] = "skip"
     wrapped: bool = False
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether models give more than one result, whose spread is scored."""
+        return self.ensemble > 1 or self.samples is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

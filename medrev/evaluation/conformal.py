@@ -1,10 +1,11 @@
 """A model's intervals calibrated on subjects that nothing was fitted to."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from medrev.domains.sample import Sample
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import placed
-from medrev.evaluation.tabular import Column, MeanStd, Tabular
 from medrev.files import read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.prediction import InferenceOptions, Predictor, load_model
@@ -33,6 +33,27 @@ PROMISE = (
 _CURVE = np.round(np.arange(1, 501) / 5, 1)
 
 
+class Held(NamedTuple):
+    """What intervals of a quantity and level hold.
+
+    Attributes:
+        quantity: Its name.
+        level: In percent.
+        normal: The normal distribution's factor.
+        before: Share of voxels that it holds, in percent, mean over subjects.
+        factor: The calibrated one.
+        after: Share of the voxels of every subject that the factor of the others holds; empty
+            where these do not suffice for the level.
+    """
+
+    quantity: str
+    level: float
+    normal: float
+    before: float
+    factor: float
+    after: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Calibrated:
     """The factors of a model's intervals, and what they were found with.
@@ -40,7 +61,7 @@ class Calibrated:
     Attributes:
         subjects: Names.
         levels: In percent.
-        ensemble: Symmetries of the grid whose spread the factors are for.
+        options: How the model was applied: the factors are for this spread.
         factors: Factor on the standard deviation by quantity and level.
         curves: By quantity, the factors ``(subjects, shares)`` that every subject needs to hold
             0.2 %, 0.4 % … 100 % of its voxels.
@@ -48,7 +69,7 @@ class Calibrated:
 
     subjects: tuple[str, ...]
     levels: tuple[float, ...]
-    ensemble: int
+    options: InferenceOptions
     factors: Mapping[str, Mapping[float, float]]
     curves: Mapping[str, NDArray[np.float64]]
 
@@ -59,43 +80,46 @@ class Calibrated:
                 quantity: {f"{level:g}": factor for level, factor in found.items()}
                 for quantity, found in self.factors.items()
             },
-            "ConformalSource": {"ensemble": self.ensemble, "subjects": list(self.subjects)},
+            "ConformalSource": {
+                "ensemble": self.options.ensemble,
+                "samples": self.options.samples,
+                "subjects": list(self.subjects),
+            },
         }
 
-    def table(self) -> Tabular:
-        """Factors, and the shares of voxels held with the normal distribution's and with these.
+    def held(self) -> list[Held]:
+        """What the normal distribution's factors hold, and these."""
+        return [
+            Held(
+                quantity,
+                level,
+                normal := NormalDist().inv_cdf(0.5 + level / 200),
+                float(np.mean([_held(curve, normal) for curve in curves])),
+                self.factors[quantity][level],
+                tuple(self._left_out(curves, level)),
+            )
+            for quantity, curves in self.curves.items()
+            for level in self.levels
+        ]
 
-        Shares with calibrated factors are those of every subject with the factor of the others,
-        where these suffice for the level.
-        """
-        rows = []
-        for quantity, curves in self.curves.items():
-            for level in self.levels:
-                normal = NormalDist().inv_cdf(0.5 + level / 200)
-                before = [_held(curve, normal) for curve in curves]
-                after = self._left_out(curves, level)
-                rows.append(
-                    (
-                        quantity,
-                        f"{level:g} %",
-                        normal,
-                        _mean(before),
-                        self.factors[quantity][level],
-                        _mean(after) if after else None,
-                        min(after) if after else None,
-                    )
-                )
-        columns = (
-            Column("quantity"),
-            Column("interval"),
-            Column("normal factor", 3),
-            Column("voxels held [%]", 1),
-            Column("calibrated factor", 3),
-            Column("voxels held, left out [%]", 1),
-            Column("lowest subject [%]", 1),
-        )
-        caption = f"Calibrated on {len(self.subjects)} subjects"
-        return Tabular(columns, tuple(rows), caption)
+    def lines(self) -> list[str]:
+        """The same as text, a quantity and level a line."""
+        found = [
+            f"calibrated on {len(self.subjects)} subjects; voxels held in % on average, with the "
+            "calibrated factor",
+            "in every subject with that of the others, and in the lowest of these",
+            f"{'':12} {'level':>6} {'normal':>8} {'held':>6} {'calibrated':>11} {'held':>6} "
+            f"{'lowest':>7}",
+        ]
+        for one in self.held():
+            mean, low = (
+                (f"{np.mean(one.after):.1f}", f"{min(one.after):.1f}") if one.after else ("–", "–")
+            )
+            found.append(
+                f"{one.quantity:12} {one.level:>4g} % {one.normal:8.3f} {one.before:6.1f} "
+                f"{one.factor:11.3f} {mean:>6} {low:>7}"
+            )
+        return found
 
     def _left_out(self, curves: NDArray[np.float64], level: float) -> list[float]:
         """Share of every subject's voxels that the factor of the others holds, in percent."""
@@ -143,7 +167,10 @@ def calibrate(
             "all subjects of the run's own cohort would be those of its training, "
             "too: give --data with another cohort, or leave out --part all"
         )
-    members = [m for p in (PARTS if part == "all" else (part,)) for m in dataset.members(p)]
+    members: list[Any] = []
+    for each in PARTS if part == "all" else (part,):
+        with suppress(InputError):  # a part without subjects
+            members += dataset.members(each)
     for level in levels:
         needed = needed_subjects(level)
         if len(members) < needed:
@@ -176,7 +203,7 @@ def calibrate(
                 "deviation of too many voxels is 0"
             )
     names = tuple(dataset.name(member) for member in members)
-    return Calibrated(names, tuple(levels), options.ensemble, factors, stacked)
+    return Calibrated(names, tuple(levels), options, factors, stacked)
 
 
 def _seen(run: Path) -> dict[str, str]:
@@ -206,9 +233,3 @@ def _needed(predictor: Predictor, sample: Sample) -> dict[str, NDArray[np.float6
 def _held(curve: NDArray[np.float64], factor: float) -> float:
     """Share of a subject's voxels that a factor holds, in percent, to 0.2."""
     return 100 * float(np.searchsorted(curve, factor, side="right")) / len(_CURVE)
-
-
-def _mean(values: Sequence[float]) -> MeanStd:
-    return MeanStd(
-        float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
-    )

@@ -53,20 +53,20 @@ class Found:
                 "results are on the grid of their references: leave it out"
             )
         back = config.direction == "inverse"
-        if not back and config.sensitivity is None and config.ensemble == 1:
+        if not back and config.sensitivity is None and not config.has_spread:
             return
         if self.kind != "runs":
             raise InputError(
-                "--direction, --sensitivity and --ensemble say how models are applied: they go "
-                "with run folders"
+                "--direction, --sensitivity, --ensemble and --samples say how models are applied: "
+                "they go with run folders"
             )
         if config.sensitivity is not None and config.sensitivity not in self.models:
             raise InputError(
                 f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
                 f"got {config.sensitivity!r}"
             )
-        if config.sensitivity is not None and config.ensemble > 1:
-            raise InputError("--sensitivity and --ensemble cannot be given together")
+        if config.sensitivity is not None and config.has_spread:
+            raise InputError("--sensitivity cannot be given together with --ensemble or --samples")
         if back or config.sensitivity is not None:
             needed = self.models if back else (config.sensitivity,)
             untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
@@ -76,5 +76,6 @@ class Found:
                 )
         if back and not self.scores_inverse:
             raise InputError("--direction inverse is for models whose two sides lie on one grid")
-        if config.ensemble > 1 and not self.ensembles:
-            raise InputError("--ensemble is for models of tensors and of scalar volumes")
+        if config.has_spread and not self.ensembles:
+            option = "--samples" if config.samples else "--ensemble"
+            raise InputError(f"{option} is for models of tensors and of scalar volumes")

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain, Scan
 from medrev.domains.domain import Prediction as Translation
+from medrev.domains.interval import Interval
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.errors import InputError
@@ -94,7 +94,7 @@ class HeldOut:
         models = {name: _model(path, config.device) for name, path in self.models.items()}
         if dataset.variants:
             predictions = _draw(models, source, target, dataset.variants)
-        elif config.ensemble > 1:
+        elif config.has_spread:
             predictions = {
                 name: _spread(model, source, target, sample, config)
                 for name, model in models.items()
@@ -119,7 +119,7 @@ class HeldOut:
             label_image=low if picture and len(low) == 3 else None,
             largest=target.scale if picture else None,
             facts={**sample.facts, **({"prepared": sample.key} if sample.key else {})},
-            notes=(*sample.notes, *(_about(models, config) if config.ensemble > 1 else ())),
+            notes=(*sample.notes, *(_about(models, config) if config.has_spread else ())),
         )
 
 
@@ -204,8 +204,15 @@ def _draw(
 def _spread(
     model: Model, source: _Side, target: _Side, sample: Sample, config: EvaluationConfig
 ) -> Prediction:
-    """What a model makes of all turned copies of a sample: mean, spread, and intervals of both."""
-    options = InferenceOptions(engine="torch", precision="float32", ensemble=config.ensemble)
+    """What an ensemble or samples around a result say: spread, intervals, the samples."""
+    options = InferenceOptions(
+        engine="torch",
+        precision="float32",
+        ensemble=config.ensemble,
+        samples=config.samples,
+        keep_samples=config.samples is not None,
+        interval=config.interval,
+    )
     made = predict_sample(Predictor([model], options=options), sample)
     domain, scale = target.domain, target.scale_of(model)
     cycle = None
@@ -216,10 +223,14 @@ def _spread(
     volume = domain.measured(made.values, target.scale)
     unit = target.scale if domain.own_scale else 1.0
     spread = {name: std / unit for name, std in made.spread.items()}
-    intervals = {}
-    for name, estimate in domain.quantities(volume).items():
-        reach = _factor(model, name, config) * spread[name]
-        intervals[name] = estimate - reach, estimate + reach
+    assert made.interval is not None
+    intervals = {
+        name: made.interval.bounds(name, estimate, spread[name])
+        for name, estimate in domain.quantities(volume).items()
+    }
+    draws = None
+    if made.draws is not None:
+        draws = torch.stack([domain.measured(draw, target.scale) for draw in made.draws])
     itself = domain.always[0]
     return Prediction(
         volume,
@@ -227,33 +238,21 @@ def _spread(
         spread=spread,
         intervals={ITSELF: intervals.pop(itself), **intervals},
         level=config.interval,
+        draws=draws,
         cycle=cycle,
     )
 
 
 def _about(models: Mapping[str, Model], config: EvaluationConfig) -> tuple[str, ...]:
-    """Which models' intervals are calibrated for this ensemble and level."""
-    level = f"{config.interval:g}"
+    """Which models' intervals are calibrated for this spread and level."""
     said = []
     for name, model in models.items():
-        source = model.metadata.get("ConformalSource", {})
-        known = model.metadata.get("Conformal", {}).values()
-        if source.get("ensemble") == config.ensemble and all(level in one for one in known):
-            said.append(
-                f"{name}: {level} % intervals calibrated on {len(source['subjects'])} subjects"
-            )
-        else:
-            said.append(f"{name}: {level} % intervals of the normal distribution, not calibrated")
+        interval = Interval.of(config.interval, model.metadata, ensemble=config.ensemble)
+        how = "of the normal distribution, not calibrated"
+        if interval.calibrated:
+            how = f"calibrated on {len(model.metadata['ConformalSource']['subjects'])} subjects"
+        said.append(f"{name}: {config.interval:g} % intervals {how}")
     return tuple(said)
-
-
-def _factor(model: Model, quantity: str, config: EvaluationConfig) -> float:
-    """Factor on the standard deviation of an ensemble of this size: calibrated, or a normal's."""
-    level, source = config.interval, model.metadata.get("ConformalSource", {})
-    normal = NormalDist().inv_cdf(0.5 + level / 200)
-    if source.get("ensemble") != config.ensemble:
-        return normal
-    return float(model.metadata["Conformal"].get(quantity, {}).get(f"{level:g}", normal))
 
 
 def predict_sample(predictor: Predictor, sample: Sample) -> Translation:

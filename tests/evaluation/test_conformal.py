@@ -77,17 +77,18 @@ def test_a_factor_holds_the_share_of_all_subjects_voxels(run, others):
         assert level / 100 * 13 / 12 - 1e-3 <= held <= level / 100 * 13 / 12 + 3e-3
 
 
-def test_the_table_says_what_was_held_before_and_what_is_held_when_left_out(run, others):
+def test_it_is_told_what_was_held_before_and_what_is_held_when_left_out(run, others):
     found = calibrate(run, data=others, part="all", options=FLIPS, levels=(50, 90), device="cpu")
-    rows = {(row[0], row[1]): row for row in found.table().rows}
-    _, _, normal, before, factor, after, lowest = rows["fa", "90 %"]
-    assert normal == pytest.approx(1.645, abs=1e-3)
-    assert factor == found.factors["fa"][90]
-    assert lowest <= after.mean <= 100
-    assert after.mean > 85
-    assert before.mean == pytest.approx(
-        np.mean([100 * np.mean(curve <= normal) for curve in found.curves["fa"]]), abs=0.5
+    (one,) = (each for each in found.held() if (each.quantity, each.level) == ("fa", 90))
+    assert one.normal == pytest.approx(1.645, abs=1e-3)
+    assert one.factor == found.factors["fa"][90]
+    assert len(one.after) == 12
+    # Eleven others: 0.9 · 12 / 11 of their voxels are held.
+    assert np.mean(one.after) == pytest.approx(100 * 0.9 * 12 / 11, abs=1.5)
+    assert one.before == pytest.approx(
+        np.mean([100 * np.mean(curve <= one.normal) for curve in found.curves["fa"]])
     )
+    assert any(line.split()[:2] == ["fa", "90"] for line in found.lines())
 
 
 def test_a_level_needs_subjects_and_it_is_said_how_many(run, others):
@@ -120,7 +121,7 @@ def test_the_command_writes_a_calibrated_copy_and_leaves_the_run_as_it_was(run, 
     printed = capsys.readouterr()
     path = run / "calibrated.safetensors"
     assert printed.out.strip() == str(path)
-    assert "Calibrated on 12 subjects" in printed.err
+    assert "calibrated on 12 subjects" in printed.err
     weights, copy = read_weights(weight_file(run)), read_weights(path)
     assert all(torch.equal(copy.state[name], value) for name, value in weights.state.items())
     assert set(copy.metadata["Conformal"]) == {"diffusivity", "fa", "md", "ad", "rd"}
