@@ -70,8 +70,6 @@ def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor
     Raises:
         InputError: If there are not six components or the order is not known.
     """
-    from dipy.reconst.utils import convert_tensors
-
     orders = ("fsl", "dipy", "mrtrix", "ants")
     for order in (source, target):
         if order not in orders:
@@ -80,6 +78,8 @@ def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor
         raise InputError(f"a tensor volume has the shape (6, I, J, K), got {tuple(t.shape)}")
     if source == target:
         return t
+    from dipy.reconst.utils import convert_tensors
+
     values = np.moveaxis(to_numpy(t), 0, -1)
     converted = convert_tensors(
         values, "dipy" if source == "ants" else source, "dipy" if target == "ants" else target

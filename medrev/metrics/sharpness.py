@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
 
 from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array, as_mask
@@ -40,6 +39,8 @@ def gradient_energy(
     Returns:
         One value per axis, in squared units of the volume per mm²; 0 along an axis without pairs.
     """
+    from scipy import ndimage  # not for those who only translate
+
     array = as_array(volume)
     inside = as_mask(mask, array.shape[1:])
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
@@ -117,6 +118,8 @@ class Spectrum:
             mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
             bands: Edges of the bands, rising, as fractions of the Nyquist frequency.
         """
+        from scipy import fft, ndimage  # not for those who only translate
+
         if len(bands) < 2 or bands[0] < 0 or any(np.diff(bands) <= 0):
             raise InputError(f"edges of frequency bands must rise from 0 or more, got {bands}")
         array = as_array(reference)
@@ -155,6 +158,8 @@ class Spectrum:
 
 def _bands(size: tuple[int, ...], bands: tuple[float, ...]) -> NDArray[np.intp]:
     """The band ``]low, high]`` of each frequency of a real transform."""
+    from scipy import fft  # not for those who only translate
+
     axes = [fft.fftfreq(n, 0.5) for n in size[:-1]] + [fft.rfftfreq(size[-1], 0.5)]
     squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij", sparse=True)
     band = np.digitize(np.sqrt(sum(squares)), bands, right=True) - 1
@@ -163,6 +168,8 @@ def _bands(size: tuple[int, ...], bands: tuple[float, ...]) -> NDArray[np.intp]:
 
 
 def _transform(values: Floats, window: Floats, size: tuple[int, ...]) -> NDArray[np.complex128]:
+    from scipy import fft  # not for those who only translate
+
     inside = window > 0
     windowed = [window * np.where(inside, v - v[inside].mean(), 0) for v in values]
     return np.stack([fft.rfftn(channel, s=size) for channel in windowed])

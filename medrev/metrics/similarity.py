@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array, as_mask, check_finite
@@ -130,6 +129,8 @@ class Structure:
             InputError: The mask is empty or of another shape, or there is none and the volume is
                 smaller than the window.
         """
+        from scipy import ndimage  # not for those who only translate
+
         y = as_array(reference)
         spatial = y.shape[1:]
         along = tuple(range(len(spatial))) if axes is None else tuple(axes)
@@ -181,6 +182,8 @@ def _whole_windows(spatial: tuple[int, ...], axes: tuple[int, ...]) -> NDArray[n
 
 def _blur(values: Floats, axes: tuple[int, ...]) -> Floats:
     """Gaussian window sums, zero outside the array."""
+    from scipy import ndimage  # not for those who only translate
+
     grid = np.arange(-RADIUS, RADIUS + 1)
     kernel = np.exp(-0.5 * (grid / SIGMA) ** 2)
     kernel /= kernel.sum()

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
@@ -51,6 +50,8 @@ def slice_flicker(
 
 def _across(volume: Array, mask: Array | None, axis: int) -> float:
     """Mean absolute difference across slices ÷ that within them."""
+    from scipy import ndimage  # not for those who only translate
+
     array = as_array(volume)
     inside = as_mask(mask, array.shape[1:])
     box = ndimage.find_objects(inside.astype(np.uint8))[0]

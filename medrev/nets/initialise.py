@@ -21,7 +21,7 @@ def initialise(network: nn.Module, kind: Initialisation = "normal", *, std: floa
     `SubNetwork` with ``zero_init`` is set to zero.
 
     Args:
-        network: Any module.
+        network: Any module. Weights without memory (of the device ``meta``) stay as they are.
         kind: Of convolutions and linear layers; their biases are 0. ``"normal"``: N(0, ``std``²) as
             in CycleGAN and RevGAN (Table 6). ``"kaiming"``: keeps the variance through ReLU layers
             (He et al., arXiv:1502.01852), which networks without normalisation need. ``"xavier"``:
@@ -34,6 +34,9 @@ def initialise(network: nn.Module, kind: Initialisation = "normal", *, std: floa
     """
     check_choice("initialisation", kind, get_args(Initialisation))
     for module in network.modules():
+        weight = getattr(module, "weight", None)
+        if weight is not None and weight.is_meta:  # drawing them imports PyTorch's compiler
+            continue
         if isinstance(module, _ConvNd | nn.Linear):
             if kind == "normal":
                 nn.init.normal_(module.weight, 0.0, std)
