@@ -44,7 +44,8 @@ def run_module(
         kind: What Slicer gives and takes.
         input: NRRD: of tensors nine components with a measurement frame.
         output: NRRD to write: of tensors as :func:`medrev.volumes.write_tensor_nrrd`.
-        model: Weight file or run folder.
+        model: Weight file, run folder or name of a shipped model (default: the shipped one for what
+            the input is).
         mask: Label volume on the input's grid.
         fa: NRRD of the result's fractional anisotropy to write.
         md: NRRD of the result's mean diffusivity to write.
@@ -54,8 +55,8 @@ def run_module(
     Raises:
         MedrevError: As :func:`medrev.prediction.infer_file`; the input does not give ``kind``.
     """
-    if model is None or not str(model).strip():
-        raise InputError("no model: choose a weight file (.safetensors) of a run of medrev-train")
+    if model is not None and not str(model).strip():
+        model = None
     output = Path(output)
     ensure_writable_folder(output.parent)
     with tempfile.TemporaryDirectory(prefix=".medrev-", dir=output.parent) as folder:

@@ -1,0 +1,1 @@
+"""What the module of 3D Slicer does without 3D Slicer."""
