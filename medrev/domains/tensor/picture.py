@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from medrev.domains.domain import Prediction, Scan
 from medrev.domains.quick_look import Comparison, Doubt, Row, nearest, with_margin
@@ -161,6 +160,8 @@ class _Cut:
     def cubic(self, volume: torch.Tensor) -> torch.Tensor:
         """The slice of a coarse volume after cubic interpolation."""
         if not self.divided:
+            from scipy.ndimage import map_coordinates
+
             grid = np.meshgrid(*self._places(volume), indexing="ij")
             found = [map_coordinates(c, grid, order=3, mode="nearest") for c in volume.numpy()]
             return torch.from_numpy(np.stack(found))
