@@ -172,17 +172,25 @@ def test_what_cannot_be_done_is_told_in_one_line(case, tmp_path, capsys):
         ("tensor", bad, weights, "NaN"),
         ("tensor", sheared, weights, "shear"),
         ("tensor", tensor, tmp_path / "missing.safetensors", "no such"),
-        ("tensor", tensor, None, "choose a weight file"),
         ("scalar", tensor, weights, "gives tensor volumes, not scalar ones"),
         ("tensor", tmp_path / "missing.nrrd", weights, "no such file"),
     ):
-        words = [kind, source, tmp_path / "out.nrrd"] + (["--model", model] if model else [])
+        words = [kind, source, tmp_path / "out.nrrd", "--model", model]
         assert command.main([str(word) for word in words]) == 2, text
         printed = capsys.readouterr()
         assert text in printed.err
         assert printed.err.count("\n") == 1
         assert "filter-end" in printed.out
         assert {file.name for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "dti-x2"], ["--model", " "]])
+def test_without_a_model_it_is_the_shipped_one(case, tmp_path, words):
+    _, affine, matrices, _ = case
+    tensor = as_slicer_writes(tmp_path / "tensor.nrrd", matrices, affine, np.eye(3))
+    result = tmp_path / "out.nrrd"
+    assert command.main(["tensor", str(tensor), str(result), *words]) == 0
+    assert tensors_in_world(result)[0].shape[:3] == tuple(2 * n for n in SHAPE)
 
 
 def test_a_place_that_cannot_be_written_is_told(case, tmp_path, capsys):
