@@ -5,6 +5,7 @@ References:
     CVPR 2019 (arXiv:1902.02729), section 3 and appendix A.
 """
 
+import torch
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
@@ -29,6 +30,7 @@ from medrev.reversible import (
     ReversibleSequence,
     SpaceToDepth,
 )
+from medrev.volumes.blocks import onto_means
 from medrev.volumes.resample import Factor, block_mean, upsample
 
 __all__ = ["RevGAN"]
@@ -87,6 +89,10 @@ class RevGAN(Translator):
         global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
             interpolation of x, and G to the block mean of y (both the identity at r = 1);
             ``"none"``.
+        consistency: ``"exact"``: F ends in the step to the nearest y whose block mean is x, and G
+            is the block mean, so that G(F(x)) = x. ``"learnt"``: the block mean of F(x) may differ
+            from x by ``consistency_bound``: ``b tanh((mean F(x) − x) / b)``. ``"none"``.
+        consistency_bound: b, in the network's numbers.
         initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``: He's for the core,
             PyTorch's own for the lifts, N(0, 0.02) for the last convolution of each projection.
         scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis, or
@@ -130,6 +136,8 @@ class RevGAN(Translator):
         ode_tolerance: float | None = None,
         final_activation: str = "none",
         global_residual: str = "none",
+        consistency: str = "none",
+        consistency_bound: float = 0.1,
         initialisation: Initialisation = "normal",
         scale_factor: Factor = 1,
     ) -> None:
@@ -143,6 +151,9 @@ class RevGAN(Translator):
                 "global_residual needs as many input as output channels, got "
                 f"{in_channels} and {out_channels}; set global_residual to none"
             )
+        check_choice("consistency", consistency, ("none", "exact", "learnt"))
+        self.consistency, self.consistency_bound = consistency, consistency_bound
+        self.learns_inverse = consistency == "none"
         self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**downsamplings
@@ -159,6 +170,12 @@ class RevGAN(Translator):
 
         self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
         squeezed = out_channels * self.squeeze.block
+        if consistency != "none" and (in_channels != out_channels or self.squeeze.block == 1):
+            raise ConfigError(
+                f"model.consistency {consistency} needs y on a finer grid than x and as many "
+                f"channels, got a factor of {scale_factor}, {in_channels} and {out_channels} "
+                "channels; set data.input_grid low, or model.consistency none"
+            )
         widths = widths_of(width, downsamplings)
 
         def build_lift(channels: int) -> nn.Sequential:
@@ -203,7 +220,7 @@ class RevGAN(Translator):
 
         couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
         self.lift_x = build_lift(in_channels)
-        self.lift_y = build_lift(squeezed)
+        self.lift_y = build_lift(squeezed) if self.learns_inverse else nn.Sequential()
         self.core: ReversibleSequence | ODECore = (
             _ode_core(subnetwork(widths[-1], widths[-1]), depth, ode_tolerance)
             if core == "ode"
@@ -213,7 +230,7 @@ class RevGAN(Translator):
             )
         )
         self.project_y = build_project(squeezed)
-        self.project_x = build_project(in_channels)
+        self.project_x = build_project(in_channels) if self.learns_inverse else nn.Sequential()
         there = lift_reach(lift_kernel, downsamplings, downsampling)
         core_reach = [reach.convolution(2 * SubNetwork.radius + 1)] * evaluated
         back = project_reach(project_kernel, downsamplings, upsampling)
@@ -226,8 +243,9 @@ class RevGAN(Translator):
         else:  # the lifts keep PyTorch's own initialisation
             initialise(self.core, initialisation)
             initialise(last_convolution(self.project_y))
-            initialise(last_convolution(self.project_x))
-        if global_residual != "none" and zero_init:
+            if self.learns_inverse:
+                initialise(last_convolution(self.project_x))
+        if global_residual != "none" and zero_init and self.learns_inverse:
             self.untrained_inverse = "the block mean of its input"
             nn.init.zeros_(last_convolution(self.project_x).weight)
 
@@ -242,7 +260,23 @@ class RevGAN(Translator):
         y = self.squeeze.inverse(self.project_y(self.core(self.lift_x(x))))
         if self.global_residual != "none":
             y = y + upsample(x, self.scale_factor, self.global_residual)
-        return y
+        return self.onto(y, x)
+
+    def onto(self, y: Tensor, x: Tensor) -> Tensor:
+        """Move the blocks of y as ``consistency`` says, so that their means are x or near it.
+
+        Args:
+            y: (B, C, *(spatial · r)).
+            x: (B, C, *spatial).
+        """
+        if self.consistency == "none":
+            return y
+        y = y.to(x.dtype)  # a mean of bfloat16 would not be exact
+        if self.consistency == "exact":
+            return onto_means(y, x, self.scale_factor)
+        bound = self.consistency_bound
+        off = torch.tanh((block_mean(y, self.scale_factor) - x) / bound)
+        return onto_means(y, x + bound * off, self.scale_factor)
 
     def translate_back(self, y: Tensor) -> Tensor:
         """Compute G: (B, C_y, *(spatial · r)) to (B, C_x, *spatial)."""
@@ -252,6 +286,8 @@ class RevGAN(Translator):
             channels=self.out_channels,
             multiple=self._size_multiple_y,
         )
+        if not self.learns_inverse:
+            return block_mean(y, self.scale_factor)
         x: Tensor = self.project_x(self.core.inverse(self.lift_y(self.squeeze(y))))
         if self.global_residual != "none":
             x = x + block_mean(y, self.scale_factor)

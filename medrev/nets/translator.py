@@ -23,12 +23,14 @@ class Translator(nn.Module, ABC):
         size_multiple: The size of x must be a multiple of this along every axis (that of y, of
             ``scale_factor`` times this).
         untrained_inverse: What the inverse direction gives where nothing trained it, in words.
+        learns_inverse: False where the inverse direction is what it should be without.
         has_inverse: False for a model of one direction, whose ``inverse`` raises InputError.
     """
 
     scale_factor: Factor = 1
     size_multiple: int = 1
     has_inverse: bool = True
+    learns_inverse: bool = True
     untrained_inverse: str = "noise"
 
     @abstractmethod

@@ -49,5 +49,5 @@ class Model:
 
     @property
     def inverse_is_trained(self) -> bool:
-        """Whether any term of the model's method asked for the inverse direction."""
-        return self.pipeline.method.trains_inverse
+        """Whether the inverse direction is what it should be: asked for, or nothing to learn."""
+        return self.pipeline.method.trains_inverse or not self.translator.learns_inverse

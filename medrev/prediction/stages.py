@@ -82,6 +82,7 @@ class Stages:
         unpack: Reorders the input before the lift.
         pack: Reorders the projection's result.
         residual: What is added to the result, if anything.
+        onto: What brings the result (first argument) to the block means of the input, if anything.
         split: Channels of the first stream.
         width: Channels of both streams.
         cell_in: Voxels of the input per cell, along i, j, k.
@@ -96,6 +97,7 @@ class Stages:
     unpack: Callable[[Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
     residual: Residual | None
+    onto: Callable[[Tensor, Tensor], Tensor] | None
     split: int
     width: int
     cell_in: Shape
@@ -116,6 +118,8 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         The stages, or None for a translator that is not made of parts known here.
     """
     if not isinstance(translator, RevGAN) or translator.spatial_dims != 3:
+        return None
+    if inverse and not translator.learns_inverse:
         return None
     core = translator.core
     if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
@@ -145,6 +149,7 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
         residual=_residual(net, inverse),
+        onto=None if net.learns_inverse else net.onto,
         split=width // 2 if core.split is None else core.split,
         width=width,
         cell_in=fine if inverse else coarse,

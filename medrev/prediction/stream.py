@@ -22,6 +22,8 @@ __all__ = ["Stream", "stream_memory"]
 
 #: Planes of cells whose residual is computed at a time.
 _RESIDUAL_PLANES = 8
+#: How many times the memory of a result it takes to move it onto its block means.
+_ONTO_COPIES = 3
 
 
 class Stream:
@@ -143,9 +145,12 @@ class Stream:
         place = self.y[:, :, low * cell : high * cell]
         place.copy_(part.crop(y, cell))
         del y
-        if self.stages.residual is not None:
-            for start in range(low, high, _RESIDUAL_PLANES):
-                self._add_residual(start, min(high, start + _RESIDUAL_PLANES))
+        for start in range(low, high, _RESIDUAL_PLANES):
+            stop = min(high, start + _RESIDUAL_PLANES)
+            if self.stages.residual is not None:
+                self._add_residual(start, stop)
+            if self.stages.onto is not None:
+                self._move_onto(start, stop)
 
     def _add_residual(self, low: int, high: int) -> None:
         residual = self.stages.residual
@@ -156,6 +161,12 @@ class Stream:
         place = self.y[:, :, low * cell_out : high * cell_out]
         before = (low - part.start) * cell_out
         place.add_(whole[:, :, before : before + place.shape[2]])
+
+    def _move_onto(self, low: int, high: int) -> None:
+        assert self.stages.onto is not None
+        cell_in, cell_out = self.stages.cell_in[0], self.stages.cell_out[0]
+        place = self.y[:, :, low * cell_out : high * cell_out]
+        place.copy_(self.stages.onto(place, self.x[:, :, low * cell_in : high * cell_in]))
 
 
 def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
@@ -187,6 +198,8 @@ def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
     if stages.residual is not None:
         planes = min(slab, _RESIDUAL_PLANES) + 2 * stages.residual.radius
         moments.append(math.ceil(planes * fine * stages.residual.copies))
+    if stages.onto is not None:
+        moments.append(_ONTO_COPIES * min(slab, _RESIDUAL_PLANES) * fine)
     return result + kept + max(moments)
 
 

@@ -12,7 +12,7 @@ from medrev.domains.intensity.consistency import consistent_volume
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.dti import Signal, fit_signal, fit_tensor, is_positive_definite, read_gradients, repair
 from medrev.errors import InputError, OutputError
-from medrev.prediction import infer_file, load_model
+from medrev.prediction import infer_file, load_model, translate
 from medrev.volumes import block_mean, read_nifti, upsample
 
 from .conftest import oblique, save
@@ -209,6 +209,20 @@ def test_what_cannot_be_consistent_is_refused(make_model, saved_models, tensor_f
     refused("is for models of super-resolution; tiny takes", scalar, model=kept)
     thick = {"kind": "scalar", "degradation": {"factor": 2, "gap": 0.3}}
     refused("gap 0.3", scalar, model=make_model(thick, scale=1.0))
+
+
+@pytest.mark.parametrize("kind", ["exact", "learnt"])
+@pytest.mark.parametrize("max_memory", [None, 0.001])
+def test_a_consistent_network_runs_in_slabs_and_tiles_as_a_whole(make_model, kind, max_memory):
+    model = make_model(global_residual="cubic", consistency=kind, width=4)
+    x = torch.randn(6, 21, 9, 10, generator=torch.Generator().manual_seed(0))
+    y = translate(model, x, max_memory=max_memory)
+    with torch.no_grad():
+        whole = model.translator(x[None])[0]
+    torch.testing.assert_close(y, whole, atol=1e-4, rtol=1e-4)
+    off = (translate(model, y, inverse=True) - x).abs().max()
+    assert off < 1e-4 if kind == "exact" else 0.01 < off < 0.1001
+    assert model.inverse_is_trained
 
 
 def _dyads(gradients):

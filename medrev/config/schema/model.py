@@ -75,6 +75,12 @@ class RevGANModel(Section):
     final_activation: Activation = "none"
     global_residual: Literal["none", "nearest", "trilinear", "cubic"] = "none"
     """The network adds to this interpolation of its input (and to the block mean, in reverse)."""
+    consistency: Literal["none", "exact", "learnt"] = "none"
+    """exact: the block mean of the fine grid is the input, whatever the weights. learnt: it may
+    differ from it by consistency_bound. The inverse direction is the block mean then, which has
+    nothing to learn."""
+    consistency_bound: Positive = 0.1
+    """With consistency learnt: largest correction of a coarse value, in the network's numbers."""
     initialisation: Literal["normal", "kaiming"] = "normal"
     """normal: N(0, 0.02), the paper's. kaiming: He's for the core and PyTorch's own for the lifts,
     which networks without normalisation need."""
