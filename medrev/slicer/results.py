@@ -49,6 +49,7 @@ LOOKS = {
     "md": _Look("MD", 0.003, 0.0015),
     "ad": _Look("AD", 0.003, 0.0015),
     "rd": _Look("RD", 0.003, 0.0015),
+    "s0": _Look("S0"),
 }
 #: Largest b-value, s/mm², of a volume without diffusion weighting.
 B0 = 50

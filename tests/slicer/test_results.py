@@ -101,6 +101,19 @@ def test_everything_is_in_the_bundle_beside_the_input(results, tmp_path):
         assert root.find(f"VolumeDisplay[@name='{name} display']").get("window") == window
 
 
+def test_a_guarantee_is_said_in_the_scene(dwi_file, residual_model, tmp_path):
+    """Of every output, and S0 is shown as what it is."""
+    options = {"consistency": "exact", "quick_look": False, "show_progress": False}
+    mask = dwi_file.with_name("mask.nii.gz")
+    infer_file(dwi_file, model=residual_model(), mask=mask, output=tmp_path / "out", **options)
+    root, files = unpacked(bundle_from_results(tmp_path / "out", tmp_path / "case.mrb"))
+    assert "output S0" in files
+    said = {node.get("name"): node.get("description") for node in root if node.get("description")}
+    assert said["output tensors"].startswith("mm²/s. the result gives back the scan: the refit")
+    assert "gives back the scan" in said["output FA"]
+    assert "input b = 0" not in said
+
+
 def test_tensors_are_those_of_the_files_in_the_world(results, tmp_path):
     _, folder = results
     _, files = unpacked(bundle_from_results(folder, tmp_path / "case.mrb"))
