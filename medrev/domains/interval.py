@@ -64,6 +64,15 @@ class Interval:
         factor = math.sqrt(-math.log(1 - self.level / 100))
         return (factor * scatter).clamp(0, 1).asin().rad2deg()
 
+    def __str__(self) -> str:
+        what = f"the {self.level:g} % intervals"
+        if not self.calibrated:
+            return f"{what} are not calibrated: how much they hold is not known"
+        return (
+            f"{what} of {', '.join(self.calibrated)} hold {self.level:g} % of a brain's voxels, on "
+            "average over subjects like those of their calibration"
+        )
+
     def about(self, quantities: Sequence[str]) -> dict[str, Any]:
         """Keys of the sidecar.
 

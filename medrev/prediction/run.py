@@ -8,8 +8,8 @@ from typing import Any
 
 from medrev import __version__
 from medrev.domains.bids import describe_dataset, links_of, source_uris
-from medrev.domains.consistency import Certificate, Consistency
-from medrev.domains.domain import Scan
+from medrev.domains.consistency import Certificate
+from medrev.domains.domain import Prediction, Scan
 from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
 from medrev.domains.maps import SUFFIXES
@@ -201,17 +201,17 @@ class Inference:
 
     def paths(self, entry: Entry, found: Source) -> dict[str, Path]:
         """The files of the result of what an input was recognised as, by name."""
-        exact = self.request.consistency == "exact"
+        exact, interval = self.request.consistency == "exact", self.request.interval is not None
         around = 0 if self.draws else self.request.samples or 0
         return self._paths(
             entry,
             s0=exact and found.kind == "dwi",
-            certificate=exact,
+            certificate=exact or interval or around > 0,
             std=self.request.ensemble > 1 or len(self.models) > 1 or around > 0,
             cycle=self.request.cycle_residual,
             picture=self.request.quick_look,
             draws=self.draws,
-            interval=around > 0 or self.request.interval is not None,
+            interval=around > 0 or interval,
             samples=around if self.request.keep_samples else 0,
         )
 
@@ -277,8 +277,8 @@ class Inference:
         for line in notes:
             logger.info("note: %s", line)
         outputs = self.target.results(prediction, scan, source=self.source)
-        measured = prediction.consistency
-        if measured is not None:
+        guarantees = _guarantees(prediction)
+        if guarantees:
             outputs[CERTIFICATE] = Certificate()
         if request.quick_look:
             picture = self.target.picture(prediction, scan, source=self.source, title=entry.base)
@@ -310,7 +310,7 @@ class Inference:
                 **scan.facts,
                 **self.target.sidecar(prediction, scan),
                 **prediction.facts,
-                **_guarantees(measured),
+                **guarantees,
                 "Warnings": warnings,
                 "Notes": notes,
             },
@@ -392,11 +392,12 @@ class Inference:
         return format
 
 
-def _guarantees(measured: Consistency | None) -> dict[str, Any]:
-    """What a sidecar guarantees of a result, in words and in numbers."""
-    if measured is None:
-        return {}
-    return {"Guarantees": [str(measured)], "Consistency": measured.about}
+def _guarantees(prediction: Prediction) -> dict[str, Any]:
+    """What a sidecar guarantees of a result, in words and in numbers; nothing where it does not."""
+    measured = prediction.consistency
+    said = [str(each) for each in (measured, prediction.interval) if each is not None]
+    numbers = {} if measured is None else {"Consistency": measured.about}
+    return {"Guarantees": said, **numbers} if said else {}
 
 
 def _describe(model: Model) -> dict[str, Any]:

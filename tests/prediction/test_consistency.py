@@ -1,5 +1,6 @@
 """Results that give back their scan, and the certificate beside them."""
 
+import dataclasses
 import json
 import math
 
@@ -190,6 +191,26 @@ def test_a_certificate_is_part_of_the_result(saved_models, tensor_file, tmp_path
     free = {**EXACT, "consistency": "none", "overwrite": True}
     infer_file(tensor_file, model=model, output=out, **free)
     assert not certificate.exists()
+
+
+def test_intervals_have_a_certificate_that_says_what_they_promise(
+    make_model, tensor_file, tmp_path
+):
+    model = make_model()
+    options = {"quick_look": False, "show_progress": False, "ensemble": 2, "interval": 90.0}
+    for factors, words in (
+        ({}, "the 90 % intervals are not calibrated"),
+        ({"fa": {"90": 2.0}}, "the 90 % intervals of fa hold 90 % of a brain's voxels"),
+    ):
+        header = {"Conformal": factors, "ConformalSource": {"ensemble": 2}}
+        known = dataclasses.replace(model, metadata=header)
+        out = tmp_path / f"out{len(factors)}"
+        infer_file(tensor_file, model=known, output=out, **options)
+        (certificate,) = out.glob("*_certificate.json")
+        document = json.loads(certificate.read_text())
+        assert [line.startswith(words) for line in document["Guarantees"]] == [True]
+        assert document["IntervalLevel"] == 90
+        assert "Consistency" not in document
 
 
 def test_what_cannot_be_consistent_is_refused(make_model, saved_models, tensor_file, tmp_path):
