@@ -30,7 +30,7 @@ def _escape(*event: Any) -> None:
     parts[::2] = [_SIGNS.sub(_escaped, part) for part in parts[::2]]
     lines[:] = "".join(parts).split("\n")
     # Signatures tell types: what stands before a colon is none, as napoleon would have it.
-    if what in {"attribute", "property"} and lines[0] and not lines[0].startswith(":"):
+    if what in {"attribute", "data", "property"} and lines[0] and not lines[0].startswith(":"):
         lines[0] = f": {lines[0]}"
     for number, line in enumerate(lines[:-1]):
         if line.strip() in {"Returns:", "Yields:"}:
