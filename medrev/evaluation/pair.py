@@ -193,6 +193,9 @@ class Pair:
         ends = {q: (target.bring(a, order=1), target.bring(b, order=1)) for q, a, b in beside.ends}
         drawn = [_read(path) for path in beside.samples]
         draws = [_regrid(one.values, one.grid, target.grid) for one in drawn]
+        says = read_json(sidecar_of(self.predictions[name]), lenient=True)
+        if "Consistency" in says:
+            target.notes += [f"{name}: {line}" for line in says.get("Guarantees", ())[:1]]
         if beside.ends:
             known = "calibrated" if beside.calibrated else "not calibrated"
             target.notes.append(f"{name}: {beside.level:g} % intervals, {known}")

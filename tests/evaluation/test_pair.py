@@ -310,6 +310,14 @@ def test_what_is_said_beside_a_volume_is_part_of_its_result(pair):
 TRANSLATED = {"Contrast": "t2", "InputContrast": "t1", "Percentile": 99.5}
 
 
+def test_what_a_result_guarantees_is_noted(pair):
+    """The first line; that of intervals is a note of its own."""
+    for name, path in pair.predictions.items():
+        says(path, Consistency={}, Guarantees=[f"{name} gives back the scan", "90 % intervals"])
+    notes = pair.load(EvaluationConfig()).notes
+    assert notes == tuple(f"{name}: {name} gives back the scan" for name in pair.predictions)
+
+
 def test_translated_contrasts_are_compared_in_their_own_scales(pair, cohort):
     """Also where one of the models is another program's, and says nothing about itself."""
     truth, own = brain(1), np.percentile(brain(1)[brain(1) > 0], 99.5)
