@@ -128,7 +128,9 @@ class Trainer:
                 _accumulate(terms, {key: share * value for key, value in logs.items()})
         values = self._checked(losses, self._clip())
         self.meter.add({f"loss_{name}": loss for name, loss in losses.items()} | terms)
-        if self.world.any(self.guard.stops(next(iter(values.values()))), self.device):
+        # Of all processes, so that all judge alike and the state of one is that of all.
+        first = self.world.mean(next(iter(losses.values())).float().clone())
+        if self.guard.stops(float(first)):
             self.step_number += 1
         else:
             self._update()

@@ -188,3 +188,15 @@ def test_what_stays_unusual_becomes_usual_and_negative_losses_are_not_judged():
     assert not any(Guard(None).stops(loss) for loss in [1.0] * 50 + [1e9])
     likelihood = Guard(20)
     assert not any(likelihood.stops(loss) for loss in [-1.0] * 50 + [5.0])
+
+
+def test_all_processes_judge_a_step_by_their_mean_loss(monkeypatch):
+    """Else one would skip it for its own loss, and the first would neither count nor tell it."""
+    trainer = trainer_of()
+    for _ in range(60):
+        trainer.step()
+    monkeypatch.setattr(World, "mean", lambda self, values: 500 * values)  # another's is large
+    before = trainer.method.phases["translator"].a.item()
+    trainer.step()
+    assert trainer.guard.skipped == 1
+    assert trainer.method.phases["translator"].a.item() == before
