@@ -111,6 +111,8 @@ class InferenceOptions:
             raise InputError(f"samples must be at least 1, got {self.samples}")
         if self.keep_samples and (self.samples or 0) > MOST_KEPT:
             raise InputError(f"keep_samples writes up to {MOST_KEPT} samples, got {self.samples}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed must be 0 or more, got {self.seed}")
         if not 0 <= self.temperature < float("inf"):
             raise InputError(f"temperature must be 0 or more, got {self.temperature}")
         if self.interval is not None and not 0 < self.interval < 100:

@@ -25,16 +25,23 @@ class Interval:
     calibrated: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, level: float, header: Mapping[str, Any], *, ensemble: int) -> "Interval":
-        """The intervals of a level with the factors that a weight file holds for an ensemble.
+    def of(
+        cls, level: float, header: Mapping[str, Any], *, ensemble: int, samples: int | None = None
+    ) -> "Interval":
+        """The intervals of a level with the factors that a weight file holds for what was asked.
 
         Args:
             level: In percent.
             header: Of the weight file: ``Conformal`` holds factors by quantity and level,
                 ``ConformalSource`` what they are for.
             ensemble: Symmetries of the grid; 1 where samples are drawn.
+            samples: How many are drawn; few tell a deviation less well than many. None: none are.
         """
-        if header.get("ConformalSource", {}).get("ensemble", ensemble) != ensemble:
+        source = header.get("ConformalSource", {})
+        if any(
+            source.get(name, asked) != asked
+            for name, asked in (("ensemble", ensemble), ("samples", samples))
+        ):
             return cls(level=level)
         found = {
             quantity: float(factors[f"{level:g}"])

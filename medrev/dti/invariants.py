@@ -75,5 +75,5 @@ def sine_squared(t: Tensor, direction: Tensor) -> Tensor:
         ]
     )
     kept = d.square().sum(0) - (second + third) * (d * direction).sum(0) + second * third
-    scale = ((first - second) * (first - third)).clamp_(min=torch.finfo(t.dtype).tiny)
+    scale = ((first - second) * (first - third)).clamp_(min=torch.finfo(scaled.dtype).tiny)
     return (1 - kept / scale).clamp_(0, 1)[None]

@@ -247,7 +247,12 @@ def _about(models: Mapping[str, Model], config: EvaluationConfig) -> tuple[str, 
     """Which models' intervals are calibrated for this spread and level."""
     said = []
     for name, model in models.items():
-        interval = Interval.of(config.interval, model.metadata, ensemble=config.ensemble)
+        interval = Interval.of(
+            config.interval,
+            model.metadata,
+            ensemble=config.ensemble,
+            samples=config.samples,
+        )
         how = "of the normal distribution, not calibrated"
         if interval.calibrated:
             how = f"calibrated on {len(model.metadata['ConformalSource']['subjects'])} subjects"

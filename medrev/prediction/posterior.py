@@ -188,8 +188,14 @@ def interval_of(
     level = options.interval or (90.0 if options.samples else None)
     if level is None or not target.intervals:
         return None, []
-    header = models[0].metadata if len(models) == 1 else {}
-    interval = Interval.of(level, header, ensemble=options.ensemble)
+    # Factors are of one model's samples or ensemble, and of samples as they are drawn.
+    known = len(models) == 1 and (not options.samples or options.temperature == 1)
+    interval = Interval.of(
+        level,
+        models[0].metadata if known else {},
+        ensemble=options.ensemble,
+        samples=options.samples,
+    )
     if set(target.intervals) <= set(interval.calibrated):
         return interval, []
     return interval, [
@@ -228,13 +234,14 @@ class _Slabs:
         self.net, self.encode, self.values, self.estimate = net, encode, values, estimate
         self.inside = torch.ones_like(values[:1]) if mask is None else (mask > 0).to(values.dtype)
         self.field, self.device, self.dtype = field, engine.device, engine.dtype
-        self.ratio = estimate.shape[1] // values.shape[1]
+        sizes = zip(estimate.shape[1:], values.shape[1:], strict=True)
+        self.ratio = tuple(fine // coarse for fine, coarse in sizes)
         zero, one = (self._decode(torch.full((1, 1, 1, 1), n)) for n in (0.0, 1.0))
         self.offset, self.unit = float(zero), float(one - zero)
 
     def enter(self, low: int, high: int) -> tuple[slice, Tensor]:
         """Go to coarse planes; give where their result is, and the estimate there."""
-        radius, length, r = self.net.residual.radius, self.values.shape[1], self.ratio
+        radius, length, r = self.net.residual.radius, self.values.shape[1], self.ratio[0]
         start, stop = max(0, low - radius), min(length, high + radius)
         x = self.encode.forward(self.values[:, start:stop].to(self.device))[None]
         y = self.estimate[:, start * r : stop * r].to(self.device)
@@ -262,7 +269,7 @@ class _Slabs:
             self.net,
             self.encode,
             self.values[:, *(slice(n) for n in cut)],
-            self.estimate[:, *(slice(n * self.ratio) for n in cut)],
+            self.estimate[:, *(slice(n * r) for n, r in zip(cut, self.ratio, strict=True))],
             None,
             Field(0, cut, (0,) * len(cut), cut),
             Engine.torch(self.device),

@@ -34,5 +34,7 @@ def test_angles_are_those_of_the_eigenvectors():
 
 def test_where_there_is_no_direction_the_sine_is_a_number():
     alike = torch.tensor([1e-3, 0, 0, 1e-3, 0, 1e-3])[:, None]
-    sine = sine_squared(torch.cat([alike, 0 * alike], 1), torch.tensor([[1.0], [0], [0]]))
-    assert ((sine >= 0) & (sine <= 1)).all()
+    both = torch.cat([alike, 0 * alike], 1)
+    for tensors in (both, both.double()):
+        sine = sine_squared(tensors, torch.tensor([[1.0], [0], [0]]))
+        assert ((sine >= 0) & (sine <= 1)).all()

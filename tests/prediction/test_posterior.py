@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.domains.domain import Scan
 from medrev.domains.interval import Interval
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model, Predictor, infer_file
@@ -233,3 +234,30 @@ def test_an_oblique_scan_is_sampled_on_its_own_grid(posterior):
         posterior, volume(6, 7, 5), affine=oblique(), options=InferenceOptions(samples=2, **EXACT)
     )
     assert drawn.std.shape == (1, 12, 14, 10)
+
+
+def test_slabs_of_models_of_thick_slices_have_a_factor_for_each_axis(make_model):
+    data = {"kind": "scalar", "contrast": "t1", "degradation": {"factor": [1, 1, 2]}}
+    model = make_model(data, scale=1.0, **FLOW)
+    values = torch.rand(1, 12, 10, 9)
+    scan = Scan(values=values, mask=torch.ones_like(values), affine=np.diag([1.0, 1, 2, 1]))
+    made = Predictor([model], options=InferenceOptions(samples=2, **EXACT))(scan)
+    assert made.spread["volume"].shape == made.values.shape == (1, 12, 10, 18)
+
+
+@pytest.mark.parametrize(
+    ("asked", "calibrated"),
+    [({}, True), ({"samples": 2}, False), ({"temperature": 0.5}, False)],
+)
+def test_factors_are_of_as_many_samples_as_they_were_found_with(posterior, asked, calibrated):
+    model = with_conformal(posterior)
+    model.metadata["ConformalSource"]["samples"] = 4
+    options = InferenceOptions(**{"samples": 4, **asked, **EXACT})
+    found = predict(model, volume(8, 8, 8), mask=torch.ones(1, 8, 8, 8), options=options)
+    assert found.facts["IntervalCalibrated"] == calibrated
+    assert any("are not calibrated" in line for line in found.warnings) != calibrated
+
+
+def test_a_seed_that_is_negative_is_refused():
+    with pytest.raises(InputError, match="seed must be 0 or more, got -1"):
+        InferenceOptions(samples=2, seed=-1)
