@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
-    if not arguments.debug:  # one line a subject
+    if not (arguments.debug or arguments.verbose):  # one line a subject
         logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     given = Path(options.model)
     name = "calibrated.safetensors"

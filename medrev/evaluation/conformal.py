@@ -1,7 +1,6 @@
 """A model's intervals calibrated on subjects that nothing was fitted to."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -18,7 +17,7 @@ from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import placed
 from medrev.files import read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
-from medrev.prediction import InferenceOptions, Predictor, load_model
+from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
 from medrev.progress import progress
 
 __all__ = ["PROMISE", "Calibrated", "calibrate"]
@@ -168,9 +167,14 @@ def calibrate(
             "too: give --data with another cohort, or leave out --part all"
         )
     members: list[Any] = []
+    reasons: list[InputError] = []
     for each in PARTS if part == "all" else (part,):
-        with suppress(InputError):  # a part without subjects
+        try:
             members += dataset.members(each)
+        except InputError as error:  # a part without subjects; or nothing is there at all
+            reasons.append(error)
+    if reasons and not members:
+        raise reasons[0]
     for level in levels:
         needed = needed_subjects(level)
         if len(members) < needed:
@@ -178,7 +182,7 @@ def calibrate(
                 f"intervals of {level:g} % need at least {needed} held-out subjects, got "
                 f"{len(members)}: give a cohort that has as many with --data, or a lower --level"
             )
-    predictor, seen = Predictor([model], options=options), _seen(Path(source))
+    predictor, seen = Predictor([model], options=options), _seen(weight_file(Path(source)))
     curves: dict[str, list[NDArray[np.float64]]] = {}
     with progress("Calibrating", len(members), enabled=show_progress) as bar:
         for member in members:
@@ -206,9 +210,11 @@ def calibrate(
     return Calibrated(names, tuple(levels), options, factors, stacked)
 
 
-def _seen(run: Path) -> dict[str, str]:
-    """Content keys of the subjects that a run was trained and tested on, and their part."""
-    parts = read_json(run / "environment.json", lenient=True).get("data") or {}
+def _seen(weights: Path) -> dict[str, str]:
+    """Content keys of the subjects that the run of a weight file has seen, and their part."""
+    places = (place / "environment.json" for place in weights.absolute().parents[:3])
+    told = next((place for place in places if place.is_file()), None)
+    parts = {} if told is None else read_json(told, lenient=True).get("data") or {}
     return {one["key"]: p for p in ("train", "test") for one in parts.get(p, ()) if one.get("key")}
 
 

@@ -93,7 +93,6 @@ def conformal_quantile(subjects: Sequence[Floats], level: float) -> float:
 
 def _share(level: float) -> Fraction:
     """A level as an exact share: in floating point, 0.9 / 0.1 rounds to more than 9."""
-    share = Fraction(str(level)) / 100
-    if not 0 < share <= 1:
+    if not 0 < level <= 100:
         raise InputError(f"a level must lie above 0 and up to 100 percent, got {level:g}")
-    return share
+    return Fraction(str(level)) / 100

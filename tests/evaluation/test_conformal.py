@@ -103,8 +103,16 @@ def test_subjects_of_the_training_are_refused_wherever_they_lie(run, tmp_path):
     shutil.copytree(run.parent / "all", moved)
     with pytest.raises(InputError, match=r"s0 is of the train part of .*small: intervals are"):
         calibrate(run, data=moved / "cohort.csv", part="all", options=FLIPS, device="cpu")
+    with pytest.raises(InputError, match="s0 is of the train part"):  # of its weights, too
+        calibrate(weight_file(run), data=moved / "cohort.csv", part="all", options=FLIPS)
     with pytest.raises(InputError, match="give --data with another cohort"):
         calibrate(run, part="all", options=FLIPS, device="cpu")
+
+
+def test_a_cohort_that_is_not_there_is_what_is_told(tmp_path):
+    for part in ("validation", "all"):
+        with pytest.raises(InputError, match="nowhere"):
+            calibrate("dti-x2", data=tmp_path / "nowhere", part=part, options=FLIPS, device="cpu")
 
 
 def test_one_translation_has_no_spread(run):

@@ -56,6 +56,7 @@ def test_voxels_of_one_more_subject_are_held_as_often_as_promised():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: needed_subjects(float("nan")), "up to 100 percent, got nan"),
         (lambda: needed_subjects(100), "no number of subjects is enough"),
         (lambda: conformal_quantile([np.ones(1)], 0), "above 0 and up to 100 percent, got 0"),
         (lambda: needed_factors(np.zeros(0), np.zeros(0), [90]), "got none"),
