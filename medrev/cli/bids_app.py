@@ -28,7 +28,9 @@ class Options:
     analysis_level: Literal["participant", "group"] = field(metadata={"positional": True})
     """participant: translate every subject; group: a table of the maps that are in output_dir,
     group_maps.tsv, a line each"""
-    participant_label: tuple[str, ...] | None = field(default=None, metadata={"metavar": "LABEL"})
+    participant_label: tuple[str, ...] | None = field(
+        default=None, metadata={"metavar": "LABEL", "also": "--participant_label"}
+    )
     """only these subjects, with or without 'sub-'"""
     model: tuple[Path, ...] | None = field(
         default=None, metadata={"group": "model", "metavar": "RUN|FILE|NAME", "repeat": True}

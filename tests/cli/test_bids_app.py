@@ -31,8 +31,8 @@ def dataset(tmp_path_factory):
 def results(dataset, tmp_path_factory):
     """Of both subjects, one after the other."""
     out = tmp_path_factory.mktemp("out") / "medrev"
-    for label in ("01", "sub-02"):
-        words = [str(dataset), str(out), "participant", "--participant-label", label]
+    for option, label in (("--participant-label", "01"), ("--participant_label", "sub-02")):
+        words = [str(dataset), str(out), "participant", option, label]
         assert main([*words, "--model", "t1-x2", "--quiet", "--no-quick-look"]) == 0
     return out
 

@@ -170,7 +170,7 @@ def slicer(process, monkeypatch):
 
 
 def test_the_logic_takes_a_volume_of_the_scene_and_gives_one(slicer, scan, process):
-    module, parts = slicer
+    module, _ = slicer
     logic = module.MedrevLogic()
     node = Node(kind="vtkMRMLScalarVolumeNode", file=scan)
     name, result = logic.process(node)  # with the model for what it is
@@ -178,5 +178,13 @@ def test_the_logic_takes_a_volume_of_the_scene_and_gives_one(slicer, scan, proce
     assert result.shape == (1, 24, 24, 24)
     with pytest.raises(process.MedrevError, match="choose a volume"):
         logic.process(None)
-    logic.install()
-    assert parts.installed == ["medrev"]
+
+
+def test_it_installs_what_is_named_and_never_whatever_has_the_name(slicer, process, monkeypatch):
+    module, parts = slicer
+    monkeypatch.delenv("MEDREV_SOURCE", raising=False)
+    with pytest.raises(process.MedrevError, match="no package index has medrev: start Slicer with"):
+        module.MedrevLogic().install()
+    monkeypatch.setenv("MEDREV_SOURCE", "medrev-0.1.0-py3-none-any.whl")
+    module.MedrevLogic().install()
+    assert parts.installed == ["medrev-0.1.0-py3-none-any.whl"]

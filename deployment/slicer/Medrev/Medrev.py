@@ -147,11 +147,19 @@ class MedrevLogic(ScriptedLoadableModuleLogic):
     """What the panel asks for; scripts may call it, too."""
 
     def install(self):
-        """Install medrev by Slicer's pip.
+        """Install medrev by Slicer's pip, from where ``MEDREV_SOURCE`` says.
 
-        No package index has it yet: ``MEDREV_SOURCE`` names a wheel, a folder or an address.
+        Raises:
+            MedrevError: It says nothing: no package index has medrev, and what somebody else may
+                put there under this name is not to be run.
         """
-        slicer.util.pip_install(os.environ.get("MEDREV_SOURCE", "medrev"))
+        source = os.environ.get("MEDREV_SOURCE")
+        if not source:
+            raise process.MedrevError(
+                "no package index has medrev: start Slicer with MEDREV_SOURCE set to a wheel or a "
+                "checkout"
+            )
+        slicer.util.pip_install(source)
 
     def process(self, volume, *, model=process.AUTOMATIC, mask=None, on_progress=None):
         """Translate a volume of the scene.
