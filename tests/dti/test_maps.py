@@ -11,6 +11,7 @@ from medrev.dti import (
     principal_direction,
     rotate,
     scalar_maps,
+    scalars,
     tensor_maps,
 )
 from medrev.errors import InputError
@@ -85,3 +86,30 @@ def test_all_maps_at_once_are_those_one_by_one():
     expected = color_fa(from_voxel_frame(t, affine, "ras"))
     np.testing.assert_allclose(maps.pop("colorfa").numpy(), expected.numpy(), atol=2e-4)
     assert maps == {}
+
+
+def test_negative_eigenvalues_that_are_given_count_as_zero():
+    """Fitted tensors have them in noise, and metrics ask for their maps, too."""
+    found = scalars(np.array([[1.5e-3, -2e-4], [6e-4, -3e-4], [-3e-4, -4e-4]]))
+    assert found["md"] == pytest.approx([7e-4, 0])
+    assert found["rd"] == pytest.approx([3e-4, 0])
+    assert found["fa"] == pytest.approx([np.sqrt(0.5 * (0.81 + 0.36 + 2.25) / 2.61), 0])
+
+
+def test_they_are_those_of_dipy():
+    from dipy.reconst import dti
+
+    rng = np.random.default_rng(0)
+    eigenvalues = np.sort(rng.gamma(1.0, 1e-3, (3, 500)), axis=0)[::-1].copy()
+    eigenvalues[:, 0] = 0
+    found, values = scalars(eigenvalues), eigenvalues.T
+    np.testing.assert_array_equal(found["fa"], dti.fractional_anisotropy(values))
+    np.testing.assert_array_equal(found["md"], dti.mean_diffusivity(values))
+    np.testing.assert_array_equal(found["ad"], dti.axial_diffusivity(values))
+    np.testing.assert_array_equal(found["rd"], dti.radial_diffusivity(values))
+    t = torch.from_numpy(rng.normal(0, 1e-3, (6, 4, 4, 4))).float()
+    matrix = t.double().numpy()[[0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(3, 3, -1).transpose(2, 0, 1)
+    w, v = np.linalg.eigh(matrix)
+    fa = dti.fractional_anisotropy(w[:, ::-1].clip(min=0))
+    colours = dti.color_fa(fa, v[..., ::-1]).T.reshape(3, 4, 4, 4)
+    np.testing.assert_allclose(color_fa(t).numpy(), colours, atol=1e-6)
