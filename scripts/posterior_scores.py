@@ -6,8 +6,9 @@
 Every scan is made coarser as in `scripts/attainable.py`; its own tensors are the reference, noise
 and all. Means over scans, in their masks: `nats`, −ln p of residuals for each of their dimensions,
 beside a normal distribution of the training's covariance; `held`, the share of voxels within 1.645
-standard deviations of the estimate (90 % of a normal distribution), uncalibrated; `CRPS` of the
-samples and of normal distributions, ÷ that of the normal distribution of 8 flips.
+standard deviations of the estimate (90 % of a normal distribution), and within the model's own
+intervals; `CRPS` of the samples and of normal distributions, ÷ that of the normal distribution of 8
+flips.
 """
 
 import argparse
@@ -74,6 +75,9 @@ def score(model: Model, scan: Prepared, samples: int) -> dict[str, float]:
         rival = crps_normal(rival_error, rival_std).mean()
         stacked = np.stack([values(draw[name]) for draw in each])
         found[f"{name} held"] = 100 * float((np.abs(error) <= _NORMAL_90 * std).mean())
+        assert drawn.interval is not None
+        reach = drawn.interval.factor(name) * std
+        found[f"{name} held, calibrated"] = 100 * float((np.abs(error) <= reach).mean())
         found[f"{name} held by flips"] = 100 * float(
             (np.abs(rival_error) <= _NORMAL_90 * rival_std).mean()
         )
