@@ -53,8 +53,9 @@ class Command(SphinxDirective):
         domain = self.env.get_domain("std")
         for name in action.option_strings:
             target = nodes.make_id(f"{program}-{name}")
-            term["ids"].append(target)
-            self.state.document.note_explicit_target(term)
+            if target not in term["ids"]:  # --a-b and --a_b are one place
+                term["ids"].append(target)
+                self.state.document.note_explicit_target(term)
             domain.add_program_option(program, name, self.env.docname, target)
         text = argparse.HelpFormatter("")._format_action_invocation(action)
         term += nodes.literal(text, text)
