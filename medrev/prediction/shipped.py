@@ -107,10 +107,16 @@ def suitable_model(path: Path) -> ShippedModel:
     voxels: those with thick slices one that divides the thickness, others the one of all axes.
 
     Raises:
-        InputError: The input cannot be read, or no shipped model takes it.
+        InputError: The input cannot be read, no shipped model takes it, or it is a folder of scans
+            that take several.
     """
-    ((model, _),) = suitable_models([path])
-    return model
+    found = [model for model, _ in suitable_models([path])]
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: its scans take several models ({', '.join(each.name for each in found)}): "
+            "give one scan, or a model"
+        )
+    return found[0]
 
 
 def suitable_models(

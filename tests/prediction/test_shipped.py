@@ -68,6 +68,8 @@ def test_every_subject_of_a_folder_takes_its_own_model(tmp_path):
         "t1-x2": [("a_T1w", "sub-a_T1w"), ("c", "sub-c"), ("d_T1w", "sub-d_T1w")],
         "mri-through-plane": [("b_T2w", "sub-b_T2w")],
     }
+    with pytest.raises(InputError, match=r"take several models \(t1-x2, mri-through-plane\): give"):
+        suitable_model(tmp_path)
     files = [tmp_path / f"{name}.nii.gz" for name in ("b_T2w", "a_T1w")]
     single = [model.name for model, _ in suitable_models([*files, tmp_path / "gone.nii"])]
     assert single == ["mri-through-plane", "t1-x2"]
