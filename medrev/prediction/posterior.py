@@ -188,8 +188,9 @@ def interval_of(
     level = options.interval or (90.0 if options.samples else None)
     if level is None or not target.intervals:
         return None, []
-    # Factors are of one model's samples or ensemble, and of samples as they are drawn.
-    known = len(models) == 1 and (not options.samples or options.temperature == 1)
+    # Factors are of one model's samples or ensemble, and of both as the model gives them.
+    moved = options.consistency != "none" or (options.samples and options.temperature != 1)
+    known = len(models) == 1 and not moved
     interval = Interval.of(
         level,
         models[0].metadata if known else {},

@@ -247,7 +247,12 @@ def test_slabs_of_models_of_thick_slices_have_a_factor_for_each_axis(make_model)
 
 @pytest.mark.parametrize(
     ("asked", "calibrated"),
-    [({}, True), ({"samples": 2}, False), ({"temperature": 0.5}, False)],
+    [
+        ({}, True),
+        ({"samples": 2}, False),
+        ({"temperature": 0.5}, False),
+        ({"consistency": "exact"}, False),
+    ],
 )
 def test_factors_are_of_as_many_samples_as_they_were_found_with(posterior, asked, calibrated):
     model = with_conformal(posterior)
