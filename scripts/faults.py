@@ -1,46 +1,36 @@
-"""Kill commands at random moments and at every rename, and see that the next call ends the same.
+"""Kill commands, or let them fail, at random moments and at every rename: the next call mends it.
 
-For every command: it is run once to the end; then it is killed (SIGKILL) at random moments, or just
-before its n-th change of a name, and called again. Compared are the bytes of what both leave,
-without what tells the time; hidden files that stay are counted.
+Every command is run once to the end. Then it is killed (SIGKILL) at random moments and just before
+its n-th rename, or that rename fails as on a full disk; and it is called again as a user would.
+Compared are the bytes of what both leave, without what tells the time; hidden files that stay are
+counted.
 
-    python scripts/faults.py train infer evaluate export --kills 5 --renames 5
+    OMP_NUM_THREADS=1 python scripts/faults.py train infer evaluate export sample --kills 5
 
-Run by hand; prints a Markdown table.
+Run by hand; prints a Markdown table. Commands run in forks of one process that has imported all.
 """
 
 import argparse
+import errno
 import hashlib
+import importlib
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
+import struct
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+__all__ = ["COMMANDS", "Trial", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Runs a command of medrev, and kills it before its n-th change of a name.
-KILLER = """
-import os, signal, sys
-left = int(sys.argv[1])
-def counted(real):
-    def call(*arguments, **named):
-        global left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-        return real(*arguments, **named)
-    return call
-for name in ("rename", "replace"):
-    setattr(os, name, counted(getattr(os, name)))
-import importlib
-module = importlib.import_module("medrev.cli." + sys.argv[2])
-sys.exit(module.main(sys.argv[3:]))
-"""
+COMMANDS = ("train", "infer", "evaluate", "export", "sample")
 #: What tells the time, in texts.
 TIMES = re.compile(
     r'"(started|changed|finished|seconds|Seconds)": [^\n]*'
@@ -48,47 +38,145 @@ TIMES = re.compile(
     r"|\d+(\.\d+)? ?(ms|s|min|h)\b"
 )
 #: Files whose bytes hold times.
-TIMED = {"metrics.csv", "report.html", "state.pt", "model_card.md"}
+TIMED = {"metrics.csv", "report.html", "state.pt", "model_card.md", "model.ts"}
 
 
 def command(name: str, work: Path, output: Path) -> list[str]:
-    """The arguments of a command that writes into a folder."""
-    sample, run = ROOT / "sample_data", work / "run"
-    small = ["model.width=8", "model.depth=1", f"data.cache_dir={work / 'cache'}"]
+    """The arguments of a command that writes into a folder.
+
+    Args:
+        name: One of `COMMANDS`.
+        work: Holds what :func:`prepare` made.
+        output: Folder of the results.
+    """
+    run = work / "run"
+    small = ["model.width=4", "model.depth=1", f"data.cache_dir={work / 'cache'}"]
     subjects = "data.subjects=[sub-01, sub-12, sub-13]"
-    return {
+    shared = {"output": ["--output", str(output)], "device": ["--device", "cpu"]}
+    words: dict[str, list[str]] = {
         "train": [
             str(ROOT / "pipelines" / "hcp_dti_sr.yaml"),
-            subjects,
-            *small,
-            "training.steps=6",
-            "training.checkpoint_every=2",
-            "training.validate_every=3",
-            "--output",
-            str(output),
+            *(subjects, *small, "data.patches.size=16"),
+            *("training.steps=4", "training.checkpoint_every=2", "training.validate_every=4"),
         ],
         "infer": [
-            str(sample),
-            *("--participant", "01", "12"),
-            *("--model", str(run), "--output", str(output)),
-            *("--no-quick-look", "--engine", "torch"),
+            str(ROOT / "sample_data"),
+            *("--participant-label", "01", "12", "--model", str(run)),
+            *("--no-quick-look", "--engine", "torch", "--precision", "float32"),
         ],
-        "evaluate": [str(run), "--output", str(output), "--embed", "0"],
-        "export": ["torchscript", str(run), str(output / "model.ts")],
-    }[name]
+        "evaluate": [str(run), "--embed", "0", "--baselines", "cubic"],
+        "sample": [str(work / "flow"), "--count", "2"],
+    }
+    if name == "export":
+        return ["torchscript", str(run), str(output / "model.ts")]
+    return [*words[name], *shared["output"], *shared["device"]]
 
 
 def again(name: str, arguments: list[str], output: Path) -> list[str]:
     """The arguments of the next call: what the user would give."""
-    if name == "train" and any(output.glob("checkpoints/last/state.pt")):
-        return [*arguments, "--resume"]
+    there = {
+        "train": ("checkpoints/last/state.pt", "--resume"),
+        "evaluate": ("evaluation.json", "--resume"),
+        "export": ("model.ts", "--overwrite"),
+        "sample": ("draws.*", "--overwrite"),
+    }
+    if name in there and any(output.glob(there[name][0])):
+        return [*arguments, there[name][1]]
     if name == "train" and (output / "pipeline.yaml").exists():
         return [*arguments, "--overwrite"]
-    if name == "evaluate" and (output / "evaluation.json").exists():
-        return [*arguments, "--resume"]
-    if name == "export" and (output / "model.ts").exists():
-        return [*arguments, "--overwrite"]
     return arguments
+
+
+def prepare(names: Sequence[str], work: Path) -> None:
+    """Train what commands start from."""
+    trained = {"infer", "evaluate", "export"} & set(names)
+    calls = [("train", command("train", work, work / "run"))] * bool(trained)
+    if "sample" in names:
+        rng = random.Random(0)
+        (work / "digits").mkdir()
+        for part, count in (("train", 12), ("t10k", 4)):
+            pixels = struct.pack(">4I", 2051, count, 8, 8) + rng.randbytes(64 * count)
+            labels = struct.pack(">2I", 2049, count) + bytes(n % 3 for n in range(count))
+            for kind, content in (("images-idx3", pixels), ("labels-idx1", labels)):
+                (work / "digits" / f"{part}-{kind}-ubyte").write_bytes(content)
+        (work / "flow.yaml").write_text(
+            "name: flow\n"
+            "data: {kind: single_images, root: digits, given: label, classes: 3, crop_size: 8, "
+            "image_channels: 1, batch_size: 6, split: {validation: 3}}\n"
+            "model: {kind: flow, stages: [{couplings: 2, hidden: 4}]}\n"
+            "method: {kind: maximum_likelihood}\ntraining: {steps: 2, validate_every: 2}\n"
+        )
+        words = [str(work / "flow.yaml"), "--output", str(work / "flow"), "--device", "cpu"]
+        calls.append(("train", words))
+    for name, words in calls:
+        code, last = run(name, words)
+        if code:
+            sys.exit(f"{name}: exit {code}: {last}")
+
+
+def run(
+    name: str,
+    words: Sequence[str],
+    *,
+    moment: float | None = None,
+    rename: int = -1,
+    fails: bool = False,
+) -> tuple[int, str]:
+    """Run a command in a fork of this process.
+
+    Args:
+        name: Of the command.
+        words: Its arguments.
+        moment: Kill it after so many seconds.
+        rename: Kill it before this rename, counted from 0.
+        fails: That rename fails instead.
+
+    Returns:
+        The exit code, negative of a signal, and the last line on standard error.
+    """
+    with tempfile.TemporaryFile() as stderr:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            _run_here(name, words, stderr.fileno(), rename, fails)
+        if moment is not None:
+            time.sleep(moment)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        stderr.seek(0)
+        lines = stderr.read().decode(errors="replace").strip().splitlines()
+    return os.waitstatus_to_exitcode(status), (lines or [""])[-1]
+
+
+def _run_here(name: str, words: Sequence[str], stderr: int, rename: int, fails: bool) -> None:
+    code = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(stderr, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        left = [rename]
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **named: Any) -> Any:
+                left[0] -= 1
+                if left[0] == -1 and fails:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if left[0] == -1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **named)
+
+            return call
+
+        if rename >= 0:
+            for each in ("rename", "replace"):
+                setattr(os, each, counted(getattr(os, each)))
+        code = importlib.import_module(f"medrev.cli.{name}").main(list(words))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    finally:
+        os._exit(code)
 
 
 def state(folder: Path) -> dict[str, str]:
@@ -99,11 +187,8 @@ def state(folder: Path) -> dict[str, str]:
             content = path.read_bytes()
             if path.suffix in {".json", ".md", ".csv", ".yaml", ".tex"}:
                 content = TIMES.sub("", content.decode().replace(str(folder), "OUT")).encode()
-            if path.name not in TIMED and path.suffix != ".ts":
-                content = hashlib.sha256(content).hexdigest().encode()
-                found[str(path.relative_to(folder))] = content.decode()
-            else:
-                found[str(path.relative_to(folder))] = "there"
+            digest = hashlib.sha256(content).hexdigest()
+            found[str(path.relative_to(folder))] = "there" if path.name in TIMED else digest
     return found
 
 
@@ -112,76 +197,88 @@ def leftovers(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob(".medrev*")] if folder.exists() else []
 
 
-def try_once(name: str, work: Path, moment: float | None, rename: int) -> tuple[bool, Path]:
-    """Kill a command once; whether it was killed before its end."""
-    output = Path(tempfile.mkdtemp(dir=work)) / "out"
-    arguments = command(name, work, output)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLER, str(rename), name, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    if moment is not None:
-        time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL, output
+class Trial:
+    """A command whose right end is known.
 
+    Args:
+        name: One of `COMMANDS`.
+        work: Holds what :func:`prepare` made.
 
-def call(name: str, arguments: list[str]) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"medrev.cli.{name}", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+    Attributes:
+        seconds: How long the whole command takes.
+    """
 
+    def __init__(self, name: str, work: Path) -> None:
+        self.name, self.work = name, work
+        whole = work / f"whole-{name}"
+        begun = time.monotonic()
+        code, last = run(name, command(name, work, whole))
+        if code:
+            sys.exit(f"{name}: exit {code}: {last}")
+        self.seconds, self.right = time.monotonic() - begun, state(whole)
 
-def measure(name: str, work: Path, kills: int, renames: int) -> str:
-    """A row of the table."""
-    whole = work / f"whole-{name}"
-    begun = time.monotonic()
-    code, last = call(name, command(name, work, whole))
-    if code:
-        sys.exit(f"{name}: exit {code}: {last}")
-    seconds, right = time.monotonic() - begun, state(whole)
-    rng, counts, troubles = random.Random(0), [0, 0, 0], []
-    moments: list[tuple[float | None, int]] = [(rng.uniform(0, seconds), -1) for _ in range(kills)]
-    moments += [(None, n) for n in range(renames)]
-    for moment, rename in moments:
-        killed, output = try_once(name, work, moment, rename)
-        if not killed:
-            continue
-        code, last = call(name, again(name, command(name, work, output), output))
-        same = code == 0 and state(output) == right
-        clean = not leftovers(output.parent)
-        counts = [counts[0] + 1, counts[1] + same, counts[2] + clean]
-        if not (same and clean):
+    def fault(self, **how: Any) -> tuple[bool, list[str]]:
+        """Run the command with a fault, and again.
+
+        Args:
+            how: ``moment``, ``rename`` and ``fails`` of :func:`run`.
+
+        Returns:
+            Whether the fault came before the end, and what is wrong after the next call.
+        """
+        folder = Path(tempfile.mkdtemp(dir=self.work))
+        output = folder / "out"
+        words = command(self.name, self.work, output)
+        code, _ = run(self.name, words, **how)
+        try:
+            if code == 0 and state(output) == self.right:
+                return False, []
+            code, last = run(self.name, again(self.name, words, output))
+            wrong = [] if code == 0 else [f"exit {code}: {last[:150]}"]
             there = state(output) if output.exists() else {}
-            differs = sorted(k for k in right.keys() | there.keys() if right.get(k) != there.get(k))
-            when = f"rename {rename}" if moment is None else f"{moment:.1f} s"
-            troubles.append(f"{name}, {when}: exit {code}, {last[:150]}, {differs[:4]}")
-        shutil.rmtree(output.parent, ignore_errors=True)
-    for line in troubles:
-        print(line, file=sys.stderr)
-    return f"| {name} | {kills} + {renames} | {counts[0]} | {counts[1]} | {counts[2]} |"
+            names = self.right.keys() | there.keys()
+            wrong += sorted(f"differs: {n}" for n in names if self.right.get(n) != there.get(n))
+            return True, wrong + [f"left over: {path}" for path in leftovers(folder)]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(name: str, work: Path, kills: int, most: int) -> str:
+    """A row of the table."""
+    trial, rng = Trial(name, work), random.Random(0)
+    row = [name]
+    hows: list[list[dict[str, Any]]] = [
+        [{"moment": rng.uniform(0, trial.seconds)} for _ in range(kills)],
+        [{"rename": n} for n in range(most)],
+        [{"rename": n, "fails": True} for n in range(most)],
+    ]
+    for several in hows:
+        tried = sound = 0
+        for how in several:
+            hit, wrong = trial.fault(**how)
+            if not hit and "rename" in how:
+                break
+            tried, sound = tried + hit, sound + (hit and not wrong)
+            for line in wrong:
+                print(f"{name}, {how}: {line}", file=sys.stderr, flush=True)
+        row.append(f"{sound} of {tried}")
+    return f"| {' | '.join(row)} |"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("commands", nargs="+", choices=("train", "infer", "evaluate", "export"))
+    parser.add_argument("commands", nargs="+", choices=COMMANDS)
     parser.add_argument("--kills", type=int, default=5, help="at random moments")
-    parser.add_argument("--renames", type=int, default=5, help="at the first so many renames")
+    parser.add_argument("--renames", type=int, default=10**6, help="at most so many (default: all)")
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(ROOT)
+    for name in ("training", "report", "prediction", "export", "evaluation"):
+        importlib.import_module(f"medrev.{name}")
     with tempfile.TemporaryDirectory(prefix="medrev-faults-") as folder:
         work = Path(folder)
-        code, last = call("train", command("train", work, work / "run"))
-        if code:
-            sys.exit(f"train: exit {code}: {last}")
-        print("| command | kills + renames | killed | same end | nothing left over |")
-        print("|---|---|---|---|---|")
+        prepare(arguments.commands, work)
+        print("| command | killed at random moments | killed at renames | failed renames |")
+        print("|---|---:|---:|---:|")
         for name in arguments.commands:
             print(measure(name, work, arguments.kills, arguments.renames), flush=True)
 
