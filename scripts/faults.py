@@ -27,6 +27,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
+
 __all__ = ["COMMANDS", "Trial", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,17 +54,16 @@ def command(name: str, work: Path, output: Path) -> list[str]:
     """
     run = work / "run"
     small = ["model.width=4", "model.depth=1", f"data.cache_dir={work / 'cache'}"]
-    subjects = "data.subjects=[sub-01, sub-12, sub-13]"
+    root = f"data.root={work / 'cohort'}"
     shared = {"output": ["--output", str(output)], "device": ["--device", "cpu"]}
     words: dict[str, list[str]] = {
         "train": [
             str(ROOT / "pipelines" / "hcp_dti_sr.yaml"),
-            *(subjects, *small, "data.patches.size=16"),
+            *(root, *small, "data.patches.size=8", "data.batch_size=2"),
             *("training.steps=4", "training.checkpoint_every=2", "training.validate_every=4"),
         ],
         "infer": [
-            str(ROOT / "sample_data"),
-            *("--participant-label", "01", "12", "--model", str(run)),
+            *(str(work / "cohort"), "--participant-label", "A", "B", "--model", str(run)),
             *("--no-quick-look", "--engine", "torch", "--precision", "float32"),
         ],
         "evaluate": [str(run), "--embed", "0", "--baselines", "cubic"],
@@ -88,14 +90,20 @@ def again(name: str, arguments: list[str], output: Path) -> list[str]:
 
 
 def prepare(names: Sequence[str], work: Path) -> None:
-    """Train what commands start from."""
+    """Make a cohort of small tensors and of digits, and train what commands start from."""
+    rng = np.random.default_rng(0)
+    for name in "ABCD":
+        (work / "cohort" / name).mkdir(parents=True)
+        values = np.abs(rng.normal(size=(16, 16, 16, 6))) * 1e-4
+        values[..., [0, 3, 5]] += 1e-3
+        image = nibabel.Nifti1Image(values.astype(np.float32), np.diag([2.0, 2, 2, 1]))
+        nibabel.save(image, work / "cohort" / name / "tensor.nii.gz")
     trained = {"infer", "evaluate", "export"} & set(names)
     calls = [("train", command("train", work, work / "run"))] * bool(trained)
     if "sample" in names:
-        rng = random.Random(0)
         (work / "digits").mkdir()
         for part, count in (("train", 12), ("t10k", 4)):
-            pixels = struct.pack(">4I", 2051, count, 8, 8) + rng.randbytes(64 * count)
+            pixels = struct.pack(">4I", 2051, count, 8, 8) + rng.bytes(64 * count)
             labels = struct.pack(">2I", 2049, count) + bytes(n % 3 for n in range(count))
             for kind, content in (("images-idx3", pixels), ("labels-idx1", labels)):
                 (work / "digits" / f"{part}-{kind}-ubyte").write_bytes(content)
@@ -210,7 +218,7 @@ class Trial:
 
     def __init__(self, name: str, work: Path) -> None:
         self.name, self.work = name, work
-        whole = work / f"whole-{name}"
+        whole = work / f"whole-{name}" / "out"  # as deep as others: there are relative paths
         begun = time.monotonic()
         code, last = run(name, command(name, work, whole))
         if code:

@@ -1,6 +1,7 @@
 """Cohorts of any kind of scans: finding them on disk, checking them, dividing them into parts."""
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from medrev.data.subject import PARTS, Subject
 from medrev.errors import InputError
 
 __all__ = ["Cohort", "Layout", "Layouts", "together"]
+
+logger = logging.getLogger(__name__)
 
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}
 
@@ -159,7 +162,10 @@ class Layouts:
         if not root.exists():
             raise InputError(f"{root}: no such folder")
         plain = replace(self, hint="")
-        return plain._read(root, plain._recognise(root))
+        listing = plain._read(root, plain._recognise(root))
+        if listing.unread:
+            logger.warning("warning: %s; nothing is taken from it", listing.unread)
+        return listing
 
     def gather(
         self, root: Path, layout: str, *, wanted: tuple[str, ...] | None, split: Split
@@ -183,6 +189,8 @@ class Layouts:
                 f"data.root must be a folder for the layout {layout}, got a file: {root}"
             )
         listing = self._read(root, layout)
+        if listing.unread:
+            raise InputError(listing.unread)
         subjects = _chosen(listing.subjects, wanted, root)
         names = {subject.id for subject in subjects}
         problems = [line for line in listing.problems if wanted is None or _about(line, names)]

@@ -181,6 +181,7 @@ class _Line:
 
     def _keep(self, entry: Entry, ready: _Ready) -> None:
         files = all_files(ready.paths)
+        self.inference.describe(entry.root, ready.found.files)  # a kill may have come before it
         self.on_done(entry, files, False)
         self.report.kept[entry.name] = files
 

@@ -295,6 +295,23 @@ def test_an_interruption_ends_the_reader_too(dwi_file, saved_models, tmp_path, m
     assert len(slabs) < 8
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("participant_id\tname\nsub-01\tMüller\n".encode("latin-1"), ""),
+        (b"", "; nothing is taken from it"),
+        (b"name\nA\n", "needs an identifier column"),
+    ],
+)
+def test_a_table_of_participants_is_not_needed(tmp_path, content, told, caplog):
+    (tmp_path / "sub-01" / "dwi").mkdir(parents=True)
+    (tmp_path / "sub-01" / "dwi" / "sub-01_dwi.nii.gz").touch()
+    (tmp_path / "participants.tsv").write_bytes(content)
+    assert [entry.name for entry in find_entries(SOURCE, [tmp_path])] == ["sub-01"]
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.text)
+
+
 def test_many_subjects_say_who_a_warning_is_about(cohort, saved_models, tmp_path, capsys):
     import logging
     import sys

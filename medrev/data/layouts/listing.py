@@ -11,11 +11,19 @@ __all__ = ["Listing", "first_file", "folders", "is_there", "known", "nifti_files
 
 @dataclass
 class Listing:
-    """Subjects found in a layout, its name, and what was wrong, one line each."""
+    """Subjects found in a layout, its name, and what was wrong.
+
+    Attributes:
+        subjects: All of them.
+        problems: What keeps subjects from being used, one line each.
+        layout: Its name.
+        unread: Why the table of participants, which may divide them, cannot be read.
+    """
 
     subjects: list[Subject] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     layout: str = ""
+    unread: str = ""
 
 
 def folders(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from medrev.data.layouts.listing import Listing
 from medrev.data.subject import Subject
 from medrev.errors import InputError
+from medrev.files import read_text
 
 __all__ = ["find_table", "list_rows", "read_rows", "read_table", "take_participants"]
 
@@ -35,10 +36,7 @@ def read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     Raises:
         InputError: The file cannot be read as a table, or has no identifier column.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the table {path}: {error}") from error
+    text = read_text(path, western=True)
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"cannot read the table {path}: it is empty")
@@ -72,7 +70,8 @@ def find_table(root: Path) -> Path | None:
 def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -> None:
     """Take over what ``participants.tsv`` says of subjects, where there is one: their ``split``.
 
-    Its identifiers are the subjects', or the persons' with or without ``sub-``.
+    Its identifiers are the subjects', or the persons' with or without ``sub-``. One that cannot be
+    read is a matter of those who need its parts (:attr:`Listing.unread`).
 
     Args:
         listing: Changed in place.
@@ -82,7 +81,11 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
     path = root / "participants.tsv"
     if not path.is_file():
         return
-    rows = {row["id"]: row for row in read_rows(path)}
+    try:
+        rows = {row["id"]: row for row in read_rows(path)}
+    except InputError as error:
+        listing.unread = str(error)
+        return
     for index, subject in enumerate(listing.subjects):
         names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
         row = next((rows[name] for name in names if name in rows), None)
