@@ -53,9 +53,9 @@ def describe_dataset(
         **({_LINKS: dict(links)} if links else {}),
     }
     written = []
-    for name, text in (
-        (_DESCRIPTION, _json(description)),
+    for name, text in (  # the description last: where it is, the dataset is complete
         (".bidsignore", "\n".join((*IGNORED, *ignored)) + "\n"),
+        (_DESCRIPTION, _json(description)),
     ):
         path = folder / name
         if path.exists():

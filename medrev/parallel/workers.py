@@ -100,14 +100,16 @@ def _start_server(warm: str | None) -> bool:
     """
     if sys.platform != "linux":
         return False
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     modules = ["distributed.nanny", "distributed.worker", *([warm] if warm else [])]
     multiprocessing.set_forkserver_preload(modules)
     _own_temporary_folder()
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update({name: str(value) for name, value in _ENVIRONMENT.items()})
-    # Ctrl-C goes to all processes of a terminal; this one ends its workers itself.
+    # Ctrl-C goes to all processes of a terminal; this one ends its workers itself. The tracker goes
+    # first: where it has to be started, that lets signals through again.
+    resource_tracker.ensure_running()
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()

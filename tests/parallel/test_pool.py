@@ -237,6 +237,22 @@ def test_ctrl_c_stays_what_it_was():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_ctrl_c_does_not_reach_the_process_that_forks_workers():
+    """It goes to all processes of a terminal: that one would print where it was interrupted."""
+    code = (
+        "from multiprocessing import forkserver; from pathlib import Path\n"
+        "from medrev.parallel.workers import connect\n"
+        "with connect(1, None, None): pid = forkserver._forkserver._forkserver_pid; "
+        "text = Path(f'/proc/{pid}/status').read_text()\n"
+        "print(next(line for line in text.splitlines() if line.startswith('SigBlk')).split()[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(done.stdout, 16) & 1 << signal.SIGINT - 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
