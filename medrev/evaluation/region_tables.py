@@ -71,7 +71,7 @@ def interval_table(results: Results, methods: Sequence[str] | None = None) -> Ta
                 rows.append(
                     (
                         method,
-                        component or "itself",
+                        component or "values",
                         region,
                         mean_cell(results, method, key),
                         min(held) if held else None,

@@ -217,9 +217,10 @@ def interval_words(results: Results, models: Sequence[str]) -> list[str]:
             if held:
                 unit = results.unit(key._replace(metric="interval_width"))
                 places = digits(key._replace(metric="interval_width"), unit)
-                size = f"{statistics.fmean(width):.{places}f} {unit}".strip()
-                what = key.component or "the values themselves"
-                told.append(f"{statistics.fmean(held):.1f} % for {what} (width {size})")
+                bracket = f" [{unit}]" if unit else ""
+                size = f"{statistics.fmean(width):.{places}f}{bracket}"
+                what = key.component or "values"
+                told.append(f"{statistics.fmean(held):.1f} % of the voxels' {what} (width {size})")
         level = next(
             (
                 v
@@ -231,8 +232,8 @@ def interval_words(results: Results, models: Sequence[str]) -> list[str]:
         )
         if told and level is not None:
             lines.append(
-                f"{model}: the {level:g} % intervals held, on average over subjects, this share of "
-                f"the voxels: {'; '.join(told)}."
+                f"{model}: its {level:g} % intervals, estimate ± q · std with the q of the notes, "
+                f"held on average over subjects {'; '.join(told)}."
             )
     return lines
 

@@ -12,7 +12,7 @@ from medrev.cli.calibrate import main
 from medrev.domains.domain import Scan
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import EvaluationConfig, Sources, calibrate, find_cases
+from medrev.evaluation import EvaluationConfig, Sources, calibrate, find_cases, measure
 from medrev.evaluation.runs import placed
 from medrev.prediction import (
     InferenceOptions,
@@ -179,3 +179,36 @@ def test_an_evaluation_tells_what_calibrated_intervals_hold(run, others, tmp_pat
         assert given.level == level
         assert said in loaded.notes
         assert set(given.intervals) == {"", "fa", "md", "ad", "rd"}
+
+
+def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path):
+    net = {"global_residual": "cubic", "kind": "posterior"}
+    net |= {"couplings": 2, "flow_hidden": 4, "features": 4}
+    pipeline = make_pipeline(
+        others.parent / "own.csv",
+        tmp_path / "cache",
+        data={"patches": {"size": 4}, "input_grid": "low"},
+        model=net,
+        method={"kind": "maximum_likelihood"},
+        training={"steps": 2, "start_from": str(run)},
+    )
+    posterior = train(pipeline, tmp_path / "posterior", device="cpu", quiet=True).path
+    options = InferenceOptions(samples=4, engine="torch", precision="float32")
+    found = calibrate(posterior, data=others, part="all", options=options, device="cpu")
+    assert found.header()["ConformalSource"] | {"subjects": 12} == {
+        "ensemble": 1,
+        "samples": 4,
+        "subjects": 12,
+    }
+    path = copy_weights(weight_file(posterior), tmp_path / "a.safetensors", found.header())
+    (case,) = find_cases(Sources(inputs=(f"model={posterior}",))).cases
+    measured = measure(
+        replace(case, models={"model": path}), EvaluationConfig(samples=4, device="cpu")
+    )
+    value = {(k.metric, k.component): v for k in measured.results.keys if k.region == "mask"
+             for v in measured.results.values("model", k).values()}  # fmt: skip
+    assert value["interval_level", None] == 90
+    assert 0 < value["interval_coverage", "FA"] <= 100
+    assert value["energy_score", None] > 0
+    assert sum(value["rank", f"{n:02d}"] for n in range(5)) == pytest.approx(5)
+    assert "model: 90 % intervals calibrated on 12 subjects" in measured.notes

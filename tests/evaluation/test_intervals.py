@@ -123,7 +123,7 @@ def test_files_beside_a_scalar_result_are_found_and_measured(tmp_path):
     assert values["crps"]["sub-01"] > 0
     table = interval_table(done.results, ["m"])
     (row,) = (row for row in table.rows if row[2] == "mask")
-    assert row[:2] == ("m", "itself")
+    assert row[:2] == ("m", "values")
     assert row[4] == pytest.approx(held, abs=0.2)
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -156,3 +157,12 @@ def test_the_size_is_that_in_the_page(pair):
     length = sum(len(tile.png) for strip in preview.strips for tile in strip.tiles)
     length += sum(len(volume.nifti) for volume in preview.volumes)
     assert preview.size == pytest.approx(length * 4 / 3, abs=2)
+
+
+def test_samples_beside_a_result_are_shown_with_the_reference(pair, tmp_path):
+    result = save(tmp_path / "out/sub-01_res-hi_desc-sr_T1w.nii.gz", brain(1))
+    for n in (1, 2):
+        save(tmp_path / f"out/sub-01_res-hi_desc-srsample{n:02d}_T1w.nii.gz", brain(n + 1))
+    preview = make_preview(replace(pair, predictions={"model": result}), EvaluationConfig())
+    strip = next(strip for strip in preview.strips if "samples" in strip.label)
+    assert [tile.name for tile in strip.tiles] == ["sample 1", "sample 2", "reference"]

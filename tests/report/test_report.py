@@ -19,7 +19,7 @@ from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Recor
 from medrev.metrics import Key
 from medrev.report import Evaluation, evaluate, write_cohort_report
 from medrev.report.cohort import Drawn, _within, choose_subjects
-from medrev.report.figures import calibration_words
+from medrev.report.figures import calibration_charts, calibration_words, interval_words
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
 
@@ -272,6 +272,26 @@ def test_what_intervals_hold_is_said_in_words(held, words):
     key = Key("coverage", "mask", "0.95")
     results = Results.of([Record("s", "m", *key, held, "")])
     assert calibration_words(results, ["m", "other"]) == [f"m: {words}"]
+
+
+def test_what_calibrated_intervals_hold_is_a_sentence_and_ranks_are_a_chart():
+    level, unit = Key("interval_level", "mask"), "1e-5 mm²/s"
+    records = [Record("s", "m", *level, 90.0, "%")]
+    for component, held, width, of in (("FA", 91.26, 0.3, ""), ("MD", 88.0, 44.081, unit)):
+        records += [
+            Record("s", "m", "interval_coverage", "mask", component, held, "%"),
+            Record("s", "m", "interval_coverage", "interior", component, 50.0, "%"),
+            Record("s", "m", "interval_width", "mask", component, width, of),
+        ]
+    records += [Record("s", "m", "rank", "mask", f"{n:02d}", 1.0, "") for n in range(5)]
+    results = Results.of(records)
+    assert interval_words(results, ["m", "other"]) == [
+        "m: its 90 % intervals, estimate ± q · std with the q of the notes, held on average over "
+        "subjects 91.3 % of the voxels' FA (width 0.3000); 88.0 % of the voxels' MD (width 44.08 "
+        "[1e-5 mm²/s])."
+    ]
+    (chart,) = calibration_charts(results, ["m"], {"m": 0})
+    assert chart.title == "Rank histogram"
 
 
 def test_the_page_says_it(html):
