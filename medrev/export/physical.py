@@ -8,7 +8,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 from torch import Tensor, nn
 
-from medrev.config.schema import RevGANModel
+from medrev.config.schema import PosteriorModel, RevGANModel
 from medrev.dti import COMPONENTS
 from medrev.nets import build_translator
 from medrev.prediction import MIN_VOXELS, Model
@@ -69,18 +69,24 @@ class PhysicalTranslator(nn.Module):
 
     @classmethod
     def of(cls, model: Model, *, inverse: bool = False) -> "PhysicalTranslator":
-        """A direction of a loaded model, with a copy of its weights, on the CPU."""
+        """A direction of a loaded model, with a copy of its weights, on the CPU.
+
+        Of a model with a posterior it is the point estimate.
+        """
         made = cls(**cls.arguments(model, inverse=inverse))
-        state = {name: value.cpu() for name, value in model.translator.state_dict().items()}
+        own, known = made.translator.state_dict(), model.translator.state_dict()
+        state = {name: known[name].cpu() for name in own}
         made.translator.load_state_dict(state)
         return made.eval().requires_grad_(False)
 
     @staticmethod
     def arguments(model: Model, *, inverse: bool = False) -> dict[str, Any]:
         """The arguments that make the module of a loaded model, as plain values."""
-        data = model.pipeline.dti
+        data, section = model.pipeline.dti, model.pipeline.model.model_dump(mode="json")
+        if isinstance(model.pipeline.model, PosteriorModel):
+            section = {key: section[key] for key in RevGANModel.model_fields} | {"kind": "revgan"}
         return {
-            "model": model.pipeline.model.model_dump(mode="json"),
+            "model": section,
             "factor": model.factor,
             "scale": model.scale,
             "input_grid": data.input_grid,

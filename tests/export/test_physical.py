@@ -10,6 +10,7 @@ OPTIONS = [
     {"data": {"input_grid": "target", "upsampling": "cubic"}},
     {"data": {"input_grid": "target"}, "downsamplings": 2},
     {"data": {"degradation": {"factor": 3}, "patches": {"size": 24}}, "coupling": "affine"},
+    {"kind": "posterior", "couplings": 1, "flow_hidden": 4, "features": 4},
 ]
 
 
