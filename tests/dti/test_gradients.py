@@ -219,3 +219,11 @@ def test_what_is_likely_wrong_is_said():
         Gradients(BVALS / 1000, BVECS)
     with pytest.raises(GradientError, match=r"leave out volumes that are means over directions"):
         Gradients(np.r_[BVALS, 1000], np.vstack([BVECS, np.zeros(3)]))
+
+
+def test_b_values_nearer_than_80_are_of_one_shell():
+    bvals = [0.0, *np.tile([930.0, 1000.0, 1070.0], 4), *[1160.0] * 6]
+    bvecs = np.random.default_rng(0).normal(size=(len(bvals), 3))
+    bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
+    shells = Gradients(np.array(bvals), bvecs, "g").shells
+    assert [len(shell) for shell in shells.values()] == [1, 12, 6]

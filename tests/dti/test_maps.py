@@ -113,3 +113,11 @@ def test_they_are_those_of_dipy():
     fa = dti.fractional_anisotropy(w[:, ::-1].clip(min=0))
     colours = dti.color_fa(fa, v[..., ::-1]).T.reshape(3, 4, 4, 4)
     np.testing.assert_allclose(color_fa(t).numpy(), colours, atol=1e-6)
+
+
+def test_negative_eigenvalues_count_as_none():
+    tensor = torch.tensor([3e-3, 0.0, 0.0, 1e-3, 0.0, -1e-3]).reshape(6, 1, 1, 1)
+    maps = {name: float(values) for name, values in scalar_maps(tensor).items()}
+    assert maps["md"] == pytest.approx(4e-3 / 3)
+    assert maps["rd"] == pytest.approx(0.5e-3)
+    assert maps["fa"] == pytest.approx(np.sqrt(0.5 * (4 + 1 + 9) / 10))

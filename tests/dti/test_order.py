@@ -7,8 +7,10 @@ import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 
-from medrev.dti import COMPONENTS, convert_order, from_matrix, to_matrix
+from medrev.dti import COMPONENTS, convert_order, frobenius, from_matrix, to_matrix
 from medrev.errors import InputError
+
+from .conftest import random_tensors
 
 NAMES = {
     "fsl": ("xx", "xy", "xz", "yy", "yz", "zz"),
@@ -55,3 +57,9 @@ def test_errors():
         to_matrix(np.zeros((6, 5)))
     with pytest.raises(InputError, match="3×3"):
         from_matrix(np.zeros((6, 3)))
+
+
+def test_the_frobenius_norm_counts_components_off_the_diagonal_twice():
+    tensors = random_tensors((2, 3, 4)).double()
+    expected = torch.linalg.matrix_norm(to_matrix(tensors.movedim(0, -1))) ** 2
+    torch.testing.assert_close(frobenius(tensors)[0], expected)

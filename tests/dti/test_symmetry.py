@@ -13,6 +13,7 @@ from medrev.dti import (
     SYMMETRIES,
     apply_symmetry,
     apply_symmetry_scalar,
+    ensemble_symmetries,
     from_matrix,
     principal_direction,
     rotate,
@@ -108,3 +109,10 @@ def test_errors():
             apply_symmetry_scalar(torch.zeros(2, 2, 2), matrix)
     with pytest.raises(InputError, match="6, I, J, K"):
         apply_symmetry(torch.zeros(5, 2, 2, 2), np.eye(3))
+
+
+def test_small_ensembles_are_the_groups_that_leave_tensors_or_handedness():
+    groups = {count: {tuple(np.diag(s)) for s in ensemble_symmetries(count)} for count in (2, 4, 8)}
+    assert groups[2] == {(1, 1, 1), (-1, -1, -1)}
+    assert groups[4] == {(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)}
+    assert groups[8] == set(itertools.product((1, -1), repeat=3))

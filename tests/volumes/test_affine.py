@@ -14,6 +14,7 @@ from medrev.volumes import (
     check_affine,
     crop_to_multiple,
     read_nifti,
+    rectify_affine,
     rescale_affine,
     same_grid,
     upsample,
@@ -137,3 +138,14 @@ def test_grids_are_compared_at_their_far_corner():
     turned[:3, :3] = Rotation.from_euler("z", 1e-6).as_matrix()
     assert same_grid(np.eye(4), turned, shape=(50, 50, 50))
     assert not same_grid(np.eye(4), turned, shape=(200, 200, 200))
+
+
+def test_a_shear_is_taken_out_around_the_middle_of_the_grid():
+    sheared = np.diag([2.0, 2, 2, 1])
+    sheared[0, 1] = 2e-3
+    sheared[:3, 3] = 5, -7, 3
+    mended, _ = rectify_affine(sheared, (41, 61, 81))
+    middle = np.array([20, 30, 40, 1])
+    np.testing.assert_allclose(mended @ middle, sheared @ middle, atol=1e-9)
+    axes = mended[:3, :3]
+    np.testing.assert_allclose(axes.T @ axes, np.diag(np.diag(axes.T @ axes)), atol=1e-9)

@@ -110,3 +110,10 @@ def test_check_mask_errors():
     for mask, error, message in cases:
         with pytest.raises(error, match=f"m.nii: .*{message}"):
             check_mask(mask, volume, name="m.nii", volume_name="dwi.nii")
+
+
+@pytest.mark.parametrize(("count", "inside"), [(13, False), (14, True)])
+def test_half_of_an_odd_block_is_the_larger_half(count, inside):
+    mask = torch.zeros(27)
+    mask[:count] = 1
+    assert block_mask(mask.reshape(1, 3, 3, 3), 3, "half").item() is inside

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.data.ranges import is_outside
 from medrev.domains.tensor import Prepared, describe_values, training_ranges, unlike_training
 
 
@@ -54,3 +55,10 @@ def test_scans_unlike_the_training_are_doubted():
 
 def test_what_an_older_model_does_not_say_is_not_compared():
     assert unlike_training(describe_values(*brain(0.8)), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "outside"), [(0.89, True), (0.91, False), (2.19, False), (2.21, True)]
+)
+def test_a_range_has_a_tolerance_at_both_ends(value, outside):
+    assert is_outside(value, (1.0, 2.0), 0.1) is outside
