@@ -33,6 +33,15 @@ def test_every_shipped_model_has_a_card_and_says_what_it_does():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_model_is_on_the_page_and_says_what_its_intervals_are_for(name):
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    assert f"../medrev/models/{name}.md" in page
+    metadata = load_model(name, "cpu").metadata
+    if "Conformal" in metadata:
+        assert {"ensemble", "samples", "subjects"} <= metadata["ConformalSource"].keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_loads_by_its_name(name):
     loaded = load_model(name, "cpu")
     assert loaded.pipeline.name == name
