@@ -165,7 +165,7 @@ def test_a_classifier_judges_draws_and_test_images(runs, tmp_path):
 @pytest.mark.parametrize(
     ("run", "words", "message"),
     [
-        ("classifier", [], "a model of model.kind flow is needed"),
+        ("classifier", [], "a model of model.kind flow or posterior is needed"),
         ("flow", ["--classes", "7"], "was trained on the classes 0, 1, 2, got 7"),
         ("flow", ["--temperature", "-1"], "temperature must be 0 or more, got -1"),
         ("flow", ["--count", "0"], "--count must be at least 1, got 0"),
