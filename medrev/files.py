@@ -91,6 +91,7 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
             yield temporary
             if not temporary.exists():
                 raise OutputError(f"{target}: nothing was written")
+            _readable(temporary)
             _sync(temporary)
             _refuse_existing(target, overwrite)
             temporary.replace(target)
@@ -98,6 +99,14 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _readable(path: Path) -> None:
+    """Give a file the permissions of other new files: safetensors writes for its owner alone."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    with suppress(OSError):  # of file systems without permissions
+        path.chmod(0o666 & ~umask)
 
 
 @contextmanager

@@ -146,3 +146,14 @@ def test_hash_of_file_and_of_its_bytes_agree(tmp_path):
 def test_hash_of_missing_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         content_hash(tmp_path / "x")
+
+
+def test_files_that_a_library_writes_for_their_owner_alone_have_the_permissions_of_others(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "weights.safetensors") as temporary:
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(b"w")
+        assert (tmp_path / "weights.safetensors").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
