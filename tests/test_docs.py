@@ -67,6 +67,12 @@ def test_every_package_has_a_page():
         assert f"\n{name}\n" in index
 
 
+def test_every_shipped_model_has_its_card():
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    for model in medrev.shipped_models():
+        assert f"{{include}} ../medrev/models/{model.name}.md" in page
+
+
 def test_every_command_has_its_reference():
     page = (DOCS / "commands.md").read_text(encoding="utf-8")
     for name, place in SCRIPTS.items():
