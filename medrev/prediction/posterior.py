@@ -28,8 +28,9 @@ __all__ = ["Field", "check_draws", "draw_facts", "interval_of", "sample"]
 
 #: Planes that are finished at a time, at least, and for what is too small to be counted.
 _LEAST, _MARGIN = 4, 1.2
-#: Voxels along each axis of the volume on which memory is measured.
-_TRIAL = 8
+#: Voxels along each axis of the volume on which memory is measured; of a smaller one, what does not
+#: grow with volumes would be most of it.
+_TRIAL = 16
 _SAME = np.eye(3, dtype=np.int64)
 
 
