@@ -34,9 +34,9 @@ __all__ = ["COMMANDS", "Trial", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("train", "infer", "evaluate", "export", "sample")
-#: What tells the time, in texts.
+#: What tells the time, and how much was done before, in texts.
 TIMES = re.compile(
-    r'"(started|changed|finished|seconds|Seconds)": [^\n]*'
+    r'"(started|changed|finished|seconds|Seconds|load|metrics|reused)": [^\n]*'
     r"|\d{4}-\d\d-\d\d[T ][\d:+.]*"
     r"|\d+(\.\d+)? ?(ms|s|min|h)\b"
 )
