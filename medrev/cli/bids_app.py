@@ -94,6 +94,7 @@ def _refuse_options_of_participants(arguments: argparse.Namespace) -> None:
     ]
     given += ["model"] if arguments.model else []
     given += ["device"] if arguments.device != "auto" else []
+    given += ["threads"] if arguments.threads is not None else []
     if given:
         raise ConfigError(
             f"--{given[0].replace('_', '-')} says how subjects are translated, at the level "

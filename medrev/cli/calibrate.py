@@ -24,12 +24,14 @@ class Options:
     data: Path | None = field(default=None, metadata={"metavar": "DIR"})
     """cohort of references, or its table (default: the run's)"""
     part: Literal["validation", "all"] = "validation"
-    """subjects of the cohort: its validation part (default), or all, of a cohort that the model was
-    not trained on"""
+    """subjects of the cohort: its validation part (default), which chose the best weights, or all,
+    of a cohort that the model has never seen, which is better"""
     level: tuple[float, ...] = field(default=(), metadata={"metavar": "PERCENT"})
     """levels of intervals (default: 50 80 90): 80 % need 4 subjects, 90 % need 9, 95 % need 19; the
     more there are, the narrower intervals become"""
-    ensemble: int = field(default=8, metadata={"metavar": "N", "choices": (2, 4, 8, 24, 48)})
+    ensemble: int | None = field(
+        default=None, metadata={"metavar": "N", "choices": (2, 4, 8, 24, 48)}
+    )
     """symmetries of the grid whose spread is scaled (default: 8); intervals are for as many"""
     samples: int | None = field(default=None, metadata={"metavar": "N"})
     """instead of an ensemble: samples around the result of a model with a posterior"""
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
+    if options.ensemble is not None and options.samples is not None:
+        raise ConfigError("--ensemble and --samples are two kinds of spread: leave one out")
     if not (arguments.debug or arguments.verbose):  # one line a subject
         logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     given = Path(options.model)
@@ -84,7 +88,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         data=options.data,
         part=options.part,
         levels=sorted(set(options.level)) or (50, 80, 90),
-        options=InferenceOptions(ensemble=options.ensemble)
+        options=InferenceOptions(ensemble=options.ensemble or 8)
         if options.samples is None
         else InferenceOptions(samples=options.samples),
         device=arguments.device,

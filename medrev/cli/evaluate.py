@@ -68,9 +68,11 @@ class Options:
     uncertainty (default: 1, none)"""
     samples: int | None = field(default=None, metadata={"group": "volumes", "metavar": "N"})
     """samples around the results of runs with a posterior, which are scored as a distribution"""
-    interval: float = field(default=90.0, metadata={"group": "volumes", "metavar": "PERCENT"})
-    """share of voxels that its intervals are to hold (default: 90), with the factors of
-    medrev-calibrate where the weights have them"""
+    interval: float | None = field(
+        default=None, metadata={"group": "volumes", "metavar": "PERCENT"}
+    )
+    """share of voxels that intervals of --ensemble or --samples are to hold (default: 90), with the
+    factors of medrev-calibrate where the weights have them"""
     direction: Literal["forward", "inverse"] = field(
         default="forward", metadata={"group": "volumes"}
     )
@@ -125,7 +127,9 @@ class Options:
             raise ConfigError(f"--ensemble must be 1 to 48, got {self.ensemble}")
         if self.samples is not None and not 2 <= self.samples <= MOST_KEPT:
             raise ConfigError(f"--samples must be 2 to {MOST_KEPT}, got {self.samples}")
-        if not 0 < self.interval < 100:
+        if self.interval is not None and self.ensemble == 1 and self.samples is None:
+            raise ConfigError("--interval needs --ensemble or --samples, whose spread it is of")
+        if self.interval is not None and not 0 < self.interval < 100:
             raise ConfigError(f"--interval must lie between 0 and 100, got {self.interval:g}")
         if self.range is not None and not 0 < self.range < math.inf:
             raise ConfigError(f"--range must be positive and finite, got {self.range}")
@@ -212,12 +216,13 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         "device": arguments.device,
         "ensemble": options.ensemble,
         "samples": options.samples,
-        "interval": options.interval,
         "direction": options.direction,
         "sensitivity": options.sensitivity,
         "absent": options.absent,
         "wrapped": options.wrapped_mae,
     }
+    if options.interval is not None:
+        choices["interval"] = options.interval
     if options.fcn is not None:
         choices["segmenter"] = weight_file(options.fcn).absolute()
     if options.baselines is not None:

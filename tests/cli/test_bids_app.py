@@ -77,6 +77,7 @@ def test_the_group_is_a_table_of_the_maps(dataset, results, capsys):
         (["data", "out", "group", "--ensemble", "2"], "--ensemble says how subjects are"),
         (["data", "out", "group", "--model", "t1-x2"], "--model says how subjects are"),
         (["data", "out", "group", "--workers", "2"], "--workers says how subjects are"),
+        (["data", "out", "group", "--threads", "2"], "--threads says how subjects are"),
         (
             ["data", "out", "participant", "--participant-label", "09", "--model", "t1-x2"],
             "no such participant: 09; ",

@@ -243,3 +243,8 @@ def test_an_unknown_table_is_said_before_anything_is_measured(root, capsys):
     assert main(["a", "--reference", "ref", "--paper-table", "revgan-9"]) == 2
     assert "a paper's table is one of" in error_of(capsys)
     assert not Path("evaluation").exists()
+
+
+def test_a_level_without_a_spread_is_refused(capsys):
+    assert main(["runs/a", "--interval", "80"]) == 2
+    assert "--interval needs --ensemble or --samples" in capsys.readouterr().err

@@ -150,6 +150,11 @@ def test_too_few_subjects_are_one_line_and_nothing_is_written(run, tmp_path, cap
     assert not output.exists()
 
 
+def test_an_ensemble_and_samples_are_not_calibrated_together(run, capsys):
+    assert main([str(run), "--ensemble", "4", "--samples", "8", "--device", "cpu"]) == 2
+    assert "--ensemble and --samples are two kinds of spread" in capsys.readouterr().err
+
+
 def test_a_copy_keeps_weights_as_they_are_stored(run, tmp_path):
     path = copy_weights(weight_file(run), tmp_path / "a.safetensors", {"Conformal": {}})
     assert read_weights(path).metadata["Conformal"] == {}
