@@ -107,8 +107,18 @@ class InferenceOptions:
                 f"max_memory must be a positive number of GiB, got {self.max_memory} "
                 f"(at most {MOST_GIB})"
             )
+        self._check_samples()
+
+    def _check_samples(self) -> None:
         if self.samples is not None and self.samples < 1:
             raise InputError(f"samples must be at least 1, got {self.samples}")
+        if self.keep_samples and self.samples is None:
+            raise InputError("keep_samples is of samples: give their number, too (samples)")
+        if self.temperature == 0 and self.interval is not None:
+            raise InputError(
+                "temperature 0 makes all samples alike, so that intervals would have no width: "
+                "leave one out"
+            )
         if self.keep_samples and (self.samples or 0) > MOST_KEPT:
             raise InputError(f"keep_samples writes up to {MOST_KEPT} samples, got {self.samples}")
         if not 0 <= self.seed < 2**63:

@@ -38,9 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ship_model: error: {error}", file=sys.stderr)
         return 2
     header["pipeline"]["name"] = options.name.replace("-", "_")
-    for key in ("root", "cache_dir", "table"):  # paths of the machine that trained it
-        if header["pipeline"]["data"].get(key):
-            header["pipeline"]["data"][key] = Path(header["pipeline"]["data"][key]).name
+    data = header["pipeline"]["data"]
+    for key in ("root", "table"):  # paths of the machine that trained it
+        if data.get(key):
+            data[key] = Path(data[key]).name
+    if "cache_dir" in data:  # that of whoever uses it
+        data["cache_dir"] = None
     half = {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
     path = MODELS / f"{options.name}.safetensors"
     path.parent.mkdir(exist_ok=True)

@@ -70,6 +70,11 @@ def _run(arguments: argparse.Namespace) -> int:
     options = take_options(Options, arguments)
     if not options.bids_dir.is_dir():
         raise ConfigError(f"bids_dir must be a folder, got {options.bids_dir}")
+    if options.output_dir.resolve() == options.bids_dir.resolve():
+        raise ConfigError(
+            f"output_dir must be another folder than the dataset, such as "
+            f"{options.bids_dir / 'derivatives' / 'medrev'}"
+        )
     if options.analysis_level == "group":
         _refuse_options_of_participants(arguments)
         from medrev.report.group import write_group_table

@@ -11,6 +11,7 @@ from typing import Literal
 from medrev.cli.common import command_parser, run_command
 from medrev.cli.options import take_options
 from medrev.errors import ConfigError
+from medrev.files import ensure_writable_folder
 
 __all__ = ["Options", "build_parser", "main"]
 
@@ -76,8 +77,11 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     given = Path(options.model)
     name = "calibrated.safetensors"
     output = options.output or (given / name if given.is_dir() else Path(f"{given.stem}-{name}"))
+    if output.suffix != ".safetensors":
+        raise ConfigError(f"--output must end in .safetensors, got {output}")
     if output.exists() and not options.overwrite:
         raise ConfigError(f"{output} exists: give --overwrite or another --output")
+    ensure_writable_folder(output.parent)
 
     from medrev.evaluation import calibrate
     from medrev.options import InferenceOptions

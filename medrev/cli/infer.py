@@ -151,6 +151,8 @@ def infer(arguments: argparse.Namespace) -> int:
         ]
     else:
         jobs = [(inference, find_entries(inference.source, inputs, given.output, people))]
+    if not one and given.output is not None and given.output.is_file():
+        raise InputError(f"{given.output} is a file, not a folder; choose another output")
     if given.slicer:
         for each, _ in jobs:
             each.target.scene_path("", Path())  # there are none of some domains

@@ -136,7 +136,7 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
     if get_origin(kind) is Literal:
         settings.update(choices=get_args(kind), type=type(get_args(kind)[0]))
     else:
-        settings["type"] = kind
+        settings["type"] = _path if kind is Path else kind
     settings.update({key: about[key] for key in ("metavar", "choices") if key in about})
     settings["type"] = about.get("parse", settings["type"])
     if about.get("positional"):
@@ -149,6 +149,13 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
     elif default is not MISSING:
         settings["default"] = default
     return [f"--{option}", *([about["also"]] if "also" in about else [])], settings
+
+
+def _path(text: str) -> Path:
+    """A path; an empty text, as of a variable that a script has not set, would be the folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path must not be empty")
+    return Path(text)
 
 
 def _kind(hint: Any) -> tuple[Callable[[str], Any], bool]:

@@ -28,6 +28,8 @@ PROMISE = (
     "{level:g} % of the mask's voxels lie in their intervals; nothing is promised of a single "
     "subject, voxel, tissue or lesion"
 )
+#: With fewer subjects, calibration warns.
+_FEW = 9
 #: Shares, in percent, for which the factor that a subject needs is kept.
 _CURVE = np.round(np.arange(1, 501) / 5, 1)
 
@@ -103,9 +105,9 @@ class Calibrated:
 
     def lines(self) -> list[str]:
         """The same as text, a quantity and level a line."""
+        count = f"{len(self.subjects)} subject{'s' * (len(self.subjects) > 1)}"
         found = [
-            f"calibrated on {len(self.subjects)} subjects; voxels held in % on average, with the "
-            "calibrated factor",
+            f"calibrated on {count}; voxels held in % on average, with the calibrated factor",
             "in every subject with that of the others, and in the lowest of these",
             f"{'':12} {'level':>6} {'normal':>8} {'held':>6} {'calibrated':>11} {'held':>6} "
             f"{'lowest':>7}",
@@ -117,6 +119,11 @@ class Calibrated:
             found.append(
                 f"{one.quantity:12} {one.level:>4g} % {one.normal:8.3f} {one.before:6.1f} "
                 f"{one.factor:11.3f} {mean:>6} {low:>7}"
+            )
+        if len(self.subjects) < _FEW:
+            found.append(
+                f"warning: {count} cannot tell how subjects differ: take {_FEW} or more for "
+                "factors that hold for others"
             )
         return found
 

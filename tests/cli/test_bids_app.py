@@ -73,6 +73,7 @@ def test_the_group_is_a_table_of_the_maps(dataset, results, capsys):
     ("words", "message"),
     [
         (["nowhere", "out", "participant"], "bids_dir must be a folder, got nowhere"),
+        (["data", "data/../data", "participant"], "output_dir must be another folder than the d"),
         (["data", "out", "group"], "run the level participant first"),
         (["data", "out", "group", "--ensemble", "2"], "--ensemble says how subjects are"),
         (["data", "out", "group", "--model", "t1-x2"], "--model says how subjects are"),

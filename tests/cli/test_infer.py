@@ -303,6 +303,19 @@ def test_a_file_as_output(weights, tensor_file, cohort, tmp_path, capsys):
         assert f"{why}: give a folder" in capsys.readouterr().err
 
 
+def test_a_cohort_does_not_go_into_a_file_nor_an_empty_text_into_this_folder(
+    weights, cohort, tmp_path, capsys
+):
+    (tmp_path / "notes.txt").touch()
+    words = ["--model", weights, "--output"]
+    assert run(cohort, *words, tmp_path / "notes.txt") == 2
+    assert "notes.txt is a file, not a folder; choose another output" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run("", *words, tmp_path / "out")
+    assert caught.value.code == 2
+    assert "argument INPUT: a path must not be empty" in capsys.readouterr().err
+
+
 def test_quiet_prints_paths_and_failures_only(weights, cohort, tmp_path, capsys):
     words = ["--model", weights, "--output", tmp_path / "out", "--no-quick-look", "--quiet"]
     assert run(cohort, *words) == 3

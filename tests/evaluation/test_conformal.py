@@ -150,6 +150,15 @@ def test_too_few_subjects_are_one_line_and_nothing_is_written(run, tmp_path, cap
     assert not output.exists()
 
 
+@pytest.mark.parametrize("name", ["copy.txt", "file/copy.safetensors"])
+def test_where_no_copy_can_be_written_nothing_is_computed(run, tmp_path, capsys, name):
+    (tmp_path / "file").touch()
+    assert main([str(run), "--output", str(tmp_path / name), "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "must end in .safetensors" in error or "file is a file, not a folder" in error
+    assert "subjects" not in error  # else the run's three would have been too few
+
+
 def test_an_ensemble_and_samples_are_not_calibrated_together(run, capsys):
     assert main([str(run), "--ensemble", "4", "--samples", "8", "--device", "cpu"]) == 2
     assert "--ensemble and --samples are two kinds of spread" in capsys.readouterr().err

@@ -263,6 +263,18 @@ def test_factors_are_of_as_many_samples_as_they_were_found_with(posterior, asked
     assert any("are not calibrated" in line for line in found.warnings) != calibrated
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_samples": True}, "keep_samples is of samples: give their number"),
+        ({"samples": 4, "temperature": 0, "interval": 90}, "temperature 0 makes all samples alike"),
+    ],
+)
+def test_samples_that_say_nothing_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        InferenceOptions(**options)
+
+
 def test_a_seed_that_is_negative_is_refused():
     with pytest.raises(InputError, match="seed must be 0 or more, got -1"):
         InferenceOptions(samples=2, seed=-1)
