@@ -102,11 +102,11 @@ def atomic_path(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
 
 
 def _readable(path: Path) -> None:
-    """Give a file the permissions of other new files: safetensors writes for its owner alone."""
+    """Let those read a file who can read other new ones: safetensors writes for its owner alone."""
     umask = os.umask(0o077)
     os.umask(umask)
     with suppress(OSError):  # of file systems without permissions
-        path.chmod(0o666 & ~umask)
+        path.chmod(path.stat().st_mode & 0o777 | 0o666 & ~umask)
 
 
 @contextmanager

@@ -237,7 +237,9 @@ def single_sizes(data, model):
 def test_a_shipped_pipeline_trains_for_two_steps(path, stand_in, tmp_path):
     shipped = load(path)
     root = stand_in(shipped)
-    overrides = [f"data.root={root}", *sizes(shipped)]
+    overrides = sizes(shipped)
+    if shipped.data.layout != "simulated":  # these draw their scans
+        overrides.insert(0, f"data.root={root}")
     if shipped.data.kind == "dti":
         overrides.append(f"data.cache_dir={root.parent / 'cache'}")
     run = train(load_pipeline(path, overrides), tmp_path / "run", quiet=True)

@@ -72,8 +72,6 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
     if options.ensemble is not None and options.samples is not None:
         raise ConfigError("--ensemble and --samples are two kinds of spread: leave one out")
-    if not (arguments.debug or arguments.verbose):  # one line a subject
-        logging.getLogger("medrev.prediction").setLevel(logging.WARNING)
     given = Path(options.model)
     name = "calibrated.safetensors"
     output = options.output or (given / name if given.is_dir() else Path(f"{given.stem}-{name}"))
@@ -87,17 +85,24 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from medrev.options import InferenceOptions
     from medrev.prediction import copy_weights, weight_file
 
-    found = calibrate(
-        options.model,
-        data=options.data,
-        part=options.part,
-        levels=sorted(set(options.level)) or (50, 80, 90),
-        options=InferenceOptions(ensemble=options.ensemble or 8)
-        if options.samples is None
-        else InferenceOptions(samples=options.samples),
-        device=arguments.device,
-        show_progress=True,
-    )
+    logger = logging.getLogger("medrev.prediction")
+    before = logger.level
+    if not (arguments.debug or arguments.verbose):  # one line a subject
+        logger.setLevel(logging.WARNING)
+    try:
+        found = calibrate(
+            options.model,
+            data=options.data,
+            part=options.part,
+            levels=sorted(set(options.level)) or (50, 80, 90),
+            options=InferenceOptions(ensemble=options.ensemble or 8)
+            if options.samples is None
+            else InferenceOptions(samples=options.samples),
+            device=arguments.device,
+            show_progress=True,
+        )
+    finally:
+        logger.setLevel(before)
     print(*found.lines(), sep="\n", file=sys.stderr)
     weights = weight_file(given)
     print(copy_weights(weights, output, found.header(), overwrite=options.overwrite))

@@ -217,23 +217,30 @@ def _logging(arguments: argparse.Namespace) -> Iterator[None]:
 
     Whatever else is printed there (bars, tables) is no error.
     """
-    debug = arguments.debug
-    level = logging.DEBUG if debug or arguments.verbose else logging.INFO
+    debug, quiet = arguments.debug, getattr(arguments, "quiet", False)
+    level = logging.DEBUG if debug or getattr(arguments, "verbose", False) else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter((logging.Formatter if debug else _Lines)("%(message)s"))
-    logger = logging.getLogger("medrev")
+    logger, root = logging.getLogger("medrev"), logging.getLogger()
+    before = logger.handlers[:], logger.level, logger.propagate, root.level
     logger.handlers[:] = [handler]
-    logger.setLevel(level if first_process() and not arguments.quiet else logging.ERROR)
+    logger.setLevel(level if first_process() and not quiet else logging.ERROR)
     logger.propagate = False
-    if not debug:
-        warnings.simplefilter("ignore")
-        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes too
-        logging.getLogger().setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        if arguments.quiet:
+        if not debug:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes too
+            root.setLevel(logging.CRITICAL)
+        if quiet:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(redirect_stderr(nowhere))
-        yield
+        try:
+            yield
+        finally:  # for what else runs in this process
+            logger.handlers[:], logger.propagate = before[0], before[2]
+            logger.setLevel(before[1])
+            root.setLevel(before[3])
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def single_entry(source: Domain, path: Path, data: Path, output: Path | None) ->
 
 
 def _is_file(output: Path) -> bool:
-    return strip_suffix(output) != output.name and not output.is_dir()
+    return strip_suffix(output) not in ("", output.name) and not output.is_dir()
 
 
 def _refuse_file(output: Path | None, why: str) -> None:

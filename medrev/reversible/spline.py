@@ -38,6 +38,7 @@ class SplineCoupling(Coupling):
         Durkan et al., *Neural Spline Flows* (arXiv:1906.04032), section 3.1.
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> net = nn.Linear(1, 3 * 8 - 1)
         >>> block = SplineCoupling(net, net)
         >>> x1, x2 = torch.randn(5, 1), torch.randn(5, 1)

@@ -11,6 +11,7 @@ def blocks_of(values: Tensor, factors: tuple[int, ...]) -> Tensor:
     """Fine voxels ``(C, *(spatial · r))`` as blocks ``(C, *spatial, R)`` of R voxels each.
 
     Example:
+        >>> import torch
         >>> blocks_of(torch.arange(4.0).reshape(1, 4, 1), (2, 1))
         tensor([[[[0., 1.]],
         <BLANKLINE>

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("check_wheel", ROOT / "packaging" / "check_wheel.py")
+SPEC = importlib.util.spec_from_file_location("check_wheel", ROOT / "deployment" / "check_wheel.py")
 check_wheel = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(check_wheel)
 

@@ -50,7 +50,7 @@ def test_a_row_without_a_path_is_named_and_does_not_stop_the_others(cohort):
         ("id,prediction\nx,p\n", "needs the column reference; it has prediction"),
         ("id,reference\nx,r\n", "needs a column prediction, or prediction_NAME"),
         ("id,reference,prediction\n,r,p\n", "row 2: the identifier is empty"),
-        ("", "cannot read the table"),
+        ("", "the file is empty"),
         ("id,reference,prediction\n", "no subject can be evaluated"),
     ],
 )

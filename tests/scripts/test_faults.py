@@ -26,7 +26,12 @@ def check(command: str, renames: int) -> None:
     done = subprocess.run(
         [sys.executable, "scripts/faults.py", *words],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of libraries
+        },
         capture_output=True,
         text=True,
         check=True,
