@@ -79,7 +79,7 @@ def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
     description = {} if home is None else read_json(home / _DESCRIPTION, lenient=True)
     if home is not None and not _is_own(description):
         return {}
-    known, links = description.get(_LINKS, {}), {}
+    known, links = _links(description), {}
     for root in dict.fromkeys(filter(None, map(_dataset, files))):
         name = re.sub("[^A-Za-z0-9]", "", root.name) or "input"
         link = _relative(root, home or folder.absolute())
@@ -113,8 +113,7 @@ def source_path(uri: str, folder: Path) -> Path:
     found, home = _URI.fullmatch(uri), _home(folder)
     if found is None or home is None:
         return Path(uri)
-    links = read_json(home / _DESCRIPTION, lenient=True).get(_LINKS)
-    known = {"": ".", **(links if isinstance(links, dict) else {})}
+    known = {"": ".", **_links(read_json(home / _DESCRIPTION, lenient=True))}
     return _target(str(known.get(found[1], found[1])), home) / found[2]
 
 
@@ -156,9 +155,15 @@ def _is_own(description: Mapping[str, Any]) -> bool:
     )
 
 
+def _links(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Other datasets by name; none where somebody has written something else there."""
+    found = description.get(_LINKS)
+    return found if isinstance(found, dict) else {}
+
+
 def _add_links(path: Path, links: Mapping[str, str]) -> list[Path]:
     description = read_json(path, lenient=True)
-    known = description.get(_LINKS, {})
+    known = _links(description)
     if not _is_own(description) or links.keys() <= known.keys():
         return []
     write_text(path, _json({**description, _LINKS: {**links, **known}}), overwrite=True)

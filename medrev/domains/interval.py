@@ -71,13 +71,14 @@ class Interval:
         factor = math.sqrt(-math.log(1 - self.level / 100))
         return (factor * scatter).clamp(0, 1).asin().rad2deg()
 
-    def __str__(self) -> str:
-        what = f"the {self.level:g} % intervals"
-        if not self.calibrated:
-            return f"{what} are not calibrated: how much they hold is not known"
+    def guarantee(self, quantities: Sequence[str]) -> str | None:
+        """What is promised of the intervals of quantities, in words; None where nothing is."""
+        known = [name for name in quantities if name in self.calibrated]
+        if not known:
+            return None
         return (
-            f"{what} of {', '.join(self.calibrated)} hold {self.level:g} % of a brain's voxels, on "
-            "average over subjects like those of their calibration"
+            f"the {self.level:g} % intervals of {', '.join(known)} hold {self.level:g} % of a "
+            "brain's voxels, on average over subjects like those of their calibration"
         )
 
     def about(self, quantities: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What does not need eigenvectors: scalar maps and angles of very many tensors, by PyTorch.
 
-For samples and ensembles, of which every member is as large as the result: ten times faster than
+For samples and ensembles, of which every member is as large as the result: faster than
 `medrev.dti.scalar_maps`, with which it agrees to 1e-5.
 """
 

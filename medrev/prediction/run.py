@@ -277,7 +277,7 @@ class Inference:
         for line in notes:
             logger.info("note: %s", line)
         outputs = self.target.results(prediction, scan, source=self.source)
-        guarantees = _guarantees(prediction)
+        guarantees = _guarantees(prediction, self.target.intervals)
         if guarantees:
             outputs[CERTIFICATE] = Certificate()
         if request.quick_look:
@@ -392,12 +392,24 @@ class Inference:
         return format
 
 
-def _guarantees(prediction: Prediction) -> dict[str, Any]:
-    """What a sidecar guarantees of a result, in words and in numbers; nothing where it does not."""
-    measured = prediction.consistency
-    said = [str(each) for each in (measured, prediction.interval) if each is not None]
+def _guarantees(prediction: Prediction, quantities: Sequence[str]) -> dict[str, Any]:
+    """What a sidecar guarantees of a result, in words and in numbers.
+
+    Args:
+        prediction: The result.
+        quantities: Those whose intervals are written.
+
+    Returns:
+        Nothing where neither consistency nor intervals were asked for; no sentence for intervals
+        that were not calibrated.
+    """
+    measured, interval = prediction.consistency, prediction.interval
+    if measured is None and interval is None:
+        return {}
+    said = [None if measured is None else str(measured)]
+    said.append(None if interval is None else interval.guarantee(quantities))
     numbers = {} if measured is None else {"Consistency": measured.about}
-    return {"Guarantees": said, **numbers} if said else {}
+    return {"Guarantees": [each for each in said if each], **numbers}
 
 
 def _describe(model: Model) -> dict[str, Any]:

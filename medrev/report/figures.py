@@ -120,10 +120,13 @@ def calibration_charts(
 ) -> list[Chart]:
     """Reliability, coverage and sparsification of predicted standard deviations."""
 
+    def with_curve(name: str) -> list[str]:
+        return [model for model in models if _curve(results, model, name)]
+
     def lines(x: str, y: str, dots: bool = False) -> list[Line]:
         """A line per model: one curve over another, or over its own components."""
         found = []
-        for model in present:
+        for model in with_curve(y):
             values = _curve(results, model, y)
             places = _curve(results, model, x) if x else {place: place for place in values}
             both = [place for place in values if place in places]
@@ -131,7 +134,6 @@ def calibration_charts(
             found.append(Line(model, xs, ys, series[model], dots))
         return found
 
-    present = [model for model in models if _curve(results, model, "rank")]
     ranks = [
         Chart(
             line_chart(
@@ -144,9 +146,8 @@ def calibration_charts(
             "flat at 1: calibrated; U: too little spread",
         )
     ]
-    ranks = ranks if present else []
-    present = [model for model in models if _curve(results, model, "bin_std")]
-    if not present:
+    ranks = ranks if with_curve("rank") else []
+    if not with_curve("bin_std"):
         return ranks
     unit = next((results.unit(key) for key in results.keys if key.metric == "bin_std"), "")
     bracket = f" [{unit}]" if unit else ""

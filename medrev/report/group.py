@@ -96,7 +96,7 @@ def write_group_table(
 
 def _row(path: Path, folder: Path) -> Iterator[dict[str, Any]]:
     header = read_header(path)
-    if header.shape[0] != 1 or "color" in path.name:
+    if header.shape[0] != 1 or "_param-colorfa_" in path.name:
         return
     sidecar = read_json(sidecar_of(path))
     values = read_volume(path).values

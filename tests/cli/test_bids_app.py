@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from medrev.cli.bids_app import main
+from medrev.report.group import group_table
 from medrev.volumes import Volume, write_nifti
 
 
@@ -67,6 +69,13 @@ def test_the_group_is_a_table_of_the_maps(dataset, results, capsys):
     words = ["--overwrite", "--participant-label", "02"]
     assert main([str(dataset), str(results), "group", *words]) == 0
     assert len(table.read_text().splitlines()) == 2
+
+
+def test_a_subject_whose_name_begins_with_color_has_its_row(results, tmp_path):
+    for file in results.glob("sub-01/anat/*_T1w.*"):
+        shutil.copy(file, tmp_path / file.name.replace("sub-01", "sub-color01"))
+    (row,) = group_table(tmp_path)
+    assert row["participant_id"] == "sub-color01"
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,14 @@ def test_an_existing_picture_stops_too(residual_model, tensor_file, tmp_path):
     (tmp_path / "sub-01_res-hi_model-tensor_desc-sr_dwimap.png").write_bytes(b"mine")
     with pytest.raises(OutputError, match=r"dwimap\.png exists already"):
         infer_file(tensor_file, model=residual_model(), output=tmp_path)
+
+    def test_what_somebody_wrote_in_the_place_of_links_is_passed_over(self, dataset, tmp_path):
+        out, scan = tmp_path / "out", dataset / "a.nii"
+        describe_dataset(out, "Results")
+        description = json.loads((out / "dataset_description.json").read_text())
+        text = json.dumps({**description, "DatasetLinks": ["../ds"]})
+        (out / "dataset_description.json").write_text(text)
+        assert links_of([scan], out) == {"ds1": "../ds-1 ü"}
+        assert source_path("bids:ds1:a.nii", out) == out / "ds1" / "a.nii"
+        describe_dataset(out, "Results", links=links_of([scan], out))
+        assert source_path("bids:ds1:a.nii", out) == scan
