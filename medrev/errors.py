@@ -3,20 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = [
-    "CheckpointError",
-    "ClusterError",
-    "ConfigError",
-    "DivergedError",
-    "GeometryError",
-    "GradientError",
-    "InputError",
-    "MedrevError",
-    "OutputError",
-    "Together",
-    "naming",
-]
-
 
 class MedrevError(ValueError):
     """Base of all errors that a command prints as one line and answers with exit code 2.

@@ -20,22 +20,6 @@ from typing import Any
 from medrev.errors import InputError, OutputError
 from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
 
-__all__ = [
-    "atomic_folder",
-    "atomic_path",
-    "check_file",
-    "content_hash",
-    "decode",
-    "ensure_writable_folder",
-    "files_below",
-    "is_present",
-    "overwrite_in_place",
-    "read_json",
-    "read_text",
-    "user_cache",
-    "write_text",
-]
-
 _BLOCK = 1 << 20
 #: Byte order marks, the longer ones first: that of UTF-16 begins that of UTF-32.
 _MARKS = (

@@ -10,8 +10,6 @@ from medrev.errors import OutputError
 from medrev.files import ensure_writable_folder
 from medrev.locks import ASIDE, LOCK, hold, is_own_name, remove, sweep, temporary_name
 
-__all__ = ["EVALUATION", "RUN", "Kind", "OutputFolder"]
-
 #: In what is set aside: all of it is there.
 _COMPLETE = "complete"
 

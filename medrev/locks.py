@@ -32,18 +32,6 @@ try:
 except ImportError:  # not on Windows
     msvcrt = None  # type: ignore[assignment]
 
-__all__ = [
-    "ASIDE",
-    "LOCK",
-    "PREFIX",
-    "hold",
-    "is_own_name",
-    "remove",
-    "remove_left",
-    "sweep",
-    "temporary_name",
-]
-
 #: How the names of temporary files and folders begin.
 PREFIX = ".medrev-"
 #: How those of locks begin.

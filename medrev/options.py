@@ -11,8 +11,6 @@ from typing import Any, Literal, get_args, get_origin
 
 from medrev.errors import InputError
 
-__all__ = ["MOST_GIB", "MOST_KEPT", "Direction", "InferenceOptions", "Request"]
-
 Direction = Literal["forward", "inverse"]
 
 #: No limit on memory is higher, in GiB.

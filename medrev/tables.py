@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from medrev.errors import InputError
 from medrev.files import read_text
 
-__all__ = ["Table", "read_table"]
-
 _DELIMITERS = "\t;,"
 
 

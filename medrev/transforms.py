@@ -12,8 +12,6 @@ from torchio.transforms.intensity_transform import IntensityTransform
 from medrev.errors import InputError
 from medrev.prediction import LoadedModel, load_model
 
-__all__ = ["ApplyModel", "ApplyModeld"]
-
 
 class ApplyModeld(MapTransform):
     """MONAI: apply a model to volumes of a dictionary.

@@ -14,8 +14,6 @@ from medrev.cli.places import Places
 from medrev.errors import ConfigError
 from medrev.options import Request
 
-__all__ = ["Options", "build_parser", "main"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

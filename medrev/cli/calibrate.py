@@ -13,8 +13,6 @@ from medrev.cli.options import take_options
 from medrev.errors import ConfigError
 from medrev.files import ensure_writable_folder
 
-__all__ = ["Options", "build_parser", "main"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

@@ -21,15 +21,6 @@ from medrev.cli.signals import Signals, Terminated
 from medrev.cli.streams import lasting_streams
 from medrev.errors import ConfigError, MedrevError, OutputError
 
-__all__ = [
-    "CommandParser",
-    "add_common_options",
-    "check_device_name",
-    "command_parser",
-    "first_process",
-    "run_command",
-]
-
 FAILED, USAGE, PARTIAL, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 #: What libraries that compute read when they are imported.
 _THREADS = (

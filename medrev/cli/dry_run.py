@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medrev.config import Pipeline
 
-__all__ = ["print_dry_run"]
-
 
 def print_dry_run(pipeline: "Pipeline", device: str) -> None:
     """Print the resolved pipeline, the data found, and the estimates; nothing is written.

@@ -18,8 +18,6 @@ from medrev.options import MOST_KEPT
 if TYPE_CHECKING:
     from medrev.parallel import Pool
 
-__all__ = ["Options", "build_parser", "main"]
-
 logger = logging.getLogger("medrev.evaluate")
 
 _BASELINES = ("nearest", "trilinear", "cubic", "bspline")

@@ -24,8 +24,6 @@ from medrev.options import Request
 if TYPE_CHECKING:
     from medrev.prediction import Entry, Inference, Report
 
-__all__ = ["Inputs", "build_parser", "infer", "main"]
-
 logger = logging.getLogger("medrev.infer")
 
 _INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))

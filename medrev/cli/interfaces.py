@@ -20,8 +20,6 @@ from medrev import __version__
 from medrev.cli.common import command_parser, run_command
 from medrev.errors import ConfigError, InputError
 
-__all__ = ["COMMANDS", "boutiques_descriptor", "main", "nipype_interface", "parser_of"]
-
 #: Commands that run on data, and the modules that have their parsers.
 COMMANDS = {
     f"medrev-{name}": f"medrev.cli.{name.replace('-', '_')}"

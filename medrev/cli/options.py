@@ -41,8 +41,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from medrev.errors import MedrevError
 
-__all__ = ["add_options", "field_docs", "take_options"]
-
 Options = TypeVar("Options")
 
 

@@ -11,16 +11,6 @@ from medrev.options import MOST_GIB
 if TYPE_CHECKING:
     from medrev.parallel import Pool
 
-__all__ = [
-    "Places",
-    "add_places",
-    "check_places",
-    "check_single",
-    "is_elsewhere",
-    "pool_of",
-    "retries_of",
-]
-
 
 _GROUP = "where subjects are run"
 

@@ -16,8 +16,6 @@ from medrev.errors import ConfigError
 if TYPE_CHECKING:
     from medrev.evaluation.sampling import Grid, Sampler
 
-__all__ = ["Options", "build_parser", "main"]
-
 _KIND = {"group": "what is made (default: draws)"}
 #: Columns of each kind where --count is not given.
 _COUNTS = {"interpolate": 9, "axes": 7, "sweep": 7, "transfer": 8, "reconstruct": 8}

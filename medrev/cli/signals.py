@@ -7,8 +7,6 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["Signals", "Terminated"]
-
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: what was begun is cleaned up, as after Ctrl-C."""

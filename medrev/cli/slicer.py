@@ -11,8 +11,6 @@ from medrev import __version__
 from medrev.cli.common import CommandParser, command_parser, run_command
 from medrev.cli.options import take_options
 
-__all__ = ["Install", "Scene", "build_parser", "install_parser", "main", "scene_parser"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:

@@ -15,8 +15,6 @@ from typing import Literal
 from medrev.cli.common import check_device_name, command_parser, run_command
 from medrev.cli.options import take_options
 
-__all__ = ["Options", "build_parser", "main"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-__all__ = ["lasting_streams"]
-
 #: Name of the error handler of the streams' encodings.
 _ERRORS = "medrev"
 #: What writing into a closed pipe gives; Windows calls it an invalid argument.

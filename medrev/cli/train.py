@@ -17,8 +17,6 @@ from medrev.folders import RUN, OutputFolder
 if TYPE_CHECKING:
     from medrev.config import Pipeline
 
-__all__ = ["Options", "build_parser", "main"]
-
 RESOLVED = RUN.mark
 
 

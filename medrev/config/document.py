@@ -11,16 +11,6 @@ from typing import Any
 
 import yaml
 
-__all__ = [
-    "UNREADABLE",
-    "Entry",
-    "Place",
-    "Problems",
-    "number_pattern",
-    "read_document",
-    "read_value",
-]
-
 #: Stands for a value that cannot be read; its error is already among the problems.
 UNREADABLE: Any = object()
 

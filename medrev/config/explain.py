@@ -10,8 +10,6 @@ from pydantic_core import ErrorDetails
 from medrev.config.document import UNREADABLE, Entry, Place, Problems
 from medrev.config.fields import Field, known_keys, words
 
-__all__ = ["explain"]
-
 _LONGEST = 60
 
 

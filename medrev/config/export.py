@@ -8,8 +8,6 @@ import yaml
 from medrev.config.document import number_pattern
 from medrev.config.schema import Pipeline
 
-__all__ = ["dump_pipeline", "json_schema"]
-
 
 class _Dumper(yaml.SafeDumper):
     """Writes lists of scalars on one line, and quotes texts that a reader could take as numbers."""

@@ -11,8 +11,6 @@ from pydantic.fields import FieldInfo
 
 from medrev.config.schema.section import DefaultKind
 
-__all__ = ["Field", "known_keys", "words"]
-
 
 @dataclass(frozen=True)
 class Field:

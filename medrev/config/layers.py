@@ -10,8 +10,6 @@ from medrev.config.fields import Field
 from medrev.errors import ConfigError
 from medrev.files import decode
 
-__all__ = ["merge", "read_layers", "shown"]
-
 
 def read_layers(path: Path, schema: Field, problems: Problems) -> tuple[Entry, int]:
     """Read a pipeline file and those it extends, merged into one tree.

@@ -17,8 +17,6 @@ from medrev.config.overrides import read_overrides
 from medrev.config.schema import Pipeline
 from medrev.errors import ConfigError
 
-__all__ = ["load_pipeline"]
-
 
 def load_pipeline(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Pipeline:
     """Read, merge and check a pipeline file.

@@ -6,8 +6,6 @@ from typing import Any
 
 from medrev.config.document import Entry, Place, Problems, read_value
 
-__all__ = ["read_overrides"]
-
 
 def read_overrides(overrides: Iterable[str], problems: Problems, rank: int = 0) -> Entry:
     """Read overrides into one tree that is merged onto the pipeline file.

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Boxed", "boxed"]
-
 Three = tuple[int, int, int]
 
 

@@ -5,8 +5,6 @@ from difflib import get_close_matches
 
 from medrev.errors import InputError
 
-__all__ = ["check_chosen", "is_chosen"]
-
 
 def is_chosen(chosen: Collection[str] | None, *names: str) -> bool:
     """Whether one of the names of a subject is among those chosen (None: all are).

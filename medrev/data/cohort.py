@@ -15,8 +15,6 @@ from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Subject
 from medrev.errors import InputError
 
-__all__ = ["Cohort", "Layout", "Layouts", "together"]
-
 logger = logging.getLogger(__name__)
 
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}

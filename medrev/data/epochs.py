@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from medrev.errors import CheckpointError, ConfigError
 from medrev.files import content_hash
 
-__all__ = ["Batch", "EpochBatches", "PlacedBatches", "Triple"]
-
 Batch = dict[str, torch.Tensor]
 #: x, y and the mask of y, without the batch axis.
 Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

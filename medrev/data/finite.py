@@ -5,8 +5,6 @@ import torch
 from medrev.errors import InputError
 from medrev.volumes import to_numpy
 
-__all__ = ["finite_notes", "without_nan"]
-
 
 def without_nan(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Values (C, I, J, K) with 0 for what is not finite, and where (I, J, K) all channels are."""

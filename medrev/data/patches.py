@@ -15,16 +15,6 @@ from numpy.typing import NDArray
 from medrev.config.schema import Patches
 from medrev.errors import InputError
 
-__all__ = [
-    "Places",
-    "all_positions",
-    "brain_share",
-    "cut",
-    "find_places",
-    "grid_positions",
-    "list_items",
-]
-
 Positions = NDArray[np.int64]
 
 

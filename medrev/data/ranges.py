@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from medrev.volumes import as_affine
 
-__all__ = ["is_outside", "mask_volume", "range_in_words"]
-
 
 def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:
     """Size of a mask in ml.

@@ -9,8 +9,6 @@ from pathlib import Path
 from medrev.errors import InputError
 from medrev.files import check_file
 
-__all__ = ["PARTS", "Subject", "strip_nifti"]
-
 #: The parts of a cohort.
 PARTS = ("train", "validation", "test")
 #: BraTS from 2023 numbers the scans of a person: BraTS-GLI-00005-100.

@@ -11,8 +11,6 @@ from medrev import __version__
 from medrev.errors import OutputError
 from medrev.files import read_json, write_text
 
-__all__ = ["BIDS_VERSION", "describe_dataset", "links_of", "source_path", "source_uris"]
-
 BIDS_VERSION = "1.10.0"
 #: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.
 IGNORED = ("*_dwimap.*", "*_certificate.json", "*.png", "*.mrb")

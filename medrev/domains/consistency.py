@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-__all__ = ["Certificate", "Consistency"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency:

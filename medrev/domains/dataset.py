@@ -17,14 +17,6 @@ from medrev.errors import InputError
 from medrev.metrics import NETWORK_RANGE, Confusion, Settings
 from medrev.volumes import Panel
 
-__all__ = [
-    "AnyDataset",
-    "CardFacts",
-    "Dataset",
-    "LeftOutError",
-    "Processes",
-]
-
 M = TypeVar("M")
 R = TypeVar("R")
 

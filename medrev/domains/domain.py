@@ -24,8 +24,6 @@ from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import Reorient
 
-__all__ = ["Domain", "Prediction", "Scan", "Side", "Symmetry"]
-
 Side = Literal["x", "y"]
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]

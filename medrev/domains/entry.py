@@ -4,8 +4,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Entry"]
-
 
 @dataclass(frozen=True)
 class Entry:

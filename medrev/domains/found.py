@@ -7,8 +7,6 @@ from medrev.data import Cohort, Subject
 from medrev.data.subject import PARTS
 from medrev.volumes import read_header
 
-__all__ = ["cohort_lines", "common", "some_names"]
-
 _MOST_NAMES, _MOST_SIZES = 8, 3
 
 

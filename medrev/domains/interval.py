@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Interval"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:

@@ -16,8 +16,6 @@ from medrev.domains.intensity.scalar_dataset import ScalarDataset
 from medrev.domains.tensor.dataset import TensorDataset
 from medrev.domains.tensor.domain import TensorDomain
 
-__all__ = ["dataset_class", "dataset_of", "domains_of"]
-
 _DOMAINS: dict[str, type[Domain]] = {
     "tensor": TensorDomain,
     "intensity": IntensityDomain,

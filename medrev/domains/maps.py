@@ -17,8 +17,6 @@ from medrev.volumes import (
     write_tensor_nrrd,
 )
 
-__all__ = ["SUFFIXES", "Map"]
-
 #: Ending of a volume's name by format.
 SUFFIXES = {"nifti": ".nii.gz", "nrrd": ".nrrd"}
 

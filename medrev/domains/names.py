@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-__all__ = ["bids_folder", "bids_label"]
-
 
 def bids_label(text: str) -> str:
     """A text as a BIDS label: letters and digits only.

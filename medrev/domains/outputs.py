@@ -16,20 +16,6 @@ from medrev.files import atomic_path, content_hash, ensure_writable_folder
 from medrev.locks import LOCK, hold
 from medrev.volumes import strip_suffix
 
-__all__ = [
-    "CERTIFICATE",
-    "PICTURE",
-    "Output",
-    "Result",
-    "all_files",
-    "check_outputs",
-    "is_own",
-    "missing_files",
-    "sidecar_of",
-    "writable_folder",
-    "write_outputs",
-]
-
 #: Key of the picture among the paths. It has no sidecar.
 PICTURE = "picture"
 #: Key of the certificate among the paths. It is a JSON file that has all that sidecars have.

@@ -8,8 +8,6 @@ from torch import Tensor
 from medrev.domains.sample import Translated
 from medrev.volumes import Panel
 
-__all__ = ["two_ways"]
-
 #: Error, in network range, that is shown brightest.
 _ERROR = 0.5
 

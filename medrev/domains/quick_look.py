@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Comparison", "Doubt", "Row", "with_margin"]
-
 Array = NDArray[Any]
 
 _INCHES = 2.7  # width of a picture

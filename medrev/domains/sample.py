@@ -8,8 +8,6 @@ from torch import Tensor
 
 from medrev.metrics import NETWORK_RANGE, Array, Settings
 
-__all__ = ["Outcome", "Sample", "Translated"]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:

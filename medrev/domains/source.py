@@ -12,15 +12,6 @@ from medrev.errors import GradientError, InputError
 from medrev.files import check_file, content_hash, is_present, read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
-__all__ = [
-    "Accepted",
-    "Source",
-    "check_kind",
-    "recognise",
-    "sidecar_beside",
-    "words_for",
-]
-
 Found = Literal["dwi", "tensor", "scalar", "series", "image"]
 Accepted = Literal["tensor", "scalar", "image"]
 

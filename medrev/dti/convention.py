@@ -13,8 +13,6 @@ from medrev.dti.order import Order, convert_order
 from medrev.errors import InputError
 from medrev.volumes import Header, Volume, read_header, read_volume
 
-__all__ = ["Convention", "read_tensor", "tensor_convention"]
-
 ORDERS: tuple[str, ...] = get_args(Order)
 FRAMES: tuple[str, ...] = get_args(Frame)
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from medrev.dti.order import COLUMNS, ROWS
 
-__all__ = ["eigh", "rebuild"]
-
 Floats = NDArray[np.float64]
 CHUNK = 20_000  # matrices at a time: their temporary arrays stay in the processor's cache
 

@@ -11,8 +11,6 @@ from medrev.dti.signal import FLOOR, LinearFit
 from medrev.errors import GradientError, InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["fit_signal", "fit_tensor"]
-
 Method = Literal["WLS", "OLS", "NLLS"]
 
 CHUNK = 20_000  # voxels at a time

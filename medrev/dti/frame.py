@@ -16,8 +16,6 @@ from medrev.dti.order import COLUMNS, ROWS
 from medrev.errors import GeometryError, InputError
 from medrev.volumes import check_affine, direction_cosines
 
-__all__ = ["Frame", "frame_matrix", "from_voxel_frame", "rotate", "to_voxel_frame"]
-
 Frame = Literal["fsl", "voxel", "ras"]
 Values = TypeVar("Values", NDArray[Any], torch.Tensor)
 

@@ -13,8 +13,6 @@ from medrev.dti.frame import frame_matrix
 from medrev.errors import GradientError, InputError
 from medrev.files import atomic_path, read_text
 
-__all__ = ["Gradients", "read_gradients"]
-
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
 UNIT_TOLERANCE = 0.01
 SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3

@@ -9,8 +9,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["eigenvalues", "invariant_maps", "sine_squared"]
-
 
 def eigenvalues(t: Tensor) -> Tensor:
     """Eigenvalues of tensors ``(6, …)``, largest first, ``(3, …)``, by Cardano's formula.

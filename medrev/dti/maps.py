@@ -11,8 +11,6 @@ from medrev.dti.eigen import eigh
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["color_fa", "principal_direction", "scalar_maps", "scalars", "tensor_maps"]
-
 CHUNK = 50_000  # voxels at a time
 
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["COMPONENTS", "Order", "convert_order", "frobenius", "from_matrix", "to_matrix"]
-
 #: Order of the components on the channel axis, everywhere in medrev (FSL's and BIDS's order).
 COMPONENTS = ("Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz")
 #: Row and column of each component.

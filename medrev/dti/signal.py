@@ -22,8 +22,6 @@ from torch import Tensor
 
 from medrev.dti.gradients import Gradients
 
-__all__ = ["FLOOR", "LinearFit", "Signal"]
-
 #: Smallest signal, as a share of the voxel's own b = 0 signal.
 FLOOR = 1e-3
 #: Steps within which weighted least squares settle, and the change (of θ, relative) at which they

@@ -11,8 +11,6 @@ from medrev.dti.eigen import eigh, rebuild
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 
-__all__ = ["FLOOR", "exp_euclidean", "is_positive_definite", "log_euclidean", "repair"]
-
 #: Smallest eigenvalue of a repaired tensor, mm²/s: far below any diffusivity in tissue.
 FLOOR = 1e-6
 CHUNK = 50_000  # voxels at a time

@@ -11,15 +11,6 @@ from medrev.dti.order import COLUMNS, ROWS
 from medrev.errors import InputError
 from medrev.volumes import plain
 
-__all__ = [
-    "ENSEMBLES",
-    "SYMMETRIES",
-    "apply_symmetry",
-    "apply_symmetry_scalar",
-    "ensemble_symmetries",
-    "symmetries",
-]
-
 Symmetry = NDArray[np.int64]
 
 

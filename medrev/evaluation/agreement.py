@@ -11,8 +11,6 @@ from medrev.evaluation.results import Results
 from medrev.evaluation.summary import Interval
 from medrev.metrics import Floats, Key
 
-__all__ = ["BlandAltman", "bland_altman", "method_agreement"]
-
 #: Fewest pairs of a Bland–Altman analysis: its limits need a standard deviation.
 FEWEST = 3
 

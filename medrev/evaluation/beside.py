@@ -8,8 +8,6 @@ from medrev.domains.outputs import sidecar_of
 from medrev.evaluation.compared import ITSELF
 from medrev.files import read_json
 
-__all__ = ["Beside"]
-
 _TENSOR, _RESULT = "param-diffusivity_desc-sr_", "desc-sr_"
 _MAPS = ("fa", "md", "ad", "rd")
 

@@ -17,8 +17,6 @@ from medrev.files import content_hash, is_present
 from medrev.metrics import BASELINES, Baseline, Settings
 from medrev.volumes import read_header, strip_suffix
 
-__all__ = ["FROBENIUS", "Case", "EvaluationConfig", "Loaded", "component_std", "content_key"]
-
 #: Part of every key: results of another form are not taken over.
 _FORM = 3
 

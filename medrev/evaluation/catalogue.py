@@ -5,8 +5,6 @@ from typing import Literal
 
 from medrev.metrics import MASK, WHOLE, Key
 
-__all__ = ["CATALOGUE", "Metric", "digits", "heading"]
-
 Better = Literal["lower", "higher", "zero", "one", "none"]
 
 

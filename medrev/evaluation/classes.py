@@ -19,18 +19,6 @@ from medrev.metrics import WHOLE, Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
 
-__all__ = [
-    "ALL_IMAGES",
-    "GROUND_TRUTH",
-    "TOLERANCE",
-    "Classes",
-    "Counts",
-    "classes_of",
-    "count_classes",
-    "segmentation_scores",
-    "total_scores",
-]
-
 #: The method name of real photographs whose classes a segmentation network tells.
 GROUND_TRUTH = "ground truth"
 #: What stands in the place of a subject's name, where images are counted together.

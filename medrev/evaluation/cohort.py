@@ -15,8 +15,6 @@ from medrev.evaluation.results import Results
 from medrev.files import read_json, write_text
 from medrev.parallel import Outcome, Pool
 
-__all__ = ["Evaluated", "evaluate_cohort"]
-
 #: Files that are hashed at the same time.
 _READERS = 4
 

@@ -25,8 +25,6 @@ from medrev.metrics import (
     slice_scores,
 )
 
-__all__ = ["ITSELF", "Compared", "Part", "Prediction"]
-
 #: The quantity that the volume itself is, beside its scalar maps.
 ITSELF = ""
 

@@ -12,16 +12,6 @@ from medrev.evaluation.results import Results
 from medrev.evaluation.summary import FEWEST, Description, Interval, bootstrap_mean, describe
 from medrev.metrics import Key
 
-__all__ = [
-    "FEWEST_GROUP",
-    "FEWEST_PAIRS",
-    "Comparison",
-    "GroupComparison",
-    "compare_groups",
-    "compare_methods",
-    "holm",
-]
-
 #: Fewest pairs of the Wilcoxon test: with five, p cannot fall below 0.0625.
 FEWEST_PAIRS = 6
 #: Fewest subjects of a group in a group comparison.

@@ -20,8 +20,6 @@ from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_
 from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
 from medrev.progress import progress
 
-__all__ = ["PROMISE", "Calibrated", "calibrate"]
-
 #: What calibrated intervals of a level promise.
 PROMISE = (
     "on average over subjects like those of the calibration, whose inputs are made alike, at least "

@@ -24,8 +24,6 @@ from medrev.evaluation.runs import read_runs
 from medrev.files import read_json
 from medrev.prediction import shipped_models
 
-__all__ = ["Sources", "find_cases", "named_inputs"]
-
 _TABLES = (".csv", ".tsv")
 
 

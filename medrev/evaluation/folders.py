@@ -11,17 +11,6 @@ from medrev.errors import InputError
 from medrev.files import files_below
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
-__all__ = [
-    "contrast_of",
-    "exists",
-    "is_image",
-    "is_mask",
-    "is_uncertainty",
-    "subject_label",
-    "subject_of",
-    "volumes_in",
-]
-
 #: BIDS entities that say whose scan it is; the others say what was made of it.
 _IDENTITY = ("sub", "ses", "acq", "run", "echo", "dir", "task")
 _ENTITY = re.compile(r"^([a-z]+)-([A-Za-z0-9]+)$")

@@ -8,8 +8,6 @@ from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig
 from medrev.evaluation.classes import classes_of
 
-__all__ = ["Found"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Found:

@@ -17,8 +17,6 @@ from medrev.metrics import WHOLE, Settings
 from medrev.nets import Classifier, Generator, NormalPrior, evaluating
 from medrev.prediction import Model, translate
 
-__all__ = ["draw_scores", "drawn", "is_generative", "part_scores"]
-
 #: Samples that go through the network at once.
 _BATCH = 100
 #: Samples of which the error of the inverse is measured.

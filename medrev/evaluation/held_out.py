@@ -33,8 +33,6 @@ from medrev.prediction import (
     translate,
 )
 
-__all__ = ["HeldOut", "predict_sample"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:

@@ -11,18 +11,6 @@ from medrev.evaluation.summary import describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
-__all__ = [
-    "HELDOUT",
-    "HeldoutColumn",
-    "heldout_columns",
-    "heldout_csv",
-    "heldout_json",
-    "heldout_markdown",
-    "heldout_means",
-    "heldout_table",
-    "read_heldout",
-]
-
 
 class HeldoutColumn(NamedTuple):
     """A column of the held-out table, of ``heldout.csv`` and of ``validation.csv``.

@@ -10,8 +10,6 @@ from medrev.evaluation.case import Case
 from medrev.evaluation.found import Found
 from medrev.evaluation.pair import Pair
 
-__all__ = ["participants", "read_table"]
-
 _PARTICIPANTS = ("participants.tsv", "participants.csv")
 #: Columns with paths; ``prediction`` and ``uncertainty`` may be followed by a model's name.
 _PREDICTION, _STD = "prediction", "uncertainty"

@@ -42,8 +42,6 @@ from medrev.metrics import (
     wrapped_mae,
 )
 
-__all__ = ["DIFFUSIVITY", "evaluate_methods"]
-
 #: Unit of diffusivities in results; :data:`RMSE_UNIT` in mm²/s.
 DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"

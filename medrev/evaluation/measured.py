@@ -17,8 +17,6 @@ from medrev.evaluation.results import Results
 from medrev.metrics import Array, Settings
 from medrev.volumes import voxel_size
 
-__all__ = ["EDGES", "Measured", "measure"]
-
 #: Edges of the bins of error histograms. Tensors: 1e-5 mm²/s; others: % of the reference's range.
 EDGES: NDArray[np.float64] = np.arange(-50.5, 51, 1.0)
 

@@ -9,8 +9,6 @@ from medrev.evaluation.catalogue import CATALOGUE
 from medrev.evaluation.results import Results
 from medrev.metrics import Key
 
-__all__ = ["Outlier", "find_outliers", "outliers"]
-
 #: Robust z score beyond which a subject is flagged.
 THRESHOLD = 3.5
 #: Fewest subjects among which one can be told to be far from the others.

@@ -23,8 +23,6 @@ from medrev.files import read_json
 from medrev.metrics import Settings, interpolate_to
 from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine
 
-__all__ = ["Pair"]
-
 _ADVICE = "resample one of them, or give --resample-reference yes"
 _ADVICE_FOR_PICTURES = "images, which do not lie in space, must be of one size"
 #: Voxels at a border that one grid may have more than another.

@@ -10,8 +10,6 @@ from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
-__all__ = ["PAPER_TABLES", "ModelDetails", "paper_table"]
-
 
 @dataclass(frozen=True)
 class ModelDetails:

@@ -7,8 +7,6 @@ import torch
 
 from medrev.volumes import read_pixels
 
-__all__ = ["as_picture", "as_rows", "read_picture"]
-
 
 def read_picture(path: Path, *, indexed: bool = False) -> tuple[torch.Tensor, float]:
     """Read an image.

@@ -10,8 +10,6 @@ from medrev.evaluation.tables import marked_rows, mean_cell
 from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import WHOLE, Key
 
-__all__ = ["class_table", "interval_table", "region_table", "volume_table"]
-
 
 def region_table(
     results: Results,

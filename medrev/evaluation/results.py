@@ -13,8 +13,6 @@ from medrev.metrics import Key
 if TYPE_CHECKING:  # pandas is loaded where a table is made, not where a training starts
     import pandas as pd
 
-__all__ = ["COLUMNS", "Record", "Results"]
-
 
 class Record(NamedTuple):
     """One measured value: a row of the table.

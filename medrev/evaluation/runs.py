@@ -14,8 +14,6 @@ from medrev.evaluation.listing import participants as find_participants
 from medrev.files import read_json
 from medrev.prediction import Model, load_model
 
-__all__ = ["placed", "read_runs"]
-
 
 def read_runs(
     named: Mapping[str, Path], *, part: str, data: Path | None, participants: Path | None = None

@@ -18,8 +18,6 @@ from medrev.nets import Classifier, evaluating
 from medrev.prediction import Model
 from medrev.prediction.draws import generator_of
 
-__all__ = ["Grid", "Judgement", "Sampler"]
-
 #: Images whose codes the style axes are found from.
 _CODES = 2000
 #: How far a dimension or an axis is followed, in standard deviations.

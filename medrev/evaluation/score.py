@@ -15,8 +15,6 @@ from medrev.metrics import Key
 from medrev.nets import Classifier, Generator
 from medrev.prediction import Model, round_trip, translate
 
-__all__ = ["score", "translate_sample"]
-
 #: The interpolation whose error others are divided by.
 _YARDSTICK = "cubic"
 

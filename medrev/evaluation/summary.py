@@ -9,8 +9,6 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.metrics import Floats
 
-__all__ = ["FEWEST", "Description", "Interval", "bootstrap_mean", "describe"]
-
 #: Fewest values from which a bootstrap interval is made.
 FEWEST = 5
 

@@ -12,19 +12,6 @@ from medrev.evaluation.summary import describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import Key
 
-__all__ = [
-    "agreement_table",
-    "best_of",
-    "comparison_table",
-    "description_table",
-    "group_table",
-    "marked_rows",
-    "mean_cell",
-    "outlier_table",
-    "subject_table",
-    "summary_table",
-]
-
 
 def summary_table(
     results: Results,

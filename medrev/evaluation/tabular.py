@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-__all__ = ["Cell", "Column", "MeanStd", "Tabular"]
-
 
 class MeanStd(NamedTuple):
     """A mean and its sample standard deviation, shown as ``7.03 ± 0.31``.

@@ -31,8 +31,6 @@ from medrev.metrics import (
 )
 from medrev.volumes import interior
 
-__all__ = ["Region", "Target"]
-
 
 @dataclass(frozen=True, eq=False)
 class Region:

@@ -17,8 +17,6 @@ from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_folder
 from medrev.prediction import Model
 
-__all__ = ["write_bundle"]
-
 logger = logging.getLogger(__name__)
 
 _RECEIVED = "written by medrev-export"

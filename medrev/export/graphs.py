@@ -20,8 +20,6 @@ from medrev.export.physical import PhysicalTranslator
 from medrev.files import atomic_path
 from medrev.prediction import Model
 
-__all__ = ["has_onnx", "write_onnx", "write_torchscript"]
-
 #: Names of input and output.
 INPUT, OUTPUT = "image", "pred"
 #: Largest difference allowed, in standard deviations of PyTorch's result.

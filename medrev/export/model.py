@@ -9,8 +9,6 @@ from medrev.export.graphs import write_onnx, write_torchscript
 from medrev.nets import Classifier, Generator
 from medrev.prediction import Model, load_model
 
-__all__ = ["export_model"]
-
 _WRITERS = {"bundle": write_bundle, "onnx": write_onnx, "torchscript": write_torchscript}
 
 

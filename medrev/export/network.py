@@ -7,8 +7,6 @@ from medrev.errors import InputError
 from medrev.nets import Translator
 from medrev.prediction import Model
 
-__all__ = ["NetworkTranslator"]
-
 #: Fewest voxels or pixels of the input along every axis: the networks' own paddings need some.
 _LEAST = 16
 

@@ -14,8 +14,6 @@ from medrev.nets import build_translator
 from medrev.prediction import MIN_VOXELS, Model
 from medrev.volumes import block_mean, upsample
 
-__all__ = ["PhysicalTranslator"]
-
 
 class PhysicalTranslator(nn.Module):
     """Diffusion tensors in mm²/s on one grid to such on the other.

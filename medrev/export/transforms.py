@@ -12,8 +12,6 @@ from medrev.dti import Frame, from_voxel_frame, to_voxel_frame
 from medrev.errors import InputError
 from medrev.volumes import rescale_affine
 
-__all__ = ["FromVoxelFramed", "OntoResultGridd", "ToVoxelFramed"]
-
 Item = Mapping[Hashable, Any]
 
 

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from medrev.errors import ConfigError
 
-__all__ = ["AdversarialLoss"]
-
 
 class AdversarialLoss(nn.Module):
     r"""Mean loss of patch scores against "real" (1) or "translated" (0).

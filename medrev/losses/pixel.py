@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from medrev.errors import ConfigError
 
-__all__ = ["PixelLoss"]
-
 
 class PixelLoss(nn.Module):
     r"""Mean of a difference per voxel and channel.

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from medrev.errors import CheckpointError
 
-__all__ = ["ImagePool"]
-
 
 class ImagePool:
     """Gives back, for every image, either it or an earlier one that it replaces.

@@ -13,8 +13,6 @@ from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.methods.terms import as_float, detached, weighted_sum
 from medrev.volumes import Factor, upsample
 
-__all__ = ["DiscriminatorPhase", "Grids", "concatenate"]
-
 
 class Grids:
     """Brings the input domain to the grid of the output domain, for conditional discriminators.

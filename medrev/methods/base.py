@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from medrev.config.schema import Optimizer
 
-__all__ = ["Batch", "Cache", "Logs", "Method", "Phase", "frozen"]
-
 #: ``{"x": (B, C, *grid of x), "y": (B, C, *grid of y), "mask": (B, 1, *grid of y)}``
 Batch = Mapping[str, Tensor]
 #: What one phase leaves for the next, within one batch.

@@ -44,8 +44,6 @@ from medrev.nets import (
     build_discriminator,
 )
 
-__all__ = ["build_method"]
-
 
 def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) -> Method:
     """Build the method of a pipeline around a translator.

@@ -8,8 +8,6 @@ from medrev.methods.base import Batch, Cache, Logs, Phase
 from medrev.methods.terms import as_float
 from medrev.nets import Classifier
 
-__all__ = ["ClassificationPhase"]
-
 
 class ClassificationPhase(Phase):
     """Minimises the cross entropy of x, a one-hot class, given y, the image.

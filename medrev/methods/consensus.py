@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.base import Batch, Cache, Logs, Phase
 
-__all__ = ["ConsensusDiscriminatorPhase", "ConsensusTranslatorPhase"]
-
 _KEY = "consensus_{}"
 
 

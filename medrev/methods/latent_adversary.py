@@ -12,8 +12,6 @@ from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.methods.terms import detached, weighted_sum
 from medrev.nets import Generator, LatentDiscriminator, RestrictedPrior, evaluating
 
-__all__ = ["LatentDiscriminatorPhase", "ReconstructionPhase"]
-
 
 class LatentDiscriminatorPhase(Phase):
     r"""Tells codes of data from those of the prior, in the dimensions that are used.

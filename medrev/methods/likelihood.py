@@ -12,8 +12,6 @@ from medrev.errors import DivergedError
 from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.nets import Generator
 
-__all__ = ["LikelihoodPhase"]
-
 
 class LikelihoodPhase(Phase):
     r"""Minimises the negative log-likelihood for each dimension of y.

@@ -12,8 +12,6 @@ from medrev.methods.terms import as_float, detached, weighted_sum
 from medrev.nets import Translator
 from medrev.volumes import block_mean
 
-__all__ = ["PairedTranslatorPhase"]
-
 
 class PairedTranslatorPhase(Phase):
     r"""Minimises λ (L(F) + w L(G)) plus the adversary of each domain.

@@ -11,8 +11,6 @@ from medrev.errors import ConfigError, DivergedError
 from medrev.methods.base import Batch, Cache, Logs, Phase
 from medrev.nets import Posterior, evaluating
 
-__all__ = ["PosteriorPhase"]
-
 #: Batches from which the covariance of residuals is taken.
 _BATCHES = 32
 

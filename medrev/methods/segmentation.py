@@ -13,8 +13,6 @@ from medrev.methods.terms import as_float
 from medrev.nets import Segmenter
 from medrev.volumes import VOID, check_known, classes_of_colours
 
-__all__ = ["SegmentationPhase"]
-
 
 class SegmentationPhase(Phase):
     r"""Minimises the cross entropy of the classes, over the pixels that have one.

@@ -11,8 +11,6 @@ from medrev.methods.adversary import concatenate
 from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
 from medrev.methods.terms import as_float, detached, weighted_sum
 
-__all__ = ["SelfInverseTranslatorPhase", "SharedDiscriminatorPhase"]
-
 
 class SharedDiscriminatorPhase(Phase):
     """Tells real from translated samples with one discriminator for both domains.

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-__all__ = ["as_float", "detached", "weighted_sum"]
-
 
 def as_float(x: Tensor) -> Tensor:
     """Bring half precision to float32, so that losses are computed in full precision."""

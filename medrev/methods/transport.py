@@ -12,8 +12,6 @@ from medrev.methods.base import Batch, Cache, Logs, Phase
 from medrev.methods.terms import detached, weighted_sum
 from medrev.nets import ClassPrior, Generator, evaluating
 
-__all__ = ["TransportPhase", "transport_cost"]
-
 
 def transport_cost(a: Tensor, b: Tensor) -> Tensor:
     """The optimal transport distance of two sets of as many points each, of Euclidean cost.

@@ -8,8 +8,6 @@ from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.base import Batch, Cache, Logs, Phase
 from medrev.methods.terms import as_float, detached, weighted_sum
 
-__all__ = ["UnpairedTranslatorPhase"]
-
 
 class UnpairedTranslatorPhase(Phase):
     r"""Minimises the adversary of each domain plus both cycle losses.

@@ -11,8 +11,6 @@ from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array
 from medrev.volumes import upsample
 
-__all__ = ["BASELINES", "NOISE_FLOOR", "Baseline", "interpolate", "interpolate_to"]
-
 Baseline = Literal["nearest", "trilinear", "cubic", "bspline"]
 #: The method name of the noise-free truth compared with the noisy reference.
 NOISE_FLOOR = "noise floor"

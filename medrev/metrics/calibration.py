@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.metrics.masked import Floats
 
-__all__ = ["Calibration", "calibration"]
-
 LEVELS = np.linspace(0.05, 0.95, 19)
 REMOVED = np.linspace(0, 0.95, 20)
 

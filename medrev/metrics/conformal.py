@@ -13,8 +13,6 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.metrics.masked import Floats
 
-__all__ = ["conformal_quantile", "needed_factors", "needed_subjects"]
-
 
 def needed_subjects(level: float) -> int:
     """How many subjects a level needs, at least: ⌈level / (1 − level)⌉; with so few, the largest.

@@ -12,12 +12,6 @@ from medrev.errors import InputError
 from medrev.metrics.masked import Array
 from medrev.volumes import CITYSCAPES, Colour, classes_of_colours, to_numpy
 
-__all__ = [
-    "Confusion",
-    "confusion",
-    "labels_of_colours",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Confusion:

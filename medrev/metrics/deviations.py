@@ -7,16 +7,6 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, masked_pair
 
-__all__ = [
-    "CycleResidual",
-    "Deviation",
-    "cycle_residual",
-    "deviation",
-    "mean_change",
-    "nmse",
-    "wrapped_mae",
-]
-
 
 @dataclass(frozen=True)
 class Deviation:

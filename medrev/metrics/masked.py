@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import to_numpy
 
-__all__ = ["Array", "Floats", "as_array", "as_mask", "check_finite", "check_shapes", "masked_pair"]
-
 Array = torch.Tensor | NDArray[Any]
 """What the metrics accept: torch tensors (MetaTensor too) and numpy arrays."""
 

@@ -11,15 +11,6 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.metrics.masked import Floats
 
-__all__ = [
-    "RankHistogram",
-    "crps_normal",
-    "crps_samples",
-    "energy_score",
-    "interval_coverage",
-    "rank_histogram",
-]
-
 
 def crps_normal(errors: Floats, std: Floats) -> Floats:
     """Continuous ranked probability score of normal distributions, value by value.

@@ -11,8 +11,6 @@ from medrev.errors import InputError
 from medrev.metrics.masked import Array
 from medrev.volumes import to_numpy
 
-__all__ = ["RegionVolume", "as_labels", "region_names", "volumetry"]
-
 
 @dataclass(frozen=True)
 class RegionVolume:

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from medrev.metrics.sharpness import BANDS
 
-__all__ = ["INTERIOR", "MASK", "NETWORK_RANGE", "WHOLE", "Key", "Settings"]
-
 #: Region of voxels whose neighbourhood lies in the mask.
 INTERIOR = "interior"
 #: Region of all mask voxels.

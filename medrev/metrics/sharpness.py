@@ -9,15 +9,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array, as_mask
 
-__all__ = [
-    "BANDS",
-    "Spectrum",
-    "band_names",
-    "differences",
-    "gradient_energy",
-    "gradient_ratio",
-]
-
 #: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
 BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Width in voxels over which the spectrum's window rises from the mask's edge.

@@ -11,8 +11,6 @@ from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, as_array, as_mask, check_finite
 from medrev.volumes import to_numpy
 
-__all__ = ["RADIUS", "SIGMA", "Structure", "check_range", "data_range", "psnr"]
-
 
 def data_range(reference: Array, mask: Array | None = None) -> float:
     """Largest minus smallest reference value in the mask, over all channels.

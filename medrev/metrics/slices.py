@@ -10,8 +10,6 @@ from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
 from medrev.metrics.sharpness import differences
 from medrev.metrics.similarity import Structure, check_range, data_range
 
-__all__ = ["SliceScores", "slice_flicker", "slice_scores"]
-
 
 def slice_flicker(
     prediction: Array, reference: Array, mask: Array | None = None, *, axis: int

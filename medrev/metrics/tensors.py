@@ -10,19 +10,6 @@ from medrev.dti.spd import FLOOR
 from medrev.errors import InputError
 from medrev.metrics.masked import Floats
 
-__all__ = [
-    "FA_MIN",
-    "MULTIPLICITY",
-    "RMSE_UNIT",
-    "Tensors",
-    "direction_error",
-    "frobenius_norm",
-    "log_euclidean_distance",
-    "not_positive_definite",
-    "tensor_rmse",
-    "weighted_direction_error",
-]
-
 #: mm²/s in one unit of :func:`tensor_rmse`.
 RMSE_UNIT = 1e-5
 #: Smallest FA of the reference where its direction counts in :func:`direction_error`.

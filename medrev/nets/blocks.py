@@ -12,17 +12,6 @@ from medrev.nets.checks import check_choice
 from medrev.reversible import Conv, InstanceNorm, SpaceToDepth
 from medrev.volumes.resample import upsample
 
-__all__ = [
-    "TRANSPOSED",
-    "DepthToSpace",
-    "Interpolation",
-    "SubNetwork",
-    "downsampling_conv",
-    "normalisation",
-    "normalised_conv",
-    "upsampling_conv",
-]
-
 _BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 #: Transposed convolutions by number of axes.
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}

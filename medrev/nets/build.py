@@ -39,8 +39,6 @@ from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 from medrev.volumes import PALETTES, Colour, Factor, per_axis
 
-__all__ = ["build_discriminator", "build_translator", "colours_of", "translator_of"]
-
 
 def translator_of(pipeline: Pipeline) -> Translator:
     """Build the translator of a pipeline, its weights drawn from PyTorch's random state.

@@ -5,8 +5,6 @@ from torch import Tensor
 from medrev.errors import ConfigError, InputError
 from medrev.volumes.resample import Factor, per_axis
 
-__all__ = ["check_choice", "check_input"]
-
 
 def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
     """Raise ConfigError unless an option has one of the allowed values."""

@@ -9,8 +9,6 @@ from medrev.nets.blocks import normalisation
 from medrev.nets.translator import Translator
 from medrev.reversible import Conv
 
-__all__ = ["Classifier"]
-
 
 class Classifier(Translator):
     """Tells x, the class, from y, the image: there is no way from classes to images.

@@ -15,8 +15,6 @@ from medrev.errors import ConfigError
 from medrev.nets.blocks import TRANSPOSED, normalisation
 from medrev.reversible import Conv
 
-__all__ = ["ConditioningNet", "ConvHead", "FeatureStage", "ResizeHead", "zhang_features"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureStage:

@@ -12,8 +12,6 @@ from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.reversible import Conv
 
-__all__ = ["PatchGAN"]
-
 
 class PatchGAN(nn.Module):
     """4-convolutions with LeakyReLU 0.2; one score per patch, without sigmoid.

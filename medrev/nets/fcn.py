@@ -20,8 +20,6 @@ from medrev.nets.one_way import OneWay
 from medrev.reversible import Conv
 from medrev.volumes import upsample
 
-__all__ = ["FCN8s", "bilinear_weight"]
-
 #: Convolutions before each of the five poolings of VGG-16.
 _CONVOLUTIONS = (2, 2, 3, 3, 3)
 _POOLING = {2: nn.MaxPool2d, 3: nn.MaxPool3d}

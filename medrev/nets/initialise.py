@@ -9,8 +9,6 @@ from torch.nn.modules.conv import _ConvNd
 from medrev.nets.blocks import SubNetwork
 from medrev.nets.checks import check_choice
 
-__all__ = ["Initialisation", "initialise"]
-
 Initialisation = Literal["normal", "kaiming", "xavier"]
 
 

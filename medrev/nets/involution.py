@@ -23,8 +23,6 @@ from medrev.reversible import (
     ReversibleSequence,
 )
 
-__all__ = ["Involution"]
-
 
 class Involution(OneWay):
     r"""The involution f = φ⁻¹ ∘ s ∘ φ: φ is reversible, s exchanges two streams and negates both.

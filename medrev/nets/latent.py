@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["LatentDiscriminator"]
-
 
 class LatentDiscriminator(nn.Module):
     """Scores codes: fully connected, concatenated ReLU, ReLU, spectral normalisation.

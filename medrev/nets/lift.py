@@ -11,8 +11,6 @@ from medrev.nets.blocks import downsampling_conv, normalised_conv, upsampling_co
 from medrev.nets.checks import check_choice
 from medrev.reversible import Conv
 
-__all__ = ["last_convolution", "lift", "lift_reach", "project", "project_reach", "widths_of"]
-
 
 def widths_of(width: int, downsamplings: int) -> list[int]:
     """Channels on each grid, from the finest to the core's: doubled at every down-sampling."""

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from medrev.nets.checks import check_input
 
-__all__ = ["OneWay"]
-
 
 class OneWay(nn.Module, ABC):
     """Maps (B, in, *spatial) to (B, out, *spatial), both on one grid.

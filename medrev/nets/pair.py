@@ -6,8 +6,6 @@ from medrev.errors import ConfigError
 from medrev.nets.one_way import OneWay
 from medrev.nets.translator import Translator
 
-__all__ = ["Pair", "SelfInverse"]
-
 
 class Pair(Translator):
     """Two networks that share nothing, one for each direction, as in pix2pix and CycleGAN.

@@ -19,8 +19,6 @@ from medrev.reversible import AffineCoupling, Conv, OrthogonalMixing, Reversible
 from medrev.reversible.backend import without_autocast
 from medrev.volumes.resample import upsample
 
-__all__ = ["Posterior", "ResidualFlow"]
-
 #: Nats of each dimension of a standard normal distribution, beside half of its square.
 _NORMAL = math.log(2 * math.pi) / 2
 

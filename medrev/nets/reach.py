@@ -6,18 +6,6 @@ its input that they depend on. A network is the list of its layers from first to
 
 from collections.abc import Callable, Sequence
 
-__all__ = [
-    "Layer",
-    "cells_of_lift",
-    "cells_of_project",
-    "convolution",
-    "depth_to_space",
-    "linear",
-    "radius",
-    "space_to_depth",
-    "transposed",
-]
-
 Interval = tuple[int, int]
 Layer = Callable[[int, int], Interval]
 

@@ -15,8 +15,6 @@ from medrev.nets.initialise import initialise
 from medrev.nets.lift import lift, lift_reach, project, project_reach, widths_of
 from medrev.nets.one_way import OneWay
 
-__all__ = ["ResNet"]
-
 
 class ResidualBlock(nn.Module):
     """x + NN(x), with the sub-network of RevGAN's coupling on all channels.

@@ -33,8 +33,6 @@ from medrev.reversible import (
 from medrev.volumes.blocks import onto_means
 from medrev.volumes.resample import Factor, block_mean, upsample
 
-__all__ = ["RevGAN"]
-
 _RESIDUAL_RADIUS = {"none": 0, "nearest": 0, "trilinear": 1, "cubic": 2}
 
 

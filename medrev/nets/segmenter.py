@@ -10,8 +10,6 @@ from medrev.nets.one_way import OneWay
 from medrev.nets.translator import Translator
 from medrev.volumes import Colour
 
-__all__ = ["Segmenter"]
-
 
 class Segmenter(Translator):
     """Paints every pixel in the colour of its most likely class; there is no way back.

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from medrev.volumes.resample import Factor
 
-__all__ = ["Translator"]
-
 
 class Translator(nn.Module, ABC):
     """A model between two domains: ``forward(x) → y`` and ``inverse(y) → x``.

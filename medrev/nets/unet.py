@@ -16,8 +16,6 @@ from medrev.nets.initialise import initialise
 from medrev.nets.one_way import OneWay
 from medrev.reversible import Conv
 
-__all__ = ["UNet"]
-
 #: Decoder layers, from the coarsest grid on, that pix2pix gives dropout.
 _DROPPED = 3
 

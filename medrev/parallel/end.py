@@ -6,8 +6,6 @@ import signal
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-__all__ = ["END", "close", "ended"]
-
 Part = TypeVar("Part", bound=Any)
 
 #: Seconds within which workers have to end; after that they are killed.

@@ -10,8 +10,6 @@ from medrev.errors import ClusterError, ConfigError
 from medrev.parallel.end import close
 from medrev.parallel.outcome import one_line
 
-__all__ = ["CLUSTERS", "load_jobqueue", "start_jobs"]
-
 #: Batch systems that workers can be asked of: their classes in dask-jobqueue, and the commands by
 #: which jobs are submitted.
 CLUSTERS = {

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from medrev.errors import MedrevError
 
-__all__ = ["DEATHS", "Outcome", "attempt", "attempt_packed", "described", "one_line"]
-
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 

@@ -25,8 +25,6 @@ from medrev.progress import Bar, progress
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Pool", "run_subjects"]
-
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 

@@ -2,8 +2,6 @@
 
 import os
 
-__all__ = ["processors"]
-
 
 def processors() -> int:
     """``OMP_NUM_THREADS`` (which ``--threads`` sets), else the processors it may run on.

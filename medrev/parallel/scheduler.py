@@ -14,8 +14,6 @@ from medrev.parallel.outcome import one_line
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["medrev_version", "scheduler_client"]
-
 #: Seconds within which a scheduler has to answer.
 ANSWER = 5.0
 #: Seconds within which its workers have to: they may be importing something.

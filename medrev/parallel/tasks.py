@@ -11,8 +11,6 @@ from medrev.parallel.watch import Watch, lost
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["run_there"]
-
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 

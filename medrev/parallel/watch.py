@@ -10,8 +10,6 @@ from medrev.errors import ClusterError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Watch"]
-
 #: Seconds without an outcome after which the workers are looked at, and each time again.
 LOOK = 5.0
 #: Seconds after which there is no more hope, by what is seen all this time.

@@ -22,8 +22,6 @@ from medrev.parallel.scheduler import scheduler_client
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["connect"]
-
 #: Of workers on this machine: one thread; and arrays of a volume's size are taken from memory that
 #: was used before. With dask's own setting the system clears new pages for each of them, which
 #: takes longer than many a metric.

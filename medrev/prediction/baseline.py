@@ -11,8 +11,6 @@ from medrev.prediction.loading import load_model
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.shipped import shipped_models
 
-__all__ = ["fine_s0"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -28,8 +28,6 @@ from medrev.prediction.run import Inference
 from medrev.prediction.threads import Job, OneThread
 from medrev.progress import Bar, progress
 
-__all__ = ["Report", "infer_many"]
-
 logger = logging.getLogger(__name__)
 
 #: Called with a subject, its files, and whether they are new.

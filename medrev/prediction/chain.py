@@ -14,18 +14,6 @@ from torch.nn.modules.conv import _ConvNd
 from medrev.prediction.memory import peak_bytes
 from medrev.reversible import Conv, InstanceNorm
 
-__all__ = [
-    "Activation",
-    "Chain",
-    "Convolution",
-    "ModuleChain",
-    "Normalisation",
-    "TorchChain",
-    "flatten",
-    "is_plain",
-    "layout",
-]
-
 #: Edge of the volume, in cells, on which the memory of unknown layers is measured.
 _TRIAL_CELLS = 6
 _TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}

@@ -11,8 +11,6 @@ import torch
 from medrev.errors import InputError
 from medrev.volumes.voxels import Grid
 
-__all__ = ["Container", "contained"]
-
 #: ITK's world axes point left and to the back: LPS to RAS.
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: What a MetaTensor remembers of the grid that it had; the result has one of its own.

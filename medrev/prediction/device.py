@@ -4,8 +4,6 @@ import torch
 
 from medrev.errors import InputError
 
-__all__ = ["pick_device"]
-
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
     """The device of a name; ``auto`` is the first GPU where there is one, else the CPU.

@@ -11,8 +11,6 @@ from medrev.nets import Translator
 from medrev.prediction.engines import Engine
 from medrev.prediction.plan import Plan
 
-__all__ = ["Advance", "Direction"]
-
 #: Called with the number of planes whenever some are finished.
 Advance = Callable[[int], None]
 

@@ -13,8 +13,6 @@ from medrev.prediction.loading import load_model
 from medrev.prediction.model import Model
 from medrev.prediction.run import Inference
 
-__all__ = ["infer_distributed"]
-
 
 @dataclass(frozen=True)
 class _Order:

@@ -9,8 +9,6 @@ from medrev.nets import Generator
 from medrev.options import Request
 from medrev.prediction.model import Model
 
-__all__ = ["Draws", "generator_of"]
-
 
 def generator_of(model: Model) -> Generator:
     """The generator of a model.

@@ -20,8 +20,6 @@ from medrev.prediction.ratio import Ratio
 from medrev.prediction.statistics import RunningStatistics
 from medrev.progress import Bar, format_seconds, progress
 
-__all__ = ["Encode", "Ensemble", "Estimate"]
-
 #: Planes that are decoded at a time.
 _PLANES = 8
 

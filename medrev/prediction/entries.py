@@ -12,8 +12,6 @@ from medrev.domains.source import recognise
 from medrev.errors import InputError
 from medrev.volumes import strip_suffix
 
-__all__ = ["find_among", "find_entries", "single_entry"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -14,8 +14,6 @@ from medrev.prediction.plan import Shape
 from medrev.prediction.ratio import Ratio
 from medrev.volumes import block_mean, per_axis, upsample
 
-__all__ = ["MIN_VOXELS", "Geometry"]
-
 #: Low-resolution voxels that a volume must have along every axis.
 MIN_VOXELS = 4
 #: Planes that are interpolated at a time.

@@ -14,9 +14,6 @@ from medrev.prediction.containers import contained
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
 
-__all__ = ["LoadedModel"]
-
-
 logger = logging.getLogger(__name__)
 
 

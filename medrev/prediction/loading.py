@@ -14,8 +14,6 @@ from medrev.prediction.model import Model
 from medrev.prediction.shipped import named, shipped_model
 from medrev.prediction.weights import read_weights
 
-__all__ = ["WEIGHTS_FILE", "load_model", "load_models", "weight_file"]
-
 logger = logging.getLogger(__name__)
 
 #: Name of the weight file in a checkpoint folder.

@@ -8,8 +8,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["peak_bytes"]
-
 
 class _LiveBytes(TorchDispatchMode):
     """Counts the bytes of all storages alive that were made while it is active."""

@@ -11,8 +11,6 @@ from medrev.config.schema import Pipeline
 from medrev.files import content_hash
 from medrev.nets import Translator
 
-__all__ = ["Model"]
-
 
 @dataclass(frozen=True)
 class Model:

@@ -17,8 +17,6 @@ from medrev.prediction.ratio import Ratio
 from medrev.prediction.volume_direction import VolumeDirection
 from medrev.progress import progress
 
-__all__ = ["check_values", "direction_of", "round_trip", "translate"]
-
 
 def direction_of(model: Model, inverse: bool = False, engine: Engine | None = None) -> Direction:
     """One direction of a model's network, with the weights as they are now.

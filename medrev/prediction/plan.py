@@ -14,8 +14,6 @@ from typing import Literal
 from medrev.progress import format_seconds
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["Memory", "Plan", "Shape", "plan"]
-
 Shape = tuple[int, int, int]
 #: Peak in bytes of everything held, from the cells of a tile with its halo and the slab.
 Memory = Callable[[Shape, int], int]

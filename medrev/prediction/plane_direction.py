@@ -15,8 +15,6 @@ from medrev.prediction.engines import Engine
 from medrev.prediction.plan import Plan
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["PlaneDirection", "reflect_to_multiple"]
-
 #: Pixels of the slices that a network is given at a time.
 _PIXELS = 1 << 18
 #: Pixels that a network is given along every axis of an image at least: its own paddings need some.

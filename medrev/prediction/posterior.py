@@ -24,8 +24,6 @@ from medrev.prediction.statistics import RunningStatistics
 from medrev.prediction.steps import Crop, Step
 from medrev.progress import progress
 
-__all__ = ["Field", "check_draws", "draw_facts", "interval_of", "sample"]
-
 #: Planes that are finished at a time, at least, and for what is too small to be counted.
 _LEAST, _MARGIN = 4, 1.2
 #: Voxels along each axis of the volume on which memory is measured; of a smaller one, what does not

@@ -35,8 +35,6 @@ from medrev.prediction.regrid import (
 from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
 from medrev.volumes import voxel_size
 
-__all__ = ["Predictor"]
-
 logger = logging.getLogger(__name__)
 
 #: Seconds from which on another engine is worth trying, and how much faster it must be.

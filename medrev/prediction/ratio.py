@@ -10,8 +10,6 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.volumes import block_mask, pad_to_multiple, rescale_affine, upsample
 
-__all__ = ["Ratio"]
-
 
 @dataclass(frozen=True)
 class Ratio:

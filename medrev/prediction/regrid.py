@@ -21,17 +21,6 @@ from medrev.prediction.ratio import Ratio
 from medrev.prediction.steps import Step
 from medrev.volumes import rescale_affine, voxel_size
 
-__all__ = [
-    "Regrid",
-    "count_passes",
-    "edges_in_words",
-    "new_shape",
-    "resample",
-    "spacing_doubts",
-    "to_edges",
-    "trained_edges",
-]
-
 #: Smallest and largest, in mm.
 Edges = tuple[float, float]
 #: Voxel edges that differ by less are the same.

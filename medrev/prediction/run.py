@@ -34,8 +34,6 @@ from medrev.prediction.predictor import Predictor
 from medrev.prediction.shipped import MODELS, suitable_model
 from medrev.prediction.threads import OneThread
 
-__all__ = ["Inference", "infer_entry", "infer_file"]
-
 logger = logging.getLogger(__name__)
 
 

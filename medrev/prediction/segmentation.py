@@ -10,8 +10,6 @@ from medrev.nets import Segmenter, evaluating
 from medrev.prediction.model import Model
 from medrev.prediction.plane_direction import reflect_to_multiple
 
-__all__ = ["segment_image", "segmenter_of"]
-
 
 def segmenter_of(model: Model) -> Segmenter:
     """The segmentation network of a model.

@@ -16,17 +16,6 @@ from medrev.prediction.entries import find_among
 from medrev.prediction.weights import read_pipeline
 from medrev.volumes import voxel_size
 
-__all__ = [
-    "MODELS",
-    "ShippedModel",
-    "named",
-    "shipped_model",
-    "shipped_models",
-    "shipped_sources",
-    "suitable_model",
-    "suitable_models",
-]
-
 #: Where they lie.
 MODELS = Path(__file__).parents[1] / "models"
 

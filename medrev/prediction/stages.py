@@ -18,8 +18,6 @@ from medrev.reversible import (
 )
 from medrev.volumes import block_mean, per_axis, upsample
 
-__all__ = ["HalfStep", "Residual", "Stages", "stages_of", "torch_chains"]
-
 #: Makes a chain of plain layers; the name says which part of the network they are.
 MakeChain = Callable[[str, nn.Sequential], Chain]
 

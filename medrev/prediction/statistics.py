@@ -8,8 +8,6 @@ from torch import Tensor
 
 from medrev.domains.domain import Domain, Symmetry
 
-__all__ = ["RunningStatistics"]
-
 #: Voxels that are handled at a time.
 _VOXELS = 1 << 16
 

@@ -14,8 +14,6 @@ from torch import Tensor
 from medrev.prediction.ratio import Ratio
 from medrev.volumes import Reorient, pad_to_multiple
 
-__all__ = ["Crop", "Oriented", "Pad", "Resize", "Step", "crop_to_mask"]
-
 #: Share of the volume that must be saved to be worth it.
 _WORTH = 0.1
 

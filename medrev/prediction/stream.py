@@ -17,9 +17,6 @@ from medrev.prediction.chain import layout
 from medrev.prediction.plan import Shape
 from medrev.prediction.stages import Stages
 
-__all__ = ["Stream", "stream_memory"]
-
-
 #: Planes of cells whose residual is computed at a time.
 _RESIDUAL_PLANES = 8
 #: How many times the memory of a result it takes to move it onto its block means.

@@ -6,8 +6,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Job", "OneThread"]
-
 Value = TypeVar("Value")
 
 

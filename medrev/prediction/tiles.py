@@ -6,8 +6,6 @@ import torch
 
 from medrev.prediction.plan import Plan, Shape
 
-__all__ = ["run_plan", "wanted_parts"]
-
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 

@@ -21,8 +21,6 @@ from medrev.prediction.stages import stages_of
 from medrev.prediction.stream import Stream, stream_memory
 from medrev.prediction.tiles import run_plan, wanted_parts
 
-__all__ = ["VolumeDirection"]
-
 #: Most cells of the volume that time is measured on.
 _TRIAL: Shape = (16, 32, 32)
 #: Values of the core in a slab: what lies between the layers then stays in a processor's cache, and

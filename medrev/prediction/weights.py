@@ -17,16 +17,6 @@ from medrev.domains.kinds import domains_of
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path
 
-__all__ = [
-    "FORMAT_VERSION",
-    "KIND",
-    "Weights",
-    "copy_weights",
-    "read_pipeline",
-    "read_weights",
-    "save_weights",
-]
-
 #: Version of the header's layout; raised when older programs could not read the file.
 FORMAT_VERSION = 1
 #: What the tensors of the file are.

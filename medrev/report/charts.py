@@ -26,8 +26,6 @@ from numpy.typing import NDArray
 
 from medrev.evaluation import BlandAltman
 
-__all__ = ["DASHES", "Line", "agreement_plot", "box_plot", "histogram", "line_chart", "number"]
-
 WIDTH, HEIGHT = 360, 232
 _ROW = 30
 #: Dashes by series, so that colour is not all that tells lines apart.

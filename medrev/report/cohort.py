@@ -39,15 +39,6 @@ from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import CohortTables, badness, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, methods_paragraphs, words_of
 
-__all__ = [
-    "CohortPage",
-    "Drawn",
-    "choose_subjects",
-    "draw_subjects",
-    "subject_notes",
-    "write_cohort_report",
-]
-
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
 _MOST_BYTES = 50_000_000
 _MOST_WORST = 12

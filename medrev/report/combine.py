@@ -17,8 +17,6 @@ from medrev.files import read_json, write_text
 from medrev.metrics import NOISE_FLOOR
 from medrev.report.tables import with_totals
 
-__all__ = ["TOTALS", "check_papers", "combine", "is_evaluation", "model_details", "write_formats"]
-
 #: File of an evaluation's scores over all images together.
 TOTALS = "totals.json"
 

@@ -29,8 +29,6 @@ from medrev.report.combine import TOTALS, check_papers, model_details, write_for
 from medrev.report.tables import CohortTables, cohort_tables
 from medrev.report.words import words_of
 
-__all__ = ["Evaluation", "evaluate"]
-
 logger = logging.getLogger(__name__)
 
 #: What marks a folder as an evaluation.

@@ -12,19 +12,6 @@ from medrev.evaluation import EDGES, HELDOUT, BlandAltman, Evaluated, Results, d
 from medrev.metrics import MASK, WHOLE, Key
 from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart
 
-__all__ = [
-    "Chart",
-    "agreement_charts",
-    "boxes",
-    "calibration_charts",
-    "calibration_words",
-    "error_charts",
-    "group_charts",
-    "interval_words",
-    "sliding_mean",
-    "training_curves",
-]
-
 _MOST_BOXES = 9
 #: The level of intervals that is told in words, and how far from it coverage may be.
 _LEVEL, _NEAR = 0.95, 0.03

@@ -16,8 +16,6 @@ from medrev.errors import InputError
 from medrev.files import atomic_path, files_below, read_json
 from medrev.volumes import VOLUMES, read_header, read_volume
 
-__all__ = ["COLUMNS", "group_table", "write_group_table"]
-
 #: Columns of the table, and what they mean.
 COLUMNS = {
     "participant_id": "Subject, as in the names of the files",

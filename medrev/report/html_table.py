@@ -10,8 +10,6 @@ from medrev.evaluation import CATALOGUE, Cell, Column, MeanStd, Tabular
 from medrev.metrics import Key
 from medrev.report.charts import number
 
-__all__ = ["HtmlTable", "html_table"]
-
 _ARROWS = {"lower": "↓", "higher": "↑", "zero": "→\u202f0", "one": "→\u202f1", "none": ""}
 _WORDS = {"lower": "lower", "higher": "higher", "zero": "nearer to 0", "one": "nearer to 1"}
 _UNIT = re.compile(r"^(?P<title>.*) \[(?P<unit>.*)\]$")

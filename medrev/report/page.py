@@ -17,8 +17,6 @@ from medrev import __version__
 from medrev.errors import OutputError
 from medrev.files import atomic_path
 
-__all__ = ["data_uri", "encode_picture", "link_to", "niivue", "render", "render_text", "write_page"]
-
 
 def encode_picture(
     picture: NDArray[Any], low: float = 0.0, high: float = 1.0, *, colours: str | None = None

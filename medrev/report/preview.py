@@ -16,8 +16,6 @@ from medrev.evaluation import Case, EvaluationConfig, Loaded, Prediction
 from medrev.report.page import encode_picture
 from medrev.volumes import Plane, View, block_mean, rescale_affine
 
-__all__ = ["Preview", "Strip", "Tile", "ViewerVolume", "make_preview"]
-
 #: Models whose pictures are shown; the tables hold all.
 _MOST_MODELS = 3
 #: Samples whose pictures are shown.

@@ -28,8 +28,6 @@ from medrev.report.page import link_to, render, write_page
 from medrev.report.words import RunWords, data_table
 from medrev.tables import read_table
 
-__all__ = ["write_run_report"]
-
 _MOST_SAMPLES, _MOST_BOXES = 6, 6
 #: Files of a run that are linked, and what they are.
 _FILES = {

@@ -35,15 +35,6 @@ from medrev.evaluation import (
 from medrev.metrics import INTERIOR, MASK, NOISE_FLOOR, WHOLE, Key
 from medrev.report.words import SUBJECTS, Words
 
-__all__ = [
-    "CohortTables",
-    "badness",
-    "cohort_tables",
-    "headline_keys",
-    "main_region",
-    "with_totals",
-]
-
 #: What goes into the first table, in this order, where it was measured: metric, region (None: the
 #: main one), component.
 _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (

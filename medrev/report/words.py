@@ -19,16 +19,6 @@ from medrev.metrics import MASK
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import render_text
 
-__all__ = [
-    "IMAGES",
-    "SUBJECTS",
-    "RunWords",
-    "Words",
-    "data_table",
-    "methods_paragraphs",
-    "words_of",
-]
-
 
 @dataclass(frozen=True)
 class Words:

@@ -11,8 +11,6 @@ from medrev.reversible.backend import is_tracing, is_transformed
 from medrev.reversible.coupling import no_log_det
 from medrev.reversible.layer import InvertibleLayer, check_channels
 
-__all__ = ["ActNorm"]
-
 #: Channels that hardly vary are not blown up.
 _SMALLEST_STD = 1e-3
 

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from medrev.reversible.coupling import Coupling, check_shape, no_log_det
 
-__all__ = ["AffineCoupling", "ClampForm"]
-
 ClampForm = Literal["unit-slope", "cinn"]
 
 

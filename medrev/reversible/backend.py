@@ -12,15 +12,6 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-__all__ = [
-    "autocast_is_on",
-    "fast_operations_apply",
-    "is_tracing",
-    "is_transformed",
-    "stock_operations",
-    "without_autocast",
-]
-
 _use_stock: ContextVar[bool] = ContextVar("medrev_use_stock_operations", default=False)
 
 

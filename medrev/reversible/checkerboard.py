@@ -9,8 +9,6 @@ from medrev.errors import ConfigError
 from medrev.reversible.layer import OrthogonalLayer, check_axes, check_channels
 from medrev.reversible.squeeze import SpaceToDepth
 
-__all__ = ["Checkerboard"]
-
 
 class Checkerboard(OrthogonalLayer):
     """Move every 2 × … × 2 block of voxels into channels, even positions first.

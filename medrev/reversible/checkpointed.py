@@ -14,8 +14,6 @@ from medrev.errors import ConfigError
 from medrev.reversible.backend import is_tracing
 from medrev.reversible.replay import Record
 
-__all__ = ["Checkpointed"]
-
 
 class Checkpointed(nn.Module):
     """Any module with less memory: activations are dropped in forward and made again in backward.

@@ -18,8 +18,6 @@ from medrev.errors import ConfigError
 from medrev.reversible.backend import fast_operations_apply
 from medrev.reversible.padding import fold_reflection, pad, plain_pad
 
-__all__ = ["Conv"]
-
 _SMALL = 20_480  # the size under which ATen's use_mkldnn() says no (Convolution.cpp)
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 

@@ -9,14 +9,6 @@ References:
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "AdditiveCoupling",
-    "Coupling",
-    "SwappedAdditiveCoupling",
-    "check_shape",
-    "no_log_det",
-]
-
 
 class Coupling(nn.Module):
     """Base of the couplings: ``f`` reads stream 2 and changes stream 1, then ``g`` the reverse.

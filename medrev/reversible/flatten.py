@@ -8,8 +8,6 @@ from torch import Tensor
 from medrev.errors import ConfigError
 from medrev.reversible.layer import VolumePreserving
 
-__all__ = ["Flatten"]
-
 
 class Flatten(VolumePreserving):
     """Make one vector of all numbers of a sample, in front of fully connected couplings.

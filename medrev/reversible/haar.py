@@ -8,8 +8,6 @@ from medrev.reversible.backend import is_tracing
 from medrev.reversible.layer import OrthogonalLayer, check_axes, check_channels
 from medrev.reversible.squeeze import SpaceToDepth
 
-__all__ = ["Haar"]
-
 
 class Haar(OrthogonalLayer):
     r"""Replace every 2 × … × 2 block by its 2^d Haar coefficients, one channel each, and back.

@@ -11,8 +11,6 @@ from torch.nn.modules import module as torch_module
 
 from medrev.reversible.steps import HalfStep
 
-__all__ = ["after_block", "before_block", "is_observed"]
-
 
 def is_observed(module: nn.Module) -> bool:
     """Say whether anyone may keep a tensor that passes: a forward hook on the module or on all."""

@@ -9,14 +9,6 @@ from torch.autograd import forward_ad
 
 from medrev.reversible.backend import is_tracing
 
-__all__ = [
-    "InvertibleLayer",
-    "OrthogonalLayer",
-    "VolumePreserving",
-    "check_axes",
-    "check_channels",
-]
-
 Map = Callable[[Tensor], Tensor]
 
 

@@ -11,8 +11,6 @@ from medrev.reversible.backend import without_autocast
 from medrev.reversible.coupling import no_log_det
 from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, check_channels
 
-__all__ = ["LearntMixing", "MixingForm", "OrthogonalMixing"]
-
 MixingForm = Literal["plu", "orthogonal"]
 
 

@@ -11,8 +11,6 @@ from medrev.reversible.sharding import is_sharded
 from medrev.reversible.walk import Records, Run, split, walk
 from medrev.reversible.walk_back import WalkBack
 
-__all__ = ["run_with_graph"]
-
 
 def run_with_graph(
     run: Run,

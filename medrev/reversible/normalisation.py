@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from medrev.reversible.backend import fast_operations_apply
 
-__all__ = ["InstanceNorm"]
-
 
 class InstanceNorm(nn.Module):
     r"""Normalise every channel of every sample to mean 0 and variance 1 over its own voxels.

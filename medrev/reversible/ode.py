@@ -10,8 +10,6 @@ from torch.nn.modules.dropout import _DropoutNd
 from medrev.errors import ConfigError
 from medrev.reversible.backend import without_autocast
 
-__all__ = ["ODECore"]
-
 _ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
 _EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}  # of the dynamics, per step
 _MAX_STEPS = 10_000  # of an adaptive method, before it gives up

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from medrev.reversible.backend import fast_operations_apply
 
-__all__ = ["fold_reflection", "pad"]
-
 _TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 
 

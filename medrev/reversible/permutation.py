@@ -8,8 +8,6 @@ from torch import Tensor
 from medrev.errors import ConfigError
 from medrev.reversible.layer import OrthogonalLayer, check_channels
 
-__all__ = ["Permutation"]
-
 
 class Permutation(OrthogonalLayer):
     """Reorder the channels: output channel i is input channel ``order[i]``; exact in any type.

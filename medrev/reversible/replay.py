@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["AutocastState", "Record", "check_replay", "evaluate", "without_cached_weights"]
-
 
 @dataclass(frozen=True, slots=True)
 class AutocastState:

@@ -16,8 +16,6 @@ from medrev.reversible.replay import AutocastState
 from medrev.reversible.steps import Block, Step, is_block, steps_of
 from medrev.reversible.walk import Run, split, walk
 
-__all__ = ["ReversibleSequence"]
-
 Pair = tuple[Tensor, Tensor]
 
 

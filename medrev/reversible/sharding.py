@@ -4,8 +4,6 @@ import sys
 
 from torch import nn
 
-__all__ = ["is_sharded"]
-
 
 def is_sharded(net: nn.Module) -> bool:
     """Say whether ``torch.distributed.fsdp.fully_shard`` was applied in a sub-network.

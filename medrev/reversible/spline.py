@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from medrev.reversible.coupling import Coupling, check_shape, no_log_det
 
-__all__ = ["SplineCoupling"]
-
 #: Least width and height of a bin, as a share of the whole, and least slope.
 _LEAST = 1e-3
 

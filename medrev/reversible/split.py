@@ -8,8 +8,6 @@ from torch import Tensor
 from medrev.errors import ConfigError
 from medrev.reversible.layer import VolumePreserving, check_channels
 
-__all__ = ["Split"]
-
 
 class Split(VolumePreserving):
     """Divide the channels into parts; the inverse concatenates them.

@@ -7,8 +7,6 @@ from torch import Tensor
 from medrev.errors import ConfigError
 from medrev.reversible.layer import VolumePreserving, check_axes, check_channels
 
-__all__ = ["SpaceToDepth"]
-
 
 class SpaceToDepth(VolumePreserving):
     """Move every block of voxels into channels, and back; nothing is computed or lost.

@@ -16,8 +16,6 @@ from medrev.reversible.coupling import Coupling, check_shape
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, VolumePreserving
 
-__all__ = ["HalfStep", "LayerStep", "Step", "is_block", "steps_of"]
-
 Block = Coupling | InvertibleLayer
 
 

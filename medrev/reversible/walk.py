@@ -12,8 +12,6 @@ from medrev.reversible.hooks import after_block, before_block
 from medrev.reversible.replay import AutocastState, Record, check_replay, evaluate
 from medrev.reversible.steps import HalfStep, LayerStep, Step
 
-__all__ = ["Records", "Result", "Run", "split", "walk"]
-
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -18,8 +18,6 @@ from medrev.reversible.sharding import is_sharded
 from medrev.reversible.steps import HalfStep, LayerStep
 from medrev.reversible.walk import Records, Run
 
-__all__ = ["WalkBack"]
-
 
 @dataclass(slots=True)
 class _Read:

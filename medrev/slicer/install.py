@@ -13,8 +13,6 @@ from medrev.errors import OutputError
 from medrev.files import atomic_path
 from medrev.prediction import load_model
 
-__all__ = ["MODULES", "describe", "install_modules"]
-
 #: Name of the executable of each module. Slicer takes a name with a dot for a script.
 MODULES = {"tensor": "MedrevTensor", "scalar": "MedrevScalar"}
 

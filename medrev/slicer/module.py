@@ -17,8 +17,6 @@ from medrev.slicer.results import find_results, output_volumes
 from medrev.slicer.scene import SceneVolume
 from medrev.volumes import to_numpy, write_scalar_nrrd, write_tensor_nrrd
 
-__all__ = ["run_module", "told_to_slicer"]
-
 #: Share of the time that passes before the network begins, and until it ends.
 BEGIN, END = 0.1, 0.9
 

@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Document"]
-
 #: Slicer's numbers of its layouts, and the slice views that they have.
 LAYOUTS = {
     "two-by-two": (27, ("Red", "Yellow", "Green", "Slice4")),

@@ -29,8 +29,6 @@ from medrev.volumes import (
     to_numpy,
 )
 
-__all__ = ["bundle_from_results", "find_results", "input_volumes", "output_volumes"]
-
 logger = logging.getLogger(__name__)
 
 

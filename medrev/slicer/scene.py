@@ -19,8 +19,6 @@ from medrev.slicer.mrml import LAYOUTS, Document
 from medrev.slicer.segmentation import Segment, write_segmentation
 from medrev.volumes import check_affine, to_numpy, write_scalar_nrrd, write_tensor_nrrd
 
-__all__ = ["SceneVolume", "check_scene_path", "write_scene"]
-
 Kind = Literal["scalar", "tensor", "color", "mask"]
 Layout = Literal["two-by-two", "four-up", "side-by-side"]
 ColorTable = Literal["Grey", "Rainbow", "Iron", "Warm1", "Cool1", "FullRainbow"]

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import to_numpy, write_scalar_nrrd
 
-__all__ = ["Segment", "write_segmentation"]
-
 
 @dataclass(frozen=True)
 class Segment:

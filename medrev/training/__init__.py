@@ -4,11 +4,10 @@ from medrev.training.estimate import Estimate, dry_run
 from medrev.training.interrupt import TrainingInterrupted
 from medrev.training.run_folder import RunFolder
 from medrev.training.scoring import Score, heldout, result_warnings, save_picture, validate
-from medrev.training.train import train, translator_of
-from medrev.training.trainer import DivergedError, Trainer
+from medrev.training.train import train
+from medrev.training.trainer import Trainer
 
 __all__ = [
-    "DivergedError",
     "Estimate",
     "RunFolder",
     "Score",
@@ -19,6 +18,5 @@ __all__ = [
     "result_warnings",
     "save_picture",
     "train",
-    "translator_of",
     "validate",
 ]

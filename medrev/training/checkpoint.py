@@ -13,8 +13,6 @@ from medrev.config.schema import Pipeline
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path
 
-__all__ = ["FREE_KEYS", "differing_keys", "load_checkpoint", "save_checkpoint"]
-
 #: Version of the layout of the file.
 FORMAT = 2
 KIND = "medrev training state"

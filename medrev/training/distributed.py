@@ -13,8 +13,6 @@ from torch import Tensor
 
 from medrev.errors import ConfigError
 
-__all__ = ["World", "join_world"]
-
 
 @dataclass(frozen=True)
 class World:

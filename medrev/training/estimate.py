@@ -18,8 +18,6 @@ from medrev.training.seeding import seed_everything
 from medrev.training.train import start_of, training_device, translator_from
 from medrev.training.trainer import Trainer, total_steps
 
-__all__ = ["Estimate", "dry_run"]
-
 _MIB = 2**20
 
 

@@ -5,8 +5,6 @@ import statistics
 from collections import deque
 from typing import Any
 
-__all__ = ["Guard"]
-
 #: Losses that are remembered, that are needed to judge one, and outsiders that are let pass in a
 #: row: after these, what was unusual is usual.
 WINDOW, LEAST, PATIENCE = 101, 50, 10

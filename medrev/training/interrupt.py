@@ -7,8 +7,6 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Interruption", "TrainingInterrupted"]
-
 
 class TrainingInterrupted(KeyboardInterrupt):
     """Training was stopped by the user and saved; the message says how to resume."""

@@ -10,6 +10,7 @@ from typing import Any
 from medrev.config.schema import Pipeline, TrainingConfig
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.sample import Translated
+from medrev.errors import DivergedError
 from medrev.prediction import Model, save_weights
 from medrev.progress import Bar, progress
 from medrev.training.checkpoint import save_checkpoint
@@ -17,9 +18,7 @@ from medrev.training.interrupt import Interruption, TrainingInterrupted
 from medrev.training.meter import CsvLog, open_tensorboard
 from medrev.training.run_folder import RunFolder
 from medrev.training.scoring import Score, save_picture, validate
-from medrev.training.trainer import DivergedError, Trainer
-
-__all__ = ["History", "Loop"]
+from medrev.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

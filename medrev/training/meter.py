@@ -13,8 +13,6 @@ from medrev.errors import ConfigError
 from medrev.files import write_text
 from medrev.training.distributed import World
 
-__all__ = ["CsvLog", "Meter", "open_tensorboard", "require_tensorboard"]
-
 
 class Meter:
     """Sums named scalars on their device; reading the means waits for the device once."""

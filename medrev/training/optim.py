@@ -10,8 +10,6 @@ from torch import nn, optim
 
 from medrev.config.schema import Optimizer, Schedule
 
-__all__ = ["MovingAverage", "Plateau", "build_optimizer", "learning_rate_factor"]
-
 
 class Plateau:
     """Lowers the learning rate where the validation error no longer falls.

@@ -23,8 +23,6 @@ from medrev.files import overwrite_in_place, read_json, write_text
 from medrev.folders import RUN, OutputFolder
 from medrev.prediction import WEIGHTS_FILE
 
-__all__ = ["RunFolder", "describe_environment", "git_commit", "model_card"]
-
 _PACKAGES = ("torch", "monai", "torchio", "dipy", "nibabel", "numpy", "scipy", "safetensors")
 
 

@@ -26,15 +26,6 @@ from medrev.prediction import Model
 from medrev.progress import progress
 from medrev.volumes import write_montage
 
-__all__ = [
-    "Score",
-    "data_warnings",
-    "heldout",
-    "result_warnings",
-    "save_picture",
-    "validate",
-]
-
 
 @dataclass(frozen=True)
 class Score:

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["deterministic_algorithms", "random_state", "seed_everything", "set_random_state"]
-
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy (legacy global) and PyTorch on every device."""

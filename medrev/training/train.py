@@ -24,8 +24,6 @@ from medrev.training.scoring import data_warnings, heldout, result_warnings
 from medrev.training.seeding import deterministic_algorithms, seed_everything
 from medrev.training.trainer import Trainer, check_precision, total_steps
 
-__all__ = ["train", "translator_of"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -18,8 +18,6 @@ from medrev.training.meter import Meter
 from medrev.training.optim import MovingAverage, Plateau, build_optimizer, learning_rate_factor
 from medrev.training.seeding import random_state, set_random_state
 
-__all__ = ["DivergedError", "Trainer", "check_precision", "total_steps"]
-
 
 def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
     """Optimiser steps of a whole training."""

@@ -30,7 +30,6 @@ from medrev.volumes.palette import (
     classes_of_colours,
 )
 from medrev.volumes.pictures import (
-    PICTURES,
     PictureHeader,
     picture_header,
     read_pixels,
@@ -38,7 +37,7 @@ from medrev.volumes.pictures import (
 )
 from medrev.volumes.plane import Plane, View
 from medrev.volumes.profile import PROFILES, Profile, coarsen
-from medrev.volumes.reading import VOLUMES, strip_suffix
+from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
 from medrev.volumes.volume import Header, TensorLayout, Volume

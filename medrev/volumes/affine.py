@@ -8,18 +8,6 @@ from numpy.typing import NDArray
 
 from medrev.errors import GeometryError
 
-__all__ = [
-    "as_affine",
-    "check_affine",
-    "direction_cosines",
-    "grid_distance",
-    "rectify_affine",
-    "rescale_affine",
-    "same_grid",
-    "usable_affine",
-    "voxel_size",
-]
-
 Affine = TypeVar("Affine", NDArray[Any], torch.Tensor)
 
 SMALLEST, LARGEST = 0.01, 100.0  # mm: voxel edges that a scan of a brain can have

@@ -12,8 +12,6 @@ from medrev.volumes.volume import Volume
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
 
-__all__ = ["is_metatensor", "like", "plain", "to_numpy"]
-
 
 def is_metatensor(values: object) -> "TypeGuard[MetaTensor]":
     """Whether something is a MONAI ``MetaTensor``, told without importing MONAI.

@@ -4,8 +4,6 @@ from torch import Tensor
 
 from medrev.volumes.resample import block_mean, upsample
 
-__all__ = ["blocks_of", "from_blocks", "onto_means", "with_means"]
-
 
 def blocks_of(values: Tensor, factors: tuple[int, ...]) -> Tensor:
     """Fine voxels ``(C, *(spatial · r))`` as blocks ``(C, *spatial, R)`` of R voxels each.

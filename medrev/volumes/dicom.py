@@ -18,8 +18,6 @@ from medrev.volumes.reading import one_line
 from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["dicom_header", "is_dicom_folder", "load_dicom"]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Endings of files that must be DICOM; other files in the folder may be something else.
 ENDINGS = (".dcm", ".ima", ".dicom")

@@ -17,8 +17,6 @@ from medrev.errors import GeometryError, InputError
 from medrev.volumes.itk import load_dicom_pixels
 from medrev.volumes.reading import one_line
 
-__all__ = ["Frame", "frames_of", "read_dataset", "stored_pixels"]
-
 #: What may tell volumes apart that lie at one place, and what a message calls it.
 _TOLD_BY = {
     "b": "b-value",

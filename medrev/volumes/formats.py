@@ -14,8 +14,6 @@ from medrev.volumes.nifti import load_nifti, nifti_header
 from medrev.volumes.nrrd import load_nrrd, nrrd_header
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["FORMATS", "read_header", "read_volume"]
-
 #: What can be read, for messages.
 FORMATS = (
     "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), FreeSurfer (.mgz, .mgh), "

@@ -11,8 +11,6 @@ from medrev.volumes.affine import as_affine
 from medrev.volumes.arrays import is_metatensor, plain
 from medrev.volumes.resample import Factor, per_axis
 
-__all__ = ["Padding", "crop_to_multiple", "pad_to_multiple"]
-
 Fill = Literal["zeros", "edge", "reflect"]
 TORCH_MODE = {"zeros": "constant", "edge": "replicate", "reflect": "reflect"}
 

@@ -6,8 +6,6 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["DAMAGE", "most_bytes", "open_binary", "read_gzip", "write_gzip"]
-
 fast_gzip: Any = importlib.import_module("isal.igzip") if importlib.util.find_spec("isal") else None
 
 #: What either library raises for a truncated or damaged stream.

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes.reading import one_line
 
-__all__ = ["load_dicom_pixels", "load_pixels", "save_pixels"]
-
 
 def load_pixels(path: str | Path) -> NDArray[Any]:
     """Read an image file of several channels as it is stored, ``(H, W, C)``.

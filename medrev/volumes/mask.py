@@ -14,8 +14,6 @@ from medrev.volumes.grid import pad_to_multiple
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.volume import Volume
 
-__all__ = ["block_mask", "brain_mask", "check_mask", "interior"]
-
 WORKING_EDGE = 2.0  # mm: about where median_otsu's radius of 4 voxels fits a head
 
 

@@ -19,8 +19,6 @@ from medrev.volumes.reading import numbered, one_line
 from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["load_metaimage", "metaimage_header"]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Units of length; "?" is what ITK writes where it does not know.
 TO_MM = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "?": 1.0}

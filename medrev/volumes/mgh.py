@@ -16,8 +16,6 @@ from medrev.volumes.reading import one_line
 from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["MGH", "load_mgh", "mgh_header", "write_mgh"]
-
 #: Endings of their names.
 MGH = (".mgz", ".mgh")
 #: Bytes before the first voxel, and those of them that say something.

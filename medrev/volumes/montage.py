@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from medrev.files import atomic_path
 
-__all__ = ["DIRECTIONS", "Panel", "write_montage"]
-
 #: Instead of a unit: the colours of directions seen from above, beside the panel.
 DIRECTIONS = "directions"
 

@@ -25,8 +25,6 @@ from medrev.volumes.volume import Header, TensorLayout, Volume
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
 
-__all__ = ["load_nifti", "nifti_header", "nifti_shape", "read_nifti"]
-
 QUIET = logging.getLogger(f"{__name__}.header")  # nibabel's own would print beside our message
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False

@@ -18,8 +18,6 @@ from medrev.volumes.volume import Volume
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
 
-__all__ = ["write_color_nifti", "write_nifti"]
-
 VECTOR_INTENTS = (1005, 1007)  # symmetric matrix, vector: their axis is the fifth
 RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 

@@ -19,8 +19,6 @@ from medrev.volumes.nrrd_data import (
 from medrev.volumes.values import check_memory, finished
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
-__all__ = ["load_nrrd", "nrrd_header"]
-
 #: From the axes of each space to RAS.
 TO_RAS = {
     "right-anterior-superior": (1, 1, 1),

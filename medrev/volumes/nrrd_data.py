@@ -16,8 +16,6 @@ from medrev.files import check_file
 from medrev.volumes.gzipped import read_gzip
 from medrev.volumes.reading import numbered, one_line
 
-__all__ = ["RawHeader", "nrrd_errors", "nrrd_type", "read_raw_header", "read_voxels"]
-
 #: Names of the types, by NumPy's code.
 TYPES = {
     "i1": ("signed char", "int8", "int8_t"),

@@ -18,8 +18,6 @@ from medrev.volumes.affine import check_affine, direction_cosines
 from medrev.volumes.arrays import to_numpy
 from medrev.volumes.gzipped import write_gzip
 
-__all__ = ["write_scalar_nrrd", "write_tensor_nrrd"]
-
 #: NRRD's names of the types that are written; all others become float.
 TYPES = {"uint8": "uint8", "int16": "int16", "int32": "int32", "float32": "float"}
 #: Where each entry of a 3×3 matrix, row by row, lies in Dxx, Dxy, Dxz, Dyy, Dyz, Dzz.

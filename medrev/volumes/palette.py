@@ -7,8 +7,6 @@ from torch import Tensor
 
 from medrev.errors import InputError
 
-__all__ = ["CITYSCAPES", "PALETTES", "VOID", "Colour", "check_known", "classes_of_colours"]
-
 Colour = tuple[int, int, int]
 
 #: Colour of each of the 19 classes of Cityscapes, in the order of their training numbers.

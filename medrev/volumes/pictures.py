@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path, check_file
 from medrev.volumes.itk import load_pixels, save_pixels
-from medrev.volumes.reading import PICTURES
-
-__all__ = ["PICTURES", "PictureHeader", "picture_header", "read_pixels", "write_pixels"]
 
 #: What other modes of Pillow are brought to.
 _COLOUR = ("P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")

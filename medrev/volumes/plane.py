@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes.affine import as_affine, voxel_size
 
-__all__ = ["Plane", "View"]
-
 View = Literal["axial", "coronal", "sagittal"]
 
 #: World axes (x right, y front, z up) that run along columns, along rows, and through the picture.

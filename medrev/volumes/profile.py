@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from medrev.errors import ConfigError
 from medrev.volumes.resample import Factor, block_mean, per_axis
 
-__all__ = ["PROFILES", "Profile", "coarsen"]
-
 Profile = Literal["box", "gaussian"]
 #: How much of a slice each point of it contributes.
 PROFILES: tuple[Profile, ...] = ("box", "gaussian")

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from medrev.volumes.affine import grid_distance
 
-__all__ = ["set_forms"]
-
 _FIELDS = ("quatern_b", "quatern_c", "quatern_d")
 _GOOD = 1e-4  # mm; nearer than this no rounding is looked for
 _BAD = 1e-2  # mm; farther than this a qform is not worth having

@@ -8,8 +8,6 @@ from pathlib import Path
 from medrev.errors import InputError, MedrevError
 from medrev.volumes.gzipped import DAMAGE
 
-__all__ = ["PICTURES", "VOLUMES", "numbered", "one_line", "strip_suffix"]
-
 #: Endings of image files.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from medrev.errors import ConfigError
 
-__all__ = ["Factor", "block_mean", "per_axis", "upsample"]
-
 #: Voxels per voxel: one number for all axes, or one for each.
 Factor = int | tuple[int, ...]
 

@@ -12,8 +12,6 @@ from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
 from medrev.volumes.plane import View
 
-__all__ = ["SLICE_AXES", "Reorient", "Slicing"]
-
 #: Axis of an RAS array that runs across the slices of a view.
 SLICE_AXES: dict[View, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 

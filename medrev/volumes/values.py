@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes.volume import Header, Volume
 
-__all__ = ["check_memory", "finished", "rounding_notes"]
-
 EXACT = 2**24  # float32 holds every whole number up to here
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from monai.data.meta_tensor import MetaTensor
 
-__all__ = ["Header", "TensorLayout", "Volume"]
-
 
 @dataclass(frozen=True, eq=False)
 class TensorLayout:

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError
 from medrev.volumes.affine import same_grid
 
-__all__ = ["Grid"]
-
 #: mm by which corresponding voxels of one grid may lie apart.
 _TOLERANCE = 1e-2
 

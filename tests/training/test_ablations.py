@@ -7,7 +7,8 @@ import torch
 
 from medrev.config import Pipeline
 from medrev.methods import build_method
-from medrev.training import Trainer, translator_of
+from medrev.nets import translator_of
+from medrev.training import Trainer
 from medrev.training.estimate import RandomBatches
 
 CYCLEGAN = {

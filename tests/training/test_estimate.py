@@ -5,7 +5,8 @@ import torch
 
 from medrev.errors import InputError
 from medrev.methods import build_method
-from medrev.training import dry_run, translator_of
+from medrev.nets import translator_of
+from medrev.training import dry_run
 from medrev.training.estimate import RandomBatches, kept_bytes
 
 JUDGED = {"kind": "paired", "discriminator": {"width": 4, "strided_layers": 0}}

@@ -20,8 +20,9 @@ from medrev.domains.image.transforms import resize
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import HELDOUT, heldout_columns
+from medrev.nets import translator_of
 from medrev.prediction import Model, load_model, translate
-from medrev.training import Trainer, TrainingInterrupted, heldout, train, translator_of, validate
+from medrev.training import Trainer, TrainingInterrupted, heldout, train, validate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 

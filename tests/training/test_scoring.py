@@ -7,8 +7,9 @@ from scipy.ndimage import binary_erosion
 
 from medrev.domains.kinds import dataset_of
 from medrev.evaluation import HELDOUT, translate_sample
+from medrev.nets import translator_of
 from medrev.prediction import Model, translate
-from medrev.training import heldout, save_picture, translator_of, validate
+from medrev.training import heldout, save_picture, validate
 
 from ..metrics.measured import measured
 

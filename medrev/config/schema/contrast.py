@@ -13,8 +13,6 @@ from medrev.config.schema.section import (
     Section,
 )
 
-__all__ = ["ContrastAugmentation", "ContrastData", "Intensities"]
-
 
 class Intensities(Section):
     """How the intensities of a whole volume, never of a slice or patch, come to network range.

@@ -17,18 +17,6 @@ from medrev.config.schema.section import (
     Seed,
 )
 
-__all__ = [
-    "DataSection",
-    "OneGrid",
-    "Pairing",
-    "Patches",
-    "Sampling",
-    "Simulated",
-    "Slices",
-    "Split",
-    "Subjects",
-]
-
 #: Where x comes from when y is known: it is made from y, or both are files on one grid.
 Pairing = Literal["degraded", "registered"]
 #: What a training sample is.

@@ -14,8 +14,6 @@ from medrev.config.schema.section import (
     Section,
 )
 
-__all__ = ["Artefacts", "Augmentation", "DTIData", "Degradation", "Fit"]
-
 
 class Fit(Section):
     """Tensor fit of raw diffusion-weighted volumes (dipy)."""

@@ -7,8 +7,6 @@ from pydantic import Field, model_validator
 from medrev.config.schema.data import OneGrid, Sampling
 from medrev.config.schema.section import BatchSize, PipelinePath, Probability
 
-__all__ = ["ImageData"]
-
 Size = Annotated[int, Field(ge=8, le=16384)]
 
 

@@ -6,22 +6,6 @@ from pydantic import Field
 
 from medrev.config.schema.section import Count, NonNegative, Positive, Probability, Section, Width
 
-__all__ = [
-    "Adversarial",
-    "Classification",
-    "ConditionalDiscriminator",
-    "Discriminator",
-    "LatentAdversary",
-    "MaximumLikelihood",
-    "Method",
-    "OptimalTransport",
-    "Optimizer",
-    "Paired",
-    "Segmentation",
-    "SelfInverse",
-    "Unpaired",
-]
-
 
 class Optimizer(Section):
     """Adam or AdamW."""

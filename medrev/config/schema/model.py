@@ -6,20 +6,6 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from medrev.config.schema.section import Count, DefaultKind, Depth, Positive, Section, Seed, Width
 
-__all__ = [
-    "ClassifierModel",
-    "FCN8sModel",
-    "FlowModel",
-    "FlowStage",
-    "InvolutionModel",
-    "Model",
-    "PosteriorModel",
-    "ResNetModel",
-    "RevGANModel",
-    "SelfInverseUNetModel",
-    "UNetModel",
-]
-
 Padding = Literal["reflect", "replicate", "zeros"]
 Kernel = Literal[1, 3, 5, 7]
 Downsampling = Literal["strided", "subpixel"]

@@ -15,8 +15,6 @@ from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
 
-__all__ = ["Data", "Pipeline"]
-
 Data = Annotated[
     Annotated[DTIData, Tag("dti")]
     | Annotated[ContrastData, Tag("contrast")]

@@ -23,14 +23,6 @@ from medrev.config.schema.section import (
     Section,
 )
 
-__all__ = [
-    "ANY_CONTRAST",
-    "ScalarAugmentation",
-    "ScalarData",
-    "ScalarDegradation",
-    "SimulatedScans",
-]
-
 #: The contrast of models that take all of them.
 ANY_CONTRAST = "any"
 Factor = Annotated[int, Field(ge=1, le=8)]

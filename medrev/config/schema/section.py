@@ -6,21 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "MOST",
-    "BatchSize",
-    "Count",
-    "DefaultKind",
-    "Depth",
-    "NonNegative",
-    "PipelinePath",
-    "Positive",
-    "Probability",
-    "Section",
-    "Seed",
-    "Width",
-]
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 #: No number of a pipeline is larger, or without end.
 MOST = 10**9

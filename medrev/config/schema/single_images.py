@@ -7,8 +7,6 @@ from pydantic import Field, model_validator
 from medrev.config.schema.data import OneGrid, Sampling, Split
 from medrev.config.schema.section import BatchSize, Count, PipelinePath
 
-__all__ = ["SingleImageData"]
-
 Size = Annotated[int, Field(ge=8, le=16384)]
 
 

@@ -6,8 +6,6 @@ from pydantic import Field, model_validator
 
 from medrev.config.schema.section import MOST, Count, NonNegative, Positive, Probability, Section
 
-__all__ = ["EarlyStop", "EvaluationConfig", "InferenceConfig", "Schedule", "TrainingConfig"]
-
 
 class Schedule(Section):
     """Learning-rate factor over the whole training."""

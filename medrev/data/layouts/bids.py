@@ -7,15 +7,6 @@ from medrev.data.layouts.listing import folders, nifti_files
 from medrev.data.subject import strip_nifti
 from medrev.files import read_json
 
-__all__ = [
-    "complex_part",
-    "entities",
-    "find_mask",
-    "is_subject",
-    "magnitudes",
-    "session_folders",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Parts of complex series: the last words of dcm2niix's names, and BIDS' words for them.

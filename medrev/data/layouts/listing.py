@@ -6,8 +6,6 @@ from pathlib import Path
 
 from medrev.data.subject import Subject
 
-__all__ = ["Listing", "first_file", "folders", "is_there", "known", "nifti_files"]
-
 
 @dataclass
 class Listing:

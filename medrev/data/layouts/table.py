@@ -10,9 +10,6 @@ from medrev.data.subject import Subject
 from medrev.errors import InputError
 from medrev.files import read_text
 
-__all__ = ["find_table", "list_rows", "read_rows", "read_table", "take_participants"]
-
-
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
 _EMPTY = ("", "n/a", "na", "nan", "none")

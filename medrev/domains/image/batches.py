@@ -18,8 +18,6 @@ from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.progress import progress
 
-__all__ = ["ImageBatches", "image_keys"]
-
 
 class ImageBatches(EpochBatches):
     """Iterate over batches of random crops, epoch after epoch.

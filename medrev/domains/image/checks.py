@@ -11,8 +11,6 @@ from medrev.domains.image.layouts import Found
 from medrev.errors import InputError
 from medrev.volumes import PictureHeader, picture_header
 
-__all__ = ["Inspection"]
-
 logger = logging.getLogger(__name__)
 
 _MOST = 10

@@ -16,8 +16,6 @@ from medrev.domains.source import Source
 from medrev.metrics import Settings
 from medrev.volumes import read_pixels
 
-__all__ = ["ColoursDomain", "LightnessDomain", "lab_of_pixels", "pixels_of_lab"]
-
 
 def lab_of_pixels(pixels: Any) -> tuple[Tensor, Tensor]:
     """L ``(1, H, W)`` and a, b ``(2, H, W)`` of pixels ``(H, W, C)`` of 8 or 16 bits."""

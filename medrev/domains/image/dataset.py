@@ -26,8 +26,6 @@ from medrev.domains.sample import Sample, Translated
 from medrev.errors import InputError
 from medrev.volumes import Panel
 
-__all__ = ["ImageDataset", "Sides"]
-
 logger = logging.getLogger(__name__)
 
 #: Digits of a file's hash.

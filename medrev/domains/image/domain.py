@@ -25,8 +25,6 @@ from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
 
-__all__ = ["ImageDomain", "PixelFile"]
-
 #: How far from the size of the training's images, relatively, an image may be.
 _TOLERANCE = 0.1
 _OF_VOLUMES = " is for volumes; {model} takes images"

@@ -11,8 +11,6 @@ from medrev.domains.image.missing import missing
 from medrev.errors import InputError
 from medrev.progress import progress
 
-__all__ = ["find_images"]
-
 
 def find_images(data: ImageData, *, show: bool = False) -> ImageSet:
     """Find the images under ``data.root`` and divide them into train, validation and test.

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.files import check_file
 
-__all__ = ["IDX_FILES", "find_idx", "read_idx"]
-
 #: Files of images and of labels by part, as MNIST calls them.
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

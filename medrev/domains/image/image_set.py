@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import PictureHeader, read_pixels
 
-__all__ = ["ImagePart", "ImageSet", "Picture"]
-
 Half = Literal["left", "right"]
 
 

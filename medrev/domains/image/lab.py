@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["joint_bilateral", "lab_of_rgb", "rgb_of_lab"]
-
 _XYZ = torch.tensor(
     [
         [0.412453, 0.357580, 0.180423],

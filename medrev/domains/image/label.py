@@ -15,8 +15,6 @@ from medrev.domains.source import Source
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 
-__all__ = ["LabelDomain"]
-
 
 class LabelDomain(Domain):
     """Classes of images; the network is told them as one-hot vectors. No classes: nothing.

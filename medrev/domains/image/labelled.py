@@ -19,8 +19,6 @@ from medrev.nets import colours_of
 from medrev.progress import progress
 from medrev.volumes import VOID, check_known, classes_of_colours
 
-__all__ = ["LabelledImageDataset"]
-
 logger = logging.getLogger(__name__)
 
 #: Share of void pixels from which on the palette is in doubt.

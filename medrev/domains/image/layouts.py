@@ -10,8 +10,6 @@ from medrev.errors import InputError
 from medrev.files import files_below
 from medrev.volumes import PICTURES
 
-__all__ = ["EXPECTED", "PARTS", "Found", "list_images", "recognise"]
-
 #: Names of the folder of each part.
 PARTS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 #: What each layout looks like.

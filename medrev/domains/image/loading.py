@@ -13,8 +13,6 @@ from medrev.domains.image.transforms import centre, pad, resize
 from medrev.errors import InputError
 from medrev.volumes import read_pixels
 
-__all__ = ["CACHE_BYTES", "Loader"]
-
 logger = logging.getLogger(__name__)
 
 #: Bytes of decoded images that are kept.

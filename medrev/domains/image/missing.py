@@ -5,8 +5,6 @@ from pathlib import Path
 from medrev.domains.image.layouts import EXPECTED
 from medrev.errors import InputError
 
-__all__ = ["SOURCES", "missing"]
-
 _BERKELEY = "efrosgans.eecs.berkeley.edu"
 _PIX2PIX = f"{_BERKELEY}/pix2pix/datasets"
 _CYCLEGAN = f"{_BERKELEY}/cyclegan/datasets"

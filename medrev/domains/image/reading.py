@@ -9,17 +9,6 @@ from numpy.typing import NDArray
 
 from medrev.volumes import read_pixels
 
-__all__ = [
-    "from_network",
-    "from_pixels",
-    "pixels_of",
-    "read_image",
-    "to_network",
-    "to_pixels",
-    "values_of",
-    "with_channels",
-]
-
 #: Weights of red, green and blue in the luminance (ITU-R BT.601), as of Pillow's conversion.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 

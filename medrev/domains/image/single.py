@@ -34,8 +34,6 @@ from medrev.errors import InputError
 from medrev.files import content_hash
 from medrev.volumes import Panel, block_mean
 
-__all__ = ["SingleImageBatches", "SingleImageDataset"]
-
 logger = logging.getLogger(__name__)
 
 #: Digits of a file's hash.

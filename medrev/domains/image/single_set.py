@@ -23,8 +23,6 @@ from medrev.progress import progress
 from medrev.tables import read_table
 from medrev.volumes import PICTURES, picture_header
 
-__all__ = ["SingleImage", "SingleImageSet", "find_single_images"]
-
 logger = logging.getLogger(__name__)
 
 #: What each layout looks like.

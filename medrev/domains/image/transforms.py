@@ -5,8 +5,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["centre", "pad", "random_crop", "resize"]
-
 
 def centre(pixels: NDArray[Any], edge: int | Literal["square"] | None) -> NDArray[Any]:
     """Cut a square out of the centre of ``(H, W, C)``.

@@ -15,9 +15,6 @@ from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.errors import InputError
 from medrev.volumes import SLICE_AXES, Slicing
 
-__all__ = ["ContrastBatches", "HeadBatches", "slices_with_brain"]
-
-
 D = TypeVar("D", ContrastData, ScalarData)
 
 

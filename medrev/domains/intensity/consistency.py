@@ -6,8 +6,6 @@ from torch import Tensor
 from medrev.domains.consistency import Consistency
 from medrev.volumes import blocks_of, from_blocks, with_means
 
-__all__ = ["consistent_volume"]
-
 #: Coarse planes at a time.
 _PLANES = 8
 #: Of what details may be, so that rounding makes nothing negative.

@@ -27,8 +27,6 @@ from medrev.volumes import (
     voxel_size,
 )
 
-__all__ = ["IntensityDataset"]
-
 
 class IntensityDataset(HeadDataset):
     """Two contrasts of the heads of a cohort; every process reads all heads into its memory.

@@ -35,8 +35,6 @@ from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 from medrev.volumes import SLICE_AXES, Reorient, is_dicom_folder, voxel_size
 
-__all__ = ["IntensityDomain"]
-
 #: Intensity that 1 of the network becomes where the model does not say it.
 _UNKNOWN = 1000.0
 #: World axes of an array that is turned to RAS.

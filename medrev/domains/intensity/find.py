@@ -17,16 +17,6 @@ from medrev.domains.intensity.subject import (
 )
 from medrev.errors import ConfigError, InputError
 
-__all__ = [
-    "LAYOUTS",
-    "SCALAR_LAYOUTS",
-    "find_contrasts",
-    "find_scalars",
-    "is_head",
-    "problems",
-    "scalar_file",
-]
-
 _WHERE = (
     "BraTS can be downloaded, after registration, from synapse.org (2021 and later) and "
     "www.med.upenn.edu/cbica/brats2020 (2018 to 2020); simulated heads are made by "

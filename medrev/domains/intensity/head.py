@@ -10,8 +10,6 @@ from medrev.data.boxed import Boxed
 from medrev.domains.intensity.intensity import to_network
 from medrev.volumes import rescale_affine
 
-__all__ = ["Head", "Three"]
-
 Three = tuple[int, int, int]
 
 

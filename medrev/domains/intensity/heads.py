@@ -23,8 +23,6 @@ from medrev.parallel.processors import processors
 from medrev.progress import progress
 from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
 
-__all__ = ["HeadDataset"]
-
 logger = logging.getLogger(__name__)
 
 #: Digits of a head's key.

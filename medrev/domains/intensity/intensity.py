@@ -8,8 +8,6 @@ import torch
 
 from medrev.errors import InputError
 
-__all__ = ["BACKGROUND", "intensity_scale", "to_network"]
-
 #: The value of the background, 0, in network range.
 BACKGROUND = -1.0
 

@@ -7,15 +7,6 @@ from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.names import bids_label
 from medrev.volumes import strip_suffix
 
-__all__ = [
-    "contrast_base",
-    "contrast_ending",
-    "contrast_file",
-    "contrast_words",
-    "named_contrast",
-    "other_contrast",
-]
-
 #: What medrev and BraTS call a contrast, and what BIDS does: an entity before, and the suffix.
 _BIDS = {
     "t1": ("", "T1w"),

@@ -10,8 +10,6 @@ from medrev.domains.domain import Prediction, Scan
 from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
 from medrev.volumes import Plane, View
 
-__all__ = ["compare_contrasts"]
-
 #: Fewest rows and columns of a picture: of a thin volume some views are left out.
 _LEAST = 6
 #: Doubts up to this share of the scale are next to nothing.

@@ -18,8 +18,6 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import content_hash
 from medrev.volumes import Reorient, same_grid
 
-__all__ = ["prepare_head"]
-
 #: mm; how far voxels of the two contrasts may lie apart.
 _TOLERANCE = 1e-2
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from medrev.data.ranges import is_outside, mask_volume, range_in_words
 
-__all__ = ["contrast_ranges", "describe_contrast", "unlike_contrasts"]
-
 #: How far outside the training's range, relatively, a volume may lie.
 _MEDIAN_TOLERANCE, _VOLUME_TOLERANCE = 0.3, 0.3
 #: Share of voxels in the mask above which a volume was hardly freed of its skull.

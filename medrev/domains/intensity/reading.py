@@ -12,9 +12,6 @@ from medrev.data.finite import finite_notes, without_nan
 from medrev.errors import InputError
 from medrev.volumes import check_affine, check_mask, read_volume
 
-__all__ = ["ContrastScan", "read_contrast"]
-
-
 #: Share of negative values, of those that are not zero, above which they are not a scanner's.
 _MANY = 0.1
 

@@ -32,8 +32,6 @@ from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import Reorient, voxel_size
 
-__all__ = ["ScalarDomain"]
-
 #: What a contrast is called of which nobody says what it is.
 _UNNAMED = "MRI"
 #: Of the entity desc, by name of what a result has beside the volume.

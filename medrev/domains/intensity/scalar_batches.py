@@ -8,8 +8,6 @@ from medrev.config.schema import ScalarData
 from medrev.data.epochs import Triple
 from medrev.domains.intensity.batches import HeadBatches
 
-__all__ = ["ScalarBatches"]
-
 
 class ScalarBatches(HeadBatches[ScalarData]):
     """Iterate over batches of patches, epoch after epoch.

@@ -27,8 +27,6 @@ from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to
 from medrev.volumes import Panel, Plane, block_mask, block_mean, voxel_size
 
-__all__ = ["ScalarDataset"]
-
 
 class ScalarDataset(HeadDataset):
     """Volumes of one contrast and their twins; every process reads all into its memory.

@@ -15,8 +15,6 @@ from medrev.domains.intensity.simulation import SimulatedScan, draw_scan
 from medrev.domains.intensity.twin import Thick, make_twin
 from medrev.volumes import PROFILES
 
-__all__ = ["SimulatedBatches", "simulated_cohort", "simulated_head"]
-
 #: Share of a scan that must not be air or cut off.
 _CONTENT = 0.25
 #: Largest share of the distance between slices that lies between them.

@@ -2,8 +2,6 @@
 
 from medrev.data.subject import Subject
 
-__all__ = ["NOT_CONTRASTS", "UNNAMED", "contrast_name", "contrasts", "lacks"]
-
 #: Roles of files that are no contrasts.
 NOT_CONTRASTS = ("mask", "labels")
 #: Role of a volume of which nobody says what contrast it is.

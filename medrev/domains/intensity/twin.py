@@ -19,8 +19,6 @@ from medrev.errors import InputError, naming
 from medrev.files import content_hash
 from medrev.volumes import Profile, Reorient, block_mask, coarsen, crop_to_multiple, rescale_affine
 
-__all__ = ["Thick", "make_twin", "prepare_twin"]
-
 
 @dataclass(frozen=True)
 class Thick:

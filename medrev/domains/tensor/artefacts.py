@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from medrev.config.schema import Artefacts
 from medrev.dti import Gradients
 
-__all__ = ["DIRECTIONS", "corrupt", "simulate_signal"]
-
 _GOLDEN = (1 + 5**0.5) / 2
 _CORNERS: list[tuple[float, float, float]] = [
     (0, 1, _GOLDEN),

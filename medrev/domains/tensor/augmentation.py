@@ -4,8 +4,6 @@ import math
 
 import torch
 
-__all__ = ["add_noise", "scale_microstructure", "smallest_eigenvalue"]
-
 
 def smallest_eigenvalue(tensor: torch.Tensor) -> torch.Tensor:
     """Smallest eigenvalue in closed form (trigonometric solution of the cubic).

@@ -20,8 +20,6 @@ from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import InputError
 from medrev.volumes import upsample
 
-__all__ = ["PatchBatches"]
-
 
 @dataclass(frozen=True)
 class _Source:

@@ -21,8 +21,6 @@ from medrev.domains.tensor.prepared import Prepared
 from medrev.errors import OutputError
 from medrev.files import atomic_path, content_hash, ensure_writable_folder, user_cache
 
-__all__ = ["FORMAT", "cache_folder", "content_key", "load_entry", "save_entry"]
-
 #: Raised whenever preparation gives other numbers for the same files.
 FORMAT = 1
 

@@ -8,8 +8,6 @@ from medrev.dti import LinearFit, Signal, is_positive_definite
 from medrev.dti.spd import FLOOR
 from medrev.volumes import blocks_of, from_blocks, upsample, with_means
 
-__all__ = ["consistent_tensors"]
-
 #: Blocks at a time.
 _CHUNK = 20_000
 #: How often the details of a block are halved, so that its tensors stay positive definite, before

@@ -25,8 +25,6 @@ from medrev.dti import color_fa, scalar_maps
 from medrev.metrics import NOISE_FLOOR, Settings, interpolate_to
 from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine, voxel_size
 
-__all__ = ["TensorDataset"]
-
 #: The interpolation whose error others are divided by.
 _YARDSTICK: Literal["cubic"] = "cubic"
 

@@ -21,8 +21,6 @@ from medrev.dti import Gradients, fit_tensor
 from medrev.errors import InputError
 from medrev.volumes import block_mask, block_mean, crop_to_multiple, rescale_affine
 
-__all__ = ["Twin", "artefact_copies", "crop_scan", "degrade", "resolve_kind"]
-
 
 @dataclass(frozen=True)
 class Twin:

@@ -46,8 +46,6 @@ from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import direction_cosines, is_dicom_folder
 
-__all__ = ["TensorDomain"]
-
 logger = logging.getLogger(__name__)
 
 _HCP_DATA = [

@@ -8,8 +8,6 @@ from medrev.data.subject import Subject
 from medrev.domains.tensor.layouts import bids, hcp, table, tensors
 from medrev.errors import InputError
 
-__all__ = ["LAYOUTS", "find_cohort", "problems", "scanned"]
-
 
 def scanned(subject: Subject) -> Path | None:
     """The file of a subject that is read: raw DWI, else the tensors."""

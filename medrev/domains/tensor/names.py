@@ -7,8 +7,6 @@ from medrev.domains.domain import Side
 from medrev.domains.names import bids_label
 from medrev.volumes import strip_suffix
 
-__all__ = ["base_name", "common_stem"]
-
 _REPLACED = re.compile(r"_(?:res|model|param|desc)-[A-Za-z0-9]+")
 _SUFFIX = re.compile(r"_(?:dwi|dwimap|T1w|T2w)$")
 #: Folders of an HCP subject that say nothing about who it is.

@@ -11,8 +11,6 @@ from medrev.domains.quick_look import Comparison, Doubt, Row, nearest, with_marg
 from medrev.dti import color_fa, scalar_maps
 from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample, voxel_size
 
-__all__ = ["compare_tensors"]
-
 Array = NDArray[Any]
 
 #: Coarse slices to either side that cubic interpolation of one slice needs.

@@ -21,8 +21,6 @@ from medrev.files import content_hash
 from medrev.parallel.processors import processors
 from medrev.progress import progress as progress_bar
 
-__all__ = ["check_subjects", "prepare", "prepare_scan"]
-
 #: Below so many bytes of files, starting processes takes longer than the work (workers: auto).
 _SMALL = 256 * 2**20
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from medrev.data.ranges import is_outside, mask_volume, range_in_words
 from medrev.domains.tensor.prepared import Prepared
 
-__all__ = ["describe_values", "training_ranges", "unlike_training"]
-
 #: Percentiles of the mean diffusivity in the brain that are compared.
 _PERCENTILES = (5, 50, 95)
 #: Voxels looked at per scan, evenly spread.

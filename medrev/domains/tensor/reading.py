@@ -26,8 +26,6 @@ from medrev.dti import (
 from medrev.progress import progress
 from medrev.volumes import strip_suffix, voxel_size
 
-__all__ = ["convention_of", "read_tensors"]
-
 logger = logging.getLogger(__name__)
 
 #: Slices along k that are fitted between two steps of the progress bar.

@@ -10,8 +10,6 @@ from medrev.domains.domain import Prediction, Scan
 from medrev.domains.maps import Map
 from medrev.volumes import voxel_size
 
-__all__ = ["ALWAYS", "INTERVALS", "MAPS", "UNCERTAIN", "about_map", "describe_result", "map_of"]
-
 
 @dataclass(frozen=True)
 class _Map:

@@ -11,9 +11,6 @@ import torch
 from medrev.domains.tensor.prepared import Prepared
 from medrev.errors import InputError
 
-__all__ = ["auto_scale"]
-
-
 #: Values taken per subject, evenly spread: enough for four digits.
 _VALUES = 300_000
 

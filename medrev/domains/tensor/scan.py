@@ -29,8 +29,6 @@ from medrev.volumes import (
     same_grid,
 )
 
-__all__ = ["Scan", "check_subject", "load_subject"]
-
 
 @dataclass(frozen=True)
 class Scan:

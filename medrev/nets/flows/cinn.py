@@ -19,8 +19,6 @@ from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_featur
 from medrev.nets.flows.flow import Flow
 from medrev.nets.flows.multiscale import Squeeze, Stage, multiscale_flow
 
-__all__ = ["cinn_imagenet_colour", "cinn_lsun_colour", "cinn_mnist"]
-
 #: Eq. 7 as it is written, with the paper's α.
 _PAPER: dict[str, Any] = {"clamp": 1.9, "clamp_form": "cinn"}
 

@@ -18,8 +18,6 @@ from medrev.nets.evaluating import evaluating
 from medrev.reversible import InvertibleLayer, ReversibleSequence, Split, VolumePreserving
 from medrev.reversible.coupling import no_log_det
 
-__all__ = ["Flow", "shape_behind"]
-
 Latents = Tensor | Sequence[Tensor]
 
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from medrev.nets.flows.flow import Flow
 from medrev.nets.flows.multiscale import Stage, multiscale_flow
 
-__all__ = ["generative_celeba", "generative_mnist"]
-
 
 def generative_celeba(
     *,

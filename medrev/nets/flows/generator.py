@@ -11,8 +11,6 @@ from medrev.nets.flows.flow import Flow
 from medrev.nets.flows.prior import NormalPrior
 from medrev.nets.translator import Translator
 
-__all__ = ["Generator"]
-
 
 class Generator(Translator):
     """Makes y from x: decodes a code that is drawn from a distribution.

@@ -35,8 +35,6 @@ from medrev.reversible import (
 )
 from medrev.reversible.affine import ClampForm
 
-__all__ = ["Stage", "multiscale_flow"]
-
 Squeeze = Literal["haar", "checkerboard", "space_to_depth", "flatten", "none"]
 CouplingKind = Literal["affine", "additive", "swapped", "spline"]
 Mixing = Literal["orthogonal", "permutation", "reversal", "plu", "learnt_orthogonal", "none"]

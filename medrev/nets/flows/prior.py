@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClassPrior", "NormalPrior", "RestrictedPrior"]
-
 
 class NormalPrior(nn.Module):
     """Standard normal in every dimension.

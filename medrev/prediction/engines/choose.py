@@ -10,8 +10,6 @@ from medrev.prediction.engines.engine import Engine
 from medrev.prediction.engines.openvino import has_openvino, openvino_engine, supports_bfloat16
 from medrev.prediction.engines.precision import bfloat16_speedup
 
-__all__ = ["alternative_engine", "choose_engine"]
-
 logger = logging.getLogger(__name__)
 
 #: How much faster bfloat16 must be to be worth the lost digits.

@@ -7,8 +7,6 @@ import torch
 from medrev.prediction.chain import layout
 from medrev.prediction.stages import MakeChain, torch_chains
 
-__all__ = ["Engine"]
-
 
 @dataclass(frozen=True)
 class Engine:

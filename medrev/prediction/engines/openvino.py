@@ -21,8 +21,6 @@ from medrev.files import atomic_path, user_cache
 from medrev.prediction.chain import Chain, Convolution, Normalisation, TorchChain, flatten
 from medrev.prediction.engines.engine import Engine
 
-__all__ = ["has_openvino", "openvino_engine", "supports_bfloat16"]
-
 logger = logging.getLogger(__name__)
 
 _PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}

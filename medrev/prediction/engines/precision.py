@@ -8,8 +8,6 @@ import torch
 from medrev.prediction.chain import TorchChain
 from medrev.reversible import Conv
 
-__all__ = ["bfloat16_speedup"]
-
 _CHANNELS, _EDGE, _ROUNDS = 16, 24, 12
 
 

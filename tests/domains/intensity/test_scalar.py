@@ -15,9 +15,9 @@ from medrev.config.schema import ScalarData
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation import heldout_means
+from medrev.nets import translator_of
 from medrev.prediction import infer_file, save_weights
 from medrev.training import train
-from medrev.training.train import translator_of
 from medrev.volumes import block_mean, coarsen
 
 ROOT = Path(__file__).parents[3]

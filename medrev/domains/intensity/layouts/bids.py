@@ -13,8 +13,6 @@ from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 from medrev.domains.intensity.subject import contrast_name
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "sub-*/[ses-*/]anat/*_{T1w,T2w,FLAIR,…}.nii.gz"
 
 _NO_CONTRASTS = ("mask", "dseg", "probseg")

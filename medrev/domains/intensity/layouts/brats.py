@@ -14,8 +14,6 @@ from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 from medrev.domains.intensity.subject import contrast_name
 
-__all__ = ["EXPECTED", "is_scan", "matches", "read"]
-
 EXPECTED = (
     "[…/]NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz (BraTS to 2021) or "
     "[…/]NAME/NAME-{t1n,t1c,t2w,t2f,seg}.nii.gz (from 2023)"

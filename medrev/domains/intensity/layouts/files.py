@@ -12,8 +12,6 @@ from medrev.data.subject import Subject, strip_nifti
 from medrev.domains.intensity.names import contrast_ending
 from medrev.domains.intensity.subject import UNNAMED, contrast_name
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "NAME.nii.gz, one volume for each subject, with NAME_mask.nii.gz where there is a mask"
 
 _NO_VOLUMES = ("_mask", "_seg", "_dseg", "_labels")

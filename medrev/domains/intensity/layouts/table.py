@@ -8,8 +8,6 @@ from medrev.domains.intensity.subject import contrast_name
 from medrev.errors import InputError
 from medrev.volumes import VOLUMES
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "participants.tsv (or a .csv) with the column id, one for each contrast, mask, split"
 
 _OTHERS = {"id", "mask", "seg", "dwi", "tensor", "truth"}

@@ -15,8 +15,6 @@ from medrev.domains.intensity.simulation.signals import draw_signals
 from medrev.domains.intensity.simulation.skull import draw_skull
 from medrev.domains.intensity.simulation.tissue import draw_tissue
 
-__all__ = ["VOXELS", "SimulatedScan", "draw_scan"]
-
 #: Smallest and largest voxel edge in mm.
 VOXELS = (0.65, 1.35)
 #: How many scans show tissue, not shapes of any kind; and how many of those show the skull's side.

@@ -4,8 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Fields", "cover", "filtered", "frequencies", "over"]
-
 
 def frequencies(edge: int) -> list[Tensor]:
     """Cycles per voxel along each axis, of the half spectrum of a cube, ready to be broadcast."""

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from medrev.domains.intensity.simulation.fields import Fields, cover, over
 
-__all__ = ["draw_leaves"]
-
 
 def draw_leaves(rng: np.random.Generator, fields: Fields) -> Tensor:
     """A cube of ellipsoids and boxes with rounded edges; the sizes follow a power law."""

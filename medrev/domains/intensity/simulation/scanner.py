@@ -8,8 +8,6 @@ from torch import Tensor
 
 from medrev.domains.intensity.simulation.fields import Fields, filtered, frequencies
 
-__all__ = ["scanned"]
-
 
 def scanned(rng: np.random.Generator, fields: Fields, image: Tensor) -> Tensor:
     """An image of a cube of tissue, never negative.

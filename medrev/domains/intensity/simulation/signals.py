@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["TISSUES", "draw_signals"]
-
 TISSUES = ("csf", "gm", "wm", "deep", "bone", "marrow", "fat", "muscle", "vessel")
 #: Signals of weightings as scanners give them, in the order of the tissues.
 _WEIGHTINGS = {

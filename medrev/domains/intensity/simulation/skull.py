@@ -8,8 +8,6 @@ from torch import Tensor
 
 from medrev.domains.intensity.simulation.fields import Fields, cover, over
 
-__all__ = ["draw_skull"]
-
 #: Layers from within: tissue, how often it is there, and its thickness in mm.
 _LAYERS = (
     ("csf", 1.0, 0.5, 4.0),

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from medrev.domains.intensity.simulation.fields import Fields, cover, over
 
-__all__ = ["draw_tissue"]
-
 
 def draw_tissue(
     rng: np.random.Generator, fields: Fields, signals: Mapping[str, float], zoom: float

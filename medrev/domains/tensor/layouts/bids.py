@@ -10,8 +10,6 @@ from medrev.data.layouts.listing import Listing, is_there, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "sub-*/[ses-*/]dwi/*_dwi.{nii.gz,bval,bvec}"
 
 

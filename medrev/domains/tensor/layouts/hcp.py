@@ -5,8 +5,6 @@ from pathlib import Path
 from medrev.data.layouts.listing import Listing, first_file, folders, known
 from medrev.data.subject import Subject
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "SUBJECT/T1w/Diffusion/{data.nii.gz,bvals,bvecs,nodif_brain_mask.nii.gz}"
 
 _FOLDERS = ("T1w/Diffusion", "Diffusion")

@@ -6,8 +6,6 @@ from medrev.data.layouts.listing import Listing
 from medrev.data.layouts.table import find_table, list_rows, read_rows
 from medrev.errors import InputError
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "participants.tsv (or a .csv) with the columns id and dwi, bval, bvec or tensor"
 
 _PATHS = ("dwi", "bval", "bvec", "tensor", "mask", "truth")

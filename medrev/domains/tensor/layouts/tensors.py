@@ -13,8 +13,6 @@ from medrev.data.subject import Subject, strip_nifti
 from medrev.errors import InputError
 from medrev.volumes import nifti_shape
 
-__all__ = ["EXPECTED", "matches", "read"]
-
 EXPECTED = "SUBJECT/tensor.nii.gz or SUBJECT_tensor.nii.gz with six components (+ *mask.nii.gz)"
 
 _SUFFIXES = ("_dwimap", "_desc-sr", "_param-diffusivity", "_model-tensor", "_tensor", "_dti", "_dt")
