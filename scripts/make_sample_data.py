@@ -4,7 +4,8 @@
     python scripts/make_sample_data.py --output sample_data --overwrite
 
 The same arguments give the same bytes. Needs the `sample-data` extra (nilearn carries the
-ICBM-152 tissue maps) and takes about four minutes. How a brain is made: `scripts/phantom/`.
+ICBM-152 tissue maps) and takes about four minutes. How a brain is made:
+`medrev.domains.tensor.simulation`.
 """
 
 import argparse
@@ -15,9 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from phantom import COHORT, Subject, SubjectSpec, simulate_subject
+from phantom.cohort import COHORT
 from phantom.files import save_nifti
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from medrev.domains.tensor.simulation import Subject, SubjectSpec, simulate_subject
 
 __all__ = ["main", "write_subject"]
 

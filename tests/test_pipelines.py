@@ -157,7 +157,6 @@ def write_photos(root):
 #: What stands in for the data of a pipeline, by the name of its folder.
 STAND_INS = {
     "sample_data": write_dwi,
-    "drawn_heads": write_dwi,
     "brats": write_contrasts,
     "heads": write_contrasts,
     "cityscapes": write_images("labels"),
@@ -194,7 +193,12 @@ def sizes(pipeline):
     """Overrides that two steps on a CPU need; kinds, norms, losses and schedules are the file's."""
     data, model, method = pipeline.data, pipeline.model, pipeline.method
     small = ["training.steps=2", "training.validate_every=2"]
+    if data.layout == "simulated":
+        small += [f"data.simulated.{part}=1" for part in ("train", "validation", "test")]
+        small += ["data.simulated.edge=20", "data.patches.size=10"]
     if data.kind == "dti":
+        if data.layout == "simulated":
+            return [*small, "data.simulated.whole=0", "evaluation.baselines=[cubic]"]
         small += ["data.workers=1", "data.split.validation=1", "data.split.test=1"]
         small += ["data.patches.size=24"] if data.patches.size > 24 else []
         return [*small, "evaluation.baselines=[cubic]"]
@@ -209,11 +213,7 @@ def sizes(pipeline):
         small += ["data.crop_size=32", "data.load_size=36"]
     elif data.sampling == "slices":
         small += ["data.slices.size=32", "data.augmentation.shift=2"]
-    elif data.layout == "simulated":
-        counts = ("train", "validation", "test")
-        small += [f"data.simulated.{part}=1" for part in counts]
-        small += ["data.simulated.edge=20", "data.patches.size=10"]
-    else:
+    elif data.layout != "simulated":
         small.append("data.patches.size=16")
     return small
 

@@ -78,7 +78,11 @@ def changed(old: str, new: str) -> str:
             "or 'auto', got -1e-3",
         ),
         ("root: cohort", "root: [a]", r"x.yaml:3: data.root must be a path, got \['a'\]"),
-        ("  root: cohort", "  scale: auto", r"x.yaml:2: data.root is missing; it must be a path"),
+        (
+            "  root: cohort",
+            "  scale: auto",
+            r"x.yaml:2: data: root is missing: the cohort's folder \(or layout: simulated\)",
+        ),
         (
             "  kind: paired",
             "  pool_size: 1",

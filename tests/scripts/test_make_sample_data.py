@@ -12,10 +12,17 @@ pytest.importorskip("nilearn")
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import make_sample_data
-from phantom import COHORT, simulate_subject
-from phantom.acquisition import NOISE, fit_tensor, fsl_bvecs, gradient_table
-from phantom.anatomy import scan_affine
-from phantom.microstructure import Compartment
+from phantom.cohort import COHORT
+
+from medrev.domains.tensor.simulation import simulate_subject
+from medrev.domains.tensor.simulation.acquisition import (
+    NOISE,
+    fit_tensor,
+    fsl_bvecs,
+    gradient_table,
+)
+from medrev.domains.tensor.simulation.anatomy import scan_affine
+from medrev.domains.tensor.simulation.microstructure import Compartment
 
 TINY = replace(
     COHORT[12], shape=(31, 37, 9), voxel=(5.0, 5.0, 5.0), directions=8, tracts=3, noise_blur=0.0

@@ -66,18 +66,17 @@ class Slices(Section):
 
 
 class Simulated(Section):
-    """Scans that are drawn, not read: where layout is simulated.
-
-    Everything of a scan follows from the pipeline's seed, its part, its number and, in training,
-    the epoch.
-    """
+    """Scans that are drawn, not read: where layout is simulated."""
 
     train: Count = 24
-    """Scans of an epoch; every epoch draws others."""
+    """Scans to train on."""
     validation: Annotated[int, Field(ge=0, le=100_000)] = 4
     test: Count = 4
-    edge: Annotated[int, Field(ge=16, le=1024)] = 64
-    """Voxels of a scan along each axis."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Scans by part."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 class DataSection(Section):
@@ -116,6 +115,34 @@ class DataSection(Section):
     @abstractmethod
     def sampling(self) -> Sampling:
         """What a training sample is."""
+
+    def check_source(self, patches: Patches, *of_cohorts: str) -> None:
+        """See that a cohort that is read has a root, and one that is drawn nothing of the kind.
+
+        Args:
+            patches: Those of the training.
+            of_cohorts: Further keys that mean nothing where scans are drawn.
+
+        Raises:
+            ValueError: Naming the key.
+        """
+        if self.layout != "simulated":
+            if not {"root", "table"} & self.model_fields_set:
+                raise ValueError("root is missing: the cohort's folder (or layout: simulated)")
+            return
+        fields = type(self).model_fields
+        unread = [key for key in ("root", *of_cohorts) if getattr(self, key) != fields[key].default]
+        if unread:
+            raise ValueError(
+                f"{unread[0]} is of a cohort that is read; layout simulated draws its scans, as "
+                f"many of each part as simulated says: leave {unread[0]} out, or set "
+                "data.layout=auto"
+            )
+        if patches.sampling != "random" or patches.per_subject is None:
+            raise ValueError(
+                "layout simulated needs patches.sampling random and patches.per_subject, got "
+                f"{patches.sampling} and {patches.per_subject}"
+            )
 
     @property
     @abstractmethod

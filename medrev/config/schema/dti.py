@@ -1,10 +1,19 @@
 """The ``data`` section of diffusion tensors: cohort, fit, low-resolution twins, patches."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from medrev.config.schema.data import DataSection, Pairing, Patches, Sampling, Split, Subjects
+from medrev.config.schema.data import (
+    DataSection,
+    Pairing,
+    Patches,
+    Sampling,
+    Simulated,
+    Split,
+    Subjects,
+)
 from medrev.config.schema.section import (
     BatchSize,
     NonNegative,
@@ -12,6 +21,7 @@ from medrev.config.schema.section import (
     Positive,
     Probability,
     Section,
+    Seed,
 )
 
 
@@ -66,21 +76,37 @@ class Augmentation(Section):
     artefacts: Artefacts = Artefacts()
 
 
+class SimulatedHeads(Simulated):
+    """Simulated diffusion scans of heads, each with another anatomy, tissue, scanner and scan.
+
+    They are drawn once and kept with the other prepared subjects. Needs the sample-data extra.
+    """
+
+    whole: Probability = 0.125
+    """Share of whole heads in air, whose mask is to be found; the others are parts of heads."""
+    edge: Annotated[int, Field(ge=16, le=128)] = 52
+    """Most voxels of a part of a head along each axis."""
+    seed: Seed = 11
+    """Of all that is left to chance: more heads of one seed are the same ones and others."""
+
+
 class DTIData(DataSection):
     """Diffusion tensors and their low-resolution twins."""
 
     domains: ClassVar[tuple[str, str]] = ("tensor", "tensor")
     pairing: ClassVar[Pairing] = "degraded"
     background: ClassVar[float] = 0.0
-    chosen_by: ClassVar[tuple[str, ...]] = (*DataSection.chosen_by, "table")
+    chosen_by: ClassVar[tuple[str, ...]] = (*DataSection.chosen_by, "table", "simulated")
     made_by: ClassVar[tuple[str, ...]] = ("tensor_order", "tensor_frame", "fit", "degradation")
     #: Components of the tensor.
     channels: ClassVar[tuple[int, int]] = (6, 6)
 
     kind: Literal["dti"] = "dti"
-    root: PipelinePath
+    root: Annotated[PipelinePath, Field(validate_default=False)] = Path()
     """Cohort folder: HCP layout, BIDS-like, ready tensors, or one with participants.tsv."""
-    layout: Literal["auto", "hcp", "bids", "tensors", "table"] = "auto"
+    layout: Literal["auto", "hcp", "bids", "tensors", "table", "simulated"] = "auto"
+    """simulated: no files are read, every scan is drawn."""
+    simulated: SimulatedHeads = SimulatedHeads()
     table: PipelinePath | None = None
     """CSV or TSV with the columns id and dwi or tensor (bval, bvec, mask, truth, split)."""
     subjects: Subjects = None
@@ -149,4 +175,9 @@ class DTIData(DataSection):
                 f"patches.stride must be a multiple of degradation.factor "
                 f"({self.degradation.factor}), got {stride}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _somewhere_to_read_from(self) -> "DTIData":
+        self.check_source(self.patches, "subjects", "split", "table")
         return self

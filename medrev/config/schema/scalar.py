@@ -53,7 +53,14 @@ class ScalarAugmentation(Section):
 
 
 class SimulatedScans(Simulated):
-    """Simulated scans of heads, of any contrast."""
+    """Simulated scans of heads, of any contrast; every epoch of training draws others.
+
+    Everything of a scan follows from the pipeline's seed, its part, its number and, in training,
+    the epoch.
+    """
+
+    edge: Annotated[int, Field(ge=16, le=1024)] = 64
+    """Voxels of a scan along each axis."""
 
     slices: tuple[Positive, Positive] | None = None
     """Training scans have slices along bottom-top whose distance is between so many times the edge
@@ -161,26 +168,8 @@ class ScalarData(DataSection):
                 "contrast any and layout simulated go together, got "
                 f"{self.contrast} and {self.layout}"
             )
-        if self.layout != "simulated":
-            if "root" not in self.model_fields_set:
-                raise ValueError("root is missing: the cohort's folder (or layout: simulated)")
-            return self
-        unread = [
-            name
-            for name in ("root", "subjects", "split")
-            if getattr(self, name) != type(self).model_fields[name].default
-        ]
-        if unread:
-            raise ValueError(
-                f"{unread[0]} is of a cohort that is read; layout simulated draws its scans, as "
-                f"many of each part as simulated says: leave {unread[0]} out"
-            )
-        drawn, slices = self.patches, self.simulated.slices
-        if drawn.sampling != "random" or drawn.per_subject is None:
-            raise ValueError(
-                "layout simulated needs patches.sampling random and patches.per_subject, got "
-                f"{drawn.sampling} and {drawn.per_subject}"
-            )
-        if slices is not None and slices[0] > slices[1]:
+        self.check_source(self.patches, "subjects", "split")
+        slices = self.simulated.slices
+        if self.layout == "simulated" and slices is not None and slices[0] > slices[1]:
             raise ValueError(f"simulated.slices must be [lowest, highest], got {list(slices)}")
         return self

@@ -41,10 +41,9 @@ class _Place:
 
 def simulated_cohort(data: ScalarData) -> Cohort:
     """The scans of the first epoch, of the validation and of the test."""
-    counts = (data.simulated.train, data.simulated.validation, data.simulated.test)
     subjects = [
         Subject(_Place(part, number).name, split=part)
-        for part, count in zip(PARTS, counts, strict=True)
+        for part, count in data.simulated.counts.items()
         for number in range(count)
     ]
     return Cohort(tuple(sorted(subjects, key=lambda s: s.id)), "simulated", Path(), data.split)

@@ -80,7 +80,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
     def found(self) -> Iterator[str]:
         """The cohort."""
         return cohort_lines(
-            self.cohort, lambda s: "raw DWI" if "dwi" in s.files else "ready tensors"
+            self.cohort, lambda s: "ready tensors" if "tensor" in s.files else "raw DWI"
         )
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ from medrev.config.schema import DTIData
 from medrev.data.cohort import Cohort, Layouts
 from medrev.data.subject import Subject
 from medrev.domains.tensor.layouts import bids, hcp, table, tensors
+from medrev.domains.tensor.simulated import simulated_cohort
 from medrev.errors import InputError
 
 
@@ -33,13 +34,16 @@ def find_cohort(data: DTIData) -> Cohort:
     """Find the subjects under ``data.root`` (or in ``data.table``).
 
     With ``layout: auto`` the layouts are tried in the order table (with path columns), HCP, BIDS,
-    ready tensors; :attr:`Cohort.layout` says which one it was.
+    ready tensors; :attr:`Cohort.layout` says which one it was. With ``layout: simulated`` they have
+    no files.
 
     Raises:
         InputError: The folder is missing or of no known layout, files are missing, identifiers
             are double, or the chosen subjects are not there. Several problems come together, one
             a line.
     """
+    if data.layout == "simulated":
+        return simulated_cohort(data)
     root = data.root if data.table is None else data.table
     if not root.exists():
         what = "data.root" if data.table is None else "data.table"

@@ -23,6 +23,8 @@ from medrev.progress import progress as progress_bar
 
 #: Below so many bytes of files, starting processes takes longer than the work (workers: auto).
 _SMALL = 256 * 2**20
+#: What a simulated head depends on, beside its number.
+_DRAWN_BY = {"whole", "edge", "seed"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -121,6 +123,8 @@ def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
 
 def _key(subject: Subject, data: DTIData) -> str:
     contents = {role: content_hash(path) for role, path in subject.files.items()}
+    if data.layout == "simulated":
+        contents = {"drawn": f"{subject.id} {data.simulated.model_dump_json(include=_DRAWN_BY)}"}
     return content_key(contents, data, _wants_copies(subject, data))
 
 
@@ -199,7 +203,7 @@ def _pool_size(tasks: list[Task], data: DTIData, workers: int) -> int:
     """Processes to start: none for few subjects or (auto) little work."""
     if len(tasks) < 2:
         return 1
-    if data.workers == "auto":
+    if data.workers == "auto" and data.layout != "simulated":
         size = sum(path.stat().st_size for task in tasks for path in task[0].files.values())
         if size < _SMALL:
             return 1

@@ -1,6 +1,6 @@
 """Reading a subject: everything checked, and turned into the voxel frame."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from medrev.config.schema import DTIData
 from medrev.data.finite import finite_notes, without_nan
 from medrev.data.subject import Subject
 from medrev.domains.tensor.find import problems, scanned
+from medrev.domains.tensor.simulated import draw
 from medrev.dti import (
     Convention,
     Gradients,
@@ -82,6 +83,11 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
             too few for a tensor.
     """
     gradients = check_subject(subject, data)
+    if data.layout == "simulated":
+        drawn = draw(subject, data)
+        chosen, gradients = drawn.gradients.shell(data.fit.b_max)
+        dwi = replace(drawn.dwi, values=drawn.dwi.values[chosen])
+        return _scan(subject, data, mask=drawn.mask, truth=None, dwi=dwi, gradients=gradients)
     files = subject.files
     mask = read_volume(files["mask"]) if "mask" in files else None
     truth = _read_tensor(files["truth"], data) if "truth" in files else None
@@ -97,12 +103,14 @@ def check_subject(subject: Subject, data: DTIData) -> Gradients | None:
     """See that a subject's files are there and that its gradients fit, without reading voxels.
 
     Returns:
-        The gradients of raw DWI; None where the tensors are read.
+        The gradients of raw DWI; None where the tensors are read, or nothing.
 
     Raises:
         InputError: A file is missing, or the series is not one of volumes.
         GradientError: b-values or b-vectors do not fit the series.
     """
+    if data.layout == "simulated":
+        return None
     found = problems(subject)
     if found:
         raise InputError("; ".join(found))

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from phantom.atlas import load_atlas
-from phantom.fields import RandomFields, sigmoid
-from phantom.spec import SubjectSpec
+from medrev.domains.tensor.simulation.atlas import load_atlas
+from medrev.domains.tensor.simulation.fields import RandomFields, sigmoid
+from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 __all__ = ["Anatomy", "build_anatomy", "scan_affine"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from phantom.fields import normalise, sigmoid
+from medrev.domains.tensor.simulation.fields import normalise, sigmoid
 
 __all__ = ["bundles", "random_tracts"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from phantom import acquisition as scan
-from phantom.anatomy import Anatomy, build_anatomy, scan_affine
-from phantom.fields import RandomFields
-from phantom.microstructure import Compartment, build_compartments
-from phantom.spec import SubjectSpec
+from medrev.domains.tensor.simulation import acquisition as scan
+from medrev.domains.tensor.simulation.anatomy import Anatomy, build_anatomy, scan_affine
+from medrev.domains.tensor.simulation.fields import RandomFields
+from medrev.domains.tensor.simulation.microstructure import Compartment, build_compartments
+from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 __all__ = ["Head", "Subject", "build_head", "scan_head", "simulate_subject"]
 
@@ -19,6 +19,7 @@ class Subject:
     """What a scan of a simulated head gives, with the truth behind it.
 
     Attributes:
+        spec: What it is, and how it was scanned.
         dwi: Stored diffusion-weighted volumes, int16, shape (I, J, K, V).
         clean: The same without noise, float32, shape (I, J, K, V).
         bvals: b-values in s/mm², shape (V,).
@@ -29,6 +30,7 @@ class Subject:
         fine: Fine voxels per voxel along each axis.
     """
 
+    spec: SubjectSpec
     dwi: np.ndarray
     clean: np.ndarray
     bvals: np.ndarray
@@ -125,7 +127,7 @@ def scan_head(
     if spec.background == "zero":
         dwi *= binary_dilation(mask, iterations=2)[..., None]
     return Subject(
-        dwi=np.clip(np.rint(dwi), 0, 32767).astype(np.int16),
+        spec=spec, dwi=np.clip(np.rint(dwi), 0, 32767).astype(np.int16),
         clean=clean, bvals=bvals, bvecs=scan.fsl_bvecs(gradients, head.affine), mask=mask,
         affine=head.affine, anatomy=anatomy, fine=fine,
     )  # fmt: skip

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
+from medrev.errors import ConfigError
+
 __all__ = ["Atlas", "load_atlas"]
 
 _NAME = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -46,8 +48,9 @@ def load_atlas() -> Atlas:
     try:
         import nilearn
     except ModuleNotFoundError:
-        raise SystemExit(
-            "the package nilearn is missing: pip install -c constraints.txt -e '.[sample-data]'"
+        raise ConfigError(
+            "simulated heads need the package nilearn, which carries the tissue maps: "
+            "pip install -c constraints.txt -e '.[sample-data]'"
         ) from None
 
     folder = Path(nilearn.__file__).parent / "datasets" / "data"

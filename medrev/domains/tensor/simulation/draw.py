@@ -1,33 +1,51 @@
-"""Subjects drawn at random, each with another anatomy, tissue, scanner and scan."""
+"""Heads drawn at random, each with another anatomy, tissue, scanner and scan."""
 
 import dataclasses
 
 import numpy as np
 
-from phantom.spec import SubjectSpec
+from medrev.domains.tensor.simulation.spec import SubjectSpec
+from medrev.domains.tensor.simulation.subject import Subject, build_head, scan_head
 
-__all__ = ["draw_acquisition", "draw_spec", "draw_whole"]
+__all__ = ["MOST", "draw_subject"]
 
+MOST = 52
+"""Most voxels of a drawn scan along an axis, where it does not show the whole head."""
 _LEAST = 34
 """Fewest voxels along an axis: patches of 32 fit."""
 _VOXELS = 110_000
 """Voxels of a drawn scan with sub-voxels of half its edge; fewer with finer ones."""
 
 
-def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
+def draw_subject(seed: int, number: int, *, whole: bool = False, edge: int = MOST) -> Subject:
+    """Draw a head and scan it; the same numbers give the same bytes.
+
+    Args:
+        seed: Of the cohort.
+        number: Of the head.
+        whole: The whole head in air at voxels of 2.5 to 3.6 mm, of which the mask is to be found.
+        edge: Most voxels along an axis, where not the whole head is shown; 8 or more.
+    """
+    streams = np.random.SeedSequence([seed + whole, number]).spawn(5)
+    rngs = [np.random.default_rng(stream) for stream in streams]
+    spec, fine = _draw_whole("whole", rngs[0]) if whole else _draw_spec("part", rngs[0], edge)
+    return scan_head(build_head(spec, *rngs[1:3], fine=fine), spec, *rngs[3:])
+
+
+def _draw_spec(name: str, rng: np.random.Generator, edge: int) -> tuple[SubjectSpec, int]:
     """Everything of a subject, and the sub-voxels per voxel along each axis.
 
     Voxels have edges of 1.1 to 3.5 mm in the plane and are up to twice as long across it.
     """
-    edge = float(np.exp(rng.uniform(np.log(1.1), np.log(3.5))))
+    size = float(np.exp(rng.uniform(np.log(1.1), np.log(3.5))))
     ratio = 1.0 if rng.random() < 0.5 else float(rng.uniform(1, 2))
-    thick = min(edge * ratio, max(edge, 4.5))
+    thick = min(size * ratio, max(size, 4.5))
     fine = 2 if thick < 2.7 else 3
-    voxel = (round(edge, 2), round(edge, 2), round(thick, 2))
-    budget = _VOXELS * (2 / fine) ** 3
-    side = int(np.clip((budget * thick / edge) ** (1 / 3), _LEAST, 52)) // 2 * 2
-    slices = int(np.clip(budget / side**2, _LEAST, 52)) // 2 * 2
-    near = np.clip(1.3 - side * edge / 160, 0.15, 1.0)  # small fields of view lie anywhere
+    voxel = (round(size, 2), round(size, 2), round(thick, 2))
+    budget, least = _VOXELS * (2 / fine) ** 3, min(_LEAST, edge)
+    side = int(np.clip((budget * thick / size) ** (1 / 3), least, edge)) // 2 * 2
+    slices = int(np.clip(budget / side**2, least, edge)) // 2 * 2
+    near = np.clip(1.3 - side * size / 160, 0.15, 1.0)  # small fields of view lie anywhere
     spec = SubjectSpec(
         name=name,
         shape=(side, side, slices),
@@ -49,12 +67,12 @@ def draw_spec(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
         scalp=float(rng.uniform(0.1, 0.6)),
         note="drawn",
     )
-    return draw_acquisition(spec, rng), fine
+    return _draw_acquisition(spec, rng), fine
 
 
-def draw_whole(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
+def _draw_whole(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
     """A whole head in air at the voxel sizes of clinical scans, 2.5 to 3.6 mm."""
-    spec, _ = draw_spec(name, rng)
+    spec, _ = _draw_spec(name, rng, MOST)
     edge = float(rng.uniform(2.5, 3.6))
     thick = edge if rng.random() < 0.5 else min(4.5, edge * float(rng.uniform(1, 1.5)))
     spec = dataclasses.replace(
@@ -74,8 +92,8 @@ def draw_whole(name: str, rng: np.random.Generator) -> tuple[SubjectSpec, int]:
     return spec, 2
 
 
-def draw_acquisition(spec: SubjectSpec, rng: np.random.Generator) -> SubjectSpec:
-    """The same head in another scan: gradients, reconstruction, noise, mask."""
+def _draw_acquisition(spec: SubjectSpec, rng: np.random.Generator) -> SubjectSpec:
+    """How a head is scanned: gradients, reconstruction, noise, mask."""
 
     def window(least: float) -> tuple[float, float]:
         share = 1.0 if rng.random() < 0.4 else float(rng.uniform(least, 1.0))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phantom.anatomy import Anatomy
-from phantom.bundles import bundles, random_tracts
-from phantom.fields import RandomFields, normalise, sigmoid
-from phantom.spec import SubjectSpec
+from medrev.domains.tensor.simulation.anatomy import Anatomy
+from medrev.domains.tensor.simulation.bundles import bundles, random_tracts
+from medrev.domains.tensor.simulation.fields import RandomFields, normalise, sigmoid
+from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 __all__ = ["Compartment", "build_compartments"]
 

@@ -12,8 +12,8 @@ from scipy.ndimage import (
     shift,
 )
 
-from phantom.fields import RandomFields, normalise
-from phantom.spec import SubjectSpec
+from medrev.domains.tensor.simulation.fields import RandomFields, normalise
+from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 __all__ = [
     "NOISE",
