@@ -16,7 +16,7 @@ from pathlib import Path
 
 from make_sample_data import COLUMNS, write_subject
 
-from medrev.domains.tensor.simulation import draw_subject
+from medrev.domains.tensor.simulation.draw import MOST, draw_subject
 from medrev.files import atomic_path
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--whole", action="store_true", help="whole heads in air, of which medrev finds the mask"
     )
+    parser.add_argument("--edge", type=int, default=MOST, metavar="N", help="most voxels an axis")
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args(arguments)
     rows = options.output / "rows"
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = f"sub-{'w' if options.whole else ''}{number:04d}"
         if (rows / name).exists():
             continue
-        scan = draw_subject(options.seed, number, whole=options.whole)
+        scan = draw_subject(options.seed, number, whole=options.whole, edge=options.edge)
         spec = dataclasses.replace(scan.spec, name=name)
         row = write_subject(spec, scan, options.output)
         if options.whole:

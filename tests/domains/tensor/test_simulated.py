@@ -1,5 +1,8 @@
 """Heads that are drawn: a number fixes one, parts do not move, preparation is the usual one."""
 
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +65,19 @@ def test_a_head_is_a_scan_with_a_mask_and_tensors_of_brain(scan, tmp_path):
     assert 0.4e-3 < float(md.median()) < 3e-3
     assert is_positive_definite(inside[..., None, None]).float().mean() > 0.9
     assert ready.degradation == "mixed"
+
+
+def test_a_head_that_is_written_is_the_one_that_is_drawn(scan, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "scripts"))
+    main = import_module("make_training_data").main
+    assert main(["--output", str(tmp_path), "--first", "0", "--heads", "1", "--edge", "16"]) == 0
+    written = DTIData(root=tmp_path)
+    (subject,) = find_cohort(written).subjects
+    read = load_subject(subject, written)
+    assert torch.equal(read.dwi, scan.dwi)
+    assert torch.equal(read.mask, scan.mask)
+    np.testing.assert_allclose(read.affine, scan.affine, atol=1e-4)
+    np.testing.assert_allclose(read.gradients.bvecs, scan.gradients.bvecs, atol=1e-5)
 
 
 @pytest.mark.parametrize(
