@@ -12,8 +12,6 @@ from medrev.data.subject import Subject
 from medrev.dti import Gradients
 from medrev.volumes import Volume
 
-__all__ = ["Drawn", "draw", "simulated_cohort"]
-
 
 class Drawn(NamedTuple):
     """A scan as its files would give it."""
@@ -28,7 +26,8 @@ def simulated_cohort(data: DTIData) -> Cohort:
 
     More to train on leaves the others as they were.
     """
-    counts, subjects = data.simulated.counts, []
+    counts = data.simulated.counts
+    subjects: list[Subject] = []
     for part in ("test", "validation", "train"):
         first = len(subjects)
         subjects += [

@@ -15,17 +15,6 @@ from scipy.ndimage import (
 from medrev.domains.tensor.simulation.fields import RandomFields, normalise
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
-__all__ = [
-    "NOISE",
-    "add_noise",
-    "block_mean",
-    "brain_mask",
-    "fit_tensor",
-    "fsl_bvecs",
-    "gradient_table",
-    "point_spread",
-]
-
 NOISE = 1.5
 """Noise standard deviation in stored integer units: rounding adds 2 % to it."""
 

@@ -10,8 +10,6 @@ from medrev.domains.tensor.simulation.atlas import load_atlas
 from medrev.domains.tensor.simulation.fields import RandomFields, sigmoid
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
-__all__ = ["Anatomy", "build_anatomy", "scan_affine"]
-
 # centre (of the right side) and half-axes in MNI mm of the deep grey nuclei
 _NUCLEI = {
     "thalamus": ((12.0, -18.0, 8.0), (9.0, 14.0, 8.0)),
@@ -210,7 +208,7 @@ def build_anatomy(
     layer = sigmoid((-skull - depth) / 0.6) * sigmoid((depth + skull + 5 + 2 * fields(25.0)) / 0.6)
 
     contrast = gaussian_filter(wm + deep - csf - (1 - inside), 1.8 / spacing)
-    gradient = np.stack(np.gradient(contrast, *spacing), axis=-1)
+    gradient = np.stack([*np.gradient(contrast, *spacing)], axis=-1)
     normal = gradient @ (affine[:3, :3] / np.array(spec.voxel)).T.astype(np.float32)
     return Anatomy(
         mni=mni, to_scanner=to_scanner, depth=depth, wm=wm, gm=gm, deep=deep, csf=csf,

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from medrev.errors import ConfigError
-
-__all__ = ["Atlas", "load_atlas"]
 
 _NAME = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 
@@ -54,7 +53,7 @@ def load_atlas() -> Atlas:
         ) from None
 
     folder = Path(nilearn.__file__).parent / "datasets" / "data"
-    images = {k: nib.load(folder / _NAME.format(k)) for k in ("t1", "gm", "wm")}
+    images: dict[str, Any] = {k: nib.load(folder / _NAME.format(k)) for k in ("t1", "gm", "wm")}
     arrays = {k: np.asarray(image.dataobj).astype(np.float32) for k, image in images.items()}
     brain = arrays["t1"] > 0
     # at half resolution: the surface is smooth and the transform eight times cheaper

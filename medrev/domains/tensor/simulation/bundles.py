@@ -10,8 +10,6 @@ import numpy as np
 
 from medrev.domains.tensor.simulation.fields import normalise, sigmoid
 
-__all__ = ["bundles", "random_tracts"]
-
 Bundle = tuple[np.ndarray, np.ndarray]
 
 

@@ -7,8 +7,6 @@ import numpy as np
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 from medrev.domains.tensor.simulation.subject import Subject, build_head, scan_head
 
-__all__ = ["MOST", "draw_subject"]
-
 MOST = 52
 """Most voxels of a drawn scan along an axis, where it does not show the whole head."""
 _LEAST = 34

@@ -4,8 +4,6 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["RandomFields", "normalise", "sigmoid"]
-
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Logistic function, safe for large arguments."""

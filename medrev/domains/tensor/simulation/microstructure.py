@@ -9,8 +9,6 @@ from medrev.domains.tensor.simulation.bundles import bundles, random_tracts
 from medrev.domains.tensor.simulation.fields import RandomFields, normalise, sigmoid
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
-__all__ = ["Compartment", "build_compartments"]
-
 _FIBRES = 3  # fibre populations kept per fine voxel
 
 
@@ -29,6 +27,14 @@ class Compartment:
     axial: np.ndarray
     radial: np.ndarray
     direction: np.ndarray | None = None
+
+    def single(self) -> "Compartment":
+        """The same in float32."""
+        axis = None if self.direction is None else self.direction.astype(np.float32)
+        weight, axial, radial = (
+            v.astype(np.float32) for v in (self.weight, self.axial, self.radial)
+        )
+        return Compartment(weight, axial, radial, axis)
 
     def signal(self, b: float, gradient: np.ndarray) -> np.ndarray:
         """Signal at one b-value (s/mm²) and unit gradient in scanner axes, shape (N,)."""
@@ -55,12 +61,12 @@ def _fibres(
     def offer(weight: np.ndarray, direction: np.ndarray, coherence: float) -> None:
         """Insert a bundle into the sorted list of the strongest at every point."""
         weight, direction = weight.astype(np.float32), direction.astype(np.float32)
-        coherence = np.full_like(weight, coherence)
+        packed = np.full_like(weight, coherence)
         for k in range(_FIBRES):
             wins = weight > best_w[k]
             if not wins.any():
                 continue
-            for best, new in ((best_w, weight), (best_c, coherence), (best_d, direction)):
+            for best, new in ((best_w, weight), (best_c, packed), (best_d, direction)):
                 old = best[k][wins]
                 best[k][wins] = new[wins]
                 new[wins] = old
@@ -173,8 +179,4 @@ def build_compartments(
     compartments.append(Compartment((csf + leak) * fluid, d, d))
     d = 1e-3 * np.clip(1.0 + 0.3 * texture(), 0.4, 2.0)
     compartments.append(Compartment(scalp * (1 + 0.3 * texture(1.0)) + 0.02, d, d))
-    return [
-        Compartment(*(None if a is None else a.astype(np.float32) for a in
-                      (c.weight, c.axial, c.radial, c.direction)))
-        for c in compartments
-    ]  # fmt: skip
+    return [c.single() for c in compartments]

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["SubjectSpec"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectSpec:
@@ -52,11 +50,11 @@ class SubjectSpec:
 
     name: str
     split: str = "train"
-    shape: tuple[int, int, int] = (72, 88, 36)
+    shape: tuple[int, ...] = (72, 88, 36)
     voxel: tuple[float, float, float] = (2.0, 2.0, 2.0)
     axes: str = "LAS"
     tilt: float = 10.0
-    centre: tuple[float, float, float] = (0.0, -20.0, 8.0)
+    centre: tuple[float, ...] = (0.0, -20.0, 8.0)
     directions: int = 15
     b0: int = 1
     b: float = 1000.0

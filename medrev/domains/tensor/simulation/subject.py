@@ -11,8 +11,6 @@ from medrev.domains.tensor.simulation.fields import RandomFields
 from medrev.domains.tensor.simulation.microstructure import Compartment, build_compartments
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
-__all__ = ["Head", "Subject", "build_head", "scan_head", "simulate_subject"]
-
 
 @dataclass(frozen=True)
 class Subject:
