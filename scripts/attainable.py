@@ -28,10 +28,10 @@ from torch import Tensor
 from medrev.config.schema import DTIData
 from medrev.data import Subject
 from medrev.domains.domain import Scan as Given
+from medrev.domains.tensor.cache import Prepared
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.degradation import crop_scan, degrade
 from medrev.domains.tensor.preparation import prepare_scan
-from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, load_subject
 from medrev.dti import Signal, apply_symmetry, apply_symmetry_scalar, fit_signal, symmetries
 from medrev.errors import MedrevError

@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print and write."""
     import torch
 
-    from medrev.prediction.device import pick_device
+    from medrev.prediction.loading import pick_device
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -22,7 +22,7 @@ from attainable import prepare
 from torch import Tensor
 
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.tensor.prepared import Prepared
+from medrev.domains.tensor.cache import Prepared
 from medrev.errors import MedrevError
 from medrev.metrics import as_array, crps_normal, crps_samples
 from medrev.nets import Posterior

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from medrev.config.schema import Split
-from medrev.data.chosen import check_chosen, is_chosen
 from medrev.data.layouts import Listing
-from medrev.data.subject import PARTS, Subject
+from medrev.data.subject import PARTS, Subject, check_chosen, is_chosen
 from medrev.errors import InputError
 
 logger = logging.getLogger(__name__)

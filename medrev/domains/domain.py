@@ -13,12 +13,9 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.domains.consistency import Consistency
-from medrev.domains.entry import Entry
 from medrev.domains.interval import Interval
-from medrev.domains.maps import SUFFIXES
-from medrev.domains.names import bids_folder, bids_label
-from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
-from medrev.domains.source import Accepted, Source, words_for
+from medrev.domains.outputs import CERTIFICATE, PICTURE, SUFFIXES, Output, bids_folder, bids_label
+from medrev.domains.source import Accepted, Entry, Source, words_for
 from medrev.dti import Convention, Signal
 from medrev.errors import InputError
 from medrev.metrics import Settings

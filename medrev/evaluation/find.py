@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from medrev.data.chosen import check_chosen, is_chosen
-from medrev.domains.intensity.subject import contrast_name
+from medrev.data.subject import check_chosen, is_chosen
+from medrev.domains.intensity.names import contrast_name
 from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
 from medrev.evaluation.folders import (

@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from medrev.domains.intensity.names import contrast_base, contrast_ending
-from medrev.domains.intensity.subject import contrast_name
-from medrev.domains.names import bids_label
+from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
+from medrev.domains.outputs import bids_label
 from medrev.errors import InputError
 from medrev.files import files_below
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix

@@ -3,8 +3,7 @@
 from medrev.export.bundle import write_bundle
 from medrev.export.graphs import write_onnx, write_torchscript
 from medrev.export.model import export_model
-from medrev.export.network import NetworkTranslator
-from medrev.export.physical import PhysicalTranslator
+from medrev.export.network import NetworkTranslator, PhysicalTranslator
 from medrev.export.transforms import FromVoxelFramed, OntoResultGridd, ToVoxelFramed
 
 __all__ = [

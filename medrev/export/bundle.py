@@ -13,7 +13,7 @@ from medrev.domains.kinds import domains_of
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.export.graphs import has_onnx, write_onnx, write_torchscript
-from medrev.export.physical import PhysicalTranslator
+from medrev.export.network import PhysicalTranslator
 from medrev.files import atomic_folder
 from medrev.prediction import Model
 

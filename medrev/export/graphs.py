@@ -15,8 +15,7 @@ from medrev import __version__
 from medrev.domains.kinds import domains_of
 from medrev.dti import COMPONENTS
 from medrev.errors import InputError
-from medrev.export.network import NetworkTranslator
-from medrev.export.physical import PhysicalTranslator
+from medrev.export.network import NetworkTranslator, PhysicalTranslator
 from medrev.files import atomic_path
 from medrev.prediction import Model
 

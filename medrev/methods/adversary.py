@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from medrev.config.schema import Optimizer
 from medrev.losses import AdversarialLoss, ImagePool
-from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
-from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, frozen, weighted_sum
 from medrev.volumes import Factor, upsample
 
 

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medrev.config.schema import LatentAdversary
-from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
-from medrev.methods.terms import detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, detached, frozen, weighted_sum
 from medrev.nets import Generator, LatentDiscriminator, RestrictedPrior, evaluating
 
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from medrev.config.schema import Paired
 from medrev.losses import PixelLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
-from medrev.methods.base import Batch, Cache, Logs, Phase
-from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, weighted_sum
 from medrev.nets import Translator
 from medrev.volumes import block_mean
 

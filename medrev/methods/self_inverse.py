@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from medrev.config.schema import Optimizer, SelfInverse
 from medrev.losses import AdversarialLoss, ImagePool, PixelLoss
 from medrev.methods.adversary import concatenate
-from medrev.methods.base import Batch, Cache, Logs, Phase, frozen
-from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, frozen, weighted_sum
 
 
 class SharedDiscriminatorPhase(Phase):

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from medrev.config.schema import OptimalTransport
 from medrev.errors import ConfigError
-from medrev.methods.base import Batch, Cache, Logs, Phase
-from medrev.methods.terms import detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, detached, weighted_sum
 from medrev.nets import ClassPrior, Generator, evaluating
 
 

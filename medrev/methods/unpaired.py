@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from medrev.config.schema import Unpaired
 from medrev.losses import PixelLoss
 from medrev.methods.adversary import DiscriminatorPhase
-from medrev.methods.base import Batch, Cache, Logs, Phase
-from medrev.methods.terms import as_float, detached, weighted_sum
+from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, weighted_sum
 
 
 class UnpairedTranslatorPhase(Phase):

@@ -9,8 +9,7 @@ from medrev.nets.build import (
 )
 from medrev.nets.classifier import Classifier
 from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
-from medrev.nets.discriminators import PatchGAN
-from medrev.nets.evaluating import evaluating
+from medrev.nets.discriminators import LatentDiscriminator, PatchGAN
 from medrev.nets.fcn import FCN8s
 from medrev.nets.flows import (
     ClassPrior,
@@ -28,14 +27,12 @@ from medrev.nets.flows import (
 )
 from medrev.nets.initialise import initialise
 from medrev.nets.involution import Involution
-from medrev.nets.latent import LatentDiscriminator
-from medrev.nets.one_way import OneWay
 from medrev.nets.pair import Pair, SelfInverse
 from medrev.nets.posterior import Posterior
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.segmenter import Segmenter
-from medrev.nets.translator import Translator
+from medrev.nets.translator import OneWay, Translator, evaluating
 from medrev.nets.unet import UNet
 
 __all__ = [

@@ -16,7 +16,7 @@ from medrev.nets import reach
 from medrev.nets.blocks import TRANSPOSED, normalisation, normalised_conv
 from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
-from medrev.nets.one_way import OneWay
+from medrev.nets.translator import OneWay
 from medrev.reversible import Conv
 from medrev.volumes import upsample
 

@@ -13,7 +13,7 @@ from medrev.nets import reach
 from medrev.nets.blocks import SubNetwork
 from medrev.nets.checks import check_choice
 from medrev.nets.initialise import Initialisation, initialise
-from medrev.nets.one_way import OneWay
+from medrev.nets.translator import OneWay
 from medrev.nets.unet import UNet
 from medrev.reversible import (
     AdditiveCoupling,

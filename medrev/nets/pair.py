@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.nets.one_way import OneWay
-from medrev.nets.translator import Translator
+from medrev.nets.translator import OneWay, Translator
 
 
 class Pair(Translator):

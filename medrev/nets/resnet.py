@@ -13,7 +13,7 @@ from medrev.nets.blocks import SubNetwork
 from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.nets.lift import lift, lift_reach, project, project_reach, widths_of
-from medrev.nets.one_way import OneWay
+from medrev.nets.translator import OneWay
 
 
 class ResidualBlock(nn.Module):

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from medrev.errors import ConfigError, InputError
-from medrev.nets.one_way import OneWay
-from medrev.nets.translator import Translator
+from medrev.nets.translator import OneWay, Translator
 from medrev.volumes import Colour
 
 

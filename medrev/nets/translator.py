@@ -1,10 +1,95 @@
 """What methods, inference and evaluation know of a model: it translates in two directions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
+from medrev.nets.checks import check_input
 from medrev.volumes.resample import Factor
+
+
+@contextmanager
+def evaluating(module: nn.Module, *, as_trained: bool = False) -> Iterator[None]:
+    """``eval()`` and no gradients inside of a ``with`` block; every part as it was after it.
+
+    Args:
+        module: A network.
+        as_trained: Batch normalisation takes the statistics of what it is given, without gathering
+            them, and dropout drops, as pix2pix applies its networks.
+
+    Example:
+        >>> net = nn.Dropout(0.5)
+        >>> with evaluating(net):
+        ...     print(net.training, torch.is_grad_enabled())
+        False False
+        >>> net.training
+        True
+    """
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    norms = []
+    if as_trained:
+        for part in module.modules():
+            if isinstance(part, _BatchNorm | _DropoutNd):
+                part.training = True
+            if isinstance(part, _BatchNorm) and part.track_running_stats:
+                part.track_running_stats = False
+                norms.append(part)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.eval()
+        for norm in norms:
+            norm.track_running_stats = True
+        for part in training:
+            part.training = True
+
+
+class OneWay(nn.Module, ABC):
+    """Maps (B, in, *spatial) to (B, out, *spatial), both on one grid.
+
+    Subclasses implement `translate` and set the attributes.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        size_multiple: Every size of the input must be a multiple of this.
+        radius: Voxels to each side that an output voxel depends on; normalisation over the window
+            is not counted.
+        norm_depends_on_window: Whether, in ``eval()``, the output depends on the whole window.
+    """
+
+    spatial_dims: int
+    in_channels: int
+    out_channels: int
+    size_multiple: int
+    radius: int
+    norm_depends_on_window: bool
+
+    @abstractmethod
+    def translate(self, x: Tensor) -> Tensor:
+        """Map an input whose shape has been checked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in, *spatial) to (B, out, *spatial).
+
+        Raises:
+            InputError: The channels or sizes do not fit.
+        """
+        check_input(
+            x,
+            spatial_dims=self.spatial_dims,
+            channels=self.in_channels,
+            multiple=self.size_multiple,
+        )
+        return self.translate(x)
 
 
 class Translator(nn.Module, ABC):

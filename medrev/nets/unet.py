@@ -13,7 +13,7 @@ from medrev.nets import reach
 from medrev.nets.blocks import TRANSPOSED, normalisation
 from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
-from medrev.nets.one_way import OneWay
+from medrev.nets.translator import OneWay
 from medrev.reversible import Conv
 
 #: Decoder layers, from the coarsest grid on, that pix2pix gives dropout.

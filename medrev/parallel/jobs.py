@@ -7,8 +7,8 @@ import threading
 from typing import Any
 
 from medrev.errors import ClusterError, ConfigError
-from medrev.parallel.end import close
 from medrev.parallel.outcome import one_line
+from medrev.parallel.scheduler import close
 
 #: Batch systems that workers can be asked of: their classes in dask-jobqueue, and the commands by
 #: which jobs are submitted.

@@ -1,6 +1,7 @@
 """What becomes of one subject."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,22 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from medrev.errors import MedrevError
+
+
+def processors() -> int:
+    """``OMP_NUM_THREADS`` (which ``--threads`` sets), else the processors it may run on.
+
+    Example:
+        >>> processors() > 0
+        True
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

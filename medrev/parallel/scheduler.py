@@ -1,15 +1,43 @@
-"""A client of a running scheduler, whose workers are of this medrev."""
+"""A client of a running scheduler, whose workers are of this medrev; how both end."""
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medrev import __version__
 from medrev.errors import ClusterError
-from medrev.parallel.end import ended
 from medrev.parallel.outcome import one_line
+
+Part = TypeVar("Part", bound=Any)
+
+#: Seconds within which workers have to end; after that they are killed.
+END = 30.0
+
+
+@contextlib.contextmanager
+def ended(part: Part) -> Iterator[Part]:
+    """Close a client, or workers, after the block."""
+    try:
+        yield part
+    finally:
+        close(part)
+
+
+def close(part: Any) -> None:
+    """Close a client, or workers; what does not end is killed."""
+    try:
+        part.close(timeout=END)
+    except TimeoutError:
+        for worker in getattr(part, "workers", {}).values():
+            pid = getattr(worker, "pid", None)
+            if pid is not None:
+                with contextlib.suppress(OSError):  # it has ended
+                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows: SIGTERM
+
 
 if TYPE_CHECKING:
     from distributed import Client

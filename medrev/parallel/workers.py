@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from medrev.errors import ClusterError
 from medrev.locks import PREFIX, remove, remove_left, temporary_name
-from medrev.parallel.end import ended
 from medrev.parallel.jobs import start_jobs
 from medrev.parallel.outcome import DEATHS, one_line
-from medrev.parallel.scheduler import scheduler_client
+from medrev.parallel.scheduler import ended, scheduler_client
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -1,16 +1,20 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
-from medrev.domains.entry import Entry
-from medrev.domains.source import Source, check_kind, recognise
+from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.domains.tensor.reading import convention_of
 from medrev.options import InferenceOptions, Request
 from medrev.prediction.batch import Report, infer_many
-from medrev.prediction.device import pick_device
 from medrev.prediction.distributed import infer_distributed
 from medrev.prediction.entries import find_entries
 from medrev.prediction.geometry import MIN_VOXELS, Geometry
 from medrev.prediction.loaded import LoadedModel
-from medrev.prediction.loading import WEIGHTS_FILE, load_model, load_models, weight_file
+from medrev.prediction.loading import (
+    WEIGHTS_FILE,
+    load_model,
+    load_models,
+    pick_device,
+    weight_file,
+)
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of, round_trip, translate
 from medrev.prediction.plan import Plan, plan

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from medrev.domains.domain import Scan
-from medrev.domains.entry import Entry
 from medrev.domains.outputs import (
     Result,
     all_files,
@@ -19,7 +18,7 @@ from medrev.domains.outputs import (
     writable_folder,
     write_outputs,
 )
-from medrev.domains.source import Source
+from medrev.domains.source import Entry, Source
 from medrev.errors import MedrevError
 from medrev.locks import sweep
 from medrev.options import Request

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medrev.errors import InputError
-from medrev.volumes.voxels import Grid
+from medrev.volumes.volume import Grid
 
 #: ITK's world axes point left and to the back: LPS to RAS.
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

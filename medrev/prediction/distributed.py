@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from medrev.domains.entry import Entry
+from medrev.domains.source import Entry
 from medrev.errors import InputError, MedrevError
 from medrev.options import Request
 from medrev.parallel import Outcome, Pool

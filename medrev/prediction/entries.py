@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medrev.data.chosen import check_chosen, is_chosen
+from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.domain import Domain
-from medrev.domains.entry import Entry
-from medrev.domains.source import recognise
+from medrev.domains.source import Entry, recognise
 from medrev.errors import InputError
 from medrev.volumes import strip_suffix
 

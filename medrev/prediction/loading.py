@@ -1,4 +1,4 @@
-"""Finding a model on disk and loading it."""
+"""Finding a model on disk and loading it onto a device."""
 
 import logging
 from collections.abc import Sequence
@@ -6,13 +6,37 @@ from pathlib import Path
 
 import torch
 
-from medrev.errors import CheckpointError
+from medrev.errors import CheckpointError, InputError
 from medrev.nets import translator_of
-from medrev.prediction.device import pick_device
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
 from medrev.prediction.shipped import named, shipped_model
 from medrev.prediction.weights import read_weights
+
+
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """The device of a name; ``auto`` is the first GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: The device is unknown or this machine does not have it.
+    """
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{name}'") from None
+    have = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not have.get(device.type, False):
+        raise InputError(f"device '{name}' is not available on this machine; use auto or cpu")
+    return device
+
 
 logger = logging.getLogger(__name__)
 

@@ -10,18 +10,17 @@ from medrev import __version__
 from medrev.domains.bids import describe_dataset, links_of, source_uris
 from medrev.domains.consistency import Certificate
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
-from medrev.domains.maps import SUFFIXES
 from medrev.domains.outputs import (
     CERTIFICATE,
     PICTURE,
+    SUFFIXES,
     Result,
     check_outputs,
     writable_folder,
     write_outputs,
 )
-from medrev.domains.source import Source, check_kind, recognise
+from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.errors import InputError, naming
 from medrev.nets import Generator
 from medrev.options import MOST_KEPT, Request

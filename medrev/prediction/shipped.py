@@ -8,9 +8,8 @@ from pathlib import Path
 from medrev.config.schema import Pipeline
 from medrev.data.cohort import together
 from medrev.domains.domain import Domain
-from medrev.domains.entry import Entry
 from medrev.domains.kinds import domains_of
-from medrev.domains.source import Accepted, recognise
+from medrev.domains.source import Accepted, Entry, recognise
 from medrev.errors import CheckpointError, InputError
 from medrev.prediction.entries import find_among
 from medrev.prediction.weights import read_pipeline

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medrev.data.chosen import check_chosen, is_chosen
+from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.errors import InputError
 from medrev.files import atomic_path, files_below, read_json

@@ -4,12 +4,25 @@ A sequence calls the sub-networks, through ``__call__``, so their hooks run. The
 around them are opened up; what hooks on them would see is shown to them here.
 """
 
+import sys
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from medrev.reversible.steps import HalfStep
+
+
+def is_sharded(net: nn.Module) -> bool:
+    """Say whether ``torch.distributed.fsdp.fully_shard`` was applied in a sub-network.
+
+    Such a sub-network gathers its parameters for each evaluation, as tensors of its own, and
+    spreads their gradients itself when they are accumulated.
+    """
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # never imported for this question
+    if fsdp is None:
+        return False
+    return any(isinstance(module, fsdp.FSDPModule) for module in net.modules())
 
 
 def is_observed(module: nn.Module) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.hooks import is_sharded
 from medrev.reversible.replay import without_cached_weights
-from medrev.reversible.sharding import is_sharded
 from medrev.reversible.walk import Records, Run, split, walk
 from medrev.reversible.walk_back import WalkBack
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from medrev.reversible.hooks import is_sharded
 from medrev.reversible.replay import Record
-from medrev.reversible.sharding import is_sharded
 from medrev.reversible.steps import HalfStep, LayerStep
 from medrev.reversible.walk import Records, Run
 

@@ -10,7 +10,6 @@ from medrev.volumes.affine import (
     same_grid,
     voxel_size,
 )
-from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
 from medrev.volumes.blocks import blocks_of, from_blocks, onto_means, with_means
 from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
@@ -40,8 +39,16 @@ from medrev.volumes.profile import PROFILES, Profile, coarsen
 from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
-from medrev.volumes.volume import Header, TensorLayout, Volume
-from medrev.volumes.voxels import Grid
+from medrev.volumes.volume import (
+    Grid,
+    Header,
+    TensorLayout,
+    Volume,
+    is_metatensor,
+    like,
+    plain,
+    to_numpy,
+)
 
 __all__ = [
     "CITYSCAPES",

@@ -14,8 +14,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.dicom_frames import Frame, frames_of, read_dataset, stored_pixels
-from medrev.volumes.reading import one_line
-from medrev.volumes.values import check_memory, finished
+from medrev.volumes.reading import check_memory, finished, one_line
 from medrev.volumes.volume import Header, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

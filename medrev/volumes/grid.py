@@ -8,8 +8,8 @@ import torch
 
 from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
-from medrev.volumes.arrays import is_metatensor, plain
 from medrev.volumes.resample import Factor, per_axis
+from medrev.volumes.volume import is_metatensor, plain
 
 Fill = Literal["zeros", "edge", "reflect"]
 TORCH_MODE = {"zeros": "constant", "edge": "replicate", "reflect": "reflect"}

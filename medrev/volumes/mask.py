@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
 from medrev.volumes.affine import same_grid, voxel_size
-from medrev.volumes.arrays import is_metatensor, like, plain, to_numpy
 from medrev.volumes.grid import pad_to_multiple
 from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
-from medrev.volumes.volume import Volume
+from medrev.volumes.volume import Volume, is_metatensor, like, plain, to_numpy
 
 WORKING_EDGE = 2.0  # mm: about where median_otsu's radius of 4 voxels fits a head
 

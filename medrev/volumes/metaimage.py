@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.reading import numbered, one_line
-from medrev.volumes.values import check_memory, finished
+from medrev.volumes.reading import check_memory, finished, numbered, one_line
 from medrev.volumes.volume import Header, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

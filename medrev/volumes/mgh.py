@@ -12,8 +12,7 @@ from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path, check_file
 from medrev.volumes.affine import usable_affine, voxel_size
 from medrev.volumes.gzipped import most_bytes, open_binary, write_gzip
-from medrev.volumes.reading import one_line
-from medrev.volumes.values import check_memory, finished
+from medrev.volumes.reading import check_memory, finished, one_line
 from medrev.volumes.volume import Header, Volume
 
 #: Endings of their names.

@@ -18,8 +18,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine
 from medrev.volumes.gzipped import most_bytes, open_binary
-from medrev.volumes.reading import one_line
-from medrev.volumes.values import check_memory, rounding_notes
+from medrev.volumes.reading import check_memory, one_line, rounding_notes
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from medrev.volumes.nrrd_data import (
     read_raw_header,
     read_voxels,
 )
-from medrev.volumes.values import check_memory, finished
+from medrev.volumes.reading import check_memory, finished
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 #: From the axes of each space to RAS.

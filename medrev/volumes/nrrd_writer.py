@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path
 from medrev.volumes.affine import check_affine, direction_cosines
-from medrev.volumes.arrays import to_numpy
 from medrev.volumes.gzipped import write_gzip
+from medrev.volumes.volume import to_numpy
 
 #: NRRD's names of the types that are written; all others become float.
 TYPES = {"uint8": "uint8", "int16": "int16", "int32": "int32", "float32": "float"}

@@ -180,7 +180,7 @@ def test_quiet_and_verbose_exclude_each_other(capsys):
 def test_threads_are_those_of_libraries_and_of_medrev():
     import torch
 
-    from medrev.parallel.processors import processors
+    from medrev.parallel.outcome import processors
 
     before, seen = (torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")), []
 

@@ -387,9 +387,9 @@ def test_a_signal_while_writing_leaves_all_or_nothing(
     weights, tensor_file, cohort, tmp_path, monkeypatch, number, many
 ):
     """What is being written is completed: no file is there without the others."""
-    from medrev.domains import maps
+    from medrev.domains import outputs
 
-    real, written = maps.write_nifti, threading.Event()
+    real, written = outputs.write_nifti, threading.Event()
 
     def hit(path, volume, **options):
         if not written.is_set():
@@ -397,7 +397,7 @@ def test_a_signal_while_writing_leaves_all_or_nothing(
             os.kill(os.getpid(), number)
         return real(path, volume, **options)
 
-    monkeypatch.setattr(maps, "write_nifti", hit)
+    monkeypatch.setattr(outputs, "write_nifti", hit)
     out = tmp_path / "out"
     source = [cohort] if many else [tensor_file]
     code = run(*source, "--model", weights, "--output", out, "--no-quick-look")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.intensity.consistency import consistent_volume
+from medrev.domains.intensity.scalar import consistent_volume
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.dti import Signal, fit_signal, fit_tensor, is_positive_definite, read_gradients, repair
 from medrev.errors import InputError, OutputError

@@ -200,9 +200,9 @@ def test_a_result_never_replaces_its_input(residual_model, tensor_file, tmp_path
 def test_a_failure_while_writing_leaves_nothing(
     residual_model, tensor_file, tmp_path, monkeypatch, failing
 ):
-    from medrev.domains import maps
+    from medrev.domains import outputs
 
-    count, real = 0, maps.write_nifti
+    count, real = 0, outputs.write_nifti
 
     def broken(*args, **kwargs):
         nonlocal count
@@ -211,7 +211,7 @@ def test_a_failure_while_writing_leaves_nothing(
             raise OSError(28, "No space left on device")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(maps, "write_nifti", broken)
+    monkeypatch.setattr(outputs, "write_nifti", broken)
     with pytest.raises(OutputError, match="no space left"):
         infer_file(tensor_file, model=residual_model(), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

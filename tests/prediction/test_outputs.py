@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from medrev.domains.bids import describe_dataset, links_of, source_path, source_uris
-from medrev.domains.tensor.names import base_name
+from medrev.domains.tensor.results import base_name
 from medrev.dti import to_matrix
 from medrev.errors import InputError, OutputError
 from medrev.prediction import Predictor, infer_file

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from medrev.config.schema import ImageData, Pipeline, SingleImageData
 from medrev.domains.domain import Domain, Prediction, Scan, Side
-from medrev.domains.entry import Entry
 from medrev.domains.image.reading import (
     from_network,
     pixels_of,
@@ -20,7 +19,7 @@ from medrev.domains.image.reading import (
 )
 from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
-from medrev.domains.source import Source
+from medrev.domains.source import Entry, Source
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels

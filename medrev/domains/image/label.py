@@ -9,9 +9,8 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline, SingleImageData
 from medrev.domains.domain import Domain, Prediction, Scan, Side
-from medrev.domains.entry import Entry
 from medrev.domains.outputs import Output
-from medrev.domains.source import Source
+from medrev.domains.source import Entry, Source
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 

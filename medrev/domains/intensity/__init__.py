@@ -4,10 +4,10 @@ from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.find import LAYOUTS, find_contrasts, is_head, problems
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND, intensity_scale, to_network
+from medrev.domains.intensity.names import contrast_name, contrasts, lacks
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges, describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import ContrastScan, read_contrast
-from medrev.domains.intensity.subject import contrast_name, contrasts, lacks
 
 __all__ = [
     "BACKGROUND",

@@ -14,9 +14,9 @@ from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
+from medrev.domains.intensity.names import contrast_name, contrasts
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges
-from medrev.domains.intensity.subject import contrast_name, contrasts
 from medrev.domains.pictures import two_ways
 from medrev.domains.sample import Translated
 from medrev.metrics import Settings

@@ -14,22 +14,21 @@ from medrev.config.schema import ContrastData, Pipeline, ScalarData
 from medrev.data.cohort import Layouts
 from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
-from medrev.domains.entry import Entry
 from medrev.domains.intensity.find import LAYOUTS, is_head, problems
 from medrev.domains.intensity.intensity import intensity_scale, to_network
 from medrev.domains.intensity.names import (
     contrast_base,
     contrast_file,
+    contrast_name,
     contrast_words,
+    lacks,
     other_contrast,
 )
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import read_contrast
-from medrev.domains.intensity.subject import contrast_name, lacks
-from medrev.domains.maps import Map
-from medrev.domains.outputs import Output
-from medrev.domains.source import Source, sidecar_beside
+from medrev.domains.outputs import Map, Output
+from medrev.domains.source import Entry, Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings

@@ -8,7 +8,7 @@ from medrev.data.cohort import Cohort, Layouts, together
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
 from medrev.domains.intensity.layouts import bids, brats, files, table
-from medrev.domains.intensity.subject import (
+from medrev.domains.intensity.names import (
     NOT_CONTRASTS,
     UNNAMED,
     contrast_name,

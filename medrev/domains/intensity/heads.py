@@ -19,7 +19,7 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.intensity import BACKGROUND
 from medrev.domains.sample import Sample
 from medrev.errors import InputError, Together
-from medrev.parallel.processors import processors
+from medrev.parallel.outcome import processors
 from medrev.progress import progress
 from medrev.volumes import Grid, Reorient, crop_to_multiple, read_volume
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.finite import finite_notes, without_nan
+from medrev.data.ranges import finite_notes, without_nan
 from medrev.errors import InputError
 from medrev.volumes import check_affine, check_mask, read_volume
 

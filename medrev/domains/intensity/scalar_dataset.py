@@ -9,19 +9,19 @@ from medrev.data import Subject
 from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
+from medrev.domains.intensity.batches import ScalarBatches
 from medrev.domains.intensity.find import find_scalars
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
+from medrev.domains.intensity.names import contrast_name
 from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.scalar import ScalarDomain
-from medrev.domains.intensity.scalar_batches import ScalarBatches
 from medrev.domains.intensity.simulated import (
     SimulatedBatches,
     simulated_cohort,
     simulated_head,
 )
 from medrev.domains.intensity.simulation import VOXELS
-from medrev.domains.intensity.subject import contrast_name
 from medrev.domains.intensity.twin import prepare_twin
 from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to

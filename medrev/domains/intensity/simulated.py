@@ -9,8 +9,8 @@ from medrev.config.schema import ScalarData
 from medrev.data import Cohort, Subject
 from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
+from medrev.domains.intensity.batches import ScalarBatches
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.scalar_batches import ScalarBatches
 from medrev.domains.intensity.simulation import SimulatedScan, draw_scan
 from medrev.domains.intensity.twin import Thick, make_twin
 from medrev.volumes import PROFILES

@@ -1,11 +1,15 @@
 """Diffusion tensors: reading, low-resolution twins, patches, augmentation, caching."""
 
 from medrev.domains.tensor.batches import PatchBatches
+from medrev.domains.tensor.cache import Prepared
 from medrev.domains.tensor.find import find_cohort
 from medrev.domains.tensor.preparation import prepare, prepare_scan
-from medrev.domains.tensor.prepared import Prepared
-from medrev.domains.tensor.ranges import describe_values, training_ranges, unlike_training
-from medrev.domains.tensor.scaling import auto_scale
+from medrev.domains.tensor.ranges import (
+    auto_scale,
+    describe_values,
+    training_ranges,
+    unlike_training,
+)
 from medrev.domains.tensor.scan import Scan, load_subject
 
 __all__ = [

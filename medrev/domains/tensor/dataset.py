@@ -15,12 +15,11 @@ from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
+from medrev.domains.tensor.cache import Prepared
 from medrev.domains.tensor.domain import TensorDomain
 from medrev.domains.tensor.find import find_cohort, scanned
 from medrev.domains.tensor.preparation import check_subjects, prepare
-from medrev.domains.tensor.prepared import Prepared
-from medrev.domains.tensor.ranges import training_ranges
-from medrev.domains.tensor.scaling import auto_scale
+from medrev.domains.tensor.ranges import auto_scale, training_ranges
 from medrev.dti import color_fa, scalar_maps
 from medrev.metrics import NOISE_FLOOR, Settings, interpolate_to
 from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine, voxel_size

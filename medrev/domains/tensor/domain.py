@@ -14,12 +14,10 @@ from medrev.data.layouts.listing import is_there
 from medrev.data.subject import Subject
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
-from medrev.domains.entry import Entry
 from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
-from medrev.domains.source import Source
+from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.find import LAYOUTS, problems, scanned
-from medrev.domains.tensor.names import base_name, common_stem
 from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
 from medrev.domains.tensor.reading import read_tensors
@@ -28,6 +26,8 @@ from medrev.domains.tensor.results import (
     INTERVALS,
     UNCERTAIN,
     about_map,
+    base_name,
+    common_stem,
     describe_result,
     map_of,
 )

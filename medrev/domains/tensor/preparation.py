@@ -12,13 +12,12 @@ import torch
 
 from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
-from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, save_entry
+from medrev.domains.tensor.cache import Prepared, cache_folder, content_key, load_entry, save_entry
 from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
-from medrev.domains.tensor.prepared import Prepared
 from medrev.domains.tensor.scan import Scan, check_subject, load_subject
 from medrev.errors import InputError, Together
 from medrev.files import content_hash
-from medrev.parallel.processors import processors
+from medrev.parallel.outcome import processors
 from medrev.progress import progress as progress_bar
 
 #: Below so many bytes of files, starting processes takes longer than the work (workers: auto).

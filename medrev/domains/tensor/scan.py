@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.finite import finite_notes, without_nan
+from medrev.data.ranges import finite_notes, without_nan
 from medrev.data.subject import Subject
 from medrev.domains.tensor.find import problems, scanned
 from medrev.domains.tensor.simulated import draw

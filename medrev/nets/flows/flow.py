@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError, InputError
-from medrev.nets.evaluating import evaluating
+from medrev.nets.translator import evaluating
 from medrev.reversible import InvertibleLayer, ReversibleSequence, Split, VolumePreserving
 from medrev.reversible.coupling import no_log_det
 

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from medrev.errors import InputError
-from medrev.nets.evaluating import evaluating
 from medrev.nets.flows.flow import Flow
 from medrev.nets.flows.prior import NormalPrior
-from medrev.nets.translator import Translator
+from medrev.nets.translator import Translator, evaluating
 
 
 class Generator(Translator):

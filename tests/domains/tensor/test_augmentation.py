@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medrev.data import Subject
 from medrev.domains.tensor import load_subject
-from medrev.domains.tensor.augmentation import add_noise, scale_microstructure, smallest_eigenvalue
+from medrev.domains.tensor.batches import add_noise, scale_microstructure, smallest_eigenvalue
 from medrev.dti import apply_symmetry, fit_tensor, to_matrix
 
 

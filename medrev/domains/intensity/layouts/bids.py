@@ -11,7 +11,7 @@ from medrev.data.layouts.bids import find_mask, magnitudes, session_folders
 from medrev.data.layouts.listing import Listing, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
-from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.intensity.names import contrast_name
 
 EXPECTED = "sub-*/[ses-*/]anat/*_{T1w,T2w,FLAIR,…}.nii.gz"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from medrev.data.layouts.listing import Listing, folders, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
-from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.intensity.names import contrast_name
 
 EXPECTED = (
     "[…/]NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz (BraTS to 2021) or "

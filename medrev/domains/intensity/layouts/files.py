@@ -9,8 +9,7 @@ from pathlib import Path
 from medrev.data.layouts.listing import Listing, first_file, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
-from medrev.domains.intensity.names import contrast_ending
-from medrev.domains.intensity.subject import UNNAMED, contrast_name
+from medrev.domains.intensity.names import UNNAMED, contrast_ending, contrast_name
 
 EXPECTED = "NAME.nii.gz, one volume for each subject, with NAME_mask.nii.gz where there is a mask"
 

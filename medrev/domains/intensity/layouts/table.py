@@ -4,7 +4,7 @@ from pathlib import Path
 
 from medrev.data.layouts import Listing
 from medrev.data.layouts.table import find_table, list_rows, read_rows
-from medrev.domains.intensity.subject import contrast_name
+from medrev.domains.intensity.names import contrast_name
 from medrev.errors import InputError
 from medrev.volumes import VOLUMES
 

@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.domains.intensity.simulation.fields import Fields
-from medrev.domains.intensity.simulation.leaves import draw_leaves
-from medrev.domains.intensity.simulation.scanner import scanned
-from medrev.domains.intensity.simulation.signals import draw_signals
-from medrev.domains.intensity.simulation.skull import draw_skull
-from medrev.domains.intensity.simulation.tissue import draw_tissue
+from medrev.domains.intensity.simulation.fields import Fields, draw_leaves
+from medrev.domains.intensity.simulation.scanner import draw_signals, scanned
+from medrev.domains.intensity.simulation.tissue import draw_skull, draw_tissue
 
 #: Smallest and largest voxel edge in mm.
 VOXELS = (0.65, 1.35)
