@@ -19,7 +19,9 @@ def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[st
     """
     counts = Counter(words(subject) for subject in cohort.subjects).most_common()
     kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
-    yield f"{len(cohort.subjects)} scans ({kinds}), {cohort.layout} layout, in {cohort.root}"
+    drawn = cohort.layout == "simulated"
+    where = "drawn" if drawn else f"{cohort.layout} layout, in {cohort.root}"
+    yield f"{len(cohort.subjects)} scans ({kinds}), {where}"
     for part in PARTS:
         names = [subject.id for subject in cohort.part(part)]
         yield f"{part + ':':<12}{len(names)} ({some_names(names)})"

@@ -116,11 +116,12 @@ class DataSection(Section):
     def sampling(self) -> Sampling:
         """What a training sample is."""
 
-    def check_source(self, patches: Patches, *of_cohorts: str) -> None:
+    def check_source(self, patches: Patches, edge: int, *of_cohorts: str) -> None:
         """See that a cohort that is read has a root, and one that is drawn nothing of the kind.
 
         Args:
             patches: Those of the training.
+            edge: Most voxels of a drawn scan along an axis.
             of_cohorts: Further keys that mean nothing where scans are drawn.
 
         Raises:
@@ -142,6 +143,10 @@ class DataSection(Section):
             raise ValueError(
                 "layout simulated needs patches.sampling random and patches.per_subject, got "
                 f"{patches.sampling} and {patches.per_subject}"
+            )
+        if patches.size > edge:
+            raise ValueError(
+                f"patches.size must not be above simulated.edge ({edge}), got {patches.size}"
             )
 
     @property

@@ -179,5 +179,5 @@ class DTIData(DataSection):
 
     @model_validator(mode="after")
     def _somewhere_to_read_from(self) -> "DTIData":
-        self.check_source(self.patches, "subjects", "split", "table")
+        self.check_source(self.patches, self.simulated.edge, "subjects", "split", "table")
         return self

@@ -168,7 +168,7 @@ class ScalarData(DataSection):
                 "contrast any and layout simulated go together, got "
                 f"{self.contrast} and {self.layout}"
             )
-        self.check_source(self.patches, "subjects", "split")
+        self.check_source(self.patches, self.simulated.edge, "subjects", "split")
         slices = self.simulated.slices
         if self.layout == "simulated" and slices is not None and slices[0] > slices[1]:
             raise ValueError(f"simulated.slices must be [lowest, highest], got {list(slices)}")

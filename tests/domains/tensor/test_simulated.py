@@ -87,6 +87,7 @@ def test_a_head_that_is_written_is_the_one_that_is_drawn(scan, tmp_path, monkeyp
         ({"subjects": ("a",)}, "leave subjects out"),
         ({"split": {"test": 3}}, "leave split out"),
         ({"patches": {"sampling": "grid"}}, "needs patches.sampling random"),
+        ({"patches": {"size": 64, "per_subject": 2}}, "must not be above simulated.edge"),
         ({"layout": "bids"}, "root is missing"),
     ],
 )
