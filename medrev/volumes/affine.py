@@ -110,13 +110,13 @@ def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> N
     if (edges < 1e-6).any():
         raise GeometryError(
             f"{name}: the affine is singular (voxel edges {_row(edges)} mm): "
-            "correct the sform or qform"
+            "correct the header's voxel size and axes"
         )
     axes = matrix[:3, :3] / edges
     if abs(np.linalg.det(axes)) < 1e-3:
         raise GeometryError(
             f"{name}: the affine is singular (two grid axes point the same way): "
-            "correct the sform or qform"
+            "correct the header's axes"
         )
     cosines = np.abs(axes.T @ axes - np.eye(3))
     if cosines.max() > ORTHOGONALITY:

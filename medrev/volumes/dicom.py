@@ -1,6 +1,7 @@
 """Reading a DICOM series: every pixel at the place and with the value that its own frame says."""
 
 import os
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,11 @@ from medrev.volumes.volume import Header, Volume
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Endings of files that must be DICOM; other files in the folder may be something else.
 ENDINGS = (".dcm", ".ima", ".dicom")
-PROBED = 20  # files of a folder that are looked into for DICOM's magic word
+#: Elements that files without the magic word begin with: of the groups 2 and 8.
+FIRST = tuple(
+    struct.pack("<HH", *tag) for tag in ((2, 0), (8, 0), (8, 1), (8, 5), (8, 8), (8, 0x16))
+)
+PROBED = 20  # files of a folder that are looked into
 PARALLEL = 2e-4  # largest difference of two directions
 GAP = 0.01  # of the distance of slices
 APART = 0.02  # mm by which a slice may lie beside the line of the others
@@ -40,10 +45,16 @@ class _Series:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether one of the first files in a folder is DICOM, by the magic word at byte 128."""
-    visible = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
-    files = (path for path in visible if path.is_file())
-    return any(_has_magic(path) for path, _ in zip(files, range(PROBED), strict=False))
+    """Whether one of the first files in a folder is DICOM, by its first bytes."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    files = sorted((p for p in visible if p.is_file()), key=lambda p: (_named_otherwise(p), p))
+    return any(_looks_dicom(path) for path in files[:PROBED])
+
+
+def _named_otherwise(path: Path) -> bool:
+    """Whether a file has an ending that DICOM files have not; numbers and UIDs are none."""
+    suffix = path.suffix.lower()
+    return suffix not in ENDINGS and not suffix[1:].isdigit() and suffix != ""
 
 
 def dicom_header(folder: str | Path) -> Header:
@@ -101,11 +112,23 @@ def _open_series(folder: Path) -> tuple[Header, list[Frame]]:
     series, notes = _chosen(folder, _find_series(folder))
     frames = [f for path, dataset in series.files.items() for f in frames_of(path, dataset)]
     frames, affine = _stack(folder, frames)
+    notes += _missing(series, len(frames))
     rows, columns = frames[0].size
     shape = (1, columns, rows, len(frames))
     affine, more = usable_affine(affine, shape, str(folder))
     files = tuple(series.files)
     return Header(folder, "DICOM series", shape, affine, notes=(*notes, *more), files=files), frames
+
+
+def _missing(series: _Series, count: int) -> tuple[str, ...]:
+    """A note where the headers tell of more slices: what is missing at an end leaves no gap."""
+    if len(series.files) != count:
+        return ()
+    names = ("InstanceNumber", "ImagesInAcquisition")
+    told = [int(each.get(name) or 0) for each in series.files.values() for name in names]
+    if max(told) <= count:
+        return ()
+    return (f"its headers tell of {max(told)} images, {count} are there: some may be missing",)
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -126,22 +149,24 @@ def _candidates(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _has_magic(path: Path) -> bool:
+def _looks_dicom(path: Path) -> bool:
+    """By the magic word at byte 128; files of before 1993 begin with an element instead."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+            start = stream.read(132)
     except OSError:
         return False
+    return start[128:] == b"DICM" or start[:4] in FIRST
 
 
 def _find_series(folder: Path) -> list[_Series]:
     found: dict[str, _Series] = {}
     for path in _candidates(folder):
-        magic = _has_magic(path)
-        if not magic and path.suffix.lower() not in ENDINGS:
+        called = path.suffix.lower() in ENDINGS
+        if not called and not _looks_dicom(path):
             continue
         dataset = read_dataset(path)
-        if not magic and "SOPClassUID" not in dataset:
+        if called and "SOPClassUID" not in dataset and not _looks_dicom(path):
             raise InputError(f"{path}: no DICOM file, though it is called so: copy it again")
         if "Rows" not in dataset or "Columns" not in dataset:
             continue  # reports, presentation states, a DICOMDIR of another name
@@ -245,6 +270,11 @@ def _check_distances(folder: Path, frames: list[Frame], heights: NDArray[np.floa
     if step < 1e-3 or (steps < 0.5 * step).any():
         double = int(np.argmin(steps))
         pair = frames[double], frames[double + 1]
+        if pair[0].uid and pair[0].uid == pair[1].uid and pair[0].number == pair[1].number:
+            raise GeometryError(
+                f"{folder}: {pair[0]} and {pair[1]} are copies of one image (SOP Instance UID): "
+                "keep one of each"
+            )
         most = max(Counter(np.round(heights, 3)).values())
         told = ", which differ in " + " and ".join(pair[0].unlike(pair[1]))
         if told.endswith("in "):

@@ -24,6 +24,8 @@ _TOLD_BY = {
     "part": "part of a complex image",
     "time": "time",
 }
+#: The b-value in the standard's element, and in those of Siemens, GE, Philips and United Imaging.
+_B_VALUES = ("DiffusionBValue", 0x0019100C, 0x00431039, 0x20011003, 0x00651009)
 _PARTS = {"M": "MAGNITUDE", "P": "PHASE", "R": "REAL", "I": "IMAGINARY"}
 
 
@@ -44,6 +46,7 @@ class Frame:
         intercept: See slope.
         unit: Of the values, as the file calls it.
         space: UID of the frame of reference.
+        uid: Of the image (SOP Instance UID).
         about: What may tell volumes apart, by the names of the table above.
     """
 
@@ -59,6 +62,7 @@ class Frame:
     intercept: float = 0.0
     unit: str = ""
     space: str = ""
+    uid: str = ""
     about: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -99,6 +103,11 @@ def frames_of(path: Path, dataset: Any) -> list[Frame]:
             raise InputError(f"{path}: holds colours; a series of grey values is needed")
         if "ModalityLUTSequence" in dataset:
             raise InputError(f"{path}: its values are in a table (Modality LUT), which is not read")
+        stored, high = (dataset.get(name) for name in ("BitsStored", "HighBit"))
+        if stored is not None and high is not None and high != stored - 1:
+            raise InputError(
+                f"{path}: High Bit must be {stored - 1}, since {stored} bits are stored, got {high}"
+            )
         if "MOSAIC" in dataset.get("ImageType", ()):
             return _tiles(path, dataset)
         groups = dataset.get("PerFrameFunctionalGroupsSequence")
@@ -209,7 +218,7 @@ def _levels(groups: list[Any]) -> list[Any]:
 def _frame(path: Path, number: int, of: int, levels: list[Any]) -> Frame:
     """A frame from the datasets that describe it, the nearest first."""
 
-    def find(name: str) -> Any:
+    def find(name: str | int) -> Any:
         return next((level[name].value for level in levels if _given(level, name)), None)
 
     position = _floats(find("ImagePositionPatient"), 3)
@@ -247,6 +256,7 @@ def _frame(path: Path, number: int, of: int, levels: list[Any]) -> Frame:
         intercept=scale[1],
         unit=str(find("RescaleType") or find("Units") or ""),
         space=str(find("FrameOfReferenceUID") or ""),
+        uid=str(find("SOPInstanceUID") or ""),
         about=_about(find),
     )
 
@@ -256,7 +266,7 @@ def _about(find: Any) -> dict[str, str]:
     kind: Any = find("ImageType") or ()
     part = "" if isinstance(kind, str) or len(kind) < 3 else kind[2]
     found = {
-        "b": find("DiffusionBValue"),
+        "b": next((b for b in map(find, _B_VALUES) if b is not None), None),
         "echo": echo,
         "part": find("ComplexImageComponent") or _PARTS.get(str(part).partition("_")[0]),
         "time": find("TemporalPositionIndex")
@@ -266,7 +276,7 @@ def _about(find: Any) -> dict[str, str]:
     return {key: str(value) for key, value in found.items() if value is not None}
 
 
-def _given(level: Any, name: str) -> bool:
+def _given(level: Any, name: str | int) -> bool:
     return name in level and level[name].value not in (None, "", [])
 
 
@@ -319,6 +329,7 @@ def _tiles(path: Path, dataset: Any) -> list[Frame]:
             whole.intercept,
             whole.unit,
             whole.space,
+            whole.uid,
             whole.about,
         )
         for number in range(count)

@@ -5,6 +5,7 @@ length aside. ITK is the judge in the tests.
 """
 
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +40,10 @@ TYPES = {
 SPACING = ("ElementSpacing", "ElementSize")
 MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 OFFSET = ("Offset", "Position", "Origin")
+#: A scale of values, and what says that there is none.
+INTENSITY = {"ElementToIntensityFunctionSlope": 1.0, "ElementToIntensityFunctionOffset": 0.0}
 MSB = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+_FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 MOST_LINES = 1000
 MOST_VOXELS = 2**31 - 1  # along an axis
 
@@ -92,9 +96,10 @@ def _fields(path: Path) -> dict[str, str]:
     fields: dict[str, str] = {}
     with one_line(path), open(path, "rb") as stream:
         while len(fields) < MOST_LINES and (line := stream.readline(4096)):
-            key, equals, value = line.decode("latin-1").partition("=")
-            if not equals and key.strip():
+            key, *rest = re.split("[=:]", line.decode("latin-1"), maxsplit=1)
+            if not rest and key.strip():
                 break
+            value = "".join(rest)
             fields[key.strip()] = value.strip()
             if key.strip() == "ElementDataFile":
                 fields["offset"] = str(stream.tell())
@@ -125,6 +130,9 @@ def _header(path: Path, fields: dict[str, str]) -> Header:
     affine, notes = usable_affine(LPS_TO_RAS @ affine, (size[0], size[1], size[2]), str(path))
     if TO_MM[unit] != 1:
         notes = (f"lengths are in {unit}: converted to mm", *notes)
+    for name, same in INTENSITY.items():
+        if _numbers_of(path, fields, (name,), 1) not in (None, [same]):
+            notes = (f"{name} is not applied to the values: ITK does not do so either", *notes)
     _dtype(path, fields)
     shape = (channels, size[0], size[1], size[2])
     return Header(path, "MetaImage", shape, affine, notes=notes, files=_files(path, fields))
@@ -169,7 +177,7 @@ def _flag(path: Path, fields: dict[str, str], *names: str, default: bool = False
     name = next((name for name in names if name in fields), None)
     if name is None:
         return default
-    found = {"true": True, "1": True, "false": False, "0": False}.get(fields[name].lower())
+    found = _FLAGS.get(fields[name].lower())
     if found is None:
         raise InputError(f"{path}: {name} must be True or False, got '{fields[name][:60]}'")
     return found

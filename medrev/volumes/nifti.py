@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
-from medrev.volumes.affine import check_affine, grid_distance, usable_affine
+from medrev.volumes.affine import check_affine, grid_distance, usable_affine, voxel_size
 from medrev.volumes.gzipped import most_bytes, open_binary
 from medrev.volumes.reading import check_memory, one_line, rounding_notes
 from medrev.volumes.volume import Header, TensorLayout, Volume
@@ -223,6 +223,14 @@ def _affine(
             "(the first axis is taken to run from right to left, as in Analyze files)"
         )
     affine, more = usable_affine(affine, shape, str(path))
+    stated = np.abs(np.asarray(raw["pixdim"][1:4], dtype=np.float64)) * TO_MM[unit]
+    edges = np.array(voxel_size(affine))
+    if raw["sform_code"] > 0 >= raw["qform_code"] and not np.allclose(stated, edges, rtol=0.01):
+        shown = " and ".join(" ".join(f"{edge:.4g}" for edge in one) for one in (edges, stated))
+        notes.append(
+            f"the sform's voxels and those of pixdim differ ({shown} mm): the sform is used, FSL "
+            "goes by pixdim"
+        )
     return affine, (*notes, *more)
 
 
@@ -284,8 +292,11 @@ def _read_data(
             bad += int((~finite).sum())
             where = tuple(int(n) for n in np.argwhere(~finite)[0])
             first = first or (f"{where} of volume {index}" if count > 1 else f"{where}")
-    while stream.read(1 << 20):  # at its end a gzip stream checks its sum
-        pass
+    beyond = 0
+    while block := stream.read(1 << 20):  # at its end a gzip stream checks its sum
+        beyond += len(block)
+    if beyond >= size:
+        notes[f"the file holds {beyond} bytes more than its header says: they are not read"] = None
     if bad and not allow_nan:
         raise InputError(
             f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "

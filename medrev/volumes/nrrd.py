@@ -47,7 +47,7 @@ PER_AXIS = (
     "thicknesses",
     "labels",
     "units",
-    "centers",
+    "centerings",
     "axis mins",
     "axis maxs",
 )

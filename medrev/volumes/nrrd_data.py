@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,10 @@ ALIASES = {
     "datafile": "data file",
     "lineskip": "line skip",
     "byteskip": "byte skip",
-    "centerings": "centers",
+    "centers": "centerings",
 }
+#: Fields of vectors, between whose numbers there may be spaces.
+VECTORS = ("space directions", "space origin", "measurement frame")
 LONGEST = 1 << 20  # bytes of a header
 BLOCK = 1 << 20
 
@@ -132,8 +135,13 @@ def _lines(stream: IO[bytes]) -> tuple[list[str], list[str]]:
         if not line:
             break
         name, colon, value = line.partition(":")
-        if lines and colon and not value.startswith("=") and not line.startswith("#"):
+        if lines and colon and value.startswith("="):
+            if name.strip().lower() != "modality":  # any key is allowed, a field's name, too
+                continue
+        elif lines and colon and not line.startswith("#"):
             name = name.strip().lower()
+            if name in VECTORS:
+                value = re.sub(r"(?<=[(,])\s+|\s+(?=[,)])", "", value)
             line = f"{ALIASES.get(name, name)}:{value}"
             if name in ("data file", "datafile") and value.split()[:1] == ["LIST"]:
                 rest = stream.read(LONGEST).decode("utf-8", "replace").splitlines()
@@ -221,7 +229,12 @@ def _of_text(
     words = content.replace(b",", b" ").split()
     if len(words) < count:
         raise InputError(f"{path}: truncated: {count} numbers are promised, got {len(words)}")
-    return np.array(words[:count]).astype(dtype)
+    try:
+        return np.array(words[:count]).astype(dtype)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: its text must be {count} numbers of its type {dtype}: {error}"
+        ) from None
 
 
 def _whole(path: Path, content: bytes, size: int) -> bytes:

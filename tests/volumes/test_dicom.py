@@ -222,7 +222,7 @@ def test_gaps_doubles_and_turned_slices(tmp_path):
     double = shutil.copytree(whole, tmp_path / "double")
     shutil.copy(whole / "s06.dcm", double / "s06 (copy).dcm")
     message = message_of(double, GeometryError)
-    assert "several slices lie at one place (s06 (copy).dcm and s06.dcm" in message
+    assert "s06 (copy).dcm and s06.dcm are copies of one image" in message
     turned = shutil.copytree(whole, tmp_path / "turned")
     other = a_slice(STACK[-1] + STEP * NORMAL, PIXELS[0], np.eye(3)[:2])
     assert "not parallel (z.dcm is turned" in message_of(
@@ -347,6 +347,62 @@ class TestWhatElseLiesInTheFolder:
         assert "without a DICOM series" in message_of(tmp_path)
         folder = save_series(tmp_path / "series")
         assert "give the folder of its series" in message_of(folder / "s00.dcm")
+
+    def test_files_of_before_1993_have_no_magic_word(self, tmp_path):
+        """None is passed over: not the last slice, either."""
+        folder = save_series(tmp_path / "series")
+        paths = sorted(folder.iterdir())
+        for number, path in enumerate(paths):
+            (folder / f"IM{number}").write_bytes(path.read_bytes()[132 * (number > 1) :])
+            path.unlink()
+        check_places(read_volume(folder))
+        for path in list(folder.iterdir())[:2]:
+            path.write_bytes(path.read_bytes().removeprefix(bytes(128) + b"DICM"))
+        assert is_dicom_folder(folder)
+        check_places(read_volume(folder))
+
+    def test_more_files_of_other_kinds_than_are_looked_into(self, tmp_path):
+        folder = save_series(tmp_path / "series")
+        for number in range(30):
+            (folder / f"a{number:02d}.jpg").write_bytes(b"picture")
+        assert is_dicom_folder(folder)
+        check_places(read_volume(folder))
+
+    def test_a_slice_that_is_missing_at_the_end_is_told_by_the_others(self, tmp_path):
+        def numbers(k):
+            return {"InstanceNumber": k + 1, "ImagesInAcquisition": SLICES}
+
+        whole = save_series(tmp_path / "whole", each=numbers)
+        assert read_volume(whole).notes == ()
+        for name, numbered, kept in (
+            ("last", numbers, slice(0, -1)),
+            ("first", lambda k: {"InstanceNumber": k + 2}, slice(1, None)),
+        ):
+            part = save_series(tmp_path / name, STACK[kept], PIXELS[kept], each=numbered)
+            volume = read_volume(part)
+            check_places(volume, STACK[kept], PIXELS[kept])
+            assert volume.notes == (
+                "its headers tell of 5 images, 4 are there: some may be missing",
+            )
+
+
+@pytest.mark.parametrize("tag", [0x0019100C, 0x00431039, 0x20011003, 0x00651009])
+def test_b_values_of_vendors_tell_volumes_apart(tmp_path, tag):
+    for k, position in enumerate(STACK):
+        made = a_slice(position, PIXELS[k])
+        made.add_new(tag, "FD" if tag > 0x00431039 else "IS", 1000 * (k > 2))
+        save(tmp_path / "series", f"{k}.dcm", made)
+    assert "differ in b-value (0" in message_of(tmp_path / "series")
+
+
+def test_only_the_stored_bits_are_a_number(tmp_path):
+    """Old files have overlays in the bits above; the highest bit stored is the last."""
+    folder = save_series(
+        tmp_path / "a", pixels=PIXELS | np.uint16(0x8000), BitsStored=12, HighBit=11
+    )
+    check_places(read_volume(folder))
+    folder = save_series(tmp_path / "b", pixels=PIXELS << 4, BitsStored=12, HighBit=15)
+    assert "High Bit must be 11, since 12 bits are stored, got 15" in message_of(folder)
 
 
 def directory_file():

@@ -195,6 +195,40 @@ def test_a_field_that_is_not_valid_is_named(tmp_path, old, new, words):
     assert re.search(words, message_of(tmp_path / "a.mha"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" = ", ": "),
+        ("MSB = False", "MSB = F"),
+        ("MSB = False", "MSB = f"),
+        ("ElementSpacing", "ElementSize"),
+    ],
+)
+def test_other_ways_to_say_the_same(tmp_path, old, new):
+    made = image()
+    SimpleITK.WriteImage(made, str(tmp_path / "a.mha"))
+    content = (tmp_path / "a.mha").read_bytes()
+    assert old.encode() in content
+    (tmp_path / "a.mha").write_bytes(content.replace(old.encode(), new.encode()))
+    check_same(read_volume(tmp_path / "a.mha"), made)
+    again = SimpleITK.ReadImage(str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(
+        SimpleITK.GetArrayFromImage(again), SimpleITK.GetArrayFromImage(made)
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("Slope", "2"), ("Offset", "10"), ("Slope", "1.0")])
+def test_a_scale_that_itk_does_not_apply_is_said(tmp_path, name, value):
+    made = image()
+    SimpleITK.WriteImage(made, str(tmp_path / "a.mha"))
+    content = (tmp_path / "a.mha").read_bytes()
+    field = f"ElementToIntensityFunction{name} = {value}\nElementType".encode()
+    (tmp_path / "a.mha").write_bytes(content.replace(b"ElementType", field))
+    volume = read_volume(tmp_path / "a.mha")
+    check_same(volume, made)
+    assert (name in " ".join(volume.notes)) == (value != "1.0")
+
+
 def test_damage_of_zipped_voxels_is_found(tmp_path):
     SimpleITK.WriteImage(image(), str(tmp_path / "a.mha"), True)
     content = bytearray((tmp_path / "a.mha").read_bytes())

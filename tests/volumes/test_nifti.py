@@ -269,6 +269,29 @@ def test_two_forms_that_differ(tmp_path):
     assert notes_of(tmp_path / "b.nii") == ""
 
 
+def test_voxels_of_another_size_than_pixdim_says(tmp_path):
+    """FSL goes by pixdim, nibabel by the sform."""
+    source = image()
+    source.set_sform(AFFINE, 1)
+    source.set_qform(None, 0)
+    source.header["pixdim"][1:4] = [2, 1.5, 3]
+    source.to_filename(tmp_path / "a.nii")
+    assert notes_of(tmp_path / "a.nii") == ""
+    source.header["pixdim"][1:4] = [1, 1, 1]
+    source.to_filename(tmp_path / "a.nii")
+    assert "those of pixdim differ (2 1.5 3 and 1 1 1 mm)" in notes_of(tmp_path / "a.nii")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").affine, AFFINE)
+
+
+def test_volumes_that_the_header_does_not_count_are_said(tmp_path):
+    image().to_filename(tmp_path / "a.nii")
+    plain = (tmp_path / "a.nii").read_bytes()
+    (tmp_path / "a.nii").write_bytes(plain + bytes(479))
+    assert notes_of(tmp_path / "a.nii") == ""
+    (tmp_path / "a.nii").write_bytes(plain + bytes(480))
+    assert "480 bytes more than its header says" in " ".join(read_volume(tmp_path / "a.nii").notes)
+
+
 def test_no_form_at_all(tmp_path):
     source = image()
     source.set_sform(None, 0)

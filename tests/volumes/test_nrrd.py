@@ -367,6 +367,28 @@ class TestDialects:
         message = message_of(write_text(tmp_path / "a.nrrd", HEADER.replace(old, new)))
         assert re.search(words, message), message
 
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("(0,2,0)", "(0, 2, 0)"),
+            ("(1,2,3)", "(1, 2, 3)"),
+            ("encoding: raw", "centerings: cell cell cell\nencoding: raw"),
+            ("encoding: raw", "centers: cell cell cell\nencoding: raw"),
+            ("encoding: raw", "type:=a key that is called like a field\nencoding: raw"),
+        ],
+    )
+    def test_other_ways_to_say_the_same(self, tmp_path, old, new):
+        plain = read_volume(write_text(tmp_path / "a.nrrd", HEADER))
+        assert old in HEADER
+        path = write_text(tmp_path / "b.nrrd", HEADER.replace(old, new))
+        volume = read_volume(path)
+        np.testing.assert_array_equal(volume.values, plain.values)
+        np.testing.assert_array_equal(volume.affine, plain.affine)
+        itk = SimpleITK.ReadImage(str(path))
+        np.testing.assert_array_equal(
+            volume.values[0], SimpleITK.GetArrayFromImage(itk).transpose(2, 1, 0)
+        )
+
     @pytest.mark.parametrize("spacings", ["nan 1 1", "0 1 1", "-1 1 1"])
     def test_spacings_that_are_none(self, tmp_path, spacings):
         header = "\n".join(line for line in HEADER.split("\n") if "space" not in line)
