@@ -1,7 +1,7 @@
 """b-values and b-vectors of a diffusion series, in FSL's file format and convention."""
 
 import dataclasses
-import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from medrev.files import atomic_path, read_text
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
 UNIT_TOLERANCE = 0.01
 SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3
+#: What may stand between numbers, and what begins a comment.
+_BETWEEN, _COMMENT = re.compile(r"[,;()\[\]\"']"), re.compile(r"[#%].*")
 WIDEST = 5 * SHELL_GAP
 NOMINAL = 50.0  # s/mm²: what the b-value that a shell is called by is rounded to
 GAUSSIAN = 1500.0  # s/mm²: up to here the signal of the brain falls about as the tensor model says
@@ -28,7 +30,7 @@ class Gradients:
     Attributes:
         bvals: ``(N,)`` in s/mm², float64. Below 50 counts as b = 0.
         bvecs: ``(N, 3)``, float64, unit vectors; zero where b = 0 has none (or NaN).
-        name: The file they come from, for messages.
+        name: The files they come from, for messages.
         notes: What the user should know of their selection, one line each.
 
     Raises:
@@ -160,16 +162,19 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
     bvals = _numbers(Path(bval), "b-values").ravel()
     bvecs = _numbers(Path(bvec), "b-vectors")
     if len(bvals) != volumes:
-        raise GradientError(f"{bval}: {volumes} b-values are needed (volumes), got {len(bvals)}")
+        raise GradientError(
+            f"{bval}: {volumes} b-values are needed (volumes), got {len(bvals)}"
+            f"{_comma_hint(read_text(bval))}"
+        )
     if bvecs.shape == (3, volumes):
         bvecs = bvecs.T
     elif bvecs.shape != (volumes, 3):
         rows, columns = bvecs.shape
         raise GradientError(
             f"{bvec}: 3×{volumes} or {volumes}×3 components are needed ({volumes} volumes), "
-            f"got {rows}×{columns}"
+            f"got {rows}×{columns}{_comma_hint(read_text(bvec))}"
         )
-    return Gradients(bvals, bvecs, str(bvec))
+    return Gradients(bvals, bvecs, f"{bval}, {Path(bvec).name}")
 
 
 def _nominal(bvals: Any) -> NDArray[np.float64]:
@@ -199,16 +204,35 @@ def _numbers(path: Path, what: str) -> NDArray[np.float64]:
     if not path.exists() and not path.is_symlink():
         raise GradientError(f"{path}: no such file of {what}")
     try:
-        text = read_text(path).replace(",", " ").replace(";", " ").strip()
-        rows = np.loadtxt(io.StringIO(text), ndmin=2) if text else np.empty((0, 0))
+        text = read_text(path).replace("\u2212", "-")
     except InputError as error:
         raise GradientError(f"{error}; {what} are needed, in rows of numbers") from None
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise GradientError(f"{path}: {what} must be rows of numbers: {reason}") from error
-    if rows.size == 0:
+    rows: list[list[float]] = []
+    for line, words in enumerate(text.splitlines(), 1):
+        try:
+            row = [float(word) for word in _BETWEEN.sub(" ", _COMMENT.sub("", words)).split()]
+        except ValueError as error:
+            reason = str(error).removeprefix("could not convert string to float: ")
+            raise GradientError(
+                f"{path}:{line}: {what} must be rows of numbers, got {reason[:60]}"
+            ) from None
+        rows += [row] if row else []
+    if not rows:
         raise GradientError(f"{path}: the file of {what} is empty")
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise GradientError(
+            f"{path}: {what} must be rows of numbers of one length, got {lengths[0]} to "
+            f"{lengths[-1]} in a row{_comma_hint(text)}"
+        )
     return np.asarray(rows, dtype=np.float64)
+
+
+def _comma_hint(text: str) -> str:
+    """A remark where commas may have been meant for decimal points."""
+    if not re.search(r"\d,\d", text):
+        return ""
+    return " (a comma divides numbers: write decimals with a point)"
 
 
 def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) -> None:

@@ -185,7 +185,7 @@ def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(GradientError, match=r"none\.bval: no such file of b-values"):
         read_gradients(tmp_path / "none.bval", bvec, 9)
     bvec.write_text("0 1 zero\n")
-    with pytest.raises(GradientError, match="bvec: b-vectors must be rows of numbers"):
+    with pytest.raises(GradientError, match="bvec:1: b-vectors must be rows of numbers"):
         read_gradients(bval, bvec, 9)
     bvec.write_text("")
     with pytest.raises(GradientError, match=r"bvec: .*empty"):
@@ -212,6 +212,32 @@ def test_texts_of_editors(tmp_path, encoding, delimiter):
     for path in (bval, bvec):
         path.write_bytes(path.read_text().replace(" ", delimiter).encode(encoding))
     np.testing.assert_allclose(read_gradients(bval, bvec, 9).bvecs, BVECS, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("\n", "\r"), ("-", "\u2212"), ("\n", ";\n"), ("\n", "\n\n")],
+)
+def test_texts_of_matlab_and_python(tmp_path, old, new):
+    bval, bvec = write(tmp_path)
+    bval.write_text(f"% b-values\n[{bval.read_text().strip()}] # s/mm²\n")
+    bvec.write_text(f"# bvecs\n{bvec.read_text()}".replace(old, new))
+    gradients = read_gradients(bval, bvec, 9)
+    np.testing.assert_array_equal(gradients.bvals, BVALS)
+    np.testing.assert_allclose(gradients.bvecs, BVECS, atol=1e-9)
+
+
+def test_decimal_commas_are_told(tmp_path):
+    bval, bvec = write(tmp_path)
+    bvec.write_text(bvec.read_text().replace(".", ","))
+    with pytest.raises(GradientError, match=r"bvec: .*write decimals with a point"):
+        read_gradients(bval, bvec, 9)
+
+
+def test_the_files_that_are_at_fault_are_named(tmp_path):
+    bval, bvec = write(tmp_path, _replaced(BVALS, 3, -1))
+    with pytest.raises(GradientError, match=rf"{bval}, {bvec.name}: b-values must not be negative"):
+        read_gradients(bval, bvec, 9)
 
 
 def test_what_is_likely_wrong_is_said():

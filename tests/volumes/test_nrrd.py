@@ -370,7 +370,7 @@ class TestDialects:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("(0,2,0)", "(0, 2, 0)"),
+            ("(0,1.5,0)", "(0, 1.5, 0)"),
             ("(1,2,3)", "(1, 2, 3)"),
             ("encoding: raw", "centerings: cell cell cell\nencoding: raw"),
             ("encoding: raw", "centers: cell cell cell\nencoding: raw"),
