@@ -146,7 +146,6 @@ def _opened(path: Path) -> Iterator[Any]:
 
     check_file(path)
     damage = (
-        UnidentifiedImageError,
         OSError,
         SyntaxError,
         ValueError,
@@ -157,11 +156,16 @@ def _opened(path: Path) -> Iterator[Any]:
         OverflowError,
     )
     try:
-        with Image.open(path) as image:
+        # Of an open file: Pillow maps others into memory, and then turns grey TIFF files wrongly.
+        with open(path, "rb") as stream, Image.open(stream) as image:
             _refuse_pages(path, image)
             yield image
     except InputError:
         raise
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{path}: cannot be read as an image: it is none of PNG, JPEG, TIFF or BMP, or damaged"
+        ) from None
     except (*damage, Image.DecompressionBombError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as an image: {text}") from None

@@ -85,6 +85,26 @@ def test_images_are_upright(tmp_path, orientation, suffix):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_grey_tiff_files_are_upright_too(tmp_path, orientation, order):
+    """Pillow garbles those whose rows are columns, where it maps the file into memory."""
+    turned = {
+        1: GREY16,
+        2: GREY16[:, ::-1],
+        3: GREY16[::-1, ::-1],
+        4: GREY16[::-1],
+        5: GREY16.T,
+        6: np.rot90(GREY16, -1),
+        7: GREY16[::-1, ::-1].T,
+        8: np.rot90(GREY16),
+    }[orientation]
+    path = write_tiff16(tmp_path / "a.tif", GREY16, order=order, further=[(274, 3, orientation)])
+    np.testing.assert_array_equal(read_pixels(path)[0][..., 0], turned)
+    header = picture_header(path)
+    assert (header.height, header.width) == turned.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_colours_of_16_bits_are_upright_too(tmp_path, orientation):
     deep = COLOUR.astype(np.uint16) * 257
     path = write_pixels(tmp_path / "a.png", deep)
