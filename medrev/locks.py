@@ -61,12 +61,7 @@ def is_own_name(name: str) -> bool:
 
 
 def sweep(folder: Path, *, deep: bool = False) -> None:
-    """Remove what processes that are dead have left in a folder.
-
-    Args:
-        folder: It need not exist.
-        deep: Also in the folders below.
-    """
+    """Remove what processes that are dead have left in a folder."""
     for place, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             remove_left(Path(place, name))

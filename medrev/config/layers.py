@@ -14,11 +14,6 @@ from medrev.files import decode
 def read_layers(path: Path, schema: Field, problems: Problems) -> tuple[Entry, int]:
     """Read a pipeline file and those it extends, merged into one tree.
 
-    Args:
-        path: The pipeline file.
-        schema: The field of the whole pipeline.
-        problems: Receives what is wrong inside the files.
-
     Returns:
         The merged tree and the number of files.
 

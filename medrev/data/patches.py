@@ -57,12 +57,7 @@ def find_places(mask: torch.Tensor, patches: Patches, factors: Sequence[int], na
 
 
 def list_items(places: Sequence[Places], patches: Patches) -> NDArray[np.int64]:
-    """The samples of an epoch in order: (subject, number in its tiling, or -1 for any position).
-
-    Args:
-        places: Of each subject.
-        patches: Sampling, and random patches per subject.
-    """
+    """The samples of an epoch in order: (subject, number in its tiling, or -1 for any position)."""
     random = patches.sampling == "random"
     items = []
     for n, subject in enumerate(places):

@@ -150,11 +150,6 @@ class Dataset(ABC, Generic[M, R]):
     ) -> list[R]:
         """Make members ready.
 
-        Args:
-            members: Of any parts.
-            world: All processes that do this together.
-            show: Show progress.
-
         Raises:
             InputError: A member cannot be used.
             OutputError: The cache folder cannot be written.
@@ -169,12 +164,7 @@ class Dataset(ABC, Generic[M, R]):
         """
 
     def load(self, world: Processes | None = None, *, show: bool = False) -> None:
-        """Make all members ready and keep them.
-
-        Args:
-            world: All processes that do this together.
-            show: Show progress.
-        """
+        """Make all members ready and keep them."""
         members = {part: self.members(part) for part in PARTS}
         everything = [member for part in PARTS for member in members[part]]
         ready = iter(self.prepare(everything, world, show=show))

@@ -11,12 +11,7 @@ _MOST_NAMES, _MOST_SIZES = 8, 3
 
 
 def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[str]:
-    """What was found of a cohort: layout, and the subjects and sizes of each part.
-
-    Args:
-        cohort: The cohort.
-        words: What a subject holds.
-    """
+    """What was found of a cohort: layout, and the subjects and sizes of each part."""
     counts = Counter(words(subject) for subject in cohort.subjects).most_common()
     kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
     drawn = cohort.layout == "simulated"

@@ -72,11 +72,6 @@ class Judgement:
 class Sampler:
     """Makes pictures with a generator.
 
-    Args:
-        model: A generator.
-        temperature: Factor on the deviations of codes that are drawn.
-        seed: Of what is drawn.
-
     Raises:
         InputError: The model is of another kind, or the temperature below 0.
     """
@@ -99,12 +94,7 @@ class Sampler:
         return dataset_of(self.model.pipeline)
 
     def draw(self, count: int, classes: Sequence[str] = ()) -> Grid:
-        """Draws: of every class the same codes; of test images several each; or of nothing.
-
-        Args:
-            count: Columns.
-            classes: Only these.
-        """
+        """Draws: of every class the same codes; of test images several each; or of nothing."""
         noise = self._noise(count)
         if self.classes:
             named = self._named(classes)
@@ -122,13 +112,7 @@ class Sampler:
         return self._grid(rows, names, (*_numbers(count), "true"))
 
     def interpolate(self, first: int, second: int, count: int) -> Grid:
-        """From the code of one test image to that of another, in full and in restricted space.
-
-        Args:
-            first: Number of an image in the test part.
-            second: Number of another.
-            count: Columns.
-        """
+        """From the code of one test image to that of another, in full and in restricted space."""
         (x, a, name), (other, b, other_name) = self._test([first, second])
         with evaluating(self.net):
             codes = self.net.encode(torch.stack([a, b]), torch.stack([x, other]))
@@ -162,13 +146,7 @@ class Sampler:
         return self._grid(rows, [f"dimension {n}" for n in dimensions], _signed(steps))
 
     def axes(self, count: int, classes: Sequence[str] = (), number: int = 4) -> Grid:
-        """The first principal components of the codes of the test part (cINN, figure 4).
-
-        Args:
-            count: Columns.
-            classes: The class that is shown, the first one.
-            number: How many components.
-        """
+        """The first principal components of the codes of the test part (cINN, figure 4)."""
         codes = []
         total = min(_CODES, len(self.dataset.members("test")))
         with evaluating(self.net):
@@ -235,10 +213,6 @@ class Sampler:
 
     def judge(self, classifier: Model, count: int) -> Judgement:
         """Tell classes of draws and of test images by a classifier, and compare its features.
-
-        Args:
-            classifier: Trained on images of the same size.
-            count: Images of each class.
 
         Raises:
             InputError: It is no classifier, or of other classes or sizes.

@@ -60,11 +60,7 @@ class ConsensusTranslatorPhase(Phase):
 
 
 class ConsensusDiscriminatorPhase(Phase):
-    """Adds the discriminators' share of the penalty to their loss.
-
-    Args:
-        inner: The phase of the discriminators.
-    """
+    """Adds the discriminators' share of the penalty to their loss."""
 
     def __init__(self, inner: DiscriminatorPhase) -> None:
         super().__init__(inner.optimizer)

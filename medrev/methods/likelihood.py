@@ -26,10 +26,6 @@ class LikelihoodPhase(Phase):
     References:
         Ardizzone et al., *Guided Image Generation with Conditional Invertible Neural Networks*
         (arXiv:1907.02392), eq. 6, sections 3.4 and 4.2
-
-    Args:
-        generator: The flow.
-        config: Noise on y, and the steps at the beginning.
     """
 
     def __init__(self, generator: Generator, config: MaximumLikelihood) -> None:

@@ -25,10 +25,6 @@ class PosteriorPhase(Phase):
     References:
         Ardizzone et al., *Guided Image Generation with Conditional Invertible Neural Networks*
         (arXiv:1907.02392), eq. 6
-
-    Args:
-        posterior: Point estimate and flow.
-        config: Noise on y.
     """
 
     def __init__(self, posterior: Posterior, config: MaximumLikelihood) -> None:

@@ -14,12 +14,7 @@ from medrev.volumes import VOID, check_known, classes_of_colours
 
 
 class ClassificationPhase(Phase):
-    """Minimises the cross entropy of x, a one-hot class, given y, the image.
-
-    Args:
-        classifier: Tells classes.
-        config: Its optimiser.
-    """
+    """Minimises the cross entropy of x, a one-hot class, given y, the image."""
 
     def __init__(self, classifier: Classifier, config: Classification) -> None:
         super().__init__(config.optimizer)
@@ -46,10 +41,6 @@ class SegmentationPhase(Phase):
     References:
         Long et al., Fully convolutional networks for semantic segmentation, CVPR 2015.
         arXiv:1411.4038
-
-    Args:
-        translator: The segmentation network.
-        config: How colours are read and classes are weighted.
     """
 
     def __init__(self, translator: Segmenter, config: Segmentation) -> None:

@@ -24,13 +24,6 @@ def run_there(
 ) -> Generator[Outcome[Value]]:
     """Yield the outcomes as they come.
 
-    Args:
-        function: Takes a subject.
-        subjects: What the function takes, by name.
-        retries: Further attempts after an unexpected error.
-        client: Of the scheduler.
-        watch: Looks at its workers.
-
     Raises:
         ClusterError: The scheduler or its workers are gone.
     """

@@ -40,10 +40,6 @@ class Watch:
 
     A scheduler hands out what is left as soon as there is a worker; it does not say that there is
     none, and who waits for outcomes would wait without end.
-
-    Args:
-        client: Of the workers.
-        queued: Whether the workers are jobs, which may start late.
     """
 
     def __init__(self, client: "Client", *, queued: bool = False) -> None:

@@ -28,10 +28,6 @@ def generator_of(model: Model) -> Generator:
 class Draws:
     """Makes several results of a scan, in the place of a `Predictor`.
 
-    Args:
-        model: A generator.
-        request: How many, the temperature, the seed.
-
     Raises:
         InputError: The model is of another kind, has no inverse direction, or a number is too
             small.

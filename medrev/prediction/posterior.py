@@ -138,12 +138,6 @@ def check_draws(
 ) -> None:
     """Refuse samples of models that have none, and beside what has no meaning with them.
 
-    Args:
-        models: The models.
-        options: What was asked for.
-        target: What results are of.
-        inverse: From y to x.
-
     Raises:
         InputError: What is wrong.
     """

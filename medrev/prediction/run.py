@@ -392,10 +392,6 @@ class Inference:
 def _guarantees(prediction: Prediction, quantities: Sequence[str]) -> dict[str, Any]:
     """What a sidecar guarantees of a result, in words and in numbers.
 
-    Args:
-        prediction: The result.
-        quantities: Those whose intervals are written.
-
     Returns:
         Nothing where neither consistency nor intervals were asked for; no sentence for intervals
         that were not calibrated.

@@ -146,12 +146,7 @@ def histogram(
 
 
 def agreement_plot(analysis: BlandAltman, unit: str = "") -> str:
-    """Bland–Altman plot: differences over means, with bias and limits of agreement.
-
-    Args:
-        analysis: The analysis.
-        unit: Unit of both axes.
-    """
+    """Bland–Altman plot: differences over means, with bias and limits of agreement."""
     bracket = f" [{unit}]" if unit else ""
     axes = _axes(
         x_label=f"mean of prediction and reference{bracket}",

@@ -77,11 +77,7 @@ def combine(
 
 
 def model_details(origin: Mapping[str, Any]) -> ModelDetails:
-    """What papers' tables say of a model.
-
-    Args:
-        origin: What is known about it.
-    """
+    """What papers' tables say of a model."""
     return ModelDetails(width=origin.get("width"), parameters=origin.get("parameters"))
 
 
@@ -101,11 +97,6 @@ def _details(folder: Path) -> dict[str, ModelDetails]:
 
 def write_formats(stem: Path, table: Tabular, *, overwrite: bool) -> list[Path]:
     """Write a table as CSV, JSON, Markdown and LaTeX.
-
-    Args:
-        stem: Path of the files without suffix.
-        table: The table.
-        overwrite: Replace existing files.
 
     Returns:
         The files written.

@@ -71,11 +71,6 @@ def write_group_table(
 ) -> list[Path]:
     """Write the table as ``group_maps.tsv``, and what its columns mean as JSON beside it.
 
-    Args:
-        folder: Of results.
-        participants: Only these subjects.
-        overwrite: Replace existing files.
-
     Raises:
         InputError: As :func:`group_table`.
         OutputError: A file exists or cannot be written.

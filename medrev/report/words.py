@@ -77,13 +77,7 @@ _INTERPOLATIONS = {
 def methods_paragraphs(
     evaluated: Evaluated, choices: EvaluationConfig, origins: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Describe an evaluation.
-
-    Args:
-        evaluated: The results.
-        choices: How they were measured.
-        origins: What is known about every model.
-    """
+    """Describe an evaluation."""
     results, facts = evaluated.results, [one.facts for one in evaluated.measured.values()]
     others = [method for method in results.methods if method not in evaluated.models]
     return render_text(

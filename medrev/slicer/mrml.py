@@ -53,9 +53,6 @@ _OUTLINES = {
 class Document:
     """A scene that is put together node by node.
 
-    Args:
-        program: Who writes the scene.
-
     Example:
         >>> scene = Document()
         >>> scene.volume("scalar", "FA", "Data/FA.nrrd", window=1, level=0.5)

@@ -34,13 +34,7 @@ FREE_KEYS = frozenset(
 
 
 def save_checkpoint(path: Path, pipeline: Pipeline, state: Mapping[str, Any]) -> None:
-    """Write a resume state; the file that was there stays until the new one is complete.
-
-    Args:
-        path: The file.
-        pipeline: The experiment that the state belongs to.
-        state: Tensors and plain types only.
-    """
+    """Write a resume state; the file that was there stays until the new one is complete."""
     content = {
         "kind": KIND,
         "format": FORMAT,
@@ -54,10 +48,6 @@ def save_checkpoint(path: Path, pipeline: Pipeline, state: Mapping[str, Any]) ->
 
 def load_checkpoint(path: Path, pipeline: Pipeline) -> dict[str, Any]:
     """Read a resume state, on the CPU.
-
-    Args:
-        path: The file.
-        pipeline: The experiment to go on with.
 
     Raises:
         CheckpointError: Nothing there, damaged, no state of medrev, of another version, or of

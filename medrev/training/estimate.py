@@ -111,12 +111,7 @@ def dry_run(pipeline: Pipeline, device: str = "auto", *, measured: int = 3) -> E
 
 
 class RandomBatches(EpochBatches):
-    """Batches of random numbers in the shapes that a pipeline trains on.
-
-    Args:
-        pipeline: The experiment.
-        per_epoch: Batches of an epoch.
-    """
+    """Batches of random numbers in the shapes that a pipeline trains on."""
 
     def __init__(self, pipeline: Pipeline, per_epoch: int = 1) -> None:
         data = pipeline.data

@@ -19,9 +19,6 @@ class Interruption:
     ``torchrun`` send a signal to every process. Works in the main thread only; elsewhere it never
     reports anything.
 
-    Args:
-        announce: Tell the user what happens.
-
     Example:
         >>> with Interruption() as interruption:
         ...     interruption.requested

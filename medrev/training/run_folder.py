@@ -33,14 +33,7 @@ def describe_environment(
     device: torch.device,
     processes: int,
 ) -> dict[str, Any]:
-    """Return what environment.json holds.
-
-    Args:
-        pipeline: The experiment.
-        dataset: Its data.
-        device: Where training runs.
-        processes: How many train together.
-    """
+    """Return what environment.json holds."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
         "medrev": medrev.__version__,
@@ -94,15 +87,7 @@ def model_card(
     heldout: Results | None,
     warnings: Sequence[str] = (),
 ) -> str:
-    """Write the model card as Markdown.
-
-    Args:
-        dataset: The data, and its pipeline.
-        parameters: Parameters of the translator.
-        step: Training step of the weights that count.
-        heldout: Errors on the test part.
-        warnings: What was warned of in training.
-    """
+    """Write the model card as Markdown."""
     pipeline, facts = dataset.pipeline, dataset.card()
     model, method = pipeline.model, pipeline.method
     several = heldout is not None and len(heldout.subjects) > 1

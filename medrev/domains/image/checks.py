@@ -19,12 +19,7 @@ _Sides = dict[str, list[Picture]]
 
 
 class Inspection:
-    """Turns names of files into pictures, and collects what is wrong with them.
-
-    Args:
-        data: Sides, sizes, and what a damaged file does.
-        layout: How the files were found.
-    """
+    """Turns names of files into pictures, and collects what is wrong with them."""
 
     def __init__(self, data: ImageData, layout: str) -> None:
         self.data, self.layout = data, layout

@@ -57,10 +57,6 @@ class ImageDomain(Domain):
 
     Physical values are what files store, 0 to 255 or 65535; they are whole numbers.
 
-    Args:
-        pipeline: An experiment on images.
-        side: x or y.
-
     Raises:
         ConfigError: The experiment is on other data.
     """

@@ -35,12 +35,7 @@ _MOST = 6
 
 
 def missing(root: Path, layout: str) -> InputError:
-    """The error of a data set that is not there, or of no known layout.
-
-    Args:
-        root: Where it was looked for.
-        layout: The layout that was asked for, or auto.
-    """
+    """The error of a data set that is not there, or of no known layout."""
     lines = [f"data.root not found: {root}"]
     if root.is_dir():
         entries = sorted(path.name for path in root.iterdir())

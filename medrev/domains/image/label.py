@@ -20,10 +20,6 @@ class LabelDomain(Domain):
 
     Physical values are the number of the class, ``(1,)``, or ``(0,)`` where there are none.
 
-    Args:
-        pipeline: An experiment on single images.
-        side: x.
-
     Raises:
         ConfigError: The experiment is on other data.
     """

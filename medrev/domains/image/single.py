@@ -191,12 +191,7 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         return [row]
 
     def view(self, x: Tensor | None, y: Tensor) -> NDArray[Any]:
-        """An image to look at: bytes ``(H, W, 3)``, or grey ``(H, W)`` from -1 to 1.
-
-        Args:
-            x: In network range.
-            y: In network range.
-        """
+        """An image to look at: bytes ``(H, W, 3)``, or grey ``(H, W)`` from -1 to 1."""
         if self.data.given == "lightness":
             assert x is not None
             pixels: NDArray[Any] = pixels_of_lab(self.x.decode(x, 1.0), self.y.decode(y, 1.0))
@@ -272,11 +267,6 @@ class SingleImageBatches(EpochBatches):
     (B, C, s, s) or colours (B, 2, s, s), all in network range; ``mask`` ones.
 
     A damaged file stops the run, or (``on_damage: skip``) is named and replaced by the next one.
-
-    Args:
-        dataset: The data.
-        rank: Number of this process.
-        world: Number of processes.
 
     Raises:
         ConfigError: The batch size is no multiple of ``world``.

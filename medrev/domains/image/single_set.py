@@ -96,10 +96,6 @@ class SingleImageSet:
 def find_single_images(data: SingleImageData, *, show: bool = False) -> SingleImageSet:
     """Find the images under ``data.root``, look at them, and divide them.
 
-    Args:
-        data: Root, layout, what x is, sizes.
-        show: Show progress.
-
     Raises:
         InputError: The data set is missing or of no known layout; labels are missing, or of
             classes that training never saw; images are damaged, grey where colours are to be

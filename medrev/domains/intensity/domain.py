@@ -50,10 +50,6 @@ class IntensityDomain(Domain, Generic[D]):
 
     Type parameter: ``D`` is the data section of its pipelines.
 
-    Args:
-        pipeline: An experiment on contrasts.
-        side: x or y.
-
     Raises:
         ConfigError: The experiment is on other data.
     """

@@ -30,15 +30,7 @@ _KEY = 16
 
 
 class HeadDataset(Dataset[Subject, Head]):
-    """Heads of a cohort; every process reads all of them into its memory.
-
-    Args:
-        pipeline: The experiment.
-        x: The domain of x.
-        y: The domain of y.
-        cohort: The subjects.
-        data: The data section of the pipeline.
-    """
+    """Heads of a cohort; every process reads all of them into its memory."""
 
     #: Slices or patches.
     draws: type[HeadBatches[Any]]

@@ -69,10 +69,6 @@ _AFTER_CE = (
 def contrast_base(source: Path, contrast: str) -> str:
     """The beginning of the names of an input's results: its name without its contrast.
 
-    Args:
-        source: The input.
-        contrast: What it holds, as the model calls it.
-
     Example:
         >>> contrast_base(Path("sub-01_ce-gadolinium_run-2_desc-preproc_T1w.nii.gz"), "t1ce")
         'sub-01_run-2'

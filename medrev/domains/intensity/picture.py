@@ -29,13 +29,6 @@ def compare_contrasts(
     The axial, the coronal and the sagittal slice with most brain: input and output, each as a
     share of the intensity that is 1 in the network, and where given the standard deviation and the
     cycle residual, in intensities. Left is left.
-
-    Args:
-        scan: Input.
-        prediction: What was made of it.
-        names: What input and output are called.
-        title: Above the pictures.
-        model: Name of the model, for the line below the title.
     """
     affine, mask = scan.affine, scan.mask
     assert affine is not None

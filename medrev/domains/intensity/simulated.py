@@ -50,13 +50,7 @@ def simulated_cohort(data: ScalarData) -> Cohort:
 
 
 def simulated_head(subject: Subject, data: ScalarData, seed: int) -> Head:
-    """Draw a scan of :func:`simulated_cohort` and make its twin.
-
-    Args:
-        subject: Which.
-        data: The data section of the pipeline.
-        seed: The pipeline's.
-    """
+    """Draw a scan of :func:`simulated_cohort` and make its twin."""
     return _head(_Place.of(subject), data, seed)
 
 

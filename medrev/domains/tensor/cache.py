@@ -127,12 +127,7 @@ def save_entry(path: Path, prepared: Prepared) -> None:
 
 
 def load_entry(path: Path, name: str) -> Prepared | None:
-    """Read an entry; None if there is none, or it is damaged or of another format.
-
-    Args:
-        path: File of the entry.
-        name: Name the subject has in this cohort.
-    """
+    """Read an entry; None if there is none, or it is damaged or of another format."""
     if not path.is_file():
         return None
     try:

@@ -56,12 +56,7 @@ _HCP_DATA = [
 
 
 class TensorDomain(Domain):
-    """Diffusion tensors, fitted or ready: x on the coarse grid, y on the fine one.
-
-    Args:
-        pipeline: An experiment on diffusion tensors.
-        side: x or y.
-    """
+    """Diffusion tensors, fitted or ready: x on the coarse grid, y on the fine one."""
 
     accepts = "tensor"
     unit = "mm^2/s"

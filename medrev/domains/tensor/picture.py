@@ -33,14 +33,6 @@ def compare_tensors(
     The axial and the coronal slice with most brain, through the same places of the world: input,
     cubic interpolation (in reverse: block mean), output and, where given, uncertainty. Coarse
     voxels are shown as they are. Left is left.
-
-    Args:
-        scan: Input tensors.
-        prediction: Output tensors.
-        factor: Fine voxels per coarse one along every axis.
-        inverse: The result is the coarse one.
-        title: Above the pictures.
-        model: Name of the model, for the line below the title.
     """
     source, source_mask, source_affine = scan.values, scan.mask, scan.affine
     result, mask, affine = prediction.values, prediction.mask, prediction.affine

@@ -160,13 +160,7 @@ def map_of(
 
 
 def describe_result(prediction: Prediction, factor: int, *, finer: bool) -> dict[str, Any]:
-    """Keys of the sidecar about the grid of a result, and how it was come by.
-
-    Args:
-        prediction: The result.
-        factor: Fine voxels per coarse one along every axis.
-        finer: Whether the result is on the fine grid.
-    """
+    """Keys of the sidecar about the grid of a result, and how it was come by."""
     assert prediction.affine is not None
     assert prediction.mask is not None
     size = voxel_size(prediction.affine)

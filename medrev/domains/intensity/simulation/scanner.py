@@ -35,13 +35,7 @@ def draw_signals(rng: np.random.Generator) -> dict[str, float]:
 
 
 def scanned(rng: np.random.Generator, fields: Fields, image: Tensor) -> Tensor:
-    """An image of a cube of tissue, never negative.
-
-    Args:
-        rng: Source of randomness.
-        fields: On the cube.
-        image: Its signals.
-    """
+    """An image of a cube of tissue, never negative."""
     draw = rng.uniform
     image = image.clamp(min=0)
     if draw() < 0.3:

@@ -162,14 +162,7 @@ def _fold(
 def build_anatomy(
     spec: SubjectSpec, rng: np.random.Generator, affine: np.ndarray, fine: int
 ) -> Anatomy:
-    """Deform the atlas, sharpen it into an individual brain and give it its own sulci.
-
-    Args:
-        spec: The subject.
-        rng: Source of randomness.
-        affine: Voxel-to-scanner affine of the scan grid.
-        fine: Fine voxels per scan voxel along each axis.
-    """
+    """Deform the atlas, sharpen it into an individual brain and give it its own sulci."""
     atlas = load_atlas()
     shape = tuple(n * fine for n in spec.shape)
     spacing = np.array(spec.voxel) / fine
