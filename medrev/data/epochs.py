@@ -8,7 +8,7 @@ slice of every batch, so that together they see just what one process would.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -20,6 +20,15 @@ from medrev.files import content_hash
 Batch = dict[str, torch.Tensor]
 #: x, y and the mask of y, without the batch axis.
 Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+class Order(TypedDict, total=False):
+    """Which samples a process draws, in which order; the words are those of `EpochBatches`."""
+
+    unpaired: bool
+    turns: int
+    rank: int
+    world: int
 
 
 class EpochBatches(ABC):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.data import EpochBatches
+from medrev.data.epochs import Order
 from medrev.data.subject import PARTS
 from medrev.domains.domain import Domain
 from medrev.domains.sample import Outcome, Sample, Translated
@@ -223,6 +224,11 @@ class Dataset(ABC, Generic[M, R]):
     def unpaired(self) -> bool:
         """Whether x and y of a training sample are drawn by themselves."""
         return self.pipeline.method.kind == "unpaired"
+
+    def order(self, rank: int, world: int) -> Order:
+        """Which samples of the training part a process draws."""
+        turns = self.pipeline.method.turns
+        return {"unpaired": self.unpaired, "turns": turns, "rank": rank, "world": world}
 
     # Scored.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
+from medrev.errors import InputError
 from medrev.nets import Translator
 from medrev.prediction.engines import Engine
 from medrev.prediction.plan import Plan
@@ -45,6 +46,14 @@ class Direction(ABC):
             engine = Engine.torch(place)
         self.translator, self.pipeline = translator, pipeline
         self.inverse, self.engine = inverse, engine
+        if not self._ready() and engine.name != "torch":
+            raise InputError(
+                f"engine {engine.name} does not know the layers of this network; use engine torch"
+            )
+
+    @abstractmethod
+    def _ready(self) -> bool:
+        """Prepare the network, and say whether the engine knows its layers."""
 
     @abstractmethod
     def check(self, values: Tensor) -> None:

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from medrev.config.schema import Pipeline
 from medrev.errors import InputError
-from medrev.nets import Translator, evaluating
+from medrev.nets import evaluating
 from medrev.prediction.direction import Advance, Direction
-from medrev.prediction.engines import Engine
 from medrev.prediction.plan import Plan
 from medrev.volumes import SLICE_AXES, Slicing
 
@@ -32,20 +30,8 @@ class PlaneDirection(Direction):
         InputError: The engine is not PyTorch.
     """
 
-    def __init__(
-        self,
-        translator: Translator,
-        pipeline: Pipeline,
-        *,
-        inverse: bool = False,
-        engine: Engine | None = None,
-    ) -> None:
-        super().__init__(translator, pipeline, inverse=inverse, engine=engine)
-        if self.engine.name != "torch":
-            raise InputError(
-                f"engine {self.engine.name} does not know the layers of this network; "
-                "use engine torch"
-            )
+    def _ready(self) -> bool:
+        return False
 
     def check(self, values: Tensor) -> None:
         """Check ``(C, I, J, K)`` of a network that takes slices, ``(C, I, J)`` of others."""

@@ -9,11 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from medrev.config.schema import Pipeline
-from medrev.errors import InputError
-from medrev.nets import Translator, evaluating
+from medrev.nets import evaluating
 from medrev.prediction.direction import Advance, Direction
-from medrev.prediction.engines import Engine
 from medrev.prediction.geometry import Geometry
 from medrev.prediction.memory import peak_bytes
 from medrev.prediction.plan import Plan, Shape, plan
@@ -46,22 +43,10 @@ class VolumeDirection(Direction):
         InputError: The network is 2D, or the engine does not know its layers.
     """
 
-    def __init__(
-        self,
-        translator: Translator,
-        pipeline: Pipeline,
-        *,
-        inverse: bool = False,
-        engine: Engine | None = None,
-    ) -> None:
-        self.geometry = Geometry.of(translator, pipeline, inverse=inverse)
-        super().__init__(translator, pipeline, inverse=inverse, engine=engine)
-        engine = self.engine
-        self._stages = stages_of(translator, inverse, engine.make_chain)
-        if self._stages is None and engine.name != "torch":
-            raise InputError(
-                f"engine {engine.name} does not know the layers of this network; use engine torch"
-            )
+    def _ready(self) -> bool:
+        self.geometry = Geometry.of(self.translator, self.pipeline, inverse=self.inverse)
+        self._stages = stages_of(self.translator, self.inverse, self.engine.make_chain)
+        return self._stages is not None
 
     def check(self, values: Tensor) -> None:
         """Check shape, size and values of a volume ``(C, i, j, k)``."""

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from medrev.config import Paired, ResNetModel, UNetModel, Unpaired, load_pipeline
+from medrev.config import load_pipeline
+from medrev.config.schema import Paired, ResNetModel, UNetModel, Unpaired
 from medrev.errors import ConfigError
 
 from .conftest import MINIMAL

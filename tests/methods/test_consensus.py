@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from medrev.config import Paired, Unpaired
+from medrev.config.schema import Paired, Unpaired
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase

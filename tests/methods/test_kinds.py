@@ -4,8 +4,14 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from medrev.config import Discriminator, Model, Paired, SelfInverse, Unpaired
-from medrev.config.schema import ConditionalDiscriminator
+from medrev.config.schema import (
+    ConditionalDiscriminator,
+    Discriminator,
+    Model,
+    Paired,
+    SelfInverse,
+    Unpaired,
+)
 from medrev.losses import AdversarialLoss
 from medrev.methods import Phase
 from medrev.methods.adversary import DiscriminatorPhase

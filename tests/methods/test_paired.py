@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config import Paired
+from medrev.config.schema import Paired
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase

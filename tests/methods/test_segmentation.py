@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medrev.config import FCN8sModel, Pipeline, Segmentation
+from medrev.config import Pipeline
+from medrev.config.schema import FCN8sModel, Segmentation
 from medrev.errors import ConfigError, InputError
 from medrev.methods import build_method
 from medrev.methods.segmentation import SegmentationPhase

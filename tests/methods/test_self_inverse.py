@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config import Optimizer, SelfInverse
+from medrev.config.schema import Optimizer, SelfInverse
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase

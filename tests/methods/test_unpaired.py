@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from medrev.config import Unpaired
+from medrev.config.schema import Unpaired
 from medrev.errors import ConfigError
 from medrev.methods.unpaired import UnpairedTranslatorPhase
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config import FCN8sModel
+from medrev.config.schema import FCN8sModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import FCN8s, Segmenter, build_translator
 from medrev.reversible import Conv

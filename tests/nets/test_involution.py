@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medrev.config import InvolutionModel
+from medrev.config.schema import InvolutionModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import Involution, SubNetwork, UNet, build_translator, initialise
 

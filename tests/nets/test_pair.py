@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medrev.config import InvolutionModel, SelfInverseUNetModel
+from medrev.config.schema import InvolutionModel, SelfInverseUNetModel
 from medrev.errors import ConfigError
 from medrev.nets import Pair, ResNet, SelfInverse, UNet, build_translator
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medrev.config import ResNetModel
+from medrev.config.schema import ResNetModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import Pair, ResNet, build_translator
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config import SelfInverseUNetModel, UNetModel
+from medrev.config.schema import SelfInverseUNetModel, UNetModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import Pair, SelfInverse, UNet, build_translator
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from medrev.config import Schedule
+from medrev.config.schema import Schedule
 from medrev.errors import ConfigError
 from medrev.training.distributed import World
 from medrev.training.interrupt import Interruption

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medrev.config import TrainingConfig
-from medrev.config.schema import Optimizer
+from medrev.config.schema import Optimizer, TrainingConfig
 from medrev.data import EpochBatches
 from medrev.methods.base import Batch, Cache, Logs, Method, Phase
 from medrev.training.distributed import World

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ImageData
-from medrev.data.epochs import EpochBatches, Triple
+from medrev.data.epochs import EpochBatches, Order, Triple
 from medrev.domains.image.image_set import ImagePart, Picture
 from medrev.domains.image.loading import Loader
 from medrev.domains.image.reading import from_pixels
@@ -33,13 +33,10 @@ class ImageBatches(EpochBatches):
         part: The training images.
         data: Sizes, channels, batch size, and what a damaged file does.
         seed: Of order, crops and mirroring.
-        unpaired: Draw x and y by themselves, in different orders.
-        turns: How often each batch comes, one time after the other.
-        rank: Number of this process.
-        world: Number of processes; each gets ``batch_size / world`` samples of every batch.
         loader: Reads the images (default: one of its own).
         keys: Gives the hashes of the files of the part (default: `image_keys`). They are asked for
             when the state is, not before: with them another run is known to go on with this data.
+        order: As of `EpochBatches`.
 
     Raises:
         InputError: Pairs are needed and there are none, or a file cannot be read.
@@ -52,17 +49,12 @@ class ImageBatches(EpochBatches):
         data: ImageData,
         seed: int,
         *,
-        unpaired: bool = False,
-        turns: int = 1,
-        rank: int = 0,
-        world: int = 1,
         loader: Loader | None = None,
         keys: Callable[[], Mapping[Path, str]] | None = None,
+        **order: Unpack[Order],
     ) -> None:
-        super().__init__(
-            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
-        )
-        if not unpaired and not part.paired:
+        super().__init__(data.batch_size, seed, **order)
+        if not self.unpaired and not part.paired:
             raise InputError(
                 f"this method needs pairs, the data has none: {len(part.x)} images of x and "
                 f"{len(part.y)} of y whose names do not match; use method.kind=unpaired, or the "

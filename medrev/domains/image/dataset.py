@@ -142,10 +142,7 @@ class ImageDataset(Dataset[Sides, Sides]):
             part,
             self.data,
             self.pipeline.seed,
-            unpaired=self.unpaired,
-            turns=self.pipeline.method.turns,
-            rank=rank,
-            world=world,
+            **self.order(rank, world),
             loader=self.loader,
             keys=lambda: self._hashes(part),
         )

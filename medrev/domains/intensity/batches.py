@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ContrastData, ScalarData
-from medrev.data.epochs import PlacedBatches, Triple
+from medrev.data.epochs import Order, PlacedBatches, Triple
 from medrev.data.patches import find_places, list_items
 from medrev.domains.intensity.head import Head, Three
 from medrev.domains.intensity.intensity import BACKGROUND
@@ -30,11 +30,8 @@ class HeadBatches(PlacedBatches, Generic[D]):
         heads: Prepared subjects.
         data: Samples, augmentation, batch size.
         seed: Of order, positions and augmentation.
-        unpaired: ``x`` and ``y`` of a sample come from different places, mostly of different
-            heads. ``mask`` belongs to ``y``.
-        turns: How often each batch comes, one time after the other.
-        rank: Number of this process.
-        world: Number of processes; each gets ``batch_size / world`` samples of every batch.
+        order: As of `EpochBatches`. Where ``x`` and ``y`` of a sample come from different places,
+            ``mask`` belongs to ``y``.
 
     Raises:
         InputError: There are no heads, one has no slice or patch with enough brain, or is smaller
@@ -47,17 +44,11 @@ class HeadBatches(PlacedBatches, Generic[D]):
         heads: Sequence[Head],
         data: D,
         seed: int,
-        *,
-        unpaired: bool = False,
-        turns: int = 1,
-        rank: int = 0,
-        world: int = 1,
+        **order: Unpack[Order],
     ) -> None:
         if not heads:
             raise InputError("samples need at least one prepared subject, got none")
-        super().__init__(
-            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
-        )
+        super().__init__(data.batch_size, seed, **order)
         self.data: D = data
         self._take(heads)
 

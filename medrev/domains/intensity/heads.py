@@ -102,10 +102,7 @@ class HeadDataset(Dataset[Subject, Head]):
             self.kept("train"),
             self._data,
             self.pipeline.seed,
-            unpaired=self.unpaired,
-            turns=self.pipeline.method.turns,
-            rank=rank,
-            world=world,
+            **self.order(rank, world),
         )
 
     def sample(self, ready: Head) -> Sample:

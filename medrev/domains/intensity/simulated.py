@@ -79,17 +79,7 @@ def _has_content(scan: SimulatedScan) -> bool:
 
 
 class SimulatedBatches(ScalarBatches):
-    """Patches of heads that are drawn anew for every epoch.
-
-    Args:
-        heads: Those of the first epoch.
-        data: Samples, augmentation, batch size.
-        seed: Of everything.
-        unpaired: As of `HeadBatches`.
-        turns: How often each batch comes, one time after the other.
-        rank: Number of this process.
-        world: Number of processes.
-    """
+    """Patches of heads that are drawn anew for every epoch; those given are of the first."""
 
     _drawn_for = 0
 

@@ -7,13 +7,14 @@ needed.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.epochs import PlacedBatches, Triple
+from medrev.data.epochs import Order, PlacedBatches, Triple
 from medrev.data.patches import Places, cut, find_places, list_items
 from medrev.domains.tensor.cache import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
@@ -116,11 +117,8 @@ class PatchBatches(PlacedBatches):
         data: Patches, augmentation, batch size, input grid.
         scale: Diffusivity (mm²/s) that becomes 1.
         seed: Of order, positions and augmentation.
-        unpaired: Take ``x`` and ``y`` of a sample from different places, mostly of different
-            subjects. ``mask`` belongs to ``y``.
-        turns: How often each batch comes, one time after the other.
-        rank: Number of this process.
-        world: Number of processes; each gets ``batch_size / world`` samples of every batch.
+        order: As of `EpochBatches`. Where ``x`` and ``y`` of a sample come from different places,
+            ``mask`` belongs to ``y``.
 
     Raises:
         InputError: There are no subjects, or no patch fits.
@@ -133,19 +131,13 @@ class PatchBatches(PlacedBatches):
         data: DTIData,
         scale: float,
         seed: int,
-        *,
-        unpaired: bool = False,
-        turns: int = 1,
-        rank: int = 0,
-        world: int = 1,
+        **order: Unpack[Order],
     ) -> None:
         if not prepared:
             raise InputError("patches need at least one prepared subject, got none")
         if not scale > 0:
             raise InputError(f"scale must be positive, got {scale}")
-        super().__init__(
-            data.batch_size, seed, unpaired=unpaired, turns=turns, rank=rank, world=world
-        )
+        super().__init__(data.batch_size, seed, **order)
         self.data, self.scale = data, scale
         self._size = data.patches.size
         augmentation = data.augmentation

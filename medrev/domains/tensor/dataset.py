@@ -126,10 +126,7 @@ class TensorDataset(Dataset[Subject, Prepared]):
             self.data,
             self.scale,
             self.pipeline.seed,
-            unpaired=self.unpaired,
-            turns=self.pipeline.method.turns,
-            rank=rank,
-            world=world,
+            **self.order(rank, world),
         )
 
     def batches_per_epoch(self) -> tuple[int, bool]:
