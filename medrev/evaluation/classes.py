@@ -182,7 +182,7 @@ def count_classes(loaded: Loaded, config: EvaluationConfig) -> Counts | None:
         label = functools.partial(
             _labels, _segmenter(config.segmenter, config.device), loaded.largest
         )
-    count = functools.partial(_confusion, true, len(classes.names))
+    count = functools.partial(confusion, reference=true, classes=len(classes.names))
     return Counts(
         classes.names,
         {name: count(label(p.volume)) for name, p in predictions.items()},

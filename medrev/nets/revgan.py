@@ -30,8 +30,7 @@ from medrev.reversible import (
     ReversibleSequence,
     SpaceToDepth,
 )
-from medrev.volumes.blocks import onto_means
-from medrev.volumes.resample import Factor, block_mean, upsample
+from medrev.volumes.resample import Factor, block_mean, onto_means, upsample
 
 _RESIDUAL_RADIUS = {"none": 0, "nearest": 0, "trilinear": 1, "cubic": 2}
 

@@ -13,10 +13,10 @@ from medrev.dti import apply_symmetry_scalar
 from medrev.errors import InputError
 from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine
+from medrev.prediction.geometry import Ratio
 from medrev.prediction.model import Model
 from medrev.prediction.network import direction_of
 from medrev.prediction.plan import Plan
-from medrev.prediction.ratio import Ratio
 from medrev.prediction.statistics import RunningStatistics
 from medrev.progress import Bar, format_seconds, progress
 

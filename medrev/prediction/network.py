@@ -10,10 +10,9 @@ from torch import Tensor
 from medrev.errors import InputError
 from medrev.prediction.direction import Direction
 from medrev.prediction.engines import Engine
-from medrev.prediction.geometry import Geometry
+from medrev.prediction.geometry import Geometry, Ratio
 from medrev.prediction.model import Model
 from medrev.prediction.plane_direction import PlaneDirection
-from medrev.prediction.ratio import Ratio
 from medrev.prediction.volume_direction import VolumeDirection
 from medrev.progress import progress
 

@@ -18,8 +18,8 @@ from medrev.options import InferenceOptions
 from medrev.prediction.draws import generator_of
 from medrev.prediction.engines import Engine
 from medrev.prediction.ensemble import Encode, Estimate
-from medrev.prediction.memory import peak_bytes
 from medrev.prediction.model import Model
+from medrev.prediction.plan import peak_bytes
 from medrev.prediction.statistics import RunningStatistics
 from medrev.prediction.steps import Crop, Step
 from medrev.progress import progress

@@ -18,11 +18,10 @@ from medrev.nets import Posterior
 from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine, alternative_engine, choose_engine
 from medrev.prediction.ensemble import Encode, Ensemble, Estimate
-from medrev.prediction.geometry import Geometry
+from medrev.prediction.geometry import Geometry, Ratio
 from medrev.prediction.model import Model
 from medrev.prediction.network import check_values
 from medrev.prediction.posterior import Field, check_draws, draw_facts, interval_of, sample
-from medrev.prediction.ratio import Ratio
 from medrev.prediction.regrid import (
     Regrid,
     count_passes,

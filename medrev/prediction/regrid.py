@@ -17,7 +17,7 @@ from torch import Tensor
 from medrev.data.ranges import range_in_words
 from medrev.domains.domain import Prediction
 from medrev.errors import InputError
-from medrev.prediction.ratio import Ratio
+from medrev.prediction.geometry import Ratio
 from medrev.prediction.steps import Step
 from medrev.volumes import rescale_affine, voxel_size
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.prediction.ratio import Ratio
+from medrev.prediction.geometry import Ratio
 from medrev.volumes import Reorient, pad_to_multiple
 
 #: Share of the volume that must be saved to be worth it.

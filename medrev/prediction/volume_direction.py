@@ -12,8 +12,7 @@ from torch import Tensor
 from medrev.nets import evaluating
 from medrev.prediction.direction import Advance, Direction
 from medrev.prediction.geometry import Geometry
-from medrev.prediction.memory import peak_bytes
-from medrev.prediction.plan import Plan, Shape, plan
+from medrev.prediction.plan import Plan, Shape, peak_bytes, plan
 from medrev.prediction.stages import stages_of
 from medrev.prediction.stream import Stream, stream_memory
 from medrev.prediction.tiles import run_plan, wanted_parts

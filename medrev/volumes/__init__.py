@@ -10,13 +10,12 @@ from medrev.volumes.affine import (
     same_grid,
     voxel_size,
 )
-from medrev.volumes.blocks import blocks_of, from_blocks, onto_means, with_means
 from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
 from medrev.volumes.mask import block_mask, brain_mask, check_mask, interior
 from medrev.volumes.mgh import write_mgh
-from medrev.volumes.montage import DIRECTIONS, Panel, write_montage
+from medrev.volumes.montage import DIRECTIONS, Panel, Plane, View, write_montage
 from medrev.volumes.nifti import nifti_shape, read_nifti
 from medrev.volumes.nifti_writer import write_color_nifti, write_nifti
 from medrev.volumes.nrrd_writer import write_scalar_nrrd, write_tensor_nrrd
@@ -34,10 +33,18 @@ from medrev.volumes.pictures import (
     read_pixels,
     write_pixels,
 )
-from medrev.volumes.plane import Plane, View
 from medrev.volumes.profile import PROFILES, Profile, coarsen
 from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
-from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
+from medrev.volumes.resample import (
+    Factor,
+    block_mean,
+    blocks_of,
+    from_blocks,
+    onto_means,
+    per_axis,
+    upsample,
+    with_means,
+)
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
 from medrev.volumes.volume import (
     Grid,

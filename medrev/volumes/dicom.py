@@ -75,10 +75,6 @@ def load_dicom(folder: str | Path, *, allow_nan: bool = False) -> Volume:
     pydicom and GDCM. Hidden files, a DICOMDIR, objects without pixels and files of other kinds are
     left out.
 
-    Args:
-        folder: It holds the files of a single series, in sub-folders too.
-        allow_nan: Accept NaN and infinity and leave them as they are.
-
     Returns:
         Volume ``(1, I, J, K)``, float32: columns, rows, slices.
 

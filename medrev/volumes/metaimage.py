@@ -49,32 +49,14 @@ MOST_VOXELS = 2**31 - 1  # along an axis
 
 
 def metaimage_header(path: str | Path) -> Header:
-    """Shape and geometry of a MetaImage, without its voxels.
-
-    Raises:
-        InputError: If the file is missing, damaged, or not a volume in 3D.
-        GeometryError: If its axes are singular or sheared, or its unit of length is not known.
-    """
+    """Shape and geometry of a MetaImage, without its voxels."""
     path = Path(path)
     check_file(path)
     return _header(path, _fields(path))
 
 
 def load_metaimage(path: str | Path, *, allow_nan: bool = False) -> Volume:
-    """Read a MetaImage.
-
-    Args:
-        path: The file.
-        allow_nan: Accept NaN and infinity and leave them as they are.
-
-    Returns:
-        Volume ``(C, I, J, K)``, float32.
-
-    Raises:
-        InputError: If the file is missing, damaged, not a volume in 3D, or has NaN or infinite
-            values.
-        GeometryError: If its axes are singular or sheared, or its unit of length is not known.
-    """
+    """Read a MetaImage of a volume in 3D, as :func:`medrev.volumes.read_volume` says."""
     path = Path(path)
     check_file(path)
     fields = _fields(path)

@@ -22,12 +22,7 @@ _OFFSET, _SAID = 284, 90
 
 
 def mgh_header(path: str | Path) -> Header:
-    """Shape and geometry, without voxels.
-
-    Raises:
-        InputError: If the file is missing, damaged or none of FreeSurfer's.
-        GeometryError: If its grid cannot be used.
-    """
+    """Shape and geometry, without voxels."""
     path = Path(path)
     check_file(path)
     with one_line(path), open_binary(path) as stream:
@@ -35,19 +30,7 @@ def mgh_header(path: str | Path) -> Header:
 
 
 def load_mgh(path: str | Path, *, allow_nan: bool = False) -> Volume:
-    """Read a volume of FreeSurfer's.
-
-    Args:
-        path: The file.
-        allow_nan: Accept NaN and infinity and leave them as they are.
-
-    Returns:
-        Volume ``(C, I, J, K)``, float32.
-
-    Raises:
-        InputError: If the file is missing, damaged, or has NaN or infinite values.
-        GeometryError: If its grid cannot be used.
-    """
+    """Read a volume of FreeSurfer's, as :func:`medrev.volumes.read_volume` says."""
     path = Path(path)
     check_file(path)
     with one_line(path), open_binary(path) as stream:

@@ -55,33 +55,22 @@ ASYMMETRY = 1e-3  # of the largest component
 
 
 def nrrd_header(path: str | Path) -> Header:
-    """Shape, geometry and kind of a NRRD file (``.nrrd``, ``.nhdr``), without its voxels.
-
-    Raises:
-        InputError: If the file is missing, damaged, no NRRD, or not a volume in 3D.
-        GeometryError: If its space is not an anatomical one, or its axes are singular or sheared.
-    """
+    """Shape, geometry and kind of a NRRD file (``.nrrd``, ``.nhdr``), without its voxels."""
     path = Path(path)
     check_file(path)
     return _header(read_raw_header(path))
 
 
 def load_nrrd(path: str | Path, *, allow_nan: bool = False) -> Volume:
-    """Read a NRRD file (``.nrrd``, or ``.nhdr`` with its data beside it).
+    """Read a NRRD file, as :func:`medrev.volumes.read_volume` says.
 
-    Args:
-        path: The file.
-        allow_nan: Accept NaN and infinity and leave them as they are.
-
-    Returns:
-        Volume ``(C, I, J, K)``, float32. The kinds 3D-symmetric-matrix, 3D-masked-symmetric-matrix
-        and 3D-matrix give C = 6, the upper triangle Dxx, Dxy, Dxz, Dyy, Dyz, Dzz as stored (the
-        frame is ``header.tensor.frame``), zero where the mask component is below 1/2.
+    The kinds 3D-symmetric-matrix, 3D-masked-symmetric-matrix and 3D-matrix give C = 6, the upper
+    triangle Dxx, Dxy, Dxz, Dyy, Dyz, Dzz as stored (the frame is ``header.tensor.frame``), zero
+    where the mask component is below 1/2.
 
     Raises:
-        InputError: If the file is missing, damaged, no NRRD, not a volume in 3D, its matrices are
-            not symmetric, or values are NaN or infinite.
-        GeometryError: If its space is not an anatomical one, or its axes are singular or sheared.
+        InputError: Further, if matrices are not symmetric.
+        GeometryError: Further, if its space is not an anatomical one.
     """
     path = Path(path)
     check_file(path)
@@ -116,7 +105,11 @@ def _header(raw_header: RawHeader) -> Header:
             )
         frame = _measurement_frame(path, raw, to_ras)
         tensor, count = TensorLayout("fsl", frame), 6
-    extra = {"component_axis": axis, "kind": kind, "dwi": "dwmri" in _modality(raw)}
+    extra = {
+        "component_axis": axis,
+        "kind": kind,
+        "dwi": "dwmri" in str(raw.get("modality", "")).lower(),
+    }
     shape = (count, i, j, k)
     return Header(
         path,
@@ -153,10 +146,6 @@ def _check_counts(path: Path, raw: Any) -> None:
     units = raw.get("space units", [""] * space)
     if len(units) != space:
         raise GeometryError(f"{path}: space units must be {space} words, got {len(units)}")
-
-
-def _modality(raw: Any) -> str:
-    return str(raw.get("modality", "")).lower()
 
 
 def _component_axis(path: Path, sizes: list[int], kinds: list[str], raw: Any) -> int | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medrev.errors import InputError
 from medrev.volumes.affine import as_affine
-from medrev.volumes.plane import View
+from medrev.volumes.montage import View
 
 #: Axis of an RAS array that runs across the slices of a view.
 SLICE_AXES: dict[View, int] = {"sagittal": 0, "coronal": 1, "axial": 2}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from medrev.prediction import InferenceOptions
-from medrev.prediction.ratio import Ratio
+from medrev.prediction.geometry import Ratio
 from medrev.prediction.steps import crop_to_mask
 from medrev.prediction.volume_direction import VolumeDirection
 

@@ -6,7 +6,7 @@ from scipy.ndimage import zoom
 from medrev.dti import is_positive_definite
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model
-from medrev.prediction.ratio import Ratio
+from medrev.prediction.geometry import Ratio
 from medrev.prediction.regrid import (
     Regrid,
     new_shape,

@@ -416,7 +416,7 @@ def test_a_step_that_is_skipped_for_its_loss_is_told(tmp_path, pipeline, monkeyp
         method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
         training={"steps": 6, "skip_above": 2},
     )
-    monkeypatch.setattr("medrev.training.guard.LEAST", 1)
+    monkeypatch.setattr("medrev.training.trainer.LEAST", 1)
     run = train(chosen, tmp_path / "run", quiet=True)
     told = [line for line in run.warnings if "nothing is learnt of this step" in line]
     assert len(told) == 1

@@ -11,8 +11,7 @@ from medrev.config.schema import Optimizer, TrainingConfig
 from medrev.data import EpochBatches
 from medrev.methods.base import Batch, Cache, Logs, Method, Phase
 from medrev.training.distributed import World
-from medrev.training.guard import Guard
-from medrev.training.trainer import DivergedError, Trainer, total_steps
+from medrev.training.trainer import DivergedError, Guard, Trainer, total_steps
 
 RATES = {"translator": 1e-2, "discriminator": 3e-2}
 

@@ -4,14 +4,9 @@ A pipeline file is data (architecture, idea 4): every section is a model with fi
 selects a variant, and nothing in it is evaluated as code. Units are in the field descriptions.
 """
 
-from medrev.config.schema.contrast import (
-    ContrastAugmentation,
-    ContrastData,
-    Intensities,
-)
 from medrev.config.schema.data import DataSection, Patches, Slices, Split
 from medrev.config.schema.dti import Artefacts, Augmentation, Degradation, DTIData, Fit
-from medrev.config.schema.images import ImageData
+from medrev.config.schema.images import ImageData, SingleImageData
 from medrev.config.schema.method import (
     Adversarial,
     Classification,
@@ -43,11 +38,13 @@ from medrev.config.schema.model import (
 from medrev.config.schema.pipeline import Data, Pipeline
 from medrev.config.schema.scalar import (
     ANY_CONTRAST,
+    ContrastAugmentation,
+    ContrastData,
+    Intensities,
     ScalarAugmentation,
     ScalarData,
     ScalarDegradation,
 )
-from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import (
     EarlyStop,
     EvaluationConfig,

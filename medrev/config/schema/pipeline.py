@@ -4,14 +4,12 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from medrev.config.schema.contrast import ContrastData
 from medrev.config.schema.dti import DTIData
-from medrev.config.schema.images import ImageData
+from medrev.config.schema.images import ImageData, SingleImageData
 from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
-from medrev.config.schema.scalar import ScalarData
+from medrev.config.schema.scalar import ContrastData, ScalarData
 from medrev.config.schema.section import DefaultKind, Section, Seed
-from medrev.config.schema.single_images import SingleImageData
 from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
 

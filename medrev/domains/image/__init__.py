@@ -3,8 +3,7 @@
 from medrev.domains.image.batches import ImageBatches, image_keys
 from medrev.domains.image.find import find_images
 from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
-from medrev.domains.image.loading import Loader
-from medrev.domains.image.reading import from_pixels, read_image, to_pixels, with_channels
+from medrev.domains.image.reading import Loader, from_pixels, read_image, to_pixels, with_channels
 
 __all__ = [
     "ImageBatches",

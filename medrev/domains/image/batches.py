@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import ImageData
 from medrev.data.epochs import EpochBatches, Order, Triple
 from medrev.domains.image.image_set import ImagePart, Picture
-from medrev.domains.image.loading import Loader
-from medrev.domains.image.reading import from_pixels
+from medrev.domains.image.reading import Loader, from_pixels
 from medrev.domains.image.transforms import random_crop
 from medrev.errors import InputError
 from medrev.files import content_hash

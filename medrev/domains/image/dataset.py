@@ -19,10 +19,8 @@ from medrev.domains.image.batches import ImageBatches, image_keys
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images
 from medrev.domains.image.image_set import ImagePart, Picture
-from medrev.domains.image.loading import Loader
-from medrev.domains.image.reading import to_pixels, values_of
-from medrev.domains.pictures import two_ways
-from medrev.domains.sample import Sample, Translated
+from medrev.domains.image.reading import Loader, to_pixels, values_of
+from medrev.domains.sample import Sample, Translated, two_ways
 from medrev.errors import InputError
 from medrev.volumes import Panel
 

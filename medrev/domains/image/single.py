@@ -25,8 +25,7 @@ from medrev.domains.image.colours import (
 )
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.label import LabelDomain
-from medrev.domains.image.loading import Loader
-from medrev.domains.image.reading import to_pixels, values_of, with_channels
+from medrev.domains.image.reading import Loader, to_pixels, values_of, with_channels
 from medrev.domains.image.single_set import SingleImage, find_single_images
 from medrev.domains.image.transforms import centre, random_crop
 from medrev.domains.sample import Sample, Translated

@@ -17,8 +17,7 @@ from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.names import contrast_name, contrasts
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges
-from medrev.domains.pictures import two_ways
-from medrev.domains.sample import Translated
+from medrev.domains.sample import Translated, two_ways
 from medrev.metrics import Settings
 from medrev.volumes import (
     SLICE_AXES,

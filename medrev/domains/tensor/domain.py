@@ -98,24 +98,9 @@ class TensorDomain(Domain):
         listing = LAYOUTS.list(root)
         return [_entry(subject) for subject in listing.subjects], listing.problems
 
-    def read(
-        self,
-        source: Source,
-        *,
-        order: str | None = None,
-        frame: str | None = None,
-        show_progress: bool = False,
-        check: Callable[[], None] = lambda: None,
-    ) -> Scan:
+    def read(self, source: Source, **how: Any) -> Scan:
         """Read tensors, and fit raw DWI."""
-        return read_tensors(
-            source,
-            self.data,
-            order=order,
-            frame=frame,
-            show_progress=show_progress,
-            check=check,
-        )
+        return read_tensors(source, self.data, **how)
 
     def domain_warnings(
         self, scan: Scan, header: Mapping[str, Any], scale: float

@@ -12,7 +12,7 @@ from medrev.domains.image.transforms import resize
 from medrev.errors import CheckpointError, InputError
 from medrev.volumes import read_pixels
 
-READER = "medrev.domains.image.loading.read_pixels"
+READER = "medrev.domains.image.reading.read_pixels"
 
 
 def batches(data, *, seed: int = 0, **options) -> ImageBatches:

@@ -11,8 +11,8 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from medrev.config.schema import Pipeline
+from medrev.domains.image.colours import joint_bilateral, lab_of_rgb, rgb_of_lab
 from medrev.domains.image.idx import read_idx
-from medrev.domains.image.lab import joint_bilateral, lab_of_rgb, rgb_of_lab
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 
