@@ -4,6 +4,8 @@ References:
     van der Ouderaa and Worrall, *Reversible GANs* (arXiv:1902.02729), figures 12 (2D) and 14 (3D).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +39,47 @@ def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     if kind == "none":
         return nn.Identity()
     raise ConfigError(f"norm must be 'instance', 'batch' or 'none', got {kind!r}")
+
+
+class NoisyConv(Conv):
+    """A convolution of its input and of noise z, both of one size (pix2pix: F(x, z)).
+
+    In training z is drawn from N(0, 1) in every call. In evaluation it is 0, its mean, unless
+    `medrev.nets.evaluating` applies the network as it was trained.
+
+    Args:
+        spatial_dims: 1, 2 or 3.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Kernel width.
+        noise: Channels of z; the last that ``weight`` reads.
+        options: Those of `medrev.reversible.Conv`.
+
+    Example:
+        >>> conv = NoisyConv(2, 1, 4, 3, noise=1)
+        >>> x = torch.zeros(1, 1, 8, 8)
+        >>> torch.equal(conv(x), conv(x)), torch.equal(conv.eval()(x), conv(x))
+        (False, True)
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        noise: int,
+        **options: Any,
+    ) -> None:
+        super().__init__(spatial_dims, in_channels + noise, out_channels, kernel_size, **options)
+        self.in_channels, self.noise = in_channels, noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x`` with shape (B, in, *spatial) into (B, out, *spatial')."""
+        draw = torch.randn if self.training else torch.zeros
+        z = draw(len(x), self.noise, *x.shape[2:], dtype=x.dtype, device=x.device)
+        return super().forward(torch.cat([x, z], dim=1))
 
 
 def normalised_conv(

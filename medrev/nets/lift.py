@@ -1,13 +1,14 @@
 """From an image to the feature space where a core works, and back."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from torch import nn
 
 from medrev.errors import ConfigError
 from medrev.nets import reach
-from medrev.nets.blocks import downsampling_conv, normalised_conv, upsampling_conv
+from medrev.nets.blocks import NoisyConv, downsampling_conv, normalisation, upsampling_conv
 from medrev.nets.checks import check_choice
 from medrev.reversible import Conv
 
@@ -28,6 +29,7 @@ def lift(
     downsampling: str = "strided",
     downsampling_padding: str | None = None,
     first_norm: bool = True,
+    noise: int = 0,
 ) -> nn.Sequential:
     """Build the lift: a convolution on the fine grid, then one to each coarser grid.
 
@@ -41,15 +43,16 @@ def lift(
         downsampling: ``"strided"`` or ``"subpixel"``.
         downsampling_padding: Padding of the down-sampling convolutions; None: as ``padding``.
         first_norm: Normalisation and ReLU after the first convolution.
+        noise: Channels of noise that the first convolution reads beside the image.
     """
     _check_kernel("lift_kernel", kernel)
-    layers: list[nn.Module] = []
+    build = partial(NoisyConv, noise=noise) if noise else Conv
+    bias = not (first_norm and norm == "batch")
+    layers: list[nn.Module] = [
+        build(spatial_dims, channels, widths[0], kernel, padding_mode=padding, bias=bias)
+    ]
     if first_norm:
-        layers += normalised_conv(
-            spatial_dims, channels, widths[0], kernel, padding=padding, norm=norm
-        )
-    else:
-        layers.append(Conv(spatial_dims, channels, widths[0], kernel, padding_mode=padding))
+        layers += [normalisation(norm, spatial_dims, widths[0]), nn.ReLU(inplace=True)]
     for a, b in pairwise(widths):
         layers += downsampling_conv(
             spatial_dims,

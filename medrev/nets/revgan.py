@@ -72,6 +72,8 @@ class RevGAN(Translator):
             2D), the last three as in appendix B.
         lift_kernel: Kernel of the first convolution, odd.
         project_kernel: Kernel of the last convolution, odd.
+        noise_channels: Channels of noise z that the first convolution of each lift reads, F(x, z)
+            and G(y, z) (`medrev.nets.blocks.NoisyConv`).
         lift_norm: Normalisation and ReLU after the first convolution.
         subnet_final_norm: Normalisation after a sub-network's second convolution.
         zero_init: Sub-networks start at zero, hence the core as the identity. With a global
@@ -124,6 +126,7 @@ class RevGAN(Translator):
         upsampling: str = "transposed",
         lift_kernel: int = 3,
         project_kernel: int = 1,
+        noise_channels: int = 0,
         lift_norm: bool = True,
         subnet_final_norm: bool = False,
         zero_init: bool = True,
@@ -186,6 +189,7 @@ class RevGAN(Translator):
                 downsampling=downsampling,
                 downsampling_padding=downsampling_padding,
                 first_norm=lift_norm,
+                noise=noise_channels,
             )
 
         def build_project(channels: int) -> nn.Sequential:

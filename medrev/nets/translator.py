@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from medrev.nets.blocks import NoisyConv
 from medrev.nets.checks import check_input
 from medrev.volumes.resample import Factor
 
@@ -20,7 +21,7 @@ def evaluating(module: nn.Module, *, as_trained: bool = False) -> Iterator[None]
     Args:
         module: A network.
         as_trained: Batch normalisation takes the statistics of what it is given, without gathering
-            them, and dropout drops, as pix2pix applies its networks.
+            them, dropout drops and noise is drawn, as pix2pix applies its networks.
 
     Example:
         >>> net = nn.Dropout(0.5)
@@ -35,7 +36,7 @@ def evaluating(module: nn.Module, *, as_trained: bool = False) -> Iterator[None]
     norms = []
     if as_trained:
         for part in module.modules():
-            if isinstance(part, _BatchNorm | _DropoutNd):
+            if isinstance(part, _BatchNorm | _DropoutNd | NoisyConv):
                 part.training = True
             if isinstance(part, _BatchNorm) and part.track_running_stats:
                 part.track_running_stats = False

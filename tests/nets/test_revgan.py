@@ -8,7 +8,14 @@ from torch import nn
 
 from medrev.config.schema import Discriminator, RevGANModel
 from medrev.errors import ConfigError, InputError
-from medrev.nets import RevGAN, SubNetwork, Translator, build_discriminator, build_translator
+from medrev.nets import (
+    RevGAN,
+    SubNetwork,
+    Translator,
+    build_discriminator,
+    build_translator,
+    evaluating,
+)
 from medrev.reversible import AffineCoupling, stock_operations
 from medrev.volumes.resample import block_mean, per_axis, upsample
 
@@ -122,6 +129,37 @@ def test_the_core_of_an_odd_width_is_split_unevenly(width: int) -> None:
     net = randomise(small(width=width))
     h = net.lift_x(torch.randn(1, 6, 5, 5, 5))
     torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("lift_norm", [True, False])
+def test_noise_is_drawn_in_training_is_none_in_use_and_a_convolution_apart(lift_norm) -> None:
+    """F(x, z): with z of 0 the network without noise; with z, its features plus those of z."""
+    options = {"spatial_dims": 2, "zero_init": False, "lift_norm": lift_norm}
+    net, plain = small(noise_channels=2, **options), small(**options)
+    plain.load_state_dict(
+        {
+            name: value[:, :6] if name.startswith("lift") and value.dim() > 1 else value
+            for name, value in net.state_dict().items()
+        }
+    )
+    x = torch.randn(2, 6, 8, 8)
+    for run, expected in ((net, plain), (net.inverse, plain.inverse)):
+        assert not torch.allclose(run(x), run(x), atol=1e-6)
+        net.eval()
+        torch.testing.assert_close(run(x), expected(x))
+        with evaluating(net, as_trained=True):
+            assert not torch.allclose(run(x), run(x), atol=1e-6)
+        net.train()
+    first = net.lift_x[0]
+    torch.manual_seed(3)
+    with_noise = first(x)
+    torch.manual_seed(3)
+    z = torch.randn(2, 2, 8, 8)
+    alone = torch.nn.functional.pad(z, [1] * 4, mode="reflect")
+    added = torch.nn.functional.conv2d(alone, first.weight[:, 6:])
+    torch.testing.assert_close(with_noise, plain.lift_x[0](x) + added)
+    net(x).square().mean().backward()
+    assert first.weight.grad[:, 6:].abs().max() > 0
 
 
 def test_inverse_runs_through_call_so_that_hooks_see_it() -> None:

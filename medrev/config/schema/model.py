@@ -42,6 +42,9 @@ class RevGANModel(Section):
     """subpixel, nearest and trilinear (bilinear in 2D) are those of appendix B."""
     lift_kernel: Kernel = 3
     project_kernel: Kernel = 1
+    noise_channels: Annotated[int, Field(ge=0, le=8192)] = 0
+    """Channels of noise z, drawn in every training step, that F(x, z) and G(y, z) read beside their
+    input. z is 0 in use, but for inference.as_trained."""
     lift_norm: bool = True
     """Normalisation and ReLU after the lift's convolutions."""
     subnet_final_norm: bool = False

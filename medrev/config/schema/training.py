@@ -81,9 +81,8 @@ class InferenceConfig(Section):
     positive_definite: bool = True
     """Repair tensors that are not positive definite (eigenvalues clamped)."""
     as_trained: bool = False
-    """Batch normalisation takes the statistics of the image or slice at hand, and dropout drops, as
-    pix2pix applies its networks (2D). Else both are as gathered in training, and nothing is random.
-    """
+    """Batch normalisation takes the statistics of the image or slice at hand, dropout drops and
+    noise is drawn, as pix2pix applies its networks (2D). Else nothing is random."""
 
 
 class EvaluationConfig(Section):
