@@ -59,6 +59,7 @@ def test_papers_experiments_have_the_length_and_the_settings_of_their_papers(nam
         shipped = load_row(row.model_copy(update={"overrides": []}), [])
         used = load_row(row, experiment.overrides)
         assert used.training.keep == "last"
+        assert used.inference.as_trained == name.startswith("one2one")
         if name == "revgan-figure6a":
             assert used.training.epochs == 75
             assert used.training.schedule.kind == "constant"
