@@ -60,11 +60,18 @@ class Cohort:
 
         Raises:
             InputError: No subject is left for training or testing. An empty validation part is
-                allowed, and so is an empty test part if ``split.test`` is 0.
+                allowed, and so is an empty test part if ``split.test`` is 0. Or there is a split
+                column, and ``split.test_folder`` too.
         """
         if name not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {name!r}")
         if any(subject.split is not None for subject in self.subjects):
+            if self.split.test_folder is not None:
+                raise InputError(
+                    f"{self.root} is divided by its own column split, got "
+                    f"data.split.test_folder {self.split.test_folder!r} as well; set it to null, "
+                    "or take the column out of the table"
+                )
             chosen = tuple(s for s in self.subjects if s.split == name)
             if not chosen and name != "validation":
                 counts = Counter(s.split for s in self.subjects)

@@ -182,6 +182,7 @@ def _train(pipeline: Pipeline, row: Row, experiment: Experiment, folder: Path) -
     figures: dict[str, Any] = {
         "name": row.name,
         "steps": int(run.read_status()["step"]),
+        "tested": len(run.heldout.subjects),
         "seconds": float(log[-1]["seconds"]),
     }
     for method in ("model", *experiment.baselines):

@@ -33,6 +33,7 @@ def markdown(experiment: Experiment, done: dict[str, dict[str, Any]], length: Le
         cells += [*row.beside, *[None] * (len(experiment.beside) - len(row.beside))]
         rows.append(tuple(cells))
     first = next((done[row.name] for row in experiment.rows if row.name in done), {})
+    tested = f" {first['tested']} in the test part." if "tested" in first else ""
     empty = len(columns) - 3 - len(experiment.metrics)
     for name in experiment.baselines:
         cells = [_cell(first.get(f"{name} {key}")) for key in experiment.metrics]
@@ -42,7 +43,7 @@ def markdown(experiment: Experiment, done: dict[str, dict[str, Any]], length: Le
     lacking = [row.name for row in experiment.rows if row.name not in done]
     notes = [f"\nNot trained yet: {', '.join(lacking)}.\n"] if lacking else []
     notes += [f"\n{experiment.note}\n"] if experiment.note else []
-    return "".join([f"# {experiment.title}\n\n{length}.\n\n{table}", *notes])
+    return "".join([f"# {experiment.title}\n\n{length}.{tested}\n\n{table}", *notes])
 
 
 def write_table(output: Path, text: str) -> None:

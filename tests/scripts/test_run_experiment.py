@@ -112,7 +112,7 @@ def test_rows_are_trained_once_tabulated_and_drawn(tmp_path, capsys):
     assert figures["steps"] == 2
     assert figures["model rmse"][0] > figures["cubic rmse"][0] > 0
     assert figures["loss"][0] > 0
-    assert "2 steps a row" in texts[-1]
+    assert "2 steps a row. 1 in the test part." in texts[-1]
     line = next(line for line in texts[-1].splitlines() if line.startswith("| Paired w/o L_GAN"))
     assert "| 2 |" in line
     assert line.endswith("| 7.03 | 12.41 |")

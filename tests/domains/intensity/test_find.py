@@ -219,3 +219,8 @@ def test_a_folder_can_be_the_test_part(tmp_path, config):
     missing = find_contrasts(config(tmp_path, split=split | {"test_folder": "holdout"}))
     with pytest.raises(InputError, match=r"no subject of .* whose name contains 'holdout'"):
         missing.part("train")
+    rows = [f"{s.id},{s.files['t1']},{s.files['t2']},train" for s in cohort.subjects]
+    (tmp_path / "participants.csv").write_text("\n".join(["id,t1,t2,split", *rows]) + "\n")
+    both = find_contrasts(config(tmp_path, split=split))
+    with pytest.raises(InputError, match=r"column split, got data.split.test_folder 'validation'"):
+        both.part("train")
