@@ -13,7 +13,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
-from medrev.nets import Posterior, Translator, translator_of
+from medrev.nets import Flow, Posterior, Translator, translator_of
 from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
@@ -88,11 +88,15 @@ def train(
         show = world.is_main and not quiet
         # a resumed training has its scale in its own weights
         start = start_of(pipeline, run.weights("last") if resume else None)
+        told = None if resume else pipeline.training.conditioner_from
+        conditioner = None if told is None else load_model(told, "cpu").translator
         dataset = dataset_of(pipeline, scale=None if start is None else start.scale, show=show)
         dataset.load(world, show=show)
 
         seed_everything(pipeline.seed)
         translator = translator_from(pipeline, start)
+        if conditioner is not None:
+            take_conditioner(translator, conditioner, str(told))
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
         if state is None and (start is None or type(start.translator) is not type(translator)):
@@ -168,6 +172,34 @@ def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
         )
     translator.load_state_dict(given)
     return translator
+
+
+def take_conditioner(translator: Translator, other: Translator, name: str) -> None:
+    """Give a flow the conditioning network of another, called ``name``.
+
+    Raises:
+        ConfigError: One of them has none, or it is another network.
+    """
+    own, given = (
+        flow.conditioner if isinstance(flow := getattr(net, "flow", None), Flow) else None
+        for net in (translator, other)
+    )
+    if own is None or given is None:
+        whose = "the pipeline's model" if own is None else name
+        raise ConfigError(
+            f"training.conditioner_from: {whose} has no conditioning network (model.kind flow with "
+            "model.conditioner small or zhang)"
+        )
+    shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (own, given)]
+    if shapes[0] != shapes[1]:
+        first = min(shapes[0].items() ^ shapes[1].items())[0]
+        mine, theirs = (tuple(each.get(first, ())) for each in shapes)
+        raise ConfigError(
+            f"training.conditioner_from: the conditioning network of {name} is another than the "
+            f"pipeline's (e.g. {first} has shape {theirs}, {mine} is needed): give both the same "
+            "model.conditioner and conditioner_width"
+        )
+    own.load_state_dict(given.state_dict())
 
 
 def training_device(device: str | torch.device) -> torch.device:

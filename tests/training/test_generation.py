@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.errors import ConfigError
 from medrev.evaluation import heldout_means
 from medrev.nets import translator_of
 from medrev.prediction import load_model
@@ -162,14 +163,14 @@ def write_photos(root, count=12):
     return root
 
 
-@pytest.mark.parametrize("model", ["flow", "unet"])
-def test_colours_are_compared_as_draws_whatever_makes_them(model, tmp_path):
+def colouring(root, model="flow", *, training=None, width=2, couplings=2, frozen=0):
     flow = model == "flow"
+    stage = {"couplings": couplings, "hidden": 4, "condition_width": 2}
     document = {
         "name": "colours",
         "data": {
             "kind": "single_images",
-            "root": str(write_photos(tmp_path / "photos")),
+            "root": str(root),
             "given": "lightness",
             "centre": "square",
             "load_size": 8,
@@ -180,18 +181,73 @@ def test_colours_are_compared_as_draws_whatever_makes_them(model, tmp_path):
         "model": {
             "kind": "flow",
             "conditioner": "small",
-            "conditioner_width": 2,
-            "stages": [{"couplings": 2, "hidden": 4, "condition_width": 2}],
+            "conditioner_width": width,
+            "stages": [stage],
         }
         if flow
         else {"kind": "unet", "spatial_dims": 2, "width": 2, "levels": 2},
-        "method": {"kind": "maximum_likelihood", "noise": 0.05}
+        "method": {"kind": "maximum_likelihood", "noise": 0.05, "frozen_steps": frozen}
         if flow
         else {"kind": "paired", "pixel_loss": "l2", "adversarial_weight": 0, "inverse_weight": 0},
-        "training": {"steps": 2, "validate_every": 1},
+        "training": {"steps": 2, "validate_every": 1, "keep": "last"} | (training or {}),
     }
-    run = train(Pipeline.model_validate(document), tmp_path / "run", quiet=True, device="cpu")
+    return Pipeline.model_validate(document)
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    """Photographs, and runs that colour them."""
+    folder = tmp_path_factory.mktemp("colours")
+    root = write_photos(folder / "photos")
+    return root, {
+        model: train(colouring(root, model), folder / model, quiet=True, device="cpu")
+        for model in ("flow", "unet")
+    }
+
+
+@pytest.mark.parametrize("model", ["flow", "unet"])
+def test_colours_are_compared_as_draws_whatever_makes_them(model, colours):
+    run = colours[1][model]
+    flow = model == "flow"
     means = heldout_means(run.heldout)
     assert means["best_mse"] > 0
     assert (means["draw_variance"] > 0) == flow
     assert len(run.heldout.subjects) == 3 + flow
+
+
+def test_a_flow_starts_with_the_conditioning_network_of_another(colours, tmp_path):
+    root, runs = colours
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(runs["flow"].weights("last").read_bytes())
+    start = {"conditioner_from": str(other)}
+    chosen = [
+        colouring(root, training=start | {"steps": steps}, couplings=1, frozen=9)
+        for steps in (1, 2)
+    ]
+    run = train(chosen[0], tmp_path / "run", quiet=True, device="cpu")
+    other.unlink()
+    train(chosen[1], run.path, resume=True, quiet=True, device="cpu")
+    given, taken = (
+        dict(load_model(r.weights("last"), "cpu").translator.flow.conditioner.named_parameters())
+        for r in (runs["flow"], run)
+    )
+    assert given
+    assert all(torch.equal(taken[name], value) for name, value in given.items())
+
+
+@pytest.mark.parametrize(
+    ("other", "own", "width", "words"),
+    [
+        ("flow", "flow", 3, r"of .* is another than .* has shape \(2, 1, 3, 3\), \(3, 1, 3, 3\)"),
+        ("unet", "flow", 2, r"unet.* has no conditioning network"),
+        ("flow", "unet", 2, r"the pipeline's model has no conditioning network"),
+    ],
+)
+def test_conditioning_networks_that_do_not_fit_are_refused(
+    other, own, width, words, colours, tmp_path
+):
+    root, runs = colours
+    start = {"conditioner_from": str(runs[other].path)}
+    with pytest.raises(ConfigError, match=rf"training\.conditioner_from: .*{words}"):
+        train(colouring(root, own, training=start, width=width), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()

@@ -44,6 +44,8 @@ class TrainingConfig(Section):
     start_from: str | None = None
     """Run folder, weight file or shipped model whose weights the translator starts with; it must be
     the same network. Tensors keep that model's scale. A path is one from the working folder."""
+    conditioner_from: str | None = None
+    """Run folder or weight file of another flow whose conditioning network this one starts with."""
     schedule: Schedule = Schedule()
     accumulate: Count = 1
     """Batches per optimiser step."""
@@ -70,6 +72,8 @@ class TrainingConfig(Section):
     def _one_length(self) -> "TrainingConfig":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        if self.start_from is not None and self.conditioner_from is not None:
+            raise ValueError("start_from brings its conditioning network: no conditioner_from too")
         return self
 
 
