@@ -90,6 +90,9 @@ class Options:
     """images are photographs of labels: segmentation scores of what this run of method.kind
     segmentation sees in them, against the label images that the models were given, or those in
     --labels"""
+    classifier: Path | None = field(default=None, metadata={**_MEASURES, "metavar": "RUN"})
+    """judge what runs colour by this run of method.kind classification: Fréchet distance of its
+    features from those of the true images, and where these have classes, how many it tells"""
     absent: Literal["skip", "zero"] = field(default="skip", metadata=_MEASURES)
     """classes without pixels: left out of the means over classes, or counted as zero, as pix2pix's
     evaluation does (default: skip)"""
@@ -104,7 +107,7 @@ class Options:
         default=(), metadata={**_MEASURES, "metavar": "NAME", "repeat": True}
     )
     """also write a table in a paper's own form: revgan-2, revgan-3, revgan-4, one2one-1 to
-    one2one-5, cinn-1; may be repeated"""
+    one2one-5, cinn-1, cinn-9, generative-1; may be repeated"""
     group: str | None = field(default=None, metadata={**_MEASURES, "metavar": "COLUMN"})
     """compare groups of subjects"""
     output: Path | None = field(default=None, metadata={"metavar": "DIR"})
@@ -223,6 +226,8 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         choices["interval"] = options.interval
     if options.fcn is not None:
         choices["segmenter"] = weight_file(options.fcn).absolute()
+    if options.classifier is not None:
+        choices["classifier"] = weight_file(options.classifier).absolute()
     if options.baselines is not None:
         choices["baselines"] = _baselines(options.baselines)
     if options.interior is not None:

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 _KIND = {"group": "what is made (default: draws)"}
 #: Columns of each kind where --count is not given.
-_COUNTS = {"interpolate": 9, "axes": 7, "sweep": 7, "transfer": 8, "reconstruct": 8}
+_COUNTS = {
+    "interpolate": 9,
+    "axes": 7,
+    "sweep": 7,
+    "widest": 7,
+    "scale": 7,
+    "transfer": 8,
+    "reconstruct": 8,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,10 @@ class Options:
     """from test image A to B (numbers from 0), in the full and in the restricted code"""
     sweep: tuple[int, ...] = field(default=(), metadata={**_KIND, "metavar": "DIM"})
     """dimensions of the code from -3 to 3 standard deviations"""
+    widest: int | None = field(default=None, metadata={**_KIND, "metavar": "N"})
+    """the same of the N dimensions that vary most, of priors that are restricted or of classes"""
+    scale: bool = field(default=False, metadata=_KIND)
+    """one code times factors from 0 to 2: from the most typical colours to too strong ones"""
     axes: bool = field(default=False, metadata=_KIND)
     """the first four principal axes of the codes of the test part"""
     transfer: tuple[int, ...] = field(default=(), metadata={**_KIND, "metavar": "A"})
@@ -77,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sample(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
-    kinds = [name for name in (*_COUNTS, "classifier") if getattr(options, name)]
+    unset = Options(run=options.run)
+    kinds = [n for n in (*_COUNTS, "classifier") if getattr(options, n) != getattr(unset, n)]
     if len(kinds) > 1:
         raise ConfigError(f"give one of --{' and --'.join(kinds)}")
     if options.interpolate and len(options.interpolate) != 2:
@@ -101,10 +114,26 @@ def _sample(arguments: argparse.Namespace) -> None:
     base = options.run if options.run.is_dir() else options.run.parent
     folder = options.output or base / "samples"
     if options.classifier is not None:
-        judge = load_model(options.classifier, arguments.device)
-        found = dataclasses.asdict(sampler.judge(judge, options.count or 100))
-        _write(folder / f"{kind}.json", about | {"Classifier": judge.sha256, **found}, options)
-        print(*(f"{name}: {value:.4g}" for name, value in found.items()), sep="\n", file=sys.stderr)
+        from medrev.evaluation import judge, paper_table
+        from medrev.report import write_formats
+
+        classifier = load_model(options.classifier, arguments.device)
+        found = judge(
+            model,
+            classifier,
+            sampler.dataset,
+            options.count or 100,
+            temperature=options.temperature,
+            seed=options.seed,
+        )
+        values = dataclasses.asdict(found)
+        _write(
+            folder / f"{kind}.json", about | {"Classifier": classifier.sha256, **values}, options
+        )
+        table = paper_table("generative-1", found.records(model.pipeline.name))
+        write_formats(folder / "generative-1", table, overwrite=options.overwrite)
+        shown = {name: value for name, value in values.items() if value is not None}
+        print(*(f"{name}: {value:.4g}" for name, value in shown.items()), sep="\n", file=sys.stderr)
         return
     grid = _grid(sampler, kind, options)
     _write_grid(folder / f"{kind}.png", grid, about, options)
@@ -112,20 +141,18 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 def _grid(sampler: "Sampler", kind: str, options: Options) -> "Grid":
     count = options.count or _COUNTS.get(kind, 10)
-    match kind:
-        case "interpolate":
-            first, second = options.interpolate
-            return sampler.interpolate(first, second, count)
-        case "sweep":
-            return sampler.sweep(options.sweep, count, options.classes)
-        case "axes":
-            return sampler.axes(count, options.classes)
-        case "transfer":
-            return sampler.transfer(options.transfer, count)
-        case "reconstruct":
-            return sampler.reconstruct(count)
-        case _:
-            return sampler.draw(count, options.classes)
+    classes = options.classes
+    make: dict[str, Callable[[], Grid]] = {
+        "draws": lambda: sampler.draw(count, classes),
+        "interpolate": lambda: sampler.interpolate(*options.interpolate, count),
+        "sweep": lambda: sampler.sweep(options.sweep, count, classes),
+        "widest": lambda: sampler.widest(options.widest or 0, count, classes),
+        "scale": lambda: sampler.scale(count, classes),
+        "axes": lambda: sampler.axes(count, classes),
+        "transfer": lambda: sampler.transfer(options.transfer, count),
+        "reconstruct": lambda: sampler.reconstruct(count),
+    }
+    return make[kind]()
 
 
 def _write_grid(path: Path, grid: "Grid", about: dict[str, Any], options: Options) -> None:

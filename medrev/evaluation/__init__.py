@@ -29,6 +29,7 @@ from medrev.evaluation.heldout import (
     heldout_table,
     read_heldout,
 )
+from medrev.evaluation.judging import judge, judge_runs
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.measured import EDGES, Measured, measure
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
@@ -120,6 +121,8 @@ __all__ = [
     "is_image",
     "is_mask",
     "is_uncertainty",
+    "judge",
+    "judge_runs",
     "measure",
     "method_agreement",
     "named_inputs",

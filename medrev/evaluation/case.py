@@ -43,6 +43,7 @@ class EvaluationConfig:
         direction: Which way models are applied: forward from x to y, inverse from y to x.
         sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
         segmenter: Weight file of a network that tells the classes of translated photographs.
+        classifier: Weight file of a classifier that judges what runs make of all samples together.
         absent: Classes that have no accuracy, or no IoU: left out of the means over classes, or
             counted as zero, as pix2pix's evaluation does.
         wrapped: Measure the MAE of images in wrapped bytes too, which RevGAN's Table 4 prints.
@@ -61,6 +62,7 @@ class EvaluationConfig:
     direction: Literal["forward", "inverse"] = "forward"
     sensitivity: str | None = None
     segmenter: Path | None = None
+    classifier: Path | None = None
     absent: Literal["skip", "zero"] = "skip"
     wrapped: bool = False
 
@@ -169,7 +171,7 @@ def content_key(case: Case, config: EvaluationConfig) -> str:
         "form": _FORM,
         "medrev": __version__,
         "case": {"id": case.id, **case.describe()},
-        "choices": asdict(replace(config, segmenter=None)),
+        "choices": asdict(replace(config, segmenter=None, classifier=None)),
         "files": {
             role: [_hash(part, *_state(part)) for part in _parts(path)]
             for role, path in files.items()

@@ -84,6 +84,8 @@ CATALOGUE: dict[str, Metric] = {
     "best_mse": Metric("MSE, best of the draws", 2, "lower"),
     "draw_variance": Metric("variance of the draws", 2, "none"),
     "label_accuracy": Metric("classes told rightly", 4, "higher"),
+    "frechet": Metric("Fréchet distance of features", 2, "lower"),
+    "used_dimensions": Metric("dimensions used by a class", 1, "none"),
     "d_psnr": Metric("d PSNR", 2, "higher"),
     "d_ssim": Metric("d SSIM", 3, "higher"),
     "d_nmae": Metric("d L1", 4, "higher"),

@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medrev.errors import InputError
@@ -28,12 +28,14 @@ class Evaluated:
         measured: Results by subject, in the order of the cases.
         failures: Why a subject has none, by subject.
         reused: How many were there from an earlier run.
+        judged: What a classifier says of what runs make.
     """
 
     cases: Mapping[str, Case]
     measured: Mapping[str, Measured]
     failures: Mapping[str, str]
     reused: int = 0
+    judged: Results = field(default_factory=lambda: Results.of(()))
 
     @functools.cached_property
     def results(self) -> Results:
@@ -42,8 +44,9 @@ class Evaluated:
 
     @property
     def totals(self) -> Results:
-        """Segmentation scores of all images together, if classes were counted."""
-        return total_scores(measured.facts for measured in self.measured.values())
+        """Scores of all images together: of segmentation, and what a classifier says of them."""
+        facts = (measured.facts for measured in self.measured.values())
+        return Results.join([total_scores(facts), self.judged])
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Found:
         """
         if config.segmenter is not None:
             classes_of(config)
+        if config.classifier is not None and self.kind != "runs":
+            raise InputError("--classifier judges what runs make, got predictions: leave it out")
         if self.kind == "runs" and config.resample_reference:
             raise InputError(
                 "--resample-reference is for predictions on another grid, got runs, whose "

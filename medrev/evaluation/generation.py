@@ -1,6 +1,7 @@
 """What is measured of models that make y from x and chance, and of classifiers."""
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -14,7 +15,7 @@ from medrev.evaluation.compared import Prediction
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import WHOLE, Settings
-from medrev.nets import Classifier, Generator, NormalPrior, evaluating
+from medrev.nets import Classifier, ClassPrior, Generator, NormalPrior, evaluating
 from medrev.prediction import Model, translate
 
 #: Samples that go through the network at once.
@@ -37,6 +38,7 @@ def part_scores(
       the noise of the training, which is drawn always alike. With a normal prior only.
     - ``inversion``: mean absolute error of decode(encode(y)) in network range, of the first 500.
     - ``label_accuracy`` of classifiers.
+    - ``used_dimensions``: mean over the classes, of a prior of classes.
 
     Args:
         model: A generator or a classifier.
@@ -67,26 +69,29 @@ def part_scores(
                 sums.setdefault(name, []).extend(values.double().tolist())
             done += len(y)
             advance(len(y))
+    if isinstance(net, Generator) and isinstance(net.prior, ClassPrior):
+        sums["used_dimensions"] = net.prior.used().sum(dim=1).double().tolist()
     return Results.of(
         Record(ALL_IMAGES, "model", name, WHOLE, None, math.fsum(values) / len(values), "")
         for name, values in sums.items()
     )
 
 
-def drawn(model: Model, x: Tensor, count: int) -> Tensor:
+def drawn(model: Model, x: Tensor, count: int, name: str) -> Tensor:
     """Several y of one x, always alike: as many as are asked for of a generator, else one.
 
     Args:
         model: Of any kind.
         x: In network range, ``(C_x, …)``.
         count: How many.
+        name: Of the sample; others get other codes.
 
     Returns:
         In network range, ``(n, C_y, *spatial)``.
     """
     if not isinstance(model.translator, Generator):
         return translate(model, x)[None]
-    generator = torch.Generator().manual_seed(model.pipeline.seed)
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), model.pipeline.seed))
     return model.translator.draw(x[None].to(model.device), count, generator=generator)[0].cpu()
 
 
@@ -105,7 +110,7 @@ def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
         made = torch.stack(
             [
                 dataset.y.decode(dataset.written(draw), sample.scales[1])
-                for draw in drawn(model, x, dataset.variants)
+                for draw in drawn(model, x, dataset.variants, sample.id)
             ]
         )
         true = dataset.y.decode(y, sample.scales[1])

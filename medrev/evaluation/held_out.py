@@ -91,7 +91,7 @@ class HeldOut:
         reference, low = _volume(target.measured), _volume(source.measured)
         models = {name: _model(path, config.device) for name, path in self.models.items()}
         if dataset.variants:
-            predictions = _draw(models, source, target, dataset.variants)
+            predictions = _draw(models, source, target, dataset.variants, sample.id)
         elif config.has_spread:
             predictions = {
                 name: _spread(model, source, target, sample, config)
@@ -185,17 +185,17 @@ def _translate(
 
 
 def _draw(
-    models: Mapping[str, Model], source: _Side, target: _Side, count: int
+    models: Mapping[str, Model], source: _Side, target: _Side, count: int, name: str
 ) -> dict[str, Prediction]:
     """What models draw for a sample that has several results; the first is its prediction."""
     found = {}
-    for name, model in models.items():
+    for method, model in models.items():
         scale = target.scale_of(model)
         made = [
             _volume(target.domain.measured_result(draw, scale, None))
-            for draw in drawn(model, source.encoded(model), count)
+            for draw in drawn(model, source.encoded(model), count, name)
         ]
-        found[name] = Prediction(made[0], draws=torch.stack(made))
+        found[method] = Prediction(made[0], draws=torch.stack(made))
     return found
 
 

@@ -88,6 +88,7 @@ HELDOUT: dict[str, HeldoutColumn] = {
     ),
     "class_iou": HeldoutColumn("class IoU", "class_iou", digits=3, higher_is_better=True),
     "bits_per_dim": HeldoutColumn("bits per dimension", "bits_per_dim", digits=3),
+    "used_dimensions": HeldoutColumn("dimensions used by a class", "used_dimensions", digits=1),
     "best_mse": HeldoutColumn("MSE, best of the draws", "best_mse"),
     "draw_variance": HeldoutColumn("variance of the draws", "draw_variance", higher_is_better=True),
     "inversion": HeldoutColumn("error of the inverse", "inversion", digits=9),

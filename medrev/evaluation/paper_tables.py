@@ -1,4 +1,4 @@
-"""The tables of the RevGAN, one2one and cINN papers, in their own form."""
+"""The tables of the RevGAN, one2one, cINN and generative papers, in their own form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +56,13 @@ _SEGMENTATION = (
     _whole("Per-class acc.", "class_accuracy", 2),
     _whole("Class IOU", "class_iou", 2),
 )
+_DRAWS = (_whole("MSE best of 8", "best_mse", 2), _whole("VAR", "draw_variance", 2))
+#: Of the features of the user's own classifier, not of Inception.
+_FRECHET = _whole("Fréchet distance", "frechet", 2)
+_JUDGED = (
+    replace(_FRECHET, optional=True),
+    _Score("Acc.", Key("label_accuracy", WHOLE), 4, optional=True),
+)
 _FORMS = {
     "revgan-2": _Form(_SEGMENTATION, by_direction=False, deviations=False, details=True),
     "revgan-3": _Form(
@@ -109,11 +116,9 @@ _FORMS = {
         deviations=False,
         slices=True,
     ),
-    "cinn-1": _Form(
-        (_whole("MSE best of 8", "best_mse", 2), _whole("VAR", "draw_variance", 2)),
-        by_direction=False,
-        deviations=False,
-    ),
+    "cinn-1": _Form((*_DRAWS, *_JUDGED), by_direction=False, deviations=False),
+    "cinn-9": _Form((*_DRAWS, *_JUDGED[:1]), by_direction=False, deviations=False),
+    "generative-1": _Form((_FRECHET, _JUDGED[1]), by_direction=False, deviations=False),
 }
 
 #: Names of the tables: paper and number.

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.domains.dataset import AnyDataset
-from medrev.domains.domain import Prediction, Scan
 from medrev.domains.kinds import dataset_of, domains_of
 from medrev.errors import InputError
-from medrev.nets import Classifier, evaluating
+from medrev.evaluation.judging import pixels_of_sample
+from medrev.nets import ClassPrior, NormalPrior, evaluating
 from medrev.prediction import Model
 from medrev.prediction.draws import generator_of
 
@@ -52,23 +52,6 @@ class Grid:
         return sheet
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a classifier says of generated images.
-
-    Attributes:
-        accuracy: Share of them that have their class.
-        real_accuracy: The same of the test part's images.
-        frechet: Fréchet distance of the classifier's features between both.
-        count: Generated images.
-    """
-
-    accuracy: float
-    real_accuracy: float
-    frechet: float
-    count: int
-
-
 class Sampler:
     """Makes pictures with a generator.
 
@@ -96,20 +79,28 @@ class Sampler:
     def draw(self, count: int, classes: Sequence[str] = ()) -> Grid:
         """Draws: of every class the same codes; of test images several each; or of nothing."""
         noise = self._noise(count)
-        if self.classes:
-            named = self._named(classes)
-            of_classes = [self._decoded(noise, self._class(name)) for name in named]
-            return self._grid(of_classes, named, _numbers(count))
-        self._no_classes(classes)
-        if len(self.model.pipeline.data.input_shape) == 1:
-            row = self._decoded(noise, torch.zeros(count, 0))
-            return self._grid([row], ("drawn",), _numbers(count))
-        rows, names = [], []
-        for x, y, name in self._test(range(8)):
-            made = self._decoded(noise, x.expand(count, *x.shape))
-            rows.append([*made, self._pixels(y, x)])
-            names.append(name)
-        return self._grid(rows, names, (*_numbers(count), "true"))
+        given = self._given(classes, 8)
+        rows = [
+            self._decoded(noise, x) + ([] if y is None else [self._pixels(y, x)])
+            for x, y, _ in given
+        ]
+        columns = (*_numbers(count), *(() if given[0][1] is None else ("true",)))
+        return self._grid(rows, [name for *_, name in given], columns)
+
+    def scale(self, count: int, classes: Sequence[str] = ()) -> Grid:
+        """A code of typical length, times factors from 0 to 2 (cINN, figure 14).
+
+        Args:
+            count: Columns.
+            classes: Only these.
+        """
+        noise = self._noise(1)
+        factors = torch.linspace(0, 2, count)[:, None]
+        codes = factors * noise * self.net.flow.dimensions**0.5 / noise.norm()
+        given = self._given(classes, 4)
+        rows = [self._decoded(codes, x, temperature=1.0) for x, _, _ in given]
+        steps = tuple(f"{factor:.3g}" for factor in factors[:, 0].tolist())
+        return self._grid(rows, [name for *_, name in given], steps)
 
     def interpolate(self, first: int, second: int, count: int) -> Grid:
         """From the code of one test image to that of another, in full and in restricted space."""
@@ -144,6 +135,32 @@ class Sampler:
             noise[:, dimension] = steps
             rows.append(self._decoded(noise, self._shown(classes, count), temperature=1.0))
         return self._grid(rows, [f"dimension {n}" for n in dimensions], _signed(steps))
+
+    def widest(self, number: int, count: int, classes: Sequence[str] = ()) -> Grid:
+        """`sweep` of the dimensions that vary most, classes averaged.
+
+        Args:
+            number: How many dimensions.
+            count: Columns.
+            classes: The class that is shown, the first one.
+
+        Raises:
+            InputError: The code has fewer, or all of them vary alike.
+        """
+        prior = self.net.prior
+        deviations = prior.deviations()
+        if type(prior) is NormalPrior or not 0 < number <= int((deviations > 0).sum()):
+            raise InputError(
+                f"--widest must be 1 to the dimensions of which codes vary "
+                f"({int((deviations > 0).sum())}), of a model whose prior is restricted or of "
+                f"classes, got {number} of one whose prior is {self.model.pipeline.model.prior}"
+            )
+        found = self.sweep(deviations.topk(number).indices.tolist(), count, classes)
+        used = prior.used().sum(dim=1).tolist() if isinstance(prior, ClassPrior) else None
+        facts = {"deviations": deviations.topk(number).values.tolist()}
+        if used is not None:
+            facts["used_dimensions"] = dict(zip(self.classes, used, strict=True))
+        return replace(found, facts=facts)
 
     def axes(self, count: int, classes: Sequence[str] = (), number: int = 4) -> Grid:
         """The first principal components of the codes of the test part (cINN, figure 4)."""
@@ -211,66 +228,6 @@ class Sampler:
             error_restricted=float((near - y).abs().mean()),
         )
 
-    def judge(self, classifier: Model, count: int) -> Judgement:
-        """Tell classes of draws and of test images by a classifier, and compare its features.
-
-        Raises:
-            InputError: It is no classifier, or of other classes or sizes.
-        """
-        net = classifier.translator
-        told, own = classifier.pipeline.data, self.model.pipeline.data
-        if not isinstance(net, Classifier):
-            raise InputError(
-                f"{classifier.pipeline.name} is no classifier (model.kind "
-                f"{classifier.pipeline.model.kind}); give a run of model.kind classifier"
-            )
-        if not self.classes or told.channels != own.channels:
-            raise InputError(
-                f"the classifier must tell the classes that the generator makes, got "
-                f"{told.channels[0]} classes of {classifier.pipeline.name} and {len(self.classes)} "
-                f"of {self.model.pipeline.name}"
-            )
-        edges = [
-            (mine - theirs) // 2
-            for mine, theirs in zip(own.sample_shape, told.sample_shape, strict=True)
-        ]
-        if min(edges) < 0:
-            raise InputError(
-                f"images of {own.sample_shape} are smaller than those of the classifier, "
-                f"{told.sample_shape}"
-            )
-
-        def cut(y: Tensor) -> Tensor:
-            """Drop what the images of the generator are padded with."""
-            for axis, (edge, size) in enumerate(zip(edges, told.sample_shape, strict=True)):
-                y = y.narrow(axis + 2, edge, size)
-            return y.clamp(-1, 1)
-
-        right = [0, 0]
-        features: tuple[list[Tensor], list[Tensor]] = ([], [])
-        source = torch.Generator().manual_seed(self.seed)
-        total = min(count * len(self.classes), len(self.dataset.members("test")))
-        real = self._test(range(total))
-        with evaluating(net), evaluating(self.net):
-            for number, name in enumerate(self.classes):
-                x = self._class(name)[None]
-                y = self.net.draw(x, count, temperature=self.temperature, generator=source)[0]
-                found = net.features(cut(y))
-                features[0].append(found)
-                right[0] += int((net.head(found).argmax(1) == number).sum())
-            while some := [one for one, _ in zip(real, range(100), strict=False)]:
-                found = net.features(cut(torch.stack([y for _, y, _ in some])))
-                features[1].append(found)
-                true = torch.stack([x.argmax() for x, _, _ in some])
-                right[1] += int((net.head(found).argmax(1) == true).sum())
-        made, seen = (torch.cat(each).double() for each in features)
-        return Judgement(
-            accuracy=right[0] / len(made),
-            real_accuracy=right[1] / len(seen),
-            frechet=frechet_distance(made, seen),
-            count=len(made),
-        )
-
     # What pictures are made of.
 
     def _noise(self, count: int) -> Tensor:
@@ -295,12 +252,7 @@ class Sampler:
 
     def _pixels(self, y: Tensor, x: Tensor) -> NDArray[np.uint8]:
         """The picture ``(H, W, C)`` of y in network range."""
-        scan = Scan(values=self.x.decode(x, 1.0), largest=255)
-        scale = self.y.result_scale(scan, {}, model_scale=1.0, input_scale=1.0)[0]
-        prediction = Prediction(values=self.y.decode(y, scale), scale=scale)
-        output: Any = self.y.results(prediction, scan, source=self.x)["image"]
-        pixels: NDArray[np.uint8] = output.pixels
-        return pixels
+        return pixels_of_sample(self.x, self.y, x, y)
 
     def _class(self, name: str) -> Tensor:
         number = torch.tensor([float(self.classes.index(name))])
@@ -318,6 +270,17 @@ class Sampler:
     def _no_classes(self, wanted: Sequence[str]) -> None:
         if wanted:
             raise InputError(f"{self.model.pipeline.name} knows no classes, got {wanted[0]}")
+
+    def _given(
+        self, classes: Sequence[str], images: int
+    ) -> list[tuple[Tensor, Tensor | None, str]]:
+        """X, true y and name of what is drawn for: classes, first test images, or nothing."""
+        if self.classes:
+            return [(self._class(name), None, name) for name in self._named(classes)]
+        self._no_classes(classes)
+        if len(self.model.pipeline.data.input_shape) == 1:
+            return [(torch.zeros(0), None, "drawn")]
+        return list(self._test(range(images)))
 
     def _shown(self, classes: Sequence[str], count: int) -> Tensor:
         """X of the first class, or of the first test image, or nothing, (count, …)."""
@@ -358,25 +321,6 @@ class Sampler:
         **facts: Any,
     ) -> Grid:
         return Grid(np.stack([np.stack(row) for row in rows]), tuple(names), tuple(columns), facts)
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    r"""The Fréchet distance of normal distributions with the moments of two sets of features.
-
-    .. math:: |\mu_a - \mu_b|^2 + \operatorname{tr}(C_a + C_b - 2 (C_a C_b)^{1/2})
-
-    References:
-        Heusel et al. (arXiv:1706.08500), eq. 6
-
-    Args:
-        a: (N, F).
-        b: (M, F).
-    """
-    first, second = (torch.cov(each.T.double()) for each in (a, b))
-    values = torch.linalg.eigvals(first @ second).real.clamp(min=0)
-    root = values.sqrt().sum()
-    shift = (a.double().mean(0) - b.double().mean(0)).square().sum()
-    return float(shift + first.trace() + second.trace() - 2 * root)
 
 
 def _stacked(some: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from medrev.evaluation import (
     Tabular,
     evaluate_cohort,
     find_cases,
+    judge_runs,
 )
 from medrev.files import write_text
 from medrev.folders import EVALUATION, OutputFolder
@@ -188,6 +189,7 @@ def _write(
         "models": {name: dict(found.origins.get(name, {})) for name in found.models},
     }
     _write_json(folder / _RECORD, {**record, "status": "running"})
+    judged = judge_runs(found.cases, chosen)
     evaluated = evaluate_cohort(
         found.cases,
         chosen,
@@ -197,6 +199,7 @@ def _write(
         failures=found.failures,
         show_progress=show_progress,
     )
+    evaluated = replace(evaluated, judged=judged)
     if not evaluated.measured:
         lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
         raise InputError("\n".join(["no subject could be evaluated", *lines]))

@@ -203,7 +203,9 @@ def cohort_tables(
         grouped=grouped,
         by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
         regions=_regions(results, keys, methods, models),
-        classes=class_table(totals, methods) if totals else None,
+        classes=class_table(totals, methods)
+        if totals and any(key.metric == "class_iou" for key in totals.keys)
+        else None,
         intervals=interval_table(results, methods),
         papers={
             name: paper_table(

@@ -89,14 +89,12 @@ def train(
         # a resumed training has its scale in its own weights
         start = start_of(pipeline, run.weights("last") if resume else None)
         told = None if resume else pipeline.training.conditioner_from
-        conditioner = None if told is None else load_model(told, "cpu").translator
+        donor = None if told is None else load_model(told, "cpu")
         dataset = dataset_of(pipeline, scale=None if start is None else start.scale, show=show)
         dataset.load(world, show=show)
 
         seed_everything(pipeline.seed)
-        translator = translator_from(pipeline, start)
-        if conditioner is not None:
-            take_conditioner(translator, conditioner, str(told))
+        translator = translator_from(pipeline, start, donor)
         method = build_method(pipeline, translator, rank=world.rank)
         batches = dataset.batches(rank=world.rank, world=world.size)
         if state is None and (start is None or type(start.translator) is not type(translator)):
@@ -148,15 +146,20 @@ def start_of(pipeline: Pipeline, instead: Path | None = None) -> Model | None:
     return None if start is None else load_model(instead or start, "cpu")
 
 
-def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
+def translator_from(
+    pipeline: Pipeline, start: Model | None, donor: Model | None = None
+) -> Translator:
     """Build the translator of a pipeline, with the weights of the model that it starts from.
 
-    A posterior may start from its point estimate alone.
+    A posterior may start from its point estimate alone. Of a donor a flow takes the conditioning
+    network.
 
     Raises:
         ConfigError: The two are not the same network.
     """
     translator, name = translator_of(pipeline), pipeline.training.start_from
+    if donor is not None:
+        _take_conditioner(translator, donor.translator, str(pipeline.training.conditioner_from))
     if start is None:
         return translator
     given, wanted = start.translator.state_dict(), translator.state_dict()
@@ -174,12 +177,19 @@ def translator_from(pipeline: Pipeline, start: Model | None) -> Translator:
     return translator
 
 
-def take_conditioner(translator: Translator, other: Translator, name: str) -> None:
-    """Give a flow the conditioning network of another, called ``name``.
+def training_device(device: str | torch.device) -> torch.device:
+    """The device of this process: under ``torchrun`` each has a GPU of its own."""
+    place = pick_device(device)
+    if place.type == "cuda" and place.index is None:
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if place.type == "cuda":
+        place = pick_device(str(place))
+        torch.cuda.set_device(place)
+    return place
 
-    Raises:
-        ConfigError: One of them has none, or it is another network.
-    """
+
+def _take_conditioner(translator: Translator, other: Translator, name: str) -> None:
+    """Give a flow the conditioning network of another, called ``name``."""
     own, given = (
         flow.conditioner if isinstance(flow := getattr(net, "flow", None), Flow) else None
         for net in (translator, other)
@@ -200,17 +210,6 @@ def take_conditioner(translator: Translator, other: Translator, name: str) -> No
             "model.conditioner and conditioner_width"
         )
     own.load_state_dict(given.state_dict())
-
-
-def training_device(device: str | torch.device) -> torch.device:
-    """The device of this process: under ``torchrun`` each has a GPU of its own."""
-    place = pick_device(device)
-    if place.type == "cuda" and place.index is None:
-        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    if place.type == "cuda":
-        place = pick_device(str(place))
-        torch.cuda.set_device(place)
-    return place
 
 
 def _translator(trainer: Trainer) -> Translator:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medrev.cli.evaluate import main as evaluate
 from medrev.cli.infer import main as infer
 from medrev.cli.sample import main as sample
 from medrev.config import Pipeline
@@ -57,22 +58,27 @@ def runs(write_idx, tmp_path_factory):
         ),
     }
     photos = folder / "photos"
-    photos.mkdir()
     for number in range(12):
         pixels = np.random.default_rng(number).integers(0, 256, (16, 20, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(photos / f"{number}.png")
-    found["colours"] = run_of(
-        "colours",
-        {
-            "root": str(photos),
-            "given": "lightness",
-            "colour_factor": 2,
-            "crop_size": 16,
-            "load_size": 16,
-            "split": {"validation": 2, "test": 3},
-        },
-        {"kind": "flow", "stages": STAGES},
-        {"kind": "maximum_likelihood"},
+        file = photos / f"kind{number % 2}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+    seen = {
+        "root": str(photos),
+        "layout": "classes",
+        "crop_size": 16,
+        "load_size": 16,
+        "split": {"validation": 2, "test": 3},
+    }
+    lightness = seen | {"given": "lightness", "colour_factor": 2}
+    flow = {"kind": "flow", "stages": STAGES}
+    likelihood = {"kind": "maximum_likelihood"}
+    found["colours"] = run_of("colours", lightness, flow, likelihood, folder)
+    found["kinds"] = run_of(
+        "kinds",
+        seen | {"given": "label", "classes": 2},
+        {"kind": "classifier", "width": 2},
+        {"kind": "classification"},
         folder,
     )
     return found
@@ -146,6 +152,37 @@ def test_sweeps_have_a_row_for_each_dimension(runs, tmp_path):
     assert not np.array_equal(grid[0, 0], grid[0, 2])
 
 
+def test_a_code_is_scaled_from_the_middle_outwards(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--scale", "--count", "3")
+    assert about["Rows"] == ["0", "1", "2"]
+    assert about["Columns"] == ["0", "1", "2"]
+    _, middle = done(runs, tmp_path / "middle", "--temperature", "0", "--count", "1")
+    assert np.array_equal(grid[:, 0], middle[:, 0])
+    assert not np.array_equal(grid[:, 1], grid[:, 2])
+    _, colours = done(runs, tmp_path / "colours", "--scale", "--count", "2", run="colours")
+    assert colours.shape == (3, 2, 16, 16, 3)
+
+
+def test_the_widest_dimensions_are_those_of_largest_deviation(runs, tmp_path):
+    about, grid = done(runs, tmp_path, "--widest", "3", run="transport")
+    assert grid.shape[:2] == (3, 7)
+    assert about["deviations"] == sorted(about["deviations"], reverse=True)
+    assert set(about["used_dimensions"]) == {"0", "1", "2"}
+    dimensions = [row.split()[1] for row in about["Rows"]]
+    _, again = done(runs, tmp_path / "again", "--sweep", *dimensions, run="transport")
+    assert np.array_equal(again, grid)
+
+
+@pytest.mark.parametrize(
+    ("run", "number", "words"),
+    [("flow", "2", "whose prior is normal"), ("transport", "0", "got 0")],
+)
+def test_dimensions_that_vary_alike_are_not_chosen_from(run, number, words, runs, tmp_path, capsys):
+    chosen = [str(runs[run]), "--widest", number, "--output", str(tmp_path), "--device", "cpu"]
+    assert sample(chosen) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_colours_are_drawn_beside_the_truth_and_transferred(runs, tmp_path):
     about, grid = done(runs, tmp_path, "--count", "2", run="colours")
     assert grid.shape == (3, 3, 16, 16, 3)
@@ -160,6 +197,33 @@ def test_a_classifier_judges_draws_and_test_images(runs, tmp_path):
     assert about["count"] == 12
     assert 0 <= about["accuracy"] <= 1
     assert about["frechet"] > 0
+    head, _, row = (tmp_path / "generative-1.md").read_text().strip().splitlines()[-3:]
+    assert [cell.strip() for cell in head.strip("|").split("|")] == [
+        "Model",
+        "Fréchet distance",
+        "Acc.",
+    ]
+    assert float(row.strip("| ").split("|")[1].strip("* ")) == pytest.approx(
+        about["frechet"], abs=0.005
+    )
+
+
+def test_a_classifier_judges_coloured_photographs_of_classes(runs, tmp_path):
+    words = ["--classifier", str(runs["kinds"])]
+    about, _ = done(runs, tmp_path, *words, run="colours")
+    assert about["count"] == 3
+    assert about["accuracy"] in (0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1)
+    chosen = ["--paper-table", "cinn-9", "--paper-table", "cinn-1", "--embed", "0"]
+    output = tmp_path / "evaluation"
+    given = [f"a={runs['colours']}", *words, *chosen, "--output", str(output), "--device", "cpu"]
+    assert evaluate(given) == 0
+    totals = json.loads((output / "totals.json").read_text())
+    assert "frechet" in json.dumps(totals)
+    table = (output / "tables" / "cinn-9.csv").read_text().splitlines()
+    assert table[0].split(",") == ["Model", "MSE best of 8", "VAR", "Fréchet distance"]
+    assert table[1].split(",")[0] == "a"
+    assert all(float(cell) >= 0 for cell in table[1].split(",")[1:])
+    assert "Acc." in (output / "tables" / "cinn-1.csv").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +238,8 @@ def test_a_classifier_judges_draws_and_test_images(runs, tmp_path):
         ("flow", ["--axes", "--reconstruct"], "give one of --axes and --reconstruct"),
         ("flow", ["--sweep", "64"], "the code has the dimensions 0 to 63, got 64"),
         ("flow", ["--classifier", "{flow}"], "is no classifier"),
+        ("flow", ["--classifier", "{kinds}"], "got 2 classes of kinds and 3 of flow"),
+        ("colours", ["--classifier", "{classifier}"], "sees images of (8, 8) with 1 channels"),
         ("colours", ["--classes", "1"], "knows no classes, got 1"),
     ],
 )

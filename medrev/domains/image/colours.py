@@ -204,6 +204,10 @@ class ColoursDomain(_LabDomain):
 
     means, deviations = (2.4, 7.4), (11.2, 16.8)
 
+    def decode(self, values: Tensor, scale: float) -> Tensor:
+        """Undo :meth:`encode`; what lies beyond all colours, -128 to 127, becomes its end."""
+        return super().decode(values, scale).clamp(-128, 127)
+
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The lightness of the input with the colours."""
         words = "Photograph with the colours that the model makes"

@@ -23,6 +23,10 @@ class NormalPrior(nn.Module):
         """Bring codes (B, D) to the space that is drawn from."""
         return z
 
+    def deviations(self) -> Tensor:
+        """Standard deviation of every dimension, (D,)."""
+        return torch.ones(self.dimensions)
+
 
 class RestrictedPrior(NormalPrior):
     """Standard normal in some dimensions, zero in the others.
@@ -58,6 +62,10 @@ class RestrictedPrior(NormalPrior):
     def restrict(self, z: Tensor, x: Tensor) -> Tensor:
         """Zero outside of the used dimensions."""
         return self._only(z)
+
+    def deviations(self) -> Tensor:
+        """1 in the used dimensions, else 0."""
+        return self._only(super().deviations().to(self.index.device))
 
     def _only(self, z: Tensor) -> Tensor:
         return torch.zeros_like(z).index_copy(-1, self.index, z.index_select(-1, self.index))
@@ -99,6 +107,10 @@ class ClassPrior(NormalPrior):
         """Scale and shift for the class of each condition (B, K)."""
         label = x.argmax(dim=1)
         return self.mean[label][:, None] + self.log_std[label].exp()[:, None] * noise
+
+    def deviations(self) -> Tensor:
+        """Means over the classes."""
+        return self.log_std.detach().exp().mean(dim=0)
 
     def used(self) -> Tensor:
         """Whether a class uses a dimension, (K, D)."""
