@@ -42,6 +42,7 @@ from medrev.nets import (
     Segmenter,
     build_discriminator,
 )
+from medrev.reversible import ReversibleSequence
 
 
 def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) -> Method:
@@ -83,6 +84,9 @@ def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) ->
     else:
         phase = UnpairedTranslatorPhase(translator, config, adversary)
     if config.consensus_weight and adversary is not None:
+        for module in translator.modules():
+            if isinstance(module, ReversibleSequence):
+                module.keep_graph = True
         phase = ConsensusTranslatorPhase(phase, adversary, config.consensus_weight)
         return _method(translator, phase, ConsensusDiscriminatorPhase(adversary))
     return _method(translator, phase, adversary)
@@ -297,14 +301,12 @@ def check_networks(pipeline: Pipeline) -> None:
 def check_consensus(pipeline: Pipeline) -> None:
     """Raise ConfigError where consensus optimisation cannot be had."""
     model = pipeline.model
-    reversible = isinstance(model, InvolutionModel) or (
-        isinstance(model, RevGANModel) and model.depth > 0
-    )
-    if reversible:
+    exact = isinstance(model, InvolutionModel) and model.exact
+    if exact or (isinstance(model, RevGANModel) and model.core == "ode" and model.depth > 0):
         raise ConfigError(
-            "method.consensus_weight takes second derivatives, which a reversible core does not "
-            "have, because it keeps no graph; set it to 0 or use model.kind resnet or unet, got "
-            f"{model.kind}"
+            "method.consensus_weight takes second derivatives, which model.core ode and "
+            "model.exact true have not; set it to 0 or choose others, got "
+            + ("model.exact true" if exact else "model.core ode")
         )
     if not _adversarial(pipeline).adversarial_weight:
         raise ConfigError(

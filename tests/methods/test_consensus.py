@@ -11,6 +11,7 @@ from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
+from medrev.reversible import ReversibleSequence
 
 WEIGHT = 0.7
 RESNET = {"kind": "resnet", "width": 2, "depth": 1}
@@ -92,10 +93,33 @@ def test_a_pipeline_builds_it_and_its_pools_are_remembered(method, batch):
 
 
 @pytest.mark.parametrize(
-    "model", [{"width": 4, "depth": 1}, {"kind": "involution"}], ids=["revgan", "involution"]
+    "model", [{"width": 4, "depth": 2}, {"kind": "involution"}], ids=["revgan", "involution"]
 )
-def test_a_reversible_core_is_refused(method, model):
-    with pytest.raises(ConfigError, match="second derivatives, which a reversible core does not"):
+def test_a_reversible_core_keeps_its_graph_for_it(method, batch, model):
+    built = method({"kind": "paired", "consensus_weight": 1}, grid="target", model=model)
+    given = batch(1)
+    translator, discriminator = built.phases.values()
+    sequences = [m for m in translator.modules() if isinstance(m, ReversibleSequence)]
+    assert sequences
+    assert all(each.keep_graph for each in sequences)
+    loss, logs = translator(given, {})
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in translator.parameters())
+    for each in sequences:  # the constant-memory gradients are the same
+        each.keep_graph = False
+    wanted = penalty(translator.inner, discriminator.inner, given)
+    assert logs["consensus"].item() == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"width": 4, "depth": 1, "core": "ode"}, "got model.core ode"),
+        ({"kind": "involution", "exact": True}, "got model.exact true"),
+    ],
+)
+def test_cores_without_second_derivatives_are_refused(method, model, words):
+    with pytest.raises(ConfigError, match=f"takes second derivatives.*{words}"):
         method({"kind": "paired", "consensus_weight": 1}, grid="target", model=model)
 
 

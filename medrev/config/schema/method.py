@@ -81,7 +81,7 @@ class Paired(Adversarial):
     """Pixel losses count brain voxels only (paper: all voxels of a patch)."""
     consensus_weight: NonNegative = 0
     """Weight of consensus optimisation (Mescheder et al.; RevGAN, appendix B). It takes second
-    derivatives, which no reversible core has: resnet, unet, or revgan of depth 0."""
+    derivatives, for which a reversible core keeps its activations: memory grows with depth."""
 
     @property
     def trains_inverse(self) -> bool:
