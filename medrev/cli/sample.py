@@ -115,7 +115,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     folder = options.output or base / "samples"
     if options.classifier is not None:
         from medrev.evaluation import judge, paper_table
-        from medrev.report import write_formats
+        from medrev.report.combine import write_formats
 
         classifier = load_model(options.classifier, arguments.device)
         found = judge(
