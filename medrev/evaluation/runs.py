@@ -87,7 +87,11 @@ def read_runs(
         origins={
             name: _origin(named[name], model, dataset.sides) for name, model in models.items()
         },
-        options={"edge": pipeline.evaluation.interior, "baselines": pipeline.evaluation.baselines},
+        options={
+            "edge": pipeline.evaluation.interior,
+            # an interpolated lightness is no colour
+            "baselines": () if dataset.variants else pipeline.evaluation.baselines,
+        },
         notes=tuple(notes),
         scores_inverse=dataset.scores_inverse and max(dataset.pipeline.data.factors) == 1,
         ensembles=dataset.ensembles,

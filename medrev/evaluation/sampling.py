@@ -137,7 +137,7 @@ class Sampler:
         return self._grid(rows, [f"dimension {n}" for n in dimensions], _signed(steps))
 
     def widest(self, number: int, count: int, classes: Sequence[str] = ()) -> Grid:
-        """`sweep` of the dimensions that vary most, classes averaged.
+        """`sweep` of the dimensions that vary most, means over classes.
 
         Args:
             number: How many dimensions.
@@ -145,22 +145,23 @@ class Sampler:
             classes: The class that is shown, the first one.
 
         Raises:
-            InputError: The code has fewer, or all of them vary alike.
+            InputError: The code has fewer that vary, or all of them vary alike.
         """
         prior = self.net.prior
         deviations = prior.deviations()
-        if type(prior) is NormalPrior or not 0 < number <= int((deviations > 0).sum()):
+        most = int((deviations > 0).sum())
+        if type(prior) is NormalPrior or not 0 < number <= most:
             raise InputError(
-                f"--widest must be 1 to the dimensions of which codes vary "
-                f"({int((deviations > 0).sum())}), of a model whose prior is restricted or of "
-                f"classes, got {number} of one whose prior is {self.model.pipeline.model.prior}"
+                f"--widest must be 1 to the dimensions of which codes vary ({most}), of a model "
+                "whose prior is restricted or of classes, got "
+                f"{number} of one whose prior is {self.model.pipeline.model.prior}"
             )
-        found = self.sweep(deviations.topk(number).indices.tolist(), count, classes)
-        used = prior.used().sum(dim=1).tolist() if isinstance(prior, ClassPrior) else None
-        facts = {"deviations": deviations.topk(number).values.tolist()}
-        if used is not None:
+        values, indices = deviations.topk(number)
+        facts: dict[str, Any] = {"deviations": values.tolist()}
+        if isinstance(prior, ClassPrior):
+            used = prior.used().sum(dim=1).tolist()
             facts["used_dimensions"] = dict(zip(self.classes, used, strict=True))
-        return replace(found, facts=facts)
+        return replace(self.sweep(indices.tolist(), count, classes), facts=facts)
 
     def axes(self, count: int, classes: Sequence[str] = (), number: int = 4) -> Grid:
         """The first principal components of the codes of the test part (cINN, figure 4)."""
