@@ -144,7 +144,9 @@ def _grid(sampler: "Sampler", kind: str, options: Options) -> "Grid":
     classes = options.classes
     make: dict[str, Callable[[], Grid]] = {
         "draws": lambda: sampler.draw(count, classes),
-        "interpolate": lambda: sampler.interpolate(*options.interpolate, count),
+        "interpolate": lambda: sampler.interpolate(
+            options.interpolate[0], options.interpolate[1], count
+        ),
         "sweep": lambda: sampler.sweep(options.sweep, count, classes),
         "widest": lambda: sampler.widest(options.widest or 0, count, classes),
         "scale": lambda: sampler.scale(count, classes),

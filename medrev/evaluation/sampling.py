@@ -153,8 +153,7 @@ class Sampler:
         if type(prior) is NormalPrior or not 0 < number <= most:
             raise InputError(
                 f"--widest must be 1 to the dimensions of which codes vary ({most}), of a model "
-                "whose prior is restricted or of classes, got "
-                f"{number} of one whose prior is {self.model.pipeline.model.prior}"
+                f"whose prior is restricted or of classes, got {number} of {type(prior).__name__}"
             )
         values, indices = deviations.topk(number)
         facts: dict[str, Any] = {"deviations": values.tolist()}

@@ -175,7 +175,7 @@ def test_the_widest_dimensions_are_those_of_largest_deviation(runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("run", "number", "words"),
-    [("flow", "2", "whose prior is normal"), ("transport", "0", "got 0")],
+    [("flow", "2", "got 2 of NormalPrior"), ("transport", "0", "got 0")],
 )
 def test_dimensions_that_vary_alike_are_not_chosen_from(run, number, words, runs, tmp_path, capsys):
     chosen = [str(runs[run]), "--widest", number, "--output", str(tmp_path), "--device", "cpu"]

@@ -107,6 +107,14 @@ def test_a_flow_is_measured_in_bits_per_dimension_of_grey_levels(digits, tmp_pat
     assert "a flow of 2 affine couplings" in (run.path / "model_card.md").read_text()
 
 
+def test_optimal_transport_counts_the_dimensions_that_classes_use(digits, tmp_path):
+    pipeline = pipeline_of(digits, "optimal_transport", training={"steps": 1})
+    run = train(pipeline, tmp_path / "run", quiet=True, device="cpu")
+    deviations = load_model(run.path, "cpu").translator.prior.log_std.detach().exp()
+    wanted = float((deviations > 0.1).sum(dim=1).double().mean())
+    assert heldout_means(run.heldout)["used_dimensions"] == wanted > 0
+
+
 def test_likelihood_falls_by_training(digits, tmp_path):
     training = {"steps": 60, "validate_every": 20, "schedule": {"kind": "constant"}}
     method = {"optimizer": {"lr": 5e-3}}
