@@ -88,12 +88,7 @@ class Sampler:
         return self._grid(rows, [name for *_, name in given], columns)
 
     def scale(self, count: int, classes: Sequence[str] = ()) -> Grid:
-        """A code of typical length, times factors from 0 to 2 (cINN, figure 14).
-
-        Args:
-            count: Columns.
-            classes: Only these.
-        """
+        """A code of typical length, times factors from 0 to 2 (cINN, figure 14)."""
         noise = self._noise(1)
         factors = torch.linspace(0, 2, count)[:, None]
         codes = factors * noise * self.net.flow.dimensions**0.5 / noise.norm()
@@ -138,11 +133,6 @@ class Sampler:
 
     def widest(self, number: int, count: int, classes: Sequence[str] = ()) -> Grid:
         """`sweep` of the dimensions that vary most, means over classes.
-
-        Args:
-            number: How many dimensions.
-            count: Columns.
-            classes: The class that is shown, the first one.
 
         Raises:
             InputError: The code has fewer that vary, or all of them vary alike.
