@@ -125,12 +125,12 @@ def judge_runs(cases: Sequence[Case], config: EvaluationConfig) -> Results:
     first = next(iter(cases), None)
     if config.classifier is None or not isinstance(first, HeldOut):
         return Results.of(())
-    data = first.pipeline.data
-    if data.kind != "single_images":
-        raise InputError(
-            f"--classifier judges runs of data.kind single_images, got {data.kind}: leave it out"
-        )
     dataset = dataset_of(first.pipeline, scale=first.scale)
+    if not dataset.variants:
+        raise InputError(
+            "--classifier judges what runs colour (data.given lightness), got "
+            f"{first.pipeline.name}: leave it out"
+        )
     classifier = load_model(config.classifier, config.device)
     return Results.join(
         judge(load_model(path, config.device), classifier, dataset, len(cases)).records(name)
