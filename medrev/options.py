@@ -4,12 +4,16 @@ The fields are the keywords of Python and the options of the command, their docs
 (`medrev.cli.options`). Nothing slow is imported here: ``--help`` is made of it.
 """
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
-from medrev.errors import InputError
+from medrev.errors import ConfigError, InputError
+
+_P, _R = ParamSpec("_P"), TypeVar("_R")
 
 Direction = Literal["forward", "inverse"]
 
@@ -17,6 +21,8 @@ Direction = Literal["forward", "inverse"]
 MOST_GIB = 1_000_000
 #: Samples that are written, at most: their numbers have two digits.
 MOST_KEPT = 99
+#: The copy of a run's weights, in its folder, that medrev-calibrate makes.
+CALIBRATED = "calibrated.safetensors"
 
 _INPUT, _OUTPUT, _MODEL = ({"group": name} for name in ("input", "output", "model"))
 
@@ -129,11 +135,15 @@ class InferenceOptions:
             )
 
     @property
-    def draws(self) -> bool:
-        """Whether anything was asked that only models which draw have."""
-        return (
-            self.samples is not None or self.temperature != 1 or self.seed != 0 or self.keep_samples
-        )
+    def draws(self) -> list[str]:
+        """What was asked that only models which draw have, in the words of the command line."""
+        given = {
+            "--samples": self.samples is not None,
+            "--temperature": self.temperature != 1,
+            "--seed": self.seed != 0,
+            "--keep-samples": self.keep_samples,
+        }
+        return [option for option, was_given in given.items() if was_given]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +227,39 @@ class Request(InferenceOptions):
             **({"KeepSamples": True} if self.keep_samples else {}),
             **({} if self.interval is None else {"Interval": self.interval}),
         }
+
+
+def keywords(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Make a function of Python's name the keywords that it has, when it is given another one.
+
+    Args:
+        options: The dataclass whose fields it takes, too.
+
+    Raises:
+        ConfigError: By the function, for a keyword that it does not have.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        known = [
+            name
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.kind is not parameter.VAR_KEYWORD and name != "self"
+        ]
+        known += [] if options is None else [each.name for each in fields(options)]
+
+        @functools.wraps(function)
+        def call(*args: _P.args, **given: _P.kwargs) -> _R:
+            wrong = [name for name in given if name not in known]
+            if wrong:
+                raise ConfigError(
+                    f"{function.__name__} has no keyword {', '.join(wrong)}; "
+                    f"it has {', '.join(known)}"
+                )
+            return function(*args, **given)
+
+        return call
+
+    return decorate
 
 
 def _either(allowed: Sequence[Any]) -> str:

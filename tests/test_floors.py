@@ -223,6 +223,7 @@ def test_commands_import_nothing_slow_at_module_level(file):
         "from medrev.cli.evaluate import build_parser; build_parser()",
         "from medrev.cli.export import build_parser; build_parser()",
         "from medrev.cli.calibrate import build_parser; build_parser()",
+        "from medrev.cli.degrade import build_parser; build_parser()",
         "from medrev.cli.sample import build_parser; build_parser()",
         "from medrev.cli.slicer import build_parser, scene_parser; build_parser(); scene_parser()",
         "from medrev.cli.slicer import install_parser; install_parser()",

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medrev.cli.common import command_parser, run_command
+from medrev.cli.common import command_parser, importing, run_command
 from medrev.cli.options import take_options
 from medrev.errors import ConfigError
 from medrev.files import ensure_writable_folder
+from medrev.options import CALIBRATED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class Options:
     samples: int | None = field(default=None, metadata={"metavar": "N"})
     """instead of an ensemble: samples around the result of a model with a posterior"""
     output: Path | None = field(default=None, metadata={"metavar": "FILE"})
-    """calibrated copy of the weights (default: calibrated.safetensors in the run folder, else
-    MODEL-calibrated.safetensors here)"""
+    """calibrated copy of the weights (default: calibrated.safetensors in the run folder, where
+    it is found when the run is the model, else MODEL-calibrated.safetensors here)"""
     overwrite: bool = False
     """replace an existing copy"""
 
@@ -71,17 +72,18 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     if options.ensemble is not None and options.samples is not None:
         raise ConfigError("--ensemble and --samples are two kinds of spread: leave one out")
     given = Path(options.model)
-    name = "calibrated.safetensors"
-    output = options.output or (given / name if given.is_dir() else Path(f"{given.stem}-{name}"))
+    beside = given / CALIBRATED if given.is_dir() else Path(f"{given.stem}-{CALIBRATED}")
+    output = options.output or beside
     if output.suffix != ".safetensors":
         raise ConfigError(f"--output must end in .safetensors, got {output}")
     if output.exists() and not options.overwrite:
         raise ConfigError(f"{output} exists: give --overwrite or another --output")
     ensure_writable_folder(output.parent)
 
-    from medrev.evaluation import calibrate
-    from medrev.options import InferenceOptions
-    from medrev.prediction import copy_weights, weight_file
+    with importing():
+        from medrev.evaluation import calibrate
+        from medrev.options import InferenceOptions
+        from medrev.prediction import copy_weights, weight_file
 
     logger = logging.getLogger("medrev.prediction")
     before = logger.level

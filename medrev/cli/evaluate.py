@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medrev.cli.common import PARTIAL, command_parser, run_command
+from medrev.cli.common import PARTIAL, command_parser, importing, run_command
 from medrev.cli.options import take_options
 from medrev.cli.places import Places, add_places, check_places, pool_of, retries_of
 from medrev.errors import ConfigError
@@ -57,10 +57,11 @@ class Options:
         metadata={"group": "volumes", "metavar": "LABEL", "also": "--participant"},
     )
     """only these subjects, with or without 'sub-'"""
-    part: Literal["test", "validation", "train"] = field(
+    part: Literal["test", "validation", "train", "all"] = field(
         default="test", metadata={"group": "volumes"}
     )
-    """part of a run's cohort (default: test)"""
+    """part of a run's cohort (default: test); all: every subject of a cohort given with --data,
+    which the model has not seen"""
     ensemble: int = field(default=1, metadata={"group": "volumes", "metavar": "N"})
     """symmetries of the grid, 1 to 48, whose results a run's model averages; their spread is its
     uncertainty (default: 1, none)"""
@@ -185,9 +186,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
-    from medrev.evaluation import Sources, named_inputs
-    from medrev.prediction import weight_file
-    from medrev.report import combine, evaluate, is_evaluation
+    with importing():
+        from medrev.evaluation import Sources, named_inputs
+        from medrev.prediction import weight_file
+        from medrev.report import combine, evaluate, is_evaluation
 
     named = named_inputs(options.inputs)
     if all(map(is_evaluation, named.values())):

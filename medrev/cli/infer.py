@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medrev.cli.common import PARTIAL, CommandParser, add_common_options, run_command
+from medrev.cli.common import (
+    PARTIAL,
+    CommandParser,
+    add_common_options,
+    importing,
+    run_command,
+)
 from medrev.cli.options import add_options, take_options
 from medrev.cli.places import (
     add_places,
@@ -117,13 +123,15 @@ def infer(arguments: argparse.Namespace) -> int:
     """Translate what the options name."""
     check_places(arguments)
     from medrev.errors import InputError
-    from medrev.prediction import (
-        Inference,
-        find_entries,
-        load_models,
-        shipped_sources,
-        suitable_models,
-    )
+
+    with importing():
+        from medrev.prediction import (
+            Inference,
+            find_entries,
+            load_models,
+            shipped_sources,
+            suitable_models,
+        )
 
     given, request = take_options(Inputs, arguments), take_options(Request, arguments)
     inputs, device = list(given.inputs), arguments.device

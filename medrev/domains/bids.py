@@ -27,9 +27,10 @@ def describe_dataset(
 ) -> list[Path]:
     """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
 
-    Nothing is written in a folder that belongs to a dataset already: one with a description in it
-    or above it (``derivatives/`` begins a dataset of its own); only links that a description of
-    medrev's does not have are added.
+    Nothing is written in a folder that belongs to a dataset already: one with a description in it,
+    a folder of a subject, or one in a dataset of medrev's; only links that a description of
+    medrev's does not have are added. Any other folder, as below ``derivatives/``, begins a dataset
+    of its own.
 
     Args:
         folder: The root of the results.
@@ -86,13 +87,19 @@ def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
     return links
 
 
-def source_uris(files: Sequence[Path], folder: Path) -> list[str]:
+def source_uris(files: Sequence[Path], folder: Path | None) -> list[str]:
     """Files as sidecars of a folder of results call them.
+
+    Args:
+        files: What results were made from.
+        folder: Of all results; None where they make no dataset.
 
     Returns:
         BIDS URIs of files in the dataset of the results (``bids::sub-01/…``) and in others that
         its description links to (``bids:NAME:sub-01/…``); else whole paths.
     """
+    if folder is None:
+        return [str(file.absolute()) for file in files]
     home, links = _home(folder), links_of(files, folder)
     places = {_target(target, home or folder.absolute()): name for name, target in links.items()}
     uris = []
@@ -118,9 +125,17 @@ def source_path(uri: str, folder: Path) -> Path:
 def _home(folder: Path) -> Path | None:
     """The dataset that a folder belongs to, if there is one."""
     root = _dataset(folder.absolute() / _DESCRIPTION)
-    if root is None or "derivatives" in folder.absolute().relative_to(root).parts:
+    if root is None:
         return None
-    return root
+    inside = folder.absolute().relative_to(root).parts
+    if "derivatives" in inside:
+        return None
+    own = _is_own(read_json(root / _DESCRIPTION, lenient=True))
+    return root if not inside or own or any(map(_is_subject, inside)) else None
+
+
+def _is_subject(name: str) -> bool:
+    return name.startswith("sub-")
 
 
 def _dataset(file: Path) -> Path | None:

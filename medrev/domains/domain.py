@@ -19,7 +19,7 @@ from medrev.domains.source import Accepted, Entry, Source, words_for
 from medrev.dti import Convention, Signal
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import Reorient
+from medrev.volumes import Reorient, strip_suffix
 
 Side = Literal["x", "y"]
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
@@ -459,6 +459,10 @@ class Domain(ABC):
     @abstractmethod
     def base(self, path: Path) -> str:
         """The beginning of the names of the results of an input; asked of the source."""
+
+    def named(self, output: Path, path: Path) -> str:
+        """The same, beside a result whose file is named; asked of the source."""
+        return strip_suffix(output)
 
     def place(self, entry: Entry) -> tuple[Path, str]:
         """Where in a folder of results those of a cohort's subject go, and how they begin."""

@@ -9,12 +9,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.data.subject import PARTS
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
-from medrev.evaluation.runs import placed
+from medrev.evaluation.runs import members_of, placed
 from medrev.files import read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
@@ -166,20 +165,7 @@ def calibrate(
     dataset = dataset_of(placed(model, data), scale=model.scale)
     if not dataset.ensembles:
         raise InputError(f"{model.pipeline.name}: models of this kind of data have no intervals")
-    if part == "all" and data is None:
-        raise InputError(
-            "all subjects of the run's own cohort would be those of its training, "
-            "too: give --data with another cohort, or leave out --part all"
-        )
-    members: list[Any] = []
-    reasons: list[InputError] = []
-    for each in PARTS if part == "all" else (part,):
-        try:
-            members += dataset.members(each)
-        except InputError as error:  # a part without subjects; or nothing is there at all
-            reasons.append(error)
-    if reasons and not members:
-        raise reasons[0]
+    members = members_of(dataset, part, data)
     for level in levels:
         needed = needed_subjects(level)
         if len(members) < needed:

@@ -43,7 +43,7 @@ class Sources:
         uncertainty: Standard deviations (default: those beside the predictions).
         participants: Table with a row per subject, for groups (default: the one in the folders).
         only: Only these subjects, with or without ``sub-`` (None: all).
-        part: Which part of a run's cohort: test, validation or train.
+        part: Which part of a run's cohort: test, validation, train, or all of one in ``data``.
         data: Where a run's cohort is now, if it has moved.
 
     Example:

@@ -23,6 +23,7 @@ class Found:
         options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
         scores_inverse: Whether models can be scored from y to x.
         ensembles: Whether the spread of an ensemble can be scored.
+        drawing: Names of the models that draw samples.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Found:
     options: Mapping[str, Any] = field(default_factory=dict)
     scores_inverse: bool = False
     ensembles: bool = False
+    drawing: tuple[str, ...] = ()
 
     def check(self, config: EvaluationConfig) -> None:
         """Refuse config with which these subjects cannot be measured.
@@ -79,3 +81,9 @@ class Found:
         if config.has_spread and not self.ensembles:
             option = "--samples" if config.samples else "--ensemble"
             raise InputError(f"{option} is for models of tensors and of scalar volumes")
+        single = [name for name in self.models if name not in self.drawing]
+        if config.samples and single:
+            raise InputError(
+                f"--samples: {single[0]} makes one result of an input: leave it out, or give "
+                "models with a posterior, such as dti-x2-posterior"
+            )

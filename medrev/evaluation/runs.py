@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from medrev.config.schema import Pipeline
+from medrev.data.subject import PARTS
+from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation.found import Found
@@ -12,6 +14,7 @@ from medrev.evaluation.generation import is_generative
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.listing import participants as find_participants
 from medrev.files import read_json
+from medrev.nets import Generator, Posterior
 from medrev.prediction import Model, load_model
 
 
@@ -22,7 +25,7 @@ def read_runs(
 
     Args:
         named: Run folder or weight file by name.
-        part: test, validation or train.
+        part: test, validation or train, or all of a cohort in ``data``.
         data: Where the cohort is now, if it has moved.
         participants: Table with a row per subject (default: that of the cohort).
 
@@ -42,14 +45,8 @@ def read_runs(
                 f"data.{difference}; runs are compared on the same held-out subjects and inputs"
             )
     scale, root = models[first].scale, pipeline.data.root
-    drawn = pipeline.data.layout == "simulated"
-    if data is None and named[first].is_file() and not (drawn or root.exists()):
-        raise InputError(
-            f"{pipeline.name} is a model without the cohort that it was trained on ({root}): give "
-            "one with --data DIR"
-        )
     dataset = dataset_of(pipeline, scale=scale)
-    members, noun = dataset.members(part), f"{dataset.noun}s"
+    members, noun = members_of(dataset, part, data), f"{dataset.noun}s"
     if not members:
         raise InputError(f"{root} has no {part} {noun}; choose another --part")
     if not all(dataset.complete(member) for member in members):
@@ -68,7 +65,9 @@ def read_runs(
         name: model.path.absolute() for name, model in models.items() if model.path is not None
     }
     rows = _columns(participants, root)
-    notes = [] if part == "test" else [f"these are {part} {noun}, not held-out test {noun}"]
+    notes = (
+        [] if part in ("test", "all") else [f"these are {part} {noun}, not held-out test {noun}"]
+    )
     return Found(
         kind="runs",
         models=tuple(named),
@@ -95,12 +94,52 @@ def read_runs(
         notes=tuple(notes),
         scores_inverse=dataset.scores_inverse and max(dataset.pipeline.data.factors) == 1,
         ensembles=dataset.ensembles,
+        drawing=tuple(
+            name
+            for name, model in models.items()
+            if isinstance(model.translator, Posterior | Generator)
+        ),
     )
 
 
+def members_of(dataset: AnyDataset, part: str, data: Path | None) -> list[Any]:
+    """The members of a part, or of all parts of a cohort that a model was not trained on.
+
+    Raises:
+        InputError: The cohort is the model's own, or there is none.
+    """
+    if part != "all":
+        return list(dataset.members(part))
+    if data is None:
+        raise InputError(
+            "all subjects of the model's own cohort would be those of its training, too: "
+            "give --data with another cohort, or leave out --part all"
+        )
+    members: list[Any] = []
+    reasons: list[InputError] = []
+    for each in PARTS:
+        try:
+            members += dataset.members(each)
+        except InputError as error:  # a part without subjects; or nothing is there at all
+            reasons.append(error)
+    if reasons and not members:
+        raise reasons[0]
+    return members
+
+
 def placed(model: Model, data: Path | None) -> Pipeline:
-    """A pipeline whose data lie where they are now, ready to be read sample by sample."""
+    """A pipeline whose data lie where they are now, ready to be read sample by sample.
+
+    Raises:
+        InputError: They are not where they were, and nobody says where they are.
+    """
     pipeline, section = model.pipeline, model.pipeline.data
+    known = section.layout == "simulated" or (getattr(section, "table", None) or section.root)
+    if data is None and isinstance(known, Path) and not known.exists():
+        raise InputError(
+            f"{pipeline.name}: the cohort that it was trained on ({known}) is not here: give it, "
+            "or another one, with --data DIR"
+        )
     update: dict[str, Any] = {"workers": 1} if hasattr(section, "workers") else {}
     if data is not None:
         listed = getattr(section, "table", None) or (hasattr(section, "table") and data.is_file())

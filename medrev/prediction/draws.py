@@ -1,5 +1,7 @@
 """Several results for one input, from a model that makes y from x and chance."""
 
+from collections.abc import Sequence
+
 import torch
 
 from medrev.domains.domain import Prediction, Scan
@@ -10,15 +12,20 @@ from medrev.options import Request
 from medrev.prediction.model import Model
 
 
-def generator_of(model: Model) -> Generator:
+def generator_of(model: Model, asked: Sequence[str] = ()) -> Generator:
     """The generator of a model.
+
+    Args:
+        model: It.
+        asked: The options that need one.
 
     Raises:
         InputError: It is a model of another kind.
     """
     if not isinstance(model.translator, Generator):
+        options = f"{', '.join(asked)}: " if asked else ""
         raise InputError(
-            f"{model.pipeline.name} makes one result of an input (model.kind "
+            f"{options}{model.pipeline.name} makes one result of an input (model.kind "
             f"{model.pipeline.model.kind}): to draw several, a model of model.kind flow or "
             "posterior is needed, such as dti-x2-posterior"
         )

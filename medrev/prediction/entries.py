@@ -115,7 +115,7 @@ def single_entry(source: Domain, path: Path, data: Path, output: Path | None) ->
         return Entry(str(path), data, root=folder, folder=folder, base=source.base(data))
     folder = output.parent
     return Entry(
-        str(path), data, root=folder, folder=folder, base=strip_suffix(output), file=output
+        str(path), data, root=folder, folder=folder, base=source.named(output, data), file=output
     )
 
 

@@ -1,15 +1,18 @@
 """A loaded model, for Python: one volume in, one of the same type out."""
 
 import logging
+import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel
 
 from medrev.domains.source import check_kind, recognise
-from medrev.errors import InputError
-from medrev.options import InferenceOptions
+from medrev.errors import InputError, MedrevError
+from medrev.options import InferenceOptions, keywords
 from medrev.prediction.containers import contained
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
@@ -29,6 +32,7 @@ class LoadedModel(Model):
         ((32, 32, 32), [1.0, 1.0, 1.0, 1.0])
     """
 
+    @keywords(InferenceOptions)
     def predict(
         self,
         scan: Any,
@@ -87,7 +91,7 @@ class LoadedModel(Model):
                 "medrev.prediction.translate in network range"
             )
         given = contained(scan, source.name)
-        with tempfile.TemporaryDirectory(prefix="medrev-") as name:
+        with tempfile.TemporaryDirectory(prefix="medrev-") as name, _unnamed(Path(name)):
             folder = Path(name)
             masked = given.mask_file(folder)
             if mask is not None:
@@ -114,3 +118,13 @@ class LoadedModel(Model):
             values = image.get_fdata(dtype="float32")
             result = nibabel.Nifti1Image(values, image.affine, image.header)
         return given.back(result)
+
+
+@contextmanager
+def _unnamed(folder: Path) -> Iterator[None]:
+    """Call the volumes in a temporary folder what they are, in the message of an error."""
+    try:
+        yield
+    except MedrevError as error:
+        files = re.compile(rf"(?:{re.escape(str(folder))}[/\\])?\b(scan|mask)\.nii\b")
+        raise type(error)(files.sub(r"the \1", str(error))) from None

@@ -8,6 +8,7 @@ import torch
 
 from medrev.errors import CheckpointError, InputError
 from medrev.nets import translator_of
+from medrev.options import CALIBRATED, keywords
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
 from medrev.prediction.shipped import named, shipped_model
@@ -44,12 +45,14 @@ logger = logging.getLogger(__name__)
 WEIGHTS_FILE = "weights.safetensors"
 
 
+@keywords()
 def load_model(source: str | Path, device: str | torch.device = "auto") -> LoadedModel:
     """Load a model for inference.
 
     Args:
-        source: A run folder (its best checkpoint, else its last), a checkpoint folder, a
-            ``.safetensors`` weight file, or the name of a shipped model.
+        source: A run folder (the calibrated copy of its weights, unless they are newer; its best
+            checkpoint, else its last), a checkpoint folder, a ``.safetensors`` weight file, or the
+            name of a shipped model.
         device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
@@ -63,7 +66,7 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
         (2, 2, 2)
     """
     place = pick_device(device)
-    path = weight_file(Path(source))
+    path = _calibrated(Path(source), weight_file(Path(source)))
     weights = read_weights(path)
     with torch.device("meta"):  # a header may ask for a network that no memory holds
         expected = translator_of(weights.pipeline).state_dict()
@@ -85,6 +88,13 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     translator.to(place).eval().requires_grad_(False)
     pipeline = named(weights.pipeline, path)
     return LoadedModel(translator, pipeline, weights.scale, weights.metadata, path)
+
+
+def _calibrated(run: Path, weights: Path) -> Path:
+    """The calibrated copy of a run's weights, unless they were trained on since; else these."""
+    copy = run / CALIBRATED
+    new = run.is_dir() and copy.is_file() and copy.stat().st_mtime >= weights.stat().st_mtime
+    return copy if new else weights
 
 
 def weight_file(source: Path) -> Path:

@@ -151,7 +151,7 @@ def check_draws(
             )
         return
     if not isinstance(models[0].translator, Posterior):
-        generator_of(models[0])
+        generator_of(models[0], options.draws)
         raise InputError(f"{name} draws images: use medrev.prediction.Draws")
     if options.samples is None or options.samples < 2:
         raise InputError(

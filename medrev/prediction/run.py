@@ -23,7 +23,7 @@ from medrev.domains.outputs import (
 from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.errors import InputError, naming
 from medrev.nets import Generator
-from medrev.options import MOST_KEPT, Request
+from medrev.options import MOST_KEPT, Request, keywords
 from medrev.prediction.baseline import fine_s0
 from medrev.prediction.draws import Draws
 from medrev.prediction.entries import single_entry
@@ -36,6 +36,7 @@ from medrev.prediction.threads import OneThread
 logger = logging.getLogger(__name__)
 
 
+@keywords(Request)
 def infer_file(
     input: str | Path,
     *,
@@ -113,7 +114,8 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
         del scan
         with OneThread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
-        inference.describe(entry.root, found.files)
+        if entry.file is None:
+            inference.describe(entry.root, found.files)
         return written
 
 
@@ -296,7 +298,7 @@ class Inference:
             paths=paths,
             outputs=outputs,
             sidecar={
-                "Sources": source_uris(found.files, entry.root),
+                "Sources": source_uris(found.files, None if entry.file else entry.root),
                 "SourceSHA256": list(scan.hashes),
                 "InputKind": found.kind,
                 "Direction": request.direction,

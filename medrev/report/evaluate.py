@@ -5,13 +5,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from medrev import __version__
-from medrev.errors import InputError
+from medrev.errors import ConfigError, InputError
 from medrev.evaluation import (
     Evaluated,
     EvaluationConfig,
@@ -24,6 +24,7 @@ from medrev.evaluation import (
 )
 from medrev.files import write_text
 from medrev.folders import EVALUATION, OutputFolder
+from medrev.options import keywords
 from medrev.parallel import Pool
 from medrev.report.cohort import CohortPage, draw_subjects, subject_notes, write_cohort_report
 from medrev.report.combine import TOTALS, check_papers, model_details, write_formats
@@ -59,6 +60,7 @@ class Evaluation:
         return self.evaluated.failures
 
 
+@keywords()
 def evaluate(
     sources: Sources | str | Path,
     *,
@@ -120,14 +122,18 @@ def evaluate(
     """
     sources = sources if isinstance(sources, Sources) else Sources(inputs=(str(sources),))
     output = None if output is None else Path(output)
+    known = [each.name for each in fields(EvaluationConfig)]
+    wrong = [name for name in choices or {} if name not in known]
+    if wrong:
+        raise ConfigError(f"choices has no {', '.join(wrong)}; it has {', '.join(known)}")
     check_papers(paper_tables)
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
     chosen = EvaluationConfig(**{**found.options, **(choices or {})})
     found.check(chosen)
-    known = found.kind == "runs" or any("input" in case.files for case in found.cases)
-    if (choices or {}).get("baselines") and not known:
+    has_inputs = found.kind == "runs" or any("input" in case.files for case in found.cases)
+    if (choices or {}).get("baselines") and not has_inputs:
         raise InputError(
             "--baselines are interpolations of the models' inputs, of which there are none: give "
             "--input, or leave it out"

@@ -13,7 +13,7 @@ import numpy as np
 from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.errors import InputError
-from medrev.files import atomic_path, files_below, read_json
+from medrev.files import atomic_path, files_below, read_json, read_text
 from medrev.volumes import VOLUMES, read_header, read_volume
 
 #: Columns of the table, and what they mean.
@@ -76,6 +76,7 @@ def write_group_table(
         OutputError: A file exists or cannot be written.
     """
     files = [Path(folder) / f"group_maps{ending}" for ending in (".tsv", ".json")]
+    overwrite = overwrite or _is_table(files[0])
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
@@ -85,6 +86,11 @@ def write_group_table(
         table.write_bytes(text.getvalue().encode())
         columns.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return files
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is a table of this kind."""
+    return path.is_file() and read_text(path).splitlines()[:1] == ["\t".join(COLUMNS)]
 
 
 def _row(path: Path, folder: Path) -> Iterator[dict[str, Any]]:

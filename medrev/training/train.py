@@ -14,6 +14,7 @@ from medrev.errors import ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
 from medrev.nets import Flow, Posterior, Translator, translator_of
+from medrev.options import keywords
 from medrev.prediction import Model, load_model, pick_device
 from medrev.training.checkpoint import load_checkpoint
 from medrev.training.distributed import join_world
@@ -27,6 +28,7 @@ from medrev.training.trainer import Trainer, check_precision, total_steps
 logger = logging.getLogger(__name__)
 
 
+@keywords()
 def train(
     pipeline: Pipeline,
     output: str | Path | None = None,

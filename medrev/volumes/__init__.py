@@ -10,6 +10,7 @@ from medrev.volumes.affine import (
     same_grid,
     voxel_size,
 )
+from medrev.volumes.coarse import coarsen_files
 from medrev.volumes.dicom import is_dicom_folder
 from medrev.volumes.formats import FORMATS, read_header, read_volume
 from medrev.volumes.grid import Padding, crop_to_multiple, pad_to_multiple
@@ -91,6 +92,7 @@ __all__ = [
     "check_mask",
     "classes_of_colours",
     "coarsen",
+    "coarsen_files",
     "crop_to_multiple",
     "direction_cosines",
     "from_blocks",

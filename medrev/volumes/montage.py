@@ -1,5 +1,8 @@
 """Slices of volumes as pictures, and montages of them with what they are and their scales."""
 
+import functools
+import importlib.util
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +102,8 @@ class Plane:
 #: Instead of a unit: the colours of directions seen from above, beside the panel.
 DIRECTIONS = "directions"
 
-# Inches.
-_GAP, _BAR, _HEADING, _LABEL, _HEAD = 0.06, 0.62, 0.24, 0.17, 0.58
-_DPI = 120
+# Pixels.
+_GAP, _BAR, _HEADING, _LABEL, _HEAD = 7, 74, 29, 20, 70
 _INK = "#d8dee6"
 
 
@@ -132,12 +134,20 @@ class Panel:
 
 
 class _Box(NamedTuple):
-    """A place on the paper in inches, from the lower left corner."""
+    """A place on the paper in pixels, from the upper left corner."""
 
-    left: float
-    bottom: float
-    width: float
-    height: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class _Words(NamedTuple):
+    """How a text is written: pixels, which of its points is given (as PIL has it), colour."""
+
+    height: int
+    anchor: str
+    colour: str = _INK
 
 
 def write_montage(
@@ -159,95 +169,150 @@ def write_montage(
 
     Raises:
         OutputError: It cannot be written.
+        ValueError: A colour map is not known.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from PIL import Image
 
-    width = edge / _DPI
     lefts, right = [], _GAP
     for column in range(max(len(row) for row in rows)):
         lefts.append(right)
         scaled = any(column < len(row) and row[column].scale is not None for row in rows)
-        right += width + (_BAR if scaled else _GAP)
-    heights = [_heights(row, width) for row in rows]
+        right += edge + (_BAR if scaled else _GAP)
+    heights = [_heights(row, edge) for row in rows]
     top = _HEAD if title or subtitle else _GAP
-    size = (right, top + sum(map(sum, heights)) + _GAP * len(rows))
-    figure = Figure(figsize=size, dpi=_DPI, facecolor="black")
-    FigureCanvasAgg(figure)
-    for text, below, colour, points in ((title, 0.1, "white", 11), (subtitle, 0.34, _INK, 8)):
-        place = _GAP / size[0], 1 - below / size[1]
-        figure.text(*place, text, color=colour, fontsize=points, va="top")
-    bottom = size[1] - top
+    paper = Image.new("RGB", (right, top + sum(map(sum, heights)) + _GAP * len(rows)))
+    _write(paper, (_GAP, 12), title, _Words(18, "la", "white"))
+    _write(paper, (_GAP, 41), subtitle, _Words(13, "la"))
     for row, (above, high, below) in zip(rows, heights, strict=True):
-        bottom -= above + high + below
+        top += above
         for left, panel in zip(lefts, row, strict=False):
             if panel.pixels is not None:
-                _draw(figure, panel, _Box(left, bottom + below, width, high))
-        bottom -= _GAP
+                _draw(paper, panel, _Box(left, top, edge, high))
+        top += high + below + _GAP
     with atomic_path(path, overwrite=True) as temporary:
-        figure.savefig(temporary, format="png")
+        paper.save(temporary, format="PNG")
 
 
-def _heights(row: Sequence[Panel], width: float) -> tuple[float, float, float]:
+def _heights(row: Sequence[Panel], width: int) -> tuple[int, int, int]:
     """Height of a row's headings, pictures and labels."""
-    high = 0.0
-    for panel in row:
-        if panel.pixels is not None:
-            rows, columns = panel.pixels.shape[:2]
-            high = max(high, width * rows / columns * panel.aspect)
-    above = _HEADING if any(panel.heading for panel in row) else 0.0
-    return above, high, _LABEL if any(panel.label for panel in row) else 0.0
+    shown = [panel for panel in row if panel.pixels is not None]
+    above = _HEADING if any(panel.heading for panel in row) else 0
+    below = _LABEL if any(panel.label for panel in row) else 0
+    return above, max((_height(panel, width) for panel in shown), default=0), below
 
 
-def _draw(figure: Any, panel: Panel, box: _Box) -> None:
+def _height(panel: Panel, width: int) -> int:
+    assert panel.pixels is not None
+    rows, columns = panel.pixels.shape[:2]
+    return max(1, round(width * rows / columns * panel.aspect))
+
+
+def _draw(paper: Any, panel: Panel, box: _Box) -> None:
     """A picture with its words and its scale."""
-    axes = _axes(figure, box)
-    options: dict[str, Any] = {"origin": "lower", "interpolation": "nearest"}
-    window = {"vmin": panel.low, "vmax": panel.high, "cmap": panel.colours}
-    axes.imshow(panel.pixels, aspect=panel.aspect, **options, **window)
-    if panel.heading:
-        axes.set_title(panel.heading, color="white", fontsize=10, pad=4)
-    if panel.label:
-        below = _axes(figure, _Box(box.left, box.bottom - _LABEL, box.width, _LABEL))
-        below.text(0.01, 0.5, panel.label, color=_INK, fontsize=8, va="center", clip_on=True)
-    right = box.left + box.width
+    left, top, width, height = box
+    size = width, _height(panel, width)
+    _paste(paper, _colours(panel), (left, top + (height - size[1]) // 2), size)
+    middle, right = left + width // 2, left + width
+    _write(paper, (middle, top - 8), panel.heading, _Words(17, "ms", "white"))
+    label = paper.crop((left, top + height, right, top + height + _LABEL))
+    _write(label, (3, _LABEL // 2), panel.label, _Words(13, "lm"))
+    paper.paste(label, (left, top + height))  # what is wider than the picture is left out
     if panel.scale == DIRECTIONS:
-        _wheel(figure, _Box(right + 0.12, box.bottom + box.height / 2 - 0.2, 0.4, 0.4))
+        _wheel(paper, _Box(right + 14, top + height // 2 - 24, 48, 48))
     elif panel.scale is not None:
-        place = _Box(right + 0.06, box.bottom + 0.08 * box.height, 0.11, 0.76 * box.height)
-        _bar(figure, place, panel)
+        high = round(0.76 * height)
+        _bar(paper, _Box(right + 7, top + round(0.92 * height) - high, 13, high), panel)
 
 
-def _axes(figure: Any, box: _Box) -> Any:
-    wide, high = figure.get_size_inches()
-    axes = figure.add_axes(
-        (box.left / wide, box.bottom / high, box.width / wide, box.height / high)
-    )
-    axes.set_axis_off()
-    return axes
+def _colours(panel: Panel) -> NDArray[np.uint8]:
+    """A panel's picture as bytes, its first row the lowest; what is not finite is dark."""
+    pixels = np.asarray(panel.pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype == np.uint8 and pixels.ndim == 3:
+        return pixels
+    if pixels.ndim == 3:
+        return (255 * np.clip(np.nan_to_num(pixels), 0, 1) + 0.5).astype(np.uint8)
+    span = panel.high - panel.low if panel.high > panel.low else 1.0
+    shares = np.nan_to_num((pixels.astype(np.float64) - panel.low) / span, posinf=1.0, neginf=0.0)
+    return _palette(panel.colours)[np.clip(256 * shares, 0, 255).astype(np.uint8)]
 
 
-def _bar(figure: Any, box: _Box, panel: Panel) -> None:
+def _palette(name: str) -> NDArray[np.uint8]:
+    """256 colours; matplotlib, which takes long to import, for what is not grey."""
+    if name == "gray":
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        raise ValueError(f"matplotlib has no colormap {name!r}")
+    return np.asarray(colormaps[name](np.arange(256), bytes=True)[:, :3])
+
+
+def _paste(
+    paper: Any, pixels: NDArray[np.uint8], place: tuple[int, int], size: tuple[int, int]
+) -> None:
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(pixels[::-1]))
+    paper.paste(picture.resize(size, Image.Resampling.NEAREST), place)
+
+
+def _write(paper: Any, place: tuple[float, float], text: str, how: _Words) -> None:
+    from PIL import ImageDraw
+
+    font = _font(how.height)
+    ImageDraw.Draw(paper).text(place, text, fill=how.colour, font=font, anchor=how.anchor)
+
+
+@functools.cache
+def _font(height: int) -> Any:
+    """The font that matplotlib brings along, which is not imported for it."""
+    from PIL import ImageFont
+
+    home = importlib.util.find_spec("matplotlib")
+    assert home is not None
+    assert home.origin is not None
+    fonts = Path(home.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(fonts / "DejaVuSans.ttf", height)
+
+
+def _bar(paper: Any, box: _Box, panel: Panel) -> None:
     """A colour bar with its unit."""
-    axes = _axes(figure, box)
-    axes.set_axis_on()
-    ramp, ends = np.linspace(0, 1, 128)[:, None], (0, 1, panel.low, panel.high)
-    axes.imshow(ramp, origin="lower", aspect="auto", cmap=panel.colours, extent=ends)
-    axes.set_xticks([])
-    axes.yaxis.tick_right()
-    axes.tick_params(axis="y", colors=_INK, labelsize=7, length=2, pad=2)
-    axes.locator_params(axis="y", nbins=4)
-    axes.spines[:].set_visible(False)
-    axes.set_title(panel.scale, color=_INK, fontsize=7, loc="left", pad=5, x=-0.3)
+    ramp = _palette(panel.colours)[:, None]
+    _paste(paper, ramp, (box.left, box.top), (box.width, box.height))
+    _write(paper, (box.left - 3, box.top - 8), panel.scale or "", _Words(11, "ls"))
+    span = panel.high - panel.low
+    for tick in _ticks(panel.low, panel.high):
+        at = box.top + box.height - 1 - (tick - panel.low) / span * (box.height - 1)
+        _write(paper, (box.left + box.width + 5, at), f"{tick:g}", _Words(12, "lm"))
 
 
-def _wheel(figure: Any, box: _Box) -> None:
+def _ticks(low: float, high: float) -> list[float]:
+    """Up to five round numbers from ``low`` to ``high``.
+
+    Example:
+        >>> _ticks(0, 3.1), _ticks(-1, 1)
+        ([0.0, 1.0, 2.0, 3.0], [-1.0, -0.5, 0.0, 0.5, 1.0])
+    """
+    if not math.isfinite(high - low) or high <= low:
+        return []
+    tenth = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(tenth * n for n in (1, 2, 2.5, 5, 10) if (high - low) / (tenth * n) <= 4 + 1e-9)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{n * step:.6g}") for n in range(first, last + 1)]
+
+
+def _wheel(paper: Any, box: _Box) -> None:
     """The colours of directions seen from above: red to the sides, green front and back."""
-    axes = _axes(figure, box)
-    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
     z = np.sqrt(np.clip(1 - x**2 - y**2, 0, None))
-    wheel = np.abs(np.stack([x, y, z], axis=-1))
-    axes.imshow(np.where((x**2 + y**2 <= 1)[..., None], wheel, 0), origin="lower")
-    for text, place in (("L", (-0.14, 0.5)), ("R", (1.14, 0.5)), ("A", (0.5, 1.14))):
-        middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(*place, text, color=_INK, fontsize=6, **middle)
+    wheel = np.where((x**2 + y**2 <= 1)[..., None], np.abs(np.stack([x, y, z], axis=-1)), 0)
+    _paste(paper, (255 * wheel).astype(np.uint8), (box.left, box.top), (box.width, box.height))
+    middle = box.top + box.height // 2
+    for text, x_of, y_of in (
+        ("L", box.left - 6, middle),
+        ("R", box.left + box.width + 7, middle),
+        ("A", box.left + box.width // 2, box.top - 7),
+    ):
+        _write(paper, (x_of, y_of), text, _Words(10, "mm"))

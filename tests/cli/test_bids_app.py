@@ -64,11 +64,13 @@ def test_the_group_is_a_table_of_the_maps(dataset, results, capsys):
     assert all(400 < float(row["mean"]) < 600 for row in rows)
     assert all(float(row["volume_ml"]) == pytest.approx(8 * 8**3 / 1000, rel=0.1) for row in rows)
     assert json.loads(table.with_suffix(".json").read_text()).keys() == rows[0].keys()
+    assert main([str(dataset), str(results), "group", "--participant-label", "02"]) == 0
+    assert len(table.read_text().splitlines()) == 2
+    table.write_text("mine")
     assert main([str(dataset), str(results), "group"]) == 2
     assert "exists already" in capsys.readouterr().err
-    words = ["--overwrite", "--participant-label", "02"]
-    assert main([str(dataset), str(results), "group", *words]) == 0
-    assert len(table.read_text().splitlines()) == 2
+    assert table.read_text() == "mine"
+    assert main([str(dataset), str(results), "group", "--overwrite"]) == 0
 
 
 def test_a_subject_whose_name_begins_with_color_has_its_row(results, tmp_path):

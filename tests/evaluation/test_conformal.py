@@ -1,5 +1,6 @@
 """Calibration of a model's intervals: from subjects to factors, and into a copy of the weights."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,11 @@ def test_the_command_writes_a_calibrated_copy_and_leaves_the_run_as_it_was(run, 
     assert set(copy.metadata["Conformal"]["md"]) == {"50", "80", "90"}
     assert copy.metadata["ConformalSource"]["ensemble"] == 2
     assert {p: p.read_bytes() for p in before} == before
+    assert load_model(run).path == path
+    assert load_model(weight_file(run)).path == weight_file(run)
+    weight_file(run).touch()  # trained on since
+    os.utime(path, (0, 0))
+    assert load_model(run).path == weight_file(run)
     assert main(call) == 2
     assert "exists: give --overwrite" in capsys.readouterr().err
     assert main([*call, "--overwrite", "--level", "80"]) == 0

@@ -51,8 +51,14 @@ def test_models_without_a_run_are_measured_on_a_cohort_that_is_named(run, tmp_pa
     shipped = find_cases(Sources(inputs=("dti-x2",), data=cohort))
     assert [case.id for case in shipped.cases] == ["s3"]
     assert shipped.origins["model"]["name"] == "dti-x2"
-    with pytest.raises(InputError, match=r"dti-x2 is a model without .*: give one with --data DIR"):
+    everybody = find_cases(Sources(inputs=("dti-x2",), data=cohort, part="all"))
+    assert sorted(case.id for case in everybody.cases) == ["s0", "s1", "s2", "s3"]
+    with pytest.raises(InputError, match=r"trained on .* is not here: .* with --data DIR"):
         find_cases(Sources(inputs=("dti-x2",)))
+    with pytest.raises(InputError, match=r"those of its training, too: give --data"):
+        find_cases(Sources(inputs=(str(run),), part="all"))
+    with pytest.raises(InputError, match=r"--samples: model makes one result of an input"):
+        shipped.check(EvaluationConfig(samples=4))
     with pytest.raises(InputError, match="dti-x9 is no folder, no file and no shipped model"):
         find_cases(Sources(inputs=("dti-x9",)))
 

@@ -183,13 +183,27 @@ def test_the_folder_becomes_a_derivative_dataset_once(residual_model, tensor_fil
 
 @pytest.mark.parametrize(
     ("place", "written"),
-    [("", 0), ("sub-01/dwi", 0), ("derivatives/medrev", 2), ("derivatives/medrev/sub-01", 2)],
+    [
+        ("", 0),
+        ("sub-01/dwi", 0),
+        ("derivatives/medrev", 2),
+        ("derivatives/medrev/sub-01", 2),
+        ("results", 2),
+    ],
 )
-def test_a_dataset_in_a_dataset_is_one_under_derivatives_only(tmp_path, place, written):
+def test_a_folder_in_a_dataset_is_one_unless_it_is_a_subjects(tmp_path, place, written):
     (tmp_path / "dataset_description.json").write_text("{}")
     folder = tmp_path / place
     folder.mkdir(parents=True, exist_ok=True)
     assert len(describe_dataset(folder, "Results")) == written
+
+
+def test_a_result_that_is_named_makes_no_dataset(residual_model, tensor_file, tmp_path):
+    file = tmp_path / "out" / "fine.nii.gz"
+    written = infer_file(tensor_file, model=residual_model(), output=file)
+    assert written[0] == file
+    assert {path.name for path in file.parent.iterdir()} == {path.name for path in written}
+    assert json.loads(written[1].read_text())["Sources"] == [str(tensor_file)]
 
 
 class TestSources:

@@ -209,8 +209,10 @@ def test_levels_lie_between_nothing_and_all(level):
 
 
 def test_a_model_without_posterior_has_no_samples(make_model):
-    with pytest.raises(InputError, match="or posterior is needed, such as dti-x2-posterior"):
-        Predictor([make_model()], options=InferenceOptions(samples=4))
+    for option in ({"samples": 4}, {"seed": 4}, {"temperature": 0.5}):
+        said = f"--{next(iter(option))}: .* posterior is needed, such as dti-x2-posterior"
+        with pytest.raises(InputError, match=said):
+            Predictor([make_model()], options=InferenceOptions(**option))
 
 
 def test_backwards_there_are_no_samples(posterior):

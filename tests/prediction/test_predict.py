@@ -199,3 +199,36 @@ def test_warnings_are_logged(tensors, caplog):
         "warning: the voxels have 2 x 2 x 2 mm, the model was trained on edges of 5 mm: "
         "judge the result with care"
     )
+
+
+def test_unknown_keywords_name_the_known_ones(tensors):
+    model, image, _ = tensors
+    calls = [
+        (lambda: model.predict(image, ensembles=2), "predict has no keyword ensembles.* ensemble,"),
+        (lambda: medrev.load_model("dti-x2", devise="cpu"), "load_model has .*devise.* device"),
+        (
+            lambda: medrev.train(None, steps=2),
+            "train has no keyword steps; it has pipeline",
+        ),
+        (lambda: medrev.evaluate("runs/a", reference="b"), "evaluate has no .*reference.* sources"),
+        (lambda: medrev.evaluate("a", choices={"edges": 3}), "choices has no edges; it has"),
+        (
+            lambda: medrev.infer_file("a.nii", out="b"),
+            "infer_file has no .* out; .* overwrite",
+        ),
+    ]
+    for call, said in calls:
+        with pytest.raises(medrev.MedrevError, match=said):
+            call()
+
+
+def test_errors_of_images_name_no_temporary_file(tensors):
+    model, image, _ = tensors
+    values = image.get_fdata(dtype=np.float32)
+    values[4, 4, 4] = np.nan
+    values[:] = np.inf
+    with pytest.raises(InputError) as caught:
+        model.predict(nibabel.Nifti1Image(values, image.affine))
+    assert "the scan" in str(caught.value)
+    assert "medrev-" not in str(caught.value)
+    assert ".nii" not in str(caught.value)

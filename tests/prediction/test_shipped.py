@@ -171,3 +171,19 @@ def test_an_image_of_raw_dwi_takes_its_gradients_from_files():
         model.predict(image)
     gradients = {end: dwi.with_name(f"sub-13_dwi.{end}") for end in ("bval", "bvec")}
     assert model.predict(image, **gradients).shape == (32, 32, 24, 6)
+
+
+def test_what_lies_beside_a_named_result_is_called_by_the_contrast(tmp_path):
+    scan = tmp_path / "sub-01_T1w.nii.gz"
+    values = np.zeros((12, 12, 12), np.float32)
+    values[2:10, 2:10, 2:10] = 5
+    nibabel.save(nibabel.Nifti1Image(values, 2 * np.eye(4)), scan)
+    written = infer_file(
+        scan, model="t1-x2", output=tmp_path / "fine.nii.gz", ensemble=2, quick_look=False
+    )
+    assert [path.name for path in written] == [
+        "fine.nii.gz",
+        "fine.json",
+        "fine_res-hi_desc-srstd_T1w.nii.gz",
+        "fine_res-hi_desc-srstd_T1w.json",
+    ]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.quick_look import Comparison, Doubt, Row, with_margin
+from medrev.domains.quick_look import Comparison, Doubt, Row
 from medrev.volumes import Plane, View
 
 #: Fewest rows and columns of a picture: of a thin volume some views are left out.
@@ -43,7 +43,7 @@ def compare_contrasts(
         brain = plane.picture(mask.float())[..., 0] > 0
 
         def cut(volume: torch.Tensor, plane: Plane = plane, brain: Any = brain) -> NDArray[Any]:
-            return with_margin(plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0)))
+            return plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0))
 
         doubts = [
             Doubt(f"{what}, {view}", cut(values), "intensity", _NOTHING * scale)

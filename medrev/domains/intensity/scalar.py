@@ -119,6 +119,13 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             return base
         return f"{base}_{named}"
 
+    def named(self, output: Path, path: Path) -> str:
+        """With the contrast of the input, where a model takes all of them."""
+        stem, contrast = super().named(output, path), named_contrast(path)
+        if self.data.contrast != ANY_CONTRAST or contrast is None or contrast_ending(stem):
+            return stem
+        return f"{stem}_{contrast}"
+
     def place(self, entry: Entry) -> tuple[Path, str]:
         """The same, with the contrast; subjects called by their files have it in their names."""
         named = named_contrast(entry.path)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Prediction, Scan
-from medrev.domains.quick_look import Comparison, Doubt, Row, nearest, with_margin
+from medrev.domains.quick_look import Comparison, Doubt, Row, nearest
 from medrev.dti import color_fa, scalar_maps
 from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample, voxel_size
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 #: Coarse slices to either side that cubic interpolation of one slice needs.
 _REACH = 3
 _DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
-_UNIT = "10$^{-3}$ mm²/s"
+_UNIT = "10⁻³ mm²/s"
 
 
 def compare_tensors(
@@ -185,9 +185,9 @@ class _Cut:
     def picture(self, slab: torch.Tensor) -> Array:
         """A scalar slab as a picture of the brain."""
         whole = np.where(self.brain, self.plane.picture(slab)[..., 0], 0)
-        return with_margin(self.plane.crop(whole))
+        return self.plane.crop(whole)
 
     def colours(self, slab: torch.Tensor) -> Array:
         """A slab of colours as a picture of the brain."""
         whole = np.where(self.brain[..., None], self.plane.colours(slab), 0)
-        return with_margin(self.plane.crop(whole))
+        return self.plane.crop(whole)
