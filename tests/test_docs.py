@@ -8,8 +8,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import pytest
 
 import medrev
@@ -86,29 +84,6 @@ def test_quoted_messages_are_those_of_the_code():
     for message in quoted:
         for part in message.split("…"):
             assert part.strip() in known, f"docs/questions.md quotes {message!r}: no such message"
-
-
-def test_the_page_about_measuring_makes_scans_coarse(tmp_path, monkeypatch):
-    page = (DOCS / "howto" / "measure.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    folder = tmp_path / "bids" / "sub-01" / "dwi"
-    folder.mkdir(parents=True)
-    affine = np.diag([2.0, 2.0, 3.0, 1.0])
-    scan = np.arange(5 * 4 * 6 * 2, dtype=np.float32).reshape(5, 4, 6, 2)
-    nibabel.save(nibabel.Nifti1Image(scan, affine), folder / "sub-01_dwi.nii.gz")
-    mask = (scan[..., 0] > 100).astype(np.uint8)
-    nibabel.save(nibabel.Nifti1Image(mask, affine), folder / "sub-01_desc-brain_mask.nii.gz")
-    (folder / "sub-01_dwi.bval").write_text("0 1000\n")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "measure.md", "exec"), {})  # as it stands on the page
-    made = tmp_path / "low" / "sub-01" / "dwi"
-    low = nibabel.load(made / "sub-01_dwi.nii.gz")
-    assert low.shape == (2, 2, 3, 2)
-    assert low.get_fdata()[1, 0, 2, 1] == pytest.approx(scan[2:4, :2, 4:6, 1].mean())
-    assert low.affine[:3, 3].tolist() == [1.0, 1.0, 1.5]
-    coarse = nibabel.load(made / "sub-01_desc-brain_mask.nii.gz").get_fdata()
-    assert coarse[1, 0, 2] == mask[2:4, :2, 4:6].max() == 1
-    assert (made / "sub-01_dwi.bval").read_text() == "0 1000\n"
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "sample_data/README.md"])

@@ -23,7 +23,16 @@ from medrev.errors import ConfigError, InputError
 #: Commands that run on data, and the modules that have their parsers.
 COMMANDS = {
     f"medrev-{name}": f"medrev.cli.{name.replace('-', '_')}"
-    for name in ("infer", "bids-app", "evaluate", "train", "sample", "export", "calibrate")
+    for name in (
+        "infer",
+        "bids-app",
+        "evaluate",
+        "train",
+        "sample",
+        "export",
+        "calibrate",
+        "degrade",
+    )
 }
 #: Options that end the command, and those about what it prints of itself.
 _ASIDE = {"help", "version", "debug", argparse.SUPPRESS}
