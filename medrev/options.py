@@ -13,7 +13,8 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 from medrev.errors import ConfigError, InputError
 
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 Direction = Literal["forward", "inverse"]
 

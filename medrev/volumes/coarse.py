@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -65,7 +66,7 @@ def coarsen_files(
 def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
     """Write one volume, and say what was left out of it."""
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         values = torch.from_numpy(image.get_fdata(dtype=np.float32, caching="unchanged"))
     except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path}: it cannot be read as a NIfTI volume ({error})") from None
@@ -80,7 +81,8 @@ def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
     else:
         coarse = block_mean(whole[None], factor)[0]
     shape = *coarse.shape[1:], *values.shape[3:]
-    affine = rescale_affine(as_affine(image.affine), tuple(map(float, per_axis(factor))))
+    i, j, k = per_axis(factor)
+    affine = rescale_affine(as_affine(image.affine), (i, j, k))
     header = image.header.copy()
     header.set_data_dtype(np.float32)
     result = coarse.movedim(0, -1).reshape(shape).numpy()
