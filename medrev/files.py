@@ -373,7 +373,14 @@ def read_text(path: str | os.PathLike[str], *, western: bool = False) -> str:
     check_file(path)
     try:
         content = path.read_bytes()
-        return decode(content)
+        text = decode(content)
+        if "\0" not in text:
+            return text
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(
+            f"{path}:{line}: no text, or UTF-16 without its mark (it has null characters): save "
+            "it as UTF-8"
+        )
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

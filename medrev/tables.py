@@ -39,18 +39,19 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     text = read_text(path, western=True)
     lines = text.splitlines()
-    first = next((n for n, row in enumerate(lines) if row.strip() and row[:1] != "#"), None)
+    first = next((n for n, row in enumerate(lines) if row.strip() and not _aside(row)), None)
     if first is None:
         raise InputError(f"{path}: the table is empty")
     delimiter = max(_DELIMITERS, key=lines[first].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
     columns: list[str] = []
     rows: list[dict[str, str]] = []
     places: list[int] = []
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
-            if not any(stripped) or stripped[0].startswith("#"):
+            if not any(stripped) or _aside(stripped[0]):
                 continue
             if not columns:
                 columns = _columns(path, stripped)
@@ -67,6 +68,11 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: cannot be read as a table: {error}") from None
     return Table(tuple(columns), tuple(rows), tuple(places))
+
+
+def _aside(line: str) -> bool:
+    """Whether a line is a comment, or tells a spreadsheet what divides the columns."""
+    return line.startswith("#") or line.lower().startswith("sep=")
 
 
 def _columns(path: str | os.PathLike[str], names: list[str]) -> list[str]:

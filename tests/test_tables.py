@@ -69,6 +69,11 @@ def test_cells_in_quotes_and_comments(tmp_path):
     assert table.rows == ({"id": "a,b", "dwi": "x\ny"},)
 
 
+def test_what_excel_writes_before_the_columns(tmp_path):
+    (tmp_path / "a.csv").write_text('sep=;\nid;dwi\n1; "x;y"\n')
+    assert read_table(tmp_path / "a.csv").rows == ({"id": "1", "dwi": "x;y"},)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -82,6 +87,13 @@ def test_what_is_no_table(tmp_path, text, words):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=words):
         read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("content", ["id\n1".encode("utf-16-le"), b"PK\3\4\0\0", b"id\n1\0"])
+def test_null_characters_are_no_text(tmp_path, content):
+    (tmp_path / "a.tsv").write_bytes(content)
+    with pytest.raises(InputError, match="no text, or UTF-16 without its mark"):
+        read_table(tmp_path / "a.tsv")
 
 
 def test_binary_files_are_no_text(tmp_path):

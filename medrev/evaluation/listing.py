@@ -75,28 +75,22 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
     path = given or next((place for place in places if place.is_file()), None)
     if path is None:
         return lambda subject: {}
-    rows = _read(path)[1]
-
-    def find(subject: str) -> dict[str, str]:
-        person = subject.split("_", maxsplit=1)[0]
-        names = (subject, person, person.removeprefix("sub-"))
-        return next((rows[name] for name in names if name in rows), {})
-
-    return find
+    find = table.by_name(_read(path)[1])
+    return lambda subject: find(subject) or {}
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
     """Columns, and cells by subject; double subjects are named."""
-    columns, rows = table.read_table(path)
-    for number, row in enumerate(rows, start=2):
+    read = table.read_subjects(path)
+    for number, row in zip(read.lines, read.rows, strict=True):
         if not row["id"]:
             raise InputError(f"{path} row {number}: the identifier is empty")
-    counts = Counter(row["id"] for row in rows)
+    counts = Counter(row["id"] for row in read.rows)
     double = sorted(name for name, count in counts.items() if count > 1)
     if double:
         shown = ", ".join(double[:10]) + (" …" if len(double) > 10 else "")
         raise InputError(f"{path}: subjects are listed more than once: {shown}")
-    return columns, {row.pop("id"): row for row in rows}
+    return read.columns, {row.pop("id"): row for row in read.rows}
 
 
 def _models(columns: Sequence[str], path: Path) -> dict[str, str]:

@@ -131,7 +131,7 @@ def check_mask(
 
     Raises:
         InputError: If the mask is 4D, of another size, empty, or has values other than 0 and one
-            other number.
+            positive number.
         GeometryError: If its affine places a voxel more than 0.01 mm elsewhere.
     """
     if len(mask.shape) != 4 or mask.shape[0] != 1:
@@ -155,10 +155,11 @@ def check_mask(
         raise InputError(f"{name}: the mask has NaN or infinite values")
     if len(values[values != 0]) == 0:
         raise InputError(f"{name}: the mask is empty: every voxel is 0")
-    if len(values[values != 0]) > 1:
+    alike = np.ptp(values[values != 0]) <= 1e-4 * values.max()
+    if values.min() < 0 or not alike:
         shown = " ".join(f"{v:g}" for v in values[:5])
         raise InputError(
-            f"{name}: a mask has 0 outside and one other value inside, got "
+            f"{name}: a mask has 0 outside and one positive value inside, got "
             f"{len(values)} values ({shown}{' …' if len(values) > 5 else ''}): threshold it first"
         )
     return like(to_numpy(mask) != 0, volume)

@@ -35,6 +35,11 @@ def touch(*paths: Path) -> None:
         ("sub-1_lesion_mask", False),
         ("sub-1_space-MNI152NLin2009cAsym_desc-brain_mask", False),
         ("sub-1_label-WM_probseg", False),
+        ("sub-2_desc-brain_mask", False),
+        ("sub-1_hemi-L_desc-brain_mask", False),
+        ("sub-1_desc-nonbrain_mask", False),
+        ("sub-1_desc-brainstem_mask", False),
+        ("sub-1_desc-preprocbrain_mask", True),
     ],
 )
 @pytest.mark.parametrize("place", ["dwi", "derivatives/other"])
@@ -65,6 +70,11 @@ def test_of_several_series_each_has_its_own_mask(tmp_path):
         ("sub-1_part-imag_dwi", "imag"),
         ("scan_ph", "phase"),
         ("scan_imaginary", "imag"),
+        ("sub-1_dwi_real", "real"),
+        ("sub-1_ph_dwi", "phase"),
+        ("sub-1_dir-AP_phase_dwi", "phase"),
+        ("sub-1_desc-phase_dwi", None),
+        ("sub-1_phase1_dwi", None),
         ("ph", None),
         ("sub-1_dwi", None),
     ],

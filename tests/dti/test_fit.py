@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from medrev.dti import (
     Gradients,
+    fit_signal,
     fit_tensor,
     is_positive_definite,
     principal_direction,
@@ -66,6 +67,16 @@ def test_outside_the_mask_all_is_zero(tensors):
     assert torch.equal(
         t.as_tensor(), fit_tensor(signal_of(tensors), GRADIENTS, mask[0]).as_tensor()
     )
+
+
+def test_no_signal_without_weighting_is_no_tensor(tensors):
+    """However bright the weighted volumes are there."""
+    signal = signal_of(tensors)
+    signal[:2, 1, 2, 3] = 0
+    found, s0 = fit_signal(signal, GRADIENTS)
+    assert (found[:, 1, 2, 3] == 0).all()
+    assert s0[0, 1, 2, 3] == 0
+    assert (found[:, 0, 0, 0] != 0).any()
 
 
 def test_zeros_and_negative_signals_give_finite_tensors(tensors):

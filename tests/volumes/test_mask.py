@@ -89,6 +89,8 @@ def test_check_mask_accepts_any_inside_value_and_gives_bool():
     checked = check_mask(mask, volume)
     assert checked.dtype == torch.bool
     assert checked.sum() == 20
+    mask[0, 1, 2] *= 1 - 1e-6  # of a reader that scales in float32
+    assert torch.equal(check_mask(mask, volume), checked)
 
 
 def test_check_mask_errors():
@@ -105,6 +107,7 @@ def test_check_mask_errors():
         (full.expand(2, 3, 4, 5), InputError, "3D mask is needed, got 2 volumes"),
         (labels, InputError, "threshold"),
         (full * torch.nan, InputError, "NaN"),
+        (-full, InputError, "one positive value inside"),
         (MetaTensor(full, affine=moved), GeometryError, "elsewhere than dwi.nii"),
     ]
     for mask, error, message in cases:

@@ -1,6 +1,7 @@
 """BIDS: folders of subjects and sessions, and the masks beside files or under ``derivatives/``."""
 
 import logging
+import re
 from pathlib import Path
 
 from medrev.data.layouts.listing import folders, nifti_files
@@ -9,12 +10,14 @@ from medrev.files import read_json
 
 logger = logging.getLogger(__name__)
 
-#: Parts of complex series: the last words of dcm2niix's names, and BIDS' words for them.
-_PARTS = {"ph": "phase", "imaginary": "imag"}
+#: Parts of complex series: words in the names of dcm2niix and others, and BIDS' words for them.
+_PARTS = {"ph": "phase", "phase": "phase", "real": "real", "imag": "imag", "imaginary": "imag"}
 #: What DICOM's image type calls them.
 _TYPES = {"P": "phase", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
 #: Words without a value in the names of brain masks.
 _MASK_WORDS = {"mask", "brain", "dwi", "T1w", "T2w", "bet"}
+#: Of a whole brain, and not of a brainstem or of what is no brain.
+_BRAIN = re.compile("(?<!no)(?<!non)(?<!not)(?<!mid)(?<!fore)(?<!hind)brain(?!stem|less)")
 #: Entities in which a series and its mask may differ.
 _FREE = ("desc", "label", "part", "res")
 
@@ -57,9 +60,9 @@ def complex_part(path: Path) -> str | None:
     part = found.get("part", "")
     if part in {"phase", "real", "imag"}:
         return part
-    last = list(found)[-1]
-    if last in _PARTS and len(found) > 1:
-        return _PARTS[last]
+    words = [key for key, value in list(found.items())[1:] if key in _PARTS and not value]
+    if words:
+        return _PARTS[words[0]]
     about = read_json(path.with_name(f"{strip_nifti(path)}.json"), lenient=True)
     kinds = about.get("ImageType")
     if isinstance(kinds, list):
@@ -112,7 +115,8 @@ def _is_brain_mask(path: Path) -> bool:
     words = {key for key, value in found.items() if not value}
     return (
         list(found)[-1] == "mask"
-        and all("brain" in what.lower() for what in said)
+        and "hemi" not in found
+        and all(_BRAIN.search(what.lower()) for what in said)
         and words <= _MASK_WORDS
     )
 
@@ -124,5 +128,6 @@ def _belongs(mask: Path, series: Path, *, alone: bool) -> bool:
         for path in (mask, series)
     )
     if alone:
-        return one.get("space") in (None, other.get("space"))
+        alike = all(other.get(key, value) == value for key, value in one.items())
+        return alike and one.get("space") in (None, other.get("space"))
     return one == other

@@ -1,14 +1,15 @@
 """A CSV or TSV file of paths, one subject a row; paths are relative to the table's folder."""
 
-import csv
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medrev.data.layouts.listing import Listing
 from medrev.data.subject import Subject
 from medrev.errors import InputError
-from medrev.files import read_text
+from medrev.tables import Table, read_table
 
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
@@ -19,42 +20,68 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Read a table into rows without empty cells, names of columns in lower case.
 
     Raises:
-        InputError: As :func:`read_table`.
+        InputError: As :func:`read_subjects`.
     """
-    return [{k.lower(): v for k, v in row.items()} for row in read_table(path)[1]]
+    return [{k.lower(): v for k, v in row.items()} for row in read_subjects(path).rows]
 
 
-def read_table(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Read a table: its columns, and its rows without empty cells.
+def read_subjects(path: Path) -> Table:
+    """Read a table of subjects: its rows have the identifier under ``id``, and no empty cells.
 
     Returns:
-        Columns but that of the identifier, and rows with the identifier under ``id``.
+        The table; its columns are those but that of the identifier.
 
     Raises:
         InputError: The file cannot be read as a table, or has no identifier column.
     """
-    text = read_text(path, western=True)
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise InputError(f"cannot read the table {path}: it is empty")
-    delimiter = "\t" if "\t" in lines[0] else ","
-    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
-    names = {column.lower(): column for column in reversed(columns)}
+    table = read_table(path)
+    names = {column.lower(): column for column in reversed(table.columns)}
     id_name = next((names[name] for name in _ID_NAMES if name in names), None)
     if id_name is None:
         raise InputError(
             f"{path} needs an identifier column ({', '.join(_ID_NAMES)}); "
-            f"its columns are: {', '.join(columns) or 'none'}"
+            f"its columns are: {', '.join(table.columns) or 'none'}"
         )
     rows = []
-    for raw in reader:
-        cells = {k: v.strip() for k, v in raw.items() if isinstance(k, str) and v is not None}
+    for cells in table.rows:
         row = {k: v for k, v in cells.items() if v.lower() not in _EMPTY}
         row["id"] = row.pop(id_name, "")
         rows.append(row)
-    return tuple(column for column in columns if column != id_name), rows
+    columns = tuple(column for column in table.columns if column != id_name)
+    return Table(columns, tuple(rows), table.lines)
+
+
+def by_name(rows: Mapping[str, dict[str, str]]) -> Callable[[str], dict[str, str] | None]:
+    """A function from a subject's name, or that of its scan, to its row.
+
+    Identifiers are the subjects', or the persons' with or without ``sub-``. What spreadsheets make
+    of them (``1`` or ``1.0`` of ``01``, ``SUB-01``, a longer dash) is understood where it means
+    one row only.
+
+    Args:
+        rows: By identifier.
+
+    Example:
+        >>> by_name({"1": {"age": "30"}})("sub-01_ses-2")
+        {'age': '30'}
+    """
+    labels = Counter(map(_label, rows))
+    alike = {_label(name): row for name, row in rows.items() if labels[_label(name)] == 1}
+
+    def find(subject: str) -> dict[str, str] | None:
+        person = Subject(subject).person
+        names = (subject, person, person.removeprefix("sub-"))
+        row = next((rows[name] for name in names if name in rows), None)
+        return alike.get(_label(person)) if row is None else row
+
+    return find
+
+
+def _label(name: str) -> str:
+    """What spreadsheets leave of an identifier."""
+    label = re.sub("[\u2010-\u2015\u2212]", "-", name.strip().lower()).removeprefix("sub-")
+    number = re.fullmatch(r"0*(\d+)([.,]0*)?", label)
+    return number.group(1) if number else label
 
 
 def find_table(root: Path) -> Path | None:
@@ -67,8 +94,8 @@ def find_table(root: Path) -> Path | None:
 def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -> None:
     """Take over what ``participants.tsv`` says of subjects, where there is one: their ``split``.
 
-    Its identifiers are the subjects', or the persons' with or without ``sub-``. One that cannot be
-    read is a matter of those who need its parts (:attr:`Listing.unread`).
+    A table that cannot be read, or divides nobody who is there, is a matter of those who need its
+    parts (:attr:`Listing.unread`).
 
     Args:
         listing: Changed in place.
@@ -79,18 +106,27 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
     if not path.is_file():
         return
     try:
-        rows = {row["id"]: row for row in read_rows(path)}
+        rows = {}
+        for row in read_rows(path):
+            if rows.setdefault(row["id"], row).get("split") != row.get("split"):
+                raise InputError(f"{path}: {row['id']} is listed twice, in different parts (split)")
     except InputError as error:
         listing.unread = str(error)
         return
+    find, found = by_name(rows), 0
     for index, subject in enumerate(listing.subjects):
-        names = (subject.id, subject.person, subject.person.removeprefix("sub-"))
-        row = next((rows[name] for name in names if name in rows), None)
+        row = find(subject.id)
         if row is not None:
+            found += 1
             more = {role: root / row[role] for role in roles if role in row}
             listing.subjects[index] = replace(
                 subject, split=row.get("split"), files={**subject.files, **more}
             )
+    if not found and any("split" in row for row in rows.values()):
+        named, there = next(iter(rows)), ", ".join(s.id for s in listing.subjects[:3])
+        listing.unread = (
+            f"{path}: its split is of none of the subjects ({there}): it names them {named} …"
+        )
 
 
 def list_rows(table: Path, files: Callable[[dict[str, str], Path], dict[str, Path]]) -> Listing:
@@ -101,7 +137,7 @@ def list_rows(table: Path, files: Callable[[dict[str, str], Path], dict[str, Pat
         files: Gives the files of a row, whose paths are relative to the folder, by role.
     """
     listing = Listing()
-    for number, row in enumerate(read_rows(table), start=2):
+    for number, row in zip(read_subjects(table).lines, read_rows(table), strict=True):
         if row["id"]:
             found = files(row, table.parent)
             listing.subjects.append(Subject(row["id"], found, split=row.get("split")))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from medrev.cli.infer import main as infer
 from medrev.config import load_pipeline
 from medrev.config.schema import ScalarData
+from medrev.domains.intensity.twin import Thick, make_twin
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation import heldout_means
@@ -90,6 +91,17 @@ def test_slice_profile_and_gap_make_the_twin(folder: Path):
     wanted = coarsen(sample.y[None], (1, 1, 4), profile="gaussian", gap=0.25)[0]
     assert torch.equal(sample.x, wanted)
     assert not torch.allclose(sample.x, block_mean(sample.y[None], (1, 1, 4))[0])
+
+
+def test_blocks_with_any_voxel_of_the_mask_count(folder: Path):
+    """The twin's scale is that of all blocks that the brain reaches into."""
+    data = pipeline(folder, "data.degradation.factor=2", "data.intensities.percentile=100").data
+    volume, inside = torch.ones(1, 4, 4, 4), torch.ones(1, 4, 4, 4, dtype=torch.bool)
+    volume[:, :2, :2, :2] = 8
+    inside[:, :2, :2, :2] = False
+    inside[:, 0, 0, 0] = True
+    head = make_twin("A", volume, inside, affine=np.eye(4), data=data, thick=Thick.of(data))
+    assert head.scales[0] == pytest.approx(8)
 
 
 def test_patches_of_both_grids_show_the_same_place(folder: Path):

@@ -54,3 +54,14 @@ def test_a_bias_field_alone_leaves_the_fit_unchanged(signal):
     )
     before, after = (fit_tensor(v, gradients, mask) for v in (values, biased))
     torch.testing.assert_close(after, before, atol=2e-8, rtol=0)
+
+
+def test_noise_is_as_strong_beside_any_signal(signal):
+    """Its deviation is a share of the signal without weighting."""
+    values, mask, affine, gradients = signal
+    noise = Artefacts(noise=1, copies=1)
+    weak, strong = (
+        corrupt(scale * values, mask, affine, gradients, artefacts=noise, seed=1)
+        for scale in (1, 1000)
+    )
+    torch.testing.assert_close(strong / 1000, weak, atol=1e-5, rtol=1e-4)

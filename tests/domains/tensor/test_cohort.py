@@ -86,6 +86,42 @@ def test_ready_tensors_in_folders_and_flat(phantom, config, tmp_path):
     assert [(s.id, "mask" in s.files) for s in flat.subjects] == [("A", True), ("B", False)]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\t", ";"),
+        ("sub-0", ""),
+        ("sub-01", "1.0"),
+        ("sub-", "SUB-"),
+        ("sub-", "sub\u2013"),
+        ("sub-01", "sub-01\u00a0"),
+        ("participant_id", "# made by hand\nparticipant_id"),
+    ],
+)
+def test_participants_as_spreadsheets_leave_them(phantom, config, tmp_path, old, new):
+    """None is passed over: the parts would be others than the table says."""
+    table = "participant_id\tsplit\nsub-01\ttest\nsub-02\ttrain\n"
+    for name in ("sub-01", "sub-02"):
+        phantom.save_bids(tmp_path, name)
+    (tmp_path / "participants.tsv").write_text(table.replace(old, new))
+    cohort = find_cohort(config(tmp_path))
+    assert [(s.id, s.split) for s in cohort.subjects] == [("sub-01", "test"), ("sub-02", "train")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("A\ttrain\nB\ttest\n", "its split is of none of the subjects .sub-01.: it names them A"),
+        ("sub-01\ttrain\nsub-01\ttest\n", "sub-01 is listed twice, in different parts"),
+    ],
+)
+def test_participants_who_are_others(phantom, config, tmp_path, rows, words):
+    phantom.save_bids(tmp_path, "sub-01")
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tsplit\n{rows}")
+    with pytest.raises(InputError, match=words):
+        find_cohort(config(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["participants.tsv", "list.csv"])
 def test_table_of_paths(phantom, config, tmp_path, name):
     phantom.save_bids(tmp_path / "data", "sub-01")

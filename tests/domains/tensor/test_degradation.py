@@ -1,14 +1,16 @@
 """The low-resolution twin is what the definition says, and lies where it should."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from medrev.domains.tensor import Scan, prepare_scan
-from medrev.domains.tensor.degradation import crop_scan
+from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
 from medrev.dti import fit_tensor
 from medrev.errors import InputError
-from medrev.volumes import rescale_affine
+from medrev.volumes import block_mean, rescale_affine
 
 
 def dwi_scan(phantom):
@@ -103,6 +105,24 @@ def test_a_world_ramp_survives(make_phantom, config, left_handed):
     low_grid = np.stack(np.meshgrid(*map(np.arange, (6, 7, 5)), indexing="ij")).reshape(3, -1)
     found = prepared.low[[0, 3, 5]].mean(0).numpy().ravel()
     np.testing.assert_allclose(found, ramp(low_affine, low_grid), atol=1e-5 * 1e-4)  # 1e-4 mm
+
+
+def test_what_lies_outside_the_mask_is_no_part_of_a_block(phantom, config):
+    scan = replace(tensor_scan(phantom), tensor=torch.as_tensor(phantom.tensor).float() + 1e-3)
+    twin = degrade(crop_scan(scan, 2), config(degradation={"kind": "tensor"}))
+    inside = crop_scan(scan, 2).mask
+    assert not inside.all()
+    assert (twin.high[:, ~inside[0]] == 0).all()
+    torch.testing.assert_close(twin.low, block_mean(twin.high[None], 2)[0])
+
+
+def test_every_copy_has_artefacts_of_its_own(phantom, config):
+    data = config(augmentation={"artefacts": {"noise": 1, "copies": 2}})
+    scan = crop_scan(dwi_scan(phantom), 2)
+    twin = degrade(scan, data)
+    first, second = artefact_copies(twin, scan, data, seed=3)
+    assert not torch.equal(first, second)
+    assert torch.equal(artefact_copies(twin, scan, data, seed=4)[0], second)
 
 
 def test_too_small_or_empty_after_cropping(phantom, config):
