@@ -230,12 +230,12 @@ class Layouts:
     def _nothing_found(self, root: Path, layouts: Mapping[str, Layout]) -> InputError:
         expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
         entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
+        if root.is_dir() and not entries:
+            return InputError(f"no subjects in {root}: the folder is empty")
         more = f" … ({len(entries)} entries)" if len(entries) > 6 else ""
         shown = ", ".join(entries[:6]) + more
         hint = f"; {self.hint}" if self.hint else ""
-        return InputError(
-            f"no subjects in {root}; expected {expected}; found: {shown or 'nothing'}{hint}"
-        )
+        return InputError(f"no subjects in {root}; expected {expected}; found: {shown}{hint}")
 
 
 def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:

@@ -5,6 +5,7 @@ that files of two results are never taken for those of one.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -107,6 +108,8 @@ PICTURE = "picture"
 CERTIFICATE = "certificate"
 #: Seconds that another process may take to write the same result.
 _WAIT = 600.0
+#: Bytes that the name of a file may have.
+_LONGEST = 255
 
 
 class Output(Protocol):
@@ -155,15 +158,30 @@ def all_files(paths: dict[str, Path]) -> list[Path]:
 def check_outputs(paths: dict[str, Path], inputs: list[Path], overwrite: bool) -> None:
     """Refuse results that exist (unless they may be replaced) or that would replace the input.
 
+    Names that no file system takes are refused, too.
+
     Raises:
         OutputError: Naming the first such file.
     """
+    files = all_files(paths)
+    _check_names(files)
     sources = {path.resolve() for path in inputs}
-    for file in all_files(paths):
+    for file in files:
         if file.resolve() in sources:
             raise OutputError(f"{file} is the input itself; choose another output folder")
         if file.exists() and not overwrite:
             raise OutputError(f"{file} exists already; give --overwrite to replace it")
+
+
+def _check_names(files: list[Path]) -> None:
+    """Refuse names of more bytes than file systems take, with the lock's beginning."""
+    longest = max(files, key=lambda file: len(os.fsencode(file.name)))
+    most = _LONGEST - len(f"{LOCK}-")
+    if (length := len(os.fsencode(longest.name))) > most:
+        raise OutputError(
+            f"{longest.name[:40]}…: the name of the result would have {length} bytes, up to {most} "
+            "are possible: give --output a shorter one, or shorten that of the input"
+        )
 
 
 @contextmanager
@@ -198,6 +216,7 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
             changed since.
     """
     files = all_files(paths)
+    _check_names(files)
     there = [file for file in files if file.exists()]
     if not there:
         return None

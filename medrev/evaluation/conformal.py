@@ -15,6 +15,7 @@ from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
 from medrev.files import read_json
+from medrev.files import content_hash
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
 from medrev.progress import progress
@@ -72,7 +73,10 @@ class Calibrated:
     curves: Mapping[str, NDArray[np.float64]]
 
     def header(self) -> dict[str, Any]:
-        """What weight files say of it: factors by quantity and level, and what they are for."""
+        """What weight files say of it: factors by quantity and level, and what they are for.
+
+        Subjects are counted and their names hashed: weights are handed on, names are not.
+        """
         return {
             "Conformal": {
                 quantity: {f"{level:g}": factor for level, factor in found.items()}
@@ -81,7 +85,8 @@ class Calibrated:
             "ConformalSource": {
                 "ensemble": self.options.ensemble,
                 "samples": self.options.samples,
-                "subjects": list(self.subjects),
+                "subjects": len(self.subjects),
+                "hash": content_hash("\n".join(sorted(self.subjects)).encode()),
             },
         }
 

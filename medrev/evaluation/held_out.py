@@ -253,7 +253,9 @@ def _about(models: Mapping[str, Model], config: EvaluationConfig) -> tuple[str, 
         )
         how = "of the normal distribution, not calibrated"
         if interval.calibrated:
-            how = f"calibrated on {len(model.metadata['ConformalSource']['subjects'])} subjects"
+            subjects = model.metadata["ConformalSource"]["subjects"]  # their names, or number
+            count = subjects if isinstance(subjects, int) else len(subjects)
+            how = f"calibrated on {count} subjects"
         said.append(f"{name}: {config.interval:g} % intervals {how}")
     return tuple(said)
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from medrev.domains.outputs import PICTURE, Result, missing_files, sidecar_of, write_outputs
+from medrev.domains.outputs import (
+    PICTURE,
+    Result,
+    check_outputs,
+    missing_files,
+    sidecar_of,
+    write_outputs,
+)
 from medrev.errors import OutputError
 
 
@@ -156,3 +163,15 @@ def test_replacing_removes_what_the_new_result_has_not(tmp_path):
     assert set(texts(tmp_path)) == {
         f"sub-1_{name}.{ending}" for name in ("tensor", "fa") for ending in ("nii.gz", "json")
     }
+
+
+@pytest.mark.parametrize(("letter", "most"), [("a", 235), ("ä", 117)])
+def test_names_that_are_too_long_are_refused_before_anything_is_computed(tmp_path, letter, most):
+    """Not only their own: the lock beside them has a longer one."""
+    paths = {"fa": tmp_path / f"{letter * most}.nii.gz"}
+    check_outputs(paths, [], overwrite=False)
+    write_outputs(Result(paths, {"fa": Text("x")}, {}), overwrite=False)
+    paths = {"fa": tmp_path / f"{letter * (most + 1)}.nii.gz"}
+    for check in (lambda: check_outputs(paths, [], False), lambda: missing_files(paths, {})):
+        with pytest.raises(OutputError, match="up to 242 are possible"):
+            check()

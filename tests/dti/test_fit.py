@@ -79,6 +79,16 @@ def test_no_signal_without_weighting_is_no_tensor(tensors):
     assert (found[:, 0, 0, 0] != 0).any()
 
 
+@pytest.mark.parametrize("method", ["WLS", "OLS", "NLLS"])
+def test_a_signal_of_zero_is_a_thousandth_of_that_without_weighting(tensors, method):
+    signal = signal_of(tensors)
+    signal[5, 1, 2, 3] = 0
+    raised = signal.clone()
+    raised[5, 1, 2, 3] = 0.8
+    expected = fit_tensor(raised, GRADIENTS, method=method)
+    torch.testing.assert_close(fit_tensor(signal, GRADIENTS, method=method), expected)
+
+
 def test_zeros_and_negative_signals_give_finite_tensors(tensors):
     signal = signal_of(tensors)
     signal[3, 0, 0, 0], signal[4, 0, 0, 1] = 0, -30

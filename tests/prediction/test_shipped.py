@@ -110,14 +110,17 @@ def test_maps_beside_tensors_are_no_scans(tmp_path):
     assert (model.name, [entry.name for entry in entries]) == ("dti-x2", ["A"])
 
 
-def test_an_empty_folder_is_told_the_layouts_of_all_kinds(tmp_path):
+def test_a_folder_of_no_layout_is_told_those_of_all_kinds(tmp_path):
+    with pytest.raises(InputError, match=r"no subjects in .*: the folder is empty$"):
+        suitable_models([tmp_path])
+    (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(InputError) as caught:
         suitable_models([tmp_path])
     text = str(caught.value)
     assert text.startswith(f"no subjects in {tmp_path}; expected table: ")
     for layout in ("dwi/*_dwi.", "anat/*_{T1w", "NAME.nii.gz, one volume for each", "BraTS"):
         assert layout in text
-    assert text.count("found: nothing") == text.count("expected table: ") == 1
+    assert text.count("found: notes.txt") == text.count("expected table: ") == 1
 
 
 def test_what_no_shipped_model_takes_is_said(tmp_path):
