@@ -14,8 +14,7 @@ from medrev.domains.sample import Sample
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
-from medrev.files import read_json
-from medrev.files import content_hash
+from medrev.files import content_hash, read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
 from medrev.progress import progress
