@@ -15,6 +15,7 @@ from medrev.config.schema import Pipeline
 from medrev.domains.consistency import Consistency
 from medrev.domains.interval import Interval
 from medrev.domains.outputs import CERTIFICATE, PICTURE, SUFFIXES, Output, bids_folder, bids_label
+from medrev.domains.score import Score
 from medrev.domains.source import Accepted, Entry, Source, words_for
 from medrev.dti import Convention, Signal
 from medrev.errors import InputError
@@ -87,6 +88,8 @@ class Prediction:
         s0: ``(1, *spatial)``: signal without diffusion weighting that belongs to tensors which are
             consistent with raw DWI.
         consistency: How closely the scan is given back, where that was asked for.
+        score: How likely the scan's own details are, where a posterior knows; its places are on
+            the grid of the input.
         input_scale: Value of the input that was 1 in the network.
         scale: Value of the result that 1 of the network became.
         members: Size of the ensemble: symmetries times models.
@@ -111,6 +114,7 @@ class Prediction:
     cycle_residual: Tensor | None = None
     s0: Tensor | None = None
     consistency: Consistency | None = None
+    score: Score | None = None
     input_scale: float = 1.0
     scale: float = 1.0
     members: int = 1
@@ -434,6 +438,14 @@ class Domain(ABC):
         """
         return None
 
+    def mistaken(self, values: Tensor) -> dict[str, Tensor]:
+        """What a scan would be, had its directions been taken otherwise, by what was mistaken.
+
+        Args:
+            values: Physical values ``(C, *spatial)``.
+        """
+        return {}
+
     def norm(self, values: Tensor) -> Tensor:
         """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
         return self.squared(values).sqrt_()
@@ -477,7 +489,7 @@ class Domain(ABC):
 
         Args:
             base: What it begins with.
-            name: One of :attr:`always`, std, cycle, s0, or
+            name: One of :attr:`always`, std, cycle, score, s0, or
                 :data:`medrev.domains.outputs.PICTURE`, :data:`medrev.domains.outputs.CERTIFICATE`.
             ending: What it ends with, such as ``.nii.gz``.
         """
@@ -497,13 +509,14 @@ class Domain(ABC):
         certificate: bool = False,
         interval: bool = False,
         samples: int = 0,
+        score: bool = False,
     ) -> dict[str, Path]:
         """The file of everything that a result consists of, by name.
 
         Args:
             base: What the names begin with.
             folder: Where the files go.
-            source: The other side; a cycle residual is on its grid and in its unit.
+            source: The other side; cycle residuals and scores are on its grid.
             format: Of volumes: nifti or nrrd.
             std: There is a standard deviation.
             cycle: There is a cycle residual.
@@ -513,6 +526,7 @@ class Domain(ABC):
             certificate: There is a certificate, under :data:`medrev.domains.outputs.CERTIFICATE`.
             interval: There are intervals.
             samples: So many samples around the result are kept.
+            score: There is a map of scores.
         """
         ending = SUFFIXES[format]
         drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
@@ -521,8 +535,9 @@ class Domain(ABC):
             names["std"] = self.file_name(base, "std", ending)
         more = [*self.uncertain * interval, *(f"sample-{n + 1}" for n in range(samples))]
         names |= {name: self.file_name(base, name, ending) for name in more}
-        if cycle:
-            names["cycle"] = source.file_name(base, "cycle", ending)
+        for name, there in (("cycle", cycle), ("score", score)):
+            if there:
+                names[name] = source.file_name(base, name, ending)
         if s0:
             names["s0"] = self.file_name(base, "s0", ending)
         if certificate:

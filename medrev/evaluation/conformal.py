@@ -9,14 +9,24 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medrev.domains.domain import Domain
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
+from medrev.domains.score import Score
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
 from medrev.files import content_hash, read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
-from medrev.prediction import InferenceOptions, Predictor, load_model, weight_file
+from medrev.nets import Posterior
+from medrev.prediction import (
+    InferenceOptions,
+    Model,
+    Predictor,
+    load_model,
+    score_of,
+    weight_file,
+)
 from medrev.progress import progress
 
 #: What calibrated intervals of a level promise.
@@ -63,6 +73,7 @@ class Calibrated:
         factors: Factor on the standard deviation by quantity and level.
         curves: By quantity, the factors ``(subjects, shares)`` that every subject needs to hold
             0.2 %, 0.4 % … 100 % of its voxels.
+        scores: Of the subjects' own fine grids, of models with a posterior.
     """
 
     subjects: tuple[str, ...]
@@ -70,6 +81,7 @@ class Calibrated:
     options: InferenceOptions
     factors: Mapping[str, Mapping[float, float]]
     curves: Mapping[str, NDArray[np.float64]]
+    scores: tuple[Score, ...] = ()
 
     def header(self) -> dict[str, Any]:
         """What weight files say of it: factors by quantity and level, and what they are for.
@@ -87,6 +99,7 @@ class Calibrated:
                 "subjects": len(self.subjects),
                 "hash": content_hash("\n".join(sorted(self.subjects)).encode()),
             },
+            **Score.header(list(self.scores)),
         }
 
     def held(self) -> list[Held]:
@@ -179,6 +192,7 @@ def calibrate(
             )
     predictor, seen = Predictor([model], options=options), _seen(weight_file(Path(source)))
     curves: dict[str, list[NDArray[np.float64]]] = {}
+    scores: list[Score] = []
     with progress("Calibrating", len(members), enabled=show_progress) as bar:
         for member in members:
             sample = dataset.read(member)
@@ -189,6 +203,7 @@ def calibrate(
                 )
             for quantity, curve in _needed(predictor, sample).items():
                 curves.setdefault(quantity, []).append(curve)
+            scores += _scores(model, dataset.y, sample)
             bar.advance(text=sample.id)
     stacked = {quantity: np.stack(some) for quantity, some in curves.items()}
     factors = {
@@ -202,7 +217,7 @@ def calibrate(
                 "deviation of too many voxels is 0"
             )
     names = tuple(dataset.name(member) for member in members)
-    return Calibrated(names, tuple(levels), options, factors, stacked)
+    return Calibrated(names, tuple(levels), options, factors, stacked, tuple(scores))
 
 
 def _seen(weights: Path) -> dict[str, str]:
@@ -229,6 +244,15 @@ def _needed(predictor: Predictor, sample: Sample) -> dict[str, NDArray[np.float6
         )
         for quantity, spread in prediction.spread.items()
     }
+
+
+def _scores(model: Model, domain: Domain, sample: Sample) -> list[Score]:
+    """The score of a subject's fine grid, if the model has any."""
+    if not isinstance(model.translator, Posterior):
+        return []
+    assert sample.y is not None
+    score = score_of(model, domain, sample.y, sample.mask, sample.scales[1])
+    return [] if score is None else [score]
 
 
 def _held(curve: NDArray[np.float64], factor: float) -> float:

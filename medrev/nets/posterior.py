@@ -206,6 +206,27 @@ class ResidualFlow(nn.Module):
         z, log_det = self.flow(white, features, mask, log_det=True)
         return log_det - z.square().flatten(1).sum(1) / 2 - z[0].numel() * _NORMAL
 
+    def places(self, residuals: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+        """Return −ln p for each dimension, place by place, (B, 1, *spatial), in nats.
+
+        Their sum, times C, is −`log_prob`; arguments as there, and a mask (B, 1, *spatial) outside
+        of which they are 0.
+        """
+        channels, mask = residuals.shape[1], mask.to(residuals.dtype)
+        streams, log_det = self._mix(residuals * mask, self._whitening()), torch.zeros_like(mask)
+        for block in self.flow.blocks:
+            if not isinstance(block, AffineCoupling):
+                streams = block(streams)
+                continue
+            pair = list(streams.tensor_split([self.flow.split or channels // 2], 1))
+            for _, net, target in block.half_steps():
+                h = net(pair[1 - target], features, mask)
+                log_det += block.log_scale(h.chunk(2, 1)[0]).sum(1, keepdim=True)
+                pair[target] = block.merge(pair[target], h)
+            streams = torch.cat(pair, 1)
+        nats = (streams.square().sum(1, keepdim=True) / 2 - log_det) / channels + _NORMAL
+        return nats * mask
+
     def decode(self, z: Tensor, features: Tensor, mask: Tensor) -> Tensor:
         """Make residuals (B, C, *spatial) of latents; arguments as in `Posterior.decode`."""
         white: Tensor = self.flow.inverse(z * mask, features, mask)

@@ -20,6 +20,7 @@ from medrev.prediction.network import direction_of, round_trip, translate
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file
+from medrev.prediction.score import score_of
 from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.shipped import (
     ShippedModel,
@@ -71,6 +72,7 @@ __all__ = [
     "recognise",
     "round_trip",
     "save_weights",
+    "score_of",
     "segment_image",
     "segmenter_of",
     "shipped_model",

@@ -13,6 +13,7 @@ from torch import Tensor
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.kinds import domains_of
+from medrev.domains.score import Score
 from medrev.errors import InputError
 from medrev.nets import Posterior
 from medrev.options import InferenceOptions
@@ -31,6 +32,7 @@ from medrev.prediction.regrid import (
     to_edges,
     trained_edges,
 )
+from medrev.prediction.score import score_of
 from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
 from medrev.volumes import voxel_size
 
@@ -140,9 +142,8 @@ class Predictor:
             for model, (source, _) in zip(self.models, self._sides, strict=True)
         ]
         steps, values, mask = self._prepare(scan, scales[0])
-        seen = scan
-        if isinstance(steps[0] if steps else None, Resize):
-            seen = dataclasses.replace(scan, values=values)
+        resized = isinstance(steps[0] if steps else None, Resize)
+        seen = dataclasses.replace(scan, values=values) if resized else scan
         warnings, notes = self._doubts(seen, scales)
         regrid = next((step for step in steps if isinstance(step, Regrid)), None)
         resampled: tuple[float, ...] | None = None
@@ -189,10 +190,11 @@ class Predictor:
         estimate = self._estimate(ensemble, values, mask, steps, show_progress)
         spread = self.source.spread(scan.values, scan.mask) / scales[0]
         interval, doubts = interval_of(self.models, options, self.target)
-        warnings += doubts
+        undo = _Undo(steps)
+        score, strange = self._score(values, mask, scales[0], undo, scan.mask)
+        warnings += [*doubts, *strange]
         del values, mask
 
-        undo = _Undo(steps)
         inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
         result = undo(estimate.mean, self.ratio, None)
         result, s0, consistency = self._consistent(result, scan, notes)
@@ -211,6 +213,7 @@ class Predictor:
             spread={k: undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
             s0=s0,
             consistency=consistency,
+            score=score,
             scatter=undo.if_there(estimate.scatter, self.ratio, inside),
             draws=self._drawn(estimate.draws, undo, inside),
             samples=options.samples or 0,
@@ -224,8 +227,29 @@ class Predictor:
             resampled=resampled,
             warnings=tuple(warnings),
             notes=tuple(notes),
-            facts=facts | draw_facts(options, interval, self.target),
+            facts=facts
+            | draw_facts(options, interval, self.target)
+            | ({} if score is None else score.about(first.metadata)),
         )
+
+    def _score(
+        self,
+        values: Tensor,
+        mask: Tensor | None,
+        scale: float,
+        undo: "_Undo",
+        inside: Tensor | None,
+    ) -> tuple[Score | None, list[str]]:
+        """How likely the details of a prepared scan are, on its own grid, and doubts about that."""
+        if not self.options.samples:
+            return None, []
+        model = self.models[0]
+        score = score_of(model, self.source, values, mask, scale)
+        if score is None:
+            return None, []
+        same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
+        places = undo(score.places, same, inside)
+        return dataclasses.replace(score, places=places), score.doubts(model.metadata)
 
     def _consistent(
         self, result: Tensor, scan: Scan, notes: list[str]

@@ -212,6 +212,7 @@ class Inference:
             draws=self.draws,
             interval=around > 0 or interval,
             samples=around if self.request.keep_samples else 0,
+            score=around > 0,
         )
 
     def read(
@@ -293,6 +294,7 @@ class Inference:
             certificate=True,
             interval=True,
             samples=MOST_KEPT,
+            score=True,
         )
         return Result(
             paths=paths,

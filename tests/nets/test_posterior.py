@@ -111,6 +111,21 @@ def test_the_density_of_residuals_is_that_of_latents():
     assert float(loss) == pytest.approx(-float(each.mean()) / residuals[0].numel(), rel=1e-5)
 
 
+def test_places_sum_up_to_the_likelihood():
+    flow = make(channels=2).double().residual
+    residuals = torch.randn(2, 16, 3, 4, 2, dtype=torch.float64)
+    features = torch.randn(2, 5, 3, 4, 2, dtype=torch.float64)
+    mask = torch.ones_like(residuals[:, :1])
+    whole = flow.places(residuals, features, mask)
+    # what whitening does to volumes is the same everywhere, and left out of both
+    torch.testing.assert_close(-16 * whole.sum((1, 2, 3, 4)), flow.log_prob(residuals, features))
+    mask[..., 1] = 0
+    part = flow.places(residuals, features, mask)
+    assert not part[..., 1].any()
+    alone = flow.places(residuals[..., :1], features[..., :1], mask[..., :1])
+    torch.testing.assert_close(part[..., :1], alone)
+
+
 def test_memory_does_not_grow_with_depth():
     few, many = (retained_bytes(make(3, 6, couplings=n)) for n in (4, 16))
     assert few == many > 0

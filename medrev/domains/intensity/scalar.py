@@ -25,6 +25,7 @@ from medrev.domains.intensity.names import (
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.outputs import Map, Output
 from medrev.domains.quick_look import nearest
+from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry
 from medrev.errors import InputError
 from medrev.metrics import Settings
@@ -83,7 +84,7 @@ def consistent_volume(
 #: What a contrast is called of which nobody says what it is.
 _UNNAMED = "MRI"
 #: Of the entity desc, by name of what a result has beside the volume.
-_LABELS = {"std": "srstd", "cycle": "srcycle", "lower": "srlower", "upper": "srupper"}
+_LABELS = {name: f"sr{name}" for name in ("std", "cycle", "lower", "upper", "score")}
 #: How much longer than the other edges of a voxel one is where slices lie along it.
 _THICK = 1.5
 
@@ -207,7 +208,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         return tuple(self.data.factors[axis] for axis in turned.order)
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
-        """The volume, its uncertainty, and the cycle residual on the grid of the input."""
+        """The volume, its uncertainty; cycle residual and score on the grid of the input."""
         made = "Super-resolved" if self.side == "y" else "Averaged"
         name = self._contrast
         volumes = {
@@ -224,6 +225,8 @@ class ScalarDomain(IntensityDomain[ScalarData]):
                 f"Cycle residual: distance of the input {name} from the result translated back",
             ),
         }
+        if prediction.score is not None:
+            volumes["score"] = prediction.score.places, scan.affine, ABOUT_PLACES[0]
         if prediction.interval is not None:
             ends = prediction.interval.bounds(
                 "volume", prediction.values, prediction.spread["volume"]
@@ -241,7 +244,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
                 values=values,
                 affine=affine,
                 description=description,
-                units=self.unit,
+                units=ABOUT_PLACES[1] if key == "score" else self.unit,
                 space=scan.space,
             )
             for key, (values, affine, description) in volumes.items()

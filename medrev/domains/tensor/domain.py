@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,7 @@ from medrev.dti import (
     invariant_maps,
     principal_direction,
     repair,
+    rotate,
     sine_squared,
     tensor_maps,
 )
@@ -191,6 +193,18 @@ class TensorDomain(Domain):
         direction = principal_direction(estimate)
         return lambda values: sine_squared(values, direction)
 
+    def mistaken(self, values: Tensor) -> dict[str, Tensor]:
+        """b-vectors with a component turned round, or two exchanged."""
+        one = np.eye(3)
+        turns = {
+            f"{a} turned round": one - 2 * np.outer(row, row)
+            for a, row in zip("xyz", one, strict=True)
+        }
+        for a, b in ((0, 1), (0, 2), (1, 2)):
+            order = [b if n == a else a if n == b else n for n in range(3)]
+            turns[f"{'xyz'[a]} and {'xyz'[b]} exchanged"] = one[order]
+        return {f"b-vectors with {name}": rotate(values, turn) for name, turn in turns.items()}
+
     def base(self, path: Path) -> str:
         """The name without suffix and what was said of an earlier result."""
         return base_name(path)
@@ -203,7 +217,7 @@ class TensorDomain(Domain):
         return f"{common_stem(base, self.side)}_{entities}_dwimap{ending}"
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
-        """Tensors and their maps on the grid of the result, a cycle residual on the input's."""
+        """Tensors and their maps; cycle residual and score on the grid of the input."""
         values, affine = prediction.values, prediction.affine
         assert affine is not None
         assert prediction.mask is not None
@@ -219,11 +233,11 @@ class TensorDomain(Domain):
         maps: dict[str, Output] = {
             name: map_of(name, volume, affine, scan, prediction) for name, volume in volumes.items()
         }
-        if prediction.cycle_residual is not None:
-            assert scan.affine is not None
-            maps["cycle"] = map_of(
-                "cycle", prediction.cycle_residual, scan.affine, scan, prediction
-            )
+        score = None if prediction.score is None else prediction.score.places
+        for name, volume in (("cycle", prediction.cycle_residual), ("score", score)):
+            if volume is not None:
+                assert scan.affine is not None
+                maps[name] = map_of(name, volume, scan.affine, scan, prediction)
         return maps
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medrev.domains.domain import Prediction, Scan, Side
 from medrev.domains.outputs import Map, bids_label
+from medrev.domains.score import ABOUT_PLACES
 from medrev.volumes import strip_suffix, voxel_size
 
 _REPLACED = re.compile(r"_(?:res|model|param|desc)-[A-Za-z0-9]+")
@@ -95,6 +96,7 @@ MAPS = {
         "mm^2/s",
     ),
 }
+MAPS["score"] = _Map("param-diffusivity_desc-srscore", *ABOUT_PLACES)
 #: Maps that every result has.
 ALWAYS = ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
 #: Those that have intervals.
