@@ -4,11 +4,15 @@
     python scripts/posterior_scores.py scan_dwi.nii.gz [more …] --model dti-x2-posterior
 
 Every scan is made coarser as in `scripts/attainable.py`; its own tensors are the reference, noise
-and all. Means over scans, in their masks: `nats`, −ln p of residuals for each of their dimensions,
-beside a normal distribution of the training's covariance; `held`, the share of voxels within 1.645
-standard deviations of the estimate (90 % of a normal distribution), and within the model's own
-intervals; `CRPS` of the samples and of normal distributions, ÷ that of the normal distribution of 8
-flips.
+and all. Means over scans, in their masks. `nats`: −ln p of residuals for each of their dimensions,
+beside a normal distribution of the training's covariance. Then, by quantity, of the posterior's
+samples, of the flips, and of samples of that normal distribution (`normal`): `held`, the share of
+voxels within 1.645 standard deviations of the estimate (90 % of a normal distribution), and within
+the 90 % intervals that the shipped models are calibrated to; `reliability`, mean |predicted −
+observed| ÷ predicted over bins of the deviation; `sparsification`, the area between removing
+voxels by deviation and by error; `CRPS` of a normal distribution ÷ that of the flips'. And CRPS
+and ranks of the reference among the samples: how often it is the lowest, in the middle and the
+highest, 1 if calibrated.
 """
 
 import argparse
@@ -21,10 +25,10 @@ import torch
 from attainable import prepare
 from torch import Tensor
 
-from medrev.domains.domain import Prediction, Scan
+from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.tensor.cache import Prepared
 from medrev.errors import MedrevError
-from medrev.metrics import as_array, crps_normal, crps_samples
+from medrev.metrics import as_array, calibration, crps_normal, crps_samples, rank_histogram
 from medrev.nets import Posterior
 from medrev.prediction import InferenceOptions, Model, Predictor, load_model
 from medrev.volumes import block_mask
@@ -47,43 +51,75 @@ def likelihood(model: Model, scan: Prepared) -> tuple[float, float]:
     return float(nats), float(normal)
 
 
-def score(model: Model, scan: Prepared, samples: int) -> dict[str, float]:
-    """All figures of one scan."""
-    low_mask = block_mask(scan.mask, scan.factor, "any")
-    given = Scan(values=scan.low, mask=low_mask)
+def score(model: Model, flips: Model, scan: Prepared, samples: int) -> dict[str, float]:
+    """All figures of one scan, of a posterior and of the model whose flips are its rivals."""
+    given = Scan(values=scan.low, mask=block_mask(scan.mask, scan.factor, "any"))
     inside = scan.mask[0] > 0
 
-    def predict(**options: object) -> Prediction:
+    def predict(model: Model, **options: object) -> Prediction:
         return Predictor([model], options=InferenceOptions(**options))(given)  # type: ignore[arg-type]
 
-    def values(maps: Tensor) -> np.ndarray:
-        return as_array(maps[..., inside])
-
-    drawn = predict(samples=samples, keep_samples=True)
-    flips = predict(ensemble=8)
+    drawn = predict(model, samples=samples, keep_samples=True)
+    rival = predict(flips, ensemble=8, interval=90)
     assert drawn.draws is not None
     target = Predictor([model]).target
     nats, normal = likelihood(model, scan)
     found = {"nats": nats, "normal nats": normal}
-    truth = target.quantities(scan.high)
-    estimate, mean = target.quantities(drawn.values), target.quantities(flips.values)
+    truth, estimate = target.quantities(scan.high), target.quantities(drawn.values)
     each = [target.quantities(draw) for draw in drawn.draws]
+    around = spread_of_normal(model, drawn.values, target, samples)
     for name in _QUANTITIES:
-        wanted = values(truth[name])
-        error, std = values(estimate[name]) - wanted, values(drawn.spread[name])
-        rival_error, rival_std = values(mean[name]) - wanted, values(flips.spread[name])
-        rival = crps_normal(rival_error, rival_std).mean()
-        stacked = np.stack([values(draw[name]) for draw in each])
-        found[f"{name} held"] = 100 * float((np.abs(error) <= _NORMAL_90 * std).mean())
-        assert drawn.interval is not None
-        reach = drawn.interval.factor(name) * std
-        found[f"{name} held, calibrated"] = 100 * float((np.abs(error) <= reach).mean())
-        found[f"{name} held by flips"] = 100 * float(
-            (np.abs(rival_error) <= _NORMAL_90 * rival_std).mean()
+        wanted = as_array(truth[name][..., inside])
+        error = as_array(estimate[name][..., inside]) - wanted
+        spreads = {
+            "samples": (error, drawn.spread[name], drawn.interval),
+            "flips": (
+                as_array(target.quantities(rival.values)[name][..., inside]) - wanted,
+                rival.spread[name],
+                rival.interval,
+            ),
+            "normal": (error, around[name], None),
+        }
+        crps = {}
+        for kind, (away, spread, interval) in spreads.items():
+            std = as_array(spread[..., inside]).clip(min=1e-12)
+            curves = calibration(away, std)
+            held = [_NORMAL_90, *([] if interval is None else [interval.factor(name)])]
+            for how, factor in zip(("held", "held, calibrated"), held, strict=False):
+                share = 100 * float((np.abs(away) <= factor * std).mean())
+                found[f"{name} {how}, {kind}"] = share
+            found[f"{name} reliability, {kind}"] = curves.normalised_error
+            found[f"{name} sparsification, {kind}"] = curves.sparsification_error
+            crps[kind] = crps_normal(away, std).mean()
+        for kind in ("samples", "normal"):
+            found[f"{name} CRPS, {kind}"] = float(crps[kind] / crps["flips"])
+        stacked = np.stack([as_array(draw[name][..., inside]) for draw in each])
+        found[f"{name} CRPS, samples alone"] = float(
+            crps_samples(stacked, wanted).mean() / crps["flips"]
         )
-        found[f"{name} CRPS of samples"] = float(crps_samples(stacked, wanted).mean() / rival)
-        found[f"{name} CRPS of normal"] = float(crps_normal(error, std).mean() / rival)
+        shares = rank_histogram(stacked, wanted, np.random.default_rng(0)).shares
+        for rank in (0, samples // 2, samples):
+            found[f"{name} rank {rank}"] = shares[rank]
     return found
+
+
+def spread_of_normal(
+    model: Model, values: Tensor, target: Domain, samples: int
+) -> dict[str, Tensor]:
+    """Deviation of every quantity where residuals are normal, the same everywhere."""
+    net = model.translator
+    assert isinstance(net, Posterior)
+    generator = torch.Generator().manual_seed(0)
+    made: dict[str, list[Tensor]] = {}
+    with torch.no_grad():
+        coarse = net.squeeze(values[None])
+        for _ in range(samples):
+            noise = torch.randn(coarse.shape, generator=generator)
+            residual = torch.einsum("ij,bjxyz->bixyz", net.residual.root, noise)
+            away = net.squeeze.inverse(residual)[0] * model.scale
+            for name, maps in target.quantities(values + away).items():
+                made.setdefault(name, []).append(maps)
+    return {name: torch.stack(maps).std(0) for name, maps in made.items()}
 
 
 def mask_of(path: Path) -> Path | None:
@@ -98,19 +134,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scans", type=Path, nargs="+")
     parser.add_argument("--model", default="dti-x2-posterior")
+    parser.add_argument("--flips", default="dti-x2", help="model whose flips are the rivals")
     parser.add_argument("--samples", type=int, default=16)
     options = parser.parse_args(arguments)
     try:
-        model = load_model(options.model, "cpu")
+        model, flips = (load_model(name, "cpu") for name in (options.model, options.flips))
         rows = [
-            score(model, prepare(path, mask_of(path)), options.samples) for path in options.scans
+            score(model, flips, prepare(path, mask_of(path)), options.samples)
+            for path in options.scans
         ]
     except MedrevError as error:
         print(f"posterior_scores: error: {error}", file=sys.stderr)
         return 2
     for name in rows[0]:
         shown = [row[name] for row in rows]
-        print(f"{name:<28} {np.mean(shown):8.3f}   {' '.join(f'{v:.3f}' for v in shown)}")
+        print(f"{name:<40} {np.mean(shown):8.3f}   {' '.join(f'{v:.3f}' for v in shown)}")
     return 0
 
 

@@ -86,7 +86,8 @@ class Consistency:
             text = f"{self.voxels} of {count} voxels; the others have no answer"
         return (
             f"the result gives back the scan: the {self.degradation} differs from it by at most "
-            f"{self.relative:.1g} of the largest value, in {text}"
+            f"{self.relative:.1g} of the largest value, in {text} (was the file resampled before, "
+            "this is said of its grid, not of what the scanner measured)"
         )
 
     @property

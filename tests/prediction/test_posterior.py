@@ -231,6 +231,32 @@ def test_cones_hold_the_share_of_directions_that_they_promise():
     assert float(Interval(level=90).cone(torch.ones(1))) == pytest.approx(90)
 
 
+def test_where_there_is_no_direction_the_cone_holds_all_and_maps_are_numbers(posterior, tmp_path):
+    nothing = np.zeros((6, 6, 6, 6), np.float32)
+    nothing[..., [0, 3, 5]] = 1e-3  # a ball: FA is 0, no direction is the main one
+    nothing[:3] = 0  # outside of the mask
+    nibabel.save(nibabel.Nifti1Image(nothing, 2 * np.eye(4)), tmp_path / "a.nii.gz")
+    still = posterior.translator
+    with torch.no_grad():
+        for net in (still.project_y, still.residual.flow):
+            for parameter in net.parameters():
+                parameter.zero_()
+    written = infer_file(
+        tmp_path / "a.nii.gz", model=posterior, output=tmp_path / "out", samples=2, **EXACT
+    )
+    maps = {
+        path.name: np.asarray(nibabel.load(path).dataobj)
+        for path in written
+        if path.name.endswith(".nii.gz") and "colorfa" not in path.name
+    }
+    assert all(np.isfinite(values).all() for values in maps.values())
+    (cone,) = (values for name, values in maps.items() if "param-cone" in name)
+    (fa,) = (values for name, values in maps.items() if "param-fa_desc-sr_" in name)
+    assert (fa[6:] == 0).any()
+    assert (cone[6:][fa[6:] == 0] == 90).all()
+    assert not cone[:6].any()
+
+
 def test_an_oblique_scan_is_sampled_on_its_own_grid(posterior):
     drawn = predict(
         posterior, volume(6, 7, 5), affine=oblique(), options=InferenceOptions(samples=2, **EXACT)
