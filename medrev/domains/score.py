@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-__all__ = ["ABOUT_PLACES", "Score"]
+__all__ = ["ABOUT_PLACES", "Score", "told_doubts"]
+
+#: What warnings of scores begin with.
+_UNLIKE = "unlike the training: score"
 
 #: What the map of the places is, and its unit.
 ABOUT_PLACES = (
@@ -71,8 +74,13 @@ class Score:
             f"move? (best rival: {max(self.gains, key=self.gains.__getitem__, default='none')})",
         }
         return [
-            f"unlike the training: score {name} {value:.3g} lies beyond the {last} % quantile of "
+            f"{_UNLIKE} {name} {value:.3g} lies beyond the {last} % quantile of "
             f"{known['subjects']} scans, {known[name][last]:.3g}; {words[name]}"
             for name, value in self.values.items()
             if name in known and value > known[name][last]
         ]
+
+
+def told_doubts(sidecar: Mapping[str, Any]) -> list[str]:
+    """Those that the sidecar of a result tells."""
+    return [line for line in sidecar.get("Warnings", ()) if line.startswith(_UNLIKE)]

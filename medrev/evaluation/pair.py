@@ -11,6 +11,7 @@ import torch
 
 from medrev.domains.intensity import intensity_scale
 from medrev.domains.outputs import sidecar_of
+from medrev.domains.score import told_doubts
 from medrev.domains.source import recognise
 from medrev.domains.tensor.reading import convention_of, read_tensors
 from medrev.dti import COMPONENTS, from_voxel_frame, to_voxel_frame
@@ -194,6 +195,7 @@ class Pair:
         says = read_json(sidecar_of(self.predictions[name]), lenient=True)
         if "Consistency" in says:
             target.notes += [f"{name}: {line}" for line in says.get("Guarantees", ())[:1]]
+        target.notes += [f"{name}: {line}" for line in told_doubts(says)]
         if beside.ends:
             known = "calibrated" if beside.calibrated else "not calibrated"
             target.notes.append(f"{name}: {beside.level:g} % intervals, {known}")

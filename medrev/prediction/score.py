@@ -57,15 +57,15 @@ def score_of(
             found[name].append(nats[whole])
             if not name:
                 places[:, *box] = upsample(nats * whole, factors, "nearest")[0].cpu()
-    nats = {name: as_array(torch.cat(some)) for name, some in found.items() if some}
-    if "" not in nats or len(nats[""]) < _FEWEST:
+    told = {name: as_array(torch.cat(some)) for name, some in found.items() if some}
+    if "" not in told or len(told[""]) < _FEWEST:
         return None
-    own = nats.pop("")
+    own = told.pop("")
     middle = np.median(own)
     tail = _ratio(np.percentile(own, 99.9) - middle, 1.4826 * np.median(abs(own - middle)))
     gains = {
         name: _ratio((own - other).mean(), (own - other).std() / len(own) ** 0.5)
-        for name, other in nats.items()
+        for name, other in told.items()
     }
     return Score(places=places, tail=tail, gains=gains)
 

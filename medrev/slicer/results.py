@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from medrev.domains.bids import source_path
 from medrev.domains.intensity.names import contrast_words
 from medrev.domains.outputs import is_own, sidecar_of
+from medrev.domains.score import told_doubts
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
 from medrev.files import read_json
@@ -295,8 +296,9 @@ def _map(file: Path, volume: Volume, taken: set[str]) -> SceneVolume:
 
 
 def _description(units: str, sidecar: dict[str, Any]) -> str:
-    """What Slicer shows of a volume: its unit, and what is guaranteed of it."""
-    return ". ".join(filter(None, [units, *sidecar.get("Guarantees", ())]))
+    """What Slicer shows of a volume: its unit, what is guaranteed of it, and why to doubt it."""
+    said = [*sidecar.get("Guarantees", ()), *told_doubts(sidecar)]
+    return ". ".join(filter(None, [units, *said]))
 
 
 def _contrast(sidecar: dict[str, Any], key: str) -> list[str]:

@@ -318,6 +318,12 @@ def test_what_a_result_guarantees_is_noted(pair):
     assert notes == tuple(f"{name}: {name} gives back the scan" for name in pair.predictions)
 
 
+def test_doubts_about_a_scan_are_noted(pair):
+    path, doubt = pair.predictions["model"], "unlike the training: score axes 3 lies beyond"
+    says(path, Warnings=["something else", doubt])
+    assert pair.load(EvaluationConfig()).notes == (f"model: {doubt}",)
+
+
 def test_translated_contrasts_are_compared_in_their_own_scales(pair, cohort):
     """Also where one of the models is another program's, and says nothing about itself."""
     truth, own = brain(1), np.percentile(brain(1)[brain(1) > 0], 99.5)
