@@ -10,8 +10,8 @@ from medrev.domains.domain import Domain
 from medrev.domains.score import Score
 from medrev.metrics import as_array
 from medrev.nets import Posterior, evaluating
+from medrev.prediction.geometry import MIN_VOXELS
 from medrev.prediction.model import Model
-from medrev.prediction.ratio import Ratio
 from medrev.volumes import block_mean, upsample
 
 __all__ = ["score_of"]
@@ -40,8 +40,10 @@ def score_of(
     """
     net = model.translator
     assert isinstance(net, Posterior)
-    factors = Ratio.of(model.pipeline, inverse=False).factors
+    factors = model.pipeline.data.factors
     shape = tuple(values.shape[1:])
+    if any(n // r < MIN_VOXELS for n, r in zip(shape, factors, strict=True)):
+        return None
     edges = model.pipeline.data.sample_shape[-len(shape) :]
     inside = torch.ones_like(values[:1]) if mask is None else (mask > 0).to(values.dtype)
     given = {"": values, **domain.mistaken(values)}
@@ -76,8 +78,9 @@ def _ratio(value: float, deviation: float) -> float:
 
 
 def _cuts(length: int, edge: int, factor: int) -> list[slice]:
-    """Parts of an axis that are alike, no longer than an edge, and multiples of the factor."""
-    ends = np.linspace(0, length // factor, -(-length // edge) + 1).round().astype(int) * factor
+    """Like parts of an axis, no longer than an edge if that is enough for a network."""
+    count = max(1, min(-(-length // edge), length // factor // MIN_VOXELS))
+    ends = np.linspace(0, length // factor, count + 1).round().astype(int) * factor
     return [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
 
 
