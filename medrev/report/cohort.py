@@ -21,7 +21,7 @@ from medrev.evaluation import (
     heading,
     subject_table,
 )
-from medrev.metrics import INTERIOR, NOISE_FLOOR, Key
+from medrev.metrics import INTERIOR, Key
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
 from medrev.report.figures import (
@@ -36,13 +36,15 @@ from medrev.report.figures import (
 from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import encode_picture, link_to, niivue, render, write_page
 from medrev.report.preview import ERRORS, Preview, make_preview
-from medrev.report.tables import CohortTables, badness, headline_keys, main_region
+from medrev.report.tables import BOUNDS, CohortTables, badness, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, methods_paragraphs, words_of
 
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
 _MOST_BYTES = 50_000_000
 _MOST_WORST = 12
 _MOST_ROWS = 1500
+#: What the viewer is told of a volume.
+_TOLD = ("name", "overlay", "low", "high", "colours")
 _MOST_REASONS = 20
 
 
@@ -152,7 +154,8 @@ def write_cohort_report(
         methods=methods_paragraphs(evaluated, choices, page.origins),
         words=words_of(evaluated),
         worst=_worst(evaluated, tables, list(kept)),
-        worst_note=_worst_note(results, tables.keys[0], models[0]),
+        model=models[0],
+        ranked_by=heading(tables.keys[0], results.unit(tables.keys[0])),
         **_tables(evaluated, tables, page),
         **_charts(evaluated, tables, page),
         **_pictures(evaluated, kept, drawn.reasons, path.parent),
@@ -253,21 +256,13 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
     where = "mask" if main_region(results) == "mask" else words.whole
     interior = any(key.region == INTERIOR for key in tables.keys)
     caption = f"{tables.summary.caption}, in the {where}"
-    bounds = {
-        NOISE_FLOOR: " The noise floor is what the noise-free truth would show.",
-        GROUND_TRUTH: " Ground truth: what the segmentation network sees in the real photographs.",
-    }
     return {
         "headline": prepare(
             tables.summary,
             keys=tables.keys,
             caption=f"{caption} unless said otherwise" if interior else caption,
         ),
-        "headline_note": (
-            "The best mean of each column is marked, but of ratios of sharpness, which blocks and "
-            "noise bring near to 1 too; ↓ lower is better, ↑ higher, → nearer to the number."
-            + "".join(said for name, said in bounds.items() if name in results.methods)
-        ),
+        "bounds": [said for name, said in BOUNDS.items() if name in results.methods],
         "more_tables": [
             prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
             for theme, table in tables.details.items()
@@ -290,15 +285,7 @@ def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             html_table(table, caption=f"{table.caption}: {models[0]} against the others")
             for table in tables.comparisons.values()
         ],
-        "comparisons_note": (
-            f"{models[0]} against every other method on the same {words.things}: Wilcoxon's "
-            "signed-rank test, two-sided, corrected after Holm within each table; intervals by "
-            "bootstrap. Differences are first minus second."
-        ),
-        "groups_note": (
-            f"Groups by {page.group}: Mann–Whitney's test of two groups, Kruskal–Wallis's of more; "
-            f"groups of fewer than three {words.things} are described, not tested."
-        ),
+        "group": page.group,
         "group_tables": [
             html_table(table, caption=f"{table.caption}: by {page.group}")
             for table in tables.by_group.values()
@@ -321,16 +308,9 @@ def _all_subjects(tables: CohortTables, words: Words) -> HtmlTable:
 
 def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
     results, models, series = evaluated.results, evaluated.models, _series(evaluated)
-    count, words = len(evaluated.measured), words_of(evaluated)
-    masked = main_region(results) == "mask"
     calibration = calibration_charts(results, models, series)
     return {
-        "boxes": boxes(results, tables.keys, series) if count > 1 else [],
-        "boxes_note": (
-            f"Box: median and quartiles; whiskers: to the last {words.thing} within 1.5 times the "
-            f"distance of the quartiles; dots: {words.things}"
-            + (" beyond them." if count > 60 else ".")
-        ),
+        "boxes": boxes(results, tables.keys, series) if len(evaluated.measured) > 1 else [],
         "group_charts": group_charts(results, tables.keys[0], models, page.groups)
         if tables.grouped
         else [],
@@ -340,23 +320,13 @@ def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dic
             *calibration_words(results, models),
             *interval_words(results, models),
         ],
-        "errors_note": (
-            f"Errors are those of all {words.points} {'in the masks ' if masked else ''}of all "
-            f"{words.things} and of all channels; the outermost bins of the histogram hold all "
-            "that lies beyond them."
-        ),
+        "masked": main_region(results) == "mask",
         "error_legend": [
             {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
             for m, n in series.items()
             if m != GROUND_TRUTH
         ],
         "agreement_charts": agreement_charts(tables.agreements, results),
-        "agreement_note": (
-            f"Bland–Altman analysis of {models[0]}: mean over the "
-            f"{'mask (volumes: of regions)' if masked else words.whole} in prediction and "
-            f"reference, one dot per {words.thing}; lines: bias and 95 % limits of agreement; "
-            "dotted: no difference."
-        ),
     }
 
 
@@ -386,13 +356,6 @@ def _worst(evaluated: Evaluated, tables: CohortTables, shown: Sequence[str]) -> 
 def _called(table: Tabular, words: Words) -> Tabular:
     """A table of subjects with the right heading."""
     return replace(table, columns=(Column(words.thing), *table.columns[1:]))
-
-
-def _worst_note(results: Results, key: Key, model: str) -> str:
-    return (
-        f"Ordered by {heading(key, results.unit(key))} of {model}. Values that lie more than 3.5 "
-        "robust standard deviations from the median, on the bad side, are coloured."
-    )
 
 
 def subject_notes(evaluated: Evaluated) -> list[str]:
@@ -429,16 +392,7 @@ def _pictures(
         for n, volume in enumerate(preview.volumes):
             identifier = f"volume-{len(viewer)}-{n}"
             volumes.append((identifier, volume.nifti))
-            entries.append(
-                {
-                    "id": identifier,
-                    "name": volume.name,
-                    "overlay": volume.overlay,
-                    "low": volume.low,
-                    "high": volume.high,
-                    "colours": volume.colours,
-                }
-            )
+            entries.append({"id": identifier, **{name: getattr(volume, name) for name in _TOLD}})
         shown.append(
             {
                 "name": name,
@@ -456,12 +410,7 @@ def _pictures(
             viewer.append({"name": name, "volumes": entries})
     return {
         "shown": shown,
-        "pictures_note": (
-            "Images are shown as they are stored; errors and uncertainties share a window."
-            if words_of(evaluated) is IMAGES
-            else "All pictures of a row show the same slice at the same window; errors and "
-            "uncertainties share theirs."
-        ),
+        "of_images": words_of(evaluated) is IMAGES,
         "ramp": encode_picture(np.linspace(0, 1, 96)[None].repeat(8, 0), colours=ERRORS),
         "viewer": viewer,
         "viewer_unit": next((preview.unit for preview in previews.values()), ""),

@@ -57,7 +57,10 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("d_iou", None, None),
 )
 #: Methods that show what could be reached, and are no rivals of the models.
-_BOUNDS = (NOISE_FLOOR, GROUND_TRUTH)
+BOUNDS = {
+    NOISE_FLOOR: "The noise floor is what the noise-free truth would show.",
+    GROUND_TRUTH: "Ground truth: what the segmentation network sees in the real photographs.",
+}
 _SHARPNESS = {"gradient_ratio", "through_plane_ratio", "flicker", "power_ratio", "coherence"}
 _TRUST = {
     "coverage_error",
@@ -168,7 +171,7 @@ def cohort_tables(
     keys = tuple(headline_keys(results))
     methods = _ordered(results, models)
     themes = key_groups(results, words)
-    rivals = [method for method in methods if method not in _BOUNDS]
+    rivals = [method for method in methods if method not in BOUNDS]
     many = len(results.subjects) > 1
     grouped = {} if groups is None else _grouped(results, keys, models, groups)
     agreements = _agreements(results, models[0])
@@ -280,8 +283,8 @@ def badness(key: Key, value: float) -> float:
 
 def _ordered(results: Results, models: Sequence[str]) -> list[str]:
     """Models first, what could be reached last."""
-    others = [m for m in results.methods if m not in models and m not in _BOUNDS]
-    bounds = [m for m in results.methods if m in _BOUNDS]
+    others = [m for m in results.methods if m not in models and m not in BOUNDS]
+    bounds = [m for m in results.methods if m in BOUNDS]
     return [m for m in models if m in results.methods] + others + bounds
 
 
@@ -291,7 +294,7 @@ def _means(
     """Means ± standard deviations; what could be reached is no method and never the best."""
     methods = _ordered(results, models)
     table = summary_table(results, keys, methods, caption=caption)
-    rivals = [method for method in methods if method not in _BOUNDS]
+    rivals = [method for method in methods if method not in BOUNDS]
     bold = summary_table(results, keys, rivals).bold
     sections = {len(models), len(rivals)} - {len(methods)}
     return replace(table, bold=bold, sections=tuple(sorted(sections)))
