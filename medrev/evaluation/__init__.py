@@ -3,19 +3,17 @@
 from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.catalogue import CATALOGUE, digits, heading
-from medrev.evaluation.classes import GROUND_TRUTH, TOLERANCE, Classes, Counts, segmentation_scores
+from medrev.evaluation.classes import GROUND_TRUTH, TOLERANCE, Classes, segmentation_scores
 from medrev.evaluation.cohort import Evaluated, evaluate_cohort
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
-    Comparison,
     GroupComparison,
     compare_groups,
     compare_methods,
     holm,
 )
-from medrev.evaluation.conformal import PROMISE, Calibrated, calibrate
+from medrev.evaluation.conformal import Calibrated, calibrate
 from medrev.evaluation.find import Sources, find_cases, named_inputs
-from medrev.evaluation.folders import is_image, is_mask, is_uncertainty, subject_of
 from medrev.evaluation.found import Found
 from medrev.evaluation.generation import draw_scores, is_generative, part_scores
 from medrev.evaluation.held_out import HeldOut
@@ -35,7 +33,6 @@ from medrev.evaluation.measured import EDGES, Measured, measure
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
-from medrev.evaluation.pictures import read_picture
 from medrev.evaluation.region_tables import (
     class_table,
     interval_table,
@@ -63,7 +60,6 @@ __all__ = [
     "GROUND_TRUTH",
     "HELDOUT",
     "PAPER_TABLES",
-    "PROMISE",
     "TOLERANCE",
     "BlandAltman",
     "Calibrated",
@@ -71,8 +67,6 @@ __all__ = [
     "Cell",
     "Classes",
     "Column",
-    "Comparison",
-    "Counts",
     "Description",
     "Evaluated",
     "EvaluationConfig",
@@ -118,9 +112,6 @@ __all__ = [
     "holm",
     "interval_table",
     "is_generative",
-    "is_image",
-    "is_mask",
-    "is_uncertainty",
     "judge",
     "judge_runs",
     "measure",
@@ -131,11 +122,9 @@ __all__ = [
     "paper_table",
     "part_scores",
     "read_heldout",
-    "read_picture",
     "region_table",
     "score",
     "segmentation_scores",
-    "subject_of",
     "subject_table",
     "summary_table",
     "translate_sample",

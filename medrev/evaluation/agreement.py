@@ -41,19 +41,16 @@ class BlandAltman:
     slope_p: float | None
 
 
-def bland_altman(
-    prediction: Mapping[str, float], reference: Mapping[str, float], *, level: float = 0.95
-) -> BlandAltman:
+def bland_altman(prediction: Mapping[str, float], reference: Mapping[str, float]) -> BlandAltman:
     """Bland–Altman analysis of the subjects that have both values.
 
-    The limits hold 95 % of the differences if these are normally distributed. Intervals are those
-    of Student's t with the standard errors ``s/√n`` for the bias and
+    The limits hold 95 % of the differences if these are normally distributed. Intervals (95 %) are
+    those of Student's t with the standard errors ``s/√n`` for the bias and
     ``s √(1/n + 1.96²/(2(n − 1)))`` for the limits.
 
     Args:
         prediction: Value by subject, such as a volume in mL or a mean FA.
         reference: Value by subject.
-        level: Level of the confidence intervals.
 
     Raises:
         InputError: Fewer than three subjects have both values, or a value is not finite.
@@ -79,7 +76,7 @@ def bland_altman(
     difference, mean = pairs[:, 0] - pairs[:, 1], pairs.mean(axis=1)
     bias, std = float(difference.mean()), float(difference.std(ddof=1))
     z = float(stats.norm.ppf(0.975))
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1))
+    t = float(stats.t.ppf(0.975, n - 1))
     of_bias = t * std / math.sqrt(n)
     of_limit = t * std * math.sqrt(1 / n + z**2 / (2 * (n - 1)))
     slope, slope_p = _line(mean, difference)
@@ -87,9 +84,9 @@ def bland_altman(
         subjects=shared,
         means=tuple(mean.tolist()),
         differences=tuple(difference.tolist()),
-        bias=(bias, _around(bias, of_bias, level)),
-        lower=(bias - z * std, _around(bias - z * std, of_limit, level)),
-        upper=(bias + z * std, _around(bias + z * std, of_limit, level)),
+        bias=(bias, _around(bias, of_bias)),
+        lower=(bias - z * std, _around(bias - z * std, of_limit)),
+        upper=(bias + z * std, _around(bias + z * std, of_limit)),
         slope=slope,
         slope_p=slope_p,
     )
@@ -125,5 +122,5 @@ def _line(mean: Floats, difference: Floats) -> tuple[float | None, float | None]
     return (None, None) if math.isnan(slope) or math.isnan(p) else (slope, p)
 
 
-def _around(value: float, half: float, level: float) -> Interval:
-    return Interval(value - half, value + half, level)
+def _around(value: float, half: float) -> Interval:
+    return Interval(value - half, value + half)

@@ -211,10 +211,6 @@ def total_scores(facts: Iterable[Mapping[str, Any]]) -> Results:
     )
 
 
-def _confusion(true: NDArray[np.int64], classes: int, given: NDArray[np.int64]) -> Confusion:
-    return confusion(given, true, classes=classes)
-
-
 def _true_classes(image: torch.Tensor, classes: Classes, largest: float) -> NDArray[np.int64]:
     """Of a label image ``(3, I, J, 1)``, or of the numbers of classes ``(1, I, J, 1)``."""
     if len(image) == 1:

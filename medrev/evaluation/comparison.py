@@ -97,7 +97,6 @@ def compare_methods(
     against: str | None = None,
     methods: Sequence[str] | None = None,
     resamples: int = 9999,
-    seed: int = 0,
 ) -> tuple[Comparison, ...]:
     """Wilcoxon signed-rank tests between methods on the subjects they share, Holm-corrected.
 
@@ -107,7 +106,6 @@ def compare_methods(
         against: The method that all others are compared with; None: every pair.
         methods: Methods that take part; None: all that were measured.
         resamples: Bootstrap samples of the interval of the difference; 0 for none.
-        seed: Seed of the bootstrap.
 
     Returns:
         One comparison per pair, corrected together. Pairs of fewer than six subjects, or with
@@ -130,23 +128,15 @@ def compare_methods(
         else [(name, against) for name in names if name != against]
     )
     values = {name: results.values(name, key) for pair in pairs for name in pair}
-    return _corrected([_paired((a, b), values[a], values[b], resamples, seed) for a, b in pairs])
+    return _corrected([_paired((a, b), values[a], values[b], resamples) for a, b in pairs])
 
 
-def compare_groups(
-    values: Mapping[str, float],
-    groups: Mapping[str, str],
-    *,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> GroupComparison:
+def compare_groups(values: Mapping[str, float], groups: Mapping[str, str]) -> GroupComparison:
     """Compare a metric between groups of subjects, such as sites or diagnoses.
 
     Args:
         values: Value by subject (:meth:`Results.values`).
         groups: Group by subject; subjects without a group or a value are left out.
-        resamples: Bootstrap samples of each group's interval; 0 for none.
-        seed: Seed of the bootstrap.
 
     Returns:
         Description of each group, the overall test and all pairs. Groups of fewer than three
@@ -162,9 +152,7 @@ def compare_groups(
         if subject in groups:
             members.setdefault(groups[subject], []).append(value)
     members = dict(sorted(members.items()))
-    described = {
-        name: describe(found, resamples=resamples, seed=seed) for name, found in members.items()
-    }
+    described = {name: describe(found) for name, found in members.items()}
     tested = {name: found for name, found in members.items() if len(found) >= FEWEST_GROUP}
     pairs = _corrected(
         [_unpaired(a, b, members[a], members[b]) for a, b in combinations(members, 2)]
@@ -189,7 +177,6 @@ def _paired(
     one: Mapping[str, float],
     two: Mapping[str, float],
     resamples: int,
-    seed: int,
 ) -> Comparison:
     from scipy import stats
 
@@ -204,8 +191,7 @@ def _paired(
     found = replace(bare, difference=float(difference.mean()), effect=_rank_biserial(difference))
     if resamples and len(shared) >= FEWEST:
         with suppress(InputError):  # differences by rounding only
-            interval = bootstrap_mean(difference, resamples=resamples, seed=seed)
-            found = replace(found, interval=interval)
+            found = replace(found, interval=bootstrap_mean(difference, resamples=resamples))
     if len(shared) < FEWEST_PAIRS:
         reason = f"not enough subjects ({len(shared)}, {FEWEST_PAIRS} are needed)"
         return replace(found, reason=reason)

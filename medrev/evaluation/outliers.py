@@ -9,7 +9,7 @@ from medrev.evaluation.catalogue import CATALOGUE
 from medrev.evaluation.results import Results
 from medrev.metrics import Key
 
-#: Robust z score beyond which a subject is flagged.
+#: Robust z score beyond which a subject is flagged, as Iglewicz and Hoaglin recommend.
 THRESHOLD = 3.5
 #: Fewest subjects among which one can be told to be far from the others.
 FEWEST = 5
@@ -36,8 +36,8 @@ class Outlier:
     worse: bool | None
 
 
-def outliers(values: Mapping[str, float], threshold: float = THRESHOLD) -> dict[str, float]:
-    """Subjects whose robust z score exceeds a threshold in size.
+def outliers(values: Mapping[str, float]) -> dict[str, float]:
+    """Subjects whose robust z score exceeds :data:`THRESHOLD` in size.
 
     ``z = 0.6745 (x − median) / MAD`` with the median absolute deviation MAD; where that is zero
     (more than half of the values are equal), ``z = (x − median) / (1.2533 · mean absolute
@@ -45,7 +45,6 @@ def outliers(values: Mapping[str, float], threshold: float = THRESHOLD) -> dict[
 
     Args:
         values: Value by subject.
-        threshold: 3.5, as recommended by Iglewicz and Hoaglin.
 
     Returns:
         Score by flagged subject, none if there are fewer than five subjects.
@@ -70,7 +69,7 @@ def outliers(values: Mapping[str, float], threshold: float = THRESHOLD) -> dict[
     return {
         subject: float(score)
         for subject, score in zip(values, scores, strict=True)
-        if abs(score) > threshold
+        if abs(score) > THRESHOLD
     }
 
 
@@ -78,7 +77,6 @@ def find_outliers(
     results: Results,
     keys: Sequence[Key] | None = None,
     methods: Sequence[str] | None = None,
-    threshold: float = THRESHOLD,
 ) -> tuple[Outlier, ...]:
     """Flag the subjects of a cohort, by method and key, the farthest first.
 
@@ -86,7 +84,6 @@ def find_outliers(
         results: Records of a cohort.
         keys: What is looked at; None: all that are no points of curves.
         methods: Methods that are looked at; None: all.
-        threshold: As in :func:`outliers`.
     """
     if keys is None:
         keys = [k for k in results.keys if k.metric in CATALOGUE and not CATALOGUE[k.metric].curve]
@@ -95,7 +92,7 @@ def find_outliers(
         for key in keys:
             values = results.values(method, key)
             middle = float(np.median(list(values.values()))) if values else 0.0
-            for subject, score in outliers(values, threshold).items():
+            for subject, score in outliers(values).items():
                 worse = _worse(key, values[subject], middle)
                 found.append(Outlier(subject, method, key, values[subject], score, worse))
     return tuple(sorted(found, key=lambda outlier: -abs(outlier.score)))

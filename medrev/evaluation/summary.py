@@ -57,20 +57,12 @@ class Description:
     notes: tuple[str, ...] = ()
 
 
-def describe(
-    values: Sequence[float],
-    *,
-    level: float = 0.95,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> Description:
+def describe(values: Sequence[float], *, resamples: int = 9999) -> Description:
     """Describe the values of several subjects.
 
     Args:
         values: One value per subject, not NaN; may be infinite.
-        level: Level of the bootstrap interval.
-        resamples: Bootstrap samples; 0 for no interval.
-        seed: Seed of the bootstrap: the same values give the same interval.
+        resamples: Bootstrap samples of the 95 % interval; 0 for none.
 
     Example:
         >>> found = describe([7.0, 8.0, 9.0])
@@ -93,7 +85,7 @@ def describe(
         std = float(array.std(ddof=1))
     if finite and resamples:
         try:
-            interval = bootstrap_mean(array, level=level, resamples=resamples, seed=seed)
+            interval = bootstrap_mean(array, resamples=resamples)
         except InputError as error:
             notes.append(f"no confidence interval: {error}")
     low, median, high = (_quantile(array, q) for q in (0.25, 0.5, 0.75))

@@ -90,14 +90,7 @@ def marked_rows(
     return best_of(means, higher=metric.better == "higher", rounding=rounding, ties=ties)
 
 
-def description_table(
-    results: Results,
-    key: Key,
-    methods: Sequence[str] | None = None,
-    *,
-    resamples: int = 9999,
-    seed: int = 0,
-) -> Tabular:
+def description_table(results: Results, key: Key, methods: Sequence[str] | None = None) -> Tabular:
     """One metric in full: count, mean, deviation, interval, median, quartiles, extremes.
 
     Methods of which it was not measured are left out.
@@ -111,7 +104,7 @@ def description_table(
     for method in methods or results.methods:
         if not results.measured(method, key):
             continue
-        found = describe(list(results.values(method, key).values()), resamples=resamples, seed=seed)
+        found = describe(list(results.values(method, key).values()))
         interval = found.interval
         rows.append(
             (

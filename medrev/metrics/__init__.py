@@ -20,7 +20,6 @@ from medrev.metrics.masked import (
     as_mask,
     check_finite,
     check_shapes,
-    masked_pair,
 )
 from medrev.metrics.probabilistic import (
     RankHistogram,
@@ -33,17 +32,15 @@ from medrev.metrics.probabilistic import (
 from medrev.metrics.regions import RegionVolume, as_labels, region_names, volumetry
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
-    BANDS,
     Spectrum,
     band_names,
     differences,
     gradient_energy,
     gradient_ratio,
 )
-from medrev.metrics.similarity import RADIUS, SIGMA, Structure, check_range, data_range, psnr
+from medrev.metrics.similarity import Structure, check_range, data_range, psnr
 from medrev.metrics.slices import SliceScores, slice_flicker, slice_scores
 from medrev.metrics.tensors import (
-    FA_MIN,
     MULTIPLICITY,
     RMSE_UNIT,
     Tensors,
@@ -56,17 +53,13 @@ from medrev.metrics.tensors import (
 )
 
 __all__ = [
-    "BANDS",
     "BASELINES",
-    "FA_MIN",
     "INTERIOR",
     "MASK",
     "MULTIPLICITY",
     "NETWORK_RANGE",
     "NOISE_FLOOR",
-    "RADIUS",
     "RMSE_UNIT",
-    "SIGMA",
     "WHOLE",
     "Array",
     "Baseline",
@@ -109,7 +102,6 @@ __all__ = [
     "interval_coverage",
     "labels_of_colours",
     "log_euclidean_distance",
-    "masked_pair",
     "mean_change",
     "needed_factors",
     "needed_subjects",

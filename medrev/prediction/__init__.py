@@ -1,7 +1,6 @@
 """From volume to volume: loading a model, planning, tiling, scaling, files."""
 
 from medrev.domains.source import Entry, Source, check_kind, recognise
-from medrev.domains.tensor.reading import convention_of
 from medrev.options import InferenceOptions, Request
 from medrev.prediction.batch import Report, infer_many
 from medrev.prediction.distributed import infer_distributed
@@ -24,7 +23,6 @@ from medrev.prediction.score import score_of
 from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.shipped import (
     ShippedModel,
-    shipped_model,
     shipped_models,
     shipped_sources,
     suitable_model,
@@ -56,7 +54,6 @@ __all__ = [
     "Source",
     "Weights",
     "check_kind",
-    "convention_of",
     "copy_weights",
     "direction_of",
     "find_entries",
@@ -75,7 +72,6 @@ __all__ = [
     "score_of",
     "segment_image",
     "segmenter_of",
-    "shipped_model",
     "shipped_models",
     "shipped_sources",
     "suitable_model",
