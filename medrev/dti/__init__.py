@@ -5,8 +5,15 @@ from medrev.dti.eigen import eigh, rebuild
 from medrev.dti.fit import fit_signal, fit_tensor
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
-from medrev.dti.invariants import invariant_maps, sine_squared
-from medrev.dti.maps import color_fa, principal_direction, scalar_maps, scalars, tensor_maps
+from medrev.dti.maps import (
+    color_fa,
+    invariant_maps,
+    principal_direction,
+    scalar_maps,
+    scalars,
+    sine_squared,
+    tensor_maps,
+)
 from medrev.dti.order import COMPONENTS, Order, convert_order, frobenius, from_matrix, to_matrix
 from medrev.dti.signal import LinearFit, Signal
 from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair

@@ -16,10 +16,14 @@ from medrev.metrics.deviations import (
 from medrev.metrics.masked import (
     Array,
     Floats,
+    RegionVolume,
     as_array,
+    as_labels,
     as_mask,
     check_finite,
     check_shapes,
+    region_names,
+    volumetry,
 )
 from medrev.metrics.probabilistic import (
     RankHistogram,
@@ -29,7 +33,6 @@ from medrev.metrics.probabilistic import (
     interval_coverage,
     rank_histogram,
 )
-from medrev.metrics.regions import RegionVolume, as_labels, region_names, volumetry
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
     Spectrum,

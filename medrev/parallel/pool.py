@@ -14,12 +14,11 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from medrev.errors import ClusterError, ConfigError
-from medrev.parallel.jobs import CLUSTERS, load_jobqueue
 from medrev.parallel.outcome import Outcome, attempt, described
 from medrev.parallel.scheduler import END
 from medrev.parallel.tasks import run_there
 from medrev.parallel.watch import Watch
-from medrev.parallel.workers import connect
+from medrev.parallel.workers import CLUSTERS, connect, load_jobqueue
 from medrev.progress import Bar, progress
 
 if TYPE_CHECKING:

@@ -33,12 +33,14 @@ from medrev.volumes.pictures import (
     read_pixels,
     write_pixels,
 )
-from medrev.volumes.profile import PROFILES, Profile, coarsen
 from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
 from medrev.volumes.resample import (
+    PROFILES,
     Factor,
+    Profile,
     block_mean,
     blocks_of,
+    coarsen,
     from_blocks,
     onto_means,
     per_axis,

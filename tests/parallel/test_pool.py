@@ -231,7 +231,7 @@ def test_ctrl_c_stays_what_it_was():
     pytest.importorskip("dask_jobqueue")
     code = (
         "import signal; before = signal.getsignal(signal.SIGINT);"
-        "from medrev.parallel.jobs import load_jobqueue; load_jobqueue('slurm');"
+        "from medrev.parallel.workers import load_jobqueue; load_jobqueue('slurm');"
         "assert signal.getsignal(signal.SIGINT) is before"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -11,7 +11,7 @@ from torch import nn
 from medrev.config.schema import Schedule
 from medrev.errors import ConfigError
 from medrev.training.distributed import World
-from medrev.training.interrupt import Interruption
+from medrev.training.loop import Interruption
 from medrev.training.meter import CsvLog, Meter, require_tensorboard
 from medrev.training.optim import MovingAverage, learning_rate_factor
 from medrev.training.seeding import (

@@ -2,11 +2,10 @@
 
 from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.find import find_contrasts, problems
-from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.names import contrasts, lacks
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.intensity.ranges import contrast_ranges, describe_contrast, unlike_contrasts
-from medrev.domains.intensity.reading import read_contrast
+from medrev.domains.intensity.reading import intensity_scale, read_contrast
 
 __all__ = [
     "ContrastBatches",

@@ -12,7 +12,7 @@ from medrev.config.schema import ContrastData, ScalarData
 from medrev.data.epochs import Order, PlacedBatches, Triple
 from medrev.data.patches import find_places, list_items
 from medrev.domains.intensity.head import Head, Three
-from medrev.domains.intensity.intensity import BACKGROUND
+from medrev.domains.intensity.reading import BACKGROUND
 from medrev.errors import InputError
 from medrev.volumes import SLICE_AXES, Slicing
 

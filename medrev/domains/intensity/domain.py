@@ -15,7 +15,6 @@ from medrev.data.cohort import Layouts
 from medrev.data.subject import Subject
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.intensity.find import LAYOUTS, is_head, problems
-from medrev.domains.intensity.intensity import intensity_scale, to_network
 from medrev.domains.intensity.names import (
     contrast_base,
     contrast_file,
@@ -26,7 +25,7 @@ from medrev.domains.intensity.names import (
 )
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
-from medrev.domains.intensity.reading import read_contrast
+from medrev.domains.intensity.reading import intensity_scale, read_contrast, to_network
 from medrev.domains.outputs import Map, Output
 from medrev.domains.source import Entry, Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar

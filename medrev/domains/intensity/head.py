@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.data.boxed import Boxed
-from medrev.domains.intensity.intensity import to_network
+from medrev.domains.intensity.reading import to_network
 from medrev.volumes import rescale_affine
 
 Three = tuple[int, int, int]

@@ -16,7 +16,7 @@ from medrev.domains.dataset import Dataset, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.intensity.batches import HeadBatches
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.intensity import BACKGROUND
+from medrev.domains.intensity.reading import BACKGROUND
 from medrev.domains.sample import Sample
 from medrev.errors import InputError, Together
 from medrev.parallel.outcome import processors

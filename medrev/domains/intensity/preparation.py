@@ -10,10 +10,9 @@ from medrev.config.schema import ContrastData
 from medrev.data.boxed import boxed
 from medrev.data.subject import Subject
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.intensity.ranges import describe_contrast
-from medrev.domains.intensity.reading import ContrastScan, read_contrast
+from medrev.domains.intensity.reading import ContrastScan, intensity_scale, read_contrast
 from medrev.errors import GeometryError, InputError
 from medrev.files import content_hash
 from medrev.volumes import Reorient, same_grid

@@ -12,9 +12,8 @@ from medrev.data.boxed import boxed
 from medrev.data.subject import Subject
 from medrev.domains.intensity.find import scalar_file
 from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.intensity import intensity_scale
 from medrev.domains.intensity.ranges import describe_contrast
-from medrev.domains.intensity.reading import read_contrast
+from medrev.domains.intensity.reading import intensity_scale, read_contrast
 from medrev.errors import InputError, naming
 from medrev.files import content_hash
 from medrev.volumes import Profile, Reorient, block_mask, coarsen, crop_to_multiple, rescale_affine
