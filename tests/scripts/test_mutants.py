@@ -26,7 +26,7 @@ def test_every_old_text_occurs_once_and_every_test_is_there():
     [
         ("medrev/errors.py: tests/test_files.py\n- nowhere\n+ here\n", "it occurs 0 times"),
         ("medrev/errors.py: tests/test_files.py\n- Error\n+ Fault\n", "must occur once"),
-        ('medrev/errors.py: tests/test_no.py\n- "MedrevError"\n+ y\n', "no tests/test_no.py"),
+        ("medrev/errors.py: tests/test_no.py\n- class MedrevError\n+ y\n", "no tests/test_no.py"),
         ("- x\n", "a heading, '- old' or '+ new' is needed"),
         ("medrev/errors.py: tests/test_files.py\n- x\n- y\n", "line 3 of"),
     ],
