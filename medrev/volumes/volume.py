@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError
 from medrev.volumes.affine import same_grid
 
+if TYPE_CHECKING:
+    from monai.data.meta_tensor import MetaTensor
+
 #: mm by which corresponding voxels of one grid may lie apart.
 _TOLERANCE = 1e-2
 
@@ -56,10 +59,6 @@ class Grid:
             f"{path} lies elsewhere than {self.name}: their affines put voxels up to {apart:.3g} "
             f"mm apart: {advice}"
         )
-
-
-if TYPE_CHECKING:
-    from monai.data.meta_tensor import MetaTensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +148,6 @@ class Volume:
         from monai.data.meta_tensor import MetaTensor
 
         return MetaTensor(self.values, affine=torch.from_numpy(self.affine), meta=dict(self.meta))
-
-
-if TYPE_CHECKING:
-    from monai.data.meta_tensor import MetaTensor
 
 
 def is_metatensor(values: object) -> "TypeGuard[MetaTensor]":
