@@ -106,10 +106,12 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
     if not path.is_file():
         return
     try:
-        rows = {}
-        for row in read_rows(path):
-            if rows.setdefault(row["id"], row).get("split") != row.get("split"):
-                raise InputError(f"{path}: {row['id']} is listed twice, in different parts (split)")
+        rows: dict[str, dict[str, str]] = {}
+        for each in read_rows(path):
+            if rows.setdefault(each["id"], each).get("split") != each.get("split"):
+                raise InputError(
+                    f"{path}: {each['id']} is listed twice, in different parts (split)"
+                )
     except InputError as error:
         listing.unread = str(error)
         return
