@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-__all__ = ["ABOUT_PLACES", "Score", "told_doubts"]
-
 #: What warnings of scores begin with.
 _UNLIKE = "unlike the training: score"
 

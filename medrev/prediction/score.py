@@ -14,8 +14,6 @@ from medrev.prediction.geometry import MIN_VOXELS
 from medrev.prediction.model import Model
 from medrev.volumes import block_mean, upsample
 
-__all__ = ["score_of"]
-
 #: Places, of a scan made coarser, below which nothing can be said.
 _FEWEST = 200
 
