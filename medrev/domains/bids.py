@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from medrev import __version__
-from medrev.errors import OutputError
-from medrev.files import read_json, write_text
+from medrev.files import ensure_writable_folder, read_json, write_text
+from medrev.locks import LOCK, hold
 
 BIDS_VERSION = "1.10.0"
 #: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.
 IGNORED = ("*_dwimap.*", "*_certificate.json", "*.png", "*.mrb")
 _DESCRIPTION = "dataset_description.json"
 _LINKS = "DatasetLinks"
+_WAIT = 60.0  # seconds that another process may take to write them
 _URI = re.compile(r"bids:([A-Za-z0-9]*):(.+)", re.DOTALL)
 
 
@@ -42,8 +43,19 @@ def describe_dataset(
         The files written.
     """
     home = _home(folder)
-    if home is not None:
-        return _add_links(home / _DESCRIPTION, links or {})
+    if home is not None and not links:
+        return []
+    place = home or ensure_writable_folder(folder)
+    with hold(place / f"{LOCK}-{_DESCRIPTION}", wait=_WAIT):  # each adds its own links
+        if _home(folder) is not None:
+            return _add_links(place / _DESCRIPTION, links or {})
+        return _describe(folder, title, ignored, links)
+
+
+def _describe(
+    folder: Path, title: str, ignored: tuple[str, ...], links: Mapping[str, str] | None
+) -> list[Path]:
+    """Write the files of a folder that is no dataset yet."""
     description = {
         "Name": title,
         "BIDSVersion": BIDS_VERSION,
@@ -57,15 +69,9 @@ def describe_dataset(
         (_DESCRIPTION, _json(description)),
     ):
         path = folder / name
-        if path.exists():
-            continue
-        try:
+        if not path.exists():
             write_text(path, text)
-        except OutputError:
-            if path.exists():  # another process was faster
-                continue
-            raise
-        written.append(path)
+            written.append(path)
     return written
 
 
