@@ -17,6 +17,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import heldout_columns, heldout_means
 from medrev.metrics import slice_flicker
+from medrev.nets import translator_of
 from medrev.prediction import Model, infer_file, load_model, translate
 from medrev.training import (
     Trainer,
@@ -24,7 +25,6 @@ from medrev.training import (
     heldout,
     save_picture,
     train,
-    translator_of,
     validate,
 )
 from medrev.volumes import Reorient

@@ -15,12 +15,11 @@ from safetensors.torch import load_file
 
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
-from medrev.errors import ConfigError, InputError, OutputError
+from medrev.errors import ConfigError, DivergedError, InputError, OutputError
 from medrev.evaluation import Record, Results
 from medrev.prediction import load_model, translate
 from medrev.report import write_run_report
 from medrev.training import (
-    DivergedError,
     RunFolder,
     Score,
     Trainer,

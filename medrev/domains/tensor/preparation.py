@@ -15,6 +15,7 @@ from medrev.data.subject import Subject
 from medrev.domains.tensor.cache import Prepared, cache_folder, content_key, load_entry, save_entry
 from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
 from medrev.domains.tensor.scan import Scan, check_subject, load_subject
+from medrev.domains.tensor.simulated import VERSION
 from medrev.errors import InputError, Together
 from medrev.files import content_hash
 from medrev.parallel.outcome import processors
@@ -123,7 +124,8 @@ def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
 def _key(subject: Subject, data: DTIData) -> str:
     contents = {role: content_hash(path) for role, path in subject.files.items()}
     if data.layout == "simulated":
-        contents = {"drawn": f"{subject.id} {data.simulated.model_dump_json(include=_DRAWN_BY)}"}
+        drawn = data.simulated
+        contents = {"drawn": f"{VERSION} {subject.id} {drawn.model_dump_json(include=_DRAWN_BY)}"}
     return content_key(contents, data, _wants_copies(subject, data))
 
 

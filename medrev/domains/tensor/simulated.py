@@ -13,6 +13,10 @@ from medrev.dti import Gradients
 from medrev.volumes import Volume
 
 
+#: Raised whenever a head of the same number becomes another one.
+VERSION = 1
+
+
 class Drawn(NamedTuple):
     """A scan as its files would give it."""
 

@@ -272,6 +272,9 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"data\.root not found"):
         dataset_of(pipeline(tmp_path / "nothing"))
     (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="the folder is empty"):
+        dataset_of(pipeline(tmp_path / "empty"))
+    (tmp_path / "empty" / "notes.txt").write_text("none")
     with pytest.raises(InputError, match=r"NAME\.nii\.gz, one volume for each subject"):
         dataset_of(pipeline(tmp_path / "empty"))
 
