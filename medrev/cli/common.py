@@ -119,12 +119,14 @@ def _thread_count(text: str) -> int:
 @contextmanager
 def importing() -> Iterator[None]:
     """Import without looking for garbage, which takes a tenth of the time; modules stay."""
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        if collects:
+            gc.freeze()
+            gc.enable()
 
 
 def first_process() -> bool:

@@ -65,7 +65,8 @@ def _degrade(arguments: argparse.Namespace) -> None:
     ):
         if notice:
             logger.warning("note: %s: %s", path, notice)
-        print(path, flush=True)
+        if path.exists():
+            print(path, flush=True)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,10 @@ def _sample(arguments: argparse.Namespace) -> None:
     if options.count is not None and options.count < 1:
         raise ConfigError(f"--count must be at least 1, got {options.count}")
     kind = kinds[0] if kinds else "draws"
+    if options.classes and kind not in ("draws", "sweep", "widest", "scale", "axes"):
+        raise ConfigError(f"--classes has no effect with --{kind}: leave it out")
+    if options.temperature != 1 and kind not in ("draws", "classifier"):
+        raise ConfigError(f"--temperature has no effect with --{kind}: leave it out")
 
     from medrev.evaluation.sampling import Sampler
     from medrev.prediction import load_model

@@ -45,6 +45,8 @@ def describe_dataset(
     home = _home(folder)
     if home is not None and not links:
         return []
+    if home is not None and not _is_own(read_json(home / _DESCRIPTION, lenient=True)):
+        return []
     place = home or ensure_writable_folder(folder)
     with hold(place / f"{LOCK}-{_DESCRIPTION}", wait=_WAIT):  # each adds its own links
         if _home(folder) is not None:

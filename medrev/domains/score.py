@@ -67,7 +67,7 @@ class Score:
         """Where the scan is unlike those that the weight file was calibrated on, in words."""
         known, last = header.get(_KEY, {}), f"{_QUANTILES[-1]}"
         words = {
-            "tail": "some places are less likely (the score map shows where): losses of signal, artefacts?",
+            "tail": "some places are less likely (see the score map): losses of signal, artefacts?",
             "axes": "main directions fit the anatomy less: are the b-vectors right, did the head "
             f"move? (best rival: {max(self.gains, key=self.gains.__getitem__, default='none')})",
         }

@@ -61,6 +61,7 @@ def judge(
     dataset: AnyDataset,
     count: int,
     *,
+    members: Sequence[Any] | None = None,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Judgement:
@@ -74,6 +75,7 @@ def judge(
         classifier: Trained on images of the same size, or of the same without their padding.
         dataset: The model's data.
         count: Images made of each class, of all test images or of nothing.
+        members: The images (default: those of the test part).
         temperature: Factor on the deviations of codes that are drawn.
         seed: Of what is drawn.
 
@@ -93,7 +95,11 @@ def judge(
             f"the classifier must tell the classes that the generator makes, got {len(names)} "
             f"classes of {classifier.pipeline.name} and {len(own)} of {model.pipeline.name}"
         )
-    total = min(count * max(1, len(own)), len(dataset.members("test")))
+    members = dataset.members("test") if members is None else members
+    total = min(count * max(1, len(own)), len(members))
+    if total < 2:
+        raise InputError(f"classes are told of 2 images or more, got {total}")
+    members = [members[n * len(members) // total] for n in range(total)]  # of all classes
     see = _eyes(model, classifier)
     source = torch.Generator().manual_seed(seed)
 
@@ -103,11 +109,11 @@ def judge(
         return torch.stack([translate(model, each) for each in x])
 
     of_images = len(model.pipeline.data.input_shape) > 1
-    given = _true(dataset, total) if of_images else _classes(dataset, own, count)
+    given = _true(dataset, members) if of_images else _classes(dataset, own, count)
     made = ((x, draw(x), labels) for x, _, labels in given)
     with evaluating(net):
         (drawn, right), (seen, truly) = (
-            _judged(net, names, see, batches) for batches in (made, _true(dataset, total))
+            _judged(net, names, see, batches) for batches in (made, _true(dataset, members))
         )
     return Judgement(right, truly, frechet_distance(drawn, seen), len(drawn))
 
@@ -132,8 +138,11 @@ def judge_runs(cases: Sequence[Case], config: EvaluationConfig) -> Results:
             f"{first.pipeline.name}: leave it out"
         )
     classifier = load_model(config.classifier, config.device)
+    members = [case.member for case in cases if isinstance(case, HeldOut)]
     return Results.join(
-        judge(load_model(path, config.device), classifier, dataset, len(cases)).records(name)
+        judge(
+            load_model(path, config.device), classifier, dataset, len(members), members=members
+        ).records(name)
         for name, path in first.models.items()
     )
 
@@ -154,10 +163,10 @@ def _judged(
     return torch.cat(features), sum(right) / len(right) if right else None
 
 
-def _true(dataset: AnyDataset, total: int) -> Iterator[_Batch]:
-    """The first images of the test part."""
-    members = iter(dataset.members("test")[:total])
-    while some := [dataset.read(member) for member in islice(members, _BATCH)]:
+def _true(dataset: AnyDataset, members: Sequence[Any]) -> Iterator[_Batch]:
+    """Images, as they are."""
+    left = iter(members)
+    while some := [dataset.read(member) for member in islice(left, _BATCH)]:
         pairs = [(s.x, s.y, s.scales) for s in some if s.x is not None and s.y is not None]
         yield (
             torch.stack([dataset.x.encode(x, scales[0]) for x, _, scales in pairs]),

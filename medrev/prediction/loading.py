@@ -12,7 +12,7 @@ from medrev.options import CALIBRATED, keywords
 from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.model import Model
 from medrev.prediction.shipped import named, shipped_model
-from medrev.prediction.weights import read_weights
+from medrev.prediction.weights import is_copy, read_weights
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
@@ -93,8 +93,12 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
 def _calibrated(run: Path, weights: Path) -> Path:
     """The calibrated copy of a run's weights, unless they were trained on since; else these."""
     copy = run / CALIBRATED
-    new = run.is_dir() and copy.is_file() and copy.stat().st_mtime >= weights.stat().st_mtime
-    return copy if new else weights
+    if not (run.is_dir() and copy.is_file()):
+        return weights
+    if is_copy(copy, weights):
+        return copy
+    logger.warning("note: %s is of other weights than %s: not used", copy, weights)
+    return weights
 
 
 def weight_file(source: Path) -> Path:

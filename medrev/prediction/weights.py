@@ -15,7 +15,7 @@ from medrev import __version__
 from medrev.config.schema import Pipeline
 from medrev.domains.kinds import domains_of
 from medrev.errors import CheckpointError
-from medrev.files import atomic_path
+from medrev.files import atomic_path, content_hash
 
 #: Version of the header's layout; raised when older programs could not read the file.
 FORMAT_VERSION = 1
@@ -23,6 +23,7 @@ FORMAT_VERSION = 1
 KIND = "translator"
 
 _KEY = "medrev"
+_SOURCE = "copy_of"
 _PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
@@ -91,6 +92,17 @@ def save_weights(
     return path
 
 
+def is_copy(copy: Path, path: Path) -> bool:
+    """Whether a file was made of another one, as that is now, by `copy_weights`.
+
+    Raises:
+        CheckpointError: The copy is damaged.
+    """
+    with _opened(copy) as file:
+        header = _parse_header(copy, file.metadata() or {})
+    return header.get(_SOURCE) == content_hash(path)
+
+
 def copy_weights(
     path: str | Path, copy: str | Path, extra: dict[str, Any], *, overwrite: bool = False
 ) -> Path:
@@ -111,6 +123,7 @@ def copy_weights(
     path, copy = Path(path), _safetensors(copy)
     with _opened(path) as file:
         header = _parse_header(path, file.metadata() or {}) | extra
+        header.setdefault(_SOURCE, content_hash(path))
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     with atomic_path(copy, overwrite) as temporary:
         save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})

@@ -1,7 +1,9 @@
 """Scans made coarse, as a scanner with larger voxels would have measured them."""
 
 import shutil
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,15 @@ import torch
 from medrev.errors import InputError, OutputError, naming
 from medrev.files import atomic_path, ensure_writable_folder, files_below
 from medrev.volumes.affine import as_affine, rescale_affine
+from medrev.volumes.formats import read_header
 from medrev.volumes.grid import crop_to_multiple
 from medrev.volumes.mask import block_mask
+from medrev.volumes.reading import check_memory, strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis
 
 _NIFTI = (".nii.gz", ".nii")
+#: Endings of the names of label maps.
+_LABELS = ("dseg", "_seg", "labels", "aseg", "aparc")
 #: What is copied: gradients, what sidecars say of tensors, and what a dataset says of itself.
 _COPIED = ("*bval*", "*bvec*", "*.json", "participants.tsv")
 
@@ -26,7 +32,8 @@ def coarsen_files(
 ) -> Iterator[tuple[Path, str]]:
     """Make all NIfTI volumes of a file or folder coarse; what is beside them is copied.
 
-    Masks (``*mask``) stay masks, and headers, such as the order of tensors, what they were.
+    Masks (``*mask``) stay masks, and headers, such as the order of tensors, what they were. Label
+    maps are left out. Beside a single file only those are copied that are called like it.
 
     Args:
         source: A volume, or a folder, which is searched with its folders.
@@ -35,7 +42,7 @@ def coarsen_files(
         overwrite: Replace existing files.
 
     Yields:
-        Every volume that was written, and a notice about it, if there is one.
+        Every volume that was written, or left out, and a notice about it, if there is one.
 
     Raises:
         InputError: There is no volume, or one cannot be made coarse.
@@ -48,27 +55,54 @@ def coarsen_files(
     volumes = [path for path in found if path.name.endswith(_NIFTI)]
     if not volumes:
         raise InputError(f"{source}: no NIfTI volumes ({', '.join(_NIFTI)})")
-    if output.resolve() == root.resolve():
+    inside = [path for path in volumes if path.resolve().is_relative_to(output.resolve())]
+    if output.resolve() == root.resolve() or len(inside) == len(volumes):
         raise OutputError(f"--output must be another folder than that of the scans, got {output}")
-    for path in (p for p in volumes if not p.resolve().is_relative_to(output.resolve())):
+    for path in (path for path in volumes if path not in inside):
         place = output / path.relative_to(root)
+        if reason := _left_out(path):
+            yield path, reason
+            continue
         ensure_writable_folder(place.parent)
         with atomic_path(place, overwrite) as temporary:
             notice = _coarsen_file(path, temporary, factor)
-        for parent in {path.parent, root}:
-            for copied in (p for pattern in _COPIED for p in parent.glob(pattern)):
-                target = output / copied.relative_to(root)
-                if copied.is_file() and not target.exists():
-                    shutil.copyfile(copied, target)
+        for copied in _beside(path, root, alone=not source.is_dir()):
+            target = output / copied.relative_to(root)
+            if overwrite or not target.exists():
+                with atomic_path(target, True) as temporary:
+                    shutil.copyfile(copied, temporary)
         yield place, notice
+
+
+def _left_out(path: Path) -> str:
+    """Why a file has no block means, or nothing."""
+    if strip_suffix(path).lower().endswith(_LABELS):
+        return "left out: labels have no mean"
+    with suppress(OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError):
+        image: Any = nibabel.load(path)
+        if image.get_data_dtype().fields:
+            return "left out: it holds colours"
+    return ""
+
+
+def _beside(path: Path, root: Path, *, alone: bool) -> Iterator[Path]:
+    """The files that belong to a volume, in its folder and in those above it up to the root."""
+    stem = strip_suffix(path)
+    for folder in (path.parent, *path.parent.parents):
+        for pattern in _COPIED:
+            files = (file for file in folder.glob(pattern) if file.is_file())
+            yield from (file for file in files if not alone or file.name.startswith(stem))
+        if folder == root:
+            return
 
 
 def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
     """Write one volume, and say what was left out of it."""
+    check_memory(read_header(path))  # a file that is damaged, or has no grid, is refused
     try:
         image: Any = nibabel.load(path)
         values = torch.from_numpy(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
         raise InputError(f"{path}: it cannot be read as a NIfTI volume ({error})") from None
     if values.ndim < 3:
         raise InputError(f"{path}: a volume has three axes or more, got {values.ndim}")
@@ -76,7 +110,7 @@ def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
         whole, cropped = crop_to_multiple(
             values.reshape(*values.shape[:3], -1).movedim(-1, 0), factor
         )
-    if path.name.split(".")[0].endswith("mask"):
+    if strip_suffix(path).lower().endswith("mask"):
         coarse = block_mask(whole, factor).float()
     else:
         coarse = block_mean(whole[None], factor)[0]
@@ -86,8 +120,14 @@ def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
     header = image.header.copy()
     header.set_data_dtype(np.float32)
     result = coarse.movedim(0, -1).reshape(shape).numpy()
-    nibabel.save(nibabel.Nifti1Image(result, affine, header), place)
-    rest = [-n for n in cropped.after]
-    if not any(rest):
-        return ""
-    return f"cropped by {' × '.join(map(str, rest))} voxels at the ends of its axes"
+    made: Any = nibabel.Nifti1Image(result, affine, header)
+    for put, code in ((made.set_sform, "sform_code"), (made.set_qform, "qform_code")):
+        put(affine, int(image.header[code]))
+    if not (image.header["sform_code"] or image.header["qform_code"]):
+        made.set_sform(affine, 1)
+    nibabel.save(made, place)
+    rest, bad = [-n for n in cropped.after], int((~np.isfinite(result)).sum())
+    notes = [f"{bad} voxels are not finite"] if bad else []
+    if any(rest):
+        notes.append(f"cropped by {' × '.join(map(str, rest))} voxels at the ends of its axes")
+    return "; ".join(notes)

@@ -120,11 +120,16 @@ def _missing(series: _Series, count: int) -> tuple[str, ...]:
     """A note where the headers tell of more slices: what is missing at an end leaves no gap."""
     if len(series.files) != count:
         return ()
-    names = ("InstanceNumber", "ImagesInAcquisition")
-    told = [int(each.get(name) or 0) for each in series.files.values() for name in names]
-    if max(told) <= count:
+    told = 0
+    for name in ("InstanceNumber", "ImagesInAcquisition"):
+        numbers = [v for f in series.files.values() if isinstance(v := f.get(name), int)]
+        begins = min(numbers, default=1)
+        if name == "InstanceNumber" and begins > count:  # a numbering that goes on from another's
+            numbers = [number - begins + 1 for number in numbers]
+        told = max(told, *numbers, 0)
+    if told <= count:
         return ()
-    return (f"its headers tell of {max(told)} images, {count} are there: some may be missing",)
+    return (f"its headers tell of {told} images, {count} are there: some may be missing",)
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

@@ -374,6 +374,8 @@ class TestWhatElseLiesInTheFolder:
 
         whole = save_series(tmp_path / "whole", each=numbers)
         assert read_volume(whole).notes == ()
+        later = save_series(tmp_path / "later", each=lambda k: {"InstanceNumber": k + 101})
+        assert read_volume(later).notes == ()
         for name, numbered, kept in (
             ("last", numbers, slice(0, -1)),
             ("first", lambda k: {"InstanceNumber": k + 2}, slice(1, None)),

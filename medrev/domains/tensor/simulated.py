@@ -12,7 +12,6 @@ from medrev.data.subject import Subject
 from medrev.dti import Gradients
 from medrev.volumes import Volume
 
-
 #: Raised whenever a head of the same number becomes another one.
 VERSION = 1
 
