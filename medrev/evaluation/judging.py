@@ -105,7 +105,8 @@ def judge(
 
     def draw(x: Tensor) -> Tensor:
         if isinstance(generator := model.translator, Generator):
-            return generator.draw(x, temperature=temperature, generator=source)[:, 0]
+            x = x.to(model.device)
+            return generator.draw(x, temperature=temperature, generator=source)[:, 0].cpu()
         return torch.stack([translate(model, each) for each in x])
 
     of_images = len(model.pipeline.data.input_shape) > 1
@@ -154,10 +155,11 @@ def _judged(
     batches: Iterator[_Batch],
 ) -> tuple[Tensor, float | None]:
     """The features of images (N, F), and the share of them whose class is told."""
-    features, right = [], []
+    features, right, place = [], [], next(net.parameters()).device
     for x, y, labels in batches:
-        found = net.features(torch.stack([see(*each) for each in zip(x, y, strict=True)]))
-        features.append(found.double())
+        seen = torch.stack([see(*each) for each in zip(x, y, strict=True)])
+        found = net.features(seen.to(place))
+        features.append(found.double().cpu())
         told = net.head(found).argmax(1).tolist()
         right += [names[n] == c for n, c in zip(told, labels, strict=True) if c in names]
     return torch.cat(features), sum(right) / len(right) if right else None

@@ -1,7 +1,7 @@
 """What a generator makes, as rows of pictures: draws, interpolations, style axes, transfers."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,10 +101,10 @@ class Sampler:
         """From the code of one test image to that of another, in full and in restricted space."""
         (x, a, name), (other, b, other_name) = self._test([first, second])
         with evaluating(self.net):
-            codes = self.net.encode(torch.stack([a, b]), torch.stack([x, other]))
+            codes = self._there(self.net.encode, torch.stack([a, b]), torch.stack([x, other]))
             shares = torch.linspace(0, 1, count)[:, None]
             rows = []
-            for z in (codes, self.net.prior.restrict(codes, torch.stack([x, other]))):
+            for z in (codes, self._there(self.net.prior.restrict, codes, torch.stack([x, other]))):
                 way = (1 - shares) * z[0] + shares * z[1]
                 rows.append(self._of_codes(way, x.expand(count, *x.shape)))
         steps = tuple(f"{share:.3g}" for share in shares[:, 0].tolist())
@@ -160,7 +160,7 @@ class Sampler:
             for start in range(0, total, 100):
                 some = list(self._test(range(start, min(start + 100, total))))
                 x, y = _stacked(some)
-                codes.append(self.net.encode(y, x))
+                codes.append(self._there(self.net.encode, y, x))
         z = torch.cat(codes)
         mean = z.mean(dim=0)
         _, values, vectors = torch.linalg.svd(z - mean, full_matrices=False)
@@ -193,7 +193,7 @@ class Sampler:
         rows, names = [], []
         for x, y, name in self._test(images):
             with evaluating(self.net):
-                z = self.net.encode(y[None], x[None]).expand(len(given), -1)
+                z = self._there(self.net.encode, y[None], x[None]).expand(len(given), -1)
                 made = self._of_codes(z, torch.stack([other for other, _ in given]))
             rows.append([self._pixels(y, x), *made])
             names.append(name)
@@ -204,9 +204,9 @@ class Sampler:
         some = list(self._test(range(count)))
         x, y = _stacked(some)
         with evaluating(self.net):
-            z = self.net.encode(y, x)
-            near = self.net.decode(self.net.prior.restrict(z, x), x)
-            back = self.net.decode(z, x)
+            z = self._there(self.net.encode, y, x)
+            near = self._there(self.net.decode, self._there(self.net.prior.restrict, z, x), x)
+            back = self._there(self.net.decode, z, x)
         rows = [
             [self._pixels(v, c) for v, c in zip(each, x, strict=True)] for each in (y, near, back)
         ]
@@ -219,6 +219,10 @@ class Sampler:
         )
 
     # What pictures are made of.
+
+    def _there(self, call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Compute where the weights are."""
+        return call(*(each.to(self.model.device) for each in inputs)).cpu()
 
     def _noise(self, count: int) -> Tensor:
         if count < 1:
@@ -233,11 +237,11 @@ class Sampler:
         x = x if len(x) == len(noise) and x.dim() > 1 else x.expand(len(noise), *x.shape)
         scale = self.temperature if temperature is None else temperature
         with evaluating(self.net):
-            return self._of_codes(self.net.prior(scale * noise[:, None], x)[:, 0], x)
+            return self._of_codes(self._there(self.net.prior, scale * noise[:, None], x)[:, 0], x)
 
     def _of_codes(self, z: Tensor, x: Tensor) -> list[NDArray[np.uint8]]:
         with evaluating(self.net):
-            made = self.net.decode(z, x)
+            made = self._there(self.net.decode, z, x)
         return [self._pixels(y, given) for y, given in zip(made, x, strict=True)]
 
     def _pixels(self, y: Tensor, x: Tensor) -> NDArray[np.uint8]:
