@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medrev.cli.common import command_parser, run_command
 from medrev.cli.options import take_options
-from medrev.errors import ConfigError
+from medrev.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from medrev.evaluation.sampling import Grid, Sampler
@@ -103,6 +103,13 @@ def _sample(arguments: argparse.Namespace) -> None:
     if options.temperature != 1 and kind not in ("draws", "classifier"):
         raise ConfigError(f"--temperature has no effect with --{kind}: leave it out")
 
+    base = options.run if options.run.is_dir() else options.run.parent
+    folder = options.output or base / "samples"
+    names = (f"{kind}.*", "generative-1.*") if kind == "classifier" else (f"{kind}.*",)
+    existing = next((path for name in names for path in sorted(folder.glob(name))), None)
+    if existing is not None and not options.overwrite:
+        raise OutputError(f"{existing} exists already; give --overwrite to replace it")
+
     from medrev.evaluation.sampling import Sampler
     from medrev.prediction import load_model
 
@@ -115,8 +122,6 @@ def _sample(arguments: argparse.Namespace) -> None:
         "Temperature": options.temperature,
         "Seed": options.seed,
     }
-    base = options.run if options.run.is_dir() else options.run.parent
-    folder = options.output or base / "samples"
     if options.classifier is not None:
         from medrev.evaluation import judge, paper_table
         from medrev.report.combine import write_formats

@@ -159,7 +159,7 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
         GradientError: If a file is missing or not numeric, the numbers do not fit the series, or
             they cannot determine a tensor (see :class:`Gradients`).
     """
-    bvals = _numbers(Path(bval), "b-values").ravel()
+    bvals = _numbers(Path(bval), "b-values", alone=True)
     bvecs = _numbers(Path(bvec), "b-vectors")
     if len(bvals) != volumes:
         raise GradientError(
@@ -200,7 +200,8 @@ def _selection(
     return tuple(notes)
 
 
-def _numbers(path: Path, what: str) -> NDArray[np.float64]:
+def _numbers(path: Path, what: str, *, alone: bool = False) -> NDArray[np.float64]:
+    """The rows of a file; or, where rows mean nothing, its numbers one after the other."""
     if not path.exists() and not path.is_symlink():
         raise GradientError(f"{path}: no such file of {what}")
     try:
@@ -219,6 +220,8 @@ def _numbers(path: Path, what: str) -> NDArray[np.float64]:
         rows += [row] if row else []
     if not rows:
         raise GradientError(f"{path}: the file of {what} is empty")
+    if alone:
+        return np.asarray([number for row in rows for number in row], dtype=np.float64)
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise GradientError(

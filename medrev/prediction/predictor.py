@@ -241,8 +241,8 @@ class Predictor:
         inside: Tensor | None,
     ) -> tuple[Score | None, list[str]]:
         """How likely the details of a prepared scan are, on its own grid, and doubts about that."""
-        if not self.options.samples:
-            return None, []
+        if not self.options.samples or any(isinstance(step, Regrid) for step in undo.steps):
+            return None, []  # the details of a resampled scan are not its own
         model = self.models[0]
         score = score_of(model, self.source, values, mask, scale)
         if score is None:

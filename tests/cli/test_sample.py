@@ -10,6 +10,9 @@ from medrev.cli.evaluate import main as evaluate
 from medrev.cli.infer import main as infer
 from medrev.cli.sample import main as sample
 from medrev.config import Pipeline
+from medrev.domains.kinds import dataset_of
+from medrev.evaluation import judge
+from medrev.prediction import load_model
 from medrev.training import train
 
 
@@ -208,6 +211,23 @@ def test_a_classifier_judges_draws_and_test_images(runs, tmp_path):
     )
 
 
+def test_a_judgement_is_refused_before_it_is_made_and_nothing_half_written(runs, tmp_path, capsys):
+    (tmp_path / "generative-1.csv").write_text("mine")
+    words = ["--classifier", str(runs["classifier"]), "--output", str(tmp_path)]
+    assert sample([str(runs["flow"]), *words, "--device", "cpu"]) == 2
+    assert "generative-1.csv exists already; give --overwrite" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["generative-1.csv"]
+
+
+def test_runs_are_judged_by_the_images_that_are_evaluated(runs, tmp_path):
+    models = [load_model(runs[name], "cpu") for name in ("colours", "kinds")]
+    dataset = dataset_of(models[0].pipeline, scale=models[0].scale)
+    test, others = dataset.members("test"), dataset.members("train")
+    told = [judge(*models, dataset, 3, members=some) for some in (None, test, others[:3])]
+    assert told[0] == told[1]
+    assert told[2].frechet != told[0].frechet
+
+
 def test_a_classifier_judges_coloured_photographs_of_classes(runs, tmp_path):
     words = ["--classifier", str(runs["kinds"])]
     about, _ = done(runs, tmp_path, *words, run="colours")
@@ -245,6 +265,8 @@ def test_a_classifier_judges_coloured_photographs_of_classes(runs, tmp_path):
         ("flow", ["--classifier", "{kinds}"], "got 2 classes of kinds and 3 of flow"),
         ("colours", ["--classifier", "{classifier}"], "sees images of (8, 8) with 1 channels"),
         ("colours", ["--classes", "1"], "knows no classes, got 1"),
+        ("flow", ["--classes", "1", "--transfer", "0"], "--classes has no effect with --transfer"),
+        ("flow", ["--temperature", "0.5", "--axes"], "--temperature has no effect with --axes"),
     ],
 )
 def test_what_cannot_be_sampled(run, words, message, runs, tmp_path, capsys):

@@ -253,3 +253,12 @@ def test_b_values_nearer_than_80_are_of_one_shell():
     bvecs /= np.linalg.norm(bvecs, axis=1, keepdims=True)
     shells = Gradients(np.array(bvals), bvecs, "g").shells
     assert [len(shell) for shell in shells.values()] == [1, 12, 6]
+
+
+def test_b_values_may_go_on_in_rows_of_any_length(tmp_path):
+    """As NumPy wraps a long array that it prints."""
+    (tmp_path / "bval").write_text("[   0. 1000. 1000. 1000. 1000.\n 1000. 1000. 1000.]\n")
+    vectors = np.vstack([np.zeros(3), DIRECTIONS[:7]])
+    np.savetxt(tmp_path / "bvec", vectors.T)
+    read = read_gradients(tmp_path / "bval", tmp_path / "bvec", 8)
+    assert read.bvals.tolist() == [0, *[1000.0] * 7]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.domains.domain import Scan
 from medrev.domains.kinds import domains_of
 from medrev.domains.score import Score
 from medrev.dti import rotate
-from medrev.prediction import Model, infer_file, score_of
+from medrev.prediction import InferenceOptions, Model, Predictor, infer_file, score_of
 from medrev.volumes import block_mean
 
 from .test_posterior import EXACT, FLOW
@@ -130,3 +131,16 @@ def test_the_map_and_the_numbers_are_written(posterior, tmp_path):
     assert sidecar["Score"]["Quantiles"] == header["Score"]
     assert sidecar["Score"]["tail"] > 0.1
     assert any(line.startswith("unlike the training: score tail") for line in sidecar["Warnings"])
+
+
+def test_a_resampled_scan_has_no_score(posterior):
+    model = Model(
+        posterior.translator, posterior.pipeline, posterior.scale, {"voxel_size": [1.5, 1.5]}
+    )
+    given = Scan(values=scan(20), mask=torch.ones(1, 20, 20, 20), affine=np.diag([2.0, 2, 2, 1]))
+    found = [
+        Predictor([model], options=InferenceOptions(samples=2, spacing=spacing))(given).score
+        for spacing in ("keep", "train")
+    ]
+    assert found[0] is not None
+    assert found[1] is None

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +51,9 @@ def read_subjects(path: Path) -> Table:
     return Table(columns, tuple(rows), table.lines)
 
 
-def by_name(rows: Mapping[str, dict[str, str]]) -> Callable[[str], dict[str, str] | None]:
+def by_name(
+    rows: Mapping[str, dict[str, str]], among: Iterable[Subject] = ()
+) -> Callable[[str], dict[str, str] | None]:
     """A function from a subject's name, or that of its scan, to its row.
 
     Identifiers are the subjects', or the persons' with or without ``sub-``. What spreadsheets make
@@ -60,13 +62,20 @@ def by_name(rows: Mapping[str, dict[str, str]]) -> Callable[[str], dict[str, str
 
     Args:
         rows: By identifier.
+        among: All subjects: a row that could be of two persons (``1`` of ``1`` and ``01``) is of
+            neither.
 
     Example:
         >>> by_name({"1": {"age": "30"}})("sub-01_ses-2")
         {'age': '30'}
     """
     labels = Counter(map(_label, rows))
-    alike = {_label(name): row for name, row in rows.items() if labels[_label(name)] == 1}
+    persons = Counter(map(_label, {subject.person for subject in among}))
+    alike = {
+        label: row
+        for name, row in rows.items()
+        if labels[label := _label(name)] == 1 and persons[label] <= 1
+    }
 
     def find(subject: str) -> dict[str, str] | None:
         person = Subject(subject).person
@@ -115,7 +124,7 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
     except InputError as error:
         listing.unread = str(error)
         return
-    find, found = by_name(rows), 0
+    find, found = by_name(rows, listing.subjects), 0
     for index, subject in enumerate(listing.subjects):
         row = find(subject.id)
         if row is not None:

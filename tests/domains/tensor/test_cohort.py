@@ -3,6 +3,7 @@
 import pytest
 
 from medrev.data import Cohort, Subject
+from medrev.data.layouts.table import by_name
 from medrev.domains.tensor import find_cohort, load_subject
 from medrev.domains.tensor.find import LAYOUTS
 from medrev.errors import InputError
@@ -120,6 +121,15 @@ def test_participants_who_are_others(phantom, config, tmp_path, rows, words):
     (tmp_path / "participants.tsv").write_text(f"participant_id\tsplit\n{rows}")
     with pytest.raises(InputError, match=words):
         find_cohort(config(tmp_path))
+
+
+def test_a_row_that_could_be_of_two_persons_is_of_neither():
+    rows = {"1": {"split": "test"}, "sub-02": {"split": "train"}}
+    alone, twins = [Subject("sub-01")], [Subject("sub-01"), Subject("sub-001")]
+    assert by_name(rows, alone)("sub-01") == {"split": "test"}
+    assert by_name(rows, [Subject("sub-01_ses-1"), Subject("sub-01_ses-2")])("sub-01_ses-2")
+    assert by_name(rows, twins)("sub-01") is None
+    assert by_name(rows, twins)("sub-02") == {"split": "train"}
 
 
 @pytest.mark.parametrize("name", ["participants.tsv", "list.csv"])
