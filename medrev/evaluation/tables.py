@@ -32,8 +32,7 @@ def summary_table(
     columns, cells, notes = [Column("method")], [], []
     bold = set()
     for c, key in enumerate(keys, start=1):
-        unit = results.unit(key)
-        columns.append(Column(heading(key, unit), digits(key, unit)))
+        columns.append(key_column(results, key))
         means, missing = [], {}
         for name in names:
             means.append(mean_cell(results, name, key))
@@ -41,7 +40,7 @@ def summary_table(
             if count < len(results.subjects) and results.measured(name, key):
                 missing[name] = count
         cells.append(means)
-        bold |= {(r, c) for r in marked_rows(key, means, digits(key, unit))}
+        bold |= {(r, c) for r in marked_rows(key, means, digits(key, results.unit(key)))}
         if missing:
             counts = ", ".join(f"{name} {count}" for name, count in missing.items())
             notes.append(f"{heading(key)} is over fewer subjects: {counts}.")
@@ -50,6 +49,13 @@ def summary_table(
     subjects = "1 subject" if count == 1 else f"{count} subjects"
     text = caption or f"Mean ± standard deviation over {subjects}"
     return Tabular(tuple(columns), rows, text, tuple(notes), bold=frozenset(bold))
+
+
+def key_column(results: Results, key: Key) -> Column:
+    """The column of a measurement."""
+    unit, metric = results.unit(key), CATALOGUE.get(key.metric)
+    better = metric.better if metric else "none"
+    return Column(heading(key, unit), digits(key, unit), better=better)
 
 
 def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
@@ -130,10 +136,7 @@ def subject_table(
 ) -> Tabular:
     """Every value: a row per subject and method, a column per metric; undefined ones as notes."""
     names = tuple(methods or results.methods)
-    columns = [Column("subject"), Column("method")]
-    for key in keys:
-        unit = results.unit(key)
-        columns.append(Column(heading(key, unit), digits(key, unit)))
+    columns = [Column("subject"), Column("method"), *(key_column(results, key) for key in keys)]
     rows: list[tuple[Cell, ...]] = []
     reasons: dict[str, None] = {}
     for subject in results.subjects:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medrev.errors import InputError
+from medrev.evaluation.catalogue import Better
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,12 +43,14 @@ class Column:
         digits: Digits after the point of its numbers; None for text and whole numbers.
         group: Heading that spans it and its neighbours of the same group.
         bounded: Show a positive number that would be rounded to zero as a bound: ``< 0.0001``.
+        better: Which numbers are good (:class:`medrev.evaluation.catalogue.Metric`).
     """
 
     heading: str
     digits: int | None = None
     group: str = ""
     bounded: bool = False
+    better: Better = "none"
 
     @property
     def title(self) -> str:
@@ -98,6 +101,12 @@ class Tabular:
             if any(math.isnan(number) for cell in row for number in _numbers(cell)):
                 raise InputError("a cell is NaN: undefined values are None")
 
+    @property
+    def spans(self) -> list[tuple[str, int]]:
+        """Headings over several columns and their number; nothing where there is none."""
+        spans = [(g, len(list(some))) for g, some in groupby(c.group for c in self.columns)]
+        return spans if any(group for group, _ in spans) else []
+
     def to_csv(self) -> str:
         """The table at full precision; a column of means is followed by one of their deviations."""
         paired = [
@@ -145,7 +154,16 @@ class Tabular:
         r"""A ``table`` environment with the rules of booktabs (``\usepackage{booktabs}``)."""
         align = "".join("l" if column.digits is None else "r" for column in self.columns)
         lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
-        lines += _spans(self.columns)
+        cells, rules, first = [], [], 1
+        for group, width in self.spans:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex(group)}}}")
+            if group:
+                rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
+            else:
+                cells[-1:] = [""] * width
+            first += width
+        if cells:
+            lines += [_latex_row(cells), " ".join(rules)]
         lines += [_latex_row([_latex(column.heading) for column in self.columns]), r"\midrule"]
         for r, row in enumerate(self.rows):
             if r in self.sections and r:
@@ -257,22 +275,6 @@ def _json(cell: Cell) -> Any:
 def _markdown(text: str) -> str:
     """Text that cannot leave its cell."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
-
-
-def _spans(columns: tuple[Column, ...]) -> list[str]:
-    r"""The row of headings that span columns, and the rules below them."""
-    if not any(column.group for column in columns):
-        return []
-    cells, rules, first = [], [], 1
-    for group, found in groupby(columns, key=lambda column: column.group):
-        width = len(list(found))
-        if group:
-            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex(group)}}}")
-            rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
-        else:
-            cells += [""] * width
-        first += width
-    return [_latex_row(cells), " ".join(rules)]
 
 
 def _latex_row(cells: list[str]) -> str:

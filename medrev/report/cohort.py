@@ -21,7 +21,7 @@ from medrev.evaluation import (
     heading,
     subject_table,
 )
-from medrev.metrics import INTERIOR, Key
+from medrev.metrics import INTERIOR, MASK, Key
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
 from medrev.report.figures import (
@@ -33,7 +33,6 @@ from medrev.report.figures import (
     group_charts,
     interval_words,
 )
-from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import encode_picture, link_to, niivue, render, write_page
 from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import BOUNDS, CohortTables, badness, headline_keys, main_region
@@ -142,26 +141,82 @@ def write_cohort_report(
     """
     page = page or CohortPage()
     results, models = evaluated.results, evaluated.models
+    words, series = words_of(evaluated), _series(evaluated)
+    first, where = tables.keys[0], main_region(results)
     kept, left_out = _within(drawn.previews)
+    headline = f"{tables.summary.caption}, in the {where if where == MASK else words.whole}"
+    if any(key.region == INTERIOR for key in tables.keys):
+        headline += " unless said otherwise"
+    calibration = calibration_charts(results, models, series)
+    several = len(evaluated.measured) > 1
+    shown = _pictures(evaluated, kept, drawn.reasons, path.parent)
+    links = {name: f"#subject-{n}" for n, name in enumerate(kept)}
     html = render(
         "cohort.html.j2",
         title=page.title,
+        facts=[
+            words.count(len(evaluated.measured)),
+            f"{len(models)} model{'s' if len(models) > 1 else ''}",
+            f"medrev {__version__}",
+            datetime.now().strftime("%Y-%m-%d %H:%M"),
+        ],
+        sections=_sections(tables, several=several, pictures=bool(kept), files=bool(page.files)),
+        closing=f"Written by medrev {__version__}.",
+        evaluated=evaluated,
+        tables=tables,
+        page=page,
+        words=words,
+        model=models[0],
+        models=models,
+        series=series,
+        headline=headline,
+        bounds=[said for name, said in BOUNDS.items() if name in results.methods],
         notes=[*page.notes, *left_out, *subject_notes(evaluated), *_reasons(results)],
         files=[
             {"name": name, "what": what, "href": link_to(path.parent / name, path.parent)}
             for name, what in page.files.items()
         ],
         methods=methods_paragraphs(evaluated, choices, page.origins),
-        words=words_of(evaluated),
-        worst=_worst(evaluated, tables, list(kept)),
-        model=models[0],
-        ranked_by=heading(tables.keys[0], results.unit(tables.keys[0])),
-        **_tables(evaluated, tables, page),
-        **_charts(evaluated, tables, page),
-        **_pictures(evaluated, kept, drawn.reasons, path.parent),
-        **_frame(evaluated, tables, page, bool(kept)),
+        ranked_by=heading(first, results.unit(first)),
+        all_subjects=_all_subjects(tables.subjects, words),
+        boxes=boxes(results, tables.keys, series) if several else [],
+        group_charts=group_charts(results, first, models, page.groups)
+        if tables.of("groups")
+        else [],
+        error_charts=error_charts(evaluated, series) + calibration,
+        uncertain=bool(calibration),
+        calibration_words=calibration_words(results, models) + interval_words(results, models),
+        masked=where == MASK,
+        error_legend=[
+            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
+            for m, n in series.items()
+            if m != GROUND_TRUTH
+        ],
+        agreement_charts=agreement_charts(tables.agreements, results),
+        links=links,
+        **_worst(evaluated, tables, words),
+        **shown,
     )
     return write_page(path, html)
+
+
+def _sections(
+    tables: CohortTables, *, several: bool, pictures: bool, files: bool
+) -> list[tuple[str, str]]:
+    """The sections of the page, by identifier."""
+    sections = {
+        "results": "Results",
+        "comparisons": "Differences" if tables.of("comparison") else "",
+        "distributions": "Distributions" if several else "",
+        "groups": "Groups" if tables.of("groups") else "",
+        "errors": "Errors",
+        "agreement": "Agreement" if tables.agreements else "",
+        "worst": "Worst first",
+        "pictures": "Pictures" if pictures else "",
+        "methods": "Methods",
+        "files": "Files" if files else "",
+    }
+    return [(id_, name) for id_, name in sections.items() if name]
 
 
 def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[str, str]:
@@ -211,151 +266,42 @@ def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[s
     return kept, []
 
 
-def _frame(
-    evaluated: Evaluated, tables: CohortTables, page: CohortPage, pictures: bool
-) -> dict[str, Any]:
-    """Heading, sections, failures."""
-    count, models = len(evaluated.measured), evaluated.models
-    several = count > 1
-    sections = {
-        "results": "Results",
-        "comparisons": "Differences" if tables.comparisons else "",
-        "distributions": "Distributions" if several else "",
-        "groups": "Groups" if tables.grouped else "",
-        "errors": "Errors",
-        "agreement": "Agreement" if tables.agreements else "",
-        "worst": "Worst first",
-        "pictures": "Pictures" if pictures else "",
-        "methods": "Methods",
-        "files": "Files" if page.files else "",
-    }
-    return {
-        "facts": [
-            words_of(evaluated).count(count),
-            f"{len(models)} model{'s' if len(models) > 1 else ''}",
-            f"medrev {__version__}",
-            datetime.now().strftime("%Y-%m-%d %H:%M"),
-        ],
-        "sections": [(id_, name) for id_, name in sections.items() if name],
-        "failures": evaluated.failures,
-        "total": count + len(evaluated.failures),
-        "closing": f"Written by medrev {__version__}.",
-    }
-
-
 def _series(evaluated: Evaluated) -> dict[str, int]:
     """Number of every method's colour: models first."""
-    others = [m for m in evaluated.results.methods if m not in evaluated.models]
-    return {method: n for n, method in enumerate([*evaluated.models, *others])}
+    methods = dict.fromkeys([*evaluated.models, *evaluated.results.methods])
+    return {method: n for n, method in enumerate(methods)}
 
 
-def _tables(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
-    results, models = evaluated.results, evaluated.models
-    prepare = functools.partial(html_table, series=_series(evaluated), strong=models)
-    words = words_of(evaluated)
-    where = "mask" if main_region(results) == "mask" else words.whole
-    interior = any(key.region == INTERIOR for key in tables.keys)
-    caption = f"{tables.summary.caption}, in the {where}"
-    return {
-        "headline": prepare(
-            tables.summary,
-            keys=tables.keys,
-            caption=f"{caption} unless said otherwise" if interior else caption,
-        ),
-        "bounds": [said for name, said in BOUNDS.items() if name in results.methods],
-        "more_tables": [
-            prepare(table, keys=tables.groups_of_keys[theme], caption=theme)
-            for theme, table in tables.details.items()
-        ],
-        "region_tables": [
-            html_table(table, caption=f"{name}, by region")
-            for name, table in tables.regions.items()
-        ],
-        "class_table": None if tables.classes is None else html_table(tables.classes),
-        "interval_table": None if tables.intervals is None else html_table(tables.intervals),
-        "papers": [
-            html_table(table, caption=f"{table.caption or 'Table'} ({name})")
-            for name, table in tables.papers.items()
-        ],
-        "descriptions": [
-            prepare(table, caption=f"{table.caption}: distribution over {words.things}")
-            for table in tables.descriptions.values()
-        ],
-        "comparisons": [
-            html_table(table, caption=f"{table.caption}: {models[0]} against the others")
-            for table in tables.comparisons.values()
-        ],
-        "group": page.group,
-        "group_tables": [
-            html_table(table, caption=f"{table.caption}: by {page.group}")
-            for table in tables.by_group.values()
-        ],
-        "agreement_tables": [html_table(table) for table in tables.agreement.values()],
-        "all_subjects": _all_subjects(tables, words),
-    }
-
-
-def _all_subjects(tables: CohortTables, words: Words) -> HtmlTable:
+def _all_subjects(table: Tabular, words: Words) -> Tabular:
     """The largest of the tables: of large cohorts only its beginning is in the page."""
+    count, rows = len(table.rows), table.rows[:_MOST_ROWS]
     caption = f"Every {words.thing} and method"
-    prepared = html_table(_called(tables.subjects, words), keys=tables.keys, caption=caption)
-    rows = prepared.rows[:_MOST_ROWS]
-    if len(rows) == len(prepared.rows):
-        return prepared
-    caption = f"The first {len(rows)} of {len(prepared.rows)} rows; all are in tables/subjects.csv"
-    return HtmlTable(caption, prepared.columns, rows, prepared.spans)
+    if len(rows) < count:
+        caption = f"The first {len(rows)} of {count} rows; all are in tables/subjects.csv"
+        table = replace(table, notes=())
+    columns = (Column(words.thing), *table.columns[1:])
+    return replace(table, caption=caption, columns=columns, rows=rows)
 
 
-def _charts(evaluated: Evaluated, tables: CohortTables, page: CohortPage) -> dict[str, Any]:
-    results, models, series = evaluated.results, evaluated.models, _series(evaluated)
-    calibration = calibration_charts(results, models, series)
-    return {
-        "boxes": boxes(results, tables.keys, series) if len(evaluated.measured) > 1 else [],
-        "group_charts": group_charts(results, tables.keys[0], models, page.groups)
-        if tables.grouped
-        else [],
-        "error_charts": error_charts(evaluated, series) + calibration,
-        "uncertain": bool(calibration),
-        "calibration_words": [
-            *calibration_words(results, models),
-            *interval_words(results, models),
-        ],
-        "masked": main_region(results) == "mask",
-        "error_legend": [
-            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
-            for m, n in series.items()
-            if m != GROUND_TRUTH
-        ],
-        "agreement_charts": agreement_charts(tables.agreements, results),
-    }
-
-
-def _worst(evaluated: Evaluated, tables: CohortTables, shown: Sequence[str]) -> HtmlTable:
-    """The worst subjects of the first model by the first metric, outliers coloured."""
-    results, words = evaluated.results, words_of(evaluated)
-    model, keys = evaluated.models[0], tables.keys
+def _worst(evaluated: Evaluated, tables: CohortTables, words: Words) -> dict[str, Any]:
+    """The worst subjects of the first model by the first metric, and which cells are outliers."""
+    results, model, keys = evaluated.results, evaluated.models[0], tables.keys
     ranked = _ranked(results, model, keys[0])[:_MOST_WORST]
     table = subject_table(results, keys, [model])
-    places = {str(row[0]): row for row in table.rows}
+    rows = {str(row[0]): (row[0], *row[2:]) for row in table.rows}
     far = {(o.subject, o.key) for o in tables.outliers if o.method == model and o.worse}
-    flags = {
-        (r, c + 1)
-        for r, subject in enumerate(ranked)
-        for c, key in enumerate(keys)
-        if (subject, key) in far
-    }
-    bare = type(table)(
-        (table.columns[0], *table.columns[2:]),
-        tuple((places[subject][0], *places[subject][2:]) for subject in ranked),
+    worst = Tabular(
+        (Column(words.thing), *table.columns[2:]),
+        tuple(rows[subject] for subject in ranked),
         f"{model}: the worst {len(ranked)} of {len(results.values(model, keys[0]))}",
     )
-    links = {name: f"#subject-{n}" for n, name in enumerate(shown)}
-    return html_table(_called(bare, words), keys=keys, links=links, flags=flags)
-
-
-def _called(table: Tabular, words: Words) -> Tabular:
-    """A table of subjects with the right heading."""
-    return replace(table, columns=(Column(words.thing), *table.columns[1:]))
+    flags = {
+        (r, c)
+        for r, subject in enumerate(ranked)
+        for c, key in enumerate(keys, 1)
+        if (subject, key) in far
+    }
+    return {"worst": worst, "flags": flags}
 
 
 def subject_notes(evaluated: Evaluated) -> list[str]:

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import math
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,17 @@ from numpy.typing import NDArray
 
 from medrev import __version__
 from medrev.errors import OutputError
+from medrev.evaluation import Cell, Column, MeanStd, Tabular
 from medrev.files import atomic_path
+from medrev.report.charts import number
+
+_ARROWS = {
+    "lower": ("↓", "lower"),
+    "higher": ("↑", "higher"),
+    "zero": ("→\u202f0", "nearer to 0"),
+    "one": ("→\u202f1", "nearer to 1"),
+    "none": ("", ""),
+}
 
 
 def encode_picture(
@@ -59,8 +71,8 @@ def render(template: str, **context: Any) -> str:
         template: Name of the file in ``medrev/report/templates``.
         context: What the template names.
     """
-    environment = _environment(escape=True)
-    return environment.get_template(template).render(medrev_version=__version__, **context)
+    chosen = environment(escape=True).get_template(template)
+    return chosen.render(medrev_version=__version__, **context)
 
 
 def render_text(template: str, **context: Any) -> list[str]:
@@ -70,23 +82,63 @@ def render_text(template: str, **context: Any) -> list[str]:
         template: Name of the file in ``medrev/report/templates``.
         context: What the template names.
     """
-    environment = _environment(escape=False)
-    text = environment.get_template(template).render(medrev_version=__version__, **context)
+    chosen = environment(escape=False).get_template(template)
+    text = chosen.render(medrev_version=__version__, **context)
     return [" ".join(part.split()) for part in text.split("---") if part.strip()]
 
 
-def _environment(*, escape: bool) -> Environment:
-    environment = Environment(
+def environment(*, escape: bool) -> Environment:
+    """The package's templates and what they call; whatever is not markup is escaped in pages."""
+    found = Environment(
         loader=PackageLoader("medrev.report"),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=escape,
         lstrip_blocks=True,
     )
-    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    environment.filters["png"] = data_uri
-    environment.filters["short"] = "{:g}".format
-    return environment
+    found.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode(),
+        "png": data_uri,
+        "short": "{:g}".format,
+        "heading": _heading,
+        "places": _places,
+        "cell": _cell,
+    }
+    return found
+
+
+def _heading(column: Column) -> dict[str, Any]:
+    """A heading with its unit; the sign of the good direction, and the same in words."""
+    match = re.match(r"(.*) \[(.*)\]$", column.heading)
+    title, unit = match.groups() if match else (column.heading, "")
+    arrow, better = _ARROWS[column.better]
+    text = column.digits is None
+    return {"title": title, "unit": unit, "text": text, "arrow": arrow, "better": better}
+
+
+def _places(table: Tabular) -> list[int]:
+    """The columns' digits, but of large numbers no more than can be read."""
+    places = []
+    for c, column in enumerate(table.columns):
+        cells = (row[c] for row in table.rows)
+        values = [cell.mean if isinstance(cell, MeanStd) else cell for cell in cells]
+        sizes = (abs(v) for v in values if isinstance(v, int | float) and math.isfinite(v))
+        largest = max(sizes, default=0)
+        most = 1 if largest >= 1000 else 2 if largest >= 10 else math.inf
+        places.append(int(min(column.digits or 0, most)))
+    return places
+
+
+def _cell(cell: Cell, places: int, bounded: bool) -> tuple[str, str]:
+    """A cell and its deviation as they are read."""
+    if isinstance(cell, MeanStd):
+        return number(cell.mean, places), "" if cell.std is None else number(cell.std, places)
+    if cell is None or isinstance(cell, str):
+        return "–" if cell is None else cell, ""
+    least = 10**-places
+    if bounded and 0 < cell < least:
+        return f"< {number(least, places)}", ""
+    return number(float(cell), places), ""
 
 
 def niivue() -> Markup:

@@ -23,7 +23,6 @@ from medrev.metrics import NOISE_FLOOR
 from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
 from medrev.report.figures import Chart, training_curves
-from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import link_to, render, write_page
 from medrev.report.words import RunWords, data_table
 from medrev.tables import read_table
@@ -91,6 +90,7 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         description=pipeline.get("description") or "",
         warnings=[str(line) for line in status.get("warnings") or ()],
         heldout=None if table is None else _heldout_table(table),
+        series={} if table is None else _series(table),
         heldout_notes=[] if table is None else table.reasons,
         boxes=[] if table is None else _boxes(table),
         curves=training_curves(metrics, validation),
@@ -138,7 +138,7 @@ def _heldout(path: Path) -> Results | None:
     return results or None
 
 
-def _heldout_table(results: Results) -> HtmlTable:
+def _heldout_table(results: Results) -> Tabular:
     """Means ± standard deviations, the best marked, the noise floor below."""
     tabular = heldout_table(results)
     bold = set()
@@ -156,8 +156,7 @@ def _heldout_table(results: Results) -> HtmlTable:
         caption = f"{count} held-out subjects, mean ± standard deviation"
     floor = [r for r, row in enumerate(tabular.rows) if row[0] == NOISE_FLOOR]
     sections = (1, *floor)
-    tabular = Tabular(tabular.columns, tabular.rows, caption, (), sections, frozenset(bold))
-    return html_table(tabular, series=_series(results), strong={"model"})
+    return Tabular(tabular.columns, tabular.rows, caption, (), sections, frozenset(bold))
 
 
 def _series(results: Results) -> dict[str, int]:

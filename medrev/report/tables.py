@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from medrev.errors import InputError
 from medrev.evaluation import (
     CATALOGUE,
     GROUND_TRUTH,
     BlandAltman,
-    GroupComparison,
     ModelDetails,
     Outlier,
     Results,
@@ -85,61 +84,34 @@ class CohortTables:
     Attributes:
         keys: Measurements of the first table.
         summary: Means ± standard deviations of these.
-        groups_of_keys: All other measurements by theme.
-        details: Their means ± standard deviations by theme.
-        descriptions: Median, quartiles and bootstrap interval, by key.
-        comparisons: The first model against all other methods, by key.
-        agreements: Bland–Altman analyses of the first model by what was measured, with its unit.
-        agreement: The same as tables, by unit.
-        grouped: Comparison of groups by model, by key; empty without groups.
-        by_group: The same as tables.
-        regions: Measurements of the first table by label, and volumes; empty without label maps.
-        classes: Scores of each class over all images; None where none are counted.
-        intervals: Coverage, width and CRPS by quantity and region; None where there are none.
-        papers: Tables in the forms of papers, by name.
+        subjects: Every value of these.
+        others: All other tables by what they are and by name. Means, by theme; descriptions
+            (median, quartiles, bootstrap interval), comparisons of the first model with all other
+            methods and groups, by key; agreement, by unit; regions, by measurement; papers' tables;
+            and one table each of classes, intervals and outliers. Nothing where nothing is to tell.
+        agreements: Bland–Altman analyses of the first model by what was measured.
         outliers: Subjects far from the others.
-        subjects: Every value of the first table.
     """
 
     keys: tuple[Key, ...]
     summary: Tabular
-    groups_of_keys: Mapping[str, tuple[Key, ...]]
-    details: Mapping[str, Tabular]
-    descriptions: Mapping[Key, Tabular]
-    comparisons: Mapping[Key, Tabular]
-    agreements: Mapping[Key, BlandAltman]
-    agreement: Mapping[str, Tabular]
-    outliers: tuple[Outlier, ...]
-    outlier_table: Tabular
     subjects: Tabular
-    grouped: Mapping[Key, Mapping[str, GroupComparison]] = field(default_factory=dict)
-    by_group: Mapping[Key, Tabular] = field(default_factory=dict)
-    regions: Mapping[str, Tabular] = field(default_factory=dict)
-    classes: Tabular | None = None
-    intervals: Tabular | None = None
-    papers: Mapping[str, Tabular] = field(default_factory=dict)
+    others: Mapping[str, Mapping[str, Tabular]]
+    agreements: Mapping[Key, BlandAltman]
+    outliers: tuple[Outlier, ...]
+
+    def of(self, what: str) -> Mapping[str, Tabular]:
+        """The tables of a kind, by name."""
+        return self.others.get(what, {})
 
     def files(self) -> dict[str, Tabular]:
         """Every table by the name of its file."""
         named = {"summary": self.summary, "subjects": self.subjects}
-        named |= {f"means_{_slug(theme)}": table for theme, table in self.details.items()}
-        for what, tables in (
-            ("description", self.descriptions),
-            ("comparison", self.comparisons),
-            ("groups", self.by_group),
-        ):
-            named |= {f"{what}_{_slug(str(key))}": table for key, table in tables.items()}
-        named |= {
-            f"agreement_{_slug(unit) or 'no_unit'}": table for unit, table in self.agreement.items()
-        }
-        named |= {f"regions_{_slug(name)}": table for name, table in self.regions.items()}
-        named |= {} if self.classes is None else {"classes": self.classes}
-        named |= {} if self.intervals is None else {"intervals": self.intervals}
-        return (
-            named
-            | {"outliers": self.outlier_table}
-            | {f"paper_{name}": table for name, table in self.papers.items()}
-        )
+        for what, tables in self.others.items():
+            for name, table in tables.items():
+                told = name if what == "paper" else _slug(name)
+                named["_".join(part for part in (what, told) if part)] = table
+        return named
 
 
 def cohort_tables(
@@ -168,54 +140,52 @@ def cohort_tables(
     Raises:
         InputError: A paper's table is not known.
     """
-    keys = tuple(headline_keys(results))
+    keys, count = tuple(headline_keys(results)), len(results.subjects)
     methods = _ordered(results, models)
-    themes = key_groups(results, words)
     rivals = [method for method in methods if method not in BOUNDS]
-    many = len(results.subjects) > 1
-    grouped = {} if groups is None else _grouped(results, keys, models, groups)
+    units = {key: results.unit(key) for key in keys}
     agreements = _agreements(results, models[0])
     found = find_outliers(results, keys, models)
+    others: dict[str, dict[str, Tabular]] = {
+        "means": {
+            name: _means(results, theme, models, name)
+            for name, theme in key_groups(results, words).items()
+        },
+        "description": {str(key): description_table(results, key, methods) for key in keys},
+        "outliers": {"": outlier_table(found, results)},
+        "regions": _regions(results, keys, methods, models),
+        "agreement": _agreement_tables(results, agreements),
+        "comparison": {},
+    }
+    for key, unit in units.items():
+        compared = [method for method in rivals if results.measured(method, key)]
+        if count > 1 and len(compared) > 1 and models[0] in compared:
+            tests = compare_methods(results, key, against=models[0], methods=compared)
+            others["comparison"][str(key)] = comparison_table(tests, key, unit)
+    if groups is not None:
+        others["groups"] = {
+            str(key): group_table(
+                {model: compare_groups(results.values(model, key), groups) for model in models},
+                key,
+                unit,
+            )
+            for key, unit in units.items()
+        }
+    if totals and any(key.metric == "class_iou" for key in totals.keys):
+        others["classes"] = {"": class_table(totals, methods)}
+    if (intervals := interval_table(results, methods)) is not None:
+        others["intervals"] = {"": intervals}
+    told = {direction: with_totals(results, totals)}
+    others["paper"] = {n: paper_table(n, told, methods=rivals, models=details) for n in papers}
     return CohortTables(
         keys=keys,
         summary=_means(
-            results,
-            keys,
-            models,
-            f"Mean ± standard deviation over {words.count(len(results.subjects))}",
+            results, keys, models, f"Mean ± standard deviation over {words.count(count)}"
         ),
-        groups_of_keys=themes,
-        details={name: _means(results, theme, models, name) for name, theme in themes.items()},
-        descriptions={key: description_table(results, key, methods) for key in keys},
-        comparisons={
-            key: comparison_table(
-                compare_methods(results, key, against=models[0], methods=compared),
-                key,
-                results.unit(key),
-            )
-            for key in keys
-            if many
-            and len(compared := [m for m in rivals if results.measured(m, key)]) > 1
-            and models[0] in compared
-        },
-        agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
-        agreement=_agreement_tables(results, agreements),
-        outliers=found,
-        outlier_table=outlier_table(found, results),
         subjects=subject_table(results, keys, methods),
-        grouped=grouped,
-        by_group={key: group_table(g, key, results.unit(key)) for key, g in grouped.items()},
-        regions=_regions(results, keys, methods, models),
-        classes=class_table(totals, methods)
-        if totals and any(key.metric == "class_iou" for key in totals.keys)
-        else None,
-        intervals=interval_table(results, methods),
-        papers={
-            name: paper_table(
-                name, {direction: with_totals(results, totals)}, methods=rivals, models=details
-            )
-            for name in papers
-        },
+        others=others,
+        agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
+        outliers=found,
     )
 
 
@@ -300,15 +270,6 @@ def _means(
     return replace(table, bold=bold, sections=tuple(sorted(sections)))
 
 
-def _grouped(
-    results: Results, keys: Sequence[Key], models: Sequence[str], groups: Mapping[str, str]
-) -> dict[Key, dict[str, GroupComparison]]:
-    return {
-        key: {model: compare_groups(results.values(model, key), groups) for model in models}
-        for key in keys
-    }
-
-
 def _regions(
     results: Results, keys: Sequence[Key], methods: Sequence[str], models: Sequence[str]
 ) -> dict[str, Tabular]:
@@ -353,7 +314,7 @@ def _agreement_tables(
         results.unit(key) for key, found in agreements.items() if isinstance(found, BlandAltman)
     )
     return {
-        unit: agreement_table(
+        unit or "no unit": agreement_table(
             {_name(k): a for k, a in agreements.items() if results.unit(k) == unit}, unit
         )
         for unit in units

@@ -16,7 +16,6 @@ from medrev.domains.kinds import dataset_class, domains_of
 from medrev.evaluation import TOLERANCE, Column, Evaluated, EvaluationConfig, Tabular
 from medrev.files import content_hash
 from medrev.metrics import MASK
-from medrev.report.html_table import HtmlTable, html_table
 from medrev.report.page import render_text
 
 
@@ -184,7 +183,7 @@ class RunWords:
         return f"width {self._model['width']}{self._made_of}, {norms}"
 
 
-def data_table(environment: Mapping[str, Any], things: str) -> HtmlTable | None:
+def data_table(environment: Mapping[str, Any], things: str) -> Tabular | None:
     """The subjects or images of every part, and what is known of them.
 
     Args:
@@ -206,7 +205,7 @@ def data_table(environment: Mapping[str, Any], things: str) -> HtmlTable | None:
     if len(members) > _MOST_ROWS:
         caption += f"; the first {_MOST_ROWS}, environment.json names all"
     names = (things[:-1], "part", *(_HEADINGS[key] for key in known))
-    return html_table(Tabular(tuple(map(Column, names)), rows, caption))
+    return Tabular(tuple(map(Column, names)), rows, caption)
 
 
 def _count(members: Sequence[Mapping[str, Any]]) -> int:

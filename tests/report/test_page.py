@@ -6,12 +6,14 @@ import pytest
 
 from medrev.errors import OutputError
 from medrev.evaluation import Column, MeanStd, Tabular
-from medrev.metrics import Key
-from medrev.report.html_table import html_table
-from medrev.report.page import link_to, niivue, render, write_page
+from medrev.report.page import environment, link_to, niivue, render, write_page
 
 TABLE = Tabular(
-    (Column("method"), Column("RMSE [1e-5 mm²/s]", 2), Column("PSNR [dB]", 2, "image")),
+    (
+        Column("method"),
+        Column("RMSE [1e-5 mm²/s]", 2, better="lower"),
+        Column("PSNR [dB]", 2, "image", better="higher"),
+    ),
     (("model", MeanStd(1.236, 0.1), 30.0), ("cubic", MeanStd(2.0), None)),
     "Means",
     bold=frozenset({(0, 1)}),
@@ -19,34 +21,41 @@ TABLE = Tabular(
 )
 
 
+def rows_of(table: Tabular, **options) -> list[list[str]]:
+    """The cells of a table in a page, a list a row, as markup without attributes of position."""
+    told = ", ".join(f"{name}={name}" for name in options)
+    text = f'{{% import "parts.html.j2" as parts %}}{{{{ parts.table(table, {told}) }}}}'
+    html = environment(escape=True).from_string(text).render(table=table, **options)
+    rows = re.findall(r"<tr.*?>.*?</tr>", html, re.S)
+    return [[row.split(">")[0] + ">", *re.findall(r"<t[hd].*?</t[hd]>", row)] for row in rows]
+
+
 def test_a_table_is_taken_apart_for_the_page():
-    found = html_table(
-        TABLE,
-        keys=(Key("rmse"), Key("psnr")),
-        series={"model": 0},
-        strong={"model"},
-        links={"cubic": "#c"},
-        flags={(1, 2)},
+    rows = rows_of(
+        TABLE, series={"model": 0}, strong={"model"}, links={"cubic": "#c"}, flags={(1, 2)}
     )
-    name, rmse, psnr = found.columns
-    assert (name.text, rmse.text) == (True, False)
-    assert (rmse.title, rmse.unit, rmse.arrow) == ("RMSE", "1e-5 mm²/s", "↓")
-    assert psnr.better == "higher"
-    assert found.spans == (("", 2), ("image", 1))
-    model, cubic = found.rows
-    assert (model.cells[1].text, model.cells[1].deviation, model.cells[1].best) == (
-        "1.24",
-        "0.10",
-        True,
+    spans, headings, model, cubic = rows
+    assert spans[1] == '<td colspan="2"></td>'
+    assert spans[2] == '<th scope="colgroup" class="span">image</th>'
+    assert 'class="text">method<small>' in headings[1]
+    assert "RMSE&nbsp;" in headings[2]
+    assert "↓" in headings[2]
+    assert "<small>1e-5 mm²/s</small>" in headings[2]
+    assert "(higher is better)" in headings[3]
+    assert model[0] == '<tr class="strong">'
+    assert model[1] == '<th scope="row"><span class="swatch c0"></span>model</th>'
+    assert model[2] == (
+        '<td class="best">1.24<span class="hidden"> (best)</span> '
+        '<span class="pm">± 0.10</span></td>'
     )
-    assert (model.series, model.strong, model.rule) == (0, True, False)
-    assert (cubic.cells[0].href, cubic.cells[1].deviation, cubic.rule) == ("#c", "", True)
-    assert (cubic.cells[2].text, cubic.cells[2].flag) == ("–", True)
+    assert cubic[0] == '<tr class="rule">'
+    assert cubic[1] == '<th scope="row"><a href="#c">cubic</a></th>'
+    assert cubic[2:] == ["<td>2.00</td>", '<td><span class="flag">–</span></td>']
 
 
 def test_large_numbers_have_fewer_digits():
     table = Tabular((Column("m"), Column("RMSE", 4)), (("a", 12.34567), ("b", 0.5)))
-    assert [row.cells[1].text for row in html_table(table).rows] == ["12.35", "0.50"]
+    assert [row[2] for row in rows_of(table)[1:]] == ["<td>12.35</td>", "<td>0.50</td>"]
 
 
 def test_what_is_not_markup_is_escaped():
@@ -95,5 +104,8 @@ def test_no_space_for_the_report_is_one_clear_line(tmp_path, monkeypatch):
 
 def test_small_p_values_are_bounds_in_the_page_too():
     columns = Column("pair"), Column("p", 4, bounded=True)
-    shown = html_table(Tabular(columns, (("a", 3e-9), ("b", 0.0512))))
-    assert [row.cells[1].text for row in shown.rows] == ["< 0.0001", "0.0512"]
+    table = Tabular(columns, (("a", 3e-9), ("b", 0.0512)))
+    assert [row[2] for row in rows_of(table)[1:]] == [
+        "<td>&lt; 0.0001</td>",
+        "<td>0.0512</td>",
+    ]
