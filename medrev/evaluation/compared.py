@@ -21,7 +21,6 @@ from medrev.metrics import (
     check_shapes,
     deviation,
     gradient_energy,
-    slice_flicker,
     slice_scores,
 )
 
@@ -62,36 +61,31 @@ class Prediction:
 class Compared:
     """A prediction and the reference it is compared with.
 
-    Every property raises :class:`InputError` where shapes differ or a masked value is not finite.
+    Where there is a :attr:`problem`, nothing else can be asked for.
     """
 
     given: Prediction
     target: Target
 
     @cached_property
-    def _checked(self) -> tuple[Floats | None, str]:
-        """The mask's voxels ``(C, N)``, or None and why they cannot be compared."""
+    def problem(self) -> str:
+        """Why they cannot be compared: shapes differ, or a masked value is not finite."""
         try:
-            check_shapes(self.volume, self.target.volume)
-            voxels = self.volume[:, self.target.inside]
-            check_finite(voxels, "prediction")
-            _ = self.target.voxels
+            _ = self.errors
         except InputError as error:
-            return None, str(error)
-        return voxels, ""
+            return str(error)
+        return ""
 
     @cached_property
     def volume(self) -> Floats:
         """The prediction, ``(C, …)``."""
         return as_array(self.given.volume)
 
-    @property
+    @cached_property
     def voxels(self) -> Floats:
         """The mask's voxels, ``(C, N)``."""
-        voxels, reason = self._checked
-        if voxels is None:
-            raise InputError(reason)
-        return voxels
+        check_shapes(self.volume, self.target.volume)
+        return self._inside(self.volume, "prediction")
 
     @cached_property
     def errors(self) -> Floats:
@@ -106,41 +100,30 @@ class Compared:
     @cached_property
     def similarity(self) -> Floats:
         """SSIM of each voxel that counts, ``(C, N)``."""
-        _ = self.voxels
         volume = self.volume - self.target.settings.black
         return self.target.structure.compare(volume, self.target.span)
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
         """Power ratio and coherence by band."""
-        _ = self.voxels
         return self.target.spectrum.compare(self.volume)
 
     @cached_property
     def gradients(self) -> tuple[float, ...]:
         """Gradient energy by axis."""
-        _ = self.voxels
         return gradient_energy(self.volume, self.target.mask, self.target.voxel_size)
 
     @cached_property
     def slices(self) -> SliceScores:
         """Scores of the slices."""
-        _ = self.voxels
-        settings = self.target.settings
+        target, settings = self.target, self.target.settings
         return slice_scores(
-            self.target.padded(self.volume),
-            self.target.padded(self.target.volume),
-            None if settings.whole_slices else self.target.mask,
+            target.padded(self.volume),
+            target.padded(target.volume),
+            None if settings.whole_slices else target.mask,
             axis=2 if settings.slice_axis is None else settings.slice_axis,
-            value_range=self.target.span,
+            value_range=target.span,
         )
-
-    @property
-    def flicker(self) -> float:
-        """Roughness across slices beside that within them, prediction ÷ reference."""
-        _ = self.voxels
-        target, axis = self.target, self.target.settings.slice_axis
-        return slice_flicker(self.volume, target.volume, target.mask, axis=axis or 0)
 
     @cached_property
     def draws(self) -> Floats:
@@ -149,10 +132,7 @@ class Compared:
             raise InputError("no several results were drawn")
         volumes = [as_array(volume) for volume in self.given.draws]
         check_shapes(volumes[0], self.target.volume)
-        voxels = np.stack([volume[:, self.target.inside] for volume in volumes])
-        check_finite(voxels, "draws")
-        _ = self.target.voxels
-        return voxels
+        return np.stack([self._inside(volume, "draws") for volume in volumes])
 
     @cached_property
     def sampled(self) -> dict[str, Floats]:
@@ -163,8 +143,8 @@ class Compared:
         named = {name: np.stack([one[name][None] for one in maps]) for name in maps[0]}
         return {ITSELF: self.draws, **named}
 
-    def inside(self, volume: Array, what: str) -> Floats:
-        """The mask's voxels ``(Q, N)`` of a volume beside the prediction."""
+    def _inside(self, volume: Array, what: str) -> Floats:
+        """The mask's voxels ``(Q, N)`` of a volume."""
         values = as_array(volume)
         check_shapes(values[:1], self.target.volume[:1])
         voxels = values[:, self.target.inside]
@@ -174,24 +154,22 @@ class Compared:
     @cached_property
     def std(self) -> dict[str, Floats]:
         """Predicted standard deviations ``(Q, N)`` by quantity."""
-        named = {name: self.inside(v, f"std of {name}") for name, v in self.given.spread.items()}
+        named = {name: self._inside(v, f"std of {name}") for name, v in self.given.spread.items()}
         if self.given.std is None:
             return named
         check_shapes(as_array(self.given.std), self.target.volume)
-        return {ITSELF: self.inside(self.given.std, "predicted standard deviation"), **named}
+        return {ITSELF: self._inside(self.given.std, "predicted standard deviation"), **named}
 
     @cached_property
     def calibration(self) -> Calibration:
         """Predicted standard deviations beside the errors."""
-        if self.given.std is None:
-            raise InputError("no standard deviation was predicted")
         return calibration(self.errors, self.std[ITSELF])
 
     @cached_property
     def ends(self) -> dict[str, tuple[Floats, Floats]]:
         """Ends of intervals, ``(Q, N)`` each, by quantity."""
         return {
-            name: (self.inside(low, "lower ends"), self.inside(high, "upper ends"))
+            name: (self._inside(low, "lower ends"), self._inside(high, "upper ends"))
             for name, (low, high) in self.given.intervals.items()
         }
 
@@ -200,39 +178,35 @@ class Compared:
 class Part:
     """A prediction and its reference in one region.
 
-    Every property raises :class:`InputError` where the region is empty.
+    Where there is a :attr:`problem`, nothing else can be asked for.
     """
 
     both: Compared
     region: Region
 
-    def check(self) -> None:
-        """Raise :class:`InputError` if the region is empty."""
-        if self.region.empty:
-            raise InputError(self.region.empty)
+    @property
+    def problem(self) -> str:
+        """Why they cannot be compared there."""
+        return self.region.empty or self.both.problem
 
     @cached_property
     def prediction(self) -> Floats:
         """Voxels of the prediction, ``(C, n)``."""
-        self.check()
         return self.region.of(self.both.voxels)
 
     @cached_property
     def reference(self) -> Floats:
         """Voxels of the reference, ``(C, n)``."""
-        self.check()
         return self.region.of(self.both.target.voxels)
 
     @cached_property
     def errors(self) -> Floats:
         """Prediction minus reference, ``(C, n)``."""
-        self.check()
         return self.region.of(self.both.errors)
 
     @cached_property
     def tensors(self) -> tuple[Tensors, Tensors]:
         """Tensors of the prediction and the reference."""
-        self.check()
         pair = self.both.decomposed, self.both.target.decomposed
         chosen = self.region.chosen
         return pair if chosen is None else (pair[0].at(chosen), pair[1].at(chosen))
@@ -257,8 +231,11 @@ class Part:
 
     @property
     def ssim(self) -> float:
-        """Mean SSIM of the region's voxels."""
-        self.check()
+        """Mean SSIM of the region's voxels.
+
+        Raises:
+            InputError: None of them counts.
+        """
         values, chosen = self.both.similarity, self.region.chosen
         if chosen is None:
             return float(values.mean())

@@ -9,7 +9,7 @@ from medrev.dti import COMPONENTS
 from medrev.errors import InputError
 from medrev.evaluation.compared import ITSELF, Compared, Part, Prediction
 from medrev.evaluation.results import Record, Results
-from medrev.evaluation.target import Target
+from medrev.evaluation.target import DIFFUSIVITY, Target
 from medrev.metrics import (
     MULTIPLICITY,
     RMSE_UNIT,
@@ -36,17 +36,16 @@ from medrev.metrics import (
     psnr,
     rank_histogram,
     region_names,
+    slice_flicker,
     tensor_rmse,
     volumetry,
     weighted_direction_error,
     wrapped_mae,
 )
 
-#: Unit of diffusivities in results; :data:`RMSE_UNIT` in mm²/s.
-DIFFUSIVITY = "1e-5 mm²/s"
 AXES = "ijk"
 SCALARS = ("fa", "md", "ad", "rd")
-VOLUMES = {"volume": "mL", "reference_volume": "mL", "volume_change": "%", "dice": ""}
+VOLUMES = ("volume", "reference_volume", "volume_change", "dice")
 
 _Value = Callable[[], float]
 #: What is measured: key, unit, and how. An :class:`InputError` says why it is undefined.
@@ -106,34 +105,44 @@ def evaluate_methods(
     records = []
     for method, given in predictions.items():
         prediction = given if isinstance(given, Prediction) else Prediction(given)
-        for key, unit, measure in _measures(Compared(prediction, target)):
-            if not target.settings.measures(key):
-                continue
-            try:
-                value, reason = float(measure()), None
-            except InputError as error:
-                value, reason = None, str(error)
-            records.append(Record(subject, method, *key, value, unit, reason))
+        for problem, measures in _measures(Compared(prediction, target)):
+            for key, unit, measure in measures:
+                if not target.settings.measures(key):
+                    continue
+                value, reason = None, problem
+                if not problem:
+                    try:
+                        value = float(measure())
+                    except InputError as error:
+                        reason = str(error)
+                told = None if value is not None else reason
+                records.append(Record(subject, method, *key, value, unit, told))
     return Results.of(records)
 
 
-def _measures(both: Compared) -> _Measures:
-    """All that the settings and the inputs ask for."""
+def _measures(both: Compared) -> Iterator[tuple[str, _Measures]]:
+    """All that the settings and the inputs ask for, beside why it cannot be measured, if so."""
     target, given = both.target, both.given
     for region in target.regions:
         part = Part(both, region)
-        yield from _tensors(part) if target.tensors else _intensities(part)
-        yield from _images(part)
-        yield from _beliefs(part)
-    yield from _sharpness(both)
+        yield part.problem, _tensors(part) if target.tensors else _intensities(part)
+        yield part.problem, _images(part)
+        yield part.problem, _beliefs(part)
+    yield both.problem, _sharpness(both)
     if target.settings.slice_axis is not None:
-        yield from _slices(both)
+        yield both.problem, _slices(both)
     if given.changed is not None:
-        yield from _sensitivity(both, Compared(Prediction(given.changed), target))
+        changed = Compared(Prediction(given.changed), target)
+        yield both.problem or changed.problem, _sensitivity(both, changed)
     if given.std is not None:
-        yield from _uncertainty(both)
+        yield both.problem, _uncertainty(both)
     if given.draws is not None:
-        yield from _draws(both)
+        yield both.problem, _draws(both)
+    yield "", _alone(target, given)
+
+
+def _alone(target: Target, given: Prediction) -> _Measures:
+    """What is measured without comparing the volume with the reference."""
     if given.level is not None:
         yield Key("interval_level", target.everywhere), "%", partial(float, given.level)
     if given.cycle is not None:
@@ -155,11 +164,6 @@ def _item(values: Callable[[], Sequence[float] | Floats], n: int) -> float:
     return values()[n]
 
 
-def _unit(target: Target) -> tuple[str, float]:
-    """Unit of the values in results, and the volume's unit in it."""
-    return (DIFFUSIVITY, 1 / RMSE_UNIT) if target.tensors else (target.settings.unit, 1.0)
-
-
 def _tensors(part: Part) -> _Measures:
     name, unit = part.region.name, DIFFUSIVITY
     yield Key("rmse", name), unit, lambda: tensor_rmse(part.errors)
@@ -169,22 +173,12 @@ def _tensors(part: Part) -> _Measures:
     for scalar in SCALARS:
         yield from _scalar(part, scalar)
     yield Key("direction_error", name), "°", lambda: direction_error(*part.tensors)
-    yield (
-        Key("weighted_direction_error", name),
-        "°",
-        lambda: weighted_direction_error(*part.tensors),
-    )
+    key = Key("weighted_direction_error", name)
+    yield key, "°", lambda: weighted_direction_error(*part.tensors)
     yield Key("frobenius", name), unit, lambda: frobenius_norm(part.errors) / RMSE_UNIT
-    yield (
-        Key("log_euclidean", name),
-        "",
-        lambda: log_euclidean_distance(*part.tensors),
-    )
-    yield (
-        Key("not_positive_definite", name),
-        "%",
-        lambda: 100 * not_positive_definite(part.prediction),
-    )
+    yield Key("log_euclidean", name), "", lambda: log_euclidean_distance(*part.tensors)
+    key = Key("not_positive_definite", name)
+    yield key, "%", lambda: 100 * not_positive_definite(part.prediction)
 
 
 def _scalar(part: Part, name: str) -> _Measures:
@@ -214,11 +208,7 @@ def _images(part: Part) -> _Measures:
     """What is defined for volumes of any kind."""
     name, both = part.region.name, part.both
     yield Key("nmse", name), "", lambda: nmse(part.prediction, part.reference)
-    yield (
-        Key("psnr", name),
-        "dB",
-        lambda: psnr(part.prediction, part.reference, both.target.span),
-    )
+    yield Key("psnr", name), "dB", lambda: psnr(part.prediction, part.reference, both.target.span)
     yield Key("ssim", name), "", lambda: part.ssim
 
 
@@ -236,17 +226,23 @@ def _gradient(both: Compared, axis: int | None) -> float:
 
 
 def _slices(both: Compared) -> _Measures:
-    target, (unit, scale) = both.target, _unit(both.target)
+    target, (unit, scale) = both.target, both.target.unit
     everywhere, place = target.everywhere, target.of_slices
     axis = target.settings.slice_axis
     yield Key("through_plane_ratio", everywhere), "", partial(_gradient, both, axis)
-    yield Key("flicker", everywhere), "", lambda: both.flicker
+    yield Key("flicker", everywhere), "", partial(_flicker, both)
     yield Key("slice_mae", place), unit, lambda: scale * both.slices.mae
     yield Key("slice_nmae", place), "", lambda: both.slices.mae / target.span
     yield Key("slice_psnr", place), "dB", lambda: both.slices.psnr
     yield Key("slice_ssim", place), "", lambda: both.slices.ssim
     yield Key("slice_count", place), "", lambda: both.slices.count
     yield Key("slice_equal", place), "", lambda: both.slices.equal
+
+
+def _flicker(both: Compared) -> float:
+    """Roughness across slices beside that within them, prediction ÷ reference."""
+    target, axis = both.target, both.target.settings.slice_axis
+    return slice_flicker(both.volume, target.volume, target.mask, axis=axis or 0)
 
 
 def _sensitivity(both: Compared, changed: Compared) -> _Measures:
@@ -264,7 +260,7 @@ def _score_change(score: _Score, both: Compared, changed: Compared) -> float:
 
 
 def _uncertainty(both: Compared) -> _Measures:
-    place, (unit, scale) = both.target.everywhere, _unit(both.target)
+    place, (unit, scale) = both.target.everywhere, both.target.unit
 
     def correlation() -> float:
         value = both.calibration.rank_correlation
@@ -308,7 +304,7 @@ def _beliefs(part: Part) -> _Measures:
         key = Key("crps", place, quantity.upper() or None)
         yield key, unit, partial(_crps, part, quantity, scale)
     if drawn and target.tensors:
-        unit, scale = _unit(target)
+        unit, scale = target.unit
         yield Key("energy_score", place), unit, partial(_energy, part, scale)
     for quantity in given.intervals:
         unit, scale = _unit_of(target, quantity)
@@ -319,7 +315,7 @@ def _beliefs(part: Part) -> _Measures:
 
 
 def _unit_of(target: Target, quantity: str) -> tuple[str, float]:
-    return ("", 1.0) if quantity == "fa" else _unit(target)
+    return ("", 1.0) if quantity == "fa" else target.unit
 
 
 def _crps(part: Part, quantity: str, scale: float) -> float:
@@ -346,7 +342,7 @@ def _interval(part: Part, quantity: str, scale: float) -> tuple[float, float]:
 
 def _draws(both: Compared) -> _Measures:
     """The best of several results, and how they vary (cINN, Table 1)."""
-    place, (unit, scale) = both.target.everywhere, _unit(both.target)
+    place, (unit, scale) = both.target.everywhere, both.target.unit
     square = f"{unit}²" if unit else ""
 
     def best() -> float:
@@ -354,11 +350,8 @@ def _draws(both: Compared) -> _Measures:
         return scale**2 * float(errors.mean(axis=(1, 2)).min())
 
     yield Key("best_mse", place), square, best
-    yield (
-        Key("draw_variance", place),
-        square,
-        lambda: scale**2 * float(both.draws.var(axis=0).mean()),
-    )
+    key = Key("draw_variance", place)
+    yield key, square, lambda: scale**2 * float(both.draws.var(axis=0).mean())
     count = 0 if both.given.draws is None else len(both.given.draws)
     if count > 1 and both.target.inside.ndim == 3:
         names = [f"{n:02d}" for n in range(count + 1)]
@@ -371,7 +364,7 @@ def _ranks(both: Compared) -> RankHistogram:
 
 def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:
     """In the mask, whose voxels on another grid are those that lie in it by half at least."""
-    unit, scale = _unit(target)
+    unit, scale = target.unit
     place = target.everywhere
     residual = cache(lambda: cycle_residual(round_trip, start, target.mask_of(start.shape[1:])))
     yield Key("cycle_largest", place), unit, lambda: scale * residual().largest

@@ -13,6 +13,7 @@ from medrev.errors import InputError
 from medrev.metrics import (
     INTERIOR,
     MASK,
+    RMSE_UNIT,
     WHOLE,
     Array,
     Floats,
@@ -31,6 +32,9 @@ from medrev.metrics import (
 )
 from medrev.volumes import interior
 
+#: Unit of diffusivities in results; :data:`RMSE_UNIT` in mm²/s.
+DIFFUSIVITY = "1e-5 mm²/s"
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -39,12 +43,12 @@ class Region:
     Attributes:
         name: :data:`INTERIOR`, :data:`MASK`, :data:`WHOLE` or the name of a label.
         chosen: Which of the mask's voxels, ``(N,)`` booleans; None: all.
-        empty: Why there is no voxel; None where there is.
+        empty: Why there is no voxel; empty where there is.
     """
 
     name: str
     chosen: NDArray[np.bool_] | None = None
-    empty: str | None = None
+    empty: str = ""
 
     def of(self, voxels: Floats) -> Floats:
         """Those of the mask's voxels ``(…, N)`` that lie in the region."""
@@ -174,6 +178,11 @@ class Target:
         """The reference's share of the spectral metrics."""
         return Spectrum.of(self.volume, self.mask, self.settings.bands)
 
+    @property
+    def unit(self) -> tuple[str, float]:
+        """Unit of the values in results, and the volume's unit in it."""
+        return (DIFFUSIVITY, 1 / RMSE_UNIT) if self.tensors else (self.settings.unit, 1.0)
+
     @cached_property
     def gradients(self) -> tuple[float, ...]:
         """Gradient energy by axis."""
@@ -191,7 +200,7 @@ class Target:
             named = region_names(self.labels, names=self.settings.label_names)
             for value, name in named.items():
                 chosen = inside == value
-                empty = None if chosen.any() else f"no voxel of {name} lies in the mask"
+                empty = "" if chosen.any() else f"no voxel of {name} lies in the mask"
                 regions.append(Region(name, chosen, empty))
         return tuple(regions)
 
@@ -199,4 +208,4 @@ class Target:
         edge = self.settings.edge
         chosen = as_array(interior(torch.from_numpy(mask), edge=edge))[self.inside] > 0
         empty = f"no interior: no voxel has its {edge}x{edge}x{edge} neighbourhood in the mask"
-        return Region(INTERIOR, chosen, None if chosen.any() else empty)
+        return Region(INTERIOR, chosen, "" if chosen.any() else empty)
