@@ -14,6 +14,7 @@ import argparse
 import errno
 import hashlib
 import importlib
+import itertools
 import os
 import random
 import re
@@ -23,7 +24,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -255,14 +256,15 @@ def measure(name: str, work: Path, kills: int, most: int) -> str:
     """A row of the table."""
     trial, rng = Trial(name, work), random.Random(0)
     row = [name]
-    hows: list[list[dict[str, Any]]] = [
-        [{"moment": rng.uniform(0, trial.seconds)} for _ in range(kills)],
-        [{"rename": n} for n in range(most)],
-        [{"rename": n, "fails": True} for n in range(most)],
+    hows: list[tuple[int, Iterator[dict[str, Any]]]] = [
+        (kills, ({"moment": rng.uniform(0, trial.seconds)} for _ in itertools.count())),
+        (most, ({"rename": n} for n in itertools.count())),
+        (most, ({"rename": n, "fails": True} for n in itertools.count())),
     ]
-    for several in hows:
+    for number, several in hows:
         tried = sound = 0
-        for how in several:
+        while tried < number:
+            how = next(several)
             hit, wrong = trial.fault(**how)
             if not hit and "rename" in how:
                 break

@@ -80,6 +80,12 @@ def test_weights_are_the_inverse_of_what_was_seen_and_can_be_restored():
     torch.testing.assert_close(loss, F.cross_entropy(scores, scenes(seed=2), 1 / seen.float()))
     assert torch.equal(resumed(second, {})[0], loss)
 
+    weights, held = 1 / seen.float(), scenes(seed=3)  # validation counts nothing
+    loss, _ = phase.eval()(batch_of(held), {})
+    assert phase.memory() == {"seen": seen.tolist()}
+    scores = phase.translator.logits(batch_of(held)["x"])
+    torch.testing.assert_close(loss, F.cross_entropy(scores, held, weights))
+
 
 @pytest.mark.parametrize("weights", ["none", "inverse_frequency"])
 def test_a_batch_without_classes_gives_zero_and_finite_gradients(weights):

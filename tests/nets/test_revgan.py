@@ -269,7 +269,8 @@ def test_fast_and_stock_operations_agree_through_the_whole_net() -> None:
 def test_kaiming_keeps_the_variance_and_starts_projections_small() -> None:
     net = small(width=64, depth=1, initialisation="kaiming")
     assert net.core.blocks[0].f[0].weight.std().item() == pytest.approx((2 / 864) ** 0.5, rel=0.05)
-    assert net.project_y[-1].weight.std().item() == pytest.approx(0.02, rel=0.2)
+    for project in (net.project_y, net.project_x):
+        assert project[-1].weight.std().item() == pytest.approx(0.02, rel=0.2)
     assert not net.core.blocks[0].f.last_conv.weight.any()
 
 

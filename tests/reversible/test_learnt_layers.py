@@ -78,6 +78,13 @@ def test_the_orthogonal_form_stays_a_rotation() -> None:
     torch.testing.assert_close(w @ w.T, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-14)
 
 
+def test_the_fixed_rotation_is_undone_by_its_transpose() -> None:
+    layer, one = OrthogonalMixing(4, seed=1), torch.eye(4, dtype=torch.float64)
+    rows = layer(one)  # of Qᵀ: each is what becomes of one channel
+    torch.testing.assert_close(layer.inverse(one), rows.T, rtol=0, atol=1e-14)
+    torch.testing.assert_close(layer.inverse(rows), one, rtol=0, atol=1e-14)
+
+
 @every_dimension
 def test_actnorm_normalises_the_first_batch_and_keeps_what_it_found(dims: int) -> None:
     torch.manual_seed(0)

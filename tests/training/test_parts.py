@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from medrev.config.schema import Schedule
+from medrev.config.schema import Optimizer, Schedule
 from medrev.errors import ConfigError
 from medrev.training.distributed import World
 from medrev.training.loop import Interruption
 from medrev.training.meter import CsvLog, Meter, require_tensorboard
-from medrev.training.optim import MovingAverage, learning_rate_factor
+from medrev.training.optim import MovingAverage, build_optimizer, learning_rate_factor
 from medrev.training.seeding import (
     deterministic_algorithms,
     random_state,
@@ -25,6 +25,12 @@ from medrev.training.trainer import check_precision
 
 def factors(total=100, **schedule):
     return [learning_rate_factor(Schedule(**schedule), step, total) for step in range(total)]
+
+
+def test_each_group_of_parameters_has_its_share_of_the_rate():
+    groups = [([nn.Parameter(torch.zeros(1))], share) for share in (1.0, 0.25)]
+    optimizer = build_optimizer(Optimizer(lr=1e-3), groups)
+    assert [group["share"] for group in optimizer.param_groups] == [1.0, 0.25]
 
 
 def test_constant_schedule_stays():

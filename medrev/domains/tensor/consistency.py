@@ -113,12 +113,9 @@ def _answer(
             wrong |= ~_positive(blocks).all(dim=1)
         return blocks, left, wrong
 
-    impossible = torch.zeros(len(theta), dtype=torch.bool)
-    if positive:
-        impossible = ~_positive(wanted.float()[:, None])[:, 0]
     result, left = theta.float(), wanted.new_zeros(len(theta), 6)
-    smoothed = torch.zeros_like(impossible)
-    todo = (~impossible).nonzero()[:, 0]
+    impossible, smoothed = torch.zeros(2, len(theta), dtype=torch.bool)
+    todo = torch.arange(len(theta))
     for share in (*(0.5**n for n in range(_HALVINGS + 1)), 0.0):
         blocks, rest, wrong = moved(details[todo] * share, wanted[todo])
         result[todo], left[todo] = blocks, rest
