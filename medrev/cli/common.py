@@ -158,32 +158,23 @@ def run_command(
     """
     parser = build_parser()
     arguments = parser.parse_intermixed_args(argv)
-    with lasting_streams(), Signals():
-        return _run(parser.prog, arguments, body, memory_advice)
-
-
-def _run(
-    prog: str,
-    arguments: argparse.Namespace,
-    body: Callable[[argparse.Namespace], int | None],
-    memory_advice: str,
-) -> int:
     code, message = FAILED, ""
-    try:
-        with _logging(arguments), _threads(getattr(arguments, "threads", None)):
-            return body(arguments) or 0
-    except MedrevError as error:
-        code = USAGE
-        shared = isinstance(error, ConfigError | OutputError)
-        message = str(error) if first_process() or not shared else ""
-        _show_traceback(arguments.debug)
-    except KeyboardInterrupt as error:
-        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        message = (str(error) or "interrupted") if first_process() else ""
-    except Exception as error:
-        message = _unexpected(error, arguments.debug, memory_advice)
-        _show_traceback(arguments.debug)
-    _print_errors(prog, message)
+    with lasting_streams(), Signals():
+        try:
+            with _logging(arguments), _threads(getattr(arguments, "threads", None)):
+                return body(arguments) or 0
+        except MedrevError as error:
+            code = USAGE
+            shared = isinstance(error, ConfigError | OutputError)
+            message = str(error) if first_process() or not shared else ""
+            _show_traceback(arguments.debug)
+        except KeyboardInterrupt as error:
+            code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+            message = (str(error) or "interrupted") if first_process() else ""
+        except Exception as error:
+            message = _unexpected(error, arguments.debug, memory_advice)
+            _show_traceback(arguments.debug)
+        _print_errors(parser.prog, message)
     return code
 
 

@@ -122,19 +122,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 def infer(arguments: argparse.Namespace) -> int:
     """Translate what the options name."""
     check_places(arguments)
-    from medrev.errors import InputError
-
     with importing():
-        from medrev.prediction import (
-            Inference,
-            find_entries,
-            load_models,
-            shipped_sources,
-            suitable_models,
-        )
+        from medrev.prediction import infer_entry
 
     given, request = take_options(Inputs, arguments), take_options(Request, arguments)
-    inputs, device = list(given.inputs), arguments.device
+    jobs, one = _jobs(given, request, arguments.device)
+    if not one:
+        return _infer_many(jobs, given.slicer, arguments)
+    check_single(arguments)
+    inference, (entry,) = jobs[0]
+    bundle = None
+    if given.slicer:
+        from medrev.slicer.scene import check_scene_path
+
+        path = inference.target.scene_path(entry.base, entry.folder)
+        bundle = check_scene_path(path, overwrite=request.overwrite)
+    entry = replace(entry, mask=given.mask, bval=given.bval, bvec=given.bvec)
+    written = infer_entry(inference, entry)
+    print(*written, sep="\n", flush=True)
+    if bundle is not None:
+        print(_bundle(written, bundle, overwrite=request.overwrite))
+    return 0
+
+
+def _jobs(
+    given: Inputs, request: Request, device: str
+) -> "tuple[list[tuple[Inference, list[Entry]]], bool]":
+    """Which models translate which subjects, and whether that is a single scan."""
+    from medrev.errors import InputError
+    from medrev.prediction import (
+        Inference,
+        find_entries,
+        load_models,
+        shipped_sources,
+        suitable_models,
+    )
+
+    inputs = list(given.inputs)
     if given.model is None:
         sources = shipped_sources()
     else:
@@ -162,28 +186,7 @@ def infer(arguments: argparse.Namespace) -> int:
     if given.slicer:
         for each, _ in jobs:
             each.target.scene_path("", Path())  # there are none of some domains
-    if one:
-        check_single(arguments)
-        (inference, (entry,)) = jobs[0]
-        _infer_one(entry, inference, given)
-        return 0
-    return _infer_many(jobs, given.slicer, arguments)
-
-
-def _infer_one(entry: "Entry", inference: "Inference", given: Inputs) -> None:
-    from medrev.prediction import infer_entry
-
-    request, bundle = inference.request, None
-    if given.slicer:
-        from medrev.slicer.scene import check_scene_path
-
-        path = inference.target.scene_path(entry.base, entry.folder)
-        bundle = check_scene_path(path, overwrite=request.overwrite)
-    entry = replace(entry, mask=given.mask, bval=given.bval, bvec=given.bvec)
-    written = infer_entry(inference, entry)
-    print(*written, sep="\n", flush=True)
-    if bundle is not None:
-        print(_bundle(written, bundle, overwrite=request.overwrite))
+    return jobs, one
 
 
 def _infer_many(

@@ -19,7 +19,7 @@ from medrev.domains.outputs import (
     write_outputs,
 )
 from medrev.domains.source import Entry, Source
-from medrev.errors import MedrevError
+from medrev.errors import MedrevError, naming
 from medrev.locks import sweep
 from medrev.options import Request
 from medrev.prediction.model import Model
@@ -164,7 +164,9 @@ class _Line:
             if ready.scan is None:
                 return lambda: self._keep(entry, ready)
             with _named(entry.name):
-                result = self.inference.predict(entry, ready.found, ready.scan)
+                with naming(str(ready.found.path)):
+                    prediction = self.inference.predictor(ready.scan)
+                result = self.inference.result(entry, ready.found, ready.scan, prediction)
             return lambda: self._write(entry, result, ready)
 
         return step

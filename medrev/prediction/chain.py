@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from medrev.prediction.plan import peak_bytes
+from medrev.prediction.memory import peak_bytes
 from medrev.reversible import Conv, InstanceNorm
 
 #: Edge of the volume, in cells, on which the memory of unknown layers is measured.
@@ -71,15 +71,6 @@ class Convolution:
             sides = [self.amount] * 4 + [self.amount * first, self.amount * last]
             x = F.pad(x, sides, mode=_TORCH_MODES[self.mode])
         return x.contiguous(memory_format=layout(x.device, x.dtype))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Convolve a padded slab."""
-        if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
-            # ATen would leave oneDNN on small slabs (see medrev.reversible.convolution).
-            ones, none = (1, 1, 1), (0, 0, 0)
-            return torch.mkldnn_convolution(x, self.weight, self.bias, none, ones, ones, 1)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.conv3d(x, self.weight, bias)
 
 
 @dataclass(frozen=True)
@@ -151,10 +142,19 @@ class TorchChain:
     def __call__(self, x: Tensor, *, first: bool, last: bool) -> Tensor:
         """Run the layers; see :class:`Chain`."""
         x = x.to(self.dtype)
+        # ATen would leave oneDNN on small slabs (see medrev.reversible.convolution).
+        onednn = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        ones, none = (1, 1, 1), (0, 0, 0)
         for step in self.steps:
-            if isinstance(step, Convolution):
-                x = step.pad(x, first=first, last=last)
-            x = step(x)
+            if not isinstance(step, Convolution):
+                x = step(x)
+                continue
+            x = step.pad(x, first=first, last=last)
+            if onednn:
+                x = torch.mkldnn_convolution(x, step.weight, step.bias, none, ones, ones, 1)
+            else:
+                bias = None if step.bias is None else step.bias.to(x.dtype)
+                x = F.conv3d(x, step.weight, bias)
         return x
 
     def memory(self, shape: tuple[int, int, int]) -> int:

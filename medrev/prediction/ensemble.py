@@ -132,7 +132,7 @@ class Ensemble:
         self._back = None
         if options.cycle_residual:
             self._back = direction_of(self.models[0], not inverse, engine)
-        self._given_mask, self.mask = mask, mask
+        self.mask = mask
         self._kept = 0  # channels of all quantities, of which an ensemble keeps mean and spread
         if self.count > 1:
             voxel = torch.zeros(encodings[0].target.channels, *(1 for _ in self.shape))
@@ -145,19 +145,6 @@ class Ensemble:
         first = self._directions[0].timed(first, self.mask)
         self.plan = dataclasses.replace(first, memory=max(p.memory for p in self._all_plans()))
         self.seconds = (first.seconds or 0.0) * (self.count + options.cycle_residual)
-
-    def on(self, engine: Engine) -> "Ensemble":
-        """The same on another engine."""
-        return Ensemble(
-            self.models,
-            self.encodings,
-            inverse=self.inverse,
-            engine=engine,
-            options=self.options,
-            shape=self.shape,
-            mask=self._given_mask,
-            held=self.held,
-        )
 
     def __str__(self) -> str:
         text = f"{self.plan} ({self.engine})"
@@ -181,35 +168,31 @@ class Ensemble:
             amount += self._directions[number].amount(plan, self._mask(symmetry))
         if self._back is not None:
             amount += self._back.amount(self._plan(-1, self._ratio.shape(self.shape)), self.mask)
-        with progress("Translating", amount, enabled=show_progress) as bar:
-            return self._run(values, bar)
-
-    def _run(self, values: Tensor, bar: Bar) -> Estimate:
         statistics: RunningStatistics | None = None
         residual: Tensor | None = None
         result = values
-        for number, symmetry in self._members():
-            is_first = symmetry is self.symmetries[0]  # the identity
-            direction, encode = self._directions[number], self.encodings[number]
-            mask = self._mask(symmetry)
-            turned = values if is_first else encode.source.turn(values, symmetry)
-            shape = tuple(turned.shape[1:])
-            x = encode.forward(turned.to(self.engine.device))
-            del turned
-            x = direction.enter(x)
-            y = direction.compute(x, self._plan(number, shape), bar.advance, mask)
-            del x
-            if self._back is not None and residual is None:
-                residual = self._residual(values, y, bar)
-            result = encode.inverse(direction.leave(y, shape)).contiguous().cpu()
-            del y
-            if self.count > 1:
-                target = encode.target
-                if statistics is None:
-                    made = self._ratio.shape(self.shape)
-                    statistics = RunningStatistics(made, target)
-                statistics.add_turned(result, symmetry, target.turn)
-                del result
+        if self.count > 1:
+            made, target = self._ratio.shape(self.shape), self.encodings[0].target
+            statistics = RunningStatistics(made, target)
+        with progress("Translating", amount, enabled=show_progress) as bar:
+            for number, symmetry in self._members():
+                is_first = symmetry is self.symmetries[0]  # the identity
+                direction, encode = self._directions[number], self.encodings[number]
+                turned = values if is_first else encode.source.turn(values, symmetry)
+                shape = tuple(turned.shape[1:])
+                plan = self._plan(number, shape)
+                x = encode.forward(turned.to(self.engine.device))
+                del turned
+                x = direction.enter(x)
+                y = direction.compute(x, plan, bar.advance, self._mask(symmetry))
+                del x
+                if self._back is not None and residual is None:
+                    residual = self._residual(values, y, bar)
+                result = encode.inverse(direction.leave(y, shape)).contiguous().cpu()
+                del y
+                if statistics is not None:
+                    statistics.add(result, symmetry)
+                    del result
         if statistics is None:
             return Estimate(result, None, {}, residual)
         return Estimate(statistics.mean, statistics.std, statistics.take_spread(), residual)

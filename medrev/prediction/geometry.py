@@ -51,6 +51,11 @@ class Ratio:
         return set(self.factors) == {1}
 
     @property
+    def one(self) -> "Ratio":
+        """That of what lies on the grid of the input."""
+        return Ratio((1,) * len(self.factors), self.coarser)
+
+    @property
     def multiple(self) -> tuple[int, ...]:
         """What the sizes of the input should be a multiple of."""
         return self.factors if self.coarser else (1,) * len(self.factors)

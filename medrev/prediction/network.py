@@ -8,29 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.errors import InputError
-from medrev.prediction.direction import Direction
-from medrev.prediction.engines import Engine
+from medrev.prediction.direction import PlaneDirection, direction_of
 from medrev.prediction.geometry import Geometry, Ratio
 from medrev.prediction.model import Model
-from medrev.prediction.plane_direction import PlaneDirection
-from medrev.prediction.volume_direction import VolumeDirection
 from medrev.progress import progress
-
-
-def direction_of(model: Model, inverse: bool = False, engine: Engine | None = None) -> Direction:
-    """One direction of a model's network, with the weights as they are now.
-
-    Args:
-        model: The model.
-        inverse: From y to x.
-        engine: What computes it (default: PyTorch in float32).
-
-    Raises:
-        InputError: The engine does not know the layers of the network.
-    """
-    volumes = model.pipeline.data.spatial_dims == 3
-    kind = VolumeDirection if volumes else PlaneDirection
-    return kind(model.translator, model.pipeline, inverse=inverse, engine=engine)
 
 
 def check_values(model: Model, values: Tensor, *, inverse: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Whole volume, exact halo tiles or blended windows: which, how large, how long, and why.
+"""Whole volume, exact halo tiles or blended windows: which, how large, how long; and doing so.
 
 Lengths are counted in *cells*. A cell is the smallest block that both grids of the network share:
 ``2^downsamplings`` voxels of its input and ``scale`` times as many of its output. Tiles that begin
@@ -7,76 +7,15 @@ and end at cells keep strided layers aligned with the whole volume.
 
 import itertools
 import math
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import Tensor
 
 from medrev.progress import format_seconds
 from medrev.volumes import SLICE_AXES, Slicing
-
-
-class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages alive that were made while it is active."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = 0
-        self.peak = 0
-        self._seen: set[int] = set()
-
-    def ignore(self, tensor: torch.Tensor) -> None:
-        """Never count a storage that was there before."""
-        self._before = tensor.untyped_storage()  # kept alive, so that its id is not used again
-        self._seen.add(id(self._before))
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self._track(leaf)
-        return result
-
-    def _track(self, tensor: torch.Tensor) -> None:
-        owner: Any
-        try:
-            owner = tensor.untyped_storage()
-            size = owner.nbytes()
-        except (NotImplementedError, RuntimeError):  # oneDNN tensors have no storage
-            owner, size = tensor, tensor.numel() * tensor.element_size()
-        key = id(owner)
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.live += size
-        self.peak = max(self.peak, self.live)
-        weakref.finalize(owner, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._seen.discard(key)
-        self.live -= size
-
-
-def peak_bytes(function: Callable[[torch.Tensor], torch.Tensor], example: torch.Tensor) -> int:
-    """Largest number of bytes that intermediate results of one call take at a time.
-
-    Counts what PyTorch allocates through its operators, output included and input excluded; the
-    scratch space inside a convolution kernel is not seen.
-
-    Args:
-        function: The network, or a direction of it.
-        example: Its input; keep it small.
-    """
-    counter = _LiveBytes()
-    counter.ignore(example)
-    with torch.no_grad(), counter:
-        function(example)
-    return counter.peak
-
 
 Shape = tuple[int, int, int]
 #: Peak in bytes of everything held, from the cells of a tile with its halo and the slab.
@@ -145,6 +84,74 @@ class Plan:
             for start, t, n in zip(part, self.tile, self.shape, strict=True)
         )
         return i, j, k
+
+    def wanted(self, cells: Tensor | None) -> list[Shape]:
+        """First cells of the tiles or windows that hold any cell that is wanted.
+
+        Args:
+            cells: Boolean, of the plan's shape; None: all are.
+        """
+        parts = self.parts
+        if cells is None or self.kind == "whole":
+            return parts
+        chosen = []
+        for part in parts:
+            i, j, k = (slice(a, a + t) for a, t in zip(part, self.tile, strict=True))
+            if bool(cells[i, j, k].any()):
+                chosen.append(part)
+        return chosen or parts[:1]  # the network says what its result looks like
+
+    def run(
+        self,
+        function: Callable[[Tensor], Tensor],
+        volume: Tensor,
+        *,
+        cell_in: Shape,
+        cell_out: Shape,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        """Apply a network to a volume in tiles or windows, as planned.
+
+        A tile is cropped to what its halo makes exact; windows are averaged with Gaussian weights,
+        as in MONAI's sliding window.
+
+        Args:
+            function: ``(1, C, *in) → (1, C', *out)`` with out = in · cell_out / cell_in.
+            volume: ``(1, C, I, J, K)`` with I = cell_in[0] · shape[0], and so on.
+            cell_in: Voxels per cell in the input, along i, j, k.
+            cell_out: Voxels per cell in the output, along i, j, k.
+            wanted: As :meth:`wanted`: tiles and windows without any such cell are left out, which
+                changes nothing in the others.
+
+        Returns:
+            ``(1, C', I·cell_out/cell_in, …)`` on the device of the volume; zero where tiles or
+            windows were left out.
+        """
+        size = [n * y for n, y in zip(self.shape, cell_out, strict=True)]
+        weights = weight_sum = result = None
+        if self.kind == "windows":
+            tile = [n * y for n, y in zip(self.tile, cell_out, strict=True)]
+            weights = _importance(tile).to(volume.device)
+            weight_sum = torch.zeros(size, device=volume.device)
+        for starts in self.wanted(wanted):
+            cut, keep, place = [], [], []
+            along = zip(starts, self.tile, self.shape, cell_in, cell_out, strict=True)
+            for start, edge, length, x, y in along:
+                stop = min(start + edge, length)  # at its edge a tile ends with the volume
+                low, high = max(0, start - self.halo), min(length, stop + self.halo)
+                cut.append(slice(low * x, high * x))
+                keep.append(slice((start - low) * y, (stop - low) * y))
+                place.append(slice(start * y, stop * y))
+            piece = function(volume[..., *cut])
+            if result is None:
+                result = piece.new_zeros((*piece.shape[:2], *size))
+            if weights is None or weight_sum is None:
+                result[..., *place] = piece[..., *keep]
+            else:
+                result[..., *place].addcmul_(piece, weights)
+                weight_sum[*place] += weights
+        assert result is not None  # a plan has at least one tile
+        return result if weight_sum is None else result.div_(weight_sum.clamp_(min=1e-12))
 
     def __str__(self) -> str:
         if self.slicing is not None:
@@ -234,3 +241,12 @@ def _window_starts(length: int, window: int, step: int) -> list[int]:
     """Starts at every step; the last window ends with the volume."""
     starts = list(range(0, length - window, step))
     return [*starts, length - window]
+
+
+def _importance(size: list[int]) -> Tensor:
+    """Gaussian weights of a window, sigma 1/8 of its edge, never below 1/1000."""
+    weights = torch.ones(())
+    for length in size:
+        grid = torch.arange(length, dtype=torch.float32) - (length - 1) / 2
+        weights = weights[..., None] * torch.exp(-0.5 * (grid / (0.125 * length)) ** 2)
+    return weights.clamp(min=1e-3)

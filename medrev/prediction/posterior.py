@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medrev.domains.domain import Domain, Symmetry
+from medrev.domains.domain import Domain
 from medrev.domains.interval import Interval
 from medrev.errors import InputError
 from medrev.nets import Posterior, evaluating
@@ -18,8 +18,8 @@ from medrev.options import InferenceOptions
 from medrev.prediction.draws import generator_of
 from medrev.prediction.engines import Engine
 from medrev.prediction.ensemble import Encode, Estimate
+from medrev.prediction.memory import peak_bytes
 from medrev.prediction.model import Model
-from medrev.prediction.plan import peak_bytes
 from medrev.prediction.statistics import RunningStatistics
 from medrev.prediction.steps import Crop, Step
 from medrev.progress import progress
@@ -29,7 +29,6 @@ _LEAST, _MARGIN = 4, 1.2
 #: Voxels along each axis of the volume on which memory is measured; of a smaller one, what does not
 #: grow with volumes would be most of it.
 _TRIAL = 16
-_SAME = np.eye(3, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def sample(
             total = torch.zeros_like(given[:1])
             for number in range(count):
                 made = drawn.draw(number, options.temperature)
-                statistics.add_turned(made, _SAME, _as_it_is)
+                statistics.add(made)
                 if away is not None:
                     total += away(made)
                 if draws is not None:
@@ -273,7 +272,7 @@ class _Slabs:
             _place, given = trial.enter(0, cut[0])
             statistics = RunningStatistics(tuple(given.shape[1:]), self.encode.target)
             for number in range(2):
-                statistics.add_turned(trial.draw(number, 1.0), _SAME, _as_it_is)
+                statistics.add(trial.draw(number, 1.0))
             return statistics.std
 
         voxel = peak_bytes(once, torch.zeros(1)) / math.prod(cut)
@@ -290,7 +289,3 @@ class _Slabs:
 
     def _decode(self, values: Tensor) -> Tensor:
         return self.encode.target.decode(values, self.encode.result_scale)
-
-
-def _as_it_is(values: Tensor, symmetry: Symmetry) -> Tensor:
-    return values

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,12 +14,11 @@ from torch import Tensor
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.kinds import domains_of
-from medrev.domains.score import Score
 from medrev.errors import InputError
 from medrev.nets import Posterior
 from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine, alternative_engine, choose_engine
-from medrev.prediction.ensemble import Encode, Ensemble, Estimate
+from medrev.prediction.ensemble import Encode, Ensemble
 from medrev.prediction.geometry import Geometry, Ratio
 from medrev.prediction.model import Model
 from medrev.prediction.network import check_values
@@ -33,7 +33,7 @@ from medrev.prediction.regrid import (
     trained_edges,
 )
 from medrev.prediction.score import score_of
-from medrev.prediction.steps import Oriented, Pad, Resize, Step, crop_to_mask
+from medrev.prediction.steps import Oriented, Pad, Resize, Step, Steps, crop_to_mask
 from medrev.volumes import voxel_size
 
 logger = logging.getLogger(__name__)
@@ -154,49 +154,48 @@ class Predictor:
             resampled = tuple(values.shape[1:])
 
         encodings, told = self._encodings(scan, scales)
-        ensemble = Ensemble(
-            self.models,
-            encodings,
-            inverse=self.inverse,
-            engine=self._engine(),
-            options=options,
-            shape=tuple(values.shape[1:]),
-            mask=mask,
-            held=0 if values.data_ptr() == scan.values.data_ptr() else scan.values.nbytes,
+        ensemble = self._fastest(
+            partial(
+                Ensemble,
+                self.models,
+                encodings,
+                inverse=self.inverse,
+                options=options,
+                shape=tuple(values.shape[1:]),
+                mask=mask,
+                held=0 if values.data_ptr() == scan.values.data_ptr() else scan.values.nbytes,
+            )
         )
-        if options.engine == "auto":
-            ensemble = _fastest(ensemble, options)
-        chosen = ensemble.plan
-        if not chosen.fits:
-            warnings.append(
-                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than --max-memory allows"
+        self._tell(ensemble, warnings, notes, told)
+        estimate = ensemble.run(values, show_progress=show_progress)
+        if options.samples:
+            assert isinstance(first.translator, Posterior)
+            estimate = sample(
+                first.translator,
+                encodings[0],
+                values,
+                estimate,
+                mask,
+                field=Field.of(options.seed, tuple(values.shape[1:]), steps),
+                engine=ensemble.engine,
+                options=options,
+                max_memory=self._max_memory,
+                show_progress=show_progress,
             )
-        if chosen.kind == "windows":
-            notes.append(
-                "the network's normalisation depends on what it sees: it was run in blended "
-                "windows of the size it was trained on"
-            )
-        notes += [*told, *self.source.untrained(ensemble.symmetries)]
-        if options.cycle_residual and not first.inverse_is_trained:
-            warnings.append("the cycle residual says nothing: one direction was not trained")
-        untrained = [model for model in self.models if not model.inverse_is_trained]
-        if self.inverse and untrained:
-            names = " and ".join(model.pipeline.name for model in untrained)
-            whose = "the model" if len(self.models) == 1 else names
-            what = " or ".join(dict.fromkeys(m.translator.untrained_inverse for m in untrained))
-            warnings.append(f"{whose}'s inverse direction was not trained: its result is {what}")
-        if chosen.kind != "image":
-            logger.info("%s", ensemble)
-        estimate = self._estimate(ensemble, values, mask, steps, show_progress)
         spread = self.source.spread(scan.values, scan.mask) / scales[0]
         interval, doubts = interval_of(self.models, options, self.target)
-        undo = _Undo(steps)
-        score, strange = self._score(values, mask, scales[0], undo, scan.mask)
-        warnings += [*doubts, *strange]
+        warnings += doubts
+        score = None
+        if options.samples and regrid is None:  # the details of a resampled scan are not its own
+            score = score_of(first, self.source, values, mask, scales[0])
+        if score is not None:
+            places = steps.undo(score.places, self.ratio.one, scan.mask)
+            score = dataclasses.replace(score, places=places)
+            warnings += score.doubts(first.metadata)
         del values, mask
 
-        inside = None if scan.mask is None else self._result_mask(scan.mask, steps)
-        result = undo(estimate.mean, self.ratio, None)
+        inside = None if scan.mask is None else steps.result_mask(scan.mask, self.ratio)
+        result = steps.undo(estimate.mean, self.ratio)
         result, s0, consistency = self._consistent(result, scan, notes)
         made, facts = self.target.as_written(result, inside)
         if self.target.spread(made, inside) / encodings[0].result_scale < _UNIFORM * spread:
@@ -204,26 +203,38 @@ class Predictor:
                 "the result is nearly uniform, though the input is not: has the model been trained "
                 "long enough?"
             )
-        same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
+
+        def back(result: Tensor | None) -> Tensor | None:
+            return None if result is None else steps.undo(result, self.ratio, inside)
+
+        def onto_scan(result: Tensor | None) -> Tensor | None:
+            return None if result is None else steps.undo(result, self.ratio.one, scan.mask)
+
+        draws = estimate.draws
+        if draws is not None:  # as files hold them
+            whole = (steps.undo(each, self.ratio) for each in draws)
+            draws = torch.stack([self.target.as_written(each, inside)[0] for each in whole])
         return Prediction(
             values=made,
             mask=inside,
-            affine=self._result_affine(scan, steps),
-            std=undo.if_there(estimate.std, self.ratio, inside),
-            spread={k: undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
+            affine=steps.result_affine(scan.affine, tuple(scan.values.shape[1:]), self.ratio),
+            std=back(estimate.std),
+            spread={k: steps.undo(v, self.ratio, inside) for k, v in estimate.spread.items()},
             s0=s0,
             consistency=consistency,
             score=score,
-            scatter=undo.if_there(estimate.scatter, self.ratio, inside),
-            draws=self._drawn(estimate.draws, undo, inside),
+            scatter=back(estimate.scatter),
+            draws=draws,
             samples=options.samples or 0,
             interval=interval,
-            cycle_residual=undo.if_there(estimate.residual, same, scan.mask),
+            cycle_residual=onto_scan(estimate.residual),
             input_scale=scales[0],
             scale=encodings[0].result_scale,
             members=ensemble.count,
             engine=str(ensemble.engine),
-            plan=dataclasses.replace(chosen, seconds=None),  # the time differs from run to run
+            plan=dataclasses.replace(
+                ensemble.plan, seconds=None
+            ),  # the time differs from run to run
             resampled=resampled,
             warnings=tuple(warnings),
             notes=tuple(notes),
@@ -231,25 +242,6 @@ class Predictor:
             | draw_facts(options, interval, self.target)
             | ({} if score is None else score.about(first.metadata)),
         )
-
-    def _score(
-        self,
-        values: Tensor,
-        mask: Tensor | None,
-        scale: float,
-        undo: "_Undo",
-        inside: Tensor | None,
-    ) -> tuple[Score | None, list[str]]:
-        """How likely the details of a prepared scan are, on its own grid, and doubts about that."""
-        if not self.options.samples or any(isinstance(step, Regrid) for step in undo.steps):
-            return None, []  # the details of a resampled scan are not its own
-        model = self.models[0]
-        score = score_of(model, self.source, values, mask, scale)
-        if score is None:
-            return None, []
-        same = dataclasses.replace(self.ratio, factors=(1,) * len(self.ratio.factors))
-        places = undo(score.places, same, inside)
-        return dataclasses.replace(score, places=places), score.doubts(model.metadata)
 
     def _consistent(
         self, result: Tensor, scan: Scan, notes: list[str]
@@ -263,40 +255,36 @@ class Predictor:
         notes.append(str(consistency))
         return moved, s0, consistency
 
-    def _estimate(
-        self,
-        ensemble: Ensemble,
-        values: Tensor,
-        mask: Tensor | None,
-        steps: list[Step],
-        show_progress: bool,
-    ) -> Estimate:
-        """What the models say, with samples around it, if any are wanted."""
-        estimate = ensemble.run(values, show_progress=show_progress)
-        net, options = self.models[0].translator, self.options
-        if not options.samples:
-            return estimate
-        assert isinstance(net, Posterior)
-        limit = options.max_memory or self.models[0].pipeline.inference.max_memory
-        return sample(
-            net,
-            ensemble.encodings[0],
-            values,
-            estimate,
-            mask,
-            field=Field.of(options.seed, tuple(values.shape[1:]), steps),
-            engine=ensemble.engine,
-            options=options,
-            max_memory=limit,
-            show_progress=show_progress,
-        )
+    def _tell(
+        self, ensemble: Ensemble, warnings: list[str], notes: list[str], told: Sequence[str]
+    ) -> None:
+        """Add what follows from how networks are run to the warnings and, after ``told``, notes."""
+        chosen = ensemble.plan
+        if not chosen.fits:
+            warnings.append(
+                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than --max-memory allows"
+            )
+        if chosen.kind == "windows":
+            notes.append(
+                "the network's normalisation depends on what it sees: it was run in blended "
+                "windows of the size it was trained on"
+            )
+        notes += [*told, *self.source.untrained(ensemble.symmetries)]
+        if self.options.cycle_residual and not self.models[0].inverse_is_trained:
+            warnings.append("the cycle residual says nothing: one direction was not trained")
+        untrained = [model for model in self.models if not model.inverse_is_trained]
+        if self.inverse and untrained:
+            names = " and ".join(model.pipeline.name for model in untrained)
+            whose = "the model" if len(self.models) == 1 else names
+            what = " or ".join(dict.fromkeys(m.translator.untrained_inverse for m in untrained))
+            warnings.append(f"{whose}'s inverse direction was not trained: its result is {what}")
+        if chosen.kind != "image":
+            logger.info("%s", ensemble)
 
-    def _drawn(self, draws: Tensor | None, undo: "_Undo", inside: Tensor | None) -> Tensor | None:
-        """Samples as files hold them."""
-        if draws is None:
-            return None
-        whole = [undo(each, self.ratio, None) for each in draws]
-        return torch.stack([self.target.as_written(each, inside)[0] for each in whole])
+    @property
+    def _max_memory(self) -> float:
+        """Limit in GiB."""
+        return self.options.max_memory or self.models[0].pipeline.inference.max_memory
 
     def _to_voxels(
         self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
@@ -339,9 +327,9 @@ class Predictor:
         edges = wanted * 3 if len(wanted) == 1 else wanted
         return count_passes(voxel_size(affine), edges, self._factors(affine))
 
-    def _prepare(self, scan: Scan, scale: float) -> tuple[list[Step], Tensor, Tensor | None]:
+    def _prepare(self, scan: Scan, scale: float) -> tuple[Steps, Tensor, Tensor | None]:
         """The steps that bring a scan to what the networks were trained on, done."""
-        steps: list[Step] = []
+        steps = Steps()
         values, mask, affine = scan.values, scan.mask, scan.affine
         spacing = self.options.spacing
 
@@ -410,7 +398,7 @@ class Predictor:
             edges: Voxel edges of the volume in mm.
         """
         channels, *given = shape
-        limit = self.options.max_memory or self.models[0].pipeline.inference.max_memory
+        limit = self._max_memory
         result = math.prod(self.ratio.shape(inner))
         needed = 4 * channels * (2 * math.prod(inner) + result) + 4 * sum(
             new * old for new, old in zip(inner, given, strict=True)
@@ -474,52 +462,38 @@ class Predictor:
             encodings.append(Encode(source, self.target, scale, result_scale))
         return encodings, notes
 
-    def _engine(self) -> Engine:
-        """What computes the networks."""
+    def _fastest(self, make: Callable[..., Ensemble]) -> Ensemble:
+        """The ensemble on the engine asked for; or on another one, where that is faster.
+
+        Another one is tried where an engine is not asked for and the ensemble takes long.
+
+        Args:
+            make: Makes it on an ``engine``.
+        """
         options, device = self.options, self.models[0].device
         if "--precision bfloat16" in self.source.refuses:
-            return Engine.torch(device)
-        return choose_engine(options.engine, options.precision, device, options.cache_dir)
-
-    def _result_mask(self, mask: Tensor, steps: Sequence[Step]) -> Tensor:
-        """The mask on the grid of the result."""
-        turned = [step for step in steps if isinstance(step, Oriented)]
-        for step in turned:
-            mask, _ = step.forward(mask, None)
-        mask = self.ratio.mask(mask)
-        for step in turned:
-            mask = step.inverse(mask, self.ratio)
-        return mask
+            engine = Engine.torch(device)
+        else:
+            engine = choose_engine(options.engine, options.precision, device, options.cache_dir)
+        ensemble = make(engine=engine)
+        if options.engine != "auto" or ensemble.seconds < _LONG:
+            return ensemble
+        other_engine = alternative_engine(engine, options.cache_dir)
+        if other_engine is None:
+            return ensemble
+        try:
+            other = make(engine=other_engine)
+        except InputError as error:
+            logger.debug("engine %s is not used: %s", other_engine.name, error)
+            return ensemble
+        logger.debug("%s; %s", ensemble, other)
+        return other if other.seconds * _WORTH < ensemble.seconds else ensemble
 
     def _factors(self, affine: NDArray[Any] | None) -> tuple[int, ...]:
         """Fine voxels per coarse one along the axes of an array that was given."""
         turned = None if affine is None else self.source.reorient(affine)
         factors = self.ratio.factors
         return factors if turned is None else tuple(factors[axis] for axis in turned.order)
-
-    def _result_affine(self, scan: Scan, steps: Sequence[Step]) -> Any:
-        """Voxel → RAS mm of the result."""
-        if scan.affine is None or self.ratio.is_one:
-            return scan.affine
-        for step in steps:
-            if isinstance(step, Oriented):
-                return step.result_affine(tuple(scan.values.shape[1:]), self.ratio)
-        return self.ratio.affine(scan.affine)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Undo:
-    """What was done with a scan, undone on results."""
-
-    steps: Sequence[Step]
-
-    def __call__(self, result: Tensor, ratio: Ratio, inside: Tensor | None) -> Tensor:
-        for step in reversed(self.steps):
-            result = step.inverse(result, ratio)
-        return result if inside is None else result * inside
-
-    def if_there(self, result: Tensor | None, ratio: Ratio, inside: Tensor | None) -> Tensor | None:
-        return None if result is None else self(result, ratio, inside)
 
 
 def _of_second(lines: Sequence[str]) -> list[str]:
@@ -530,19 +504,3 @@ def _of_second(lines: Sequence[str]) -> list[str]:
 def _sides(model: Model, inverse: bool) -> tuple[Domain, Domain]:
     x, y = domains_of(model.pipeline)
     return (y, x) if inverse else (x, y)
-
-
-def _fastest(ensemble: Ensemble, options: InferenceOptions) -> Ensemble:
-    """The ensemble on another engine, if they take long and the other one is faster."""
-    if ensemble.seconds < _LONG:
-        return ensemble
-    engine = alternative_engine(ensemble.engine, options.cache_dir)
-    if engine is None:
-        return ensemble
-    try:
-        other = ensemble.on(engine)
-    except InputError as error:
-        logger.debug("engine %s is not used: %s", engine.name, error)
-        return ensemble
-    logger.debug("%s; %s", ensemble, other)
-    return other if other.seconds * _WORTH < ensemble.seconds else ensemble

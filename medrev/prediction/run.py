@@ -110,8 +110,10 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
     inference.introduce()
     with writable_folder(entry.folder):
         scan = inference.read(found, show_progress=show_progress)
-        result = inference.predict(entry, found, scan, show_progress=show_progress)
-        del scan
+        with naming(str(found.path)):
+            prediction = inference.predictor(scan, show_progress=show_progress)
+        result = inference.result(entry, found, scan, prediction)
+        del scan, prediction
         with OneThread() as writer:  # an interruption waits until all files are named
             written = writer.submit(write_outputs, result, overwrite=overwrite).result()
         if entry.file is None:
@@ -129,6 +131,7 @@ class Inference:
     Attributes:
         source: The domain that is read.
         target: The domain that is written.
+        predictor: Translates scans.
 
     Raises:
         InputError: The models have no such direction or do not go together, or an option means
@@ -246,30 +249,16 @@ class Inference:
             logger.info("mask: %s, %d voxels", scan.mask_source, int(scan.mask.sum()))
         return replace(scan, hashes=found.hashes() if hashes is None else hashes)
 
-    def predict(
-        self,
-        entry: Entry,
-        found: Source,
-        scan: Scan,
-        *,
-        show_progress: bool = False,
-    ) -> Result:
-        """Translate a scan, and make what is written.
+    def result(self, entry: Entry, found: Source, scan: Scan, prediction: Prediction) -> Result:
+        """What is written of a prediction.
 
         Args:
             entry: The subject.
             found: Its input.
             scan: What was read of it.
-            show_progress: Show a progress bar.
-
-        Raises:
-            InputError: The scan cannot be translated, or the result is not finite.
+            prediction: What :attr:`predictor` made of that.
         """
         request = self.request
-        try:
-            prediction = self.predictor(scan, show_progress=show_progress)
-        except InputError as error:
-            raise InputError(f"{found.path}: {error}") from None
         warnings = [*scan.warnings, *prediction.warnings]
         notes = [*scan.notes, *prediction.notes]
         for line in warnings:

@@ -1,7 +1,5 @@
 """Several estimates of one volume: their mean and spread, one after another in constant memory."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,18 +25,15 @@ class RunningStatistics:
         self._means: dict[str, Tensor] = {}
         self._squares: dict[str, Tensor] = {}
 
-    def add_turned(
-        self, values: Tensor, symmetry: Symmetry, turn: Callable[[Tensor, Symmetry], Tensor]
-    ) -> None:
-        """Add an estimate on a turned grid.
+    def add(self, values: Tensor, symmetry: Symmetry | None = None) -> None:
+        """Add an estimate.
 
         Args:
             values: ``(C, I', J', K')`` on the grid turned by the symmetry.
-            symmetry: How the grid was turned; the estimate is turned back first.
-            turn: Turns values ``(C, I', J', K')`` by a symmetry.
+            symmetry: How the grid was turned; the estimate is turned back first. None: it was not.
         """
         self.count += 1
-        back = symmetry.T
+        back = np.eye(3, dtype=np.int64) if symmetry is None else symmetry.T
         # Planes of the estimate along its first axis are planes of the mean along this one.
         axis = int(np.abs(back[:, 0]).argmax())
         mirrored = back[axis, 0] < 0
@@ -46,7 +41,9 @@ class RunningStatistics:
         step = max(1, _VOXELS // (values[0, 0].numel()))
         for low in range(0, length, step):
             high = min(length, low + step)
-            value = turn(values[:, low:high], back)
+            value = values[:, low:high]
+            if symmetry is not None:
+                value = self._domain.turn(value, back)
             place = (1 + axis, length - high if mirrored else low, high - low)
             share = (self.count - 1) / self.count
             for name, quantity in self._domain.quantities(value).items():

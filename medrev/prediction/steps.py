@@ -158,6 +158,38 @@ class Resize(Step):
         return self.made(result, ratio.shape(self.shape))
 
 
+class Steps(list[Step]):
+    """What was done with a scan, in order."""
+
+    def undo(self, result: Tensor, ratio: Ratio, inside: Tensor | None = None) -> Tensor:
+        """Undo all of it on a result, which is zero outside of a mask, if one is given.
+
+        Args:
+            result: ``(C', *spatial')``, made from what was done with the scan.
+            ratio: Its grid beside that of the scan.
+            inside: ``(1, *spatial')`` of the result after that.
+        """
+        for step in reversed(self):
+            result = step.inverse(result, ratio)
+        return result if inside is None else result * inside
+
+    def result_mask(self, mask: Tensor, ratio: Ratio) -> Tensor:
+        """The mask of the scan on the grid of the result."""
+        turned = Steps(step for step in self if isinstance(step, Oriented))
+        for step in turned:
+            mask, _ = step.forward(mask, None)
+        return turned.undo(ratio.mask(mask), ratio)
+
+    def result_affine(
+        self, affine: NDArray[Any] | None, shape: tuple[int, ...], ratio: Ratio
+    ) -> NDArray[Any] | None:
+        """Voxel → RAS mm of the result, from that of the scan, which has ``shape``."""
+        if affine is None or ratio.is_one:
+            return affine
+        turned = next((step for step in self if isinstance(step, Oriented)), None)
+        return ratio.affine(affine) if turned is None else turned.result_affine(shape, ratio)
+
+
 def crop_to_mask(
     mask: Tensor, halo: tuple[int, ...], *, least: tuple[int, ...], multiple: tuple[int, ...]
 ) -> Crop | None:

@@ -84,7 +84,12 @@ class Stream:
             for number, step in enumerate(self.stages.steps):
                 front = self._reach(front, step.chain.radius)
                 for low in range(self.done[number], front, self.slab):
-                    self._step(number, low, min(front, low + self.slab))
+                    high = min(front, low + self.slab)
+                    part = _Part(low, high, step.chain.radius, self.length)
+                    h = self._planes(1 - step.target, part.start, part.stop)
+                    h = part.crop(step.chain(h, first=part.first, last=part.last))
+                    step.apply(self._planes(step.target, low, high), h)
+                    del h
                 self.done[number] = front
             front, before = self._reach(front, self.stages.project.radius), self.projected
             for low in range(before, front, self.slab):
@@ -125,13 +130,6 @@ class Stream:
         h = part.crop(self.stages.lift(x, first=part.first, last=part.last))
         self._planes(0, low, high).copy_(h[:, : self.stages.split])
         self._planes(1, low, high).copy_(h[:, self.stages.split :])
-
-    def _step(self, number: int, low: int, high: int) -> None:
-        step = self.stages.steps[number]
-        part = _Part(low, high, step.chain.radius, self.length)
-        source = self._planes(1 - step.target, part.start, part.stop)
-        h = part.crop(step.chain(source, first=part.first, last=part.last))
-        step.apply(self._planes(step.target, low, high), h)
 
     def _project(self, low: int, high: int) -> None:
         part = _Part(low, high, self.stages.project.radius, self.length)

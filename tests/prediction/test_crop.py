@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from medrev.prediction import InferenceOptions
+from medrev.prediction.direction import VolumeDirection
 from medrev.prediction.geometry import Ratio
 from medrev.prediction.steps import crop_to_mask
-from medrev.prediction.volume_direction import VolumeDirection
 
 from .tensors import predict
 

@@ -50,7 +50,7 @@ def test_running_mean_and_spread_equal_those_of_all_together(count, pipeline, mo
     domain = domains_of(pipeline())[1]
     spread = RunningStatistics((4, 5, 6), domain)
     for volume, symmetry in zip(volumes, group, strict=True):
-        spread.add_turned(apply_symmetry(volume, symmetry), symmetry, apply_symmetry)
+        spread.add(apply_symmetry(volume, symmetry), symmetry)
     together = torch.stack(volumes).double()
     torch.testing.assert_close(spread.mean.double(), together.mean(0), rtol=1e-5, atol=1e-6)
     if count > 1:

@@ -5,7 +5,7 @@ import torch
 
 from medrev.prediction import InferenceOptions, direction_of
 from medrev.prediction.engines import bfloat16_speedup
-from medrev.prediction.plan import peak_bytes
+from medrev.prediction.memory import peak_bytes
 
 from .tensors import predict
 

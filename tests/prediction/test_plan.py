@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medrev.prediction import plan
-from medrev.prediction.tiles import run_plan
 
 GIB = 2**30
 
@@ -67,7 +66,7 @@ def test_blended_windows_of_a_pointwise_function_change_nothing(cell_in, cell_ou
 
     chosen = plan((9, 10, 11), memory=memory, max_memory=1, halo=0, window=(4, 4, 4))
     volume = torch.rand(1, 6, *(n * cell_in for n in (9, 10, 11)))
-    blended = run_plan(chosen, function, volume, cell_in=(cell_in,) * 3, cell_out=(cell_out,) * 3)
+    blended = chosen.run(function, volume, cell_in=(cell_in,) * 3, cell_out=(cell_out,) * 3)
     torch.testing.assert_close(blended, function(volume))
 
 
@@ -89,7 +88,7 @@ def test_sizes_are_those_of_the_calls(slab):
         calls.append(x.shape[2:])
         return x
 
-    run_plan(chosen, function, torch.zeros(1, 6, 20, 20, 20), cell_in=(1, 1, 1), cell_out=(1, 1, 1))
+    chosen.run(function, torch.zeros(1, 6, 20, 20, 20), cell_in=(1, 1, 1), cell_out=(1, 1, 1))
     assert len(calls) == chosen.count
     assert calls == [chosen.size_of(part) for part in chosen.parts]
 

@@ -11,7 +11,7 @@ from medrev.domains.domain import Scan
 from medrev.domains.interval import Interval
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model, Predictor, infer_file
-from medrev.prediction.plan import peak_bytes
+from medrev.prediction.memory import peak_bytes
 from medrev.prediction.posterior import Field
 
 from .conftest import oblique

@@ -16,7 +16,6 @@ from medrev.prediction import (
     Model,
     direction_of,
     ensemble,
-    volume_direction,
 )
 
 from .tensors import predict
@@ -132,7 +131,7 @@ def test_the_estimated_time_is_near_the_real_one(make_model, monkeypatch):
     ours = {torch.ops.aten.mkldnn_convolution: convolution_flops}
     with FlopCounterMode(display=False, custom_mapping=ours) as work:
         clock = SimpleNamespace(perf_counter=lambda: 1e-9 * work.get_total_flops())
-        monkeypatch.setattr(volume_direction, "time", clock)
+        monkeypatch.setattr("medrev.prediction.direction.time", clock)
         direction = direction_of(model)
         plan = direction.timed(direction.plan((60, 50, 50)))
         start = clock.perf_counter()
