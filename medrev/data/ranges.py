@@ -1,6 +1,6 @@
 """Values of a volume: NaN and infinity, the range of the training data, the size of a mask."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,6 +66,15 @@ def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) 
         return False
     low, high = allowed
     return not low * (1 - tolerance) <= value <= high * (1 + tolerance)
+
+
+def ranges_of(described: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Smallest and largest of every value over the volumes of a training."""
+    rows = list(described)
+    return {
+        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
+        for name in (rows[0] if rows else {})
+    }
 
 
 def range_in_words(ends: Sequence[float], digits: str = ".3g") -> str:

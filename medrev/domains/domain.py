@@ -1,7 +1,7 @@
 """A domain: one side of a translation, from its files to the network's numbers and back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from medrev.domains.source import Accepted, Entry, Source, words_for
 from medrev.dti import Convention, Signal
 from medrev.errors import InputError
 from medrev.metrics import Settings
+from medrev.options import MOST_KEPT
 from medrev.volumes import Reorient, strip_suffix
 
 Side = Literal["x", "y"]
@@ -30,7 +31,34 @@ _SOME = 1 << 14
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Scan:
+class OnGrid:
+    """Values on a grid, with mask and affine where there are any.
+
+    Attributes:
+        values: ``(C, *spatial)``.
+        mask: ``(1, *spatial)``.
+        affine: Voxel → RAS mm, 4×4.
+    """
+
+    values: Tensor
+    mask: Tensor | None = None
+    affine: NDArray[Any] | None = None
+
+    @property
+    def inside(self) -> Tensor:
+        """The mask, of a volume that has one."""
+        assert self.mask is not None
+        return self.mask
+
+    @property
+    def placed(self) -> NDArray[Any]:
+        """The affine, of a volume that has one."""
+        assert self.affine is not None
+        return self.affine
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan(OnGrid):
     """What was read of one subject: physical values on a grid, and what is known of them.
 
     Attributes:
@@ -50,10 +78,7 @@ class Scan:
         hashes: SHA-256 of the input's files, in the order of :attr:`Source.files`.
     """
 
-    values: Tensor
-    mask: Tensor | None = None
     mask_source: str = "given"
-    affine: NDArray[Any] | None = None
     space: int = 1
     largest: int | None = None
     convention: Convention | None = None
@@ -65,7 +90,7 @@ class Scan:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Prediction:
+class Prediction(OnGrid):
     """A translated scan in physical units, with what is known about how far it can be trusted.
 
     Attributes:
@@ -102,9 +127,6 @@ class Prediction:
         facts: More keys of the sidecar, such as ``RepairedTensors``.
     """
 
-    values: Tensor
-    mask: Tensor | None = None
-    affine: NDArray[Any] | None = None
     draws: Tensor | None = None
     samples: int = 0
     interval: Interval | None = None
@@ -500,16 +522,9 @@ class Domain(ABC):
         folder: Path,
         *,
         source: "Domain",
+        beside: Collection[str] | None = (PICTURE,),
         format: str = "nifti",
-        std: bool = False,
-        cycle: bool = False,
-        picture: bool = True,
         draws: int = 0,
-        s0: bool = False,
-        certificate: bool = False,
-        interval: bool = False,
-        samples: int = 0,
-        score: bool = False,
     ) -> dict[str, Path]:
         """The file of everything that a result consists of, by name.
 
@@ -517,34 +532,25 @@ class Domain(ABC):
             base: What the names begin with.
             folder: Where the files go.
             source: The other side; cycle residuals and scores are on its grid.
+            beside: What there is beside :attr:`always`: std, cycle, score, s0, sample-N, names of
+                :attr:`uncertain`, :data:`medrev.domains.outputs.CERTIFICATE` and
+                :data:`medrev.domains.outputs.PICTURE`. None: all that there may be.
             format: Of volumes: nifti or nrrd.
-            std: There is a standard deviation.
-            cycle: There is a cycle residual.
-            picture: There is a picture, under :data:`medrev.domains.outputs.PICTURE`.
             draws: So many results were drawn; 0: there is one.
-            s0: There is a signal without diffusion weighting.
-            certificate: There is a certificate, under :data:`medrev.domains.outputs.CERTIFICATE`.
-            interval: There are intervals.
-            samples: So many samples around the result are kept.
-            score: There is a map of scores.
         """
-        ending = SUFFIXES[format]
         drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
-        names = {name: self.file_name(base, name, ending) for name in drawn or self.always}
-        if std:
-            names["std"] = self.file_name(base, "std", ending)
-        more = [*self.uncertain * interval, *(f"sample-{n + 1}" for n in range(samples))]
-        names |= {name: self.file_name(base, name, ending) for name in more}
-        for name, there in (("cycle", cycle), ("score", score)):
-            if there:
-                names[name] = source.file_name(base, name, ending)
-        if s0:
-            names["s0"] = self.file_name(base, "s0", ending)
-        if certificate:
-            names[CERTIFICATE] = self.file_name(base, CERTIFICATE, "_certificate.json")
-        if picture and self.illustrated:
-            names[PICTURE] = self.file_name(base, PICTURE, ".png")
-        return {name: folder / file for name, file in names.items()}
+        samples = (f"sample-{n + 1}" for n in range(MOST_KEPT))
+        possible = ("std", *self.uncertain, *samples, "cycle", "score", "s0", CERTIFICATE)
+        possible += (PICTURE,) * self.illustrated
+        names = [*(drawn or self.always), *(n for n in possible if beside is None or n in beside)]
+        endings = {CERTIFICATE: "_certificate.json", PICTURE: ".png"}
+        return {
+            name: folder
+            / (source if name in ("cycle", "score") else self).file_name(
+                base, name, endings.get(name, SUFFIXES[format])
+            )
+            for name in names
+        }
 
     def scene_path(self, base: str, folder: Path) -> Path:
         """The file of a scene of a result for 3D Slicer.

@@ -328,8 +328,7 @@ def _read(path: Path, *, fit: bool = False) -> _Read:
     source = recognise(path) if fit else None
     if source is not None and source.kind == "dwi":
         scan = read_tensors(source)
-        assert scan.affine is not None
-        return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.affine))
+        return _Read(scan.values, Grid(tuple(scan.values.shape[1:]), scan.placed))
     volume = read_volume(path, allow_nan=True)
     values, affine = volume.values, volume.affine
     if values.shape[0] == len(COMPONENTS):

@@ -2,13 +2,12 @@
 
 from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.options import InferenceOptions, Request
-from medrev.prediction.batch import Report, infer_many
-from medrev.prediction.distributed import infer_distributed
+from medrev.prediction.batch import Report, infer_distributed, infer_many
 from medrev.prediction.entries import find_entries
 from medrev.prediction.geometry import MIN_VOXELS, Geometry
-from medrev.prediction.loaded import LoadedModel
 from medrev.prediction.loading import (
     WEIGHTS_FILE,
+    LoadedModel,
     load_model,
     load_models,
     pick_device,

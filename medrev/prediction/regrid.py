@@ -186,8 +186,7 @@ def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> P
 
     The last voxels reach at most one voxel beyond the field of view. Coarser voxels are means.
     """
-    affine, mask = prediction.affine, prediction.mask
-    assert affine is not None
+    affine, mask = prediction.placed, prediction.mask
     before = voxel_size(affine)
     i, j, k = (new / old for new, old in zip(edges, before, strict=True))
     ratios = i, j, k

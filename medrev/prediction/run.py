@@ -23,7 +23,7 @@ from medrev.domains.outputs import (
 from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.errors import InputError, naming
 from medrev.nets import Generator
-from medrev.options import MOST_KEPT, Request, keywords
+from medrev.options import Request, keywords
 from medrev.prediction.baseline import fine_s0
 from medrev.prediction.draws import Draws
 from medrev.prediction.entries import single_entry
@@ -203,20 +203,20 @@ class Inference:
 
     def paths(self, entry: Entry, found: Source) -> dict[str, Path]:
         """The files of the result of what an input was recognised as, by name."""
-        exact, interval = self.request.consistency == "exact", self.request.interval is not None
-        around = 0 if self.draws else self.request.samples or 0
-        return self._paths(
-            entry,
-            s0=exact and found.kind == "dwi",
-            certificate=exact or interval or around > 0,
-            std=self.request.ensemble > 1 or len(self.models) > 1 or around > 0,
-            cycle=self.request.cycle_residual,
-            picture=self.request.quick_look,
-            draws=self.draws,
-            interval=around > 0 or interval,
-            samples=around if self.request.keep_samples else 0,
-            score=around > 0,
-        )
+        request = self.request
+        exact, interval = request.consistency == "exact", request.interval is not None
+        around = 0 if self.draws else request.samples or 0
+        beside = {
+            "std": request.ensemble > 1 or len(self.models) > 1 or around,
+            "cycle": request.cycle_residual,
+            "score": around,
+            "s0": exact and found.kind == "dwi",
+            CERTIFICATE: exact or interval or around,
+            PICTURE: request.quick_look,
+            **dict.fromkeys(self.target.uncertain, around or interval),
+            **{f"sample-{n + 1}": request.keep_samples for n in range(around)},
+        }
+        return self._paths(entry, [name for name, there in beside.items() if there], self.draws)
 
     def read(
         self,
@@ -274,17 +274,7 @@ class Inference:
             if picture is not None:
                 outputs[PICTURE] = picture
         paths = {name: file for name, file in self.paths(entry, found).items() if name in outputs}
-        possible = self._paths(
-            entry,
-            std=True,
-            cycle=True,
-            picture=True,
-            s0=found.kind == "dwi",
-            certificate=True,
-            interval=True,
-            samples=MOST_KEPT,
-            score=True,
-        )
+        possible = self._paths(entry, None)
         return Result(
             paths=paths,
             outputs=outputs,
@@ -352,10 +342,15 @@ class Inference:
                 f"({model.pipeline.name})"
             )
 
-    def _paths(self, entry: Entry, **wanted: Any) -> dict[str, Path]:
+    def _paths(self, entry: Entry, beside: Sequence[str] | None, draws: int = 0) -> dict[str, Path]:
         format = self.request.format if entry.file is None else self._format(entry.file)
         paths = self.target.result_paths(
-            entry.base, entry.folder, source=self.source, format=format, **wanted
+            entry.base,
+            entry.folder,
+            source=self.source,
+            beside=beside,
+            format=format,
+            draws=draws,
         )
         return paths if entry.file is None else {**paths, next(iter(paths)): entry.file}
 

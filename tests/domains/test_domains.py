@@ -115,7 +115,7 @@ def test_the_norm_of_tensors_counts_off_diagonals_twice():
 def test_names_of_results_of_both_directions():
     out = Path("out")
     x, y = sides("dti")
-    forward = y.result_paths("sub-01", out, source=x, std=True, cycle=True)
+    forward = y.result_paths("sub-01", out, source=x, beside=("picture", "std", "cycle"))
     assert list(forward) == [
         "diffusivity",
         "fa",
@@ -131,10 +131,10 @@ def test_names_of_results_of_both_directions():
     assert forward["cycle"].name.startswith(
         "sub-01_res-lo_model-tensor_param-diffusivity_desc-srcycle"
     )
-    inverse = x.result_paths("sub-01", out, source=y, format="nrrd", picture=False)
+    inverse = x.result_paths("sub-01", out, source=y, format="nrrd", beside=())
     assert inverse["fa"].name == "sub-01_res-lo_model-tensor_param-fa_desc-sr_dwimap.nrrd"
     x, y = sides("contrast", source="t1", target="t1ce")
-    made = y.result_paths("sub-01_run-2", out, source=x, cycle=True)
+    made = y.result_paths("sub-01_run-2", out, source=x, beside=("cycle", "picture"))
     assert {name: path.name for name, path in made.items()} == {
         "volume": "sub-01_ce-gadolinium_run-2_desc-synth_T1w.nii.gz",
         "cycle": "sub-01_run-2_desc-synthcycle_T1w.nii.gz",

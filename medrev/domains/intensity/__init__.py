@@ -4,12 +4,11 @@ from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.find import find_contrasts, problems
 from medrev.domains.intensity.names import contrasts, lacks
 from medrev.domains.intensity.preparation import prepare_head
-from medrev.domains.intensity.ranges import contrast_ranges, describe_contrast, unlike_contrasts
+from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import intensity_scale, read_contrast
 
 __all__ = [
     "ContrastBatches",
-    "contrast_ranges",
     "contrasts",
     "describe_contrast",
     "find_contrasts",

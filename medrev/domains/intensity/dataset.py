@@ -7,6 +7,7 @@ from typing import Any
 
 from medrev.config.schema import ContrastData, Pipeline
 from medrev.data import Subject
+from medrev.data.ranges import ranges_of
 from medrev.domains.dataset import CardFacts
 from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ContrastBatches
@@ -16,7 +17,6 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.names import contrast_name, contrasts
 from medrev.domains.intensity.preparation import prepare_head
-from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.sample import Translated, two_ways
 from medrev.metrics import Settings
 from medrev.volumes import (
@@ -87,7 +87,7 @@ class IntensityDataset(HeadDataset):
         for side, name in enumerate(names):
             known = statistics.median(head.scales[side] for head in heads)
             intensity[name] = known if self.data.scale == "auto" else self.data.scale
-            ranges[name] = contrast_ranges(head.fingerprints[side] for head in heads)
+            ranges[name] = ranges_of(head.fingerprints[side] for head in heads)
         return {
             "voxel_size": [float(min(edges)), float(max(edges))],
             "intensity": intensity,

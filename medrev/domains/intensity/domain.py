@@ -1,5 +1,6 @@
 """One MR contrast as a side of a translation: a scalar volume in, a synthetic one out."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,25 +132,22 @@ class IntensityDomain(Domain, Generic[D]):
         """Read the volume and its mask."""
         path = source.path
         read = read_contrast(path, source.mask)
-        warnings = [f"{path}: {note}" for note in read.notes]
+        warnings = [f"{path}: {note}" for note in read.warnings]
         named = other_contrast(path, self.name)
         if named is not None:
             warnings.insert(
                 0, f"the name of {path} says {named}, but the model starts from {self.name}"
             )
         beside = sidecar_beside(path)
-        return Scan(
-            values=read.volume,
-            mask=read.mask,
-            mask_source=read.mask_source,
-            affine=read.affine,
+        return dataclasses.replace(
+            read,
             space=source.header.space_code,
             warnings=tuple(warnings),
             facts={
                 "InputContrast": self.name,
                 **{key: beside[key] for key in ("SpatialReference",) if key in beside},
                 "MaskSource": read.mask_source,
-                "MaskVoxels": int(read.mask.sum()),
+                "MaskVoxels": int(read.inside.sum()),
                 "Percentile": self.data.intensities.percentile,
             },
         )
@@ -158,16 +156,13 @@ class IntensityDomain(Domain, Generic[D]):
         self, scan: Scan, header: Mapping[str, Any], scale: float
     ) -> tuple[list[str], list[str]]:
         """Brightness, and size and share of the brain, beside those of the training."""
-        assert scan.mask is not None
-        assert scan.affine is not None
-        described = describe_contrast(scan.values, scan.mask, scan.affine, scale)
+        described = describe_contrast(scan.values, scan.inside, scan.placed, scale)
         known = self._known(header, "ranges")
         return unlike_contrasts(described, known if isinstance(known, dict) else {}), []
 
     def scale_of(self, scan: Scan, model_scale: float) -> float:
         """A percentile of the brain's intensities (:func:`intensity_scale`)."""
-        assert scan.mask is not None
-        return intensity_scale(scan.values, scan.mask, self.data.intensities.percentile)
+        return intensity_scale(scan.values, scan.inside, self.data.intensities.percentile)
 
     def result_scale(
         self, scan: Scan, header: Mapping[str, Any], *, model_scale: float, input_scale: float
@@ -290,7 +285,6 @@ class IntensityDomain(Domain, Generic[D]):
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The volume, its uncertainty, and the cycle residual in intensities of the input."""
-        assert scan.affine is not None
         made, given = self.called, source.called
         volumes = {
             "volume": (prediction.values, f"Synthetic {made} made of {given}"),
@@ -306,7 +300,7 @@ class IntensityDomain(Domain, Generic[D]):
         return {
             name: Map(
                 values=values,
-                affine=scan.affine,
+                affine=scan.placed,
                 description=description,
                 units=self.unit,
                 space=scan.space,
@@ -317,11 +311,10 @@ class IntensityDomain(Domain, Generic[D]):
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Contrast and intensities."""
-        assert scan.affine is not None
         return {
             "Contrast": self.name,
             "SkullStripped": True,  # zero outside the mask; BIDS asks for the key
-            "VoxelSize": [round(edge, 6) for edge in voxel_size(scan.affine)],
+            "VoxelSize": [round(edge, 6) for edge in voxel_size(scan.placed)],
             "InputScale": prediction.input_scale,
             "OutputScale": prediction.scale,
             "Engine": prediction.engine,

@@ -30,9 +30,7 @@ def compare_contrasts(
     share of the intensity that is 1 in the network, and where given the standard deviation and the
     cycle residual, in intensities. Left is left.
     """
-    affine, mask = scan.affine, scan.mask
-    assert affine is not None
-    assert mask is not None
+    affine, mask = scan.placed, scan.inside
     planes = {view: Plane(affine, mask, view) for view in get_args(View)}
     views = {v: p for v, p in planes.items() if min(p.crop(p.picture(mask)).shape[:2]) >= _LEAST}
     given, made = (

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from medrev.config.schema import ContrastData
 from medrev.data.boxed import boxed
 from medrev.data.subject import Subject
+from medrev.domains.domain import Scan
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.intensity.ranges import describe_contrast
-from medrev.domains.intensity.reading import ContrastScan, intensity_scale, read_contrast
+from medrev.domains.intensity.reading import intensity_scale, read_contrast
 from medrev.errors import GeometryError, InputError
 from medrev.files import content_hash
 from medrev.volumes import Reorient, same_grid
@@ -35,14 +36,14 @@ def prepare_head(subject: Subject, data: ContrastData) -> Head:
     paths = [subject.files[contrast_name(name)] for name in (data.source, data.target)]
     x, y = (read_contrast(path, subject.files.get("mask")) for path in paths)
     _check_grids(x, y, paths)
-    inside = x.mask & y.mask
+    inside = x.inside & y.inside
     if not bool(inside.any()):
         raise InputError(
             f"{paths[0]} and {paths[1]} have no voxel in which both are above 0; give a mask"
         )
-    values = [x.volume, y.volume]
+    values = [x.values, y.values]
     scales = [_scale(v, inside, data, path) for v, path in zip(values, paths, strict=True)]
-    reorient = Reorient(x.affine)
+    reorient = Reorient(x.placed)
     affine = reorient.affine_for(tuple(inside.shape[1:]))
     kept = boxed(*(reorient.forward(v) for v in (*values, inside)))
     return Head(
@@ -56,29 +57,29 @@ def prepare_head(subject: Subject, data: ContrastData) -> Head:
         key=_key([v.values for v in kept], affine, scales),
         mask_source=x.mask_source,
         fingerprints=tuple(
-            describe_contrast(v, inside, x.affine, scale)
+            describe_contrast(v, inside, x.placed, scale)
             for v, scale in zip(values, scales, strict=True)
         ),
         notes=tuple(
             f"{path.name}: {line}"
             for path, scan in zip(paths, (x, y), strict=True)
-            for line in scan.notes
+            for line in scan.warnings
         ),
     )
 
 
-def _check_grids(x: ContrastScan, y: ContrastScan, paths: list[Path]) -> None:
+def _check_grids(x: Scan, y: Scan, paths: list[Path]) -> None:
     def place(affine: NDArray[np.float64]) -> str:
         return "first voxel at " + " ".join(f"{n:.4g}" for n in affine[:3, 3])
 
-    if x.volume.shape != y.volume.shape:
-        one, two = ("x".join(map(str, scan.volume.shape[1:])) for scan in (x, y))
+    if x.values.shape != y.values.shape:
+        one, two = ("x".join(map(str, scan.values.shape[1:])) for scan in (x, y))
         raise GeometryError(
             f"{paths[0]} has {one} voxels and {paths[1]} has {two}: resample one onto the other"
         )
-    if not same_grid(x.affine, y.affine, shape=tuple(x.mask.shape[1:]), tolerance=_TOLERANCE):
+    if not same_grid(x.placed, y.placed, shape=tuple(x.values.shape[1:]), tolerance=_TOLERANCE):
         raise GeometryError(
-            f"{paths[0]} ({place(x.affine)}) and {paths[1]} ({place(y.affine)}) lie on different "
+            f"{paths[0]} ({place(x.placed)}) and {paths[1]} ({place(y.placed)}) lie on different "
             "grids: resample one onto the other"
         )
 

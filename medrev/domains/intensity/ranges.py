@@ -1,6 +1,6 @@
 """How a contrast's volumes look, whatever their unit, and whether one is like those of training."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,15 +37,6 @@ def describe_contrast(
     }
 
 
-def contrast_ranges(described: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
-    """Smallest and largest of every value of :func:`describe_contrast` over training volumes."""
-    rows = list(described)
-    return {
-        name: [min(row[name] for row in rows), max(row[name] for row in rows)]
-        for name in (rows[0] if rows else {})
-    }
-
-
 def unlike_contrasts(
     values: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
 ) -> list[str]:
@@ -53,7 +44,7 @@ def unlike_contrasts(
 
     Args:
         values: :func:`describe_contrast` of the volume.
-        ranges: :func:`contrast_ranges` of the training volumes; may be empty.
+        ranges: Their ends (`medrev.data.ranges.ranges_of`) over the training volumes; may be empty.
     """
     doubts = []
     most = ranges.get("inside", (0.0, 0.0))[1]

@@ -4,15 +4,12 @@ Intensities of MRI have no unit and differ from scan to scan, so each volume has
 It is that of the whole volume, never of a slice or a patch: slices of one volume go together.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from medrev.data.ranges import finite_notes, without_nan
+from medrev.domains.domain import Scan
 from medrev.errors import InputError
 from medrev.volumes import check_affine, check_mask, read_volume
 
@@ -61,30 +58,11 @@ def to_network(volume: torch.Tensor, scale: float, *, clip: bool = True) -> torc
 _MANY = 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class ContrastScan:
-    """A scalar volume in memory.
-
-    Attributes:
-        volume: ``(1, I, J, K)``, float32, on the grid of the file; zero outside the mask.
-        mask: ``(1, I, J, K)``, boolean.
-        mask_source: given, or nonzero: where the volume is not zero.
-        affine: Voxel → RAS mm, 4×4.
-        notes: What was put right on reading, one line each.
-    """
-
-    volume: torch.Tensor
-    mask: torch.Tensor
-    mask_source: Literal["given", "nonzero"]
-    affine: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
-
-
-def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastScan:
+def read_contrast(path: str | Path, mask: str | Path | None = None) -> Scan:
     """Read a scalar volume and its brain mask.
 
     NaN and infinity outside the mask become zero, and so do negative values
-    (:attr:`ContrastScan.notes` counts them).
+    (:attr:`Scan.warnings` count them).
 
     Args:
         path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
@@ -107,17 +85,13 @@ def read_contrast(path: str | Path, mask: str | Path | None = None) -> ContrastS
         inside = values != 0
         if not bool(inside.any()):
             raise InputError(f"{path}: no voxel is above zero")
-    notes = (
-        *read.notes,
-        *finite_notes(finite, inside, str(path), enclosed=mask is None),
-        *negative,
-    )
-    return ContrastScan(
-        volume=values * inside,
+    outside = finite_notes(finite, inside, str(path), enclosed=mask is None)
+    return Scan(
+        values=values * inside,
         mask=inside,
         mask_source="nonzero" if mask is None else "given",
         affine=affine,
-        notes=notes,
+        warnings=(*read.notes, *outside, *negative),
     )
 
 

@@ -253,10 +253,8 @@ class ScalarDomain(IntensityDomain[ScalarData]):
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Contrast, grid and intensities."""
-        assert prediction.affine is not None
-        assert scan.affine is not None
-        world = np.argsort(Reorient(scan.affine).order)
-        edges, before = voxel_size(prediction.affine), voxel_size(scan.affine)
+        world = np.argsort(Reorient(scan.placed).order)
+        edges, before = voxel_size(prediction.placed), voxel_size(scan.placed)
         ratios = [max(old / new, new / old) for old, new in zip(before, edges, strict=True)]
         factors = "x".join(f"{ratios[axis]:.3g}" for axis in world)
         view = "same corner" if "VoxelSize" in prediction.facts else "same field of view"
@@ -275,9 +273,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     ) -> Output | None:
         """Input and output in three views, both on the fine grid (nearest neighbour)."""
         made, given, residual = prediction.values, scan.values, prediction.cycle_residual
-        assert scan.affine is not None
-        assert prediction.affine is not None
-        grids = [np.array(voxel_size(affine)) for affine in (scan.affine, prediction.affine)]
+        grids = [np.array(voxel_size(affine)) for affine in (scan.placed, prediction.placed)]
         coarse, finest = grids if self.side == "y" else grids[::-1]
 
         def fine(values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -290,9 +286,9 @@ class ScalarDomain(IntensityDomain[ScalarData]):
 
         if self.side == "y":
             shape = tuple(made.shape[1:])
-            affine, mask = prediction.affine, prediction.mask
+            affine, mask = prediction.placed, prediction.mask
         else:
-            shape, affine, mask = tuple(given.shape[1:]), scan.affine, scan.mask
+            shape, affine, mask = tuple(given.shape[1:]), scan.placed, scan.mask
         shown = dataclasses.replace(scan, values=fine(given, shape), affine=affine, mask=mask)
         result = dataclasses.replace(
             prediction,

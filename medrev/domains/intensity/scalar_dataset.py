@@ -6,6 +6,7 @@ from typing import Any
 
 from medrev.config.schema import ANY_CONTRAST, Pipeline
 from medrev.data import Subject
+from medrev.data.ranges import ranges_of
 from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
@@ -14,7 +15,6 @@ from medrev.domains.intensity.find import find_scalars
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.names import contrast_name
-from medrev.domains.intensity.ranges import contrast_ranges
 from medrev.domains.intensity.scalar import ScalarDomain
 from medrev.domains.intensity.simulated import (
     SimulatedBatches,
@@ -140,7 +140,7 @@ class ScalarDataset(HeadDataset):
         heads = self.kept("train")
         edges = [edge for head in heads for edge in voxel_size(head.coarse_affine())]
         name = contrast_name(self.data.contrast)
-        ranges = contrast_ranges(head.fingerprints[0] for head in heads)
+        ranges = ranges_of(head.fingerprints[0] for head in heads)
         if self.is_simulated:  # cubes, not heads
             ranges = {key: ranges[key] for key in ("median", "inside")}
             thick = self.data.simulated.slices or self.data.factors

@@ -48,17 +48,17 @@ def prepare_twin(subject: Subject, data: ScalarData) -> Head:
     """
     path = scalar_file(subject, data)
     scan = read_contrast(path, subject.files.get("mask"))
-    reorient = Reorient(scan.affine)
+    reorient = Reorient(scan.placed)
     with naming(str(path)):
         head = make_twin(
             subject.id,
-            reorient.forward(scan.volume),
-            reorient.forward(scan.mask),
-            affine=reorient.affine_for(tuple(scan.volume.shape[1:])),
+            reorient.forward(scan.values),
+            reorient.forward(scan.inside),
+            affine=reorient.affine_for(tuple(scan.values.shape[1:])),
             data=data,
             thick=Thick.of(data),
         )
-    notes = tuple(f"{path.name}: {line}" for line in scan.notes)
+    notes = tuple(f"{path.name}: {line}" for line in scan.warnings)
     return replace(head, mask_source=scan.mask_source, notes=notes)
 
 

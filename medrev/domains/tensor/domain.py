@@ -151,11 +151,10 @@ class TensorDomain(Domain):
         s0: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Consistency]:
         """Of ready tensors on the tensors, of raw DWI on the signals."""
-        assert scan.mask is not None
         return consistent_tensors(
             values,
             scan.values,
-            scan.mask > 0,
+            scan.inside > 0,
             factors,
             signal=scan.signal,
             s0=s0,
@@ -218,11 +217,9 @@ class TensorDomain(Domain):
 
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """Tensors and their maps; cycle residual and score on the grid of the input."""
-        values, affine = prediction.values, prediction.affine
-        assert affine is not None
-        assert prediction.mask is not None
+        values, affine = prediction.values, prediction.placed
         if self.pipeline.inference.positive_definite:
-            repaired, count = prediction.facts["RepairedTensors"], int(prediction.mask.sum())
+            repaired, count = prediction.facts["RepairedTensors"], int(prediction.inside.sum())
             logger.info("%d of %d tensors repaired", repaired, count)
         volumes = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
         if prediction.std is not None:
@@ -236,8 +233,7 @@ class TensorDomain(Domain):
         score = None if prediction.score is None else prediction.score.places
         for name, volume in (("cycle", prediction.cycle_residual), ("score", score)):
             if volume is not None:
-                assert scan.affine is not None
-                maps[name] = map_of(name, volume, scan.affine, scan, prediction)
+                maps[name] = map_of(name, volume, scan.placed, scan, prediction)
         return maps
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:

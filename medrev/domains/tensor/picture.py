@@ -34,13 +34,9 @@ def compare_tensors(
     cubic interpolation (in reverse: block mean), output and, where given, uncertainty. Coarse
     voxels are shown as they are. Left is left.
     """
-    source, source_mask, source_affine = scan.values, scan.mask, scan.affine
-    result, mask, affine = prediction.values, prediction.mask, prediction.affine
+    source, source_mask, source_affine = scan.values, scan.inside, scan.placed
+    result, mask, affine = prediction.values, prediction.inside, prediction.placed
     std, cycle = prediction.std, prediction.cycle_residual
-    assert source_mask is not None
-    assert source_affine is not None
-    assert mask is not None
-    assert affine is not None
     old, new = (" × ".join(f"{n:.3g}" for n in voxel_size(a)) for a in (source_affine, affine))
     subtitle = f"{old} mm → {new} mm, model {model}"
     fine_affine, fine_mask = (source_affine, source_mask) if inverse else (affine, mask)

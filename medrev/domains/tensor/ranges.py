@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.ranges import is_outside, mask_volume, range_in_words
+from medrev.data.ranges import is_outside, mask_volume, range_in_words, ranges_of
 from medrev.domains.tensor.cache import Prepared
 from medrev.errors import InputError
 
@@ -78,11 +78,7 @@ def training_ranges(subjects: Iterable[Prepared]) -> dict[str, list[float]]:
 
     The high-resolution tensors are looked at: their percentiles are those of the twins, nearly.
     """
-    described = [describe_values(s.high, s.mask, s.affine) for s in subjects]
-    return {
-        name: [min(d[name] for d in described), max(d[name] for d in described)]
-        for name in (described[0] if described else {})
-    }
+    return ranges_of(describe_values(s.high, s.mask, s.affine) for s in subjects)
 
 
 def unlike_training(

@@ -163,15 +163,13 @@ def map_of(
 
 def describe_result(prediction: Prediction, factor: int, *, finer: bool) -> dict[str, Any]:
     """Keys of the sidecar about the grid of a result, and how it was come by."""
-    assert prediction.affine is not None
-    assert prediction.mask is not None
-    size = voxel_size(prediction.affine)
+    size = voxel_size(prediction.placed)
     edges = " x ".join(f"{edge:.4g}" for edge in size)
     how = f"{factor} times {'finer' if finer else 'coarser'}"
     return {
         "Resolution": f"{edges} mm, {how} than the input along every axis, same field of view",
         "VoxelSize": [round(edge, 6) for edge in size],
-        "MaskVoxels": int(prediction.mask.sum()),
+        "MaskVoxels": int(prediction.inside.sum()),
         "Engine": prediction.engine,
         "EnsembleMembers": prediction.members,
         "ResampledTo": None if prediction.resampled is None else list(prediction.resampled),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from medrev.data.ranges import ranges_of
 from medrev.domains.intensity import (
-    contrast_ranges,
     describe_contrast,
     read_contrast,
     unlike_contrasts,
@@ -32,9 +32,9 @@ def test_without_a_mask_it_is_where_the_volume_is_not_zero(head, tmp_path):
     scan = read_contrast(save(tmp_path / "t1.nii.gz", head))
     assert scan.mask_source == "nonzero"
     assert np.array_equal(scan.mask[0], head > 0)
-    assert np.array_equal(scan.volume[0], head)
+    assert np.array_equal(scan.values[0], head)
     assert np.array_equal(scan.affine, AFFINE)
-    assert scan.notes == ()
+    assert scan.warnings == ()
 
 
 def test_outside_of_a_mask_the_volume_is_zero(head, tmp_path):
@@ -42,15 +42,15 @@ def test_outside_of_a_mask_the_volume_is_zero(head, tmp_path):
     mask[2:4] = 7
     scan = read_contrast(save(tmp_path / "t1.nii.gz", head), save(tmp_path / "m.nii", mask))
     assert scan.mask_source == "given"
-    assert np.array_equal(scan.volume[0], head * (mask > 0))
+    assert np.array_equal(scan.values[0], head * (mask > 0))
 
 
 def test_nan_outside_the_brain_is_zero_and_inside_an_error(head, tmp_path):
     holed = head.copy()
     holed[0, 0, 0] = np.nan
     scan = read_contrast(save(tmp_path / "t1.nii", holed))
-    assert np.array_equal(scan.volume[0], head)
-    assert scan.notes == ("1 voxels outside the mask were NaN or infinite: taken as zero",)
+    assert np.array_equal(scan.values[0], head)
+    assert scan.warnings == ("1 voxels outside the mask were NaN or infinite: taken as zero",)
     holed[3, 3, 3] = np.inf
     with pytest.raises(InputError, match=r"1 voxels in the brain .* first at \(3, 3, 3\)"):
         read_contrast(save(tmp_path / "t1.nii", holed))
@@ -60,11 +60,11 @@ def test_negative_values_are_zero_and_not_of_the_mask(head, tmp_path):
     strange = head.copy()
     strange[2, 2, 2], strange[0, 0, 0] = -40, -3
     scan = read_contrast(save(tmp_path / "t1.nii", strange))
-    assert np.array_equal(scan.volume[0], np.maximum(strange, 0))
+    assert np.array_equal(scan.values[0], np.maximum(strange, 0))
     assert np.array_equal(scan.mask[0], strange > 0)
-    assert scan.notes == ("2 voxels were negative, down to -40: taken as zero",)
+    assert scan.warnings == ("2 voxels were negative, down to -40: taken as zero",)
     normalised = np.where(head > 0, head - 300, 0)
-    (note,) = read_contrast(save(tmp_path / "z.nii", normalised)).notes
+    (note,) = read_contrast(save(tmp_path / "z.nii", normalised)).warnings
     assert "give intensities as they were scanned" in note
 
 
@@ -101,7 +101,7 @@ def test_values_without_a_unit():
     ],
 )
 def test_a_volume_unlike_those_of_the_training_is_said(strange, text):
-    ranges = contrast_ranges([described(0.4), described(0.6)])
+    ranges = ranges_of([described(0.4), described(0.6)])
     assert unlike_contrasts(described(), ranges) == []
     assert len(found := unlike_contrasts(described(**strange), ranges)) == 1
     assert text in found[0]
@@ -110,5 +110,5 @@ def test_a_volume_unlike_those_of_the_training_is_said(strange, text):
 def test_a_full_field_of_view_is_doubted_without_ranges_too_but_not_if_training_had_it():
     whole = described(edge=8)
     assert "is it the brain alone" in unlike_contrasts(whole, {})[0]
-    assert unlike_contrasts(whole, contrast_ranges([whole])) == []
-    assert contrast_ranges([]) == {}
+    assert unlike_contrasts(whole, ranges_of([whole])) == []
+    assert ranges_of([]) == {}
