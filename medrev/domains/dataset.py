@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
-from medrev.data import EpochBatches
+from medrev.data import Cohort, EpochBatches, Subject
 from medrev.data.epochs import Order
 from medrev.data.subject import PARTS
 from medrev.domains.domain import Domain
@@ -313,6 +313,28 @@ class Dataset(ABC, Generic[M, R]):
     @abstractmethod
     def card(self) -> CardFacts:
         """What the model card says of the data."""
+
+
+class CohortDataset(Dataset[Subject, R]):
+    """The subjects of a cohort.
+
+    Attributes:
+        cohort: What was found.
+    """
+
+    cohort: Cohort
+
+    def members(self, part: str) -> Sequence[Subject]:
+        """Subjects."""
+        return self.cohort.part(part)
+
+    def name(self, member: Subject) -> str:
+        """The subject's."""
+        return member.id
+
+    def files(self, member: Subject) -> Mapping[str, Path]:
+        """Volumes, masks, what goes with them."""
+        return member.files
 
 
 #: A data set whatever it keeps.

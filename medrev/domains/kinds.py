@@ -27,8 +27,8 @@ _DOMAINS: dict[str, type[Domain]] = {
 }
 
 
-def domains_of(pipeline: Pipeline) -> tuple[Domain, Domain]:
-    """The domains of x and of y: ``forward`` goes from the first to the second, ``inverse`` back.
+def domains_of(pipeline: Pipeline, *, inverse: bool = False) -> tuple[Domain, Domain]:
+    """The domains of what is given and of what is made: x and y, or y and x of the inverse.
 
     Example:
         >>> from medrev.config import load_pipeline
@@ -37,7 +37,8 @@ def domains_of(pipeline: Pipeline) -> tuple[Domain, Domain]:
         ('t1', 't2', 'arbitrary')
     """
     x, y = pipeline.data.domains
-    return _DOMAINS[x](pipeline, "x"), _DOMAINS[y](pipeline, "y")
+    given, made = _DOMAINS[x](pipeline, "x"), _DOMAINS[y](pipeline, "y")
+    return (made, given) if inverse else (given, made)
 
 
 def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = False) -> AnyDataset:

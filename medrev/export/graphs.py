@@ -101,7 +101,7 @@ def write_onnx(
 
 def describe(model: Model, network: Network, *, inverse: bool) -> dict[str, str]:
     """What users of a file need to know to feed it, as the metadata of the file."""
-    source, target = domains_of(model.pipeline)[:: -1 if inverse else 1]
+    source, target = domains_of(model.pipeline, inverse=inverse)
     physical = isinstance(network, PhysicalTranslator)
     return {
         "medrev": __version__,

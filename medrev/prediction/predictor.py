@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.domains.consistency import Consistency
-from medrev.domains.domain import Domain, Prediction, Scan
+from medrev.domains.domain import Prediction, Scan
 from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
 from medrev.nets import Posterior
@@ -90,7 +90,7 @@ class Predictor:
     ) -> None:
         self.models, self.inverse, self._s0 = tuple(models), inverse, s0
         self.options = InferenceOptions() if options is None else options
-        self._sides = [_sides(model, inverse) for model in self.models]
+        self._sides = [domains_of(model.pipeline, inverse=inverse) for model in self.models]
         self.source, self.target = self._sides[0]
         first = self.models[0]
         self.ratio = Ratio.of(first.pipeline, inverse=inverse)
@@ -499,8 +499,3 @@ class Predictor:
 def _of_second(lines: Sequence[str]) -> list[str]:
     """What the second of two translations says."""
     return [f"second translation: {line}" for line in lines]
-
-
-def _sides(model: Model, inverse: bool) -> tuple[Domain, Domain]:
-    x, y = domains_of(model.pipeline)
-    return (y, x) if inverse else (x, y)

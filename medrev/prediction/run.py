@@ -142,12 +142,12 @@ class Inference:
         self.models, self.request = tuple(models), request
         first = models[0]
         self.name = first.pipeline.name
-        self.source, self.target = self._sides(first)
+        self.source, self.target = domains_of(first.pipeline, inverse=request.inverse)
         for model in self.models:
             self._check_member(model)
         self.source.check(request.asked(members=len(self.models) - 1))
         for model in self.models:
-            self._sides(model)[0].symmetries(request.ensemble)
+            domains_of(model.pipeline, inverse=request.inverse)[0].symmetries(request.ensemble)
         self.predictor: Predictor | Draws
         self.draws = 0
         if isinstance(first.translator, Generator):
@@ -323,12 +323,8 @@ class Inference:
             "SourceSHA256": list(hashes),
         }
 
-    def _sides(self, model: Model) -> Any:
-        x, y = domains_of(model.pipeline)
-        return (y, x) if self.request.inverse else (x, y)
-
     def _check_member(self, model: Model) -> None:
-        source, target = self._sides(model)
+        source, target = domains_of(model.pipeline, inverse=self.request.inverse)
         if type(source) is not type(self.source):
             raise InputError(
                 "the models of an ensemble must be of one kind of data, got "

@@ -2,9 +2,8 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from medrev.config.schema import ContrastData, Pipeline, ScalarData
 from medrev.data import Cohort, Subject
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import Dataset, Processes
+from medrev.domains.dataset import CohortDataset, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.intensity.batches import HeadBatches
 from medrev.domains.intensity.head import Head
@@ -29,7 +28,7 @@ logger = logging.getLogger(__name__)
 _KEY = 16
 
 
-class HeadDataset(Dataset[Subject, Head]):
+class HeadDataset(CohortDataset[Head]):
     """Heads of a cohort; every process reads all of them into its memory."""
 
     #: Slices or patches.
@@ -56,18 +55,6 @@ class HeadDataset(Dataset[Subject, Head]):
         Raises:
             InputError: It cannot be used.
         """
-
-    def members(self, part: str) -> Sequence[Subject]:
-        """Subjects."""
-        return self.cohort.part(part)
-
-    def name(self, member: Subject) -> str:
-        """The subject's."""
-        return member.id
-
-    def files(self, member: Subject) -> Mapping[str, Path]:
-        """Volumes, mask, labels."""
-        return member.files
 
     def prepare(
         self, members: Sequence[Subject], world: Processes | None = None, *, show: bool = False

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, Processes
+from medrev.domains.dataset import CardFacts, CohortDataset, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
 from medrev.domains.sample import Outcome, Sample, Translated
@@ -28,7 +27,7 @@ from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine
 _YARDSTICK: Literal["cubic"] = "cubic"
 
 
-class TensorDataset(Dataset[Subject, Prepared]):
+class TensorDataset(CohortDataset[Prepared]):
     """Tensors of a cohort, and low-resolution twins made from them.
 
     The way from high to low resolution is not measured.
@@ -59,22 +58,10 @@ class TensorDataset(Dataset[Subject, Prepared]):
         factor = y.pipeline.data.factor
         return f"for {factor}-fold super-resolution of diffusion tensors"
 
-    def members(self, part: str) -> Sequence[Subject]:
-        """Subjects."""
-        return self.cohort.part(part)
-
-    def name(self, member: Subject) -> str:
-        """The subject's."""
-        return member.id
-
     @property
     def sides(self) -> tuple[str, ...]:
         """Both are tensors."""
         return ()
-
-    def files(self, member: Subject) -> Mapping[str, Path]:
-        """Raw DWI or tensors, masks, truth."""
-        return member.files
 
     def found(self) -> Iterator[str]:
         """The cohort."""
