@@ -133,14 +133,14 @@ def test_a_bad_subject_does_not_stop_the_others(cohort, saved_models, tmp_path):
 
 
 def test_an_unexpected_error_is_one_subjects_too(cohort, saved_models, tmp_path, monkeypatch):
-    real = Inference.predict
+    real = Inference.result
 
     def broken(self, entry, *args, **options):
         if entry.base == "sub-C":
             raise RuntimeError("out of\nluck")
         return real(self, entry, *args, **options)
 
-    monkeypatch.setattr(Inference, "predict", broken)
+    monkeypatch.setattr(Inference, "result", broken)
     report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     assert report.failed == {"sub-C": "RuntimeError: out of luck"}
     assert len(report.done) == 3
@@ -226,7 +226,7 @@ def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
     """Each step waits for the others: without overlap this would never end."""
     from medrev.prediction import batch
 
-    real_read, real_predict, real_write = Inference.read, Inference.predict, batch.write_outputs
+    real_read, real_predict, real_write = Inference.read, Inference.result, batch.write_outputs
     reading = {name: threading.Event() for name in "ABCD"}
     computing = {name: threading.Event() for name in "ABCD"}
     started: list[str] = []
@@ -259,7 +259,7 @@ def test_the_next_is_read_and_the_last_is_written_while_one_is_computed(
         return real_write(result, **options)
 
     monkeypatch.setattr(Inference, "read", read)
-    monkeypatch.setattr(Inference, "predict", predict)
+    monkeypatch.setattr(Inference, "result", predict)
     monkeypatch.setattr(batch, "write_outputs", write)
     report = infer_many(find_entries(SOURCE, [cohort], tmp_path / "out"), saved_models, REQUEST)
     assert len(report.done) == 4
@@ -287,7 +287,7 @@ def test_an_interruption_ends_the_reader_too(dwi_file, saved_models, tmp_path, m
         started.wait(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Inference, "predict", interrupt)
+    monkeypatch.setattr(Inference, "result", interrupt)
     tensor = save_ramp(tmp_path / "sub-00_dwimap.nii.gz", (6, 5, 7), oblique())
     entries = find_entries(SOURCE, [tensor, dwi_file], tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):

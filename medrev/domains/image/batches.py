@@ -1,6 +1,7 @@
 """Batches of crops of images."""
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,7 +19,52 @@ from medrev.files import content_hash
 from medrev.progress import progress
 
 
-class ImageBatches(EpochBatches):
+class CropBatches(EpochBatches):
+    """Batches of crops of pictures, of which a damaged one stops the run or is passed over.
+
+    Subclasses set :attr:`loader`, and say what the data are, once they are asked.
+    """
+
+    loader: Loader
+
+    @abstractmethod
+    def _lines(self) -> Iterable[str]:
+        """Names and contents of all images."""
+
+    def _identity(self) -> dict[str, Any]:
+        if not self._content:
+            self._content = content_hash("\n".join(self._lines()).encode())[:12]
+        return super()._identity()
+
+    def _good(
+        self, sides: Sequence[tuple[Sequence[Picture], int]], index: int, edge: int | None
+    ) -> tuple[int, list[NDArray[np.uint8]]]:
+        """The pixels of images number ``index`` of some sides, or of the next undamaged ones.
+
+        Args:
+            sides: Pictures and channels of each.
+            index: The number, which is given back as it is then.
+            edge: Size of the images; None: as they are.
+        """
+        count = len(sides[0][0])
+        for step in range(count):
+            number = (index + step) % count
+            chosen = [(pictures[number], channels) for pictures, channels in sides]
+            if any(picture in self.loader.bad for picture, _ in chosen):
+                continue
+            images = []
+            for picture, channels in chosen:
+                try:
+                    images.append(self.loader.pixels(picture, channels, edge))
+                except InputError as error:
+                    self.loader.damaged(picture, error)
+                    break
+            else:
+                return number, images
+        raise InputError("every training image is damaged")
+
+
+class ImageBatches(CropBatches):
     """Iterate over batches of random crops, epoch after epoch.
 
     Every batch is a dict: ``x`` with shape (B, C_x, s, s), ``y`` with shape (B, C_y, s, s), both in
@@ -64,46 +110,22 @@ class ImageBatches(EpochBatches):
         self._keys = keys or (lambda: image_keys(part.x + part.y))
         self._start("", len(part.x), len(part.y))
 
-    def _identity(self) -> dict[str, Any]:
-        if not self._content:
-            self._content = _content(self.part, self._keys())
-        return super()._identity()
+    def _lines(self) -> Iterable[str]:
+        pictures = [("x", picture) for picture in self.part.x]
+        pictures += [("y", picture) for picture in self.part.y]
+        keys = self._keys()
+        return (f"{side} {p.name} {p.half} {keys[p.path]}" for side, p in pictures)
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        data, (cx, cy) = self.data, self.data.channels
-        if self.unpaired:
-            x = self._crop(self._good([(self.part.x, cx)], first), rng)
-            y = self._crop(self._good([(self.part.y, cy)], second), rng)
-            images = x + y
-        else:
-            images = self._crop(self._good([(self.part.x, cx), (self.part.y, cy)], first), rng)
+        data = self.data
+        sides = list(zip((self.part.x, self.part.y), data.channels, strict=True))
+        drawn = [(sides[:1], first), (sides[1:], second)] if self.unpaired else [(sides, first)]
+        images: list[NDArray[np.uint8]] = []
+        for some, index in drawn:
+            _, found = self._good(some, index, data.load_size)
+            images += random_crop(found, data.crop_size, rng, flip=data.flip)
         x_image, y_image = (from_pixels(image) for image in images)
         return x_image, y_image, torch.ones(1, data.crop_size, data.crop_size)
-
-    def _crop(
-        self, images: list[NDArray[np.uint8]], rng: np.random.Generator
-    ) -> list[NDArray[np.uint8]]:
-        return random_crop(images, self.data.crop_size, rng, flip=self.data.flip)
-
-    def _good(
-        self, sides: list[tuple[tuple[Picture, ...], int]], index: int
-    ) -> list[NDArray[np.uint8]]:
-        """The pixels of images number ``index`` of some sides, or of the next undamaged ones."""
-        count = len(sides[0][0])
-        for step in range(count):
-            chosen = [(pictures[(index + step) % count], channels) for pictures, channels in sides]
-            if any(picture in self.loader.bad for picture, _ in chosen):
-                continue
-            images = []
-            for picture, channels in chosen:
-                try:
-                    images.append(self.loader.pixels(picture, channels, self.data.load_size))
-                except InputError as error:
-                    self.loader.damaged(picture, error)
-                    break
-            else:
-                return images
-        raise InputError("every training image is damaged")
 
 
 def image_keys(pictures: Iterable[Picture], *, show: bool = False) -> dict[Path, str]:
@@ -119,10 +141,3 @@ def image_keys(pictures: Iterable[Picture], *, show: bool = False) -> dict[Path,
             keys[path] = content_hash(path)
             bar.advance(1)
     return keys
-
-
-def _content(part: ImagePart, keys: Mapping[Path, str]) -> str:
-    """Hash of the names, sides and contents of all images."""
-    pictures = [("x", picture) for picture in part.x] + [("y", picture) for picture in part.y]
-    lines = [f"{side} {p.name} {p.half} {keys[p.path]}" for side, p in pictures]
-    return content_hash("\n".join(lines).encode())[:12]

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from torch import Tensor
 
 from medrev.config.schema import ImageData, Pipeline
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes
+from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, M, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.found import common, some_names
 from medrev.domains.image.batches import ImageBatches, image_keys
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.find import find_images
-from medrev.domains.image.image_set import ImagePart, Picture
+from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import Loader, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated, two_ways
 from medrev.errors import InputError
@@ -32,7 +33,45 @@ _KEY = 12
 Sides = tuple[Picture | None, Picture | None]
 
 
-class ImageDataset(Dataset[Sides, Sides]):
+class PictureDataset(Dataset[M, M]):
+    """Images, which are read when they are needed.
+
+    Attributes:
+        loader: Reads them.
+        show: Whether progress is shown.
+    """
+
+    noun = "image"
+    loader: Loader
+
+    def __init__(self, pipeline: Pipeline, x: Domain, y: Domain, *, show: bool) -> None:
+        super().__init__(pipeline, x, y)
+        self.show = show
+        self._keys: dict[Path, str] = {}
+
+    def prepare(
+        self, members: Sequence[M], world: Processes | None = None, *, show: bool = False
+    ) -> list[M]:
+        """Nothing."""
+        return list(members)
+
+    def hashes(self, pictures: Iterable[Picture]) -> dict[Path, str]:
+        """Hashes of files, those of others that were asked for among them; each is read once."""
+        new = [picture for picture in pictures if picture.path not in self._keys]
+        self._keys |= image_keys(new, show=self.show)
+        return self._keys
+
+    @contextmanager
+    def leaving_out(self, picture: Picture) -> Iterator[None]:
+        """Answer a damaged picture as ``data.on_damage`` says."""
+        try:
+            yield
+        except InputError as error:
+            self.loader.damaged(picture, error)
+            raise LeftOutError(str(error)) from None
+
+
+class ImageDataset(PictureDataset[Sides]):
     """Images of two sides, A and B, one of which is x and the other y.
 
     Images without pairs are samples of one side each.
@@ -42,14 +81,12 @@ class ImageDataset(Dataset[Sides, Sides]):
 
     Attributes:
         images: What was found, by part.
-        loader: Reads the images.
 
     Raises:
         ConfigError: Its data is of another kind.
         InputError: The data set is missing or cannot be used.
     """
 
-    noun = "image"
     picture = (
         "Validation images (training images where there are none): x, its translation F(x), y, "
         "its translation G(y), and the way there and back."
@@ -58,15 +95,14 @@ class ImageDataset(Dataset[Sides, Sides]):
 
     def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
         x = ImageDomain(pipeline, "x")
-        super().__init__(pipeline, x, ImageDomain(pipeline, "y"))
+        super().__init__(pipeline, x, ImageDomain(pipeline, "y"), show=show)
         assert isinstance(x.data, ImageData)
-        self.data, self.show = x.data, show
+        self.data = x.data
         self.images = find_images(self.data, show=show)
         if show:
             for note in self.images.notes:
                 logger.info("%s", note)
         self.loader = Loader(self.data)
-        self._keys: dict[Path, str] = {}
 
     @classmethod
     def task(cls, x: Domain, y: Domain) -> str:
@@ -114,12 +150,6 @@ class ImageDataset(Dataset[Sides, Sides]):
         for note in self.images.notes:
             yield f"note:       {note}"
 
-    def prepare(
-        self, members: Sequence[Sides], world: Processes | None = None, *, show: bool = False
-    ) -> list[Sides]:
-        """Nothing: images are read when they are needed."""
-        return list(members)
-
     def sample(self, ready: Sides) -> Sample:
         """Whole images, resized as they are tested."""
         x, y = (self._pixels(p, n) for p, n in zip(ready, self.data.channels, strict=True))
@@ -142,7 +172,7 @@ class ImageDataset(Dataset[Sides, Sides]):
             self.pipeline.seed,
             **self.order(rank, world),
             loader=self.loader,
-            keys=lambda: self._hashes(part),
+            keys=lambda: self.hashes(part.x + part.y),
         )
 
     def scores_cycles(self, part: str) -> bool:
@@ -174,7 +204,7 @@ class ImageDataset(Dataset[Sides, Sides]):
         described = {}
         for name in PARTS:
             part = self.images.part(name)
-            keys = self._hashes(part)
+            keys = self.hashes(part.x + part.y)
             if part.paired:
                 described[name] = [_described(x.name, (x, y), keys) for x, y in part]
             else:
@@ -215,17 +245,8 @@ class ImageDataset(Dataset[Sides, Sides]):
     def _pixels(self, picture: Picture | None, channels: int) -> Any:
         if picture is None:
             return None
-        try:
+        with self.leaving_out(picture):
             return self.loader.whole_pixels(picture, channels)
-        except InputError as error:
-            self.loader.damaged(picture, error)
-            raise LeftOutError(str(error)) from None
-
-    def _hashes(self, part: ImagePart) -> dict[Path, str]:
-        """Hashes of the files of a part; each file is read once."""
-        new = [p for p in part.x + part.y if p.path not in self._keys]
-        self._keys |= image_keys(new, show=self.show)
-        return self._keys
 
 
 def _view(image: Tensor) -> Any:

@@ -21,18 +21,18 @@ class Picture:
         name: Of the image among those of its side and part, such as ``aachen/000019``.
         path: The file.
         header: Of the file.
-        half: Which half of the file it is; None: all of it.
+        half: Which half of the file it is, or which image of an idx file; None: all of it.
     """
 
     name: str
     path: Path
     header: PictureHeader
-    half: Half | None = None
+    half: Half | int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.header.height, self.header.width // (1 if self.half is None else 2)
+        return self.header.height, self.header.width // (2 if isinstance(self.half, str) else 1)
 
     def read(self) -> NDArray[Any]:
         """The pixels, ``(H, W, C)``, uint8 or uint16.
@@ -43,7 +43,9 @@ class Picture:
         return self.of_file(read_pixels(self.path)[0])
 
     def of_file(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """This image of the pixels of its file."""
+        """This image of the pixels of its file; of an idx file ``(N, H, W)``."""
+        if isinstance(self.half, int):
+            return pixels[self.half][..., None]
         if pixels.shape[:2] != (self.header.height, self.header.width):
             raise InputError(
                 f"{self.path}: has {pixels.shape[1]}x{pixels.shape[0]} pixels now and had "

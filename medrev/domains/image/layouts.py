@@ -28,12 +28,12 @@ class Found:
     Attributes:
         key: Its name, by which it finds its partner.
         path: The file.
-        half: Which half of it; None: all.
+        half: Which half of it, or which image of an idx file; None: all.
     """
 
     key: str
     path: Path
-    half: Half | None = None
+    half: Half | int | None = None
 
 
 #: Pictures by part, then by side (A, B).

@@ -1,6 +1,7 @@
 """Image files in network range: -1 is black, 1 the largest value of the file's type."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,21 +117,29 @@ class Loader:
     Args:
         data: Channels, sizes and resampling.
         limit: Bytes to keep.
+        arrays: What idx files hold, ``(N, H, W)``.
 
     Attributes:
         held: Bytes that are kept.
         bad: Pictures that turned out to be damaged.
     """
 
-    def __init__(self, data: ImageData | SingleImageData, limit: int = CACHE_BYTES) -> None:
-        self.data, self.limit = data, limit
+    def __init__(
+        self,
+        data: ImageData | SingleImageData,
+        limit: int = CACHE_BYTES,
+        arrays: Mapping[Path, NDArray[Any]] | None = None,
+    ) -> None:
+        self.data, self.limit, self.arrays = data, limit, arrays or {}
         self.held = 0
         self.bad: set[Picture] = set()
-        self._kept: dict[tuple[Path, str | None, int, int | None], NDArray[Any]] = {}
+        self._kept: dict[tuple[Path, str | int | None, int, int | None], NDArray[Any]] = {}
         self._last: tuple[Path, NDArray[Any]] | None = None
 
     def pixels(self, picture: Picture, channels: int, edge: int | None) -> NDArray[Any]:
         """The pixels ``(H, W, C)`` of a picture, resized to ``edge`` unless that is None.
+
+        They are cut to their centre before and padded after that, as ``data`` says.
 
         Raises:
             InputError: The file is damaged.
@@ -140,19 +149,15 @@ class Loader:
         if kept is not None:
             return kept
         pixels = with_channels(picture.of_file(self._decoded(picture.path)), channels)
-        pixels = self.shaped(pixels, edge)
+        pixels = centre(pixels, self.data.centre)
+        if edge is not None:
+            pixels = resize(pixels, edge, self.data.resampling)
+        pixels = pad(pixels, self.data.pad)
         if self.held + pixels.nbytes <= self.limit:
             pixels = pixels.copy() if pixels.base is not None else pixels  # not the whole file
             self._kept[key] = pixels
             self.held += pixels.nbytes
         return pixels
-
-    def shaped(self, pixels: NDArray[Any], edge: int | None) -> NDArray[Any]:
-        """Pixels ``(H, W, C)`` cut to their centre, resized and padded, as ``data`` says."""
-        pixels = centre(pixels, self.data.centre)
-        if edge is not None:
-            pixels = resize(pixels, edge, self.data.resampling)
-        return pad(pixels, self.data.pad)
 
     def whole_pixels(self, picture: Picture, channels: int) -> NDArray[Any]:
         """A picture as it is validated and tested: all of it, ``(H, W, C)``.
@@ -178,6 +183,8 @@ class Loader:
 
     def _decoded(self, path: Path) -> NDArray[Any]:
         """The pixels of a file; both halves of one file are read at once."""
+        if path in self.arrays:
+            return self.arrays[path]
         if self._last is None or self._last[0] != path:
             self._last = None
             self._last = path, read_pixels(path)[0]

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import Pipeline, SingleImageData
-from medrev.data.epochs import EpochBatches, Triple
+from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
-from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, Processes
+from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain
 from medrev.domains.found import common, some_names
+from medrev.domains.image.batches import CropBatches
 from medrev.domains.image.colours import (
     ColoursDomain,
     LightnessDomain,
     lab_of_pixels,
     pixels_of_lab,
 )
+from medrev.domains.image.dataset import PictureDataset
 from medrev.domains.image.domain import ImageDomain
 from medrev.domains.image.label import LabelDomain
-from medrev.domains.image.reading import Loader, to_pixels, values_of, with_channels
+from medrev.domains.image.reading import Loader, to_pixels, values_of
 from medrev.domains.image.single_set import SingleImage, find_single_images
 from medrev.domains.image.transforms import centre, random_crop
 from medrev.domains.sample import Sample, Translated
-from medrev.errors import InputError
-from medrev.files import content_hash
 from medrev.volumes import Panel, block_mean
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _KEY = 12
 
 
-class SingleImageDataset(Dataset[SingleImage, SingleImage]):
+class SingleImageDataset(PictureDataset[SingleImage]):
     """Images each by itself: y is the image, or its colours.
 
     Args:
@@ -47,14 +47,12 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
 
     Attributes:
         images: What was found, by part.
-        loader: Reads files.
 
     Raises:
         ConfigError: Its data is of another kind.
         InputError: The data set is missing or cannot be used.
     """
 
-    noun = "image"
     picture = (
         "Images (of the validation part, else of training): what is given, what is made of it, and "
         "the image itself."
@@ -70,12 +68,11 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         coloured = data.given == "lightness"
         x: Domain = (LightnessDomain if coloured else LabelDomain)(pipeline, "x")
         y = (ColoursDomain if coloured else ImageDomain)(pipeline, "y")
-        super().__init__(pipeline, x, y)
-        self.data, self.show = data, show
+        super().__init__(pipeline, x, y, show=show)
+        self.data = data
         self.images = find_single_images(data, show=show)
-        self.loader = Loader(data)
+        self.loader = Loader(data, arrays=self.images.arrays)
         self._numbers = {name: number for number, name in enumerate(self.images.classes)}
-        self._keys: dict[Path, str] = {}
 
     @classmethod
     def task(cls, x: Domain, y: Domain) -> str:
@@ -103,7 +100,7 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         if self.images.classes:
             yield f"classes:    {some_names(self.images.classes)}"
         sizes = Counter(
-            "{1}x{0} pixels".format(*self._size(image))
+            "{1}x{0} pixels".format(*image.picture.size)
             for part in PARTS
             for image in self.members(part)
         )
@@ -111,21 +108,11 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         for note in self.images.notes:
             yield f"note:       {note}"
 
-    def prepare(
-        self, members: Sequence[SingleImage], world: Processes | None = None, *, show: bool = False
-    ) -> list[SingleImage]:
-        """Nothing: images are read when they are needed."""
-        return list(members)
-
     def sample(self, ready: SingleImage) -> Sample:
         """The whole image: resized to ``crop_size``, or its centre where nothing is resized."""
-        try:
-            pixels = centre(self.pixels(ready, self.data.whole_edge), self.data.crop_size)
-        except InputError as error:
-            if ready.picture is not None:
-                self.loader.damaged(ready.picture, error)
-            raise LeftOutError(str(error)) from None
-        x, y, scale = self.both(ready, pixels)
+        with self.leaving_out(ready.picture):
+            pixels = self.loader.whole_pixels(ready.picture, self.data.image_channels)
+        x, y, scale = self.both(ready, centre(pixels, self.data.crop_size))
         return Sample(
             id=ready.name,
             x=x,
@@ -133,14 +120,6 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
             scales=(1.0, scale),
             facts={} if ready.label is None else {"label": ready.label},
         )
-
-    def pixels(self, image: SingleImage, edge: int | None) -> NDArray[Any]:
-        """The pixels ``(H, W, C)`` of an image, cut, resized to ``edge`` and padded."""
-        channels = self.data.image_channels
-        if image.picture is not None:
-            return self.loader.pixels(image.picture, channels, edge)
-        found = self.images.arrays[image.path][image.row][..., None]
-        return self.loader.shaped(with_channels(found, channels), edge)
 
     def both(self, image: SingleImage, pixels: NDArray[Any]) -> tuple[Tensor, Tensor, float]:
         """X and y of an image in physical values, and the scale of y."""
@@ -199,7 +178,7 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
 
     def header(self) -> dict[str, Any]:
         """What is given, classes and sizes of the training images."""
-        edges = [edge for image in self.members("train") for edge in self._size(image)]
+        edges = [edge for image in self.members("train") for edge in image.picture.size]
         return {
             "images": {
                 "given": self.data.given,
@@ -215,21 +194,16 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
         described: dict[str, list[dict[str, Any]]] = {}
         for part in PARTS:
             files = Counter(image.path for image in self.members(part))
+            keys = self.hashes(image.picture for image in self.members(part))
             described[part] = [
                 {
                     "id": path.name,
-                    "key": self.key(path)[:_KEY],
+                    "key": keys[path][:_KEY],
                     **({"images": count} if count > 1 else {}),
                 }
                 for path, count in files.items()
             ]
         return described
-
-    def key(self, path: Path) -> str:
-        """Hash of a file; each is read once."""
-        if path not in self._keys:
-            self._keys[path] = content_hash(path)
-        return self._keys[path]
 
     def card(self) -> CardFacts:
         """Generation of images."""
@@ -252,14 +226,8 @@ class SingleImageDataset(Dataset[SingleImage, SingleImage]):
             ),
         )
 
-    def _size(self, image: SingleImage) -> tuple[int, int]:
-        if image.picture is not None:
-            return image.picture.size
-        height, width = self.images.arrays[image.path].shape[1:]
-        return height, width
 
-
-class SingleImageBatches(EpochBatches):
+class SingleImageBatches(CropBatches):
     """Iterate over batches of random crops, epoch after epoch.
 
     ``x`` is one-hot classes (B, K), (B, 0) for nothing, or lightness (B, 1, s, s); ``y`` images
@@ -274,35 +242,20 @@ class SingleImageBatches(EpochBatches):
     def __init__(self, dataset: SingleImageDataset, *, rank: int = 0, world: int = 1) -> None:
         data = dataset.data
         super().__init__(data.batch_size, dataset.pipeline.seed, rank=rank, world=world)
-        self.dataset = dataset
+        self.dataset, self.loader = dataset, dataset.loader
         self.images = dataset.members("train")
+        self.pictures = [image.picture for image in self.images]
         self._start("", len(self.images))
 
-    def _identity(self) -> dict[str, Any]:
-        if not self._content:
-            lines = [f"{i.name} {i.label} {i.row} {self.dataset.key(i.path)}" for i in self.images]
-            self._content = content_hash("\n".join(lines).encode())[:_KEY]
-        return super()._identity()
+    def _lines(self) -> Iterable[str]:
+        keys = self.dataset.hashes(self.pictures)
+        return (f"{i.name} {i.label} {i.picture.half or 0} {keys[i.path]}" for i in self.images)
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         data, dataset = self.dataset.data, self.dataset
-        image, pixels = self._good(first)
-        (crop,) = random_crop([pixels], data.crop_size, rng, flip=data.flip)
-        x, y, scale = dataset.both(image, crop)
+        sides = [(self.pictures, data.image_channels)]
+        number, images = self._good(sides, first, data.load_size)
+        (crop,) = random_crop(images, data.crop_size, rng, flip=data.flip)
+        x, y, scale = dataset.both(self.images[number], crop)
         target = dataset.y.encode(y, scale)
         return dataset.x.encode(x, 1.0), target, torch.ones(1, *target.shape[1:])
-
-    def _good(self, index: int) -> tuple[SingleImage, NDArray[Any]]:
-        """Image number ``index`` and its pixels, or the next undamaged one."""
-        dataset = self.dataset
-        for step in range(len(self.images)):
-            image = self.images[(index + step) % len(self.images)]
-            if image.picture is not None and image.picture in dataset.loader.bad:
-                continue
-            try:
-                return image, dataset.pixels(image, dataset.data.load_size)
-            except InputError as error:
-                if image.picture is None:
-                    raise
-                dataset.loader.damaged(image.picture, error)
-        raise InputError("every training image is damaged")

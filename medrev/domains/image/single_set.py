@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from medrev.data.subject import PARTS
 from medrev.domains.image.idx import IDX_FILES, find_idx, read_idx
 from medrev.domains.image.image_set import Picture
 from medrev.domains.image.layouts import PARTS as FOLDERS
+from medrev.domains.image.layouts import Found
 from medrev.errors import InputError
 from medrev.files import files_below
 from medrev.progress import progress
 from medrev.tables import read_table
-from medrev.volumes import PICTURES, picture_header
+from medrev.volumes import PICTURES, PictureHeader, picture_header
 
 logger = logging.getLogger(__name__)
 
@@ -47,23 +48,31 @@ _PACK = 5  # digits of a number within an idx file
 
 @dataclass(frozen=True)
 class SingleImage:
-    """One image, of which at most the header was read.
+    """One image by itself.
 
     Attributes:
-        name: Unique in the data set.
+        picture: Its file, or its number in an idx file; its name is unique in the data set.
         split: The part it belongs to, where the data set says so.
         label: Name of its class; None where it has none.
-        picture: Its file; None of one in an idx file.
-        path: The file.
-        row: Its number in an idx file.
     """
 
-    name: str
-    path: Path
+    picture: Picture
     split: str | None = None
     label: str | None = None
-    picture: Picture | None = None
-    row: int = 0
+
+    @property
+    def name(self) -> str:
+        """That of the picture."""
+        return self.picture.name
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.picture.path
+
+
+#: A picture of which the name alone was looked at, its part and its class.
+_Listed = tuple[Found, str | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -106,10 +115,10 @@ def find_single_images(data: SingleImageData, *, show: bool = False) -> SingleIm
     if layout is None or not root.exists():
         raise _missing(root, data.layout)
     arrays: dict[Path, NDArray[Any]] = {}
-    images = list(_IMAGES[layout](root, arrays))
-    if not images:
+    listed = list(_IMAGES[layout](root, arrays))
+    if not listed:
         raise _missing(root, layout)
-    images = _looked_at(images, data, arrays, show=show)
+    images = _looked_at(listed, data, arrays, show=show)
     parts = _divided(images, data, root, layout)
     classes = _classes(parts, data, root, layout)
     counts = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
@@ -141,7 +150,7 @@ def _pictures(folder: Path, *, deep: bool = True) -> Iterator[Path]:
     return (p for p in paths if p.suffix.lower() in PICTURES and not p.name.startswith("."))
 
 
-def _of_idx(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[SingleImage]:
+def _of_idx(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[_Listed]:
     for part, names in IDX_FILES.items():
         files = [find_idx(root, name) for name in names]
         if files[0] is None:
@@ -157,10 +166,10 @@ def _of_idx(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[SingleImag
             )
         for row in range(len(images)):
             label = None if labels is None else str(labels[row])
-            yield SingleImage(f"{part}-{row:0{_PACK}d}", files[0], part, label, row=row)
+            yield Found(f"{part}-{row:0{_PACK}d}", files[0], row), part, label
 
 
-def _of_folders(root: Path, labelled: bool) -> Iterator[SingleImage]:
+def _of_folders(root: Path, labelled: bool) -> Iterator[_Listed]:
     places: list[tuple[str | None, Path]] = [(None, root)]
     if _train_folder(root):
         places = [
@@ -174,10 +183,10 @@ def _of_folders(root: Path, labelled: bool) -> Iterator[SingleImage]:
             inside = path.relative_to(folder)
             label = inside.parts[0] if labelled and len(inside.parts) > 1 else None
             name = path.relative_to(root).with_suffix("").as_posix()
-            yield SingleImage(name, path, part, label)
+            yield Found(name, path), part, label
 
 
-def _of_table(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[SingleImage]:
+def _of_table(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[_Listed]:
     file = root
     if root.is_dir():
         file = next((root / n for n in _TABLES if (root / n).is_file()), root / _TABLES[0])
@@ -194,10 +203,10 @@ def _of_table(root: Path, arrays: dict[Path, NDArray[Any]]) -> Iterator[SingleIm
         path = file.parent / row["file"]
         name = Path(row["file"]).with_suffix("").as_posix()
         part = None if split is None else parts[split]
-        yield SingleImage(name, path, part, row.get("label") or None)
+        yield Found(name, path), part, row.get("label") or None
 
 
-_IMAGES: dict[str, Callable[[Path, dict[Path, NDArray[Any]]], Iterable[SingleImage]]] = {
+_IMAGES: dict[str, Callable[[Path, dict[Path, NDArray[Any]]], Iterable[_Listed]]] = {
     "idx": _of_idx,
     "classes": lambda root, arrays: _of_folders(root, labelled=True),
     "table": _of_table,
@@ -206,7 +215,7 @@ _IMAGES: dict[str, Callable[[Path, dict[Path, NDArray[Any]]], Iterable[SingleIma
 
 
 def _looked_at(
-    images: list[SingleImage],
+    listed: list[_Listed],
     data: SingleImageData,
     arrays: Mapping[Path, NDArray[Any]],
     *,
@@ -215,20 +224,20 @@ def _looked_at(
     """The images with their headers, without those that are left out."""
     problems: list[str] = []
     kept = []
-    double = [name for name, n in Counter(image.name for image in images).items() if n > 1]
+    double = [name for name, n in Counter(found.key for found, *_ in listed).items() if n > 1]
     problems += [f"{name}: several images have this name" for name in double]
-    with progress("Looking at images", len(images), enabled=show) as bar:
-        for image in images:
+    with progress("Looking at images", len(listed), enabled=show) as bar:
+        for found, split, label in listed:
             bar.advance()
             try:
-                found = _with_header(image, data, arrays)
+                picture = _looked_into(found, data, arrays)
             except InputError as error:
                 if data.on_damage == "stop":
                     problems.append(str(error))
                 else:
                     logger.warning("left out: %s", error)
                 continue
-            kept.append(found)
+            kept.append(SingleImage(picture, split, label))
     if problems:
         raise InputError(together(list(dict.fromkeys(problems)), f"the images in {data.root}"))
     if not kept:
@@ -236,35 +245,33 @@ def _looked_at(
     return kept
 
 
-def _with_header(
-    image: SingleImage, data: SingleImageData, arrays: Mapping[Path, NDArray[Any]]
-) -> SingleImage:
-    """An image that can be used, with its header.
+def _looked_into(
+    found: Found, data: SingleImageData, arrays: Mapping[Path, NDArray[Any]]
+) -> Picture:
+    """A picture that can be used.
 
     Raises:
         InputError: It cannot.
     """
-    if image.path in arrays:
-        height, width = arrays[image.path].shape[1:]
-        channels = 1
+    if found.path in arrays:
+        height, width = arrays[found.path].shape[1:]
+        header = PictureHeader(height, width, 1, "idx")
     else:
-        header = picture_header(image.path)
-        height, width, channels = header.height, header.width, header.channels
-        image = replace(image, picture=Picture(image.name, image.path, header))
-    if data.given == "lightness" and channels == 1:
+        header = picture_header(found.path)
+    if data.given == "lightness" and header.channels == 1:
         raise InputError(
-            f"{image.path} is grey: it has no colours to learn; remove it, or set "
+            f"{found.path} is grey: it has no colours to learn; remove it, or set "
             "data.on_damage=skip to go on without it"
         )
-    edge = min(height, width)
+    edge = min(header.height, header.width)
     if isinstance(data.centre, int):
         edge = min(edge, data.centre)
     if data.load_size is None and edge + 2 * data.pad < data.crop_size:
         raise InputError(
-            f"{image.path}: {width}x{height} pixels are fewer than data.crop_size "
+            f"{found.path}: {header.width}x{header.height} pixels are fewer than data.crop_size "
             f"({data.crop_size}); set data.load_size or data.pad, or lower crop_size"
         )
-    return image
+    return Picture(found.key, found.path, header, found.half)
 
 
 def _divided(
