@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
@@ -18,12 +19,14 @@ from medrev.domains.outputs import CERTIFICATE, PICTURE, SUFFIXES, Output, bids_
 from medrev.domains.score import Score
 from medrev.domains.source import Accepted, Entry, Source, words_for
 from medrev.dti import Convention, Signal
-from medrev.errors import InputError
+from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
 from medrev.options import MOST_KEPT
-from medrev.volumes import Reorient, strip_suffix
+from medrev.volumes import Reorient, is_dicom_folder, strip_suffix
 
 Side = Literal["x", "y"]
+#: A data section.
+D = TypeVar("D", bound=BaseModel)
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]
 #: Voxels that :meth:`Domain.spread` looks at, at least.
@@ -153,6 +156,25 @@ class Prediction(OnGrid):
         return f"{self.samples} samples" if self.samples else "the ensemble"
 
 
+def data_of(pipeline: Pipeline, *sections: type[D]) -> D:
+    """The data section of a pipeline.
+
+    Args:
+        pipeline: The experiment.
+        sections: Those that will do; the first one is named where it is another.
+
+    Raises:
+        ConfigError: It is another.
+    """
+    data: Any = pipeline.data
+    if isinstance(data, sections):
+        return data
+    raise ConfigError(
+        f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
+        f"{sections[0].model_fields['kind'].default} is needed here"
+    )
+
+
 class Domain(ABC):
     """One side of a translation: x or y.
 
@@ -245,9 +267,14 @@ class Domain(ABC):
 
     # Finding inputs.
 
-    @abstractmethod
     def single(self, path: Path) -> Path | None:
-        """The input where a path names one; None where it names a cohort."""
+        """The input where a path names one; None where it names a cohort.
+
+        Files and DICOM series are, tables and other folders are not.
+        """
+        if path.is_dir():
+            return path if is_dicom_folder(path) else None
+        return None if path.suffix in (".csv", ".tsv") else path
 
     def is_member(self, path: Path) -> bool:
         """Whether a path is the folder of one subject of the cohort that it lies in."""

@@ -1,5 +1,6 @@
 """What an input is, recognised from its header and what lies beside it; and what is to be done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import numpy as np
 
 from medrev.data.layouts.bids import complex_part, find_mask
 from medrev.data.layouts.listing import nifti_files
+from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
 from medrev.files import check_file, content_hash, is_present, read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
@@ -42,6 +44,19 @@ class Entry:
     bval: Path | None = None
     bvec: Path | None = None
     problem: str | None = None
+
+    @classmethod
+    def of(cls, subject: Subject, path: Path | None, problems: Sequence[str] = ()) -> "Entry":
+        """A subject of a cohort, with its file; None where it has none."""
+        return cls(
+            name=subject.id,
+            person=subject.person,
+            path=path or Path(subject.id),
+            mask=subject.files.get("mask"),
+            bval=subject.files.get("bval"),
+            bvec=subject.files.get("bvec"),
+            problem="; ".join(problems) or None,
+        )
 
     def absolute(self) -> "Entry":
         """The same subject for a process in another folder."""

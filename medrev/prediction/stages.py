@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from medrev.nets import RevGAN, Translator
 from medrev.nets.blocks import SubNetwork
-from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain
+from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain, layout
 from medrev.prediction.plan import Shape
 from medrev.reversible import (
     AdditiveCoupling,
@@ -18,8 +18,39 @@ from medrev.reversible import (
 )
 from medrev.volumes import block_mean, per_axis, upsample
 
-#: Makes a chain of plain layers; the name says which part of the network they are.
-MakeChain = Callable[[str, nn.Sequential], Chain]
+#: Makes a chain of plain layers.
+MakeChain = Callable[[nn.Sequential], Chain]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What computes a network.
+
+    Attributes:
+        name: ``torch`` or ``openvino``.
+        dtype: Of the convolutions; the streams of the reversible core are float32.
+        device: Where.
+        make_chain: Makes chains of layers.
+        memory_format: In which it takes and gives volumes fastest.
+    """
+
+    name: str
+    dtype: torch.dtype
+    device: torch.device
+    make_chain: MakeChain
+    memory_format: torch.memory_format = torch.contiguous_format
+
+    def __str__(self) -> str:
+        return f"{self.name}, {str(self.dtype).removeprefix('torch.')}, {self.device}"
+
+    @classmethod
+    def torch(cls, device: torch.device, dtype: torch.dtype = torch.float32) -> "Engine":
+        """PyTorch on a device."""
+
+        def make_chain(layers: nn.Sequential) -> Chain:
+            return TorchChain(flatten(layers), dtype)
+
+        return cls("torch", dtype, device, make_chain, layout(device, torch.float32))
 
 
 @dataclass(frozen=True)
@@ -123,14 +154,13 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     if not isinstance(core, ReversibleSequence) or core.exact:  # exact: streams are rounded
         return None
     steps = []
-    for number, block in enumerate(core.blocks):
+    for block in core.blocks:
         if type(block) is not AdditiveCoupling and type(block) is not AffineCoupling:
             return None
-        for name, net, target in block.half_steps():
+        for _, net, target in block.half_steps():
             if type(net) is not SubNetwork or not is_plain(flatten(net)):
                 return None
-            chain = make_chain(f"core{number}{name}", net)
-            steps.append(HalfStep(chain, block, target, inverse))
+            steps.append(HalfStep(make_chain(net), block, target, inverse))
     if inverse:
         steps.reverse()
 
@@ -141,9 +171,9 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     coarse, (i, j, k) = (multiple,) * 3, (multiple * r for r in factors)
     fine = i, j, k
     return Stages(
-        lift=_end("lift", lift, make_chain, (multiple, 1), net.lift_radius),
+        lift=_end(lift, make_chain, (multiple, 1), net.lift_radius),
         steps=tuple(steps),
-        project=_end("project", project, make_chain, (1, multiple), net.project_radius),
+        project=_end(project, make_chain, (1, multiple), net.project_radius),
         unpack=net.squeeze if inverse else _as_it_is,
         pack=_as_it_is if inverse else net.squeeze.inverse,
         residual=_residual(net, inverse),
@@ -157,21 +187,12 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     )
 
 
-def torch_chains(dtype: torch.dtype) -> MakeChain:
-    """Chains that PyTorch computes, in a precision."""
-
-    def make(name: str, layers: nn.Sequential) -> Chain:
-        return TorchChain(flatten(layers), dtype)
-
-    return make
-
-
 def _end(
-    name: str, layers: nn.Sequential, make_chain: MakeChain, planes: tuple[int, int], radius: int
+    layers: nn.Sequential, make_chain: MakeChain, planes: tuple[int, int], radius: int
 ) -> Chain:
     """The lift or the projection; ``planes`` of its input and output per cell."""
     if is_plain(flatten(layers)):
-        return make_chain(name, layers)
+        return make_chain(layers)
     return ModuleChain(layers, radius, *planes)
 
 

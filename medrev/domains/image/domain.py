@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import ImageData, Pipeline, SingleImageData
-from medrev.domains.domain import Domain, Prediction, Scan, Side
+from medrev.domains.domain import Domain, Prediction, Scan, Side, data_of
 from medrev.domains.image.reading import (
     from_network,
     pixels_of,
@@ -20,7 +20,7 @@ from medrev.domains.image.reading import (
 from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
 from medrev.domains.source import Entry, Source
-from medrev.errors import ConfigError, InputError
+from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
 
@@ -87,13 +87,7 @@ class ImageDomain(Domain):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        data = pipeline.data
-        if not isinstance(data, ImageData | SingleImageData):
-            raise ConfigError(
-                f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
-                "images is needed here"
-            )
-        self.data = data
+        self.data: ImageData | SingleImageData = data_of(pipeline, ImageData, SingleImageData)
 
     @property
     def name(self) -> str:

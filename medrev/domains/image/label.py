@@ -1,17 +1,13 @@
 """What images are made from where it is no image: their class, or nothing."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from medrev.config.schema import Pipeline, SingleImageData
-from medrev.domains.domain import Domain, Prediction, Scan, Side
-from medrev.domains.outputs import Output
-from medrev.domains.source import Entry, Source
-from medrev.errors import ConfigError, InputError
+from medrev.domains.domain import Domain, Scan, Side, data_of
+from medrev.errors import InputError
 from medrev.metrics import Settings
 
 
@@ -28,12 +24,7 @@ class LabelDomain(Domain):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        if not isinstance(pipeline.data, SingleImageData):
-            raise ConfigError(
-                f"{pipeline.name} was trained on data.kind {pipeline.data.kind}; a model of "
-                "data.kind single_images is needed here"
-            )
-        self.data = pipeline.data
+        self.data = data_of(pipeline, SingleImageData)
 
     @property
     def name(self) -> str:
@@ -58,39 +49,10 @@ class LabelDomain(Domain):
         """Classes are counted, not measured."""
         return Settings(tensors=False, value_range=1.0)
 
-    def check(self, options: Sequence[str]) -> None:
-        """Refuse: no file holds a class."""
-        self._refuse()
-
-    def single(self, path: Path) -> Path | None:
-        """Refuse."""
-        self._refuse()
-
-    def members(self, root: Path) -> tuple[list[Entry], list[str]]:
-        """Refuse."""
-        self._refuse()
-
-    def read(self, source: Source, **options: Any) -> Scan:
-        """Refuse."""
-        self._refuse()
-
-    def base(self, path: Path) -> str:
-        """Refuse."""
-        self._refuse()
-
-    def file_name(self, base: str, name: str, ending: str) -> str:
-        """Refuse."""
-        self._refuse()
-
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
-        """Refuse."""
-        self._refuse()
-
-    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
-        """Refuse."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, *given: Any, **named: Any) -> NoReturn:
+        """Stop: no file holds a class."""
         raise InputError(
             f"{self.pipeline.name} makes images from {self.name}, not from files: use medrev-sample"
         )
+
+    check = single = members = read = base = file_name = results = sidecar = _refuse

@@ -14,7 +14,7 @@ from torch import Tensor
 from medrev.config.schema import ContrastData, Pipeline, ScalarData
 from medrev.data.cohort import Layouts
 from medrev.data.subject import Subject
-from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
+from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry, data_of
 from medrev.domains.intensity.find import LAYOUTS, is_head, problems
 from medrev.domains.intensity.names import (
     contrast_base,
@@ -28,11 +28,12 @@ from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import intensity_scale, read_contrast, to_network
 from medrev.domains.outputs import Map, Output
+from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry, Source, sidecar_beside
 from medrev.dti import apply_symmetry_scalar
-from medrev.errors import ConfigError, InputError
+from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import SLICE_AXES, Reorient, is_dicom_folder, voxel_size
+from medrev.volumes import SLICE_AXES, Reorient, voxel_size
 
 #: Intensity that 1 of the network becomes where the model does not say it.
 _UNKNOWN = 1000.0
@@ -43,6 +44,8 @@ _OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
 
 
 D = TypeVar("D", ContrastData, ScalarData)
+#: Values, affine and description of volumes, by name.
+Volumes = dict[str, tuple[Tensor | None, NDArray[Any] | None, str]]
 
 
 class IntensityDomain(Domain, Generic[D]):
@@ -80,13 +83,7 @@ class IntensityDomain(Domain, Generic[D]):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        data: Any = pipeline.data
-        if not isinstance(data, self.section):
-            raise ConfigError(
-                f"{pipeline.name} was trained on data.kind {data.kind}; a model of data.kind "
-                f"{self.section.model_fields['kind'].default} is needed here"
-            )
-        self.data: D = cast(D, data)
+        self.data: D = cast(D, data_of(pipeline, self.section))
 
     @property
     def name(self) -> str:
@@ -102,12 +99,6 @@ class IntensityDomain(Domain, Generic[D]):
         """The same contrast, whatever it is called."""
         return super().is_like(other) and contrast_name(self.name) == contrast_name(other.name)
 
-    def single(self, path: Path) -> Path | None:
-        """Files and DICOM series."""
-        if path.is_dir():
-            return path if is_dicom_folder(path) else None
-        return None if path.suffix in (".csv", ".tsv") else path
-
     def is_member(self, path: Path) -> bool:
         """The folder of a subject in a BIDS or BraTS cohort."""
         return is_head(path)
@@ -120,13 +111,7 @@ class IntensityDomain(Domain, Generic[D]):
     def _entry(self, subject: Subject) -> Entry:
         name = contrast_name(self.name)
         reasons = [line for line in (lacks(subject, name), *problems(subject)) if line is not None]
-        return Entry(
-            name=subject.id,
-            person=subject.person,
-            path=subject.files.get(name, Path(subject.id)),
-            mask=subject.files.get("mask"),
-            problem="; ".join(reasons) or None,
-        )
+        return Entry.of(subject, subject.files.get(name), reasons)
 
     def read(self, source: Source, **of_tensors: Any) -> Scan:
         """Read the volume and its mask."""
@@ -286,27 +271,33 @@ class IntensityDomain(Domain, Generic[D]):
     def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
         """The volume, its uncertainty, and the cycle residual in intensities of the input."""
         made, given = self.called, source.called
-        volumes = {
-            "volume": (prediction.values, f"Synthetic {made} made of {given}"),
+        volumes: Volumes = {
+            "volume": (prediction.values, scan.affine, f"Synthetic {made} made of {given}"),
             "std": (
                 prediction.std,
+                scan.affine,
                 f"Uncertainty: standard deviation of the synthetic {made} over the ensemble",
             ),
             "cycle": (
                 prediction.cycle_residual,
+                scan.affine,
                 f"Cycle residual: distance of the input {given} from the result translated back",
             ),
         }
+        return self._maps(volumes, scan)
+
+    def _maps(self, volumes: Volumes, scan: Scan) -> dict[str, Output]:
+        """Volumes that there are as files, in the space of the scan."""
         return {
             name: Map(
                 values=values,
-                affine=scan.placed,
+                affine=affine,
                 description=description,
-                units=self.unit,
+                units=ABOUT_PLACES[1] if name == "score" else self.unit,
                 space=scan.space,
             )
-            for name, (values, description) in volumes.items()
-            if values is not None
+            for name, (values, affine, description) in volumes.items()
+            if values is not None and affine is not None
         }
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data.subject import Subject
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan
-from medrev.domains.intensity.domain import IntensityDomain
+from medrev.domains.intensity.domain import IntensityDomain, Volumes
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
 from medrev.domains.intensity.names import (
     contrast_base,
@@ -23,7 +23,7 @@ from medrev.domains.intensity.names import (
     named_contrast,
 )
 from medrev.domains.intensity.picture import compare_contrasts
-from medrev.domains.outputs import Map, Output
+from medrev.domains.outputs import Output
 from medrev.domains.quick_look import nearest
 from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry
@@ -137,19 +137,10 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         return folder, base if base.endswith(f"_{named}") else f"{base}_{named}"
 
     def _entry(self, subject: Subject) -> Entry:
-        problem = None
-        path = Path(subject.id)
         try:
-            path = scalar_file(subject, self.data)
+            return Entry.of(subject, scalar_file(subject, self.data))
         except InputError as error:
-            problem = str(error)
-        return Entry(
-            name=subject.id,
-            person=subject.person,
-            path=path,
-            mask=subject.files.get("mask"),
-            problem=problem,
-        )
+            return Entry.of(subject, None, [str(error)])
 
     def check(self, options: Sequence[str]) -> None:
         """Consistency is that of block means."""
@@ -211,7 +202,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         """The volume, its uncertainty; cycle residual and score on the grid of the input."""
         made = "Super-resolved" if self.side == "y" else "Averaged"
         name = self._contrast
-        volumes = {
+        volumes: Volumes = {
             "volume": (prediction.values, prediction.affine, f"{made} {name}"),
             "std": (
                 prediction.std,
@@ -239,17 +230,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         for n, draw in enumerate(() if prediction.draws is None else prediction.draws, 1):
             words = f"{made} {name}: sample {n} of {prediction.samples}"
             volumes[f"sample-{n}"] = draw, prediction.affine, words
-        return {
-            key: Map(
-                values=values,
-                affine=affine,
-                description=description,
-                units=ABOUT_PLACES[1] if key == "score" else self.unit,
-                space=scan.space,
-            )
-            for key, (values, affine, description) in volumes.items()
-            if values is not None and affine is not None
-        }
+        return self._maps(volumes, scan)
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Contrast, grid and intensities."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.data.layouts.bids import is_subject
 from medrev.data.layouts.listing import is_there
-from medrev.data.subject import Subject
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
 from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
@@ -46,7 +45,7 @@ from medrev.dti import (
 )
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import direction_cosines, is_dicom_folder
+from medrev.volumes import direction_cosines
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +85,8 @@ class TensorDomain(Domain):
 
     def single(self, path: Path) -> Path | None:
         """Files, DICOM series, and HCP's diffusion series in the folder of a subject."""
-        if path.is_dir():
-            hcp = next((path / place for place in _HCP_DATA if is_there(path / place)), None)
-            return hcp or (path if is_dicom_folder(path) else None)
-        return None if path.suffix in (".csv", ".tsv") else path
+        hcp = (path / place for place in _HCP_DATA if path.is_dir() and is_there(path / place))
+        return next(hcp, None) or super().single(path)
 
     def is_member(self, path: Path) -> bool:
         """The folder of a subject in a BIDS dataset."""
@@ -98,7 +95,8 @@ class TensorDomain(Domain):
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
         """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
         listing = LAYOUTS.list(root)
-        return [_entry(subject) for subject in listing.subjects], listing.problems
+        entries = [Entry.of(s, scanned(s), problems(s)) for s in listing.subjects]
+        return entries, listing.problems
 
     def read(self, source: Source, **how: Any) -> Scan:
         """Read tensors, and fit raw DWI."""
@@ -272,15 +270,3 @@ def _uncertain(prediction: Prediction, maps: Mapping[str, Tensor]) -> dict[str, 
         cone = interval.cone(prediction.scatter)
         made["cone"] = torch.where(known, cone, 90.0) * mask
     return made
-
-
-def _entry(subject: Subject) -> Entry:
-    return Entry(
-        name=subject.id,
-        person=subject.person,
-        path=scanned(subject) or Path(subject.id),
-        mask=subject.files.get("mask"),
-        bval=subject.files.get("bval"),
-        bvec=subject.files.get("bvec"),
-        problem="; ".join(problems(subject)) or None,
-    )

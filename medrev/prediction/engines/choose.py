@@ -9,8 +9,8 @@ import torch
 
 from medrev.errors import InputError
 from medrev.prediction.chain import TorchChain
-from medrev.prediction.engines.engine import Engine
 from medrev.prediction.engines.openvino import has_openvino, openvino_engine, supports_bfloat16
+from medrev.prediction.stages import Engine
 from medrev.reversible import Conv
 
 _CHANNELS, _EDGE, _ROUNDS = 16, 24, 12

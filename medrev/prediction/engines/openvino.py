@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from medrev.errors import InputError, OutputError
 from medrev.files import atomic_path, user_cache
 from medrev.prediction.chain import Chain, Convolution, Normalisation, TorchChain, flatten
-from medrev.prediction.engines.engine import Engine
+from medrev.prediction.stages import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def openvino_engine(dtype: torch.dtype, cache_dir: Path | None = None) -> Engine
         user_cache("medrev") / "engines" if cache_dir is None else cache_dir, _PRECISIONS[dtype]
     )
 
-    def make_chain(name: str, layers: nn.Sequential) -> Chain:
+    def make_chain(layers: nn.Sequential) -> Chain:
         return _OpenVINOChain(TorchChain(flatten(layers)), store)
 
     return Engine("openvino", dtype, torch.device("cpu"), make_chain)
