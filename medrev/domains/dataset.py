@@ -306,9 +306,13 @@ class Dataset(ABC, Generic[M, R]):
     def header(self) -> dict[str, Any]:
         """What the header of the weight files says of the training data (JSON values)."""
 
-    @abstractmethod
     def describe(self) -> dict[str, list[dict[str, Any]]]:
         """The samples of each part by name and content, for ``environment.json``."""
+        return {part: [self.described(ready) for ready in self.kept(part)] for part in PARTS}
+
+    def described(self, ready: R) -> dict[str, Any]:
+        """Name and content of a sample."""
+        return {"id": self.sample(ready).id}
 
     @abstractmethod
     def card(self) -> CardFacts:

@@ -274,17 +274,16 @@ class VolumeDirection(Direction):
 
     def _seconds_per_cell(self, tile: Shape, slab: int) -> float:
         """How long a cell of a tile takes, measured on a small part of one."""
-        i, j, k = tile
         if self.geometry.window is None:
-            i, j, k = (min(n, most) for n, most in zip(tile, _TRIAL, strict=True))
-        x = self._example((i, j, k)).normal_()
-        function = self.function(min(slab, i))
+            tile = tuple(min(n, most) for n, most in zip(tile, _TRIAL, strict=True))
+        x = self._example(tile).normal_()
+        function = self.function(min(slab, tile[0]))
         seconds = []
         for _ in range(2):  # the first one is slower: kernels are made, caches are cold
             start = time.perf_counter()
             function(x)[0, 0, 0, 0, 0].item()  # waits for the device
             seconds.append(time.perf_counter() - start)
-        return min(seconds) / (i * j * k)
+        return min(seconds) / math.prod(tile)
 
     @functools.cached_property
     def _bytes_per_cell(self) -> float:

@@ -146,23 +146,23 @@ class Geometry:
             raise InputError(f"the network of {pipeline.name} is 2D and takes slices, not volumes")
         ratio, multiple = Ratio.of(pipeline, inverse=inverse), translator.size_multiple
         on_target = data.input_grid == "target"
-        cells_x = _shape(multiple)
-        cells_y = _shape(tuple(multiple * r for r in per_axis(data.grid_factor)))
+        cells_x = per_axis(multiple)
+        cells_y = tuple(multiple * r for r in per_axis(data.grid_factor))
         # An interpolated residual reaches 2 voxels.
         halo = math.ceil(max(translator.receptive_field // 2, 2) / multiple)
         window = None
         if translator.norm_depends_on_window:
             sizes = zip(data.sample_shape, cells_y, strict=True)
-            window = _shape(tuple(max(1, n // cell) for n, cell in sizes))
+            window = tuple(max(1, n // cell) for n, cell in sizes)
         cell_in, cell_out = (cells_y, cells_x) if inverse else (cells_x, cells_y)
         reach: Shape | None = None
         if window is None and multiple == 1:
             if not on_target:
-                reach = _shape(tuple(halo * cell for cell in cell_in))
+                reach = tuple(halo * cell for cell in cell_in)
             elif inverse:
-                reach = _shape(tuple(halo + r for r in ratio.factors))
+                reach = tuple(halo + r for r in ratio.factors)
             else:  # 2 voxels: the interpolation's own
-                reach = _shape(tuple(math.ceil(halo / r) + 2 for r in ratio.factors))
+                reach = tuple(math.ceil(halo / r) + 2 for r in ratio.factors)
         return cls(
             channels=data.channels[::-1] if inverse else data.channels,
             ratio=ratio,
@@ -172,42 +172,34 @@ class Geometry:
             halo=halo,
             window=window,
             reach=reach,
-            least=_shape(tuple(MIN_VOXELS * n for n in ratio.multiple)),
-            least_cells=_shape(
-                tuple(max(math.ceil(MIN_VOXELS / multiple), 2, n) for n in window or (0, 0, 0))
+            least=tuple(MIN_VOXELS * n for n in ratio.multiple),
+            least_cells=tuple(
+                max(math.ceil(MIN_VOXELS / multiple), 2, n) for n in window or (0, 0, 0)
             ),
         )
 
     def network_shape(self, shape: tuple[int, ...]) -> Shape:
         """Voxels of a volume on the network's own input grid, before it is padded to cells."""
-        i, j, k = (
+        return tuple(
             _up(n, r) if self.ratio.coarser else n * r if self.upsampling is not None else n
             for n, r in zip(shape, self.ratio.factors, strict=True)
         )
-        return i, j, k
 
     def network_result(self, shape: tuple[int, ...]) -> Shape:
         """Voxels of the network's own output grid that belong to the result of a volume."""
-        i, j, k = (
-            n * y // x
-            for n, x, y in zip(self.network_shape(shape), self.cell_in, self.cell_out, strict=True)
-        )
-        return i, j, k
+        network = self.network_shape(shape)
+        grids = zip(network, self.cell_in, self.cell_out, strict=True)
+        return tuple(n * y // x for n, x, y in grids)
 
     def cells(self, shape: tuple[int, ...]) -> Shape:
         """Cells that hold a volume, at least what the network needs."""
-        i, j, k = (
-            max(math.ceil(n / cell), least)
-            for n, cell, least in zip(
-                self.network_shape(shape), self.cell_in, self.least_cells, strict=True
-            )
-        )
-        return i, j, k
+        network = self.network_shape(shape)
+        axes = zip(network, self.cell_in, self.least_cells, strict=True)
+        return tuple(max(math.ceil(n / cell), least) for n, cell, least in axes)
 
     def padded(self, shape: tuple[int, ...]) -> Shape:
         """Voxels of the network's own input grid, of whole cells."""
-        i, j, k = (n * cell for n, cell in zip(self.cells(shape), self.cell_in, strict=True))
-        return i, j, k
+        return tuple(n * cell for n, cell in zip(self.cells(shape), self.cell_in, strict=True))
 
     def enter(self, values: Tensor) -> Tensor:
         """A volume ``(C, i, j, k)`` on the network's own grid, ``(1, C, *whole cells)``."""
@@ -255,11 +247,6 @@ class Geometry:
         bad = int((~finite).sum())
         if bad:
             raise InputError(f"the volume must be finite, got NaN or Inf in {bad} voxels")
-
-
-def _shape(numbers: int | tuple[int, ...]) -> Shape:
-    i, j, k = per_axis(numbers)
-    return i, j, k
 
 
 def _words(shape: tuple[int, ...]) -> str:

@@ -17,7 +17,8 @@ from torch import Tensor
 from medrev.progress import format_seconds
 from medrev.volumes import SLICE_AXES, Slicing
 
-Shape = tuple[int, int, int]
+#: Cells or voxels along i, j, k.
+Shape = tuple[int, ...]
 #: Peak in bytes of everything held, from the cells of a tile with its halo and the slab.
 Memory = Callable[[Shape, int], int]
 
@@ -63,14 +64,12 @@ class Plan:
         return math.prod(len(starts) for starts in self.starts)
 
     @property
-    def starts(self) -> tuple[list[int], list[int], list[int]]:
+    def starts(self) -> list[list[int]]:
         """First cells of the tiles along i, j, k."""
-        step = self.tile if self.kind != "windows" else tuple(_step(t) for t in self.tile)
-        i, j, k = (
-            _window_starts(n, t, s) if self.kind == "windows" else list(range(0, n, s))
-            for n, t, s in zip(self.shape, self.tile, step, strict=True)
-        )
-        return i, j, k
+        return [
+            _window_starts(n, t) if self.kind == "windows" else list(range(0, n, t))
+            for n, t in zip(self.shape, self.tile, strict=True)
+        ]
 
     @property
     def parts(self) -> list[Shape]:
@@ -79,11 +78,10 @@ class Plan:
 
     def size_of(self, part: Shape) -> Shape:
         """Cells along i, j, k that the network computes for a tile or window, halo included."""
-        i, j, k = (
+        return tuple(
             min(n, start + t + self.halo) - max(0, start - self.halo)
             for start, t, n in zip(part, self.tile, self.shape, strict=True)
         )
-        return i, j, k
 
     def wanted(self, cells: Tensor | None) -> list[Shape]:
         """First cells of the tiles or windows that hold any cell that is wanted.
@@ -96,8 +94,8 @@ class Plan:
             return parts
         chosen = []
         for part in parts:
-            i, j, k = (slice(a, a + t) for a, t in zip(part, self.tile, strict=True))
-            if bool(cells[i, j, k].any()):
+            place = tuple(slice(a, a + t) for a, t in zip(part, self.tile, strict=True))
+            if bool(cells[place].any()):
                 chosen.append(part)
         return chosen or parts[:1]  # the network says what its result looks like
 
@@ -198,9 +196,9 @@ def plan(
     """
     limit = max_memory * 2**30
     if window is not None:
-        i, j, k = (min(w, n) for w, n in zip(window, shape, strict=True))
-        bytes_ = memory((i, j, k), i)
-        return Plan("windows", shape, (i, j, k), 0, i, bytes_, bytes_ <= limit)
+        tile = tuple(min(w, n) for w, n in zip(window, shape, strict=True))
+        bytes_ = memory(tile, tile[0])
+        return Plan("windows", shape, tile, 0, tile[0], bytes_, bytes_ <= limit)
 
     streams = slab is not None
     planes = shape[0] if slab is None else min(slab, shape[0])
@@ -221,25 +219,19 @@ def plan(
         if tile[axis] <= smallest:
             break
         pieces[axis] += 1
-        i, j, k = (math.ceil(n / p) for n, p in zip(shape, pieces, strict=True))
-        tile = i, j, k
+        tile = tuple(math.ceil(n / p) for n, p in zip(shape, pieces, strict=True))
         # A tile in the middle of the volume has a halo on both sides.
-        x, y, z = (min(t + 2 * halo, n) for t, n in zip(tile, shape, strict=True))
-        planes = min(planes, x) if streams else x
-        bytes_ = memory((x, y, z), planes)
+        whole = tuple(min(t + 2 * halo, n) for t, n in zip(tile, shape, strict=True))
+        planes = min(planes, whole[0]) if streams else whole[0]
+        bytes_ = memory(whole, planes)
     if tile == shape:
         return Plan("whole", shape, shape, 0, planes, bytes_, False)
     return Plan("tiles", shape, tile, halo, planes, bytes_, bytes_ <= limit)
 
 
-def _step(window: int) -> int:
-    """Distance between windows: an overlap of a quarter, in whole cells."""
-    return max(1, window - math.ceil(window / 4))
-
-
-def _window_starts(length: int, window: int, step: int) -> list[int]:
-    """Starts at every step; the last window ends with the volume."""
-    starts = list(range(0, length - window, step))
+def _window_starts(length: int, window: int) -> list[int]:
+    """Starts with an overlap of a quarter, in whole cells; the last window ends with the volume."""
+    starts = list(range(0, length - window, max(1, window - math.ceil(window / 4))))
     return [*starts, length - window]
 
 

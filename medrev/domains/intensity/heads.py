@@ -10,7 +10,6 @@ from torch import Tensor
 
 from medrev.config.schema import ContrastData, Pipeline, ScalarData
 from medrev.data import Cohort, Subject
-from medrev.data.subject import PARTS
 from medrev.domains.dataset import CohortDataset, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.intensity.batches import HeadBatches
@@ -134,18 +133,12 @@ class HeadDataset(CohortDataset[Head]):
         """No intensity is below that of the background."""
         return values.clamp(min=BACKGROUND)
 
-    def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """The heads of each part."""
+    def described(self, ready: Head) -> dict[str, Any]:
+        """A head."""
         return {
-            part: [
-                {
-                    "id": head.id,
-                    "key": head.key[:_KEY],
-                    "mask": head.mask_source,
-                    "shape": list(head.shape),
-                    "intensity": list(head.scales),
-                }
-                for head in self.kept(part)
-            ]
-            for part in PARTS
+            "id": ready.id,
+            "key": ready.key[:_KEY],
+            "mask": ready.mask_source,
+            "shape": list(ready.shape),
+            "intensity": list(ready.scales),
         }

@@ -222,20 +222,14 @@ class TensorDataset(CohortDataset[Prepared]):
             "ranges": training_ranges(subjects),
         }
 
-    def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """The prepared subjects of each part."""
+    def described(self, ready: Prepared) -> dict[str, Any]:
+        """A prepared subject."""
         return {
-            part: [
-                {
-                    "id": subject.id,
-                    "key": subject.key,
-                    "degradation": subject.degradation,
-                    "mask": subject.mask_source,
-                    "shape": list(subject.high.shape[1:]),
-                }
-                for subject in self.kept(part)
-            ]
-            for part in PARTS
+            "id": ready.id,
+            "key": ready.key,
+            "degradation": ready.degradation,
+            "mask": ready.mask_source,
+            "shape": list(ready.high.shape[1:]),
         }
 
     def card(self) -> CardFacts:
