@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,8 +25,6 @@ from medrev.options import MOST_KEPT
 from medrev.volumes import Reorient, is_dicom_folder, strip_suffix
 
 Side = Literal["x", "y"]
-#: A data section.
-D = TypeVar("D", bound=BaseModel)
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]
 #: Voxels that :meth:`Domain.spread` looks at, at least.
@@ -156,7 +154,7 @@ class Prediction(OnGrid):
         return f"{self.samples} samples" if self.samples else "the ensemble"
 
 
-def data_of(pipeline: Pipeline, *sections: type[D]) -> D:
+def data_of(pipeline: Pipeline, *sections: type[BaseModel]) -> Any:
     """The data section of a pipeline.
 
     Args:

@@ -12,10 +12,10 @@ from medrev.domains.domain import Domain, Symmetry
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import InputError
 from medrev.options import InferenceOptions
+from medrev.prediction.direction import direction_of
 from medrev.prediction.engines import Engine
 from medrev.prediction.geometry import Ratio
 from medrev.prediction.model import Model
-from medrev.prediction.network import direction_of
 from medrev.prediction.plan import Plan
 from medrev.prediction.statistics import RunningStatistics
 from medrev.progress import Bar, format_seconds, progress

@@ -132,7 +132,9 @@ class Plan:
             weights = _importance(tile).to(volume.device)
             weight_sum = torch.zeros(size, device=volume.device)
         for starts in self.wanted(wanted):
-            cut, keep, place = [], [], []
+            cut: list[slice] = []
+            keep: list[slice] = []
+            place: list[slice] = []
             along = zip(starts, self.tile, self.shape, cell_in, cell_out, strict=True)
             for start, edge, length, x, y in along:
                 stop = min(start + edge, length)  # at its edge a tile ends with the volume

@@ -24,7 +24,7 @@ class LabelDomain(Domain):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        self.data = data_of(pipeline, SingleImageData)
+        self.data: SingleImageData = data_of(pipeline, SingleImageData)
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class IntensityDomain(Domain, Generic[D]):
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
-        self.data: D = cast(D, data_of(pipeline, self.section))
+        self.data: D = data_of(pipeline, self.section)
 
     @property
     def name(self) -> str:
