@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -131,10 +131,11 @@ class Plan:
             tile = [n * y for n, y in zip(self.tile, cell_out, strict=True)]
             weights = _importance(tile).to(volume.device)
             weight_sum = torch.zeros(size, device=volume.device)
+        cut: list[Any]
+        keep: list[Any]
+        place: list[Any]
         for starts in self.wanted(wanted):
-            cut: list[slice] = []
-            keep: list[slice] = []
-            place: list[slice] = []
+            cut, keep, place = [...], [...], [...]
             along = zip(starts, self.tile, self.shape, cell_in, cell_out, strict=True)
             for start, edge, length, x, y in along:
                 stop = min(start + edge, length)  # at its edge a tile ends with the volume
@@ -142,13 +143,13 @@ class Plan:
                 cut.append(slice(low * x, high * x))
                 keep.append(slice((start - low) * y, (stop - low) * y))
                 place.append(slice(start * y, stop * y))
-            piece = function(volume[..., *cut])
+            piece = function(volume[*cut])
             if result is None:
                 result = piece.new_zeros((*piece.shape[:2], *size))
             if weights is None or weight_sum is None:
-                result[..., *place] = piece[..., *keep]
+                result[*place] = piece[*keep]
             else:
-                result[..., *place].addcmul_(piece, weights)
+                result[*place].addcmul_(piece, weights)
                 weight_sum[*place] += weights
         assert result is not None  # a plan has at least one tile
         return result if weight_sum is None else result.div_(weight_sum.clamp_(min=1e-12))
