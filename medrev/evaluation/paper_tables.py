@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from medrev.errors import InputError
 from medrev.evaluation.results import Results
@@ -41,8 +41,8 @@ class _Form:
     """The form of a table."""
 
     scores: tuple[_Score, ...]
-    by_direction: bool  # rows are directions and methods; else directions are groups of columns
-    deviations: bool
+    by_direction: bool = False  # rows are directions and methods; else directions group columns
+    deviations: bool = False
     details: bool = False
     slices: bool = False  # of slices of volumes, where these were measured
 
@@ -64,13 +64,12 @@ _JUDGED = (
     _Score("Acc.", Key("label_accuracy", WHOLE), 4, optional=True),
 )
 _FORMS = {
-    "revgan-2": _Form(_SEGMENTATION, by_direction=False, deviations=False, details=True),
+    "revgan-2": _Form(_SEGMENTATION, details=True),
     "revgan-3": _Form(
         (
             _Score("RMSE (Interior)", Key("rmse", INTERIOR), 2),
             _Score("RMSE (Total)", Key("rmse", MASK), 2),
         ),
-        by_direction=False,
         deviations=True,
     ),
     "revgan-4": _Form(
@@ -80,7 +79,6 @@ _FORMS = {
             _whole("PSNR", "psnr", 2),
             _whole("SSIM", "ssim", 2),
         ),
-        by_direction=False,
         deviations=True,
         details=True,
     ),
@@ -91,18 +89,15 @@ _FORMS = {
             _whole("IOU↑", "class_iou", 2),
         ),
         by_direction=True,
-        deviations=False,
     ),
     "one2one-2": _Form(
         (_whole("L1↓", "nmae", 4), _whole("PSNR↑", "psnr", 2), _whole("SSIM↑", "ssim", 3)),
         by_direction=True,
-        deviations=False,
     ),
-    "one2one-3": _Form((_whole("d(Class IOU)↑", "d_iou", 4),), by_direction=True, deviations=False),
+    "one2one-3": _Form((_whole("d(Class IOU)↑", "d_iou", 4),), by_direction=True),
     "one2one-4": _Form(
         (_whole("dL1↓", "d_nmae", 4), _whole("dPSNR↑", "d_psnr", 3), _whole("dSSIM↑", "d_ssim", 3)),
         by_direction=True,
-        deviations=False,
     ),
     "one2one-5": _Form(
         (
@@ -113,12 +108,11 @@ _FORMS = {
             _whole("d SSIM↑", "d_ssim", 3),
         ),
         by_direction=True,
-        deviations=False,
         slices=True,
     ),
-    "cinn-1": _Form((*_DRAWS, *_JUDGED), by_direction=False, deviations=False),
-    "cinn-9": _Form((*_DRAWS, *_JUDGED[:1]), by_direction=False, deviations=False),
-    "generative-1": _Form((_FRECHET, _JUDGED[1]), by_direction=False, deviations=False),
+    "cinn-1": _Form((*_DRAWS, *_JUDGED)),
+    "cinn-9": _Form((*_DRAWS, *_JUDGED[:1])),
+    "generative-1": _Form((_FRECHET, _JUDGED[1])),
 }
 
 #: Names of the tables: paper and number.
@@ -159,74 +153,44 @@ def paper_table(
     found = dict.fromkeys(method for part in directions.values() for method in part.methods)
     sliced = form.slices if slices is None else slices
     there = {key.metric for part in directions.values() for key in part.keys}
-    scores = tuple(s for s in form.scores if not s.optional or s.key.metric in there)
+    scores = [s for s in form.scores if not s.optional or s.key.metric in there]
     cells = {
         name: [[_cell(part, name, s, form, sliced) for s in scores] for part in directions.values()]
         for name in methods or found
     }
     names = [n for n, rows in cells.items() if any(c for row in rows for c in row)] or list(cells)
-    blocks = {
-        direction: [cells[name][number] for name in names]
-        for number, direction in enumerate(directions)
-    }
+    rows: list[tuple[Cell, ...]]
     if form.by_direction:
-        table = _directions_as_rows(blocks, names, scores, caption)
+        columns = [Column("Direction"), Column("Method")]
+        columns += [Column(s.heading, s.digits) for s in scores]
+        rows = [(d, name, *cells[name][n]) for n, d in enumerate(directions) for name in names]
+        sections = list(range(0, len(rows), len(names)))
     else:
-        known = models or {}
-        rows = _model_rows(names, known, form.details)
-        table = _directions_as_columns(blocks, rows, scores, _sections(names, known), caption)
-    return replace(table, notes=_slice_notes(directions, names)) if sliced else table
-
-
-_Block = list[list[MeanStd | None]]
-
-
-def _directions_as_rows(
-    blocks: dict[str, _Block], names: list[str], scores: Sequence[_Score], caption: str
-) -> Tabular:
-    columns = (
-        Column("Direction"),
-        Column("Method"),
-        *(Column(s.heading, s.digits) for s in scores),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    sections: list[int] = []
-    bold: set[tuple[int, int]] = set()
-    for direction, block in blocks.items():
-        sections.append(len(rows))
-        bold |= {(len(rows) + r, 2 + c) for r, c in _best(block, scores)}
-        rows += [(direction, name, *cells) for name, cells in zip(names, block, strict=True)]
-    return Tabular(columns, tuple(rows), caption, (), tuple(sections), frozenset(bold))
-
-
-def _model_rows(
-    names: list[str], models: Mapping[str, ModelDetails], details: bool
-) -> list[tuple[Cell, ...]]:
-    """Headings of the rows: name and, if wanted, width and number of parameters."""
-    if not details:
-        return [(name,) for name in names]
-    told = [models.get(name, ModelDetails()) for name in names]
-    return [
-        (name, model.width, _millions(model.parameters))
-        for name, model in zip(names, told, strict=True)
-    ]
-
-
-def _directions_as_columns(
-    blocks: dict[str, _Block],
-    rows: list[tuple[Cell, ...]],
-    scores: Sequence[_Score],
-    sections: list[int],
-    caption: str,
-) -> Tabular:
-    columns = [Column("Model"), Column("Width"), Column("Params")][: len(rows[0])]
-    bold: set[tuple[int, int]] = set()
-    for direction, block in blocks.items():
-        for first, last in pairwise([*sections, len(rows)]):
-            bold |= {(first + r, len(columns) + c) for r, c in _best(block[first:last], scores)}
-        columns += [Column(score.heading, score.digits, direction) for score in scores]
-        rows = [(*row, *cells) for row, cells in zip(rows, block, strict=True)]
-    return Tabular(tuple(columns), tuple(rows), caption, (), tuple(sections), frozenset(bold))
+        known = [(models or {}).get(name, ModelDetails()) for name in names]
+        columns = [Column("Model"), *[Column("Width"), Column("Params")] * form.details]
+        columns += [Column(s.heading, s.digits, d) for d in directions for s in scores]
+        rows = [
+            (
+                name,
+                *(model.width, _millions(model.parameters))[: 2 * form.details],
+                *chain(*cells[name]),
+            )
+            for name, model in zip(names, known, strict=True)
+        ]
+        of = [model.section for model in known]
+        sections = [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]
+    scored = scores if form.by_direction else scores * len(directions)
+    first_score = len(columns) - len(scored)
+    bold = {
+        (first + r, c)
+        for first, last in pairwise([*sections, len(rows)])
+        for c, score in enumerate(scored, first_score)
+        for r in marked_rows(
+            score.key, [row[c] for row in rows[first:last]], score.digits, ties=True
+        )
+    }
+    notes = _slice_notes(directions, names) if sliced else ()
+    return Tabular(tuple(columns), tuple(rows), caption, notes, tuple(sections), frozenset(bold))
 
 
 def _cell(
@@ -240,21 +204,6 @@ def _cell(
     key = next((key for key in keys if key in results.keys), score.key)
     found = mean_cell(results, method, key)
     return found if found is None or form.deviations else MeanStd(found.mean)
-
-
-def _best(block: _Block, scores: Sequence[_Score]) -> list[tuple[int, int]]:
-    """Row and column of the best values of a block."""
-    return [
-        (r, c)
-        for c, score in enumerate(scores)
-        for r in marked_rows(score.key, [cells[c] for cells in block], score.digits, ties=True)
-    ]
-
-
-def _sections(names: list[str], models: Mapping[str, ModelDetails]) -> list[int]:
-    """First row of each section."""
-    of = [models[name].section if name in models else "" for name in names]
-    return [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]
 
 
 def _slice_notes(directions: Mapping[str, Results], methods: Sequence[str]) -> tuple[str, ...]:

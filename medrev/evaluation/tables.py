@@ -80,7 +80,7 @@ def best_of(
 
 
 def marked_rows(
-    key: Key, cells: Sequence[MeanStd | None], rounding: int, *, ties: bool = False
+    key: Key, cells: Sequence[Cell], rounding: int, *, ties: bool = False
 ) -> tuple[int, ...]:
     """Rows whose mean is best by the metric's sense (:func:`best_of`).
 
@@ -90,7 +90,7 @@ def marked_rows(
     metric = CATALOGUE.get(key.metric)
     if metric is None or metric.better in ("none", "one"):
         return ()
-    means = {r: cell.mean for r, cell in enumerate(cells) if cell is not None}
+    means = {r: cell.mean for r, cell in enumerate(cells) if isinstance(cell, MeanStd)}
     if metric.better == "zero":
         means = {r: abs(mean) for r, mean in means.items()}
     return best_of(means, higher=metric.better == "higher", rounding=rounding, ties=ties)
