@@ -138,7 +138,13 @@ def evaluate(
             "--baselines are interpolations of the models' inputs, of which there are none: give "
             "--input, or leave it out"
         )
-    groups = None if group is None else _groups(found, group)
+    page = CohortPage(
+        title=title or _title(found),
+        origins=found.origins,
+        notes=found.notes,
+        group=group or "",
+        groups={} if group is None else _groups(found, group),
+    )
     folder = output if output is not None else _default_folder(found, sources)
     place, done = OutputFolder(folder, EVALUATION), False
     place.check(resume=resume, overwrite=overwrite)
@@ -151,10 +157,8 @@ def evaluate(
                 folder,
                 found,
                 chosen,
+                page,
                 inputs=sources.inputs,
-                groups=groups,
-                group=group,
-                title=title,
                 embed=embed,
                 papers=paper_tables,
                 pool=pool,
@@ -173,11 +177,9 @@ def _write(
     folder: Path,
     found: Found,
     chosen: EvaluationConfig,
+    page: CohortPage,
     *,
     inputs: Sequence[str],
-    groups: dict[str, str] | None,
-    group: str | None,
-    title: str | None,
     embed: int,
     papers: Sequence[str],
     pool: Pool | None,
@@ -222,23 +224,15 @@ def _write(
         tables = cohort_tables(
             evaluated.results,
             evaluated.models,
-            groups,
+            page.groups if page.group else None,
             papers=papers,
             details={name: model_details(origin) for name, origin in found.origins.items()},
             totals=evaluated.totals,
             words=words_of(evaluated),
             direction=_direction(found, chosen),
         )
-        files = _write_tables(folder, evaluated, tables)
+        page = replace(page, files=_write_tables(folder, evaluated, tables))
         drawn = draw() if waiting is None else waiting.result()
-    page = CohortPage(
-        title=title or _title(found),
-        origins=found.origins,
-        notes=found.notes,
-        files=files,
-        group=group or "",
-        groups=groups or {},
-    )
     size = write_cohort_report(
         folder / _REPORT, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
     )

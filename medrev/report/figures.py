@@ -15,6 +15,7 @@ from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line
 _MOST_BOXES = 9
 #: The level of intervals that is told in words, and how far from it coverage may be.
 _LEVEL, _NEAR = 0.95, 0.03
+_MAIN = (MASK, WHOLE)
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,7 @@ def agreement_charts(
 ) -> list[Chart]:
     """Bland–Altman plots."""
     return [
-        Chart(
-            agreement_plot(analysis, unit=results.unit(key)),
-            heading(key),
-            results.unit(key),
-        )
+        Chart(agreement_plot(analysis, unit := results.unit(key)), heading(key), unit)
         for key, analysis in list(analyses.items())[:most]
     ]
 
@@ -86,93 +83,68 @@ def error_charts(evaluated: Evaluated, series: Mapping[str, int]) -> list[Chart]
         both[1:] += counts[middle - 1 :: -1]
         within = 100 * np.cumsum(both)[:-1] / counts.sum()
         lines.append(Line(method, [0.0, *sizes[:-1]], [0.0, *within], series[method]))
+    counted = histogram(sums, EDGES, series=series, x_label=f"error [{unit}]")
+    small = line_chart(
+        lines, x_label=f"size of error [{unit}]", y_label="% of values", from_zero=True
+    )
     return [
-        Chart(
-            histogram(sums, EDGES, series=series, x_label=f"error [{unit}]"),
-            "Histogram",
-            "prediction − reference",
-        ),
-        Chart(
-            line_chart(
-                lines, x_label=f"size of error [{unit}]", y_label="% of values", from_zero=True
-            ),
-            "Errors up to a size",
-            "the steeper, the better",
-        ),
+        Chart(counted, "Histogram", "prediction − reference"),
+        Chart(small, "Errors up to a size", "the steeper, the better"),
     ]
+
+
+#: Charts of curves: title, detail, curve over (nothing: its own places), curve, labels of the axes.
+_CURVES = (
+    (
+        "Reliability",
+        "on the dotted line: calibrated",
+        ("bin_std", "bin_rmse"),
+        ("predicted standard deviation{unit}", "RMSE{unit}"),
+    ),
+    (
+        "Coverage",
+        "of central intervals",
+        ("", "coverage"),
+        ("nominal level", "share of errors within"),
+    ),
+    (
+        "Sparsification",
+        "the steeper, the better",
+        ("", "sparsification"),
+        ("share of values left out, most uncertain first", "RMSE of the rest ÷ RMSE of all"),
+    ),
+    (
+        "Rank histogram",
+        "flat at 1: calibrated; U: too little spread",
+        ("", "rank"),
+        ("rank of the reference among the samples", "frequency ÷ that of equal ones"),
+    ),
+)
 
 
 def calibration_charts(
     results: Results, models: Sequence[str], series: Mapping[str, int]
 ) -> list[Chart]:
-    """Reliability, coverage and sparsification of predicted standard deviations."""
+    """Reliability, coverage and sparsification of predicted standard deviations, ranks of samples.
 
-    def with_curve(name: str) -> list[str]:
-        return [model for model in models if _curve(results, model, name)]
-
-    def lines(x: str, y: str, dots: bool = False) -> list[Line]:
-        """A line per model: one curve over another, or over its own components."""
-        found = []
-        for model in with_curve(y):
-            values = _curve(results, model, y)
-            places = _curve(results, model, x) if x else {place: place for place in values}
-            both = [place for place in values if place in places]
-            xs, ys = [places[p] for p in both], [values[p] for p in both]
-            found.append(Line(model, xs, ys, series[model], dots))
-        return found
-
-    ranks = [
-        Chart(
-            line_chart(
-                lines("", "rank", dots=True),
-                x_label="rank of the reference among the samples",
-                y_label="frequency ÷ that of equal ones",
-                from_zero=True,
-            ),
-            "Rank histogram",
-            "flat at 1: calibrated; U: too little spread",
-        )
-    ]
-    ranks = ranks if with_curve("rank") else []
-    if not with_curve("bin_std"):
-        return ranks
+    A line per model that has the curve.
+    """
     unit = next((results.unit(key) for key in results.keys if key.metric == "bin_std"), "")
-    bracket = f" [{unit}]" if unit else ""
-    return [
-        Chart(
-            line_chart(
-                lines("bin_std", "bin_rmse", dots=True),
-                x_label=f"predicted standard deviation{bracket}",
-                y_label=f"RMSE{bracket}",
-                diagonal=True,
-                from_zero=True,
-            ),
-            "Reliability",
-            "on the dotted line: calibrated",
-        ),
-        Chart(
-            line_chart(
-                lines("", "coverage", dots=True),
-                x_label="nominal level",
-                y_label="share of errors within",
-                diagonal=True,
-                from_zero=True,
-            ),
-            "Coverage",
-            "of central intervals",
-        ),
-        Chart(
-            line_chart(
-                lines("", "sparsification"),
-                x_label="share of values left out, most uncertain first",
-                y_label="RMSE of the rest ÷ RMSE of all",
-                from_zero=True,
-            ),
-            "Sparsification",
-            "the steeper, the better",
-        ),
-        *ranks,
-    ]
+    charts = []
+    for title, detail, (over, curve), labels in _CURVES:
+        lines = []
+        for model in models:
+            if values := _curve(results, model, curve):
+                places = _curve(results, model, over) if over else {at: at for at in values}
+                both = [at for at in values if at in places]
+                xs, ys = [places[at] for at in both], [values[at] for at in both]
+                lines.append(Line(model, xs, ys, series[model], dots=curve != "sparsification"))
+        if lines:
+            x, y = (label.format(unit=f" [{unit}]" if unit else "") for label in labels)
+            diagonal = curve in ("bin_rmse", "coverage")
+            svg = line_chart(lines, x_label=x, y_label=y, diagonal=diagonal, from_zero=True)
+            charts.append(Chart(svg, title, detail))
+    return charts
 
 
 def calibration_words(results: Results, models: Sequence[str]) -> list[str]:
@@ -195,33 +167,24 @@ def calibration_words(results: Results, models: Sequence[str]) -> list[str]:
 def interval_words(results: Results, models: Sequence[str]) -> list[str]:
     """What the intervals of every model held, a sentence each, as a paper would say it."""
     lines = []
+    levels = [key for key in results.keys if key.metric == "interval_level"]
+    covered = [k for k in results.keys if k.metric == "interval_coverage" and k.region in _MAIN]
     for model in models:
         told = []
-        for key in results.keys:
-            if key.metric != "interval_coverage" or key.region not in (MASK, WHOLE):
-                continue
-            held = list(results.values(model, key).values())
-            width = list(results.values(model, key._replace(metric="interval_width")).values())
+        for key in covered:
+            width = key._replace(metric="interval_width")
+            held = results.values(model, key).values()
             if held:
-                unit = results.unit(key._replace(metric="interval_width"))
-                places = digits(key._replace(metric="interval_width"), unit)
-                bracket = f" [{unit}]" if unit else ""
-                size = f"{statistics.fmean(width):.{places}f}{bracket}"
-                what = key.component or "values"
-                told.append(f"{statistics.fmean(held):.1f} % of the voxels' {what} (width {size})")
-        level = next(
-            (
-                v
-                for k in results.keys
-                if k.metric == "interval_level"
-                for v in results.values(model, k).values()
-            ),
-            None,
-        )
-        if told and level is not None:
+                unit = results.unit(width)
+                size = statistics.fmean(results.values(model, width).values())
+                shown = f"{size:.{digits(width, unit)}f}" + (f" [{unit}]" if unit else "")
+                what = f"{key.component or 'values'} (width {shown})"
+                told.append(f"{statistics.fmean(held):.1f} % of the voxels' {what}")
+        level = [v for key in levels for v in results.values(model, key).values()]
+        if told and level:
             lines.append(
-                f"{model}: its {level:g} % intervals, estimate ± q · std with the q of the notes, "
-                f"held on average over subjects {'; '.join(told)}."
+                f"{model}: its {level[0]:g} % intervals, estimate ± q · std with the q of the "
+                f"notes, held on average over subjects {'; '.join(told)}."
             )
     return lines
 

@@ -1,7 +1,6 @@
 """What a page shows of one subject: pictures of a slice, and small volumes for the viewer."""
 
 import gzip
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +42,18 @@ class Tile:
     png: bytes
     width: int
     height: int
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        picture: NDArray[Any],
+        window: tuple[float, float] = (0, 1),
+        colours: str | None = None,
+    ) -> "Tile":
+        """A picture at a window (:func:`medrev.report.page.encode_picture`)."""
+        png = encode_picture(picture, *window, colours=colours)
+        return cls(name, png, picture.shape[1], picture.shape[0])
 
 
 @dataclass(frozen=True)
@@ -134,12 +145,13 @@ class _Scene:
             self.unit = "grey levels"
         models = list(loaded.models)[:_MOST_MODELS]
         chosen = [n for n in ("cubic", "input") if n in loaded.predictions][:1] + models
-        #: What is translated or interpolated, in the order of the pictures.
+        #: What is translated or interpolated.
         self.outputs: dict[str, torch.Tensor] = {
             name: torch.as_tensor(loaded.predictions[name].volume) for name in chosen
         }
         self.reference = reference
-        self.low = loaded.low
+        #: All that is shown, in the order of the pictures.
+        self.volumes = self._volumes(loaded.low)
         drawn = (loaded.predictions[name].draws for name in models)
         #: Samples of the first model that has any.
         self.draws = next((draws for draws in drawn if draws is not None), None)
@@ -181,14 +193,15 @@ class _Scene:
             return self.distance(std)
         return std[:1] * (1e3 if self.tensors else 1)
 
-    def on_fine_grid(self) -> torch.Tensor | None:
-        """The input on the reference's grid, every voxel as a block."""
-        if self.low is None:
-            return None
-        if self.largest is None and self.low.shape[0] != self.reference.shape[0]:
-            return None
+    def _volumes(self, low: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """Input, outputs and reference; a coarse input on the grid, every voxel as a block."""
+        volumes = {**self.outputs, "reference": self.reference}
+        alike = low is not None and len(low) == len(self.reference)
+        if low is None or "input" in volumes or not (alike or self.largest is not None):
+            return volumes
         size = tuple(self.reference.shape[1:])
-        return F.interpolate(self.low[None].float(), size=size, mode="nearest-exact")[0]
+        fine = F.interpolate(low[None].float(), size=size, mode="nearest-exact")[0]
+        return {"input": fine, **volumes}
 
 
 def _quantile(values: torch.Tensor, share: float) -> float:
@@ -201,31 +214,26 @@ def _window(low: float, high: float) -> tuple[float, float]:
 
 def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
     """Input, interpolation, outputs and reference at one window; errors and std at another."""
-    low, high = scene.window
     tiles = []
-    volumes = {"input": scene.on_fine_grid(), **scene.outputs, "reference": scene.reference}
-    if "input" in scene.outputs:
-        volumes["input"] = scene.outputs["input"]
-    for name, volume in volumes.items():
-        if volume is not None:
-            if scene.largest is not None and volume.shape[0] == 3:
-                picture = _upright(plane, plane.picture(volume) / scene.largest)
-                tiles.append(_tile(name, encode_picture(picture), picture))
-                continue
-            picture = _cut(plane, scene.shown(plane.slab(volume)), plane.slab(scene.mask))
-            tiles.append(_tile(name, encode_picture(picture, low, high), picture))
+    for name, volume in scene.volumes.items():
+        if scene.largest is not None and volume.shape[0] == 3:
+            tiles.append(Tile.of(name, _upright(plane, plane.picture(volume) / scene.largest)))
+        else:
+            tiles.append(
+                Tile.of(name, _cut(scene, plane, scene.shown(plane.slab(volume))), scene.window)
+            )
     mapped = {f"error {n}": v for n, v in scene.errors.items()}
     mapped |= {f"uncertainty {n}": v for n, v in scene.stds.items()}
-    if len(scene.errors) == 1:
-        mapped = {name.split()[0]: volume for name, volume in mapped.items()}
     for name, volume in mapped.items():
-        picture = _cut(plane, plane.slab(volume), plane.slab(scene.mask))
-        png = encode_picture(picture, *scene.error_window, colours=ERRORS)
-        tiles.append(_tile(name, png, picture))
+        title = name.split()[0] if len(scene.errors) == 1 else name
+        tiles.append(
+            Tile.of(title, _cut(scene, plane, plane.slab(volume)), scene.error_window, ERRORS)
+        )
     unit = f" {scene.unit}" if scene.unit else ""
     errors = f"errors 0 to {scene.error_window[1]:.3g}{unit}"
     if scene.largest is not None:
         return Strip(errors.capitalize(), tuple(tiles))
+    low, high = scene.window
     what = "mean diffusivity" if scene.tensors else "intensity"
     return Strip(f"{view}: {what} {low:.3g} to {high:.3g}{unit}; {errors}", tuple(tiles))
 
@@ -233,25 +241,24 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
 def _sample_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
     """Samples, the reference among them, at the window of the others."""
     assert scene.draws is not None
-    tiles = []
-    samples = {f"sample {n + 1}": draw for n, draw in enumerate(scene.draws[:_MOST_SAMPLES])}
-    for name, volume in {**samples, "reference": scene.reference}.items():
-        slab = plane.slab(torch.as_tensor(volume))
-        picture = _cut(plane, scene.shown(slab), plane.slab(scene.mask))
-        tiles.append(_tile(name, encode_picture(picture, *scene.window), picture))
+    shown = {f"sample {n + 1}": draw for n, draw in enumerate(scene.draws[:_MOST_SAMPLES])}
+    tiles = (
+        Tile.of(
+            name, _cut(scene, plane, scene.shown(plane.slab(torch.as_tensor(volume)))), scene.window
+        )
+        for name, volume in {**shown, "reference": scene.reference}.items()
+    )
     return Strip(f"{view}: samples, each as likely as the others", tuple(tiles))
 
 
 def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
     """Principal directions: red left-right, green front-back, blue up-down."""
-    tiles = []
-    volumes = {"input": scene.on_fine_grid(), **scene.outputs, "reference": scene.reference}
     inside = plane.slab(scene.mask)
-    for name, volume in volumes.items():
-        if volume is not None:
-            slab = torch.nan_to_num(plane.slab(volume)) * inside
-            picture = _upright(plane, plane.colours(color_fa(slab) * 1.4))
-            tiles.append(_tile(name, encode_picture(picture), picture))
+    slabs = {n: torch.nan_to_num(plane.slab(v)) * inside for n, v in scene.volumes.items()}
+    tiles = (
+        Tile.of(name, _upright(plane, plane.colours(color_fa(slab) * 1.4)))
+        for name, slab in slabs.items()
+    )
     return Strip(
         "axial: principal direction by colour, brightness by fractional anisotropy; red "
         "left-right, green front-back, blue up-down",
@@ -259,9 +266,10 @@ def _colour_strip(scene: _Scene, plane: Plane) -> Strip:
     )
 
 
-def _cut(plane: Plane, slab: torch.Tensor, inside: torch.Tensor) -> NDArray[Any]:
+def _cut(scene: _Scene, plane: Plane, slab: torch.Tensor) -> NDArray[Any]:
     """A slice as a picture, dark outside of the mask."""
-    shown = torch.where(inside.bool(), slab.float(), torch.zeros(()))
+    inside = plane.slab(scene.mask).bool()
+    shown = torch.where(inside, slab.float(), torch.zeros(()))
     return _upright(plane, plane.picture(shown)[..., 0])
 
 
@@ -279,28 +287,17 @@ def _upright(plane: Plane, picture: NDArray[Any]) -> NDArray[Any]:
     return picked
 
 
-def _tile(name: str, png: bytes, picture: NDArray[Any]) -> Tile:
-    return Tile(name, png, width=picture.shape[1], height=picture.shape[0])
-
-
 def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:
     """Reference first, then outputs and input; errors and uncertainties to lay over them."""
-    base: dict[str, torch.Tensor] = {"reference": scene.reference, **scene.outputs}
-    fine = scene.on_fine_grid()
-    if fine is not None and "input" not in base:
-        base["input"] = fine
+    volumes = {"reference": scene.reference, **scene.outputs, **scene.volumes}
     inside = scene.mask.float()
     found = [
-        _viewer_volume(name, scene.shown(volume) * inside, scene) for name, volume in base.items()
+        _viewer_volume(name, scene.shown(volume) * inside, scene)
+        for name, volume in volumes.items()
     ]
-    several = len(scene.errors) > 1
-    overlays: Mapping[str, Mapping[str, torch.Tensor]] = {
-        "error": scene.errors,
-        "uncertainty": scene.stds,
-    }
-    for what, volumes in overlays.items():
-        for name, volume in volumes.items():
-            title = f"{what} {name}" if several else what
+    for what, mapped in (("error", scene.errors), ("uncertainty", scene.stds)):
+        for name, volume in mapped.items():
+            title = f"{what} {name}" if len(scene.errors) > 1 else what
             found.append(_viewer_volume(title, volume, scene, overlay=True))
     return found
 

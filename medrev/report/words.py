@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medrev import __version__
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import Dataset
 from medrev.domains.kinds import dataset_class, domains_of
@@ -153,34 +152,23 @@ class RunWords:
             environment: What ``environment.json`` says.
             chosen: Whether the checkpoint was chosen by an error on the validation part.
         """
-        parts = {part: _count(s) for part, s in (environment.get("data") or {}).items()}
-        counts = ", ".join(f"{count} for {_USES.get(part, part)}" for part, count in parts.items())
-        method = self._method
-        first = [
-            f"A {self._model.get('kind', 'revgan')} network ({self._network()}) was trained"
-            f"{self._task} ({method.get('kind')} training"
-        ]
-        if method.get("adversarial_weight"):
-            first.append(f", adversarial weight {method['adversarial_weight']:g}")
-        first.append(f", {status.get('step')} steps" if status.get("step") else "")
-        batch, seed = self._data.get("batch_size"), self._document.get("seed")
-        first.append(f", batches of {batch}, seed {seed}).")
-        second = f"{self.things.capitalize()}: {counts}." if counts else ""
-        best = status.get("best_step")
-        why = "had the lowest validation error" if chosen else "were kept"
-        third = f"The weights of step {best} {why}." if best else ""
-        device = environment.get("device")
-        last = f"Trained with medrev {environment.get('medrev', __version__)}"
-        last += f" on {device} ({environment.get('device_name')})." if device else "."
-        return [" ".join(part for part in ("".join(first), second, third, last) if part)]
-
-    def _network(self) -> str:
-        """Width, what it is made of, and normalisation."""
-        norm = self._model.get("norm")
-        norms = "no normalisation" if norm in (None, "none") else f"{norm} normalisation"
-        if "width" not in self._model:
-            return self._made_of.removeprefix(", ")
-        return f"width {self._model['width']}{self._made_of}, {norms}"
+        return render_text(
+            "run_methods.txt.j2",
+            model=self._model,
+            data=self._data,
+            method=self._method,
+            seed=self._document.get("seed"),
+            made_of=self._made_of,
+            task=self._task,
+            things=self.things.capitalize(),
+            counts=[
+                f"{_count(some)} for {_USES.get(part, part)}"
+                for part, some in (environment.get("data") or {}).items()
+            ],
+            status=status,
+            chosen=chosen,
+            environment=environment,
+        )
 
 
 def data_table(environment: Mapping[str, Any], things: str) -> Tabular | None:
