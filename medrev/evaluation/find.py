@@ -193,66 +193,41 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
             "--uncertainty goes with one model; of several, put them beside the predictions with "
             "'std' in their names, or give a table with columns uncertainty_NAME"
         )
-    predictions: dict[str, dict[str, Path]] = {}
+    made: dict[str, dict[str, Path]] = {}
     subjects: list[str] = []
     for name, path in named.items():
         found = volumes_in(path, is_image, f"predictions {name}", names=subjects)
-        predictions[name] = found
+        made[f"prediction {name}"] = found
         subjects = sorted({*subjects, *found})
-    results = [path for found in predictions.values() for path in found.values()]
+    results = [path for found in made.values() for path in found.values()]
+    contrast = _only({contrast_of(path) for path in results})
     references = volumes_in(
-        sources.reference,
-        is_image,
-        "references",
-        names=subjects,
-        contrast=_only({contrast_of(path) for path in results}),
+        sources.reference, is_image, "references", names=subjects, contrast=contrast
     )
-    only = _single_pair(predictions, references)
-    if only is not None:
-        predictions = {name: {only: next(iter(p.values()))} for name, p in predictions.items()}
-        references = {only: next(iter(references.values()))}
-    beside = [sources.reference, *named.values()]
-    subjects = sorted({name for found in predictions.values() for name in found})
-    low = {}
-    if sources.low is not None:
-        given = {read_json(sidecar_of(p), lenient=True).get("InputContrast") for p in results}
-        contrast = _only({None if name is None else contrast_name(str(name)) for name in given})
-        low = volumes_in(sources.low, is_image, "inputs", names=subjects, contrast=contrast)
-    masks = _given_or_beside(sources.mask, is_mask, beside, "masks", subjects)
-    labels = {}
-    if sources.labels is not None:
-        labels = volumes_in(sources.labels, _any, "label maps", names=subjects)
-    stds = {
-        name: _given_or_beside(
-            sources.uncertainty, is_uncertainty, [path], "uncertainties", subjects
-        )
-        for name, path in named.items()
-    }
-    rows = participants(sources.participants, beside)
+    made["reference"] = references
+    # Where there is one file of each, they belong together whatever they are called.
+    single = all(len(found) == 1 for found in made.values())
+    if single:
+        subjects = list(references)
+        made = {
+            role: dict(zip(subjects, found.values(), strict=True)) for role, found in made.items()
+        }
+    others = _others(named, sources, subjects, results)
+    rows = participants(sources.participants, [sources.reference, *named.values()])
     cases, failures = [], {}
     for subject in subjects:
-        lacking = [f"prediction {name}" for name, p in predictions.items() if subject not in p]
-        lacking += ["reference"] if subject not in references else []
-        lacking += ["input"] if low and _one_of(low, subject, only) is None else []
+        person = subject.split("_", maxsplit=1)[0]
+        files = {role: found[subject] for role, found in made.items() if subject in found}
+        lacking = [role for role in made if role not in files]
+        for role, found in others.items():
+            only = next(iter(found.values())) if single and len(found) == 1 else None
+            other = only or found.get(subject, found.get(person))
+            files |= {} if other is None else {role: other}
+        lacking += ["input"] if "input" in others and "input" not in files else []
         if lacking:
             failures[subject] = f"no {' and no '.join(lacking)} of this subject was found"
-            continue
-        cases.append(
-            Pair(
-                id=subject,
-                reference=references[subject],
-                predictions={name: found[subject] for name, found in predictions.items()},
-                input=_one_of(low, subject, only),
-                mask=_one_of(masks, subject, only),
-                labels=_one_of(labels, subject, only),
-                uncertainties={
-                    name: std
-                    for name, found in stds.items()
-                    if (std := _one_of(found, subject, only)) is not None
-                },
-                columns=rows(subject),
-            )
-        )
+        else:
+            cases.append(Pair.of(subject, files, rows(subject)))
     spare = sorted(set(references) - set(subjects))
     notes = []
     if spare:
@@ -267,17 +242,26 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     )
 
 
-def _any(path: Path) -> bool:
-    return True
-
-
-def _single_pair(
-    predictions: Mapping[str, Mapping[str, Path]], references: Mapping[str, Path]
-) -> str | None:
-    """Where there is one file of each, they belong together whatever they are called."""
-    if len(references) == 1 and all(len(found) == 1 for found in predictions.values()):
-        return next(iter(references))
-    return None
+def _others(
+    named: Mapping[str, Path], sources: Sources, subjects: Sequence[str], results: Sequence[Path]
+) -> dict[str, dict[str, Path]]:
+    """By role and subject, what goes with the pairs of results and references."""
+    found: dict[str, dict[str, Path]] = {}
+    if sources.low is not None:
+        given = {read_json(sidecar_of(p), lenient=True).get("InputContrast") for p in results}
+        contrast = _only({None if name is None else contrast_name(str(name)) for name in given})
+        found["input"] = volumes_in(
+            sources.low, is_image, "inputs", names=subjects, contrast=contrast
+        )
+    beside = [place for place in (sources.reference, *named.values()) if place is not None]
+    found["mask"] = _given_or_beside(sources.mask, is_mask, beside, "masks", subjects)
+    if sources.labels is not None:
+        found["labels"] = volumes_in(sources.labels, None, "label maps", names=subjects)
+    for name, path in named.items():
+        found[f"uncertainty {name}"] = _given_or_beside(
+            sources.uncertainty, is_uncertainty, [path], "uncertainties", subjects
+        )
+    return found
 
 
 def _only(contrasts: Set[str | None]) -> str | None:
@@ -294,15 +278,7 @@ def _given_or_beside(
 ) -> dict[str, Path]:
     """Volumes where the user says, or those that lie in one of the folders by their name."""
     if given is not None:
-        return volumes_in(given, _any, what, names=subjects)
+        return volumes_in(given, None, what, names=subjects)
     folders = (place for place in beside if place.is_dir())
     found = (volumes_in(place, accept, what, optional=True, names=subjects) for place in folders)
     return next((volumes for volumes in found if volumes), {})
-
-
-def _one_of(found: Mapping[str, Path], subject: str, only: str | None) -> Path | None:
-    """The subject's volume, or its person's, or the one there is for a single subject."""
-    if only is not None and len(found) == 1:
-        return next(iter(found.values()))
-    person = subject.split("_", maxsplit=1)[0]
-    return found.get(subject, found.get(person))

@@ -124,7 +124,7 @@ _MOST = 5
 
 def volumes_in(
     place: Path,
-    accept: Callable[[Path], bool],
+    accept: Callable[[Path], bool] | None,
     what: str,
     *,
     optional: bool = False,
@@ -136,7 +136,8 @@ def volumes_in(
     Args:
         place: A folder, searched with its sub-folders; a pattern such as ``out/**/*_T1w.nii.gz``,
             which chooses among several volumes of a subject; or a single file.
-        accept: Which files count where no pattern chooses; the name of a single file says nothing.
+        accept: Which files count where no pattern chooses (None: all); the name of a single file
+            says nothing.
         what: What the volumes are, for messages: predictions, references, …
         optional: It is no error if there are none.
         names: Subjects as others call them: those that differ only as results of BIDS do from
@@ -156,11 +157,10 @@ def volumes_in(
     root, pattern = _split(place)
     if not root.is_dir():
         raise InputError(f"{what} not found: {root} is no folder and no file")
-    chosen = [
-        path
-        for path in (files_below(root) if pattern is None else sorted(root.glob(pattern)))
-        if path.name.lower().endswith(_VOLUMES) and path.is_file() and (pattern or accept(path))
-    ]
+    there = files_below(root) if pattern is None else sorted(root.glob(pattern))
+    chosen = [path for path in there if path.name.lower().endswith(_VOLUMES) and path.is_file()]
+    if pattern is None and accept is not None:
+        chosen = list(filter(accept, chosen))
     if not chosen and optional:
         return {}
     if not chosen:

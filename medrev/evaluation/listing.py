@@ -31,32 +31,21 @@ def read_table(path: Path) -> Found:
     models = _models(columns, path)
     if "reference" not in columns:
         raise InputError(f"{path} needs the column reference; it has {_words(columns)}")
-    paths = {
-        column
-        for column in columns
-        if column in _OTHERS or column in models.values() or column.startswith(_STD)
-    }
+    roles = {column: column for column in _OTHERS}
+    for name, column in models.items():
+        roles[column] = f"prediction {name}"
+        roles[column.replace(_PREDICTION, _STD, 1)] = f"uncertainty {name}"
     cases: list[Case] = []
     failures = {}
     for subject, cells in rows.items():
-        files = {c: path.parent.absolute() / cells[c] for c in paths if c in cells}
-        lacking = [c for c in ("reference", *models.values()) if c not in files]
+        lacking = [c for c in ("reference", *models.values()) if c not in cells]
         if lacking:
             failures[subject] = f"no {' and no '.join(lacking)} in {path.name}"
             continue
-        stds = {name: files.get(_std_column(column)) for name, column in models.items()}
-        cases.append(
-            Pair(
-                id=subject,
-                reference=files["reference"],
-                predictions={name: files[column] for name, column in models.items()},
-                input=files.get("input"),
-                mask=files.get("mask"),
-                labels=files.get("labels"),
-                uncertainties={name: std for name, std in stds.items() if std is not None},
-                columns={c: v for c, v in cells.items() if c not in paths},
-            )
-        )
+        folder = path.parent.absolute()
+        files = {role: folder / cells[c] for c, role in roles.items() if c in cells}
+        known = {c: v for c, v in cells.items() if c not in roles and not c.startswith(_STD)}
+        cases.append(Pair.of(subject, files, known))
     cases.sort(key=lambda case: case.id)
     return Found(kind="table", cases=tuple(cases), models=tuple(models), failures=failures)
 
@@ -102,10 +91,6 @@ def _models(columns: Sequence[str], path: Path) -> dict[str, str]:
             f"it has {_words(columns)}"
         )
     return {c.removeprefix(_PREDICTION).removeprefix("_") or "model": c for c in found}
-
-
-def _std_column(column: str) -> str:
-    return column.replace(_PREDICTION, _STD, 1)
 
 
 def _words(columns: Sequence[str]) -> str:
