@@ -1,113 +1,25 @@
-"""The whole report: what it says, how large it is, and that a browser shows it."""
+"""The whole report: what it says, and how large it is."""
 
-import io
 import random
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
-from pathlib import Path
-from xml.etree import ElementTree
 
 import html5lib
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Record, Results, Sources
 from medrev.metrics import Key
-from medrev.report import Evaluation, evaluate, write_cohort_report
+from medrev.report import evaluate, write_cohort_report
 from medrev.report.cohort import Drawn, _within, choose_subjects
 from medrev.report.figures import calibration_charts, calibration_words, interval_words
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
 
-from ..evaluation.conftest import SHAPE, make_cohort, save
-from .browser import Page, find_chromium
-
-SUBJECTS = 7
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models on seven subjects of two groups, one of which cannot be read."""
-    folder = make_cohort(tmp_path_factory.mktemp("study"), SUBJECTS, ("revgan", "unet"))
-    for n in range(1, SUBJECTS + 1):
-        save(folder / f"revgan/sub-{n:02d}_desc-sr_std_T1w.nii.gz", np.full(SHAPE, 1.5))
-    rows = [f"sub-{n:02d}\t{'<A>' if n % 2 else 'B'}" for n in range(1, SUBJECTS + 1)]
-    (folder / "ref/participants.tsv").write_text("\n".join(["participant_id\tsite", *rows]))
-    broken = folder / "unet/sub-04_desc-sr_T1w.nii.gz"
-    broken.write_bytes(broken.read_bytes()[:2000])
-    return folder
-
-
-def sources(root: Path, *models: str) -> Sources:
-    return Sources(
-        inputs=tuple(f"{model}={root / model}" for model in models or ("revgan", "unet")),
-        reference=root / "ref",
-        low=root / "low",
-        mask=root / "mask",
-    )
-
-
-@pytest.fixture(scope="module")
-def evaluation(root: Path) -> Evaluation:
-    return evaluate(
-        sources(root),
-        output=root / "out",
-        choices={"baselines": ("nearest", "cubic")},
-        group="site",
-        embed=4,
-        show_progress=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def html(evaluation: Evaluation) -> str:
-    return evaluation.report.read_text(encoding="utf-8")
-
-
-class Skeleton(HTMLParser):
-    """Text, identifiers, links and embedded files of a page; unclosed elements are an error."""
-
-    EMPTY = frozenset({"meta", "link", "img", "input", "br"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.text: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.ids += [given["id"]] if "id" in given else []
-        self.links += [given["href"]] if "href" in given else []
-        self.sources += [given["src"]] if "src" in given else []
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in self.EMPTY:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self.open):
-            self.text.append(data)
-
-
-@pytest.fixture(scope="module")
-def skeleton(html: str) -> Skeleton:
-    return Skeleton(html)
+from ..evaluation.conftest import SHAPE, save
+from .conftest import SUBJECTS, sources
 
 
 def test_a_broken_subject_is_listed_and_the_others_are_there(evaluation, skeleton):
@@ -297,137 +209,6 @@ def test_what_calibrated_intervals_hold_is_a_sentence_and_ranks_are_a_chart():
 def test_the_page_says_it(html):
     """Errors of standard deviation 1 beside a predicted one of 1.5."""
     assert "revgan: 95 % intervals hold 100 % of the errors, too cautious" in html
-
-
-# --- in a browser -------------------------------------------------------------------------------
-
-needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory):
-    page = Page(tmp_path_factory.mktemp("profile"))
-    yield page
-    page.close()
-
-
-def open_viewer(browser: Page, evaluation: Evaluation, **window) -> None:
-    browser.messages.clear()
-    browser.requests.clear()
-    browser.open(evaluation.report, **window)
-    browser.run("document.getElementById('viewer-canvas').scrollIntoView({block: 'center'})")
-    browser.wait_for("document.getElementById('viewer-canvas').dataset.ready === 'yes'")
-
-
-def picture(browser: Page) -> np.ndarray:
-    pixels = imread(io.BytesIO(browser.screenshot("#viewer-canvas")), format="png")
-    return pixels[..., :3]
-
-
-@needs_chromium
-@pytest.mark.parametrize(("width", "phone"), [(1200, False), (390, True)])
-def test_the_viewer_shows_a_volume_without_errors_or_network(browser, evaluation, width, phone):
-    open_viewer(browser, evaluation, width=width, height=844, phone=phone)
-    shown = picture(browser)
-    assert shown.std() > 0.05
-    assert (shown.max(axis=-1) > 0.2).mean() > 0.05
-    problems = [m for m in browser.messages if "GL Driver Message" not in m]
-    assert problems == []
-    assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
-    assert browser.run("document.documentElement.scrollWidth") <= width
-
-
-@needs_chromium
-def test_overlay_and_subject_can_be_chosen(browser, evaluation):
-    open_viewer(browser, evaluation)
-    canvas = "document.getElementById('viewer-canvas').dataset.shown"
-    assert browser.run(canvas) == "reference"
-    bare = picture(browser)
-    browser.run(
-        "(() => { const s = document.querySelector('[name=overlay]'); s.selectedIndex = 1;"
-        " s.dispatchEvent(new Event('change')); })()"
-    )
-    browser.wait_for(f"{canvas} === 'reference + error revgan'")
-    before = picture(browser)
-    assert np.abs(bare - before).max() > 0.1
-    # A grey volume alone: no colour but that of the crosshair.
-    coloured = np.ptp(bare, axis=-1) > 0.1
-    assert coloured.mean() < 0.06 < (np.ptp(before, axis=-1) > 0.1).mean()
-    x, y = browser.run(
-        "(() => { const r = document.querySelector('#viewer-canvas').getBoundingClientRect();"
-        " return [r.x + r.width / 5, r.y + r.height / 3]; })()"
-    )
-    for kind in ("mousePressed", "mouseReleased"):
-        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-    browser.wait_for("document.getElementById('viewer-place').textContent.includes('mm')")
-    told = browser.run("document.getElementById('viewer-place').textContent")
-    assert re.fullmatch(
-        r"x \S+, y \S+, z \S+ mm · reference \S+( \S.*)? · error revgan \S+( \S.*)?", told
-    )
-    browser.run("document.querySelectorAll('[data-open-subject]')[1].click()")
-    subject = browser.run("document.querySelector('[name=subject]').selectedOptions[0].textContent")
-    heading = "document.querySelectorAll('h3')[1].firstChild.textContent.trim()"
-    assert subject == browser.run(heading)
-
-
-@needs_chromium
-def test_every_figure_can_be_saved_as_a_vector_file(browser, evaluation):
-    browser.open(evaluation.report)
-    text = browser.run(
-        "(async () => { let found; URL.createObjectURL = blob => { found = blob; return '#'; };"
-        " document.querySelector('.charts figure button').click(); return found.text(); })()"
-    )
-    drawn = ElementTree.fromstring(text)
-    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
-    assert "var(--" not in text
-    count = "document.querySelectorAll('.charts figure button').length"
-    assert browser.run(count) == browser.run("document.querySelectorAll('svg.chart').length") > 5
-
-
-@needs_chromium
-def test_a_table_that_goes_on_beyond_the_edge_of_a_phone_shows_it(browser, evaluation):
-    browser.open(evaluation.report, width=360, height=740, phone=True)
-    assert browser.run("document.documentElement.scrollWidth") <= 360
-    box = "document.querySelector('.scroll')"
-    assert browser.run(f"{box}.scrollWidth > {box}.clientWidth")
-    assert browser.run(f"getComputedStyle({box}).backgroundAttachment").count("local") == 2
-
-
-@needs_chromium
-def test_without_webgl_the_pictures_remain(browser, evaluation):
-    script = browser.call(
-        "Page.addScriptToEvaluateOnNewDocument",
-        source="HTMLCanvasElement.prototype.getContext = () => null",
-    )
-    browser.open(evaluation.report)
-    browser.run("document.getElementById('viewer-canvas').scrollIntoView()")
-    browser.wait_for("document.getElementById('viewer-message').textContent.includes('WebGL')")
-    assert browser.run("document.querySelectorAll('.strip img').length") >= 6
-    browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
-
-
-@needs_chromium
-def test_on_paper_there_are_pictures_but_no_viewer(browser, evaluation):
-    browser.open(evaluation.report)
-    browser.call("Emulation.setEmulatedMedia", media="print")
-    hidden = "getComputedStyle(document.querySelector('.viewer')).display"
-    assert browser.run(hidden) == "none"
-    assert browser.run("getComputedStyle(document.querySelector('.strip img')).display") != "none"
-    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    wide = (
-        "[...document.querySelectorAll('table')].filter("
-        "t => t.getBoundingClientRect().right > innerWidth + 1).length"
-    )
-    browser.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=688,
-        height=1017,
-        deviceScaleFactor=1,
-        mobile=False,
-    )  # A4 without margins of 14 mm
-    assert browser.run(wide) == 0
-    browser.call("Emulation.setEmulatedMedia", media="")
-    assert browser.pdf().startswith(b"%PDF")
 
 
 def test_a_strict_parser_finds_no_error_in_the_page(html):

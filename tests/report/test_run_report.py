@@ -14,7 +14,7 @@ from medrev.training import train
 
 from ..training.conftest import make_pipeline, write_cohort
 from .browser import Page, find_chromium
-from .test_report import Skeleton
+from .conftest import Skeleton
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
