@@ -194,6 +194,13 @@ class Dataset(ABC, Generic[M, R]):
         """
         return None
 
+    def encoded(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """X and y of a pair in network range."""
+        assert sample.x is not None
+        assert sample.y is not None
+        x, y = sample.scales
+        return self.x.encode(sample.x, x), self.y.encode(sample.y, y)
+
     @property
     def counts(self) -> Mapping[str, int]:
         """Number of samples by part."""

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import torch
@@ -52,7 +52,8 @@ def part_scores(
     generator = torch.Generator().manual_seed(model.pipeline.seed)
     done = 0
     with evaluating(net):
-        for x, y, bits in _batches(model, dataset, part):
+        for given, wanted, samples in batches(dataset, dataset.part(part)):
+            x, y = given.to(model.device), wanted.to(model.device)
             found: dict[str, Tensor] = {}
             if isinstance(net, Classifier):
                 found["label_accuracy"] = (net.logits(y).argmax(1) == x.argmax(1)).float()
@@ -64,6 +65,7 @@ def part_scores(
                 if type(net.prior) is NormalPrior:
                     noisy = y + noise * torch.randn(y.shape, generator=generator).to(y)
                     nats = -net.log_prob(noisy, x) / net.flow.dimensions
+                    bits = torch.tensor([_bits(dataset, sample) for sample in samples])
                     found["bits_per_dim"] = nats / math.log(2) + bits.to(nats)
             for name, values in found.items():
                 sums.setdefault(name, []).extend(values.double().tolist())
@@ -106,7 +108,7 @@ def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
     results = []
     settings = Settings(tensors=False, metrics=("best_mse", "draw_variance"))
     for sample in dataset.part(part):
-        x, y = _encoded(dataset, sample)
+        x, y = dataset.encoded(sample)
         made = torch.stack(
             [
                 dataset.y.decode(dataset.written(draw), sample.scales[1])
@@ -114,32 +116,19 @@ def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
             ]
         )
         true = dataset.y.decode(y, sample.scales[1])
-        prediction = Prediction(made[0], draws=made)
-        results.append(
-            evaluate_methods(
-                {"model": prediction}, true, None, subject=sample.id, settings=settings
-            )
-        )
+        methods = {"model": Prediction(made[0], draws=made)}
+        results.append(evaluate_methods(methods, true, None, subject=sample.id, settings=settings))
     return Results.join(results)
 
 
-def _batches(
-    model: Model, dataset: AnyDataset, part: str
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """X and y in network range, and what makes bits of theirs bits of the file's unit, (B,)."""
-    samples = iter(dataset.part(part))
-    while some := list(islice(samples, _BATCH)):
-        pairs = [_encoded(dataset, sample) for sample in some]
-        x, y = (torch.stack(values).to(model.device) for values in zip(*pairs, strict=True))
-        yield x, y, torch.tensor([_bits(dataset, sample) for sample in some])
-
-
-def _encoded(dataset: AnyDataset, sample: Sample) -> tuple[Tensor, Tensor]:
-    assert sample.x is not None
-    assert sample.y is not None
-    return dataset.x.encode(sample.x, sample.scales[0]), dataset.y.encode(
-        sample.y, sample.scales[1]
-    )
+def batches(
+    dataset: AnyDataset, samples: Iterable[Sample]
+) -> Iterator[tuple[Tensor, Tensor, list[Sample]]]:
+    """X and y of pairs in network range, ``(B, …)``, and the pairs."""
+    left = iter(samples)
+    while some := list(islice(left, _BATCH)):
+        x, y = zip(*map(dataset.encoded, some), strict=True)
+        yield torch.stack(x), torch.stack(y), some
 
 
 def _bits(dataset: AnyDataset, sample: Sample) -> float:

@@ -153,15 +153,18 @@ def heldout_json(results: Results) -> str:
     """Units, rows, means and notes as one JSON object; undefined or infinite is null."""
     columns = heldout_columns(results)
     names = ["subject", "method", *columns]
-    summary: dict[str, dict[str, Any]] = {method: {} for method in results.methods}
-    for method, of_method in summary.items():
-        for name, column in columns.items():
-            cell, count = column.mean(results, method), len(column.values(results, method))
-            of_method[name] = cell and {
-                "mean": _finite(cell.mean),
-                "std": cell.std,
-                "count": count,
+    summary = {
+        method: {
+            name: (mean := column.mean(results, method))
+            and {
+                "mean": _finite(mean.mean),
+                "std": mean.std,
+                "count": len(column.values(results, method)),
             }
+            for name, column in columns.items()
+        }
+        for method in results.methods
+    }
     document = {
         "metrics": {name: column.title for name, column in columns.items()},
         "rows": [dict(zip(names, map(_finite, r), strict=True)) for r in _by_subject(results).rows],

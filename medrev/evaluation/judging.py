@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from medrev.domains.kinds import dataset_of, domains_of
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig
 from medrev.evaluation.classes import ALL_IMAGES
+from medrev.evaluation.generation import batches
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import WHOLE
@@ -167,14 +167,8 @@ def _judged(
 
 def _true(dataset: AnyDataset, members: Sequence[Any]) -> Iterator[_Batch]:
     """Images, as they are."""
-    left = iter(members)
-    while some := [dataset.read(member) for member in islice(left, _BATCH)]:
-        pairs = [(s.x, s.y, s.scales) for s in some if s.x is not None and s.y is not None]
-        yield (
-            torch.stack([dataset.x.encode(x, scales[0]) for x, _, scales in pairs]),
-            torch.stack([dataset.y.encode(y, scales[1]) for _, y, scales in pairs]),
-            [sample.facts.get("label") for sample in some],
-        )
+    for x, y, samples in batches(dataset, map(dataset.read, members)):
+        yield x, y, [sample.facts.get("label") for sample in samples]
 
 
 def _classes(dataset: AnyDataset, classes: tuple[str, ...], count: int) -> Iterator[_Batch]:

@@ -252,38 +252,27 @@ class Sampler:
         number = torch.tensor([float(self.classes.index(name))])
         return self.x.encode(number, 1.0)
 
-    def _named(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        unknown = [name for name in wanted if name not in self.classes]
-        if unknown:
-            raise InputError(
-                f"{self.model.pipeline.name} was trained on the classes "
-                f"{', '.join(self.classes)}, got {unknown[0]}"
-            )
-        return tuple(wanted) or self.classes
-
-    def _no_classes(self, wanted: Sequence[str]) -> None:
-        if wanted:
-            raise InputError(f"{self.model.pipeline.name} knows no classes, got {wanted[0]}")
-
     def _given(
         self, classes: Sequence[str], images: int
     ) -> list[tuple[Tensor, Tensor | None, str]]:
         """X, true y and name of what is drawn for: classes, first test images, or nothing."""
+        unknown = next((name for name in classes if name not in self.classes), None)
+        if self.classes and unknown is not None:
+            raise InputError(
+                f"{self.model.pipeline.name} was trained on the classes "
+                f"{', '.join(self.classes)}, got {unknown}"
+            )
+        if unknown is not None:
+            raise InputError(f"{self.model.pipeline.name} knows no classes, got {unknown}")
         if self.classes:
-            return [(self._class(name), None, name) for name in self._named(classes)]
-        self._no_classes(classes)
+            return [(self._class(name), None, name) for name in classes or self.classes]
         if len(self.model.pipeline.data.input_shape) == 1:
             return [(torch.zeros(0), None, "drawn")]
         return list(self._test(range(images)))
 
     def _shown(self, classes: Sequence[str], count: int) -> Tensor:
         """X of the first class, or of the first test image, or nothing, (count, …)."""
-        if self.classes:
-            x = self._class(self._named(classes)[0])
-        else:
-            self._no_classes(classes)
-            shape = self.model.pipeline.data.input_shape
-            x = torch.zeros(0) if len(shape) == 1 else next(self._test([0]))[0]
+        x = self._given(classes, 1)[0][0]
         return x.expand(count, *x.shape)
 
     def _test(self, numbers: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, str]]:
@@ -301,11 +290,9 @@ class Sampler:
                     f"the test part has the images 0 to {len(members) - 1}, got {number}"
                 )
             sample = self.dataset.read(members[number])
-            assert sample.x is not None
-            assert sample.y is not None
-            x, y = self.x.encode(sample.x, 1.0), self.y.encode(sample.y, sample.scales[1])
             label = sample.facts.get("label")
-            yield x, y, sample.id if label is None else f"{sample.id} ({label})"
+            name = sample.id if label is None else f"{sample.id} ({label})"
+            yield *self.dataset.encoded(sample), name
 
     def _grid(
         self,
