@@ -4,7 +4,7 @@ from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreem
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.catalogue import CATALOGUE, digits, heading
 from medrev.evaluation.classes import GROUND_TRUTH, TOLERANCE, Classes, segmentation_scores
-from medrev.evaluation.cohort import Evaluated, evaluate_cohort
+from medrev.evaluation.cohort import EDGES, Evaluated, Measured, evaluate_cohort, measure
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
     GroupComparison,
@@ -29,7 +29,6 @@ from medrev.evaluation.heldout import (
 )
 from medrev.evaluation.judging import judge, judge_runs
 from medrev.evaluation.measure import evaluate_methods
-from medrev.evaluation.measured import EDGES, Measured, measure
 from medrev.evaluation.outliers import Outlier, find_outliers, outliers
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.evaluation.case import EvaluationConfig, Loaded
 from medrev.evaluation.compared import Prediction
-from medrev.evaluation.pictures import as_rows
+from medrev.evaluation.placed import as_rows
 from medrev.evaluation.results import Record, Results
 from medrev.metrics import WHOLE, Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of

@@ -22,7 +22,7 @@ from medrev.errors import InputError
 from medrev.evaluation.case import EvaluationConfig, Loaded
 from medrev.evaluation.compared import ITSELF, Prediction
 from medrev.evaluation.generation import drawn
-from medrev.evaluation.pictures import as_picture
+from medrev.evaluation.placed import as_picture
 from medrev.metrics import NOISE_FLOOR, interpolate_to
 from medrev.prediction import (
     InferenceOptions,

@@ -1,4 +1,4 @@
-"""A volume or an image, and where it lies."""
+"""A volume and where it lies; images are volumes of one slice, i to the right and j upwards."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,7 @@ import torch
 from medrev.domains.source import recognise
 from medrev.domains.tensor.reading import convention_of, read_tensors
 from medrev.dti import COMPONENTS, from_voxel_frame, to_voxel_frame
-from medrev.evaluation.pictures import read_picture
-from medrev.volumes import PICTURES, Grid, read_volume, rescale_affine
+from medrev.volumes import PICTURES, Grid, read_pixels, read_volume, rescale_affine
 
 #: Voxels at a border that one grid may have more than another.
 _SPARE = 3
@@ -144,3 +143,45 @@ def shared_grid(grids: list[Grid]) -> Grid | None:
     affine[:3, 3] = (first.affine @ [*low, 1])[:3]
     shape = tuple(int(n) for n in high - low)
     return Grid(shape, affine, "the voxels that all have")
+
+
+def read_picture(path: Path, *, indexed: bool = False) -> tuple[torch.Tensor, float]:
+    """Read an image.
+
+    Args:
+        path: As for `medrev.volumes.read_pixels`.
+        indexed: Leave the numbers of a palette as they are: label maps.
+
+    Returns:
+        ``(C, I, J, 1)``, float32, C 1 or 3, i to the right and j upwards, as stored (not scaled);
+        and the largest value that its type holds, 255 or 65535.
+
+    Raises:
+        InputError: It is missing, damaged, or has values of another kind.
+    """
+    pixels, largest = read_pixels(path, indexed=indexed)
+    values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
+    return as_picture(values), largest
+
+
+def as_picture(rows: torch.Tensor) -> torch.Tensor:
+    """An image ``(C, H, W)``, rows from the top, as a volume ``(C, I, J, 1)``.
+
+    Example:
+        >>> as_picture(torch.tensor([[[1, 2, 3], [4, 5, 6]]]))[0, :, :, 0]
+        tensor([[4, 1],
+                [5, 2],
+                [6, 3]])
+    """
+    return rows.flip(1).transpose(1, 2)[..., None].contiguous()
+
+
+def as_rows(picture: torch.Tensor) -> torch.Tensor:
+    """Undo :func:`as_picture`.
+
+    Example:
+        >>> rows = torch.rand(3, 4, 5)
+        >>> torch.equal(as_rows(as_picture(rows)), rows)
+        True
+    """
+    return picture[..., 0].transpose(1, 2).flip(1).contiguous()

@@ -27,6 +27,11 @@ class Interval:
     high: float
     level: float = 0.95
 
+    @staticmethod
+    def ends(interval: "Interval | None") -> tuple[float | None, float | None]:
+        """Both ends; nothing where there is no interval."""
+        return (None, None) if interval is None else (interval.low, interval.high)
+
 
 @dataclass(frozen=True)
 class Description:

@@ -8,7 +8,7 @@ from medrev.evaluation.catalogue import CATALOGUE, digits, heading
 from medrev.evaluation.comparison import Comparison, GroupComparison
 from medrev.evaluation.outliers import Outlier
 from medrev.evaluation.results import Results
-from medrev.evaluation.summary import describe
+from medrev.evaluation.summary import Interval, describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import Key
 
@@ -111,15 +111,13 @@ def description_table(results: Results, key: Key, methods: Sequence[str] | None 
         if not results.measured(method, key):
             continue
         found = describe(list(results.values(method, key).values()))
-        interval = found.interval
         rows.append(
             (
                 method,
                 found.count,
                 found.mean,
                 found.std,
-                interval.low if interval else None,
-                interval.high if interval else None,
+                *Interval.ends(found.interval),
                 found.median,
                 found.lower_quartile,
                 found.upper_quartile,
@@ -169,15 +167,13 @@ def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = ""
     notes = []
     for found in comparisons:
         one, two = found.counts
-        interval = found.interval
         rows.append(
             (
                 found.first,
                 found.second,
                 str(one) if one == two else f"{one}, {two}",
                 found.difference,
-                interval.low if interval else None,
-                interval.high if interval else None,
+                *Interval.ends(found.interval),
                 found.effect,
                 found.p,
                 found.p_holm,
@@ -245,7 +241,7 @@ def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str 
             continue
         ends: list[Cell] = []
         for value, interval in (found.bias, found.lower, found.upper):
-            ends += [value, interval.low, interval.high]
+            ends += [value, *Interval.ends(interval)]
         rows.append((name, len(found.subjects), *ends, found.slope, found.slope_p))
     caption = "Bland–Altman: prediction − reference, with 95 % intervals"
     return Tabular(

@@ -67,19 +67,17 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
     table = _heldout(run / "heldout.json")
     metrics, validation = _columns(run / "metrics.csv"), _columns(run / "validation.csv")
     page, words = run / "report.html", RunWords(pipeline)
+    samples = _samples(run)
     sections = {
         "results": "Results" if table else "",
         "curves": "Curves" if metrics else "",
-        "samples": "Samples",
+        "samples": "Samples" if samples else "",
         "data": "Data",
         "resources": "Resources",
         "methods": "Methods",
         "pipeline": "Pipeline",
         "files": "Files",
     }
-    samples = _samples(run)
-    if not samples:
-        sections["samples"] = ""
     html = render(
         "run.html.j2",
         title=f"Training of {pipeline.get('name', run.name)}",
@@ -211,26 +209,23 @@ def _resources(
     peak_memory: float | None,
 ) -> list[tuple[str, str]]:
     """What training took, as pairs of words."""
-    seconds = [v for v in metrics.get("seconds", []) if math.isfinite(v)]
-    steps = [v for v in metrics.get("step", []) if math.isfinite(v)]
-    pairs = []
-    if seconds and steps:
-        pairs.append(("time in training steps", format_seconds(seconds[-1])))
-        pairs.append(("steps per minute", f"{60 * steps[-1] / max(seconds[-1], 1e-9):.3g}"))
-    if peak_memory is not None:
-        pairs.append(("most memory held at a time", f"{peak_memory:.2f} GiB"))
-    device = environment.get("device")
-    if device:
-        pairs.append(("device", f"{device} ({environment.get('device_name')})"))
-        pairs.append(("processes", str(environment.get("processes"))))
-        pairs.append(("threads per process", str(environment.get("threads"))))
-    for name, key in (("started", "started"), ("ended", "changed")):
-        if status.get(key):
-            pairs.append((name, str(status[key]).replace("T", " ")))
-    packages = environment.get("packages") or {}
-    if packages:
-        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-        pairs.append(("versions", f"Python {environment.get('python')}, {versions}"))
-    if environment.get("git_commit"):
-        pairs.append(("commit of medrev", str(environment["git_commit"])))
-    return pairs
+    seconds, steps = (
+        [value for value in metrics.get(name, []) if math.isfinite(value)]
+        for name in ("seconds", "step")
+    )
+    trained = bool(seconds and steps)
+    device, packages = environment.get("device"), environment.get("packages") or {}
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    known = {
+        "time in training steps": trained and format_seconds(seconds[-1]),
+        "steps per minute": trained and f"{60 * steps[-1] / max(seconds[-1], 1e-9):.3g}",
+        "most memory held at a time": peak_memory is not None and f"{peak_memory:.2f} GiB",
+        "device": device and f"{device} ({environment.get('device_name')})",
+        "processes": device and str(environment.get("processes")),
+        "threads per process": device and str(environment.get("threads")),
+        "started": str(status.get("started") or "").replace("T", " "),
+        "ended": str(status.get("changed") or "").replace("T", " "),
+        "versions": versions and f"Python {environment.get('python')}, {versions}",
+        "commit of medrev": environment.get("git_commit"),
+    }
+    return [(name, str(said)) for name, said in known.items() if said]

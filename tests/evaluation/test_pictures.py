@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from medrev.errors import InputError
 from medrev.evaluation import EvaluationConfig, Pair, Sources, evaluate_cohort, find_cases, measure
-from medrev.evaluation.pictures import read_picture
+from medrev.evaluation.placed import read_picture
 from medrev.metrics import Key
 from medrev.report import evaluate
 from medrev.volumes import CITYSCAPES, write_pixels
