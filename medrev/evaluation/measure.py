@@ -109,14 +109,14 @@ def evaluate_methods(
             for key, unit, measure in measures:
                 if not target.settings.measures(key):
                     continue
-                value, reason = None, problem
+                value: float | None = None
+                reason: str | None = problem
                 if not problem:
                     try:
-                        value = float(measure())
+                        value, reason = float(measure()), None
                     except InputError as error:
                         reason = str(error)
-                told = None if value is not None else reason
-                records.append(Record(subject, method, *key, value, unit, told))
+                records.append(Record(subject, method, *key, value, unit, reason))
     return Results.of(records)
 
 
@@ -183,7 +183,7 @@ def _tensors(part: Part) -> _Measures:
 
 def _scalar(part: Part, name: str) -> _Measures:
     """Errors and means of one scalar map."""
-    unit, scale = ("", 1.0) if name == "fa" else (DIFFUSIVITY, 1 / RMSE_UNIT)
+    unit, scale = part.both.target.unit_of(name)
     key = partial(Key, region=part.region.name, component=name.upper())
     yield key("mae"), unit, lambda: scale * part.scalars[name].mae
     yield key("rmse"), unit, lambda: scale * part.scalars[name].rmse
@@ -226,7 +226,7 @@ def _gradient(both: Compared, axis: int | None) -> float:
 
 
 def _slices(both: Compared) -> _Measures:
-    target, (unit, scale) = both.target, both.target.unit
+    target, (unit, scale) = both.target, both.target.unit_of()
     everywhere, place = target.everywhere, target.of_slices
     axis = target.settings.slice_axis
     yield Key("through_plane_ratio", everywhere), "", partial(_gradient, both, axis)
@@ -260,7 +260,7 @@ def _score_change(score: _Score, both: Compared, changed: Compared) -> float:
 
 
 def _uncertainty(both: Compared) -> _Measures:
-    place, (unit, scale) = both.target.everywhere, both.target.unit
+    place, (unit, scale) = both.target.everywhere, both.target.unit_of()
 
     def correlation() -> float:
         value = both.calibration.rank_correlation
@@ -300,22 +300,18 @@ def _beliefs(part: Part) -> _Measures:
     several = [ITSELF, *(SCALARS if target.tensors else ())] if drawn else []
     alone = [ITSELF] if given.std is not None else []
     for quantity in dict.fromkeys((*several, *alone, *given.spread)):
-        unit, scale = _unit_of(target, quantity)
+        unit, scale = target.unit_of(quantity)
         key = Key("crps", place, quantity.upper() or None)
         yield key, unit, partial(_crps, part, quantity, scale)
     if drawn and target.tensors:
-        unit, scale = target.unit
+        unit, scale = target.unit_of()
         yield Key("energy_score", place), unit, partial(_energy, part, scale)
     for quantity in given.intervals:
-        unit, scale = _unit_of(target, quantity)
+        unit, scale = target.unit_of(quantity)
         key = Key("interval_coverage", place, quantity.upper() or None)
         found = cache(partial(_interval, part, quantity, scale))
         yield key, "%", partial(_item, found, 0)
         yield key._replace(metric="interval_width"), unit, partial(_item, found, 1)
-
-
-def _unit_of(target: Target, quantity: str) -> tuple[str, float]:
-    return ("", 1.0) if quantity == "fa" else target.unit
 
 
 def _crps(part: Part, quantity: str, scale: float) -> float:
@@ -342,7 +338,7 @@ def _interval(part: Part, quantity: str, scale: float) -> tuple[float, float]:
 
 def _draws(both: Compared) -> _Measures:
     """The best of several results, and how they vary (cINN, Table 1)."""
-    place, (unit, scale) = both.target.everywhere, both.target.unit
+    place, (unit, scale) = both.target.everywhere, both.target.unit_of()
     square = f"{unit}²" if unit else ""
 
     def best() -> float:
@@ -364,7 +360,7 @@ def _ranks(both: Compared) -> RankHistogram:
 
 def _cycle(target: Target, round_trip: Array, start: Array) -> _Measures:
     """In the mask, whose voxels on another grid are those that lie in it by half at least."""
-    unit, scale = target.unit
+    unit, scale = target.unit_of()
     place = target.everywhere
     residual = cache(lambda: cycle_residual(round_trip, start, target.mask_of(start.shape[1:])))
     yield Key("cycle_largest", place), unit, lambda: scale * residual().largest

@@ -178,9 +178,10 @@ class Target:
         """The reference's share of the spectral metrics."""
         return Spectrum.of(self.volume, self.mask, self.settings.bands)
 
-    @property
-    def unit(self) -> tuple[str, float]:
-        """Unit of the values in results, and the volume's unit in it."""
+    def unit_of(self, quantity: str = "") -> tuple[str, float]:
+        """Unit of the values, or of a scalar map, in results, and the volume's unit in it."""
+        if quantity == "fa":
+            return "", 1.0
         return (DIFFUSIVITY, 1 / RMSE_UNIT) if self.tensors else (self.settings.unit, 1.0)
 
     @cached_property
