@@ -44,6 +44,7 @@ class PairedTranslatorPhase(Phase):
         self.translator = translator
         self.config = config
         self.pixel_loss = PixelLoss(config.pixel_loss)
+        self.inverse_loss = PixelLoss(config.inverse_loss or config.pixel_loss)
         self.cycle_loss = PixelLoss("l1")
         self.grids = grids or Grids()
         self._adversary = (adversary,)  # a tuple, so that its parameters are not ours
@@ -89,7 +90,7 @@ class PairedTranslatorPhase(Phase):
             part = slice(math.ceil(config.inverse_share * len(y)))
             fake_x = as_float(self.translator.inverse(y[part]))  # type: ignore[operator]
             mask_part = None if mask_x is None else mask_x[part]
-            terms["pixel_x"] = self.pixel_loss(fake_x, x[part], mask_part)
+            terms["pixel_x"] = self.inverse_loss(fake_x, x[part], mask_part)
             weights["pixel_x"] = config.pixel_weight * config.inverse_weight
             cache["fake_x"] = fake_x.detach()
         if adversary is not None:

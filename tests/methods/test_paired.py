@@ -31,6 +31,15 @@ def test_equation_12_without_adversary(scaling, kind, forward, inverse):
     )
 
 
+def test_directions_have_losses_of_their_own(scaling):
+    config = Paired(
+        pixel_loss="l2", inverse_loss="l1", pixel_weight=1, inverse_weight=0.1, adversarial_weight=0
+    )
+    loss, logs = PairedTranslatorPhase(scaling, config)(values(2.0, 10.0), {})  # F = 6, G = 5
+    assert {name: value.item() for name, value in logs.items()} == {"pixel_y": 16, "pixel_x": 3}
+    assert loss.item() == pytest.approx(16 + 0.3)
+
+
 def test_equation_12_with_adversary(scaling):
     judges = nn.Conv3d(6, 1, 1), nn.Conv3d(6, 1, 1)
     config = Paired(adversarial_weight=2)
