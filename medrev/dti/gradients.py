@@ -14,6 +14,7 @@ from medrev.errors import GradientError, InputError
 from medrev.files import atomic_path, read_text
 
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
+MOST = 1e6  # s/mm²: no scanner's gradients reach it
 UNIT_TOLERANCE = 0.01
 SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3
 #: What may stand between numbers, and what begins a comment.
@@ -248,6 +249,11 @@ def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) ->
         index = int(np.argmin(bvals))
         raise GradientError(
             f"{name}: b-values must not be negative, volume {index} has {bvals[index]:g}"
+        )
+    if (bvals > MOST).any():
+        raise GradientError(
+            f"{name}: b-values must be at most {MOST:g} s/mm², got {bvals.max():g}: are they in "
+            "s/m²? divide them by 1000000"
         )
     weighted = bvals >= B0
     if weighted.all():

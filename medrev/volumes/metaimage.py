@@ -193,6 +193,11 @@ def _numbers(
     skip = _numbers_of(path, fields, ("HeaderSize",), 1) or [0.0]
     with one_line(file, ValueError, zlib.error), open(file, "rb") as stream:
         if file == path:
+            if skip[0] > 0:
+                raise InputError(
+                    f"{path}: HeaderSize is of voxels in a file of their own, got {skip[0]:g} for "
+                    "ElementDataFile = LOCAL: leave it out"
+                )
             stream.seek(int(fields["offset"]))
         elif skip[0] > 0:
             stream.seek(int(skip[0]))

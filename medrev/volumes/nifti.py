@@ -259,6 +259,11 @@ def _read_data(
         )
     count, *grid = header.shape
     size = math.prod(grid) * dtype.itemsize
+    if raw.is_single and raw.get_data_offset() < raw.single_vox_offset:
+        raise InputError(
+            f"{path}: vox_offset must be {raw.single_vox_offset} or more, behind the header, "
+            f"got {raw.get_data_offset()}"
+        )
     possible = most_bytes(path) - raw.get_data_offset()
     if possible < count * size:
         raise InputError(

@@ -200,23 +200,30 @@ def _numbers(raw: RawHeader, file: Path, dtype: np.dtype[Any], count: int) -> ND
     with nrrd_errors(file), open(file, "rb") as stream, contextlib.ExitStack() as stack:
         stream.seek(0 if raw.detached else raw.offset)
         for _ in range(lines):
-            stream.readline()
+            if not stream.readline():
+                break
         source: Any = stream
         if encoding == "gzip":
             source = stack.enter_context(read_gzip(stream))
         elif encoding == "bzip2":
             source = stack.enter_context(bz2.open(stream))
         if encoding in ("text", "hex"):
-            source.read(max(skip, 0))
+            _pass_over(source, skip)
             return _of_text(raw.path, source.read(), encoding, dtype, count)
         if skip == -1:
             stream.seek(-min(size, file.stat().st_size), 2)
-        elif skip:
-            source.read(skip)
+        else:
+            _pass_over(source, skip)
         content = source.read(size)
-        while encoding != "raw" and source.read(BLOCK):  # at its end the check sum is compared
-            pass
+        if encoding != "raw":  # at its end the check sum is compared
+            _pass_over(source)
     return np.frombuffer(_whole(raw.path, content, size), dtype)
+
+
+def _pass_over(source: IO[bytes], count: float = math.inf) -> None:
+    """Read so many bytes, or to the end, and keep none."""
+    while count > 0 and (block := source.read(int(min(count, BLOCK)))):
+        count -= len(block)
 
 
 def _of_text(

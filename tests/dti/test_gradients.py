@@ -243,6 +243,8 @@ def test_the_files_that_are_at_fault_are_named(tmp_path):
 def test_what_is_likely_wrong_is_said():
     with pytest.raises(GradientError, match=r"are the b-values in ms/µm²\? multiply them by 1000"):
         Gradients(BVALS / 1000, BVECS)
+    with pytest.raises(GradientError, match=r"are they in s/m²\? divide them by 1000000"):
+        Gradients(BVALS * 1e6, BVECS)
     with pytest.raises(GradientError, match=r"leave out volumes that are means over directions"):
         Gradients(np.r_[BVALS, 1000], np.vstack([BVECS, np.zeros(3)]))
 

@@ -155,6 +155,15 @@ def test_what_stands_before_the_voxels_is_skipped(tmp_path, skip):
     check_same(read_volume(tmp_path / "a.mhd"), made)
 
 
+def test_a_skip_means_nothing_where_voxels_follow_their_header(tmp_path):
+    SimpleITK.WriteImage(image(np.int16), str(tmp_path / "a.mha"))
+    content = (tmp_path / "a.mha").read_bytes()
+    (tmp_path / "a.mha").write_bytes(
+        content.replace(b"ElementType", b"HeaderSize = 9\nElementType")
+    )
+    assert "HeaderSize is of voxels in a file of their own, got 9" in message_of(tmp_path / "a.mha")
+
+
 @pytest.mark.parametrize("binary", [True, False])
 def test_big_endian_and_text(tmp_path, binary):
     made = image(np.int16)

@@ -462,6 +462,15 @@ def test_a_header_that_promises_more_than_the_file_can_hold(tmp_path, zipped):
     assert "promises 108000000000000 bytes of voxels" in message_of(path)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_voxels_do_not_begin_in_the_header(tmp_path, zipped):
+    content = bytearray(image().to_bytes())
+    struct.pack_into("<f", content, 108, 0.0)
+    path = tmp_path / ("a.nii.gz" if zipped else "a.nii")
+    path.write_bytes(gzip.compress(bytes(content)) if zipped else bytes(content))
+    assert "vox_offset must be 352 or more, behind the header, got 0" in message_of(path)
+
+
 def test_more_than_the_memory_holds_is_refused(tmp_path, monkeypatch):
     image().to_filename(tmp_path / "a.nii")
     little = types.SimpleNamespace(total=479)

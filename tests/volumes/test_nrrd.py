@@ -310,6 +310,14 @@ class TestDialects:
         path.write_text(HEADER + fields + "data file: a.raw\n")
         check_stored(path)
 
+    @pytest.mark.parametrize("field", ["byte skip", "line skip"])
+    @pytest.mark.parametrize("encoding", ["raw", "gz"])
+    def test_a_skip_is_bounded_by_the_file(self, tmp_path, field, encoding):
+        data = BYTES if encoding == "raw" else gzip.compress(BYTES)
+        header = HEADER.replace("raw", encoding) + f"{field}: {10**18}\n"
+        path = write_text(tmp_path / "a.nrrd", header, data)
+        assert "a.nrrd: " in message_of(path)
+
     @pytest.mark.parametrize("encoding", ["hex", "text", "txt", "ascii", "bz2", "gz"])
     def test_encodings(self, tmp_path, encoding):
         data = {
