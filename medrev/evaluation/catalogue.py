@@ -29,6 +29,7 @@ class Metric:
 #: Every metric of :func:`medrev.evaluation.evaluate_methods`, in the order of tables.
 CATALOGUE: dict[str, Metric] = {
     "rmse": Metric("RMSE", 2, "lower"),
+    "ratio": Metric("RMSE ÷ cubic", 3, "lower"),
     "mae": Metric("MAE", 2, "lower"),
     "wrapped_mae": Metric("MAE of wrapped bytes", 2, "none"),
     "bias": Metric("bias", 2, "zero"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from medrev.errors import InputError
+from medrev.evaluation.catalogue import CATALOGUE, Better
 from medrev.evaluation.results import Record, Results
 from medrev.evaluation.summary import describe
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
@@ -21,7 +22,6 @@ class HeldoutColumn(NamedTuple):
         component: As in :class:`Key`; directions and round trips in that of translations.
         digits: Digits after the point.
         interior: Whether it is of the interior of the mask, not of all voxels that are compared.
-        higher_is_better: Whether larger values are better.
     """
 
     title: str
@@ -29,7 +29,11 @@ class HeldoutColumn(NamedTuple):
     component: str | None = None
     digits: int = 2
     interior: bool = False
-    higher_is_better: bool = False
+
+    @property
+    def better(self) -> Better:
+        """Which values are good (:class:`medrev.evaluation.catalogue.Metric`)."""
+        return CATALOGUE[self.metric].better
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -62,8 +66,8 @@ HELDOUT: dict[str, HeldoutColumn] = {
     "rmse": HeldoutColumn("RMSE mask [1e-5 mm²/s]", "rmse"),
     "ratio_interior": HeldoutColumn("÷ cubic interior", "ratio", digits=3, interior=True),
     "ratio": HeldoutColumn("÷ cubic mask", "ratio", digits=3),
-    "psnr": HeldoutColumn("PSNR [dB]", "psnr", higher_is_better=True),
-    "ssim": HeldoutColumn("SSIM", "ssim", digits=4, higher_is_better=True),
+    "psnr": HeldoutColumn("PSNR [dB]", "psnr"),
+    "ssim": HeldoutColumn("SSIM", "ssim", digits=4),
     "fa_error": HeldoutColumn("FA error", "mae", "FA", digits=4),
     "md_error": HeldoutColumn("MD error [1e-5 mm²/s]", "mae", "MD"),
     "direction_error": HeldoutColumn("direction error [°]", "direction_error"),
@@ -71,30 +75,24 @@ HELDOUT: dict[str, HeldoutColumn] = {
         "not positive definite [%]", "not_positive_definite", digits=3
     ),
     "nmae_forward": HeldoutColumn("L1 x→y", "nmae", "x→y", digits=4),
-    "psnr_forward": HeldoutColumn("PSNR x→y [dB]", "psnr", "x→y", higher_is_better=True),
-    "ssim_forward": HeldoutColumn("SSIM x→y", "ssim", "x→y", digits=4, higher_is_better=True),
+    "psnr_forward": HeldoutColumn("PSNR x→y [dB]", "psnr", "x→y"),
+    "ssim_forward": HeldoutColumn("SSIM x→y", "ssim", "x→y", digits=4),
     "flicker_forward": HeldoutColumn("slice flicker x→y", "flicker", "x→y", digits=3),
     "nmae_inverse": HeldoutColumn("L1 y→x", "nmae", "y→x", digits=4),
-    "psnr_inverse": HeldoutColumn("PSNR y→x [dB]", "psnr", "y→x", higher_is_better=True),
-    "ssim_inverse": HeldoutColumn("SSIM y→x", "ssim", "y→x", digits=4, higher_is_better=True),
+    "psnr_inverse": HeldoutColumn("PSNR y→x [dB]", "psnr", "y→x"),
+    "ssim_inverse": HeldoutColumn("SSIM y→x", "ssim", "y→x", digits=4),
     "flicker_inverse": HeldoutColumn("slice flicker y→x", "flicker", "y→x", digits=3),
     "cycle_x": HeldoutColumn("cycle error x→y→x", "nmae", "x→y→x", digits=5),
     "cycle_y": HeldoutColumn("cycle error y→x→y", "nmae", "y→x→y", digits=5),
-    "pixel_accuracy": HeldoutColumn(
-        "per-pixel accuracy", "pixel_accuracy", digits=3, higher_is_better=True
-    ),
-    "class_accuracy": HeldoutColumn(
-        "per-class accuracy", "class_accuracy", digits=3, higher_is_better=True
-    ),
-    "class_iou": HeldoutColumn("class IoU", "class_iou", digits=3, higher_is_better=True),
+    "pixel_accuracy": HeldoutColumn("per-pixel accuracy", "pixel_accuracy", digits=3),
+    "class_accuracy": HeldoutColumn("per-class accuracy", "class_accuracy", digits=3),
+    "class_iou": HeldoutColumn("class IoU", "class_iou", digits=3),
     "bits_per_dim": HeldoutColumn("bits per dimension", "bits_per_dim", digits=3),
     "used_dimensions": HeldoutColumn("dimensions used by a class", "used_dimensions", digits=1),
     "best_mse": HeldoutColumn("MSE, best of the draws", "best_mse"),
-    "draw_variance": HeldoutColumn("variance of the draws", "draw_variance", higher_is_better=True),
+    "draw_variance": HeldoutColumn("variance of the draws", "draw_variance"),
     "inversion": HeldoutColumn("error of the inverse", "inversion", digits=9),
-    "label_accuracy": HeldoutColumn(
-        "classes told rightly", "label_accuracy", digits=4, higher_is_better=True
-    ),
+    "label_accuracy": HeldoutColumn("classes told rightly", "label_accuracy", digits=4),
 }
 
 

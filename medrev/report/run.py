@@ -10,14 +10,13 @@ import yaml
 from medrev import __version__
 from medrev.errors import InputError
 from medrev.evaluation import (
-    MeanStd,
     Results,
     Tabular,
     heldout_columns,
     heldout_table,
     read_heldout,
 )
-from medrev.evaluation.tables import best_of
+from medrev.evaluation.tables import marked_rows
 from medrev.files import read_json
 from medrev.metrics import NOISE_FLOOR
 from medrev.progress import format_seconds
@@ -141,13 +140,8 @@ def _heldout_table(results: Results) -> Tabular:
     tabular = heldout_table(results)
     bold = set()
     for c, column in enumerate(heldout_columns(results).values(), start=1):
-        means = {
-            r: cell.mean
-            for r, row in enumerate(tabular.rows)
-            if isinstance(cell := row[c], MeanStd) and row[0] != NOISE_FLOOR
-        }
-        best = best_of(means, higher=column.higher_is_better, rounding=column.digits)
-        bold |= {(r, c) for r in best}
+        cells = [None if row[0] == NOISE_FLOOR else row[c] for row in tabular.rows]
+        bold |= {(r, c) for r in marked_rows(column.keys[0], cells, column.digits)}
     count = len(results.subjects)
     caption = f"held-out: {results.subjects[0]}"
     if count > 1:

@@ -135,10 +135,12 @@ def result_warnings(results: Results) -> tuple[str, ...]:
     for column in heldout_columns(results).values():
         means = {m: s.mean for m in rivals if (s := column.mean(results, m)) is not None}
         own = column.mean(results, "model")
-        if own is None or not means or column.direction in lines:
+        told = column.direction in lines or column.better not in ("higher", "lower")
+        if own is None or not means or told:
             continue
-        best = (max if column.higher_is_better else min)(means, key=means.__getitem__)
-        worse = own.mean < means[best] if column.higher_is_better else own.mean > means[best]
+        higher = column.better == "higher"
+        best = (max if higher else min)(means, key=means.__getitem__)
+        worse = own.mean < means[best] if higher else own.mean > means[best]
         numbers = f"{own.mean:.{column.digits}f}, {best} {means[best]:.{column.digits}f}"
         lines[column.direction] = (
             f"the model is worse than {best} ({column.title}: model {numbers}): do not use it"

@@ -178,3 +178,11 @@ def test_json_is_read_back():
     assert heldout_markdown(again) == heldout_markdown(table)
     with pytest.raises(InputError, match="not a held-out table"):
         read_heldout('{"rows": [1]}')
+
+
+def test_the_good_way_of_a_column_is_that_of_its_metric():
+    better = {name: column.better for name, column in HELDOUT.items()}
+    assert better["psnr_forward"] == better["class_iou"] == "higher"
+    assert better["ratio_interior"] == better["cycle_x"] == "lower"
+    assert better["flicker_forward"] == "one"
+    assert better["draw_variance"] == "none"
