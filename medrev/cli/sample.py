@@ -105,8 +105,10 @@ def _sample(arguments: argparse.Namespace) -> None:
 
     base = options.run if options.run.is_dir() else options.run.parent
     folder = options.output or base / "samples"
-    names = (f"{kind}.*", "generative-1.*") if kind == "classifier" else (f"{kind}.*",)
-    existing = next((path for name in names for path in sorted(folder.glob(name))), None)
+    files = [folder / f"{kind}{ending}" for ending in (".json", ".npy", ".png")]
+    if kind == "classifier":
+        files += sorted(folder.glob("generative-1.*"))
+    existing = next((file for file in files if file.exists()), None)
     if existing is not None and not options.overwrite:
         raise OutputError(f"{existing} exists already; give --overwrite to replace it")
 

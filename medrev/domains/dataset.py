@@ -55,8 +55,8 @@ class CardFacts:
 class Dataset(ABC, Generic[M, R]):
     """The data of a pipeline: found, paired, and made ready when it is asked for.
 
-    Made by `medrev.domains.dataset_of`, which only looks for files. :meth:`load` makes all samples
-    ready at once, as training needs them; else a sample is read when it is asked for.
+    Made by `medrev.domains.kinds.dataset_of`, which only looks for files. :meth:`load` makes all
+    samples ready at once, as training needs them; else a sample is read when it is asked for.
 
     Type parameters: ``M`` is what was found of a sample on disk (a member), ``R`` the same made
     ready, in the form in which it is kept.

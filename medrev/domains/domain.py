@@ -177,8 +177,8 @@ class Domain(ABC):
     """One side of a translation: x or y.
 
     ``forward`` goes from the domain of x to that of y, ``inverse`` back: who translates swaps the
-    two (:func:`medrev.domains.domains_of`) and asks the *source* for what is read and the *target*
-    for what is written. Nobody outside of `medrev.domains` asks which domain it is.
+    two (:func:`medrev.domains.kinds.domains_of`) and asks the *source* for what is read and the
+    *target* for what is written. Nobody outside of `medrev.domains` asks which domain it is.
 
     Args:
         pipeline: The experiment.

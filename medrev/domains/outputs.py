@@ -106,6 +106,8 @@ def bids_folder(base: str, datatype: str) -> Path:
 PICTURE = "picture"
 #: Key of the certificate among the paths. It is a JSON file that has all that sidecars have.
 CERTIFICATE = "certificate"
+#: Key of the map of scores among the paths. Not every scan has one.
+SCORE = "score"
 #: Seconds that another process may take to write the same result.
 _WAIT = 600.0
 #: Bytes that the name of a file may have.
@@ -205,7 +207,8 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
     """The files of a result that are not there, by what its sidecars say.
 
     Args:
-        paths: All files of the result, by name.
+        paths: All files of the result, by name. The score may be missing: a scan that was
+            resampled, or is too small, has none, which its sidecars say.
         wanted: Keys of the sidecars, and their values in a result made as wanted.
 
     Returns:
@@ -234,6 +237,8 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
         if file not in sidecars and known.get(file.name) != content_hash(file):
             how = "was changed since it was written" if file.name in known else "exists already"
             raise OutputError(f"{file} {how}; give --overwrite to replace it")
+    if known and SCORE in paths and paths[SCORE].name not in known:
+        files = all_files({name: path for name, path in paths.items() if name != SCORE})
     return [file for file in files if file not in there]
 
 

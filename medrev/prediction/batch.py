@@ -263,7 +263,7 @@ class _Line:
         self.report.done[entry.name] = files
 
     def _keep(self, entry: Entry, ready: _Ready) -> None:
-        files = all_files(ready.paths)
+        files = [file for file in all_files(ready.paths) if file.exists()]
         self.inference.describe(entry.root, ready.found.files)  # a kill may have come before it
         self.on_done(entry, files, False)
         self.report.kept[entry.name] = files

@@ -151,7 +151,7 @@ def check_draws(
         return
     if not isinstance(models[0].translator, Posterior):
         generator_of(models[0], options.draws)
-        raise InputError(f"{name} draws images: use medrev.prediction.Draws")
+        raise InputError(f"{name} draws images: use medrev.prediction.draws.Draws")
     if options.samples is None or options.samples < 2:
         raise InputError(
             f"{name}: --samples around a result must be 2 or more, for their deviation, got "

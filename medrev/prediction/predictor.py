@@ -232,9 +232,8 @@ class Predictor:
             scale=encodings[0].result_scale,
             members=ensemble.count,
             engine=str(ensemble.engine),
-            plan=dataclasses.replace(
-                ensemble.plan, seconds=None
-            ),  # the time differs from run to run
+            # the time differs from run to run
+            plan=dataclasses.replace(ensemble.plan, seconds=None),
             resampled=resampled,
             warnings=tuple(warnings),
             notes=tuple(notes),
@@ -258,7 +257,7 @@ class Predictor:
     def _tell(
         self, ensemble: Ensemble, warnings: list[str], notes: list[str], told: Sequence[str]
     ) -> None:
-        """Add what follows from how networks are run to the warnings and, after ``told``, notes."""
+        """Say what follows from how the networks are run: warnings; notes, after ``told``."""
         chosen = ensemble.plan
         if not chosen.fits:
             warnings.append(

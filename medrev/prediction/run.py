@@ -14,6 +14,7 @@ from medrev.domains.kinds import domains_of
 from medrev.domains.outputs import (
     CERTIFICATE,
     PICTURE,
+    SCORE,
     SUFFIXES,
     Result,
     check_outputs,
@@ -209,7 +210,7 @@ class Inference:
         beside = {
             "std": request.ensemble > 1 or len(self.models) > 1 or around,
             "cycle": request.cycle_residual,
-            "score": around,
+            SCORE: around,
             "s0": exact and found.kind == "dwi",
             CERTIFICATE: exact or interval or around,
             PICTURE: request.quick_look,

@@ -12,9 +12,21 @@ from medrev.domains.domain import Scan
 from medrev.domains.kinds import domains_of
 from medrev.domains.score import Score
 from medrev.dti import rotate
-from medrev.prediction import InferenceOptions, Model, Predictor, infer_file, score_of
+from medrev.prediction import (
+    InferenceOptions,
+    Model,
+    Predictor,
+    Request,
+    find_entries,
+    infer_file,
+    infer_many,
+    load_model,
+    save_weights,
+    score_of,
+)
 from medrev.volumes import block_mean
 
+from .conftest import SOURCE
 from .test_posterior import EXACT, FLOW
 
 
@@ -144,3 +156,26 @@ def test_a_resampled_scan_has_no_score(posterior):
     ]
     assert found[0] is not None
     assert found[1] is None
+
+
+def test_a_scan_without_score_is_done_once(posterior, tmp_path):
+    weights = save_weights(
+        tmp_path / "w.safetensors",
+        posterior.translator,
+        posterior.pipeline,
+        posterior.scale,
+        extra={"voxel_size": [1.5, 1.5]},
+    )
+    model = load_model(weights, "cpu")
+    file = tmp_path / "sub-01_dwimap.nii.gz"
+    grid = np.diag([2.0, 2, 2, 1])
+    nibabel.save(nibabel.Nifti1Image(np.moveaxis(scan(20).numpy(), 0, -1), grid), file)
+    request = Request(samples=2, spacing="train", quick_look=False)
+    first, second = (
+        infer_many(find_entries(SOURCE, [file], tmp_path / "out"), [model], request)
+        for _ in range(2)
+    )
+    assert list(first.done) == list(second.kept)
+    (written,), (kept,) = first.done.values(), second.kept.values()
+    assert sorted(written) == sorted(kept)
+    assert not any("srscore" in path.name for path in kept)

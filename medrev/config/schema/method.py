@@ -73,8 +73,8 @@ class Paired(Adversarial):
     """Weight of the inverse direction's loss relative to the forward direction's. Below 1, without
     adversary and cycle loss, the layers that only the inverse has learn as much slower."""
     inverse_loss: Literal["l1", "l2", "charbonnier"] | None = None
-    """The inverse direction's loss; null: that of pixel_loss. With l1 the many voxels where the
-    block mean is nearly right count beside the few at the mask's rim where it is not."""
+    """The inverse direction's loss; null: that of pixel_loss. In super-resolution l1 keeps the many
+    voxels right where the block mean is, beside the few at the mask's rim where it is not."""
     inverse_share: Annotated[float, Field(gt=0, le=1)] = 1
     """Share of each batch on which the inverse direction is trained; below 1 it saves time and
     needs adversarial_weight and cycle_weight 0."""

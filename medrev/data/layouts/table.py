@@ -62,8 +62,8 @@ def by_name(
 
     Args:
         rows: By identifier.
-        among: All subjects: a row that could be of two persons (``1`` of ``1`` and ``01``) is of
-            neither.
+        among: All subjects: a row that is written like none of two persons whose it could be (``1``
+            of ``sub-01`` and ``sub-001``) is of neither.
 
     Example:
         >>> by_name({"1": {"age": "30"}})("sub-01_ses-2")
