@@ -260,7 +260,8 @@ def _without_gradients(source: Source) -> str:
     stem = strip_suffix(path)
     return (
         f"{path}: {source.shape[0]} volumes are neither tensors (six components) nor DWI with "
-        f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec"
+        f"gradients ({stem}.bval and {stem}.bvec are not beside it): give --bval and --bvec, or, "
+        "of a T1w or other scalar scan, one 3D volume"
     )
 
 

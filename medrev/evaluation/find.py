@@ -80,10 +80,10 @@ def find_cases(sources: Sources) -> Found:
             evaluated. The message names all subjects concerned.
     """
     named = {name: _located(path) for name, path in named_inputs(sources.inputs).items()}
-    for name, path in named.items():
+    for path in named.values():
         if not exists(path):
             raise InputError(
-                f"predictions {name} not found: {path} is no folder, no file and no shipped model"
+                f"predictions not found: {path} is no folder, no file and no shipped model"
             )
     runs = [_is_run(path) for path in named.values()]
     if all(runs):

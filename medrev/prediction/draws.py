@@ -26,8 +26,9 @@ def generator_of(model: Model, asked: Sequence[str] = ()) -> Generator:
         options = f"{', '.join(asked)}: " if asked else ""
         raise InputError(
             f"{options}{model.pipeline.name} makes one result of an input (model.kind "
-            f"{model.pipeline.model.kind}): to draw several, a model of model.kind flow or "
-            "posterior is needed, such as dti-x2-posterior"
+            f"{model.pipeline.model.kind}): images are drawn by a model of model.kind flow, scans "
+            "by medrev-infer SCAN --samples N with a model of model.kind posterior, such as "
+            "dti-x2-posterior"
         )
     return model.translator
 

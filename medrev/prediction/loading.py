@@ -104,7 +104,7 @@ class LoadedModel(Model):
             if mask is not None:
                 masked = contained(mask, "mask").file(folder, "mask")
             found = recognise(given.file(folder, "scan"), mask=masked, bval=bval, bvec=bvec)
-            if found.kind == "series":
+            if found.kind == "series" and source.accepts == "tensor":
                 raise InputError(
                     f"{found.shape[0]} volumes are neither tensors (six components) nor DWI with "
                     "gradients: give bval and bvec (files), or the path of a scan beside them"

@@ -93,7 +93,7 @@ def test_a_missing_pair_is_listed_and_gives_3(root, capsys):
     [
         (
             ["nowhere", "--reference", "ref"],
-            "predictions model not found: nowhere is no folder, no file and no shipped model",
+            "predictions not found: nowhere is no folder, no file and no shipped model",
         ),
         (["a"], "give the references of its predictions with --reference"),
         (

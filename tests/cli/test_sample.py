@@ -253,7 +253,7 @@ def test_a_classifier_judges_coloured_photographs_of_classes(runs, tmp_path):
 @pytest.mark.parametrize(
     ("run", "words", "message"),
     [
-        ("classifier", [], "a model of model.kind flow or posterior is needed"),
+        ("classifier", [], "images are drawn by a model of model.kind flow"),
         ("flow", ["--classes", "7"], "was trained on the classes 0, 1, 2, got 7"),
         ("flow", ["--temperature", "-1"], "temperature must be 0 or more, got -1"),
         ("flow", ["--count", "0"], "--count must be at least 1, got 0"),

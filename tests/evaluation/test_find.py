@@ -220,7 +220,7 @@ def test_an_input_that_is_not_there_is_named(cohort, name):
     place = name.removeprefix("norun=")
     for more in ({}, {"reference": cohort / "ref"}):
         message = (
-            rf"predictions (model|norun) not found: {re.escape(place)} is no folder, no file and "
+            rf"predictions not found: {re.escape(place)} is no folder, no file and "
             "no shipped model$"
         )
         with pytest.raises(InputError, match=message):

@@ -210,7 +210,7 @@ def test_levels_lie_between_nothing_and_all(level):
 
 def test_a_model_without_posterior_has_no_samples(make_model):
     for option in ({"samples": 4}, {"seed": 4}, {"temperature": 0.5}):
-        said = f"--{next(iter(option))}: .* posterior is needed, such as dti-x2-posterior"
+        said = f"--{next(iter(option))}: .* of model.kind posterior, such as dti-x2-posterior"
         with pytest.raises(InputError, match=said):
             Predictor([make_model()], options=InferenceOptions(**option))
 

@@ -93,7 +93,7 @@ class TensorDomain(Domain):
         return is_subject(path, self.datatype)
 
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
-        """Subjects of a BIDS or HCP folder, of ready tensors or a table."""
+        """Subjects of a BIDS or HCP folder, of DWI or ready tensors in one folder, or a table."""
         listing = LAYOUTS.list(root)
         entries = [Entry.of(s, scanned(s), problems(s)) for s in listing.subjects]
         return entries, listing.problems

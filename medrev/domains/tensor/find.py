@@ -5,7 +5,7 @@ from pathlib import Path
 from medrev.config.schema import DTIData
 from medrev.data.cohort import Cohort, Layouts
 from medrev.data.subject import Subject
-from medrev.domains.tensor.layouts import bids, hcp, table, tensors
+from medrev.domains.tensor.layouts import bids, files, hcp, table, tensors
 from medrev.domains.tensor.simulated import simulated_cohort
 from medrev.errors import InputError
 
@@ -27,15 +27,17 @@ def problems(subject: Subject) -> list[str]:
 
 
 #: A table with paths says most, ready tensors least.
-LAYOUTS = Layouts({"table": table, "hcp": hcp, "bids": bids, "tensors": tensors}, problems)
+LAYOUTS = Layouts(
+    {"table": table, "hcp": hcp, "bids": bids, "files": files, "tensors": tensors}, problems
+)
 
 
 def find_cohort(data: DTIData) -> Cohort:
     """Find the subjects under ``data.root`` (or in ``data.table``).
 
     With ``layout: auto`` the layouts are tried in the order table (with path columns), HCP, BIDS,
-    ready tensors; :attr:`Cohort.layout` says which one it was. With ``layout: simulated`` they have
-    no files.
+    DWI in one folder, ready tensors; :attr:`Cohort.layout` says which one it was. With ``layout:
+    simulated`` they have no files.
 
     Raises:
         InputError: The folder is missing or of no known layout, files are missing, identifiers

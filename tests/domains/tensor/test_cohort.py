@@ -67,6 +67,22 @@ def test_gradients_are_inherited_by_the_series_that_has_their_entities(phantom, 
     assert second.files["bvec"] == subject / "ses-2/sub-01_ses-2_dwi.bvec"
 
 
+def test_dwi_side_by_side_in_one_folder(phantom, config, tmp_path):
+    for name in ("sub-01", "sub-02"):
+        phantom.save_bids(tmp_path / "bids", name)
+    flat = tmp_path / "flat of two"
+    flat.mkdir()
+    for file in (tmp_path / "bids").glob("sub-*/dwi/*"):
+        file.rename(flat / file.name)
+    cohort = find_cohort(config(flat))
+    assert cohort.layout == "files"
+    assert [s.id for s in cohort.subjects] == ["sub-01", "sub-02"]
+    assert cohort.subjects[1].files["bvec"] == flat / "sub-02_dwi.bvec"
+    (flat / "sub-02_dwi.bvec").unlink()
+    with pytest.raises(InputError, match=r"sub-02: no bvec file for sub-02_dwi\.nii\.gz"):
+        find_cohort(config(flat))
+
+
 def test_a_flat_mask_belongs_to_the_tensor_with_the_longest_name(phantom, config, tmp_path):
     for name in ("A", "A_2"):
         phantom.save_tensor(tmp_path / f"{name}_tensor.nii.gz")
