@@ -168,7 +168,7 @@ def test_instance_norm_runs_on_windows_of_the_training_patch(make_model):
     plan = direction_of(model).plan((17, 9, 8))
     assert plan.kind == "windows"
     assert plan.tile == (8, 8, 8)
-    assert plan.starts == ([0, 6, 9], [0, 1], [0])
+    assert plan.starts == [[0, 6, 9], [0, 1], [0]]
 
 
 def test_a_volume_of_one_window_is_that_windows_result(make_model):
