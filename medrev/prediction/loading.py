@@ -105,9 +105,11 @@ class LoadedModel(Model):
                 masked = contained(mask, "mask").file(folder, "mask")
             found = recognise(given.file(folder, "scan"), mask=masked, bval=bval, bvec=bvec)
             if found.kind == "series" and source.accepts == "tensor":
+                given_as = scan if isinstance(scan, str | Path) else "the scan"
                 raise InputError(
-                    f"{found.shape[0]} volumes are neither tensors (six components) nor DWI with "
-                    "gradients: give bval and bvec (files), or the path of a scan beside them"
+                    f"{given_as}: {found.shape[0]} volumes are neither tensors (six components) "
+                    "nor DWI with gradients: give bval and bvec (files), or the path of a scan "
+                    "beside them"
                 )
             check_kind(found, source.accepts, self.pipeline.name)
             read = source.read(

@@ -103,7 +103,7 @@ class DTIData(DataSection):
 
     kind: Literal["dti"] = "dti"
     root: Annotated[PipelinePath, Field(validate_default=False)] = Path()
-    """Cohort folder: HCP layout, BIDS-like, ready tensors, or one with participants.tsv."""
+    """Cohort folder: HCP layout, BIDS-like, DWI or ready tensors, or one with participants.tsv."""
     layout: Literal["auto", "hcp", "bids", "files", "tensors", "table", "simulated"] = "auto"
     """simulated: no files are read, every scan is drawn."""
     simulated: SimulatedHeads = SimulatedHeads()
