@@ -162,7 +162,7 @@ def _flat(given: Prediction) -> Prediction:
 
 def _histograms(loaded: Loaded) -> tuple[dict[str, tuple[int, ...]], str]:
     """Signed errors in the mask, of all channels, counted in the same bins for all subjects."""
-    inside = loaded.mask[0] if loaded.mask is not None else slice(None)
+    inside = slice(None) if loaded.mask is None else loaded.mask[0].flatten().nonzero()[:, 0]
     reference = _inside(loaded.reference, inside)
     if loaded.tensors:
         step, unit = 1e-5, "1e-5 mm²/s"
@@ -185,8 +185,8 @@ def _histograms(loaded: Loaded) -> tuple[dict[str, tuple[int, ...]], str]:
 
 
 def _inside(volume: torch.Tensor, inside: Any) -> NDArray[np.float32]:
-    """The values of all channels in the mask."""
-    values: NDArray[np.float32] = volume[:, inside].reshape(-1).numpy()
+    """The values of all channels at some voxels, counted along the flattened grid."""
+    values: NDArray[np.float32] = volume.flatten(1)[:, inside].flatten().numpy()
     return values
 
 

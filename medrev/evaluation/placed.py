@@ -97,6 +97,8 @@ class Placed:
         from scipy import ndimage
 
         volume, source = self.values, self.grid
+        if grid.same(source):
+            return replace(self, values=volume.float(), grid=grid)
         if turn:
             volume = from_voxel_frame(volume, source.affine, "ras")
         matrix = np.round(np.linalg.inv(source.affine) @ grid.affine, 6)
