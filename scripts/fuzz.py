@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from fuzzing.formats import FORMATS, Files, Format
 from fuzzing.mutation import mutate_bytes, pick
 
@@ -43,6 +44,8 @@ SECONDS = 10
 MEMORY = 1 << 30
 #: Cases that one process reads; what it has gathered by then is gone with it.
 CHUNK = 500
+#: Where cases lie while they are read: in memory, where there is such a folder.
+PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 #: Name of the format in a folder of a kept case.
 FORMAT_FILE = "format.txt"
 
@@ -170,10 +173,14 @@ def fuzz(name: str, *, seed: int, cases: int, seconds: float, start: int = 0) ->
     kind, done, failed = FORMATS[name], 0, 0
     begun = time.monotonic()
     known: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=PLACE) as temporary:
         place = Path(temporary)
         (place / "seeds").mkdir()
         seeds = kind.seeds(place / "seeds")
+        for files in seeds:  # what is imported now is not imported again in every process
+            write(files, place / "seeds")
+            with contextlib.suppress(Exception):
+                kind.read(place / "seeds")
         shutil.rmtree(place / "seeds")
         while done < cases and time.monotonic() - begun < seconds:
             numbers = range(start + done, start + min(cases, done + CHUNK))
@@ -197,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="how long for each format")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # others are lost in processes that are forked
     cases = options.cases or (1000 if options.minutes is None else sys.maxsize)
     seconds = float("inf") if options.minutes is None else 60 * options.minutes
     names = list(FORMATS) if options.format == "all" else [options.format]

@@ -1,5 +1,6 @@
 """What the fields of the schema allow: their types, sections and limits, also in plain words."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,13 +106,15 @@ def _kinds(section: type[BaseModel]) -> tuple[str | None, ...]:
     return (None,)
 
 
-def known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+@functools.cache
+def known_keys(section: type[BaseModel]) -> tuple[tuple[str, str], ...]:
     """Every key below a section, with its dotted path."""
+    found: list[tuple[str, str]] = []
     for key, info in section.model_fields.items():
-        path = f"{prefix}{key}"
-        yield key, path
+        found.append((key, key))
         for child in dict.fromkeys(Field.of(info).sections.values()):
-            yield from known_keys(child, f"{path}.")
+            found += [(name, f"{key}.{path}") for name, path in known_keys(child)]
+    return tuple(found)
 
 
 def words(field: Field) -> str:

@@ -419,15 +419,28 @@ def read_run(folder: Path) -> None:
     from medrev.report.run import _columns, _heldout
 
     run = RunFolder(folder / "run")
-    _each(
-        lambda: load_model(run.path, "cpu"),
-        run.read_status,
-        lambda: read_json(run.path / "environment.json"),
-        lambda: load_pipeline(run.path / "pipeline.yaml"),
-        lambda: _columns(run.metrics),
-        lambda: _columns(run.validation),
-        lambda: _heldout(run.path / "heldout.json"),
-    )
+    calls = {
+        run.weights(): lambda: load_model(run.path, "cpu"),
+        run.path / "run.json": run.read_status,
+        run.path / "environment.json": lambda: read_json(run.path / "environment.json"),
+        run.path / "pipeline.yaml": lambda: load_pipeline(run.path / "pipeline.yaml"),
+        run.metrics: lambda: _columns(run.metrics),
+        run.validation: lambda: _columns(run.validation),
+        run.path / "heldout.json": lambda: _heldout(run.path / "heldout.json"),
+    }
+    _each(*(call for path, call in calls.items() if _is_new(path)))
+
+
+#: Names and contents of files that this process has read.
+_READ: set[tuple[str, bytes | None]] = set()
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a file is missing, or was not read before: most files of a case are the seed's."""
+    key = path.name, path.read_bytes() if path.is_file() else None
+    known = key in _READ and key[1] is not None
+    _READ.add(key)
+    return not known
 
 
 def _mutate_words(rng: Rng, name: str, data: bytes) -> bytes:
