@@ -47,6 +47,7 @@ class Row:
         unit: Of the values.
         aspect: Height of a pixel divided by its width.
         doubts: How sure the result is, on the same slice.
+        sides: Letters at both ends (:attr:`medrev.volumes.Plane.sides`).
     """
 
     label: str
@@ -55,6 +56,7 @@ class Row:
     unit: str
     aspect: float
     doubts: tuple[Doubt, ...] = ()
+    sides: str = ""
 
     def panels(self, *, first: bool) -> list[Panel]:
         """Its pictures from left to right; the first row has headings."""
@@ -69,6 +71,7 @@ class Row:
                 heading=name if first else "",
                 label="" if number else self.label,
                 scale=scale if number == last else None,
+                sides="" if number else self.sides,
             )
             for number, (name, picture) in enumerate(self.pictures.items())
         ]

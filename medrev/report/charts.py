@@ -245,6 +245,17 @@ def _axes(
     return axes
 
 
+def _make_room(axes: Axes) -> None:
+    """Move the left end of axes with a title to where their numbers do not reach it."""
+    if not axes.get_ylabel():
+        return
+    axes.figure.draw_without_rendering()
+    widest = max(text.get_window_extent().width for text in axes.get_yticklabels())
+    place = axes.get_position()
+    place.x0 = max(place.x0, (22 + widest) / WIDTH)
+    axes.set_position(place)
+
+
 def _logarithmic(axes: Axes) -> None:
     """Make equal distances equal ratios; what is not above zero is a gap."""
     axes.set_yscale("log", nonpositive="mask")
@@ -286,6 +297,7 @@ def _tell(artist: Artist, *texts: str) -> None:
 def _svg(axes: Axes, title: str) -> str:
     """The chart as an element of a page: without names of its own, in the page's colours."""
     stream = io.StringIO()
+    _make_room(axes)
     with rc_context({"svg.fonttype": "none"}):
         figure = axes.get_figure(root=True)
         assert figure is not None

@@ -63,10 +63,12 @@ class Strip:
     Attributes:
         label: What is shown, with window and unit.
         tiles: The pictures.
+        sides: Whether their left and right are those of a body.
     """
 
     label: str
     tiles: tuple[Tile, ...]
+    sides: bool = True
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
     unit = f" {scene.unit}" if scene.unit else ""
     errors = f"errors 0 to {scene.error_window[1]:.3g}{unit}"
     if scene.largest is not None:
-        return Strip(errors.capitalize(), tuple(tiles))
+        return Strip(errors.capitalize(), tuple(tiles), sides=False)
     low, high = scene.window
     what = "mean diffusivity" if scene.tensors else "intensity"
     return Strip(f"{view}: {what} {low:.3g} to {high:.3g}{unit}; {errors}", tuple(tiles))

@@ -39,6 +39,7 @@ class Plane:
         view: axial, coronal or sagittal.
 
     Attributes:
+        sides: Letters of what lies at the left and the right end of a picture.
         axis_of: Array axis that runs along x, y and z of the world.
         axis: Array axis that runs through the picture.
         index: Index of the slice on the axis that runs through the picture.
@@ -55,6 +56,7 @@ class Plane:
         if view not in _AXES:
             raise InputError(f"view must be one of {', '.join(get_args(View))}, got {view!r}")
         matrix = as_affine(affine)
+        self.sides = "PA" if view == "sagittal" else "LR"
         self._orientation = nib.orientations.io_orientation(matrix)
         axes = self._orientation[:, 0].astype(int)
         self.axis_of = [int(np.flatnonzero(axes == world)[0]) for world in range(3)]
@@ -121,6 +123,7 @@ class Panel:
         heading: Words above.
         label: Words below.
         scale: Unit of the colour bar beside it, or :data:`DIRECTIONS`; None: nothing.
+        sides: Letters at its left and its right end (:attr:`Plane.sides`); empty: none.
     """
 
     pixels: NDArray[Any] | None
@@ -131,6 +134,7 @@ class Panel:
     heading: str = ""
     label: str = ""
     scale: str | None = None
+    sides: str = ""
 
 
 class _Box(NamedTuple):
@@ -213,6 +217,8 @@ def _draw(paper: Any, panel: Panel, box: _Box) -> None:
     size = width, _height(panel, width)
     _paste(paper, _colours(panel), (left, top + (height - size[1]) // 2), size)
     middle, right = left + width // 2, left + width
+    for letter, place in zip(panel.sides, (left + 12, right - 12), strict=False):
+        _write(paper, (place, top + 4), letter, _Words(14, "ma", "white"))
     _write(paper, (middle, top - 8), panel.heading, _Words(17, "ms", "white"))
     label = paper.crop((left, top + height, right, top + height + _LABEL))
     _write(label, (3, _LABEL // 2), panel.label, _Words(13, "lm"))

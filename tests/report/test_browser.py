@@ -98,6 +98,9 @@ def test_a_table_that_goes_on_beyond_the_edge_of_a_phone_shows_it(browser, evalu
     box = "document.querySelector('.scroll')"
     assert browser.run(f"{box}.scrollWidth > {box}.clientWidth")
     assert browser.run(f"getComputedStyle({box}).backgroundAttachment").count("local") == 2
+    assert "scroll sideways" in browser.run(f"getComputedStyle({box}, '::before').content")
+    browser.open(evaluation.report, width=1440, height=900)
+    assert browser.run(f"getComputedStyle({box}, '::before').content") == "none"
 
 
 def test_without_webgl_the_pictures_remain(browser, evaluation):

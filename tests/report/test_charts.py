@@ -73,6 +73,16 @@ def test_ticks_are_round(values, log, labels):
     assert labels <= {text.text for text in svg.iter("text")}
 
 
+@pytest.mark.parametrize("top", [1.0, 2.5e-4, 1234567.0])
+def test_numbers_of_the_axis_do_not_reach_its_title(top):
+    svg = ET.fromstring(line_chart([Line("a", [0, 1], [0, top])], x_label="x", y_label="rate"))
+    texts = {text.text: text for text in svg.iter("text")}
+    numbers = [node for node in texts.values() if "text-anchor: end" in node.get("style")]
+    assert len(numbers) > 2
+    for node in numbers:  # of 11 px, whose digits are up to 0.62 em wide
+        assert float(node.get("x")) - 0.62 * 11 * len(node.text) > float(texts["rate"].get("x")) + 3
+
+
 @pytest.mark.parametrize("values", [[], [3.0], [3.0, 3.0], [math.inf, math.nan], [0.0], [-1.0]])
 @pytest.mark.parametrize("log", [False, True])
 def test_constant_empty_and_infinite_values_have_a_chart(values, log):

@@ -48,6 +48,7 @@ def test_pictures_are_named_in_the_order_of_their_making(pair):
         "uncertainty",
     ]
     assert [strip.label.split(":")[0] for strip in preview.strips] == ["axial", "coronal"]
+    assert all(strip.sides for strip in preview.strips)
 
 
 def test_the_slice_is_shown_with_front_up_left_left_and_square_pixels(pair):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from medrev.errors import OutputError
-from medrev.volumes import DIRECTIONS, Panel, read_pixels, write_montage
+from medrev.volumes import DIRECTIONS, Panel, Plane, read_pixels, write_montage
 
 
 def drawn(path):
@@ -60,6 +61,16 @@ def test_words_and_scales_take_their_own_place(tmp_path):
     assert white[1] >= white[0]  # nothing is written over the picture
     assert two.shape[0] > one.shape[0]
     assert two.shape[1] == one.shape[1] < three.shape[1]
+
+
+def test_letters_stand_at_the_sides_of_a_body(tmp_path):
+    dark = np.zeros((8, 8))
+    write_montage(tmp_path / "m.png", [[Panel(dark, sides="LR"), Panel(dark)]], edge=100)
+    columns = np.flatnonzero((drawn(tmp_path / "m.png")[..., 0] > 200).any(axis=0))
+    assert {n // 50 for n in columns - 7} == {0, 1}  # near both ends of the first panel
+    mask = torch.ones(1, 4, 4, 4)
+    views = ("axial", "coronal", "sagittal")
+    assert [Plane(np.diag([-1, 1, 1, 1]), mask, view).sides for view in views] == ["LR", "LR", "PA"]
 
 
 def test_a_montage_appears_whole_or_not_at_all(tmp_path):

@@ -62,6 +62,7 @@ def compare_contrasts(
                 "of scale",
                 plane.aspect,
                 tuple(doubts),
+                plane.sides,
             )
         )
     return Comparison(title, f"{names[0]} → {names[1]}, model {model}", tuple(rows))

@@ -129,6 +129,7 @@ class ScalarDataset(HeadDataset):
                     colours="inferno" if name.startswith("|") else "gray",
                     aspect=plane.aspect,
                     heading=name if number == 0 else "",
+                    sides=plane.sides if name == "input" else "",
                 )
                 for name, values in shown.items()
             ]

@@ -202,6 +202,7 @@ class TensorDataset(CohortDataset[Prepared]):
                     heading=name if number == 0 else "",
                     label=label if name == first else "",
                     scale=scale if name == last else None,
+                    sides=plane.sides if name == first else "",
                 )
                 for name, view in views.items()
             ]

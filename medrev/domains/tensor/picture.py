@@ -82,6 +82,7 @@ def compare_tensors(
             "",
             axial.plane.aspect,
             doubt("axial", "deviation", "cycle residual"),
+            axial.plane.sides,
         ),
         Row(
             "mean diffusivity, axial",
@@ -90,6 +91,7 @@ def compare_tensors(
             _UNIT,
             axial.plane.aspect,
             doubt("axial", "cycle residual"),
+            axial.plane.sides,
         ),
         Row(
             "FA, coronal",
@@ -101,6 +103,7 @@ def compare_tensors(
             "",
             coronal.plane.aspect,
             doubt("coronal", "deviation", "cycle residual"),
+            coronal.plane.sides,
         ),
     )
     return Comparison(title, subtitle, rows)
