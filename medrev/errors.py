@@ -49,6 +49,19 @@ class ClusterError(MedrevError):
     """A scheduler does not answer, or has no usable workers."""
 
 
+def install(extra: str) -> str:
+    """How packages of an extra are installed (pyproject.toml): the end of a message.
+
+    Example:
+        >>> install("onnx")
+        "pip install -c constraints.txt 'medrev[onnx]' (constraints.txt: of medrev's repository)"
+    """
+    return (
+        f"pip install -c constraints.txt 'medrev[{extra}]' "
+        "(constraints.txt: of medrev's repository)"
+    )
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Put a name before the message of an error in the block, where it is not in it already."""

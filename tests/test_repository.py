@@ -29,6 +29,25 @@ def test_every_dependency_is_pinned_within_its_range():
         assert dependency.specifier.contains(pinned[dependency.name.lower()]), text
 
 
+def test_every_extra_that_is_named_exists_and_is_installed_with_the_constraints():
+    texts = [*(ROOT / "medrev").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
+    texts += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "sample_data/README.md")]
+    found = set()
+    for path in texts:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            named = re.search(r"(?:medrev|'\.)\[([a-z,-]+)\]", line)
+            if named and "pip install" in line:
+                assert "-c constraints.txt" in line, f"{path}: {line}"
+            found |= set(named[1].split(",")) if named else set()
+            assert not re.search(r"pip install [\"']?medrev\b(?!\[)", line), f"{path}: {line}"
+    for path in (ROOT / "medrev").rglob("*.py"):
+        found |= set(
+            re.findall(r"[^_.a-z]install\([\"']([a-z-]+)", path.read_text(encoding="utf-8"))
+        )
+    assert found <= PROJECT["optional-dependencies"].keys()
+    assert {"onnx", "openvino", "cluster", "sample-data"} <= found
+
+
 def test_licence_is_apache_2():
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text

@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "written is compared with PyTorch; its path is printed.",
         epilog="kinds:\n"
         "  bundle        a MONAI bundle: configurations, weights, TorchScript, ONNX (tensors)\n"
-        "  onnx          one ONNX file (pip install 'medrev[onnx]')\n"
+        "  onnx          one ONNX file (needs the extra onnx)\n"
         "  torchscript   one TorchScript file\n\n"
         "examples:\n"
         "  medrev-export bundle runs/hcp_dti_sr bundles/hcp_dti_sr\n"

@@ -18,7 +18,7 @@ from typing import Any
 
 from medrev import __version__
 from medrev.cli.common import command_parser, run_command
-from medrev.errors import ConfigError, InputError
+from medrev.errors import ConfigError, InputError, install
 
 #: Commands that run on data, and the modules that have their parsers.
 COMMANDS = {
@@ -111,7 +111,7 @@ def nipype_interface(command: str) -> type[Any]:
     try:
         from nipype.interfaces import base
     except ImportError:
-        raise InputError("the package nipype is missing; run: pip install nipype") from None
+        raise InputError(f"the package nipype is missing: {install('nipype')}") from None
     fields = {
         _name(action): _trait(action, base.traits, position)
         for position, action in enumerate(_actions(parser))

@@ -24,7 +24,7 @@ class Places:
     scheduler: str | None = field(default=None, metadata={"group": _GROUP, "metavar": "ADDRESS"})
     """a running dask scheduler, as tcp://host:8786"""
     cluster: str | None = field(default=None, metadata={"group": _GROUP, "metavar": "SYSTEM"})
-    """a batch system: slurm, pbs, sge, lsf or htcondor (needs medrev[cluster])"""
+    """a batch system: slurm, pbs, sge, lsf or htcondor (needs the extra cluster)"""
     memory: float | None = field(default=None, metadata={"group": _GROUP, "metavar": "GIB"})
     """memory limit of a worker (default: its share)"""
     retries: int | None = field(default=None, metadata={"group": _GROUP, "metavar": "N"})

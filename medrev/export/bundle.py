@@ -11,7 +11,7 @@ import torch
 from medrev import __version__
 from medrev.domains.kinds import domains_of
 from medrev.dti import COMPONENTS
-from medrev.errors import InputError
+from medrev.errors import InputError, install
 from medrev.export.graphs import has_onnx, write_onnx, write_torchscript
 from medrev.export.network import PhysicalTranslator
 from medrev.files import atomic_folder
@@ -64,7 +64,7 @@ def write_bundle(
         if has_onnx():
             write_onnx(model, temporary / "models" / "model.onnx", inverse=inverse)
         else:
-            logger.info("models/model.onnx is left out: pip install 'medrev[onnx]' to have it")
+            logger.info("models/model.onnx is left out; to have it: %s", install("onnx"))
         _write_json(temporary / "configs" / "metadata.json", _metadata(model, network))
         _write_json(temporary / "configs" / "inference.json", _inference(model, network))
         readme = _readme(model, network)
@@ -281,7 +281,7 @@ itself takes them in the frame of the voxels (array axes i, j, k); the transform
 - `models/model.ts` and `models/model.onnx` hold the same network, scaling included.
 
 ```bash
-pip install 'medrev[monai-bundle]'
+pip install -c constraints.txt 'medrev[monai-bundle]'
 python -m monai.bundle run --config_file configs/inference.json --dataset_dir FOLDER
 ```
 """

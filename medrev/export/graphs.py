@@ -14,7 +14,7 @@ from torch import Tensor
 from medrev import __version__
 from medrev.domains.kinds import domains_of
 from medrev.dti import COMPONENTS
-from medrev.errors import InputError
+from medrev.errors import InputError, install
 from medrev.export.network import NetworkTranslator, PhysicalTranslator
 from medrev.files import atomic_path
 from medrev.prediction import Model
@@ -74,8 +74,8 @@ def write_onnx(
         RuntimeError: The file written does not compute what PyTorch computes.
     """
     if not has_onnx():
-        missing = " ".join(name for name in _ONNX_PACKAGES if not _is_installed(name))
-        raise InputError(f"ONNX needs more packages: pip install {missing}")
+        missing = ", ".join(name for name in _ONNX_PACKAGES if not _is_installed(name))
+        raise InputError(f"ONNX needs more packages ({missing}): {install('onnx')}")
     path = Path(path)
     network = _network(model, inverse)
     automatic, example = torch.export.Dim.AUTO, network.example(2)

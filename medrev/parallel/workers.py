@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medrev.errors import ClusterError, ConfigError
+from medrev.errors import ClusterError, ConfigError, install
 from medrev.locks import PREFIX, remove, remove_left, temporary_name
 from medrev.parallel.outcome import DEATHS, one_line
 from medrev.parallel.scheduler import close, ended, scheduler_client
@@ -98,8 +98,7 @@ def load_jobqueue(cluster: str) -> Any:
         import dask_jobqueue
     except ImportError:
         raise ConfigError(
-            f"--cluster {cluster} needs the package dask-jobqueue; "
-            "run: pip install 'medrev[cluster]'"
+            f"--cluster {cluster} needs the package dask-jobqueue: {install('cluster')}"
         ) from None
     finally:
         if threading.current_thread() is threading.main_thread():

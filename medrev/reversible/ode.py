@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from medrev.errors import ConfigError
+from medrev.errors import ConfigError, install
 from medrev.reversible.backend import without_autocast
 
 _ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
@@ -28,7 +28,7 @@ class ODECore(nn.Module):
     its tolerances, or of the step to the method's power. The same holds for the gradients, which
     the adjoint equation gives with an error of its own.
 
-    The solver is torchdiffeq (``pip install 'medrev[ode]'``). It runs in float32 or float64, also
+    The solver is torchdiffeq (of the extra ``ode``). It runs in float32 or float64, also
     under autocast; the methods with tolerances need a device that has float64. There is no
     ``log_det`` (the integral of the divergence of f, which for images can only be estimated), and
     the core cannot be exported, because a solver's steps depend on its numbers.
@@ -168,9 +168,7 @@ def _require_torchdiffeq() -> Any:
     try:
         import torchdiffeq
     except ImportError:
-        raise ConfigError(
-            "an ODE core needs the package torchdiffeq; run: pip install 'medrev[ode]'"
-        ) from None
+        raise ConfigError(f"an ODE core needs the package torchdiffeq: {install('ode')}") from None
     return torchdiffeq
 
 

@@ -245,8 +245,8 @@ def _python_with_medrev(python: Path) -> Path:
         raise OutputError(f"{path}: is no Python that can be run: {error.strerror}") from error
     if run.returncode != 0:
         raise OutputError(
-            f"{path}: has no medrev of its own: install it there (pip install medrev), not by "
-            "PYTHONPATH, which Slicer changes"
+            f"{path}: has no medrev of its own: install it there (by its own python -m pip), "
+            "not by PYTHONPATH, which Slicer changes"
         )
     return path
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medrev.errors import ConfigError
+from medrev.errors import ConfigError, install
 from medrev.files import write_text
 from medrev.training.distributed import World
 
@@ -101,8 +101,8 @@ def require_tensorboard() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ConfigError(
-            "training.tensorboard needs the package tensorboard; "
-            "run: pip install 'medrev[tensorboard]', or set training.tensorboard=false"
+            "training.tensorboard needs the package tensorboard; set training.tensorboard=false, "
+            f"or {install('tensorboard')}"
         ) from None
     return SummaryWriter
 

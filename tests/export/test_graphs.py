@@ -80,5 +80,7 @@ def test_existing_files_stay(saved, tmp_path):
 
 def test_missing_packages_are_named(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(graphs, "_is_installed", lambda name: name == "onnx")
-    with pytest.raises(InputError, match="pip install onnxscript onnxruntime"):
+    with pytest.raises(
+        InputError, match=r"\(onnxscript, onnxruntime\): pip install -c .* 'medrev\[onnx\]'"
+    ):
         write_onnx(saved(), tmp_path / "model.onnx")

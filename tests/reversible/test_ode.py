@@ -211,7 +211,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchdiffeq", None)
-    with pytest.raises(ConfigError, match=r"run: pip install 'medrev\[ode\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -c constraints.txt 'medrev\[ode\]'"):
         ODECore(slope())
 
 

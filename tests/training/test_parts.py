@@ -152,7 +152,9 @@ def test_a_torn_last_row_is_dropped(tmp_path):
 
 def test_missing_tensorboard_is_told_with_the_line_to_run(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ConfigError, match=r"pip install 'medrev\[tensorboard\]'"):
+    with pytest.raises(
+        ConfigError, match=r"pip install -c constraints.txt 'medrev\[tensorboard\]'"
+    ):
         require_tensorboard()
 
 

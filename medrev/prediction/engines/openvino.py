@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medrev.errors import InputError, OutputError
+from medrev.errors import InputError, OutputError, install
 from medrev.files import atomic_path, user_cache
 from medrev.prediction.chain import Chain, Convolution, Normalisation, TorchChain, flatten
 from medrev.prediction.stages import Engine
@@ -29,7 +29,7 @@ _MODES = {"reflect": "reflect", "replicate": "edge"}
 _COPIES = 4
 #: Lift, step and projection.
 _REQUESTS = 3
-_INSTALL = 'engine openvino needs the package openvino: pip install "openvino>=2026.1"'
+_INSTALL = f"engine openvino needs the package openvino: {install('openvino')}"
 
 
 def has_openvino() -> bool:

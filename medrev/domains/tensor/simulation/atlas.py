@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from medrev.errors import ConfigError
+from medrev.errors import ConfigError, install
 
 _NAME = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 
@@ -49,7 +49,7 @@ def load_atlas() -> Atlas:
     except ModuleNotFoundError:
         raise ConfigError(
             "simulated heads need the package nilearn, which carries the tissue maps: "
-            "pip install -c constraints.txt -e '.[sample-data]'"
+            f"{install('sample-data')}"
         ) from None
 
     folder = Path(nilearn.__file__).parent / "datasets" / "data"
