@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from medrev.errors import InputError, OutputError
 from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
 
 _BLOCK = 1 << 20
+_ENDING = re.compile(r"\.[A-Za-z]{2,5}")
 #: Byte order marks, the longer ones first: that of UTF-16 begins that of UTF-32.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -208,6 +210,29 @@ def ensure_writable_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def is_named_like_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path that is no folder has the ending of a file: letters, not a number.
+
+    Example:
+        >>> is_named_like_file("text.txt"), is_named_like_file("results_v1.2")
+        (True, False)
+    """
+    return bool(_ENDING.fullmatch(Path(path).suffix)) and not Path(path).is_dir()
+
+
+def check_folder_name(path: str | os.PathLike[str]) -> None:
+    """Refuse to make a folder of a name that a file would have.
+
+    Raises:
+        OutputError: It is such a name, and no folder has it already.
+    """
+    if is_named_like_file(path):
+        raise OutputError(
+            f"--output {path} has the ending of a file, a folder is needed: choose another name, "
+            "or make the folder before"
+        )
+
+
 def check_file(path: str | os.PathLike[str]) -> None:
     """Check that a file is there with its content; suggest files of a similar name.
 
@@ -232,16 +257,28 @@ def check_file(path: str | os.PathLike[str]) -> None:
                 else ": correct the link, or copy the file itself"
             )
             raise InputError(f"{path}: is a broken link, to {target}{fetch}")
-        message = f"{path}: no such file"
-        if not path.parent.is_dir():
-            raise InputError(f"{message}: the folder {path.parent} does not exist")
-        names = [p.name for p in path.parent.iterdir()]
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
-    near = difflib.get_close_matches(path.name, names, 3, 0.7)
-    raise InputError(f"{message}; did you mean {' or '.join(near)}?" if near else message)
+    raise InputError(f"{path}: no such file{not_there(path)}")
+
+
+def not_there(path: str | os.PathLike[str]) -> str:
+    """How a message goes on about a path that does not exist: what is missing, what is like it.
+
+    Example:
+        >>> not_there(Path(__file__).parent / "erors.py")
+        '; did you mean errors.py?'
+    """
+    missing = Path(path)
+    while not missing.parent.is_dir() and missing.parent != missing:
+        missing = missing.parent
+    where = "" if missing == Path(path) else f": the folder {missing} does not exist"
+    with suppress(OSError, ValueError):
+        near = difflib.get_close_matches(missing.name, os.listdir(missing.parent), 3, 0.7)
+        where += f"; did you mean {' or '.join(near)}?" if near else ""
+    return where
 
 
 def is_present(path: str | os.PathLike[str]) -> bool:

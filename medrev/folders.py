@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medrev.errors import OutputError
-from medrev.files import ensure_writable_folder
+from medrev.files import check_folder_name, ensure_writable_folder
 from medrev.locks import ASIDE, LOCK, hold, is_own_name, remove, sweep, temporary_name
 
 #: In what is set aside: all of it is there.
@@ -78,6 +78,7 @@ class OutputFolder:
         Raises:
             OutputError: There is something that may not be replaced, or it cannot be written.
         """
+        check_folder_name(self.path)
         existing = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
         if not existing.is_dir():
             raise OutputError(f"{existing} is a file, not a folder; choose another --output")

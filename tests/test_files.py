@@ -7,7 +7,13 @@ import pytest
 
 from medrev import files
 from medrev.errors import InputError, OutputError
-from medrev.files import atomic_folder, atomic_path, content_hash, ensure_writable_folder
+from medrev.files import (
+    atomic_folder,
+    atomic_path,
+    content_hash,
+    ensure_writable_folder,
+    not_there,
+)
 
 
 def left_in(folder: Path) -> list[str]:
@@ -141,6 +147,15 @@ def test_hash_of_file_and_of_its_bytes_agree(tmp_path):
     (tmp_path / "x").write_bytes(content)
     assert content_hash(tmp_path / "x") == content_hash(content)
     assert content_hash(content) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_path_that_is_not_there_is_answered_with_what_is_like_it(tmp_path):
+    (tmp_path / "cohort").mkdir()
+    assert not_there(tmp_path / "cohrt") == "; did you mean cohort?"
+    deep = tmp_path / "cohrt" / "sub-01" / "x.nii"
+    folder = tmp_path / "cohrt"
+    assert not_there(deep) == f": the folder {folder} does not exist; did you mean cohort?"
+    assert not_there(tmp_path / "zzz") == ""
 
 
 def test_hash_of_missing_file_is_one_line(tmp_path):

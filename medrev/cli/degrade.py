@@ -10,6 +10,7 @@ from pathlib import Path
 from medrev.cli.common import command_parser, run_command
 from medrev.cli.options import take_options
 from medrev.errors import ConfigError
+from medrev.files import check_folder_name
 
 logger = logging.getLogger("medrev.degrade")
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _degrade(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
+    check_folder_name(options.output)
     from medrev.volumes import coarsen_files
 
     factor = options.factor[0] if len(options.factor) == 1 else options.factor

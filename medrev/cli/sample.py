@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from medrev.cli.common import command_parser, run_command
 from medrev.cli.options import take_options
 from medrev.errors import ConfigError, OutputError
+from medrev.files import check_folder_name
 
 if TYPE_CHECKING:
     from medrev.evaluation.sampling import Grid, Sampler
@@ -105,6 +106,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 
     base = options.run if options.run.is_dir() else options.run.parent
     folder = options.output or base / "samples"
+    check_folder_name(folder)
     files = [folder / f"{kind}{ending}" for ending in (".json", ".npy", ".png")]
     if kind == "classifier":
         files += sorted(folder.glob("generative-1.*"))

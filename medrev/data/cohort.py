@@ -13,6 +13,7 @@ from medrev.config.schema import Split
 from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Subject, check_chosen, is_chosen
 from medrev.errors import InputError
+from medrev.files import not_there
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class Layouts:
             InputError: The folder is missing or of no known layout.
         """
         if not root.exists():
-            raise InputError(f"{root}: no such folder")
+            raise InputError(f"{root}: no such folder{not_there(root)}")
         plain = replace(self, hint="")
         listing = plain._read(root, plain._recognise(root))
         if listing.unread:
@@ -267,6 +268,21 @@ def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
             found = ", ".join(sorted(several))
             problems.append(f"{person}: scans of one person are in different parts: {found}")
     return checked, problems
+
+
+def check_root(root: Path, more: str = "", key: str = "data.root") -> None:
+    """Refuse a cohort that is not there.
+
+    Args:
+        root: Its folder or table.
+        more: How the message goes on: what is expected, where data is to be had.
+        key: What names it.
+
+    Raises:
+        InputError: It does not exist; the message names what is like it.
+    """
+    if not root.exists():
+        raise InputError(f"{key} not found: {root}{not_there(root)}{more}")
 
 
 def together(problems: list[str], where: str, limit: int = 10) -> str:

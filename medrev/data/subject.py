@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from medrev.errors import InputError
-from medrev.files import check_file
+from medrev.files import check_file, not_there
 
 
 def is_chosen(chosen: Collection[str] | None, *names: str) -> bool:
@@ -95,7 +95,7 @@ class Subject:
 
 def _absence(path: Path) -> str | None:
     if not os.path.lexists(path):  # of a name that no disk takes, too
-        return f"not found: {path}"
+        return f"not found: {path}{not_there(path)}"
     try:
         if not path.is_dir():
             check_file(path)

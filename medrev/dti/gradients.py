@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medrev.dti.frame import frame_matrix
 from medrev.errors import GradientError, InputError
-from medrev.files import atomic_path, read_text
+from medrev.files import atomic_path, not_there, read_text
 
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
 MOST = 1e6  # s/mm²: no scanner's gradients reach it
@@ -204,7 +204,7 @@ def _selection(
 def _numbers(path: Path, what: str, *, alone: bool = False) -> NDArray[np.float64]:
     """The rows of a file; or, where rows mean nothing, its numbers one after the other."""
     if not path.exists() and not path.is_symlink():
-        raise GradientError(f"{path}: no such file of {what}")
+        raise GradientError(f"{path}: no such file of {what}{not_there(path)}")
     try:
         text = read_text(path).replace("\u2212", "-")
     except InputError as error:

@@ -49,6 +49,7 @@ from medrev.evaluation.tables import (
     outlier_table,
     subject_table,
     summary_table,
+    worse_than,
 )
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
@@ -128,4 +129,5 @@ __all__ = [
     "summary_table",
     "translate_sample",
     "volume_table",
+    "worse_than",
 ]

@@ -103,7 +103,7 @@ def compare_methods(
     Args:
         results: Records of a cohort.
         key: What is compared.
-        against: The method that all others are compared with; None: every pair.
+        against: The method that is compared with all others, first of every pair; None: all pairs.
         methods: Methods that take part; None: all that were measured.
         resamples: Bootstrap samples of the interval of the difference; 0 for none.
 
@@ -125,7 +125,7 @@ def compare_methods(
     pairs = (
         list(combinations(names, 2))
         if against is None
-        else [(name, against) for name in names if name != against]
+        else [(against, name) for name in names if name != against]
     )
     values = {name: results.values(name, key) for pair in pairs for name in pair}
     return _corrected([_paired((a, b), values[a], values[b], resamples) for a, b in pairs])

@@ -21,8 +21,8 @@ from medrev.evaluation.found import Found
 from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
-from medrev.files import read_json
-from medrev.prediction import shipped_models
+from medrev.files import not_there, read_json
+from medrev.prediction import like, shipped_models
 
 _TABLES = (".csv", ".tsv")
 
@@ -84,6 +84,7 @@ def find_cases(sources: Sources) -> Found:
         if not exists(path):
             raise InputError(
                 f"predictions not found: {path} is no folder, no file and no shipped model"
+                f"{not_there(path) or like(path)}"
             )
     runs = [_is_run(path) for path in named.values()]
     if all(runs):
@@ -157,7 +158,8 @@ def named_inputs(inputs: tuple[str, ...]) -> dict[str, Path]:
         given = name if path != Path(text) else ""
         if equals and path == Path(rest) and not name:
             raise InputError(f"the name before '=' is empty in {text!r}")
-        pairs.append((given or ("model" if len(inputs) == 1 else path.name), path))
+        alone = len(inputs) == 1 and not _is_run(_located(path))
+        pairs.append((given or ("model" if alone else path.absolute().name), path))
     for name, count in Counter(name for name, _ in pairs).items():
         if count > 1:
             raise InputError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
 from medrev.domains.outputs import bids_label
 from medrev.errors import InputError
-from medrev.files import files_below
+from medrev.files import files_below, not_there
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.
@@ -156,7 +156,7 @@ def volumes_in(
         return {subject_of(place, place.parent): place.absolute()}
     root, pattern = _split(place)
     if not root.is_dir():
-        raise InputError(f"{what} not found: {root} is no folder and no file")
+        raise InputError(f"{what} not found: {root} is no folder and no file{not_there(root)}")
     there = files_below(root) if pattern is None else sorted(root.glob(pattern))
     chosen = [path for path in there if path.name.lower().endswith(_VOLUMES) and path.is_file()]
     if pattern is None and accept is not None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig
-from medrev.evaluation.classes import classes_of
+from medrev.evaluation.classes import GROUND_TRUTH, classes_of
+from medrev.metrics import NOISE_FLOOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,21 @@ class Found:
     ensembles: bool = False
     drawing: tuple[str, ...] = ()
 
+    @property
+    def has_inputs(self) -> bool:
+        """Whether there is something to interpolate."""
+        return self.kind == "runs" or any("input" in case.files for case in self.cases)
+
     def check(self, config: EvaluationConfig) -> None:
         """Refuse config with which these subjects cannot be measured.
 
         Raises:
             CheckpointError: The segmentation network cannot be loaded.
             InputError: Models would have to be applied where only predictions are given, in a
-                direction that was not trained, or to data of another kind.
+                direction that was not trained, or to data of another kind; or one is called as
+                another row of the tables.
         """
+        self._check_names(config)
         if config.segmenter is not None:
             classes_of(config)
         if config.classifier is not None and self.kind != "runs":
@@ -86,4 +94,13 @@ class Found:
             raise InputError(
                 f"--samples: {single[0]} makes one result of an input: leave it out, or give "
                 "models with a posterior, such as dti-x2-posterior"
+            )
+
+    def _check_names(self, config: EvaluationConfig) -> None:
+        """Refuse a model that is called as another row of the tables."""
+        others = {*config.baselines, "input", NOISE_FLOOR, GROUND_TRUTH}
+        if self.has_inputs and (same := others.intersection(self.models)):
+            raise InputError(
+                f"{min(same)!r} is the name of a row that is no model's: give the model another "
+                "name, as in NAME=INPUT"
             )

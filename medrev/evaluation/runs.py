@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medrev.config.schema import Pipeline
+from medrev.data.cohort import check_root
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
@@ -65,9 +66,14 @@ def read_runs(
         name: model.path.absolute() for name, model in models.items() if model.path is not None
     }
     rows = _columns(participants, root)
-    notes = (
-        [] if part in ("test", "all") else [f"these are {part} {noun}, not held-out test {noun}"]
-    )
+    notes = []
+    if part not in ("test", "all"):
+        notes.append(f"these are {part} {noun}, not held-out test {noun}")
+    elif part == "test" and data is not None:
+        notes.append(
+            f"only the test part of {root} is measured ({noun}: {len(members)}); of a cohort that "
+            "the model has never seen, --part all measures everybody"
+        )
     return Found(
         kind="runs",
         models=tuple(named),
@@ -135,10 +141,12 @@ def placed(model: Model, data: Path | None) -> Pipeline:
     """
     pipeline, section = model.pipeline, model.pipeline.data
     known = section.layout == "simulated" or (getattr(section, "table", None) or section.root)
-    if data is None and isinstance(known, Path) and not known.exists():
+    if data is not None:
+        check_root(data, key="--data")
+    elif isinstance(known, Path) and not known.exists():
         raise InputError(
-            f"{pipeline.name}: the cohort that it was trained on ({known}) is not here: give it, "
-            "or another one, with --data DIR"
+            f"the cohort of {pipeline.name} is missing: {known} does not exist on this machine; "
+            "give the folder where it is now, or another cohort, with --data"
         )
     update: dict[str, Any] = {"workers": 1} if hasattr(section, "workers") else {}
     if data is not None:

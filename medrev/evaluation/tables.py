@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from medrev.errors import InputError
 from medrev.evaluation.agreement import BlandAltman
-from medrev.evaluation.catalogue import CATALOGUE, digits, heading
+from medrev.evaluation.catalogue import CATALOGUE, Better, digits, heading
 from medrev.evaluation.comparison import Comparison, GroupComparison
 from medrev.evaluation.outliers import Outlier
 from medrev.evaluation.results import Results
@@ -62,6 +62,30 @@ def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
     """Mean and standard deviation over subjects; None where no subject has a value."""
     found = describe(list(results.values(method, key).values()), resamples=0)
     return None if found.mean is None else MeanStd(found.mean, found.std)
+
+
+def worse_than(
+    model: str, means: Mapping[str, float], *, better: Better, title: str, rounding: int
+) -> str | None:
+    """That a model is worse than the best of the methods that need none; None where it is not.
+
+    Args:
+        model: Its name among the methods.
+        means: Mean by method.
+        better: Which values are good; of others than lower and higher nothing is said.
+        title: What was measured.
+        rounding: Digits after the point.
+    """
+    rivals = {method: mean for method, mean in means.items() if method != model}
+    if model not in means or not rivals or better not in ("lower", "higher"):
+        return None
+    higher = better == "higher"
+    best = (max if higher else min)(rivals, key=rivals.__getitem__)
+    if (means[model] >= means[best]) if higher else (means[model] <= means[best]):
+        return None
+    numbers = ", ".join(f"{name} {means[name]:.{rounding}f}" for name in (model, best))
+    who = "the model" if model == "model" else model
+    return f"{who} is worse than {best} ({title}: {numbers}): do not use it"
 
 
 def best_of(

@@ -23,6 +23,7 @@ from medrev.prediction.score import score_of
 from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.shipped import (
     ShippedModel,
+    like,
     shipped_models,
     shipped_sources,
     suitable_model,
@@ -61,6 +62,7 @@ __all__ = [
     "infer_entry",
     "infer_file",
     "infer_many",
+    "like",
     "load_model",
     "load_models",
     "pick_device",

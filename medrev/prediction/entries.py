@@ -9,7 +9,7 @@ from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.domain import Domain
 from medrev.domains.source import Entry, recognise
 from medrev.errors import InputError
-from medrev.volumes import strip_suffix
+from medrev.files import is_named_like_file
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def single_entry(source: Domain, path: Path, data: Path, output: Path | None) ->
         data: Its file, or folder of a DICOM series.
         output: Folder, or file of the result: the others' names begin like its own.
     """
-    if output is None or not _is_file(output):
+    if output is None or not is_named_like_file(output):
         folder = output or Path()
         return Entry(str(path), data, root=folder, folder=folder, base=source.base(data))
     folder = output.parent
@@ -119,12 +119,8 @@ def single_entry(source: Domain, path: Path, data: Path, output: Path | None) ->
     )
 
 
-def _is_file(output: Path) -> bool:
-    return strip_suffix(output) not in ("", output.name) and not output.is_dir()
-
-
 def _refuse_file(output: Path | None, why: str) -> None:
-    if output is not None and _is_file(output):
+    if output is not None and is_named_like_file(output):
         raise InputError(f"--output {output} is the file of one result, {why}: give a folder")
 
 

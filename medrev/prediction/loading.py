@@ -18,7 +18,7 @@ from medrev.options import CALIBRATED, InferenceOptions, keywords
 from medrev.prediction.containers import contained
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
-from medrev.prediction.shipped import named, shipped_model
+from medrev.prediction.shipped import like, named, shipped_model
 from medrev.prediction.weights import is_copy, read_weights
 
 logger = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def weight_file(source: Path) -> Path:
     """
     if not source.exists():
         if len(source.parts) > 1 or source.suffix:
-            raise CheckpointError(f"{source}: no such run folder or weight file")
+            raise CheckpointError(f"{source}: no such run folder or weight file{like(source)}")
         return shipped_model(str(source)).path
     if not source.is_dir():
         return source

@@ -152,7 +152,11 @@ def check_draws(
     if not isinstance(models[0].translator, Posterior):
         generator_of(models[0], options.draws)
         raise InputError(f"{name} draws images: use medrev.prediction.draws.Draws")
-    if options.samples is None or options.samples < 2:
+    if options.samples is None:
+        raise InputError(
+            f"{', '.join(options.draws)} is of samples: give their number, too, with --samples"
+        )
+    if options.samples < 2:
         raise InputError(
             f"{name}: --samples around a result must be 2 or more, for their deviation, got "
             f"{options.samples}"

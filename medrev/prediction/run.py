@@ -360,7 +360,8 @@ class Inference:
         endings = self.target.endings
         if not file.name.endswith(endings):
             raise InputError(
-                f"--output must be a folder or end in {', '.join(endings)}, got {file}"
+                f"--output must be a folder or end in {', '.join(endings)}, got {file}; a folder "
+                "with such an ending must be there before"
             )
         if self.draws > 1:
             raise InputError(

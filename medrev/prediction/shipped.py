@@ -11,6 +11,7 @@ from medrev.domains.domain import Domain
 from medrev.domains.kinds import domains_of
 from medrev.domains.source import Accepted, Entry, recognise
 from medrev.errors import CheckpointError, InputError
+from medrev.folders import RUN
 from medrev.prediction.entries import find_among
 from medrev.prediction.weights import read_pipeline
 from medrev.volumes import voxel_size
@@ -18,6 +19,7 @@ from medrev.volumes import voxel_size
 #: Where they lie.
 MODELS = Path(__file__).parents[1] / "models"
 
+_MARK = f"*/{RUN.mark}"
 #: Voxels more than this many times as long as wide are thick slices.
 _THICK = 1.7
 
@@ -77,10 +79,24 @@ def shipped_model(name: str) -> ShippedModel:
     path = MODELS / f"{name}.safetensors"
     if path.is_file() and path.parent == MODELS:
         return _shipped(path)
-    names = [model.name for model in shipped_models()]
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"medrev ships {', '.join(names) or 'none'}"
-    raise CheckpointError(f"{name}: no such run folder, weight file or shipped model; {hint}")
+    raise CheckpointError(
+        f"{name}: no such run folder, weight file or shipped model{like(Path(name))}"
+    )
+
+
+def like(model: Path) -> str:
+    """How a message goes on about a model that is not there: those whose names are like its own.
+
+    Looked for are the shipped ones, and runs beside it and in ``runs``.
+    """
+    names = [each.name for each in shipped_models()]
+    runs = [mark.parent for place in (model.parent, Path("runs")) for mark in place.glob(_MARK)]
+    known = {name: name for name in names} | {run.name: str(run) for run in runs}
+    near = [known[name] for name in get_close_matches(model.name, known, n=3)]
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    more = f"; runs: {', '.join(map(str, sorted(runs)[:6]))}" if runs else ""
+    return f"; medrev ships {', '.join(names) or 'none'}{more}"
 
 
 def shipped_sources() -> list[Domain]:

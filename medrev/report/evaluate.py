@@ -132,8 +132,7 @@ def evaluate(
         logger.warning("note: %s", note)
     chosen = EvaluationConfig(**{**found.options, **(choices or {})})
     found.check(chosen)
-    has_inputs = found.kind == "runs" or any("input" in case.files for case in found.cases)
-    if (choices or {}).get("baselines") and not has_inputs:
+    if (choices or {}).get("baselines") and not found.has_inputs:
         raise InputError(
             "--baselines are interpolations of the models' inputs, of which there are none: give "
             "--input, or leave it out"
@@ -231,6 +230,8 @@ def _write(
             words=words_of(evaluated),
             direction=_direction(found, chosen),
         )
+        for line in tables.warnings:
+            logger.warning("warning: %s", line)
         page = replace(page, files=_write_tables(folder, evaluated, tables))
         drawn = draw() if waiting is None else waiting.result()
     size = write_cohort_report(
@@ -243,6 +244,7 @@ def _write(
         "done": len(evaluated.measured),
         "reused": evaluated.reused,
         "failures": dict(evaluated.failures),
+        "warnings": list(tables.warnings),
         "seconds": evaluated.seconds,
     }
     _write_json(folder / _RECORD, {**record, **finished})

@@ -13,7 +13,7 @@ import numpy as np
 from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.errors import InputError
-from medrev.files import atomic_path, files_below, read_json, read_text
+from medrev.files import atomic_path, files_below, not_there, read_json, read_text
 from medrev.volumes import VOLUMES, read_header, read_volume
 
 #: Columns of the table, and what they mean.
@@ -53,7 +53,9 @@ def group_table(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder: run the level participant first")
+        raise InputError(
+            f"{folder}: no such folder{not_there(folder)}; run the level participant first"
+        )
     own = [path for path in files_below(folder) if path.name.endswith(VOLUMES) and is_own(path)]
     if not own:
         raise InputError(f"{folder}: no results of medrev: run the level participant first")

@@ -30,7 +30,9 @@ from medrev.evaluation import (
     subject_table,
     summary_table,
     volume_table,
+    worse_than,
 )
+from medrev.evaluation.tables import key_column, mean_cell
 from medrev.metrics import INTERIOR, MASK, NOISE_FLOOR, WHOLE, Key
 from medrev.report.words import SUBJECTS, Words
 
@@ -91,6 +93,7 @@ class CohortTables:
             and one table each of classes, intervals and outliers. Nothing where nothing is to tell.
         agreements: Bland–Altman analyses of the first model by what was measured.
         outliers: Subjects far from the others.
+        warnings: Which models are worse than what needs none, by the first measurement that tells.
     """
 
     keys: tuple[Key, ...]
@@ -99,6 +102,7 @@ class CohortTables:
     others: Mapping[str, Mapping[str, Tabular]]
     agreements: Mapping[Key, BlandAltman]
     outliers: tuple[Outlier, ...]
+    warnings: tuple[str, ...]
 
     def of(self, what: str) -> Mapping[str, Tabular]:
         """The tables of a kind, by name."""
@@ -186,7 +190,29 @@ def cohort_tables(
         others=others,
         agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
         outliers=found,
+        warnings=_warnings(results, keys, models),
     )
+
+
+def _warnings(results: Results, keys: Sequence[Key], models: Sequence[str]) -> tuple[str, ...]:
+    others = [m for m in results.methods if m not in models and m not in BOUNDS]
+    lines = []
+    for model in models:
+        for key in keys:
+            column, cells = key_column(results, key), [model, *others]
+            found = {name: c.mean for name in cells if (c := mean_cell(results, name, key))}
+            if model in found and len(found) > 1 and column.better in ("lower", "higher"):
+                lines.append(
+                    worse_than(
+                        model,
+                        found,
+                        better=column.better,
+                        title=column.heading,
+                        rounding=column.digits or 0,
+                    )
+                )
+                break
+    return tuple(line for line in lines if line)
 
 
 def with_totals(results: Results, totals: Results | None) -> Results:

@@ -18,7 +18,7 @@ from medrev.domains.outputs import is_own, sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.files import read_json
+from medrev.files import check_file, not_there, read_json
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.volumes import (
     VOLUMES,
@@ -120,14 +120,13 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
     if len(given) == 1 and not given[0].is_file():
         where = str(given[0])
         if not given[0].is_dir():
-            raise InputError(f"{where}: no such file or folder of results")
+            raise InputError(f"{where}: no such file or folder of results{not_there(where)}")
         files = [file for file in sorted(given[0].iterdir()) if _is_volume(file) and is_own(file)]
     else:
         where = "the files given"
         files = [file for file in given if _is_volume(file)]
         for file in files:
-            if not file.is_file():
-                raise InputError(f"{file}: no such file")
+            check_file(file)
     if name is not None:
         files = [file for file in files if file.name.startswith(name)]
     if not files:
@@ -235,7 +234,7 @@ def input_volumes(
     path = next((place for place in places if place.exists()), None)
     if path is None:
         if input is not None:
-            raise InputError(f"{input}: no such file")
+            raise InputError(f"{input}: no such file{not_there(input)}")
         logger.warning("warning: the input is not there any more: the scene shows the output only")
         return []
     if sidecar.get("InputKind") == "dwi":

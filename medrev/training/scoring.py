@@ -20,6 +20,7 @@ from medrev.evaluation import (
     score,
     segmentation_scores,
     translate_sample,
+    worse_than,
 )
 from medrev.metrics import NOISE_FLOOR, Confusion
 from medrev.prediction import Model
@@ -130,23 +131,19 @@ def result_warnings(results: Results) -> tuple[str, ...]:
 
     A direction is told once: by the first of its columns.
     """
-    lines: dict[str | None, str] = {}
-    rivals = [m for m in results.methods if m not in ("model", NOISE_FLOOR)]
+    lines: dict[str | None, str | None] = {}
+    methods = [method for method in results.methods if method != NOISE_FLOOR]
     for column in heldout_columns(results).values():
-        means = {m: s.mean for m in rivals if (s := column.mean(results, m)) is not None}
-        own = column.mean(results, "model")
+        means = {m: s.mean for m in methods if (s := column.mean(results, m)) is not None}
         told = column.direction in lines or column.better not in ("higher", "lower")
-        if own is None or not means or told:
-            continue
-        higher = column.better == "higher"
-        best = (max if higher else min)(means, key=means.__getitem__)
-        worse = own.mean < means[best] if higher else own.mean > means[best]
-        numbers = f"{own.mean:.{column.digits}f}, {best} {means[best]:.{column.digits}f}"
-        lines[column.direction] = (
-            f"the model is worse than {best} ({column.title}: model {numbers}): do not use it"
-            if worse
-            else ""
-        )
+        if "model" in means and len(means) > 1 and not told:
+            lines[column.direction] = worse_than(
+                "model",
+                means,
+                better=column.better,
+                title=column.title,
+                rounding=column.digits,
+            )
     return tuple(line for line in lines.values() if line)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from medrev.errors import InputError, OutputError, naming
-from medrev.files import atomic_path, ensure_writable_folder, files_below
+from medrev.files import atomic_path, ensure_writable_folder, files_below, not_there
 from medrev.volumes.affine import as_affine, rescale_affine
 from medrev.volumes.formats import read_header
 from medrev.volumes.grid import crop_to_multiple
@@ -49,7 +49,7 @@ def coarsen_files(
         OutputError: A file exists, cannot be written, or would replace a source.
     """
     if not source.exists():
-        raise InputError(f"{source}: no such file or folder")
+        raise InputError(f"{source}: no such file or folder{not_there(source)}")
     root = source if source.is_dir() else source.parent
     found = files_below(source) if source.is_dir() else [source]
     volumes = [path for path in found if path.name.endswith(_NIFTI)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
-from medrev.files import check_file
+from medrev.files import check_file, not_there
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.dicom_frames import Frame, frames_of, read_dataset, stored_pixels
 from medrev.volumes.reading import check_memory, finished, one_line
@@ -104,7 +104,7 @@ def load_dicom(folder: str | Path, *, allow_nan: bool = False) -> Volume:
 def _open_series(folder: Path) -> tuple[Header, list[Frame]]:
     """The checked header of a series, and its frames in the order of their places."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder{not_there(folder)}")
     series, notes = _chosen(folder, _find_series(folder))
     frames = [f for path, dataset in series.files.items() for f in frames_of(path, dataset)]
     frames, affine = _stack(folder, frames)

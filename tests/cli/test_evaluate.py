@@ -72,6 +72,18 @@ def test_a_table_in_a_papers_form_is_written(root, capsys):
     assert "a paper's table is one of revgan-2" in error_of(capsys)
 
 
+def test_a_model_worse_than_interpolation_is_told_on_the_terminal_and_in_the_report(root, capsys):
+    for n in (1, 2, 3):
+        save(root / f"bad/sub-{n:02d}_T1w.nii.gz", 2 * brain(n))
+    assert main(["bad", "good=a", "--reference", "ref", "--input", "low"]) == 0
+    line = re.search(r"^warning: (bad is worse than .*)$", capsys.readouterr().err, re.MULTILINE)[1]
+    assert re.fullmatch(
+        r"bad is worse than \w+ \(MAE: bad [\d.]+, \w+ [\d.]+\): do not use it", line
+    )
+    assert line in Path("evaluation/report.html").read_text()
+    assert json.loads(Path("evaluation/evaluation.json").read_text())["warnings"] == [line]
+
+
 def test_some_failed_subjects_are_listed_and_give_3(root, capsys):
     Path("a/sub-02_desc-sr_T1w.nii.gz").write_bytes(b"nothing")
     assert main(["a", "--reference", "ref"]) == 3

@@ -303,6 +303,26 @@ def test_a_file_as_output(weights, tensor_file, cohort, tmp_path, capsys):
         assert f"{why}: give a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["text.txt", "fine.nifti", "page.html", "x.nii.gz.bak"])
+def test_an_ending_that_no_result_has_makes_no_folder(
+    name, weights, tensor_file, cohort, tmp_path, capsys
+):
+    words = ["--model", weights, "--output", tmp_path / name, "--no-quick-look"]
+    for given in (tensor_file, cohort):
+        assert run(given, *words) == 2
+        err = capsys.readouterr().err
+        assert "must be a folder or end in .nii.gz" in err or "is a cohort: give a folder" in err
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir()
+    assert run(tensor_file, *words) == 0
+
+
+def test_a_number_at_the_end_makes_no_file_of_a_folder(weights, tensor_file, tmp_path):
+    words = ["--model", weights, "--no-quick-look", "--output"]
+    assert run(tensor_file, *words, tmp_path / "results_v1.2") == 0
+    assert (tmp_path / "results_v1.2").is_dir()
+
+
 def test_a_cohort_does_not_go_into_a_file_nor_an_empty_text_into_this_folder(
     weights, cohort, tmp_path, capsys
 ):

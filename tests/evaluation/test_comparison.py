@@ -60,7 +60,8 @@ def test_all_pairs_or_one_against_all_are_corrected_together():
     ]  # fmt: skip
     assert [c.p_holm for c in pairs] == list(holm([c.p for c in pairs]))
     against = compare_methods(cohort(**columns), RMSE, against="c")
-    assert [(c.first, c.second) for c in against] == [("a", "c"), ("b", "c"), ("d", "c")]
+    assert [(c.first, c.second) for c in against] == [("c", "a"), ("c", "b"), ("c", "d")]
+    assert against[0].difference == pytest.approx(np.subtract(columns["c"], columns["a"]).mean())
     assert against[0].p == pairs[1].p
     assert against[0].p_holm <= pairs[1].p_holm
     assert len(compare_methods(cohort(**columns), RMSE, methods=["a", "b"])) == 1

@@ -35,12 +35,13 @@ def test_a_run_is_evaluated_on_its_test_subjects_with_the_numbers_of_its_own_tab
     )
     table = json.loads((run / "heldout.json").read_text())
     rows = {row["method"]: row for row in table["rows"]}
+    assert done.models == ("small",)  # the table of the run itself says model
+    rows["small"] = rows.pop("model")
     assert set(done.results.methods) == set(rows)
     for method, row in rows.items():
         for name, key in (("rmse", Key("rmse")), ("rmse_interior", Key("rmse", "interior"))):
             value = done.results.values(method, key)["s3"]
             assert value == pytest.approx(row[name], rel=1e-6)
-    assert done.models == ("model",)
 
 
 def test_models_without_a_run_are_measured_on_a_cohort_that_is_named(run, tmp_path):
@@ -50,16 +51,23 @@ def test_models_without_a_run_are_measured_on_a_cohort_that_is_named(run, tmp_pa
     assert [case.id for case in by_file.cases] == ["s3"]
     shipped = find_cases(Sources(inputs=("dti-x2",), data=cohort))
     assert [case.id for case in shipped.cases] == ["s3"]
-    assert shipped.origins["model"]["name"] == "dti-x2"
+    assert shipped.models == ("dti-x2",)
+    assert shipped.origins["dti-x2"]["name"] == "dti-x2"
+    assert shipped.notes == (
+        f"only the test part of {shipped.cases[0].pipeline.data.root} is measured (subjects: 1); "
+        "of a cohort that the model has never seen, --part all measures everybody",
+    )
     everybody = find_cases(Sources(inputs=("dti-x2",), data=cohort, part="all"))
     assert sorted(case.id for case in everybody.cases) == ["s0", "s1", "s2", "s3"]
-    with pytest.raises(InputError, match=r"trained on .* is not here: .* with --data DIR"):
+    with pytest.raises(InputError, match=r"the cohort of dti-x2 is missing: .*, with --data$"):
         find_cases(Sources(inputs=("dti-x2",)))
     with pytest.raises(InputError, match=r"those of its training, too: give --data"):
         find_cases(Sources(inputs=(str(run),), part="all"))
-    with pytest.raises(InputError, match=r"--samples: model makes one result of an input"):
+    with pytest.raises(InputError, match=rf"^--data not found: .*; did you mean {cohort.name}\?$"):
+        find_cases(Sources(inputs=("dti-x2",), data=cohort.with_suffix(".cv")))
+    with pytest.raises(InputError, match=r"--samples: dti-x2 makes one result of an input"):
         shipped.check(EvaluationConfig(samples=4))
-    with pytest.raises(InputError, match="dti-x9 is no folder, no file and no shipped model"):
+    with pytest.raises(InputError, match=r"no file and no shipped model; did you mean dti-x2\?$"):
         find_cases(Sources(inputs=("dti-x9",)))
 
 
@@ -88,6 +96,11 @@ def test_two_runs_are_compared_on_the_same_subjects(run, tmp_path):
     loaded = found.cases[0].load(EvaluationConfig(baselines=("cubic",), device="cpu"))
     assert loaded.models == ["small", "other"]
     assert list(loaded.predictions) == ["small", "other", "cubic", "noise floor"]
+
+
+def test_a_model_is_not_called_as_an_interpolation(run):
+    with pytest.raises(InputError, match=r"^'cubic' is the name of a row .*, as in NAME=INPUT$"):
+        find_cases(Sources(inputs=(f"cubic={run}",))).check(EvaluationConfig())
 
 
 def test_runs_on_different_data_are_not_compared(run, tmp_path):

@@ -102,7 +102,7 @@ def test_description_names_quartiles_and_interval(results):
 def test_comparisons_groups_agreement_and_outliers_are_shown(results):
     comparisons = compare_methods(results, RMSE, against="model")
     table = comparison_table(comparisons, RMSE, "1e-5 mm²/s")
-    assert table.rows[0][:3] == ("cubic", "model", "8")
+    assert table.rows[0][:3] == ("model", "cubic", "8")
     assert table.rows[0][-1] == comparisons[0].p_holm
     groups = {f"s{n}": "ab"[n % 2] for n in range(8)}
     compared = {m: compare_groups(results.values(m, RMSE), groups) for m in results.methods}

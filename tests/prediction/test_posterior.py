@@ -191,7 +191,6 @@ def test_ensembles_have_intervals_too(residual_model, dwi_file, tmp_path):
     ("options", "message"),
     [
         ({"samples": 1}, "must be 2 or more"),
-        ({"seed": 3}, "must be 2 or more, for their deviation, got None"),
         ({"samples": 2, "ensemble": 8}, "no meaning beside --ensemble"),
         ({"samples": 2, "voxel_size": 1.0}, "no meaning beside --voxel-size"),
         ({"interval": 90}, "--interval needs --ensemble, or --samples"),
@@ -213,6 +212,13 @@ def test_a_model_without_posterior_has_no_samples(make_model):
         said = f"--{next(iter(option))}: .* of model.kind posterior, such as dti-x2-posterior"
         with pytest.raises(InputError, match=said):
             Predictor([make_model()], options=InferenceOptions(**option))
+
+
+def test_options_of_samples_name_themselves_where_no_number_is_given(posterior):
+    for option in ({"seed": 4}, {"temperature": 0.5}):
+        said = f"^--{next(iter(option))} is of samples: give their number, too, with --samples$"
+        with pytest.raises(InputError, match=said):
+            Predictor([posterior], options=InferenceOptions(**option))
 
 
 def test_backwards_there_are_no_samples(posterior):

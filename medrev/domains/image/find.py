@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medrev.config.schema import ImageData
+from medrev.data.cohort import check_root
 from medrev.domains.image.checks import Inspection
 from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
 from medrev.domains.image.layouts import EXPECTED, list_images, recognise
@@ -36,30 +37,29 @@ _MOST = 6
 
 def missing(root: Path, layout: str) -> InputError:
     """The error of a data set that is not there, or of no known layout."""
-    lines = [f"data.root not found: {root}"]
-    if root.is_dir():
-        entries = sorted(path.name for path in root.iterdir())
-        more = f" … ({len(entries)} entries)" if len(entries) > _MOST else ""
-        lines = [f"no training images in {root}; found: {', '.join(entries[:_MOST]) + more or '-'}"]
-    elif root.exists():
-        lines = [f"data.root must be a folder, got a file: {root}"]
     layouts = EXPECTED if layout == "auto" else {layout: EXPECTED[layout]}
-    lines += [f"expected, {name}: {what}" for name, what in layouts.items()]
+    lines = ["", *(f"expected, {name}: {what}" for name, what in layouts.items())]
     called = root.name.lower()
     script = "python scripts/make_image_data.py"
     if called in _MADE:
         lines.append(f"to make it: {script} {_MADE[called]} --output {root}")
-        return InputError("\n  ".join(lines))
-    known = {name: where for name, where in SOURCES.items() if name in called}
-    for name, where in (known or SOURCES).items():
-        lines.append(f"{name} can be downloaded from {where}")
-    other = "shapes" if layout == "unaligned" else "labels"
-    kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), other)
-    lines.append(
-        "medrev downloads nothing; a small stand-in to try a pipeline is made by "
-        f"{script} {kind} --output {root}"
-    )
-    return InputError("\n  ".join(lines))
+    else:
+        known = {name: where for name, where in SOURCES.items() if name in called}
+        for name, where in (known or SOURCES).items():
+            lines.append(f"{name} can be downloaded from {where}")
+        other = "shapes" if layout == "unaligned" else "labels"
+        kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), other)
+        lines.append(
+            "medrev downloads nothing; a small stand-in to try a pipeline is made by "
+            f"{script} {kind} --output {root}"
+        )
+    more = "\n  ".join(lines)
+    check_root(root, more)
+    if not root.is_dir():
+        return InputError(f"data.root must be a folder, got a file: {root}{more}")
+    entries = sorted(path.name for path in root.iterdir())
+    shown = ", ".join(entries[:_MOST]) + f" … ({len(entries)} entries)" * (len(entries) > _MOST)
+    return InputError(f"no training images in {root}; found: {shown or 'nothing'}{more}")
 
 
 def find_images(data: ImageData, *, show: bool = False) -> ImageSet:

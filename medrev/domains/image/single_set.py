@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import SingleImageData
 from medrev.config.schema import Split as Shares
 from medrev.data import Cohort, Subject
-from medrev.data.cohort import together
+from medrev.data.cohort import check_root, together
 from medrev.data.subject import PARTS
 from medrev.domains.image.idx import IDX_FILES, find_idx, read_idx
 from medrev.domains.image.image_set import Picture
@@ -336,15 +336,13 @@ def _classes(
 
 def _missing(root: Path, layout: str) -> InputError:
     """The error of a data set that is not there, or of no known layout."""
-    if not root.exists():
-        lines = [f"data.root not found: {root}"]
-    else:
-        entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else ["a file"]
-        lines = [f"no images in {root}; found: {', '.join(entries[:6]) or '-'}"]
     layouts = EXPECTED if layout == "auto" else {layout: EXPECTED[layout]}
-    lines += [f"expected, {name}: {what}" for name, what in layouts.items()]
+    lines = ["", *(f"expected, {name}: {what}" for name, what in layouts.items())]
     known = {name: where for name, where in SOURCES.items() if name in root.name.lower()}
     lines += [
         f"{name} can be downloaded from {where}" for name, where in (known or SOURCES).items()
     ]
-    return InputError("\n  ".join([*lines, "medrev downloads nothing"]))
+    more = "\n  ".join([*lines, "medrev downloads nothing"])
+    check_root(root, more)
+    entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else ["a file"]
+    return InputError(f"no images in {root}; found: {', '.join(entries[:6]) or 'nothing'}{more}")

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from medrev.config.schema import DTIData
-from medrev.data.cohort import Cohort, Layouts
+from medrev.data.cohort import Cohort, Layouts, check_root
 from medrev.data.subject import Subject
 from medrev.domains.tensor.layouts import bids, files, hcp, table, tensors
 from medrev.domains.tensor.simulated import simulated_cohort
-from medrev.errors import InputError
 
 
 def scanned(subject: Subject) -> Path | None:
@@ -47,8 +46,6 @@ def find_cohort(data: DTIData) -> Cohort:
     if data.layout == "simulated":
         return simulated_cohort(data)
     root = data.root if data.table is None else data.table
-    if not root.exists():
-        what = "data.root" if data.table is None else "data.table"
-        raise InputError(f"{what} not found: {root}")
+    check_root(root, key="data.root" if data.table is None else "data.table")
     layout = "table" if data.table is not None else data.layout
     return LAYOUTS.gather(root, layout, wanted=data.subjects, split=data.split)
