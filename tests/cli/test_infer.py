@@ -326,10 +326,11 @@ def test_a_number_at_the_end_makes_no_file_of_a_folder(weights, tensor_file, tmp
 def test_a_cohort_does_not_go_into_a_file_nor_an_empty_text_into_this_folder(
     weights, cohort, tmp_path, capsys
 ):
-    (tmp_path / "notes.txt").touch()
     words = ["--model", weights, "--output"]
-    assert run(cohort, *words, tmp_path / "notes.txt") == 2
-    assert "notes.txt is a file, not a folder; choose another output" in capsys.readouterr().err
+    for name, why in (("notes.txt", "is a cohort: give a folder"), ("notes", "is a file, not a ")):
+        (tmp_path / name).touch()
+        assert run(cohort, *words, tmp_path / name) == 2
+        assert why in capsys.readouterr().err
     with pytest.raises(SystemExit) as caught:
         run("", *words, tmp_path / "out")
     assert caught.value.code == 2
