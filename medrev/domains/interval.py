@@ -6,7 +6,62 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 from torch import Tensor
+
+_NOISE = "Noise"
+#: The share of voxels, in percent, that widths are fitted to: samples' tails are heavier than a
+#: normal distribution's, and their middle lighter.
+WIDTH_LEVEL = 80.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Width:
+    """How wide samples lie around an estimate, by the noise of the scan: (noise / one) ** slope.
+
+    A network reads noise from the neighbourhood of a voxel, hence not well; the whole scan tells it
+    better. Calibration finds the two numbers on subjects (``medrev-calibrate``).
+
+    Attributes:
+        slope: 0: all scans have the width 1.
+        one: Noise, in the network's range, of scans whose samples are as wide as the network's.
+        least: Lowest noise of those subjects; scans with less are taken to have as much.
+    """
+
+    slope: float = 0.0
+    one: float = 1.0
+    least: float = 0.0
+
+    @classmethod
+    def fit(cls, noise: Sequence[float], needed: Sequence[float]) -> "Width":
+        """The width that subjects need, a line in logarithms through their points.
+
+        Args:
+            noise: Of every subject.
+            needed: Factors on the standard deviation with which `WIDTH_LEVEL` of a subject's voxels
+                lie in their intervals.
+        """
+        wanted = np.asarray(needed) / NormalDist().inv_cdf(0.5 + WIDTH_LEVEL / 200)
+        slope, offset = np.polyfit(np.log(noise), np.log(wanted), 1)
+        if not slope > 0:
+            return cls()
+        return cls(slope=float(slope), one=math.exp(-offset / slope), least=min(noise))
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> "Width":
+        """That of a weight file; 1 where nothing was calibrated."""
+        told = header.get(_NOISE, {})
+        return cls(**{name.lower(): float(value) for name, value in told.items()})
+
+    def header(self) -> dict[str, Any]:
+        """What a weight file says of it; nothing where it is 1."""
+        if not self.slope:
+            return {}
+        return {_NOISE: {"Slope": self.slope, "One": self.one, "Least": self.least}}
+
+    def at(self, noise: float | None) -> float:
+        """That of a scan; 1 where its noise is not known."""
+        return 1.0 if noise is None else (max(noise, self.least) / self.one) ** self.slope
 
 
 @dataclass(frozen=True, kw_only=True)

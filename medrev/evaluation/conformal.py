@@ -1,7 +1,7 @@
 """A model's intervals calibrated on subjects that nothing was fitted to."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Domain
+from medrev.domains.domain import Prediction as Translation
+from medrev.domains.interval import WIDTH_LEVEL, Width
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.domains.score import Score
@@ -39,6 +41,8 @@ PROMISE = (
 _FEW = 9
 #: Shares, in percent, for which the factor that a subject needs is kept.
 _CURVE = np.round(np.arange(1, 501) / 5, 1)
+#: By quantity, the factors for these shares.
+_Curves = Mapping[str, NDArray[np.float64]]
 
 
 class Held(NamedTuple):
@@ -74,14 +78,16 @@ class Calibrated:
         curves: By quantity, the factors ``(subjects, shares)`` that every subject needs to hold
             0.2 %, 0.4 % … 100 % of its voxels.
         scores: Of the subjects' own fine grids, of models with a posterior.
+        width: How wide their samples lie.
     """
 
     subjects: tuple[str, ...]
     levels: tuple[float, ...]
     options: InferenceOptions
     factors: Mapping[str, Mapping[float, float]]
-    curves: Mapping[str, NDArray[np.float64]]
+    curves: _Curves
     scores: tuple[Score, ...] = ()
+    width: Width = field(default_factory=Width)
 
     def header(self) -> dict[str, Any]:
         """What weight files say of it: factors by quantity and level, and what they are for.
@@ -100,6 +106,7 @@ class Calibrated:
                 "hash": content_hash("\n".join(sorted(self.subjects)).encode()),
             },
             **Score.header(list(self.scores)),
+            **self.width.header(),
         }
 
     def held(self) -> list[Held]:
@@ -163,6 +170,9 @@ def calibrate(
 ) -> Calibrated:
     """Find the factors with which a model's intervals hold what they promise (:data:`PROMISE`).
 
+    Of a model with a posterior first how wide samples must lie by the noise of a scan, for which
+    every subject is sampled once more.
+
     Args:
         source: A run folder, a weight file, or the name of a shipped model.
         data: The cohort (default: the run's).
@@ -190,21 +200,32 @@ def calibrate(
                 f"intervals of {level:g} % need at least {needed} held-out subjects, got "
                 f"{len(members)}: give a cohort that has as many with --data, or a lower --level"
             )
-    predictor, seen = Predictor([model], options=options), _seen(weight_file(Path(source)))
-    curves: dict[str, list[NDArray[np.float64]]] = {}
-    scores: list[Score] = []
-    with progress("Calibrating", len(members), enabled=show_progress) as bar:
-        for member in members:
-            sample = dataset.read(member)
-            if sample.key and sample.key in seen:
-                raise InputError(
-                    f"{sample.id} is of the {seen[sample.key]} part of {source}: intervals are "
-                    "calibrated on subjects that a model has not seen"
-                )
-            for quantity, curve in _needed(predictor, sample).items():
+    seen = _seen(weight_file(Path(source)))
+    posterior = isinstance(model.translator, Posterior)
+    with progress("Calibrating", len(members) * (1 + posterior), enabled=show_progress) as bar:
+
+        def subjects(width: Width) -> Iterator[tuple[Sample, Translation, _Curves]]:
+            """Every subject, what the model makes of it, and the factors that it needs."""
+            applied = replace(model, metadata={**model.metadata, "Noise": {}, **width.header()})
+            predictor = Predictor([applied], options=options)
+            for member in members:
+                sample = dataset.read(member)
+                if sample.key and sample.key in seen:
+                    raise InputError(
+                        f"{sample.id} is of the {seen[sample.key]} part of {source}: intervals are "
+                        "calibrated on subjects that a model has not seen"
+                    )
+                made = predict_sample(predictor, sample)
+                yield sample, made, _needed(made, predictor.target, sample)
+                bar.advance(text=sample.id)
+
+        width = _width(subjects(Width()), dataset.y.always[0]) if posterior else Width()
+        curves: dict[str, list[NDArray[np.float64]]] = {}
+        scores: list[Score] = []
+        for sample, _, needed_by in subjects(width):
+            for quantity, curve in needed_by.items():
                 curves.setdefault(quantity, []).append(curve)
             scores += _scores(model, dataset.y, sample)
-            bar.advance(text=sample.id)
     stacked = {quantity: np.stack(some) for quantity, some in curves.items()}
     factors = {
         quantity: {level: conformal_quantile(list(some), level) for level in levels}
@@ -217,7 +238,7 @@ def calibrate(
                 "deviation of too many voxels is 0"
             )
     names = tuple(dataset.name(member) for member in members)
-    return Calibrated(names, tuple(levels), options, factors, stacked, tuple(scores))
+    return Calibrated(names, tuple(levels), options, factors, stacked, tuple(scores), width)
 
 
 def _seen(weights: Path) -> dict[str, str]:
@@ -228,9 +249,18 @@ def _seen(weights: Path) -> dict[str, str]:
     return {one["key"]: p for p in ("train", "test") for one in parts.get(p, ()) if one.get("key")}
 
 
-def _needed(predictor: Predictor, sample: Sample) -> dict[str, NDArray[np.float64]]:
+def _width(subjects: Iterable[tuple[Sample, Translation, _Curves]], quantity: str) -> Width:
+    """The width that samples need; 1 where subjects are too few, or the noise of one is unknown."""
+    place = int(np.searchsorted(_CURVE, WIDTH_LEVEL))
+    told = [(made.facts["NoiseLevel"], curves[quantity][place]) for _, made, curves in subjects]
+    if len(told) < _FEW or not all(noise and 0 < factor < np.inf for noise, factor in told):
+        return Width()
+    noise, factors = zip(*told, strict=True)
+    return Width.fit(noise, factors)
+
+
+def _needed(prediction: Translation, target: Domain, sample: Sample) -> _Curves:
     """The factors that a subject needs for all shares, by quantity."""
-    prediction, target = predict_sample(predictor, sample), predictor.target
     if not prediction.spread:
         raise InputError("one translation has no spread: an ensemble or samples are needed")
     assert sample.y is not None

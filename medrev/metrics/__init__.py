@@ -25,6 +25,7 @@ from medrev.metrics.masked import (
     region_names,
     volumetry,
 )
+from medrev.metrics.noise import noise_level
 from medrev.metrics.probabilistic import (
     RankHistogram,
     crps_normal,
@@ -109,6 +110,7 @@ __all__ = [
     "needed_factors",
     "needed_subjects",
     "nmse",
+    "noise_level",
     "not_positive_definite",
     "psnr",
     "rank_histogram",

@@ -77,6 +77,7 @@ def sample(
     mask: Tensor | None,
     *,
     field: Field,
+    width: float,
     engine: Engine,
     options: InferenceOptions,
     max_memory: float,
@@ -94,6 +95,7 @@ def sample(
         estimate: What the model gave.
         mask: ``(1, *spatial)``.
         field: Noise.
+        width: Factor on how far samples lie from the estimate.
         engine: Its device and precision; PyTorch computes.
         options: Number of samples, temperature, whether they are kept.
         max_memory: Limit in GiB.
@@ -101,7 +103,7 @@ def sample(
     """
     count, target = options.samples or 1, encode.target
     mean, length = estimate.mean, values.shape[1]
-    drawn = _Slabs(net, encode, values, mean, mask, field, engine)
+    drawn = _Slabs(net, encode, values, mean, mask, field, engine, width)
     shape = mean.shape[1:]
     voxel = target.quantities(mean[:, *(slice(1) for _ in shape)])
     std = torch.zeros(1, *shape)
@@ -202,7 +204,11 @@ def interval_of(
 
 
 def draw_facts(
-    options: InferenceOptions, interval: Interval | None, target: Domain
+    options: InferenceOptions,
+    interval: Interval | None,
+    target: Domain,
+    noise: float | None,
+    width: float,
 ) -> dict[str, Any]:
     """Keys of the sidecar about samples and intervals."""
     facts: dict[str, Any] = {}
@@ -211,6 +217,8 @@ def draw_facts(
             "Samples": options.samples,
             "Temperature": options.temperature,
             "Seed": options.seed,
+            "NoiseLevel": noise,
+            "SampleWidth": width,
         }
     return facts if interval is None else facts | interval.about(target.intervals)
 
@@ -227,6 +235,7 @@ class _Slabs:
         mask: Tensor | None,
         field: Field,
         engine: Engine,
+        width: float = 1.0,
     ) -> None:
         self.net, self.encode, self.values, self.estimate = net, encode, values, estimate
         self.inside = torch.ones_like(values[:1]) if mask is None else (mask > 0).to(values.dtype)
@@ -234,7 +243,7 @@ class _Slabs:
         sizes = zip(estimate.shape[1:], values.shape[1:], strict=True)
         self.ratio = tuple(fine // coarse for fine, coarse in sizes)
         zero, one = (self._decode(torch.full((1, 1, 1, 1), n)) for n in (0.0, 1.0))
-        self.offset, self.unit = float(zero), float(one - zero)
+        self.offset, self.unit, self.width = float(zero), float(one - zero), width
 
     def enter(self, low: int, high: int) -> tuple[slice, Tensor]:
         """Go to coarse planes; give where their result is, and the estimate there."""
@@ -257,7 +266,7 @@ class _Slabs:
         with self._computing():
             residual = self.net.residual.decode(temperature * noise, self._features, self._inside)
             away = self.net.squeeze.inverse(residual)[0]
-        return self._given + self.unit * away[:, self._kept].float().cpu()
+        return self._given + self.width * self.unit * away[:, self._kept].float().cpu()
 
     def planes(self, max_memory: float) -> int:
         """Coarse planes of a slab that memory has room for, at least a few."""

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Prediction, Scan
+from medrev.domains.interval import Width
 from medrev.domains.kinds import domains_of
 from medrev.errors import InputError
+from medrev.metrics import noise_level
 from medrev.nets import Posterior
 from medrev.options import InferenceOptions
 from medrev.prediction.engines import Engine, alternative_engine, choose_engine
@@ -168,8 +170,11 @@ class Predictor:
         )
         self._tell(ensemble, warnings, notes, told)
         estimate = ensemble.run(values, show_progress=show_progress)
+        noise, width = None, 1.0
         if options.samples:
             assert isinstance(first.translator, Posterior)
+            noise = noise_level(encodings[0].forward(values), mask)
+            width = Width.of(first.metadata).at(noise)
             estimate = sample(
                 first.translator,
                 encodings[0],
@@ -177,6 +182,7 @@ class Predictor:
                 estimate,
                 mask,
                 field=Field.of(options.seed, tuple(values.shape[1:]), steps),
+                width=width,
                 engine=ensemble.engine,
                 options=options,
                 max_memory=self._max_memory,
@@ -238,7 +244,7 @@ class Predictor:
             warnings=tuple(warnings),
             notes=tuple(notes),
             facts=facts
-            | draw_facts(options, interval, self.target)
+            | draw_facts(options, interval, self.target, noise, width)
             | ({} if score is None else score.about(first.metadata)),
         )
 
