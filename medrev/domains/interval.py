@@ -54,10 +54,9 @@ class Width:
         return cls(**{name.lower(): float(value) for name, value in told.items()})
 
     def header(self) -> dict[str, Any]:
-        """What a weight file says of it; nothing where it is 1."""
-        if not self.slope:
-            return {}
-        return {_NOISE: {"Slope": self.slope, "One": self.one, "Least": self.least}}
+        """What a weight file says of it, in the place of what it said before."""
+        told = {"Slope": self.slope, "One": self.one, "Least": self.least}
+        return {_NOISE: told if self.slope else {}}
 
     def at(self, noise: float | None) -> float:
         """That of a scan; 1 where its noise is not known."""

@@ -206,7 +206,7 @@ def calibrate(
 
         def subjects(width: Width) -> Iterator[tuple[Sample, Translation, _Curves]]:
             """Every subject, what the model makes of it, and the factors that it needs."""
-            applied = replace(model, metadata={**model.metadata, "Noise": {}, **width.header()})
+            applied = replace(model, metadata={**model.metadata, **width.header()})
             predictor = Predictor([applied], options=options)
             for member in members:
                 sample = dataset.read(member)

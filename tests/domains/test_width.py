@@ -24,7 +24,7 @@ def test_a_weight_file_hands_it_on():
     width = Width(slope=0.9, one=0.04, least=0.02)
     assert Width.of(width.header()) == width
     assert Width.of({}) == Width()
-    assert Width().header() == {}
+    assert Width.of({**width.header(), **Width().header()}) == Width()
     assert Width.of({}).at(123.0) == 1.0
 
 

@@ -225,6 +225,7 @@ def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path)
     assert len(source.pop("hash")) == 64
     assert source == {"ensemble": 1, "samples": 4, "subjects": 12}
     assert not found.scores  # brains of 10 voxels are too small
+    assert header["Noise"] == {}
     path = copy_weights(weight_file(posterior), tmp_path / "a.safetensors", found.header())
     (case,) = find_cases(Sources(inputs=(f"model={posterior}",))).cases
     measured = measure(

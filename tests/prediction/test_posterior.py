@@ -105,6 +105,23 @@ def test_the_result_is_the_point_estimate_and_the_spread_that_of_the_samples(pos
     assert drawn.facts["Seed"] == 5
 
 
+def test_samples_lie_as_wide_as_the_scans_noise_asks(posterior):
+    values = volume(10, 10, 10)
+    options = InferenceOptions(samples=2, keep_samples=True, **EXACT)
+    plain = predict(posterior, values, options=options)
+    level = plain.facts["NoiseLevel"]
+    assert level == pytest.approx(1e-4 / posterior.scale, rel=0.2)
+    assert plain.facts["SampleWidth"] == 1
+    noise = {"Noise": {"Slope": 0.5, "One": level / 4, "Least": 0.0}}
+    model = Model(posterior.translator, posterior.pipeline, posterior.scale, noise)
+    wide = predict(model, values, options=options)
+    assert wide.facts["SampleWidth"] == pytest.approx(2)
+    assert torch.equal(wide.values, plain.values)
+    torch.testing.assert_close(
+        wide.draws - wide.values, 2 * (plain.draws - plain.values), rtol=1e-4, atol=1e-9
+    )
+
+
 def test_memory_does_not_grow_with_the_number_of_samples(posterior):
     def peak(count: int) -> int:
         predictor = Predictor([posterior], options=InferenceOptions(samples=count, **EXACT))
