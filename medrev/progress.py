@@ -106,6 +106,18 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def format_bytes(count: float) -> str:
+    """An amount of memory in words.
+
+    Example:
+        >>> format_bytes(3e9), format_bytes(5e7), format_bytes(700)
+        ('2.79 GiB', '48 MiB', '1 KiB')
+    """
+    if count >= 0.1 * 2**30:
+        return f"{count / 2**30:,.2f} GiB"
+    return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{-(-count // 2**10):.0f} KiB"
+
+
 class _Silent:
     def advance(self, steps: int = 1, text: str = "") -> None:
         pass

@@ -9,6 +9,8 @@ from medrev.errors import InputError
 from medrev.files import read_text
 
 _DELIMITERS = "\t;,"
+#: Marks of no width, which texts that were copied have around them.
+_UNSEEN = "\u200b\u2060\ufeff"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     places: list[int] = []
     try:
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = [cell.strip().strip(_UNSEEN).strip() for cell in cells]
             if not any(stripped) or _aside(stripped[0]):
                 continue
             if not columns:

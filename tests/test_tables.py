@@ -69,6 +69,11 @@ def test_cells_in_quotes_and_comments(tmp_path):
     assert table.rows == ({"id": "a,b", "dwi": "x\ny"},)
 
 
+def test_marks_of_no_width_around_cells(tmp_path):
+    (tmp_path / "a.csv").write_text("id,\u200bsplit\n\u200bsub-01\u00a0,\ufefftrain\u2060\n")
+    assert read_table(tmp_path / "a.csv").rows == ({"id": "sub-01", "split": "train"},)
+
+
 def test_what_excel_writes_before_the_columns(tmp_path):
     (tmp_path / "a.csv").write_text('sep=;\nid;dwi\n1; "x;y"\n')
     assert read_table(tmp_path / "a.csv").rows == ({"id": "1", "dwi": "x;y"},)

@@ -1,4 +1,4 @@
-"""Standard output and error that never stop a command: closed pipes, names that cannot be shown."""
+"""Standard output and error that never stop a command: closed pipes, full disks, strange names."""
 
 import codecs
 import errno
@@ -21,7 +21,8 @@ def lasting_streams() -> Iterator[None]:
     """Let the work go on whatever becomes of standard output and error.
 
     Letters that their encoding does not have are escaped, bytes of file names that are no text are
-    written as they are, and who has closed the other end of a pipe sees no more.
+    written as they are, and who has closed the other end of a pipe sees no more. Where standard
+    output cannot be written for another reason, standard error says so once.
     """
     codecs.register_error(_ERRORS, _escape)
     before = sys.stdout, sys.stderr
@@ -36,7 +37,7 @@ def lasting_streams() -> Iterator[None]:
 
 
 class _Lasting:
-    """A stream that goes nowhere once its pipe is closed."""
+    """A stream that goes nowhere once it cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -59,14 +60,15 @@ class _Lasting:
 
     def _end(self, error: OSError) -> None:
         """Lead the stream to nowhere; Python flushes it once more at exit."""
-        if error.errno not in _CLOSED:
-            raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             with suppress(OSError, ValueError):
                 os.dup2(nowhere, self._stream.fileno())
         finally:
             os.close(nowhere)
+        if error.errno not in _CLOSED and sys.stdout is self and sys.stderr is not None:
+            why = str(error.strerror or error)
+            print(f"warning: standard output cannot be written ({why})", file=sys.stderr)
 
 
 def _lasting(stream: Any) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.gradients import B0, Gradients
+from medrev.dti.gradients import Gradients
 from medrev.dti.signal import FLOOR, LinearFit
 from medrev.errors import GradientError, InputError
 from medrev.volumes import like, to_numpy
@@ -100,8 +100,9 @@ def _nonlinear(values: NDArray[np.float64], gradients: Gradients) -> NDArray[np.
     from dipy.reconst import dti
     from dipy.reconst.utils import convert_tensors
 
-    bvecs = np.where(gradients.b0[:, None], 0.0, gradients.bvecs)
-    table = gradient_table(gradients.bvals, bvecs=bvecs, b0_threshold=B0 - 1e-9)
+    bvals = gradients.bvals
+    lowest = bvals[gradients.b0].max()
+    table = gradient_table(bvals, bvecs=gradients.directions, b0_threshold=lowest)
     design = dti.design_matrix(table)
     values = np.maximum(values, FLOOR * values[:, gradients.b0].mean(axis=1, keepdims=True))
     found, _ = dti.nlls_fit_tensor(design, values, return_lower_triangular=True)

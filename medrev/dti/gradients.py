@@ -14,8 +14,10 @@ from medrev.errors import GradientError, InputError
 from medrev.files import atomic_path, not_there, read_text
 
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
+WEAK = 100.0  # s/mm²: volumes below do so where there is none below 50 (HCP 7T: 60 to 70)
 MOST = 1e6  # s/mm²: no scanner's gradients reach it
-UNIT_TOLERANCE = 0.01
+UNIT_TOLERANCE = 0.05  # of the length of a b-vector; nearer ones are made unit vectors
+TOLD = 0.01  # and are told of beyond this one
 SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3
 #: What may stand between numbers, and what begins a comment.
 _BETWEEN, _COMMENT = re.compile(r"[,;()\[\]\"']"), re.compile(r"[#%].*")
@@ -29,14 +31,15 @@ class Gradients:
     """b-values and unit b-vectors, checked to be enough for a tensor fit.
 
     Attributes:
-        bvals: ``(N,)`` in s/mm², float64. Below 50 counts as b = 0.
+        bvals: ``(N,)`` in s/mm², float64.
         bvecs: ``(N, 3)``, float64, unit vectors; zero where b = 0 has none (or NaN).
         name: The files they come from, for messages.
-        notes: What the user should know of their selection, one line each.
+        notes: What the user should know of them and of their selection, one line each.
 
     Raises:
-        GradientError: If the numbers are not finite, a b-value is negative, a b-vector is not a
-            unit vector, there is no b = 0, or the directions cannot determine a tensor.
+        GradientError: If the numbers are not finite, a b-value is negative, the length of a
+            b-vector is not within 5 % of 1, there is no b = 0, or the directions cannot determine
+            a tensor.
     """
 
     bvals: NDArray[np.float64]
@@ -48,9 +51,13 @@ class Gradients:
         bvals = np.array(self.bvals, dtype=np.float64).ravel()
         bvecs = np.array(self.bvecs, dtype=np.float64)
         if bvecs.shape == (len(bvals), 3):  # several converters write NaN where b = 0
-            bvecs[(bvals < B0) & np.isnan(bvecs).any(axis=1)] = 0
+            bvecs[(bvals < WEAK) & np.isnan(bvecs).any(axis=1)] = 0
         _check(bvals, bvecs, self.name)
         norms = np.linalg.norm(bvecs, axis=1, keepdims=True)
+        lengths = norms[~_without_weighting(bvals, bvecs)]
+        if np.abs(lengths - 1).max() > TOLD:
+            line = f"b-vectors of the lengths {lengths.min():.3f} to {lengths.max():.3f} are made 1"
+            object.__setattr__(self, "notes", (*self.notes, line))
         bvecs /= np.where(norms > 0, norms, 1.0)
         for field, values in (("bvals", bvals), ("bvecs", bvecs)):
             values.setflags(write=False)
@@ -61,8 +68,17 @@ class Gradients:
 
     @property
     def b0(self) -> NDArray[np.bool_]:
-        """Which volumes have b = 0 (below 50 s/mm²), ``(N,)``."""
-        return self.bvals < B0
+        """Which volumes have b = 0, ``(N,)``.
+
+        They are those below 50 s/mm², and those below 100 that have no direction, or all of these
+        where there is none below 50.
+        """
+        return _without_weighting(self.bvals, self.bvecs)
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """b-vectors as a fit takes them, ``(N, 3)``: below 50 s/mm² there are none, as in dipy."""
+        return np.where(self.bvals[:, None] < B0, 0.0, self.bvecs)
 
     @property
     def shells(self) -> dict[float, NDArray[np.int64]]:
@@ -113,7 +129,8 @@ class Gradients:
                     raise
                 taken.append(left.pop(0))
                 continue
-            return indices, dataclasses.replace(chosen, notes=_selection(shells, taken, left))
+            notes = (*self.notes, *_weak(self), *_selection(shells, taken, left))
+            return indices, dataclasses.replace(chosen, notes=notes)
 
     def in_voxel_frame(self, affine: NDArray[Any] | torch.Tensor) -> "Gradients":
         """b-vectors along the array axes, from FSL's convention.
@@ -154,7 +171,7 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
         volumes: N, the number of volumes of the series.
 
     Returns:
-        The gradients, in the frame of the file. Lengths within 1 % of 1 are made 1.
+        The gradients, in the frame of the file. Lengths within 5 % of 1 are made 1.
 
     Raises:
         GradientError: If a file is missing or not numeric, the numbers do not fit the series, or
@@ -180,6 +197,22 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
 
 def _nominal(bvals: Any) -> NDArray[np.float64]:
     return np.asarray(NOMINAL * np.round(np.asarray(bvals, dtype=np.float64) / NOMINAL))
+
+
+def _without_weighting(bvals: NDArray[np.float64], bvecs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    weak = bvals < WEAK
+    return (bvals < B0) | (weak & (~bvecs.any(axis=1) | (bvals >= B0).all()))
+
+
+def _weak(gradients: Gradients) -> tuple[str, ...]:
+    """What is to be said where no volume is free of diffusion weighting."""
+    lowest = gradients.bvals[gradients.b0]
+    if lowest.min() < B0:
+        return ()
+    return (
+        f"no volume has b < {B0:g} s/mm²: the {len(lowest)} with b = {lowest.min():g} to "
+        f"{lowest.max():g} are taken for b = 0, and fitted with their own b-values and directions",
+    )
 
 
 def _selection(
@@ -255,12 +288,15 @@ def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) ->
             f"{name}: b-values must be at most {MOST:g} s/mm², got {bvals.max():g}: are they in "
             "s/m²? divide them by 1000000"
         )
-    weighted = bvals >= B0
+    weighted = ~_without_weighting(bvals, bvecs)
     if weighted.all():
         lowest = f"the lowest is {bvals.min():g}" if len(bvals) else "there are no volumes"
-        raise GradientError(f"{name}: a tensor fit needs a volume with b < {B0:g} s/mm², {lowest}")
+        raise GradientError(
+            f"{name}: a tensor fit needs a volume with b < {WEAK:g} s/mm², {lowest}"
+        )
     norms = np.linalg.norm(bvecs, axis=1)
-    wrong = np.flatnonzero(weighted & (np.abs(norms - 1) > UNIT_TOLERANCE))
+    used = weighted | ((bvals >= B0) & (norms > 0))
+    wrong = np.flatnonzero(used & (np.abs(norms - 1) > UNIT_TOLERANCE))
     if len(wrong):
         raise GradientError(
             f"{name}: b-vectors must have length 1, {len(wrong)} do not (volume {wrong[0]} has "
@@ -284,7 +320,7 @@ def _hint(lengths: NDArray[np.float64]) -> str:
     """Why b-vectors may be of another length."""
     if (lengths == 0).all():
         return ": leave out volumes that are means over directions (trace, ADC)"
-    return ""
+    return ": divide each by its length; where lengths stand for b, multiply b by their square"
 
 
 def _unit_hint(bvals: NDArray[np.float64]) -> str:

@@ -65,7 +65,7 @@ class LinearFit:
     """
 
     def __init__(self, gradients: Gradients, *, weighted: bool = True) -> None:
-        b, (x, y, z) = gradients.bvals, np.where(gradients.b0, 0.0, gradients.bvecs.T)
+        b, (x, y, z) = gradients.bvals, gradients.directions.T
         columns = [x * x, 2 * x * y, 2 * x * z, y * y, 2 * y * z, z * z]
         design = np.stack([*(-b * c for c in columns), np.ones_like(b)], axis=1)
         self.design, self.weighted = torch.from_numpy(design), weighted

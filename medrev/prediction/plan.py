@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from medrev.progress import format_seconds
+from medrev.progress import format_bytes, format_seconds
 from medrev.volumes import SLICE_AXES, Slicing
 
 #: Cells or voxels along i, j, k.
@@ -161,8 +161,7 @@ class Plan:
         if self.kind == "image":
             return "whole image"
         size = "x".join(str(n) for n in self.tile)
-        gib = self.memory / 2**30
-        cost = f"about {gib:.2f} GiB" if gib >= 0.1 else f"about {gib * 1024:.0f} MiB"
+        cost = f"about {format_bytes(self.memory)}"
         if self.seconds is not None:
             cost += f" and {format_seconds(math.ceil(self.seconds))}"
         if self.kind == "whole":

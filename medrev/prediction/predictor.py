@@ -36,6 +36,7 @@ from medrev.prediction.regrid import (
 )
 from medrev.prediction.score import score_of
 from medrev.prediction.steps import Oriented, Pad, Resize, Step, Steps, crop_to_mask
+from medrev.progress import format_bytes
 from medrev.volumes import voxel_size
 
 logger = logging.getLogger(__name__)
@@ -267,7 +268,8 @@ class Predictor:
         chosen = ensemble.plan
         if not chosen.fits:
             warnings.append(
-                f"about {chosen.memory / 2**30:.2f} GiB are needed, more than --max-memory allows"
+                f"about {format_bytes(chosen.memory)} are needed, more than --max-memory allows "
+                f"({format_bytes(self._max_memory * 2**30)})"
             )
         if chosen.kind == "windows":
             notes.append(
@@ -411,9 +413,9 @@ class Predictor:
         if math.prod(inner) > math.prod(given) and needed > limit * 2**30:
             raise InputError(
                 f"voxels of {edges_in_words(edges)} mm, resampled to those of the training, are "
-                f"{'×'.join(map(str, inner))} voxels, about {needed / 2**30:.3g} GiB, more than "
-                f"--max-memory allows ({limit:g} GiB): correct the voxel size in the header, or "
-                "give --spacing keep or a higher --max-memory"
+                f"{'×'.join(map(str, inner))} voxels, about {format_bytes(needed)}, more than "
+                f"--max-memory allows ({format_bytes(limit * 2**30)}): correct the voxel size in "
+                "the header, or give --spacing keep or a higher --max-memory"
             )
 
     def _reach(self, geometries: Sequence[Geometry]) -> tuple[int, ...] | None:

@@ -50,8 +50,6 @@ LOOKS = {
     "rd": _Look("RD", 0.003, 0.0015),
     "s0": _Look("S0"),
 }
-#: Largest b-value, s/mm², of a volume without diffusion weighting.
-B0 = 50
 #: What tells the maps of one result apart by name.
 OWN = re.compile(r"_(?:model|param|desc|stat)-[A-Za-z0-9]+|_[A-Za-z0-9]+$")
 ENTITY = re.compile(r"(?<=_)(param|desc)-([A-Za-z0-9]+)")
@@ -264,8 +262,8 @@ def _without_weighting(path: Path, sources: Sequence[Path]) -> SceneVolume:
     for gradients in (sources[1:3], beside[1:3]):
         if len(gradients) == 2 and all(file.is_file() for file in gradients):
             with suppress(GradientError):
-                bvals = read_gradients(gradients[0], gradients[1], count).bvals
-                chosen = [int(n) for n in np.flatnonzero(bvals <= B0)] or chosen
+                read_from = read_gradients(gradients[0], gradients[1], count)
+                chosen = [int(n) for n in np.flatnonzero(read_from.b0)]
                 break
     read = read_volume(path, volumes=chosen)
     return SceneVolume("input b = 0", read.values.mean(dim=0), read.affine)

@@ -45,10 +45,15 @@ class _Series:
 
 
 def is_dicom_folder(folder: Path) -> bool:
-    """Whether one of the first files in a folder is DICOM, by its first bytes."""
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    files = sorted((p for p in visible if p.is_file()), key=lambda p: (_named_otherwise(p), p))
-    return any(_looks_dicom(path) for path in files[:PROBED])
+    """Whether one of the first files in a folder is DICOM, by its first bytes.
+
+    A folder without files is one where all of its sub-folders are, as archives export a series.
+    """
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = sorted((path for path in visible if path.is_file()), key=_named_otherwise)
+    if files:
+        return any(_looks_dicom(path) for path in files[:PROBED])
+    return bool(visible) and all(path.is_dir() and is_dicom_folder(path) for path in visible)
 
 
 def _named_otherwise(path: Path) -> bool:

@@ -102,6 +102,8 @@ def _format(path: Path) -> str:
         raise InputError(
             f"{path}: a single DICOM file: give the folder of its series (and nothing else in it)"
         )
+    if name.endswith((".img", ".img.gz")):
+        raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
     if name.endswith((".nii", ".nii.gz")) or start[:2] == b"\x1f\x8b":
         return "nifti"
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}

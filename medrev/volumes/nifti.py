@@ -133,6 +133,10 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
     header = cls.from_fileobj(io.BytesIO(start[: cls.sizeof_hdr]), check=False)
     if not header["magic"].item().startswith(b"n+"):
         raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
+    if header["sform_code"] <= 0 and not header["pixdim"][1:4].all():
+        raise GeometryError(
+            f"{path}: the header does not say the size of voxels (pixdim has 0): correct it"
+        )
     try:
         header.check_fix(logger=QUIET, error_level=40)
         header.get_xyzt_units()

@@ -209,6 +209,11 @@ def _affine(
 
 def _spacings(path: Path, raw: Any, spatial: list[int], notes: list[str]) -> list[float]:
     """Voxel edges of a header without directions."""
+    if "spacings" not in raw and "axis mins" in raw:
+        raise GeometryError(
+            f"{path}: only axis mins and axis maxs tell the size of voxels: write spacings or "
+            "space directions instead"
+        )
     if "spacings" not in raw:
         notes.append("the header does not say the size of voxels: 1 mm is assumed")
         return [1.0] * 3

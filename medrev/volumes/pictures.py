@@ -23,7 +23,7 @@ from medrev.volumes.itk import load_pixels, save_pixels
 #: What other modes of Pillow are brought to.
 _COLOUR = ("P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _MODES = dict.fromkeys(_COLOUR, "RGB") | {"1": "L", "LA": "L", "La": "L"}
-_ORIENTATION, _PHOTOMETRIC, _SUBFILE = 0x0112, 262, 254  # tags of EXIF and TIFF
+_ORIENTATION, _PHOTOMETRIC, _SUBFILE, _BITS = 0x0112, 262, 254, 258  # tags of EXIF and TIFF
 #: What brings an image of each orientation upright.
 _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: lambda a: a[:, ::-1],
@@ -209,8 +209,10 @@ def _deep_pixels(path: Path) -> NDArray[Any]:
 
 
 def _deep_colour(image: Any) -> bool:
-    """Whether colours have 16 bits, of which Pillow would read 8."""
-    return _plain_mode(image) == "RGB" and any(";16" in str(tile[3]) for tile in image.tile)
+    """Whether colours have more than 8 bits, of which Pillow would read 8."""
+    bits = np.max(getattr(image, "tag_v2", {}).get(_BITS, 0))
+    deep = bits > 8 or any(";16" in str(tile[3]) for tile in image.tile)
+    return _plain_mode(image) == "RGB" and bool(deep)
 
 
 def _plain_mode(image: Any) -> str:

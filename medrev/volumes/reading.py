@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError, MedrevError
+from medrev.progress import format_bytes
 from medrev.volumes.gzipped import DAMAGE
 from medrev.volumes.volume import Header, Volume
 
@@ -37,8 +38,8 @@ def check_memory(header: Header, volumes: int | None = None) -> None:
     if needed > memory:
         shape = "×".join(str(n) for n in (count, *header.shape[1:]))
         raise InputError(
-            f"{header.path}: {shape} voxels need {needed / 2**30:,.4g} GiB of memory, this machine "
-            f"has {memory / 2**30:,.4g} GiB"
+            f"{header.path}: {shape} voxels need {format_bytes(needed)} of memory, this machine "
+            f"has {format_bytes(memory)}"
         )
 
 

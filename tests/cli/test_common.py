@@ -240,6 +240,26 @@ def test_a_closed_pipe_changes_nothing():
     assert (done.stderr, done.returncode) == (b"", 0)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_below_standard_output_is_said_and_changes_nothing(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
+        "sys.exit(main(['--print-schema']))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+            text=True,
+        )
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: standard output cannot be written (No space left")
+
+
 @pytest.mark.parametrize("command", ["train", "infer"])
 def test_help_imports_nothing_slow(command):
     run = subprocess.run(

@@ -45,6 +45,14 @@ def test_noise_free_signals_give_the_tensors_back(tensors, method):
     assert torch.equal(t.affine, torch.eye(4, dtype=torch.float64) * 2)
 
 
+@pytest.mark.parametrize("method", ["WLS", "OLS", "NLLS"])
+def test_b_values_of_60_to_70_are_fitted_as_they_are(tensors, method):
+    directions = BVECS[[2, 3, *range(2, 14)]]
+    weak = Gradients(np.array([60, 70, *[1000.0] * 12]), directions)
+    t = fit_tensor(signal_of(tensors, weak), weak, method=method)
+    torch.testing.assert_close(t.as_tensor().double(), tensors, atol=2e-9, rtol=0)
+
+
 def test_tensors_come_out_in_the_frame_of_the_gradients(tensors):
     R = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix()
     turned = Gradients(GRADIENTS.bvals, GRADIENTS.bvecs @ R.T)

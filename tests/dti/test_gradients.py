@@ -122,6 +122,34 @@ def test_slight_deviations_are_normalised_and_arrays_are_frozen():
         gradients.bvals[0] = 1
 
 
+def test_lengths_within_five_percent_are_made_1_and_said(tmp_path):
+    """As in series of the HCP at 7 T."""
+    read = read_gradients(*write(tmp_path, BVALS, (BVECS * 1.02).T), 9)
+    np.testing.assert_allclose(np.linalg.norm(read.bvecs[2:], axis=1), 1, atol=1e-12)
+    assert read.shell()[1].notes == ("b-vectors of the lengths 1.020 to 1.020 are made 1",)
+
+
+def test_a_series_without_b_below_50_takes_its_lowest_volumes_for_b_0():
+    """HCP at 7 T: b = 60 to 70; they keep their b-values and directions in the fit."""
+    bvals = np.r_[60, 65, 70, [1000.0] * 7, [2000.0] * 7]
+    read = Gradients(bvals, np.resize(DIRECTIONS, (17, 3)))
+    assert np.flatnonzero(read.b0).tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(read.directions, read.bvecs)
+    found, notes = chosen(read)
+    assert found == [60, 65, 70, 1000]
+    assert "no volume has b < 50 s/mm²: the 3 with b = 60 to 70" in notes[0]
+    assert Gradients(bvals[3:] - 901, read.bvecs[3:]).b0.sum() == 7  # b = 99
+    with pytest.raises(GradientError, match="b < 100 s/mm², the lowest is 100"):
+        Gradients(bvals[3:] - 900, read.bvecs[3:])
+
+
+def test_volumes_below_100_without_a_direction_count_as_b_0():
+    bvals = np.r_[5, 15, 45, 65, 70, [995.0] * 7]
+    read = Gradients(bvals, np.vstack([np.zeros((4, 3)), DIRECTIONS[:1], DIRECTIONS]))
+    assert np.flatnonzero(read.b0).tolist() == [0, 1, 2, 3]
+    assert list(read.shells) == [0, 50, 1000]
+
+
 def test_nan_directions_of_b0_count_as_none():
     """As in dipy's small_64D."""
     _, bval, bvec = get_fnames(name="small_64D")
@@ -157,12 +185,16 @@ def _replaced(array, index, value):
         (BVALS, _replaced(BVECS, (5, 1), np.inf).T, "must be finite, volume 5"),
         (BVALS, _replaced(BVECS, (5, 1), np.nan).T, "must be finite, volume 5"),
         (_replaced(BVALS, 3, -1), BVECS.T, "not be negative, volume 3"),
-        (BVALS, (BVECS * 1.02).T, "length 1, 7 do not .volume 2 has b = 1000 and length 1.02"),
+        (
+            BVALS,
+            (BVECS * 1.2).T,
+            "length 1, 7 do not .volume 2 has b = 1000 and length 1.2.: divide each by its length",
+        ),
         (BVALS, _replaced(BVECS, 6, 0).T, "length 1, 1 do not .volume 6"),
         (
             np.full(9, 1000.0),
             np.vstack([DIRECTIONS, DIRECTIONS[:2]]).T,
-            "needs a volume with b < 50",
+            "needs a volume with b < 100",
         ),
         (BVALS, np.vstack([BVECS[:7], -BVECS[5:7]]).T, "6 non-collinear directions .*got 5"),
     ],

@@ -255,6 +255,14 @@ def test_raw_dwi_takes_the_mask_beside_it(dwi_file, tmp_path, stem, mask):
     assert mask in str(found)
 
 
+@pytest.mark.parametrize("name", ["sub-01_ses-2_desc-brain_mask", "sub-01_task-rest_mask"])
+def test_raw_dwi_takes_no_mask_of_another_session_or_of_another_kind_of_scan(
+    dwi_file, tmp_path, name
+):
+    (tmp_path / "mask.nii.gz").rename(tmp_path / f"{name}.nii.gz")
+    assert recognise(tmp_path / "sub-01_dwi.nii.gz").mask is None
+
+
 def test_an_untrained_inverse_is_said(residual_model, tensor_file, tmp_path):
     model = residual_model()
     method = model.pipeline.method.model_copy(update={"inverse_weight": 0.0})

@@ -107,7 +107,9 @@ def test_a_plan_that_needs_too_much_is_doubted(make_model):
     options = InferenceOptions(engine="torch", precision="float32", max_memory=1e-6)
     result = predict(make_model(), torch.zeros(6, 9, 9, 9), options=options)
     assert not result.plan.fits
-    assert any("more than --max-memory allows" in line for line in result.warnings)
+    (line,) = [line for line in result.warnings if "more than --max-memory allows" in line]
+    assert "KiB are needed" in line
+    assert "(2 KiB)" in line
 
 
 def test_plan_time_and_engine_are_said_beforehand(make_model, caplog):

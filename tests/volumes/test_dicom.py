@@ -342,6 +342,16 @@ class TestWhatElseLiesInTheFolder:
             "of the folder's sub-folders are left out: series 4 'T1 mprage' with 2 files",
         )
 
+    def test_a_series_below_folders_without_files_as_archives_export_it(self, tmp_path):
+        folder = save_series(tmp_path / "a")
+        for number, path in enumerate(sorted(folder.iterdir())):
+            place = tmp_path / "export" / "ST0" / f"SE{number // 3}"
+            place.mkdir(parents=True, exist_ok=True)
+            path.rename(place / f"IM{number}")
+        check_places(read_volume(tmp_path / "export"))
+        (tmp_path / "export" / "notes").mkdir()
+        assert "without a DICOM series" in message_of(tmp_path / "export")
+
     def test_none_at_all(self, tmp_path):
         assert not is_dicom_folder(tmp_path)
         assert "without a DICOM series" in message_of(tmp_path)

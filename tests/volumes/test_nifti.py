@@ -517,6 +517,19 @@ def test_what_is_not_nifti(tmp_path):
     assert "not a NIfTI file" in message_of(path)
     nib.AnalyzeImage(np.zeros((3, 3, 3), np.float32), AFFINE).to_filename(tmp_path / "old.img")
     assert "Analyze" in message_of(tmp_path / "old.hdr")
+    with pytest.raises(InputError, match="Analyze"):
+        read_volume(tmp_path / "old.img")
+
+
+def test_a_header_without_the_size_of_voxels_is_refused(tmp_path):
+    """nibabel reads them as 1 mm."""
+    path = tmp_path / "a.nii"
+    image((3, 4, 5)).to_filename(path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<hh", content, 252, 0, 0)  # neither qform nor sform
+    struct.pack_into("<f", content, 80, 0)
+    path.write_bytes(content)
+    assert "does not say the size of voxels" in message_of(path)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 6, 2, 2)])

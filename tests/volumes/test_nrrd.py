@@ -404,6 +404,12 @@ class TestDialects:
         assert "spacings of the axes of space must be positive" in message_of(path)
 
 
+def test_sizes_of_voxels_by_begin_and_end_of_axes_are_refused(tmp_path):
+    header = "\n".join(line for line in HEADER.split("\n") if "space" not in line)
+    path = write_text(tmp_path / "a.nrrd", f"{header}axis mins: 0 0 0\naxis maxs: 9 9 9\n")
+    assert "write spacings" in message_of(path)
+
+
 def test_a_file_without_orientation_says_so(tmp_path):
     nrrd.write(str(tmp_path / "a.nrrd"), np.ones(SHAPE), {"spacings": [1.0, 2.0, 3.0]})
     volume = read_volume(tmp_path / "a.nrrd")

@@ -123,6 +123,28 @@ def test_colours_of_16_bits_are_upright_too(tmp_path, orientation):
     np.testing.assert_array_equal(pixels, read_pixels(tmp_path / "small.png")[0] * np.uint16(257))
 
 
+@pytest.mark.parametrize("planes", [1, 2])
+def test_colours_of_16_bits_in_tiff_files_pixel_by_pixel_or_plane_by_plane(tmp_path, planes):
+    pixels = np.random.default_rng(3).integers(0, 65536, (6, 8, 3)).astype("<u2")
+    stored = pixels if planes == 1 else pixels.transpose(2, 0, 1)
+    size, parts = stored.nbytes, 1 if planes == 1 else 3
+    bits, places, counts = 8 + size, 14 + size, 26 + size
+    tags = [(256, 3, 1, 8), (257, 3, 1, 6), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, parts, places if parts > 1 else 8), (277, 3, 1, 3), (278, 3, 1, 6)]
+    tags += [(279, 4, parts, counts if parts > 1 else size), (284, 3, 1, planes)]
+    content = struct.pack("<2sHI", b"II", 42, 38 + size) + stored.tobytes()
+    content += struct.pack("<3H3I3I", 16, 16, 16, *(8 + 96 * n for n in range(3)), 96, 96, 96)
+    content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
+    (tmp_path / "a.tif").write_bytes(content + bytes(4))
+    if planes == 2:  # Pillow reads 8 bits of them, ITK none
+        with pytest.raises(InputError, match="16 bits are not read from this kind of TIFF"):
+            read_pixels(tmp_path / "a.tif")
+        return
+    found, largest = read_pixels(tmp_path / "a.tif")
+    assert np.array_equal(found, pixels)
+    assert largest == 65535
+
+
 def test_several_pages_are_refused_but_previews_are_none(tmp_path):
     pages = [Image.fromarray(COLOUR[..., n]) for n in range(3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])

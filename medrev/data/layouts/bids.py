@@ -18,6 +18,8 @@ _TYPES = {"P": "phase", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
 _MASK_WORDS = {"mask", "brain", "dwi", "T1w", "T2w", "bet"}
 #: Of a whole brain, and not of a brainstem or of what is no brain.
 _BRAIN = re.compile("(?<!no)(?<!non)(?<!not)(?<!mid)(?<!fore)(?<!hind)brain(?!stem|less)")
+#: Entities of a mask that its series has, too.
+_OWN = ("space", "ses", "task")
 #: Entities in which a series and its mask may differ.
 _FREE = ("desc", "label", "part", "res")
 
@@ -129,5 +131,5 @@ def _belongs(mask: Path, series: Path, *, alone: bool) -> bool:
     )
     if alone:
         alike = all(other.get(key, value) == value for key, value in one.items())
-        return alike and one.get("space") in (None, other.get("space"))
+        return alike and all(one.get(key) in (None, other.get(key)) for key in _OWN)
     return one == other
