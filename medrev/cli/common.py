@@ -172,6 +172,7 @@ def run_command(
             code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
             message = (str(error) or "interrupted") if first_process() else ""
         except Exception as error:
+            code = USAGE if getattr(error, "errno", None) == errno.ENAMETOOLONG else FAILED
             message = _unexpected(error, arguments.debug, memory_advice)
             _show_traceback(arguments.debug)
         _print_errors(parser.prog, message)
@@ -191,6 +192,8 @@ def _unexpected(error: Exception, debug: bool, memory_advice: str) -> str:
         return "not enough memory" + (f"; {memory_advice}" if memory_advice else "")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full ({text})"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{error.filename}: no file system takes a name as long as this"
     advice = "" if debug else " (run with --debug for the traceback)"
     return f"{type(error).__name__}: {text}{advice}"
 

@@ -80,7 +80,7 @@ class HeldOut:
         Raises:
             MedrevError: A file cannot be read, or a model cannot be applied.
         """
-        dataset = _dataset(self.pipeline.model_dump_json(), self.scale)
+        dataset = _dataset(self.pipeline, self.scale)
         sample = dataset.read(self.member)
         inverse = config.direction == "inverse"
         assert sample.x is not None  # found complete
@@ -293,9 +293,9 @@ def _volume(values: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=1)
-def _dataset(pipeline: str, scale: float) -> AnyDataset:
+def _dataset(pipeline: Pipeline, scale: float) -> AnyDataset:
     """The data set of a pipeline; its files are looked for once in a worker."""
-    return dataset_of(Pipeline.model_validate_json(pipeline), scale=scale)
+    return dataset_of(pipeline, scale=scale)
 
 
 @functools.lru_cache(maxsize=8)

@@ -117,7 +117,7 @@ class LoadedModel(Model):
             )
             prediction = predictor(read, show_progress=show_progress)
             for line in (*read.warnings, *prediction.warnings):
-                logger.warning("warning: %s", line)
+                logger.warning("warning: %s", _without_folder(line, folder))
             for line in (*read.notes, *prediction.notes):
                 logger.info("note: %s", line)
             output = next(iter(target.results(prediction, read, source=source).values()))
@@ -135,8 +135,12 @@ def _unnamed(folder: Path) -> Iterator[None]:
     try:
         yield
     except MedrevError as error:
-        files = re.compile(rf"(?:{re.escape(str(folder))}[/\\])?\b(scan|mask)\.nii\b")
-        raise type(error)(files.sub(r"the \1", str(error))) from None
+        raise type(error)(_without_folder(str(error), folder)) from None
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    files = rf"(?:{re.escape(str(folder))}[/\\])?\b(scan|mask)\.nii\b"
+    return re.sub(files, r"the \1", text)
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:

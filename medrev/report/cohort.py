@@ -233,7 +233,7 @@ def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[
     for place in sorted(list(dict.fromkeys(wanted))[:count]):
         if place < worst:
             why = f"{_ordinal(place + 1)}worst of {len(ranked)}"
-        elif place == middle:
+        elif place == middle and len(ranked) > 2:
             why = "median"
         else:
             why = f"{_ordinal(len(ranked) - place)}best of {len(ranked)}"

@@ -57,6 +57,13 @@ def test_unexpected_error_is_one_line_and_1(capsys):
     )
 
 
+def test_a_name_that_no_file_system_takes_is_2(capsys):
+    assert run(lambda arguments: os.stat("x" * 5000)) == 2
+    err = capsys.readouterr().err
+    assert err.endswith("x: no file system takes a name as long as this\n")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("error", [InputError("bad"), RuntimeError("bad")])
 def test_debug_shows_the_traceback(capsys, error):
     run(raising(error), "--debug")

@@ -78,6 +78,13 @@ def test_a_model_of_any_contrast_is_measured_on_scans_that_are_read(tmp_path):
     found = find_cases(Sources(inputs=("t1-x2",), data=tmp_path))
     assert len(found.cases) == 1
     assert {file.parent for file in found.cases[0].sources.values()} == {tmp_path}
+    volume = np.zeros((16, 16, 16), np.float32)
+    volume[2:-2, 2:-2, 2:-2] = 100 + 10 * np.random.default_rng(0).standard_normal((12, 12, 12))
+    nibabel.save(
+        nibabel.Nifti1Image(volume, np.eye(4)), next(iter(found.cases[0].sources.values()))
+    )
+    loaded = found.cases[0].load(EvaluationConfig(baselines=("cubic",), device="cpu"))
+    assert list(loaded.predictions) == ["t1-x2", "cubic"]
 
 
 def test_what_a_paper_says_about_the_model_is_known(run):

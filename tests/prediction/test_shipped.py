@@ -176,6 +176,13 @@ def test_an_image_of_raw_dwi_takes_its_gradients_from_files():
     assert model.predict(image, **gradients).shape == (32, 32, 24, 6)
 
 
+def test_warnings_in_python_name_the_scan_and_no_file_that_is_gone(caplog):
+    bare = nibabel.Nifti1Image(np.ones((16, 16, 16), np.float32), None)
+    with caplog.at_level("WARNING", "medrev"):
+        load_model("t1-x2", "cpu").predict(bare)
+    assert "warning: the scan: neither sform nor qform is set" in caplog.text
+
+
 def test_what_lies_beside_a_named_result_is_called_by_the_contrast(tmp_path):
     scan = tmp_path / "sub-01_T1w.nii.gz"
     values = np.zeros((12, 12, 12), np.float32)
