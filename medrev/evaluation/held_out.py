@@ -32,6 +32,7 @@ from medrev.prediction import (
     round_trip,
     translate,
 )
+from medrev.volumes import rescale_affine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +272,11 @@ def predict_sample(predictor: Predictor, sample: Sample) -> Translation:
     mask = sample.mask
     if mask is not None and mask.shape[1:] != sample.x.shape[1:]:
         mask = interpolate(mask[None].float(), tuple(sample.x.shape[1:]), mode="area")[0]
-    return predictor(Scan(values=sample.x, mask=None if mask is None else mask > 0))
+    affine = None
+    if sample.affine is not None:
+        i, j, k = np.divide(sample.y.shape[1:], sample.x.shape[1:])
+        affine = rescale_affine(sample.affine.numpy(), (i, j, k))
+    return predictor(Scan(values=sample.x, mask=None if mask is None else mask > 0, affine=affine))
 
 
 def _baselines(source: Tensor, target: Tensor, config: EvaluationConfig) -> dict[str, Prediction]:

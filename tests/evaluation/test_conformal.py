@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from medrev.cli.calibrate import main
+from medrev.config import load_pipeline
 from medrev.domains.domain import Scan
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError, OutputError
@@ -238,3 +239,20 @@ def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path)
     assert value["energy_score", None] > 0
     assert sum(value["rank", f"{n:02d}"] for n in range(5)) == pytest.approx(5)
     assert "model: 90 % intervals calibrated on 12 subjects" in measured.notes
+
+
+def test_samples_of_scalar_volumes_are_calibrated_and_measured(tmp_path):
+    small = ["training.steps=1", "training.schedule.warmup_steps=0", "data.batch_size=1"]
+    small += ["data.patches.per_subject=1", "data.patches.size=16", "model.couplings=1"]
+    small += ["data.simulated={edge: 40, train: 1, validation: 1, test: 1}"]
+    pipeline = load_pipeline("pipelines/t1_x2_posterior.yaml", small)
+    run = train(pipeline, tmp_path / "run", device="cpu", quiet=True).path
+    options = InferenceOptions(samples=2, engine="torch", precision="float32")
+    found = calibrate(run, levels=[50], options=options, device="cpu")
+    assert found.factors["volume"][50] > 0
+    (case,) = find_cases(Sources(inputs=(f"model={run}",))).cases
+    measured = measure(case, EvaluationConfig(samples=2, interval=50, device="cpu"))
+    wanted = ("interval_coverage", "mask", None)
+    (key,) = (k for k in measured.results.keys if (k.metric, k.region, k.component) == wanted)
+    (coverage,) = measured.results.values("model", key).values()
+    assert 0 < coverage < 100
