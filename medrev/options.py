@@ -20,6 +20,8 @@ Direction = Literal["forward", "inverse"]
 
 #: No limit on memory is higher, in GiB.
 MOST_GIB = 1_000_000
+#: Samples that are drawn of an input, and the factor on their deviations, at most.
+MOST_SAMPLES, HOTTEST = 10_000, 100
 #: Samples that are written, at most: their numbers have two digits.
 MOST_KEPT = 99
 #: The copy of a run's weights, in its folder, that medrev-calibrate makes.
@@ -115,8 +117,10 @@ class InferenceOptions:
         self._check_samples()
 
     def _check_samples(self) -> None:
-        if self.samples is not None and self.samples < 1:
-            raise InputError(f"samples must be at least 1, got {self.samples}")
+        if self.samples is not None and not 1 <= self.samples <= MOST_SAMPLES:
+            raise InputError(
+                f"samples must be at least 1, got {self.samples} (at most {MOST_SAMPLES})"
+            )
         if self.keep_samples and self.samples is None:
             raise InputError("keep_samples is of samples: give their number, too (samples)")
         if self.temperature == 0 and self.interval is not None:
@@ -128,8 +132,10 @@ class InferenceOptions:
             raise InputError(f"keep_samples writes up to {MOST_KEPT} samples, got {self.samples}")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed must be 0 or more, got {self.seed}")
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError(f"temperature must be 0 or more, got {self.temperature}")
+        if not 0 <= self.temperature <= HOTTEST:
+            raise InputError(
+                f"temperature must be 0 or more, got {self.temperature} (at most {HOTTEST})"
+            )
         if self.interval is not None and not 0 < self.interval < 100:
             raise InputError(
                 f"interval must lie between 0 and 100 percent, both left out, got {self.interval:g}"

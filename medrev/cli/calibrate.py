@@ -71,6 +71,11 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     options = take_options(Options, arguments)
     if options.ensemble is not None and options.samples is not None:
         raise ConfigError("--ensemble and --samples are two kinds of spread: leave one out")
+    for level in options.level:
+        if not 0 < level < 100:
+            raise ConfigError(
+                f"--level must lie between 0 and 100 percent, both left out, got {level:g}"
+            )
     given = Path(options.model)
     beside = given / CALIBRATED if given.is_dir() else Path(f"{given.stem}-{CALIBRATED}")
     output = options.output or beside

@@ -30,9 +30,10 @@ class Options:
     """replace existing files"""
 
     def __post_init__(self) -> None:
-        if len(self.factor) not in (1, 3) or not all(1 <= n <= 100 for n in self.factor):
+        possible = all(1 <= n <= 100 for n in self.factor) and max(self.factor) > 1
+        if len(self.factor) not in (1, 3) or not possible:
             raise ConfigError(
-                f"--factor must be one number or three from 1 to 100, got "
+                f"--factor must be one number or three from 1 to 100, one above 1, got "
                 f"{' '.join(map(str, self.factor))}"
             )
 

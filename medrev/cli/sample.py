@@ -96,9 +96,10 @@ def _sample(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"give one of --{' and --'.join(kinds)}")
     if options.interpolate and len(options.interpolate) != 2:
         raise ConfigError(f"--interpolate needs two images, got {len(options.interpolate)}")
-    if options.count is not None and options.count < 1:
-        raise ConfigError(f"--count must be at least 1, got {options.count}")
     kind = kinds[0] if kinds else "draws"
+    most = 100_000 if kind == "classifier" else 1000
+    if options.count is not None and not 1 <= options.count <= most:
+        raise ConfigError(f"--count must be at least 1, got {options.count} (at most {most})")
     if options.classes and kind not in ("draws", "sweep", "widest", "scale", "axes"):
         raise ConfigError(f"--classes has no effect with --{kind}: leave it out")
     if options.temperature != 1 and kind not in ("draws", "classifier"):

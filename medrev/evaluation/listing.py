@@ -1,5 +1,6 @@
 """Tables of volumes (one subject a row), and tables of participants."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from medrev.errors import InputError
 from medrev.evaluation.case import Case
 from medrev.evaluation.found import Found
 from medrev.evaluation.pair import Pair
+
+logger = logging.getLogger(__name__)
 
 _PARTICIPANTS = ("participants.tsv", "participants.csv")
 #: Columns with paths; ``prediction`` and ``uncertainty`` may be followed by a model's name.
@@ -53,18 +56,29 @@ def read_table(path: Path) -> Found:
 def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict[str, str]]:
     """What is known about the subjects: a function from a subject's name to its cells.
 
+    Of several rows of one subject (sessions, or copies) the cells count in which they agree.
+
     Args:
         given: The table.
-        beside: Where else a ``participants.tsv`` may lie; the first one counts.
+        beside: Where else a ``participants.tsv`` may lie; the first one counts, if it can be read.
 
     Raises:
-        InputError: The table cannot be read, or has a subject twice.
+        InputError: The given table cannot be read.
     """
     places = [folder / name for folder in beside for name in _PARTICIPANTS]
     path = given or next((place for place in places if place.is_file()), None)
     if path is None:
         return lambda subject: {}
-    find = table.by_name(_read(path)[1])
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        for row in table.read_subjects(path).rows:
+            name = row.pop("id")
+            rows[name] = dict(rows.get(name, row).items() & row.items())
+    except InputError as error:
+        if given is not None:
+            raise
+        logger.warning("warning: %s; nothing is taken from it", error)
+    find = table.by_name(rows)
     return lambda subject: find(subject) or {}
 
 

@@ -1,6 +1,6 @@
 """Run folders: their models, and the held-out samples of the cohort they were trained on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def read_runs(
     weights = {
         name: model.path.absolute() for name, model in models.items() if model.path is not None
     }
-    rows = _columns(participants, root)
+    rows = find_participants(participants, [root])
     notes = []
     if part not in ("test", "all"):
         notes.append(f"these are {part} {noun}, not held-out test {noun}")
@@ -155,16 +155,6 @@ def placed(model: Model, data: Path | None) -> Pipeline:
         if section.layout == "simulated":
             update["layout"] = "auto"
     return pipeline.model_copy(update={"data": section.model_copy(update=update)})
-
-
-def _columns(given: Path | None, root: Path) -> Callable[[str], dict[str, str]]:
-    """What is known about the subjects; a cohort's own table need not be one of participants."""
-    try:
-        return find_participants(given, [root])
-    except InputError:
-        if given is not None:
-            raise
-        return lambda subject: {}
 
 
 def _difference(one: Pipeline, two: Pipeline) -> str:

@@ -15,6 +15,7 @@ from medrev.domains.kinds import dataset_of, domains_of
 from medrev.errors import InputError
 from medrev.evaluation.judging import pixels_of_sample
 from medrev.nets import ClassPrior, NormalPrior, evaluating
+from medrev.options import HOTTEST
 from medrev.prediction import Model
 from medrev.prediction.draws import generator_of
 
@@ -56,12 +57,14 @@ class Sampler:
     """Makes pictures with a generator.
 
     Raises:
-        InputError: The model is of another kind, or the temperature below 0.
+        InputError: The model is of another kind, or the temperature below 0 or above 100.
     """
 
     def __init__(self, model: Model, *, temperature: float = 1.0, seed: int = 0) -> None:
-        if not 0 <= temperature < np.inf:
-            raise InputError(f"the temperature must be 0 or more, got {temperature}")
+        if not 0 <= temperature <= HOTTEST:
+            raise InputError(
+                f"the temperature must be 0 or more, got {temperature} (at most {HOTTEST})"
+            )
         self.model, self.net = model, generator_of(model)
         self.temperature, self.seed = temperature, seed
         self.x, self.y = domains_of(model.pipeline)

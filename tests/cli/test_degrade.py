@@ -59,6 +59,7 @@ def test_thick_slices_of_one_volume(scan, tmp_path):
         (["bids", "--output", "bids"], "--output must be another folder"),
         (["bids/sub-01", "--output", "bids"], "--output must be another folder"),
         (["bids", "--output", "low", "--factor", "1", "2"], "--factor must be one number or three"),
+        (["bids", "--output", "low", "--factor", "1"], "one above 1, got 1"),
         (["bids", "--output", "low", "--factor", "9"], "at least 9 voxels"),
         (["empty", "--output", "low"], "no NIfTI volumes"),
     ],

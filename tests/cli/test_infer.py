@@ -194,6 +194,8 @@ def test_wrong_usage_is_2_and_one_line(calls, argv, capsys):
         (["a.nii", "--voxel-size", "-1"], "error: --voxel-size must be one positive number of mm"),
         (["a.nii", "--max-memory", "0"], "error: --max-memory must be a positive number of GiB"),
         (["a.nii", "--samples", "0"], "error: --samples must be at least 1, got 0"),
+        (["a.nii", "--samples", "1000000000000"], "got 1000000000000 (at most 10000)"),
+        (["a.nii", "--temperature", "1e10"], "got 10000000000.0 (at most 100)"),
         (
             ["a.nii", "--voxel-size", "1", "--cycle-residual"],
             "error: --cycle-residual has no meaning beside --voxel-size: leave one out",

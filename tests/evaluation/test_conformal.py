@@ -256,3 +256,9 @@ def test_samples_of_scalar_volumes_are_calibrated_and_measured(tmp_path):
     (key,) = (k for k in measured.results.keys if (k.metric, k.region, k.component) == wanted)
     (coverage,) = measured.results.values("model", key).values()
     assert 0 < coverage < 100
+
+
+@pytest.mark.parametrize("level", ["0", "100", "nan", "-5", "inf"])
+def test_levels_have_bounds(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dti-x2", "--level", "50", level]) == 2
+    assert "--level must lie between 0 and 100 percent" in capsys.readouterr().err

@@ -202,6 +202,25 @@ def test_groups_come_from_the_participants_table(cohort):
     ]
 
 
+def test_rows_of_one_participant_count_where_they_agree(cohort):
+    (cohort / "ref/participants.tsv").write_text(
+        "participant_id\tsession_id\tsite\n1\tses-1\tA\n1\tses-2\tA\nsub-02\t1\tA\nsub-02\t2\tB\n"
+    )
+    found = find(cohort, "a")
+    assert [dict(case.columns) for case in found.cases] == [{"site": "A"}, {}, {}]
+
+
+def test_a_table_of_participants_that_cannot_be_read_stops_nobody_who_did_not_give_it(
+    cohort, caplog
+):
+    table = cohort / "ref/participants.tsv"
+    table.write_text("name\tsite\nx\tA\n")
+    assert [dict(case.columns) for case in find(cohort, "a").cases] == [{}, {}, {}]
+    assert "needs an identifier column" in caplog.text
+    with pytest.raises(InputError, match="needs an identifier column"):
+        find(cohort, "a", participants=table)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
