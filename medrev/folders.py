@@ -123,6 +123,26 @@ class OutputFolder:
                 for place in new:
                     place.rmdir()
 
+    @contextmanager
+    def filled(self, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+        """Own the folder and write into it during the block; what fails early leaves nothing.
+
+        Raises:
+            OutputError: As :meth:`check` and :meth:`owned`.
+        """
+        self.check(resume=resume, overwrite=overwrite)
+        with self.owned():
+            if self.check(resume=resume, overwrite=overwrite) and not resume:
+                self.set_aside()
+            fresh, done = self.is_empty, False
+            try:
+                yield
+                done = True
+            finally:
+                if fresh and not done and not any(self.path.glob(self.kind.worth)):
+                    self.clear()
+                self.settle(done=done)
+
     def restore(self) -> None:
         """Put right what a killed command left, if anything."""
         if self._aside.is_dir():

@@ -211,29 +211,25 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         part=options.part,
         data=options.data,
     )
+    networks = {"segmenter": options.fcn, "classifier": options.classifier}
     choices: dict[str, Any] = {
+        "edge": options.interior,
         "value_range": options.range,
+        "baselines": None if options.baselines is None else _baselines(options.baselines),
         "resample_reference": options.resample_reference == "yes",
         "mask": "whole" if whole else "nonzero",
         "colours": options.label_colours,
         "device": arguments.device,
         "ensemble": options.ensemble,
         "samples": options.samples,
+        "interval": options.interval,
         "direction": options.direction,
         "sensitivity": options.sensitivity,
         "absent": options.absent,
         "wrapped": options.wrapped_mae,
+        **{name: run and weight_file(run).absolute() for name, run in networks.items()},
     }
-    if options.interval is not None:
-        choices["interval"] = options.interval
-    if options.fcn is not None:
-        choices["segmenter"] = weight_file(options.fcn).absolute()
-    if options.classifier is not None:
-        choices["classifier"] = weight_file(options.classifier).absolute()
-    if options.baselines is not None:
-        choices["baselines"] = _baselines(options.baselines)
-    if options.interior is not None:
-        choices["edge"] = options.interior
+    choices = {name: value for name, value in choices.items() if value is not None}
     evaluation = evaluate(
         sources,
         output=options.output,

@@ -129,7 +129,6 @@ def _sample(arguments: argparse.Namespace) -> None:
     }
     if options.classifier is not None:
         from medrev.evaluation import judge, paper_table
-        from medrev.report.combine import write_formats
 
         classifier = load_model(options.classifier, arguments.device)
         found = judge(
@@ -145,7 +144,7 @@ def _sample(arguments: argparse.Namespace) -> None:
             folder / f"{kind}.json", about | {"Classifier": classifier.sha256, **values}, options
         )
         table = paper_table("generative-1", found.records(model.pipeline.name))
-        write_formats(folder / "generative-1", table, overwrite=options.overwrite)
+        table.write(folder / "generative-1", overwrite=options.overwrite)
         shown = {name: value for name, value in values.items() if value is not None}
         print(*(f"{name}: {value:.4g}" for name, value in shown.items()), sep="\n", file=sys.stderr)
         return

@@ -1,21 +1,31 @@
 """Subjects and cohorts measured: one table of results, statistics, tables."""
 
-from medrev.evaluation.agreement import BlandAltman, bland_altman, method_agreement
-from medrev.evaluation.case import Case, EvaluationConfig, Loaded
-from medrev.evaluation.catalogue import CATALOGUE, digits, heading
-from medrev.evaluation.classes import GROUND_TRUTH, TOLERANCE, Classes, segmentation_scores
+from medrev.evaluation.agreement import (
+    BlandAltman,
+    agreement_table,
+    bland_altman,
+    method_agreement,
+)
+from medrev.evaluation.case import GROUND_TRUTH, Case, EvaluationConfig, Found, Loaded
+from medrev.evaluation.catalogue import CATALOGUE, badness, better_of, digits, heading
+from medrev.evaluation.classes import (
+    TOLERANCE,
+    Classes,
+    classes_of,
+    segmentation_scores,
+)
 from medrev.evaluation.cohort import EDGES, Evaluated, Measured, evaluate_cohort, measure
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
     GroupComparison,
     compare_groups,
     compare_methods,
+    comparison_table,
+    group_table,
     holm,
 )
 from medrev.evaluation.conformal import Calibrated, calibrate
 from medrev.evaluation.find import Sources, find_cases, named_inputs
-from medrev.evaluation.found import Found
-from medrev.evaluation.generation import draw_scores, is_generative, part_scores
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.heldout import (
     HELDOUT,
@@ -27,33 +37,40 @@ from medrev.evaluation.heldout import (
     heldout_table,
     read_heldout,
 )
-from medrev.evaluation.judging import judge, judge_runs
+from medrev.evaluation.judging import judge
 from medrev.evaluation.measure import evaluate_methods
-from medrev.evaluation.outliers import Outlier, find_outliers, outliers
+from medrev.evaluation.outliers import Outlier, find_outliers, outlier_table, outliers
 from medrev.evaluation.pair import Pair
-from medrev.evaluation.paper_tables import PAPER_TABLES, ModelDetails, paper_table
-from medrev.evaluation.region_tables import (
+from medrev.evaluation.paper_tables import PAPER_TABLES, check_papers, paper_table
+from medrev.evaluation.results import COLUMNS, Record, Results
+from medrev.evaluation.score import (
+    draw_scores,
+    is_generative,
+    part_scores,
+    score,
+    translate_sample,
+)
+from medrev.evaluation.summary import (
+    Description,
+    Interval,
+    bootstrap_mean,
+    describe,
+    description_table,
+)
+from medrev.evaluation.tables import (
+    BOUNDS,
     class_table,
     interval_table,
     region_table,
-    volume_table,
-)
-from medrev.evaluation.results import COLUMNS, Record, Results
-from medrev.evaluation.score import score, translate_sample
-from medrev.evaluation.summary import Description, Interval, bootstrap_mean, describe
-from medrev.evaluation.tables import (
-    agreement_table,
-    comparison_table,
-    description_table,
-    group_table,
-    outlier_table,
     subject_table,
     summary_table,
+    volume_table,
     worse_than,
 )
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 
 __all__ = [
+    "BOUNDS",
     "CATALOGUE",
     "COLUMNS",
     "EDGES",
@@ -77,7 +94,6 @@ __all__ = [
     "Loaded",
     "MeanStd",
     "Measured",
-    "ModelDetails",
     "Outlier",
     "Pair",
     "Prediction",
@@ -86,10 +102,14 @@ __all__ = [
     "Sources",
     "Tabular",
     "agreement_table",
+    "badness",
+    "better_of",
     "bland_altman",
     "bootstrap_mean",
     "calibrate",
+    "check_papers",
     "class_table",
+    "classes_of",
     "compare_groups",
     "compare_methods",
     "comparison_table",
@@ -113,7 +133,6 @@ __all__ = [
     "interval_table",
     "is_generative",
     "judge",
-    "judge_runs",
     "measure",
     "method_agreement",
     "named_inputs",

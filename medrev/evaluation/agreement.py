@@ -9,6 +9,7 @@ import numpy as np
 from medrev.errors import InputError
 from medrev.evaluation.results import Results
 from medrev.evaluation.summary import Interval
+from medrev.evaluation.tabular import Cell, Column, Tabular
 from medrev.metrics import Floats, Key
 
 #: Fewest pairs of a Bland–Altman analysis: its limits need a standard deviation.
@@ -108,6 +109,40 @@ def method_agreement(results: Results, method: str, key: Key) -> BlandAltman:
         raise InputError(f"agreement is measured for mean and volume, got {key.metric!r}")
     partner = key._replace(metric=f"reference_{key.metric}")
     return bland_altman(results.values(method, key), results.values(method, partner))
+
+
+def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str = "") -> Tabular:
+    """Bland–Altman analyses: bias and limits of agreement with their intervals.
+
+    Args:
+        analyses: Analysis by name (of a method, region or scalar map), or the error that says why
+            there is none.
+        unit: Unit of the measurements.
+    """
+    places = 4 if not unit else 3
+    columns = [Column(""), Column("n", 0)]
+    for name in ("bias", "lower limit", "upper limit"):
+        columns += [
+            Column("value", places, name),
+            Column("low", places, name),
+            Column("high", places, name),
+        ]
+    columns += [Column("slope", 3), Column("p of slope", 4, bounded=True)]
+    rows: list[tuple[Cell, ...]] = []
+    notes = []
+    for name, found in analyses.items():
+        if isinstance(found, InputError):
+            rows.append((name, *[None] * (len(columns) - 1)))
+            notes.append(f"{name}: {found}.")
+            continue
+        ends: list[Cell] = []
+        for value, interval in (found.bias, found.lower, found.upper):
+            ends += [value, *interval]
+        rows.append((name, len(found.subjects), *ends, found.slope, found.slope_p))
+    caption = "Bland–Altman: prediction − reference, with 95 % intervals"
+    return Tabular(
+        tuple(columns), tuple(rows), f"{caption} [{unit}]" if unit else caption, tuple(notes)
+    )
 
 
 def _line(mean: Floats, difference: Floats) -> tuple[float | None, float | None]:

@@ -1,22 +1,26 @@
-"""One subject to be evaluated: where its volumes lie, and the volumes themselves."""
+"""The subjects to be evaluated: where their volumes lie, and the volumes themselves."""
 
 import functools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev import __version__
+from medrev.errors import InputError
 from medrev.evaluation.compared import Prediction
 from medrev.files import content_hash, is_present
-from medrev.metrics import BASELINES, Baseline, Settings
+from medrev.metrics import BASELINES, NOISE_FLOOR, Baseline, Settings
 from medrev.volumes import read_header, strip_suffix
 
+#: The method name of real photographs whose classes a segmentation network tells.
+GROUND_TRUTH = "ground truth"
 #: Part of every key: results of another form are not taken over.
 _FORM = 3
 
@@ -111,30 +115,123 @@ class Loaded:
         return bool(self.settings.tensors)
 
 
-class Case(Protocol):
-    """One subject to be evaluated; small, so that it can be sent to a worker."""
+@dataclass(frozen=True, kw_only=True)
+class Case(ABC):
+    """One subject to be evaluated; small, so that it can be sent to a worker.
+
+    Attributes:
+        id: Name, unique in its cohort.
+        columns: Cells of the participants' table, for comparing groups.
+    """
+
+    id: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def id(self) -> str:
-        """Name, unique in its cohort."""
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Cells of the participants' table, for comparing groups."""
-
-    @property
-    def files(self) -> Mapping[str, Path]:
+    @abstractmethod
+    def files(self) -> dict[str, Path]:
         """All files that the result depends on, by role."""
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What the result depends on beside files and configuration, as JSON."""
+        return {}
 
+    @abstractmethod
     def load(self, config: EvaluationConfig) -> Loaded:
         """Read, compute and check the volumes.
 
         Raises:
             MedrevError: They cannot be read, or do not fit each other.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The subjects of a cohort, and what was amiss.
+
+    Attributes:
+        kind: runs, folders or table.
+        cases: What can be evaluated, sorted by name.
+        models: Names of the models.
+        failures: Why a subject cannot be evaluated, by name.
+        notes: What the user should know, one line each.
+        origins: What is known about every model, such as its seed, by name.
+        options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
+        scores_inverse: Whether models can be scored from y to x.
+        ensembles: Whether the spread of an ensemble can be scored.
+        drawing: Names of the models that draw samples.
+    """
+
+    kind: str
+    cases: tuple[Case, ...]
+    models: tuple[str, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scores_inverse: bool = False
+    ensembles: bool = False
+    drawing: tuple[str, ...] = ()
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether there is something to interpolate."""
+        return self.kind == "runs" or any("input" in case.files for case in self.cases)
+
+    def check(self, config: EvaluationConfig) -> None:
+        """Refuse config with which these subjects cannot be measured.
+
+        Raises:
+            InputError: Models would have to be applied where only predictions are given, in a
+                direction that was not trained, or to data of another kind; or one is called as
+                another row of the tables.
+        """
+        others = {*config.baselines, "input", NOISE_FLOOR, GROUND_TRUTH}
+        if self.has_inputs and (same := others.intersection(self.models)):
+            raise InputError(
+                f"{min(same)!r} is the name of a row that is no model's: give the model another "
+                "name, as in NAME=INPUT"
+            )
+        if config.classifier is not None and self.kind != "runs":
+            raise InputError("--classifier judges what runs make, got predictions: leave it out")
+        if self.kind == "runs" and config.resample_reference:
+            raise InputError(
+                "--resample-reference is for predictions on another grid, got runs, whose "
+                "results are on the grid of their references: leave it out"
+            )
+        back = config.direction == "inverse"
+        if not back and config.sensitivity is None and not config.has_spread:
+            return
+        if self.kind != "runs":
+            raise InputError(
+                "--direction, --sensitivity, --ensemble and --samples say how models are applied: "
+                "they go with run folders"
+            )
+        if config.sensitivity is not None and config.sensitivity not in self.models:
+            raise InputError(
+                f"--sensitivity must be one of the runs' names ({', '.join(self.models)}), "
+                f"got {config.sensitivity!r}"
+            )
+        if config.sensitivity is not None and config.has_spread:
+            raise InputError("--sensitivity cannot be given together with --ensemble or --samples")
+        if back or config.sensitivity is not None:
+            needed = self.models if back else (config.sensitivity,)
+            untrained = [n for n in needed if not self.origins[n or ""].get("both_directions")]
+            if untrained:
+                raise InputError(
+                    f"{untrained[0]} has no trained inverse direction, which is needed here"
+                )
+        if back and not self.scores_inverse:
+            raise InputError("--direction inverse is for models whose two sides lie on one grid")
+        if config.has_spread and not self.ensembles:
+            option = "--samples" if config.samples else "--ensemble"
+            raise InputError(f"{option} is for models of tensors and of scalar volumes")
+        single = [name for name in self.models if name not in self.drawing]
+        if config.samples and single:
+            raise InputError(
+                f"--samples: {single[0]} makes one result of an input: leave it out, or give "
+                "models with a posterior, such as dti-x2-posterior"
+            )
 
 
 #: What is to be known where :func:`component_std` was used.

@@ -1,5 +1,6 @@
 """What each metric is called, how many digits it is shown with, and which way is better."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,6 +96,24 @@ CATALOGUE: dict[str, Metric] = {
     "slice_d_ssim": Metric("d SSIM of slices", 3, "higher"),
     "slice_d_nmae": Metric("d L1 of slices", 4, "higher"),
 }
+
+
+def better_of(key: Key) -> Better:
+    """Which values are good."""
+    metric = CATALOGUE.get(key.metric)
+    return metric.better if metric else "none"
+
+
+def badness(better: Better, value: float) -> float:
+    """How bad a value is: the larger, the worse.
+
+    Example:
+        >>> badness("higher", 30.0) > badness("higher", 31.0), badness("one", 0.5) > 0
+        (True, True)
+    """
+    if better == "one":  # half is as bad as twice
+        return abs(math.log(value)) if value > 0 else math.inf
+    return {"lower": value, "higher": -value, "zero": abs(value), "none": 0.0}[better]
 
 
 #: Metrics that get four digits where they have no unit.

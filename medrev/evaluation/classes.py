@@ -1,17 +1,17 @@
 """Classes of pixels: of coloured label images, and of photographs by a segmentation network."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.case import EvaluationConfig, Loaded
+from medrev.evaluation.case import GROUND_TRUTH, EvaluationConfig, Loaded
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.placed import as_rows
 from medrev.evaluation.results import Record, Results
@@ -19,8 +19,6 @@ from medrev.metrics import WHOLE, Confusion, confusion, labels_of_colours
 from medrev.prediction import Model, load_model, segment_image, segmenter_of
 from medrev.volumes import PALETTES, Colour
 
-#: The method name of real photographs whose classes a segmentation network tells.
-GROUND_TRUTH = "ground truth"
 #: What stands in the place of a subject's name, where images are counted together.
 ALL_IMAGES = "all images"
 
@@ -47,30 +45,27 @@ def segmentation_scores(
     Raises:
         InputError: There is no pixel.
     """
-    rows = (
-        Record(subject, method, metric, WHOLE, component, value, "")
-        for method, one in counts.items()
-        for metric, component, value in _scores(one, (changed or {}).get(method), classes, absent)
-    )
-    return Results.of(rows)
-
-
-def _scores(
-    counts: Confusion,
-    changed: Confusion | None,
-    classes: Sequence[str],
-    absent: Literal["skip", "zero"],
-) -> Iterator[tuple[str, str | None, float]]:
-    yield "pixel_accuracy", None, counts.pixel_accuracy
-    yield "class_accuracy", None, counts.class_accuracy(absent)
-    yield "class_iou", None, counts.class_iou(absent)
-    if changed is not None:
-        yield "d_iou", None, abs(changed.class_iou(absent) - counts.class_iou(absent))
-    if classes:
-        for metric, values in (("class_accuracy", counts.accuracies), ("class_iou", counts.ious)):
-            for name, value in zip(classes, values, strict=True):
-                if value is not None:
-                    yield metric, name, value
+    records, other = [], changed or {}
+    for method, one in counts.items():
+        found: list[tuple[str, str | None, float | None]] = [
+            ("pixel_accuracy", None, one.pixel_accuracy),
+            ("class_accuracy", None, one.class_accuracy(absent)),
+            ("class_iou", None, one.class_iou(absent)),
+        ]
+        if method in other:
+            change = other[method].class_iou(absent) - one.class_iou(absent)
+            found.append(("d_iou", None, abs(change)))
+        for metric, values in (("class_accuracy", one.accuracies), ("class_iou", one.ious)):
+            found += [
+                (metric, name, v)
+                for name, v in zip(classes, values if classes else (), strict=True)
+            ]
+        records += [
+            Record(subject, method, metric, WHOLE, name, value, "")
+            for metric, name, value in found
+            if value is not None
+        ]
+    return Results.of(records)
 
 
 #: Largest distance in RGB between a pixel of a reference and the colour of its class; pixels that
@@ -91,38 +86,6 @@ class Classes:
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
     tolerance: float = TOLERANCE
-
-
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """How often each class was given each class, in one image.
-
-    Attributes:
-        names: Names of the classes.
-        given: By method.
-        changed: By method, of what it made of a changed input.
-        absent: What classes without pixels are in the means.
-    """
-
-    names: tuple[str, ...]
-    given: Mapping[str, Confusion]
-    changed: Mapping[str, Confusion]
-    absent: Literal["skip", "zero"] = "skip"
-
-    def scores(self, subject: str) -> Results:
-        """The scores of the image."""
-        return segmentation_scores(
-            self.given, subject=subject, changed=self.changed, absent=self.absent
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        return {
-            "classes": list(self.names),
-            **({} if self.absent == "skip" else {"absent": self.absent}),
-            "confusions": {name: one.counts.tolist() for name, one in self.given.items()},
-            "changed": {name: one.counts.tolist() for name, one in self.changed.items()},
-        }
 
 
 def classes_of(config: EvaluationConfig) -> Classes | None:
@@ -148,19 +111,24 @@ def classes_of(config: EvaluationConfig) -> Classes | None:
     return Classes(names, colours, getattr(method, "tolerance", TOLERANCE))
 
 
-def count_classes(loaded: Loaded, config: EvaluationConfig) -> Counts | None:
+def count_classes(loaded: Loaded, config: EvaluationConfig) -> dict[str, Any]:
     """Count the classes that every method's image shows against the true ones.
 
     Without a segmentation network, predictions and reference are label images. With one,
     predictions are photographs of what the label image shows: the network labels them, and the
     reference, whose score is the best that can be expected.
 
+    Returns:
+        Names of the ``classes``; ``confusions`` by method, and of what it made of a ``changed``
+        input; what classes without pixels are in the means, if not left out (``absent``). JSON
+        values; nothing where no classes are counted.
+
     Raises:
         InputError: The subject is no image, or has no label image.
     """
     classes = classes_of(config)
     if classes is None:
-        return None
+        return {}
     if loaded.largest is None:
         raise InputError("classes are those of images: the subject is a volume")
     predictions = dict(loaded.predictions)
@@ -182,32 +150,41 @@ def count_classes(loaded: Loaded, config: EvaluationConfig) -> Counts | None:
         label = functools.partial(
             _labels, _segmenter(config.segmenter, config.device), loaded.largest
         )
-    count = functools.partial(confusion, reference=true, classes=len(classes.names))
-    return Counts(
-        classes.names,
-        {name: count(label(p.volume)) for name, p in predictions.items()},
-        {n: count(label(p.changed)) for n, p in predictions.items() if p.changed is not None},
-        config.absent,
-    )
+
+    def count(volume: Any) -> list[list[int]]:
+        found = confusion(label(volume), true, classes=len(classes.names)).counts.tolist()
+        return cast("list[list[int]]", found)
+
+    return {
+        "classes": list(classes.names),
+        **({} if config.absent == "skip" else {"absent": config.absent}),
+        "confusions": {name: count(p.volume) for name, p in predictions.items()},
+        "changed": {n: count(p.changed) for n, p in predictions.items() if p.changed is not None},
+    }
 
 
-def total_scores(facts: Iterable[Mapping[str, Any]]) -> Results:
-    """Scores of the sum of the images' confusions, of all classes and of each; none without any.
+def class_scores(counted: Iterable[Mapping[str, Any]], subject: str | None = None) -> Results:
+    """Scores of the sum of the images' confusions; none without any.
 
     Args:
-        facts: What :meth:`Counts.to_dict` gave of each image, among other facts.
+        counted: What :func:`count_classes` gave of each image, perhaps among other facts.
+        subject: Name of a single image; None: all images together, and each class too.
     """
     classes: list[str] = []
     absent: Literal["skip", "zero"] = "skip"
     sums: dict[str, dict[str, Confusion]] = {"confusions": {}, "changed": {}}
-    for one in facts:
+    for one in counted:
         classes, absent = one.get("classes", classes), one.get("absent", absent)
         for name, by_method in sums.items():
             for method, rows in one.get(name, {}).items():
                 counts = Confusion(np.array(rows))
                 by_method[method] = by_method[method] + counts if method in by_method else counts
     return segmentation_scores(
-        sums["confusions"], changed=sums["changed"], classes=classes, absent=absent
+        sums["confusions"],
+        subject=subject or ALL_IMAGES,
+        changed=sums["changed"],
+        classes=classes if subject is None else (),
+        absent=absent,
     )
 
 

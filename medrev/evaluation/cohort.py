@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded, content_key
-from medrev.evaluation.classes import count_classes, total_scores
+from medrev.evaluation.classes import class_scores, count_classes
 from medrev.evaluation.compared import Prediction
+from medrev.evaluation.judging import judge_runs
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Results
 from medrev.files import read_json, write_text
@@ -99,10 +100,10 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
         value_range=value_range,
         wrapped=config.wrapped and loaded.largest == 255,
     )
-    results = _results(case.id, loaded, settings)
-    counts = count_classes(loaded, config)
-    if counts is not None:
-        results = Results.join([results, counts.scores(case.id)])
+    counted = count_classes(loaded, config)
+    results = Results.join(
+        [_results(case.id, loaded, settings), class_scores([counted], subject=case.id)]
+    )
     measured = time.perf_counter()
     histograms, unit = _histograms(loaded)
     return Measured(
@@ -120,7 +121,7 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
             ),
             **loaded.facts,
             "value_range": value_range,
-            **({} if counts is None else counts.to_dict()),
+            **counted,
         },
         key=key,
         notes=loaded.notes,
@@ -200,6 +201,7 @@ class Evaluated:
         failures: Why a subject has none, by subject.
         reused: How many were there from an earlier run.
         judged: What a classifier says of what runs make.
+        config: What was measured, and how.
     """
 
     cases: Mapping[str, Case]
@@ -207,17 +209,18 @@ class Evaluated:
     failures: Mapping[str, str]
     reused: int = 0
     judged: Results = field(default_factory=lambda: Results.of(()))
+    config: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     @functools.cached_property
     def results(self) -> Results:
         """The records of all subjects."""
         return Results.join(measured.results for measured in self.measured.values())
 
-    @property
+    @functools.cached_property
     def totals(self) -> Results:
         """Scores of all images together: of segmentation, and what a classifier says of them."""
         facts = (measured.facts for measured in self.measured.values())
-        return Results.join([total_scores(facts), self.judged])
+        return Results.join([class_scores(facts), self.judged])
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -256,7 +259,7 @@ def evaluate_cohort(
         show_progress: Show a progress bar on standard error.
 
     Raises:
-        InputError: Two subjects have the same name.
+        InputError: Two subjects have the same name, or the classifier cannot judge them.
         ClusterError: There are no workers.
         OutputError: A result cannot be written.
     """
@@ -264,11 +267,14 @@ def evaluate_cohort(
     if len(named) < len(cases):
         raise InputError("two subjects have the same name")
     paths = {subject: _path(folder, subject) for subject in named}
+    judged = judge_runs(cases, config)
     done = _kept(named, config, paths)
 
     def keep(outcome: Outcome[Measured]) -> None:
         if outcome.value is not None:
-            _save(paths[outcome.name], outcome.value)
+            document = outcome.value.to_dict()
+            text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+            write_text(paths[outcome.name], f"{text}\n", overwrite=True)
 
     outcomes = (pool or Pool()).run(
         functools.partial(measure, config=config),
@@ -285,6 +291,8 @@ def evaluate_cohort(
         measured={name: (done | new)[name] for name in named if name in done or name in new},
         failures={**(failures or {}), **failed},
         reused=len(done),
+        judged=judged,
+        config=config,
     )
 
 
@@ -296,12 +304,6 @@ def _path(folder: Path, subject: str) -> Path:
             "or begin with a dot"
         )
     return folder / f"{subject}.json"
-
-
-def _save(path: Path, measured: Measured) -> None:
-    """Write the result of a subject, whole or not at all."""
-    text = json.dumps(measured.to_dict(), ensure_ascii=False, allow_nan=False)
-    write_text(path, f"{text}\n", overwrite=True)
 
 
 def _kept(

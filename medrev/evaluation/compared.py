@@ -11,7 +11,6 @@ from medrev.evaluation.target import Region, Target
 from medrev.metrics import (
     Array,
     Calibration,
-    Deviation,
     Floats,
     SliceScores,
     Tensors,
@@ -19,7 +18,6 @@ from medrev.metrics import (
     calibration,
     check_finite,
     check_shapes,
-    deviation,
     gradient_energy,
     slice_scores,
 )
@@ -211,23 +209,12 @@ class Part:
         chosen = self.region.chosen
         return pair if chosen is None else (pair[0].at(chosen), pair[1].at(chosen))
 
-    @cached_property
-    def scalars(self) -> dict[str, Deviation]:
-        """Errors of the scalar maps."""
-        one, two = (tensors.scalars for tensors in self.tensors)
-        return {name: deviation(one[name] - two[name]) for name in one}
-
     def pair(self, quantity: str) -> tuple[Floats, Floats]:
         """A quantity of the prediction and of the reference, ``(Q, n)`` each."""
         if quantity == ITSELF:
             return self.prediction, self.reference
         one, two = self.tensors
         return one.scalars[quantity][None], two.scalars[quantity][None]
-
-    @cached_property
-    def deviation(self) -> Deviation:
-        """Errors of the intensities."""
-        return deviation(self.errors)
 
     @property
     def ssim(self) -> float:

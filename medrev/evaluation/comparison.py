@@ -8,8 +8,17 @@ from itertools import combinations
 import numpy as np
 
 from medrev.errors import InputError
+from medrev.evaluation.catalogue import digits, heading
 from medrev.evaluation.results import Results
-from medrev.evaluation.summary import FEWEST, Description, Interval, bootstrap_mean, describe
+from medrev.evaluation.summary import (
+    FEWEST,
+    NO_INTERVAL,
+    Description,
+    Interval,
+    bootstrap_mean,
+    describe,
+)
+from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import Key
 
 #: Fewest pairs of the Wilcoxon test: with five, p cannot fall below 0.0625.
@@ -94,22 +103,23 @@ def compare_methods(
     results: Results,
     key: Key,
     *,
-    against: str | None = None,
+    against: str,
     methods: Sequence[str] | None = None,
     resamples: int = 9999,
 ) -> tuple[Comparison, ...]:
-    """Wilcoxon signed-rank tests between methods on the subjects they share, Holm-corrected.
+    """Wilcoxon signed-rank tests of methods against one on the subjects they share.
 
     Args:
         results: Records of a cohort.
         key: What is compared.
-        against: The method that is compared with all others, first of every pair; None: all pairs.
+        against: The method that is compared with all others, first of every pair.
         methods: Methods that take part; None: all that were measured.
         resamples: Bootstrap samples of the interval of the difference; 0 for none.
 
     Returns:
-        One comparison per pair, corrected together. Pairs of fewer than six subjects, or with
-        infinite values, have a reason instead of a p value and do not enter the correction.
+        One comparison per other method, corrected together after Holm. Pairs of fewer than six
+        subjects, or with infinite values, have a reason instead of a p value and do not enter the
+        correction.
 
     Raises:
         InputError: ``against`` is no method of the results.
@@ -118,17 +128,17 @@ def compare_methods(
         Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1945. Kerby, The
         simple difference formula, Comprehensive Psychology 2014 (effect).
     """
-    names = tuple(methods or results.methods)
-    if against is not None and against not in results.methods:
+    if against not in results.methods:
         known = ", ".join(results.methods)
         raise InputError(f"methods are compared with one of {known}, got {against!r}")
-    pairs = (
-        list(combinations(names, 2))
-        if against is None
-        else [(against, name) for name in names if name != against]
+    one = results.values(against, key)
+    return _corrected(
+        [
+            _paired((against, name), one, results.values(name, key), resamples)
+            for name in methods or results.methods
+            if name != against
+        ]
     )
-    values = {name: results.values(name, key) for pair in pairs for name in pair}
-    return _corrected([_paired((a, b), values[a], values[b], resamples) for a, b in pairs])
 
 
 def compare_groups(values: Mapping[str, float], groups: Mapping[str, str]) -> GroupComparison:
@@ -170,6 +180,72 @@ def compare_groups(values: Mapping[str, float], groups: Mapping[str, str]) -> Gr
         return GroupComparison(described, test, None, pairs, "all values are equal")
     p = float(stats.kruskal(*tested.values()).pvalue)
     return GroupComparison(described, test, p, pairs)
+
+
+def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = "") -> Tabular:
+    """Comparisons of methods or groups: difference, interval, effect, p values."""
+    places = digits(key, unit)
+    columns = (
+        Column("first"),
+        Column("second"),
+        Column("n"),
+        Column("difference", places),
+        Column("low", places, "95 % interval"),
+        Column("high", places, "95 % interval"),
+        Column("rank-biserial r", 2),
+        Column("p", 4, bounded=True),
+        Column("p (Holm)", 4, bounded=True),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    notes = []
+    for found in comparisons:
+        one, two = found.counts
+        rows.append(
+            (
+                found.first,
+                found.second,
+                str(one) if one == two else f"{one}, {two}",
+                found.difference,
+                *(found.interval or NO_INTERVAL),
+                found.effect,
+                found.p,
+                found.p_holm,
+            )
+        )
+        if found.reason:
+            notes.append(f"{found.first} and {found.second}: {found.reason}.")
+    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes))
+
+
+def group_table(groups: Mapping[str, GroupComparison], key: Key, unit: str = "") -> Tabular:
+    """One metric by group, for several methods: count, mean ± std, median, p value of the test.
+
+    Args:
+        groups: Comparison of the groups by method (:func:`compare_groups`).
+        key: What was measured.
+        unit: Its unit.
+    """
+    places = digits(key, unit)
+    columns = (
+        Column("method"),
+        Column("group"),
+        Column("n", 0),
+        Column("mean ± std", places),
+        Column("median", places),
+        Column("test"),
+        Column("p", 4, bounded=True),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    notes, sections = [], []
+    for method, comparison in groups.items():
+        sections.append(len(rows))
+        for n, (name, found) in enumerate(comparison.groups.items()):
+            mean = None if found.mean is None else MeanStd(found.mean, found.std)
+            test = (comparison.test, comparison.p) if n == 0 else ("", None)
+            rows.append((method, name, found.count, mean, found.median, *test))
+        if comparison.reason:
+            notes.append(f"{method}: {comparison.reason}.")
+    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes), tuple(sections))
 
 
 def _paired(

@@ -9,6 +9,7 @@ from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
+from medrev.evaluation.case import Found
 from medrev.evaluation.folders import (
     contrast_of,
     exists,
@@ -17,7 +18,6 @@ from medrev.evaluation.folders import (
     is_uncertainty,
     volumes_in,
 )
-from medrev.evaluation.found import Found
 from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs

@@ -1,13 +1,16 @@
-"""Volumes in a folder by subject, which is read from names and folders."""
+"""Volumes in a folder by subject, which names and folders tell, and what lies beside a result."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
-from medrev.domains.outputs import bids_label
+from medrev.domains.outputs import bids_label, sidecar_of
 from medrev.errors import InputError
-from medrev.files import files_below, not_there
+from medrev.evaluation.compared import ITSELF
+from medrev.files import files_below, not_there, read_json
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.
@@ -226,3 +229,63 @@ def _contents(root: Path) -> str:
     names = sorted(path.name for path in root.iterdir())
     shown = ", ".join(names[:_MOST])
     return (shown + f" … ({len(names)} entries)" if len(names) > _MOST else shown) or "nothing"
+
+
+_TENSOR, _RESULT = "param-diffusivity_desc-sr_", "desc-sr_"
+_MAPS = ("fa", "md", "ad", "rd")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The files beside a result, found by its name.
+
+    Attributes:
+        stds: Standard deviations by quantity: of maps of tensors.
+        ends: Lower and upper ends of intervals by quantity.
+        samples: Files of samples around the result.
+        level: Of the intervals, in percent.
+        calibrated: Whether the intervals are.
+    """
+
+    stds: Mapping[str, Path] = field(default_factory=dict)
+    ends: Mapping[str, tuple[Path, Path]] = field(default_factory=dict)
+    samples: tuple[Path, ...] = ()
+    level: float = 0.0
+    calibrated: bool = False
+
+    @classmethod
+    def of(cls, result: Path) -> "Beside":
+        """What lies beside a result; nothing where its name is not one of medrev's."""
+        if _RESULT not in result.name:
+            return cls()
+        maps = _MAPS if _TENSOR in result.name else ()
+
+        def named(label: str, quantity: str = "diffusivity") -> Path:
+            """The name of the result with another label, of tensors of another map, too."""
+            name = result.name.replace(_TENSOR, f"param-{quantity}_{_RESULT}")
+            return result.with_name(name.replace(_RESULT, f"desc-sr{label}_"))
+
+        stds = {q: named("std", q) for q in maps}
+        ends = {q: (named("lower", q), named("upper", q)) for q in maps or (ITSELF,)}
+        ends = {q: both for q, both in ends.items() if all(path.is_file() for path in both)}
+        says: dict[str, Any] = {}
+        for lower, _ in list(ends.values())[:1]:
+            says = read_json(sidecar_of(lower), lenient=True)
+        level = says.get("IntervalLevel")
+        known = isinstance(level, int | float)
+        return cls(
+            {q: path for q, path in stds.items() if path.is_file()},
+            ends if known else {},
+            tuple(sorted(result.parent.glob(named("sample??").name))),
+            float(level) if known else 0.0,
+            bool(says.get("IntervalCalibrated")),
+        )
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """All of them by role."""
+        named = {f"std of {q}": path for q, path in self.stds.items()}
+        for q, ends in self.ends.items():
+            for side, path in zip(("lower", "upper"), ends, strict=True):
+                named[f"{side} end of {q or 'the volume'}"] = path
+        return named | {f"sample {n}": path for n, path in enumerate(self.samples, 1)}

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from medrev.domains.interval import Interval
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.errors import InputError
-from medrev.evaluation.case import EvaluationConfig, Loaded
+from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.compared import ITSELF, Prediction
-from medrev.evaluation.generation import drawn
 from medrev.evaluation.placed import as_picture
+from medrev.evaluation.score import drawn
 from medrev.metrics import NOISE_FLOOR, interpolate_to
 from medrev.prediction import (
     InferenceOptions,
@@ -36,7 +36,7 @@ from medrev.volumes import rescale_affine
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOut:
+class HeldOut(Case):
     """A sample that training has never seen, and the models that translate it.
 
     What is measured of it, in which unit, says the domain that models translate to. Models are
@@ -44,22 +44,18 @@ class HeldOut:
     scored as whole images.
 
     Attributes:
-        id: Name, unique in its cohort.
         models: Weight file by name.
         pipeline: Whose data the sample is of.
         scale: That of its model, so that training subjects need not be read.
         member: What its data set found of the sample on disk.
         sources: Its files by role.
-        columns: Cells of the participants' table, for comparing groups.
     """
 
-    id: str
     models: Mapping[str, Path]
     pipeline: Pipeline
     scale: float
     member: Any
     sources: Mapping[str, Path]
-    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -92,7 +88,10 @@ class HeldOut:
         reference, low = _volume(target.measured), _volume(source.measured)
         models = {name: _model(path, config.device) for name, path in self.models.items()}
         if dataset.variants:
-            predictions = _draw(models, source, target, dataset.variants, sample.id)
+            predictions = {
+                name: _draw(model, source, target, dataset.variants, sample.id)
+                for name, model in models.items()
+            }
         elif config.has_spread:
             predictions = {
                 name: _spread(model, source, target, sample, config)
@@ -141,6 +140,16 @@ class _Side:
     def measured(self) -> Tensor:
         return self.domain.measured(self.values, self.scale)
 
+    def written(self, model: Model, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """A model's result as its file would hold it."""
+        return _volume(self.domain.measured_result(values, self.scale_of(model), mask))
+
+    def cycle(self, model: Model, back: Tensor) -> tuple[Tensor, Tensor]:
+        """A round trip from this side, and what it began with."""
+        scale = self.scale_of(model)
+        exact = functools.partial(self.domain.measured_exactly, scale=scale)
+        return _volume(exact(back)), _volume(exact(self.encoded(model)))
+
 
 def _translate(
     models: Mapping[str, Model],
@@ -161,43 +170,24 @@ def _translate(
         changed_scale = source.scale_of(baseline)
     found = {}
     for name, model in models.items():
-        start, here, there = source.encoded(model), source.scale_of(model), target.scale_of(model)
-
-        def written(values: Tensor, scale: float = there) -> Tensor:
-            return _volume(target.domain.measured_result(values, scale, mask))
-
-        def exact(values: Tensor, scale: float = here) -> Tensor:
-            return _volume(source.domain.measured_exactly(values, scale))
-
-        back = None
+        start, cycle, other = source.encoded(model), None, None
         if model.inverse_is_trained:
             result, back = round_trip(model, start, inverse=inverse)
-            volume = written(result)
+            cycle = source.cycle(model, back)
         else:
-            volume = written(translate(model, start, inverse=inverse))
-        found[name] = Prediction(
-            volume,
-            cycle=None if back is None else (exact(back), exact(start)),
-            changed=None
-            if changed is None
-            else written(translate(model, changed * (changed_scale / here), inverse=inverse)),
-        )
+            result = translate(model, start, inverse=inverse)
+        if changed is not None:
+            given = changed * (changed_scale / source.scale_of(model))
+            other = target.written(model, translate(model, given, inverse=inverse), mask)
+        found[name] = Prediction(target.written(model, result, mask), cycle=cycle, changed=other)
     return found
 
 
-def _draw(
-    models: Mapping[str, Model], source: _Side, target: _Side, count: int, name: str
-) -> dict[str, Prediction]:
-    """What models draw for a sample that has several results; the first is its prediction."""
-    found = {}
-    for method, model in models.items():
-        scale = target.scale_of(model)
-        made = [
-            _volume(target.domain.measured_result(draw, scale, None))
-            for draw in drawn(model, source.encoded(model), count, name)
-        ]
-        found[method] = Prediction(made[0], draws=torch.stack(made))
-    return found
+def _draw(model: Model, source: _Side, target: _Side, count: int, name: str) -> Prediction:
+    """What a model draws for a sample that has several results; the first is its prediction."""
+    made = drawn(model, source.encoded(model), count, name)
+    draws = torch.stack([target.written(model, draw) for draw in made])
+    return Prediction(draws[0], draws=draws)
 
 
 def _spread(
@@ -213,12 +203,10 @@ def _spread(
         interval=config.interval,
     )
     made = predict_sample(Predictor([model], options=options), sample)
-    domain, scale = target.domain, target.scale_of(model)
-    cycle = None
+    domain, cycle, draws = target.domain, None, None
     if model.inverse_is_trained:
-        back = translate(model, domain.encode(made.values, scale), inverse=True)
-        exact = functools.partial(source.domain.measured_exactly, scale=source.scale_of(model))
-        cycle = exact(back), exact(source.encoded(model))
+        there = domain.encode(made.values, target.scale_of(model))
+        cycle = source.cycle(model, translate(model, there, inverse=True))
     volume = domain.measured(made.values, target.scale)
     unit = target.scale if domain.own_scale else 1.0
     spread = {name: std / unit for name, std in made.spread.items()}
@@ -227,7 +215,6 @@ def _spread(
         name: made.interval.bounds(name, estimate, spread[name])
         for name, estimate in domain.quantities(volume).items()
     }
-    draws = None
     if made.draws is not None:
         draws = torch.stack([domain.measured(draw, target.scale) for draw in made.draws])
     itself = domain.always[0]

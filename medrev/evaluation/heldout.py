@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from medrev.errors import InputError
-from medrev.evaluation.catalogue import CATALOGUE, Better
+from medrev.evaluation.catalogue import CATALOGUE
 from medrev.evaluation.results import Record, Results
-from medrev.evaluation.summary import describe
+from medrev.evaluation.summary import mean_cell
+from medrev.evaluation.tables import best_rows
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
-from medrev.metrics import INTERIOR, MASK, WHOLE, Key
+from medrev.metrics import INTERIOR, MASK, NOISE_FLOOR, WHOLE, Key
 
 
 class HeldoutColumn(NamedTuple):
@@ -31,9 +32,9 @@ class HeldoutColumn(NamedTuple):
     interior: bool = False
 
     @property
-    def better(self) -> Better:
-        """Which values are good (:class:`medrev.evaluation.catalogue.Metric`)."""
-        return CATALOGUE[self.metric].better
+    def shown(self) -> Column:
+        """The same as a column of a table, with which values are good."""
+        return Column(self.title, self.digits, better=CATALOGUE[self.metric].better)
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -50,8 +51,7 @@ class HeldoutColumn(NamedTuple):
 
     def mean(self, results: Results, method: str) -> MeanStd | None:
         """Mean and standard deviation over subjects, or None where no subject has a value."""
-        found = describe(list(self.values(results, method).values()), resamples=0)
-        return None if found.mean is None else MeanStd(found.mean, found.std)
+        return mean_cell(self.values(results, method).values())
 
     @property
     def direction(self) -> str | None:
@@ -116,28 +116,37 @@ def heldout_means(results: Results, method: str = "model") -> dict[str, float]:
 
 
 def heldout_table(results: Results, title: str = "") -> Tabular:
-    """Means ± standard deviations: methods are rows.
+    """Means ± standard deviations: methods are rows, the best are marked, the noise floor apart.
 
     Args:
         results: What :func:`medrev.evaluation.score` gave, of all subjects.
         title: What the subjects are, before their name or number in the caption.
     """
-    columns, subjects = heldout_columns(results).values(), results.subjects
-    rows = tuple(
-        (method, *(column.mean(results, method) for column in columns))
-        for method in results.methods
-    )
+    columns, subjects, names = heldout_columns(results), results.subjects, results.methods
+    cells = [[c.mean(results, method) for method in names] for c in columns.values()]
     caption = f"{title} ({len(subjects)}): mean ± standard deviation"
     if len(subjects) == 1:
         caption = f"{title}: {subjects[0]}"
-    return Tabular(_headings(["method"], columns), rows, caption if title else "", _notes(results))
+    return Tabular(
+        _headings(["method"], columns.values()),
+        tuple(zip(names, *cells, strict=True)),
+        caption if title else "",
+        tuple(f"{line}." for line in results.reasons),
+        (1, *(r for r, name in enumerate(names) if name == NOISE_FLOOR)),
+        frozenset(
+            (r, c)
+            for c, (column, means) in enumerate(zip(columns.values(), cells, strict=True), 1)
+            for r in best_rows(column.shown, names, means)
+        ),
+    )
 
 
 def heldout_markdown(results: Results, *, per_subject: bool = False) -> str:
     """A Markdown table of means ± std, followed by a table per subject if wanted."""
-    means, notes = heldout_table(results), "\n".join(f"Note: {n}\n" for n in _notes(results))
-    bare = Tabular(means.columns, means.rows).to_markdown()
-    parts = [bare, _by_subject(results).to_markdown()] if per_subject else [bare]
+    means = heldout_table(results)
+    parts = [Tabular(means.columns, means.rows).to_markdown()]
+    parts += [_by_subject(results).to_markdown()] * per_subject
+    notes = "\n".join(f"Note: {note}\n" for note in means.notes)
     return "\n".join([*parts, notes] if notes else parts)
 
 
@@ -210,11 +219,6 @@ def _by_subject(results: Results) -> Tabular:
 
 def _headings(first: list[str], columns: Iterable[HeldoutColumn]) -> tuple[Column, ...]:
     return (*map(Column, first), *(Column(c.title, c.digits) for c in columns))
-
-
-def _notes(results: Results) -> tuple[str, ...]:
-    """What could not be computed and why, one sentence per subject and reason."""
-    return tuple(f"{line}." for line in results.reasons)
 
 
 def _finite(value: Any) -> Any:

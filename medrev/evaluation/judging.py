@@ -15,9 +15,9 @@ from medrev.domains.kinds import dataset_of, domains_of
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig
 from medrev.evaluation.classes import ALL_IMAGES
-from medrev.evaluation.generation import batches
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.results import Record, Results
+from medrev.evaluation.score import batches
 from medrev.metrics import WHOLE
 from medrev.nets import Classifier, Generator, evaluating
 from medrev.prediction import Model, load_model, translate

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from medrev.data.layouts import table
 from medrev.errors import InputError
-from medrev.evaluation.case import Case
-from medrev.evaluation.found import Found
+from medrev.evaluation.case import Case, Found
 from medrev.evaluation.pair import Pair
 
 logger = logging.getLogger(__name__)

@@ -20,22 +20,24 @@ from medrev.metrics import (
     RegionVolume,
     Settings,
     band_names,
+    bias,
     crps_normal,
     crps_samples,
     cycle_residual,
-    deviation,
     direction_error,
     energy_score,
     frobenius_norm,
     gradient_ratio,
     interval_coverage,
     log_euclidean_distance,
+    mae,
     mean_change,
     nmse,
     not_positive_definite,
     psnr,
     rank_histogram,
     region_names,
+    rmse,
     slice_flicker,
     tensor_rmse,
     volumetry,
@@ -53,7 +55,7 @@ _Measures = Iterator[tuple[Key, str, _Value]]
 _Score = Callable[[Compared], Floats | float]
 #: Scores whose change with the input is measured: unit and score by the name of the change.
 _SENSITIVE: dict[str, tuple[str, _Score]] = {
-    "d_nmae": ("", lambda found: deviation(found.errors).mae / found.target.span),
+    "d_nmae": ("", lambda found: mae(found.errors) / found.target.span),
     "d_psnr": ("dB", lambda found: psnr(found.voxels, found.target.voxels, found.target.span)),
     "d_ssim": ("", lambda found: float(found.similarity.mean())),
     "slice_d_nmae": ("", lambda found: found.slices.maes / found.target.span),
@@ -125,7 +127,7 @@ def _measures(both: Compared) -> Iterator[tuple[str, _Measures]]:
     target, given = both.target, both.given
     for region in target.regions:
         part = Part(both, region)
-        yield part.problem, _tensors(part) if target.tensors else _intensities(part)
+        yield part.problem, _tensors(part) if target.tensors else _errors(part)
         yield part.problem, _images(part)
         yield part.problem, _beliefs(part)
     yield both.problem, _sharpness(both)
@@ -171,7 +173,7 @@ def _tensors(part: Part) -> _Measures:
         Key("rmse", name), COMPONENTS, unit, lambda: [tensor_rmse(error) for error in part.errors]
     )
     for scalar in SCALARS:
-        yield from _scalar(part, scalar)
+        yield from _errors(part, scalar)
     yield Key("direction_error", name), "°", lambda: direction_error(*part.tensors)
     key = Key("weighted_direction_error", name)
     yield key, "°", lambda: weighted_direction_error(*part.tensors)
@@ -181,27 +183,21 @@ def _tensors(part: Part) -> _Measures:
     yield key, "%", lambda: 100 * not_positive_definite(part.prediction)
 
 
-def _scalar(part: Part, name: str) -> _Measures:
-    """Errors and means of one scalar map."""
-    unit, scale = part.both.target.unit_of(name)
-    key = partial(Key, region=part.region.name, component=name.upper())
-    yield key("mae"), unit, lambda: scale * part.scalars[name].mae
-    yield key("rmse"), unit, lambda: scale * part.scalars[name].rmse
-    yield key("bias"), unit, lambda: scale * part.scalars[name].bias
-    yield key("mean"), unit, lambda: scale * float(part.tensors[0].scalars[name].mean())
-    yield key("reference_mean"), unit, lambda: scale * float(part.tensors[1].scalars[name].mean())
-
-
-def _intensities(part: Part) -> _Measures:
-    name, unit = part.region.name, part.both.target.settings.unit
-    yield Key("mae", name), unit, lambda: part.deviation.mae
-    if part.both.target.settings.wrapped:
-        yield Key("wrapped_mae", name), unit, lambda: wrapped_mae(part.prediction, part.reference)
-    yield Key("nmae", name), "", lambda: part.deviation.mae / part.both.target.span
-    yield Key("rmse", name), unit, lambda: part.deviation.rmse
-    yield Key("bias", name), unit, lambda: part.deviation.bias
-    yield Key("mean", name), unit, lambda: float(part.prediction.mean())
-    yield Key("reference_mean", name), unit, lambda: float(part.reference.mean())
+def _errors(part: Part, quantity: str = ITSELF) -> _Measures:
+    """Errors and means of a scalar map, or of intensities."""
+    target, (unit, scale) = part.both.target, part.both.target.unit_of(quantity)
+    pair = cache(lambda: part.pair(quantity))
+    errors = cache(lambda: np.subtract(*pair()))
+    key = partial(Key, region=part.region.name, component=quantity.upper() or None)
+    yield key("mae"), unit, lambda: scale * mae(errors())
+    if quantity == ITSELF:
+        if target.settings.wrapped:
+            yield key("wrapped_mae"), unit, lambda: wrapped_mae(*pair())
+        yield key("nmae"), "", lambda: mae(errors()) / target.span
+    yield key("rmse"), unit, lambda: scale * rmse(errors())
+    yield key("bias"), unit, lambda: scale * bias(errors())
+    yield key("mean"), unit, lambda: scale * float(pair()[0].mean())
+    yield key("reference_mean"), unit, lambda: scale * float(pair()[1].mean())
 
 
 def _images(part: Part) -> _Measures:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medrev.evaluation.catalogue import CATALOGUE
+from medrev.evaluation.catalogue import CATALOGUE, badness, better_of, heading
 from medrev.evaluation.results import Results
+from medrev.evaluation.tabular import Column, Tabular
 from medrev.metrics import Key
 
 #: Robust z score beyond which a subject is flagged, as Iglewicz and Hoaglin recommend.
@@ -92,18 +93,28 @@ def find_outliers(
         for key in keys:
             values = results.values(method, key)
             middle = float(np.median(list(values.values()))) if values else 0.0
+            better = better_of(key)
             for subject, score in outliers(values).items():
-                worse = _worse(key, values[subject], middle)
-                found.append(Outlier(subject, method, key, values[subject], score, worse))
+                value = values[subject]
+                worse = badness(better, value) > badness(better, middle)
+                told = None if better == "none" else worse
+                found.append(Outlier(subject, method, key, value, score, told))
     return tuple(sorted(found, key=lambda outlier: -abs(outlier.score)))
 
 
-def _worse(key: Key, value: float, middle: float) -> bool | None:
-    """Whether a value is worse than the median, by the metric's sense."""
-    metric = CATALOGUE.get(key.metric)
-    if metric is None or metric.better == "none":
-        return None
-    if metric.better in ("lower", "higher"):
-        return (value > middle) == (metric.better == "lower")
-    best = 0.0 if metric.better == "zero" else 1.0
-    return abs(value - best) > abs(middle - best)
+def outlier_table(outliers: Sequence[Outlier], results: Results) -> Tabular:
+    """Flagged subjects, the farthest first."""
+    columns = (
+        Column("subject"),
+        Column("method"),
+        Column("metric"),
+        Column("value", 4),
+        Column("robust z", 1),
+        Column(""),
+    )
+    side = {True: "worse than the others", False: "better than the others", None: ""}
+    rows = tuple(
+        (o.subject, o.method, heading(o.key, results.unit(o.key)), o.value, o.score, side[o.worse])
+        for o in outliers
+    )
+    return Tabular(columns, rows, "Subjects far from the others")

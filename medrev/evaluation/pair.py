@@ -13,9 +13,9 @@ from medrev.domains.outputs import sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.domains.source import recognise
 from medrev.errors import InputError
-from medrev.evaluation.beside import Beside
-from medrev.evaluation.case import FROBENIUS, EvaluationConfig, Loaded, component_std
+from medrev.evaluation.case import FROBENIUS, Case, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
+from medrev.evaluation.folders import Beside
 from medrev.evaluation.placed import Placed, shared_grid
 from medrev.files import read_json
 from medrev.metrics import Settings, interpolate_to
@@ -26,28 +26,24 @@ _ADVICE_FOR_PICTURES = "images, which do not lie in space, must be of one size"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class Pair(Case):
     """Predictions of a subject and their reference, as files.
 
     Attributes:
-        id: Name, unique in its cohort.
         reference: What the predictions should be.
         predictions: File by model.
         input: The low-resolution (or other) volume that the models were given, for baselines.
         mask: Where errors count.
         labels: Label map, for errors by region.
         uncertainties: File of standard deviations by model.
-        columns: Cells of the participants' table, for comparing groups.
     """
 
-    id: str
     reference: Path
     predictions: Mapping[str, Path]
     input: Path | None = None
     mask: Path | None = None
     labels: Path | None = None
     uncertainties: Mapping[str, Path] = field(default_factory=dict)
-    columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, files: Mapping[str, Path], columns: Mapping[str, str]) -> "Pair":
@@ -95,10 +91,6 @@ class Pair:
             },
         }
         return {role: path for role, path in given.items() if path is not None}
-
-    def describe(self) -> dict[str, Any]:
-        """Nothing beside the files."""
-        return {}
 
     def load(self, config: EvaluationConfig) -> Loaded:
         """Read the volumes and bring them to one grid.
@@ -207,7 +199,10 @@ class Pair:
     def _prediction(self, name: str, given: Placed, target: "_Target") -> Prediction:
         """A result with its uncertainty, intervals and samples, where there are such files."""
         beside = Beside.of(self.predictions[name])
-        ends = {q: (target.bring(a, order=1), target.bring(b, order=1)) for q, a, b in beside.ends}
+        ends = {
+            q: (target.bring(lower, order=1), target.bring(upper, order=1))
+            for q, (lower, upper) in beside.ends.items()
+        }
         draws = [Placed.read(path).on(target.now.grid).values for path in beside.samples]
         says = read_json(sidecar_of(self.predictions[name]), lenient=True)
         if "Consistency" in says:
@@ -219,7 +214,7 @@ class Pair:
         return Prediction(
             given.values,
             std=self._std(name, target),
-            spread={q: target.bring(path, order=1) for q, path in beside.stds},
+            spread={q: target.bring(path, order=1) for q, path in beside.stds.items()},
             intervals=ends,
             level=beside.level if beside.ends else None,
             draws=torch.stack(draws) if len(draws) > 1 else None,
@@ -355,16 +350,16 @@ def _baselines(low: Placed, target: _Target, config: EvaluationConfig) -> dict[s
     return {}
 
 
+def _own_scale(volume: torch.Tensor, mask: torch.Tensor | None, percentile: float) -> float:
+    """The percentile of the intensities in the mask."""
+    return intensity_scale(volume, volume != 0 if mask is None else mask, percentile)
+
+
 def _in_own_scale(
     volume: torch.Tensor, mask: torch.Tensor | None, percentile: float
 ) -> torch.Tensor:
-    """Intensities in units of a percentile of those in the mask, cut off above as in training."""
+    """In units of that, cut off above as in training."""
     return (volume / _own_scale(volume, mask, percentile)).clamp(0, 1)
-
-
-def _own_scale(volume: torch.Tensor, mask: torch.Tensor | None, percentile: float) -> float:
-    inside = volume != 0 if mask is None else mask
-    return intensity_scale(volume, inside, percentile)
 
 
 def _rescaled(

@@ -1,39 +1,28 @@
 """The tables of the RevGAN, one2one, cINN and generative papers, in their own form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 from medrev.errors import InputError
+from medrev.evaluation.catalogue import better_of
 from medrev.evaluation.results import Results
-from medrev.evaluation.tables import marked_rows, mean_cell
+from medrev.evaluation.tables import best_rows, mean_cells
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
 from medrev.metrics import INTERIOR, MASK, WHOLE, Key
 
 
-@dataclass(frozen=True)
-class ModelDetails:
-    """What the RevGAN tables say of a model beside its scores.
-
-    Attributes:
-        width: Channels of the first layer.
-        parameters: Number of parameters.
-        section: Name of the group of rows among which the best values are bold.
-    """
-
-    width: int | None = None
-    parameters: int | None = None
-    section: str = ""
-
-
-@dataclass(frozen=True)
-class _Score:
+class _Score(NamedTuple):
     """A column of scores: heading, key of the records, digits."""
 
     heading: str
     key: Key
     digits: int
     optional: bool = False  # left out where it was not measured
+
+    def column(self, direction: str = "") -> Column:
+        return Column(self.heading, self.digits, direction)
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ _DRAWS = (_whole("MSE best of 8", "best_mse", 2), _whole("VAR", "draw_variance",
 #: Of the features of the user's own classifier, not of Inception.
 _FRECHET = _whole("Fréchet distance", "frechet", 2)
 _JUDGED = (
-    replace(_FRECHET, optional=True),
+    _FRECHET._replace(optional=True),
     _Score("Acc.", Key("label_accuracy", WHOLE), 4, optional=True),
 )
 _FORMS = {
@@ -119,14 +108,23 @@ _FORMS = {
 PAPER_TABLES = tuple(_FORMS)
 
 
+def check_papers(names: Sequence[str]) -> None:
+    """Refuse names that are none of a paper's table.
+
+    Raises:
+        InputError: Naming those that are known.
+    """
+    for name in names:
+        if name not in _FORMS:
+            raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
+
+
 def paper_table(
     name: str,
     results: Results | Mapping[str, Results],
     *,
     methods: Sequence[str] | None = None,
-    models: Mapping[str, ModelDetails] | None = None,
-    slices: bool | None = None,
-    caption: str = "",
+    models: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Tabular:
     """A table in the form of a paper: its columns, its precision, its ``mean ± std``.
 
@@ -135,75 +133,71 @@ def paper_table(
         results: Records of a cohort, or by direction (``photo→label``) for tables that have
             directions. Where values of whole images were not measured, those of the mask.
         methods: The rows, in order; None: all methods. Those without any value are left out.
-        models: Width and number of parameters (RevGAN's Tables 2 and 4), and the section in which
-            the best values are bold.
-        slices: Take the scores of slices, where they were measured; None: if the paper's table is
-            over slices of volumes (one2one's Table 5).
-        caption: What the table shows.
+        models: What is known of models: ``width`` of the first layer and number of ``parameters``
+            (RevGAN's Tables 2 and 4).
 
     Raises:
         InputError: The name is none of a table, or there is no result.
     """
-    if name not in _FORMS:
-        raise InputError(f"a paper's table is one of {', '.join(PAPER_TABLES)}, got {name!r}")
+    check_papers([name])
     form = _FORMS[name]
     directions = {"": results} if isinstance(results, Results) else dict(results)
     if not any(len(found) for found in directions.values()):
         raise InputError("a table needs results, got none")
-    found = dict.fromkeys(method for part in directions.values() for method in part.methods)
-    sliced = form.slices if slices is None else slices
     there = {key.metric for part in directions.values() for key in part.keys}
     scores = [s for s in form.scores if not s.optional or s.key.metric in there]
     cells = {
-        name: [[_cell(part, name, s, form, sliced) for s in scores] for part in directions.values()]
-        for name in methods or found
+        name: [[_cell(part, name, s, form) for s in scores] for part in directions.values()]
+        for name in methods
+        or dict.fromkeys(method for part in directions.values() for method in part.methods)
     }
     names = [n for n, rows in cells.items() if any(c for row in rows for c in row)] or list(cells)
     rows: list[tuple[Cell, ...]]
     if form.by_direction:
-        columns = [Column("Direction"), Column("Method")]
-        columns += [Column(s.heading, s.digits) for s in scores]
+        columns = [Column("Direction"), Column("Method"), *(score.column() for score in scores)]
         rows = [(d, name, *cells[name][n]) for n, d in enumerate(directions) for name in names]
-        sections = list(range(0, len(rows), len(names)))
     else:
-        known = [(models or {}).get(name, ModelDetails()) for name in names]
         columns = [Column("Model"), *[Column("Width"), Column("Params")] * form.details]
-        columns += [Column(s.heading, s.digits, d) for d in directions for s in scores]
+        columns += [score.column(direction) for direction in directions for score in scores]
+        scores *= len(directions)
         rows = [
-            (
-                name,
-                *(model.width, _millions(model.parameters))[: 2 * form.details],
-                *chain(*cells[name]),
-            )
-            for name, model in zip(names, known, strict=True)
+            (name, *_details((models or {}).get(name, {}), form), *chain(*cells[name]))
+            for name in names
         ]
-        of = [model.section for model in known]
-        sections = [n for n, section in enumerate(of) if n == 0 or section != of[n - 1]]
-    scored = scores if form.by_direction else scores * len(directions)
-    first_score = len(columns) - len(scored)
+    sections = tuple(range(0, len(rows), len(names)))
+    first = len(columns) - len(scores)
     bold = {
-        (first + r, c)
-        for first, last in pairwise([*sections, len(rows)])
-        for c, score in enumerate(scored, first_score)
-        for r in marked_rows(
-            score.key, [row[c] for row in rows[first:last]], score.digits, ties=True
+        (start + r, c)
+        for start, end in pairwise([*sections, len(rows)])
+        for c, score in enumerate(scores, first)
+        for r in best_rows(
+            Column("", score.digits, better=better_of(score.key)),
+            names,
+            [row[c] for row in rows[start:end]],
+            ties=True,
         )
     }
-    notes = _slice_notes(directions, names) if sliced else ()
-    return Tabular(tuple(columns), tuple(rows), caption, notes, tuple(sections), frozenset(bold))
+    notes = _slice_notes(directions, names) if form.slices else ()
+    return Tabular(tuple(columns), tuple(rows), "", notes, sections, frozenset(bold))
 
 
-def _cell(
-    results: Results, method: str, score: _Score, form: _Form, slices: bool
-) -> MeanStd | None:
+def _cell(results: Results, method: str, score: _Score, form: _Form) -> MeanStd | None:
     keys = [score.key]
     if score.key.region == WHOLE:
         keys.append(score.key._replace(region=MASK))
-    if slices:
+    if form.slices:
         keys = [key._replace(metric=f"slice_{key.metric}") for key in keys] + keys
     key = next((key for key in keys if key in results.keys), score.key)
-    found = mean_cell(results, method, key)
+    (found,) = mean_cells(results, [method], key)
     return found if found is None or form.deviations else MeanStd(found.mean)
+
+
+def _details(model: Mapping[str, Any], form: _Form) -> tuple[Cell, ...]:
+    """Width and parameters, where the form has them."""
+    if not form.details:
+        return ()
+    parameters = model.get("parameters")
+    return model.get("width"), None if parameters is None else f"{parameters / 1e6:.1f} M"
 
 
 def _slice_notes(directions: Mapping[str, Results], methods: Sequence[str]) -> tuple[str, ...]:
@@ -232,7 +226,3 @@ def _of_slices(results: Results, metric: str, methods: Sequence[str]) -> dict[st
         return {}
     found = {name: results.values(name, key) for name in methods}
     return {n: (round(sum(values.values())), len(values)) for n, values in found.items() if values}
-
-
-def _millions(parameters: int | None) -> str | None:
-    return None if parameters is None else f"{parameters / 1e6:.1f} M"

@@ -65,7 +65,10 @@ class Placed:
 
     @classmethod
     def _picture(cls, path: Path, *, indexed: bool = False) -> "Placed":
-        values, largest = read_picture(path, indexed=indexed)
+        """As stored, not scaled: ``(C, I, J, 1)``, C 1 or 3."""
+        pixels, largest = read_pixels(path, indexed=indexed)
+        rows = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+        values = as_picture(torch.from_numpy(rows))
         return cls(values, Grid(tuple(values.shape[1:]), np.eye(4)), largest)
 
     @property
@@ -145,25 +148,6 @@ def shared_grid(grids: list[Grid]) -> Grid | None:
     affine[:3, 3] = (first.affine @ [*low, 1])[:3]
     shape = tuple(int(n) for n in high - low)
     return Grid(shape, affine, "the voxels that all have")
-
-
-def read_picture(path: Path, *, indexed: bool = False) -> tuple[torch.Tensor, float]:
-    """Read an image.
-
-    Args:
-        path: As for `medrev.volumes.read_pixels`.
-        indexed: Leave the numbers of a palette as they are: label maps.
-
-    Returns:
-        ``(C, I, J, 1)``, float32, C 1 or 3, i to the right and j upwards, as stored (not scaled);
-        and the largest value that its type holds, 255 or 65535.
-
-    Raises:
-        InputError: It is missing, damaged, or has values of another kind.
-    """
-    pixels, largest = read_pixels(path, indexed=indexed)
-    values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-    return as_picture(values), largest
 
 
 def as_picture(rows: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,10 @@ from medrev.data.subject import PARTS
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
-from medrev.evaluation.found import Found
-from medrev.evaluation.generation import is_generative
+from medrev.evaluation.case import Found
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.listing import participants as find_participants
+from medrev.evaluation.score import is_generative
 from medrev.files import read_json
 from medrev.nets import Generator, Posterior
 from medrev.prediction import Model, load_model

@@ -87,7 +87,8 @@ class Sampler:
             self._decoded(noise, x) + ([] if y is None else [self._pixels(y, x)])
             for x, y, _ in given
         ]
-        columns = (*_numbers(count), *(() if given[0][1] is None else ("true",)))
+        columns = [f"draw {n + 1}" for n in range(count)]
+        columns += [] if given[0][1] is None else ["true"]
         return self._grid(rows, [name for *_, name in given], columns)
 
     def scale(self, count: int, classes: Sequence[str] = ()) -> Grid:
@@ -103,13 +104,13 @@ class Sampler:
     def interpolate(self, first: int, second: int, count: int) -> Grid:
         """From the code of one test image to that of another, in full and in restricted space."""
         (x, a, name), (other, b, other_name) = self._test([first, second])
-        with evaluating(self.net):
-            codes = self._there(self.net.encode, torch.stack([a, b]), torch.stack([x, other]))
-            shares = torch.linspace(0, 1, count)[:, None]
-            rows = []
-            for z in (codes, self._there(self.net.prior.restrict, codes, torch.stack([x, other]))):
-                way = (1 - shares) * z[0] + shares * z[1]
-                rows.append(self._of_codes(way, x.expand(count, *x.shape)))
+        both = torch.stack([x, other])
+        codes = self._there(self.net.encode, torch.stack([a, b]), both)
+        shares = torch.linspace(0, 1, count)[:, None]
+        rows = [
+            self._of_codes((1 - shares) * z[0] + shares * z[1], x.expand(count, *x.shape))
+            for z in (codes, self._there(self.net.prior.restrict, codes, both))
+        ]
         steps = tuple(f"{share:.3g}" for share in shares[:, 0].tolist())
         title = f"{name} to {other_name}"
         return self._grid(rows, (f"{title}, full", f"{title}, restricted"), steps)
@@ -159,11 +160,9 @@ class Sampler:
         """The first principal components of the codes of the test part (cINN, figure 4)."""
         codes = []
         total = min(_CODES, len(self.dataset.members("test")))
-        with evaluating(self.net):
-            for start in range(0, total, 100):
-                some = list(self._test(range(start, min(start + 100, total))))
-                x, y = _stacked(some)
-                codes.append(self._there(self.net.encode, y, x))
+        for start in range(0, total, 100):
+            x, y = _stacked(list(self._test(range(start, min(start + 100, total)))))
+            codes.append(self._there(self.net.encode, y, x))
         z = torch.cat(codes)
         mean = z.mean(dim=0)
         _, values, vectors = torch.linalg.svd(z - mean, full_matrices=False)
@@ -195,9 +194,8 @@ class Sampler:
             given = [(x, name) for x, _, name in self._test(range(count))]
         rows, names = [], []
         for x, y, name in self._test(images):
-            with evaluating(self.net):
-                z = self._there(self.net.encode, y[None], x[None]).expand(len(given), -1)
-                made = self._of_codes(z, torch.stack([other for other, _ in given]))
+            z = self._there(self.net.encode, y[None], x[None]).expand(len(given), -1)
+            made = self._of_codes(z, torch.stack([other for other, _ in given]))
             rows.append([self._pixels(y, x), *made])
             names.append(name)
         return self._grid(rows, names, ("the image", *(name for _, name in given)))
@@ -206,10 +204,9 @@ class Sampler:
         """Test images, and what is decoded of their codes, restricted to the prior and in full."""
         some = list(self._test(range(count)))
         x, y = _stacked(some)
-        with evaluating(self.net):
-            z = self._there(self.net.encode, y, x)
-            near = self._there(self.net.decode, self._there(self.net.prior.restrict, z, x), x)
-            back = self._there(self.net.decode, z, x)
+        z = self._there(self.net.encode, y, x)
+        near = self._there(self.net.decode, self._there(self.net.prior.restrict, z, x), x)
+        back = self._there(self.net.decode, z, x)
         rows = [
             [self._pixels(v, c) for v, c in zip(each, x, strict=True)] for each in (y, near, back)
         ]
@@ -225,7 +222,8 @@ class Sampler:
 
     def _there(self, call: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Compute where the weights are."""
-        return call(*(each.to(self.model.device) for each in inputs)).cpu()
+        with evaluating(self.net):
+            return call(*(each.to(self.model.device) for each in inputs)).cpu()
 
     def _noise(self, count: int) -> Tensor:
         if count < 1:
@@ -239,12 +237,10 @@ class Sampler:
         """Pictures of codes drawn with given standard normal numbers (n, D)."""
         x = x if len(x) == len(noise) and x.dim() > 1 else x.expand(len(noise), *x.shape)
         scale = self.temperature if temperature is None else temperature
-        with evaluating(self.net):
-            return self._of_codes(self._there(self.net.prior, scale * noise[:, None], x)[:, 0], x)
+        return self._of_codes(self._there(self.net.prior, scale * noise[:, None], x)[:, 0], x)
 
     def _of_codes(self, z: Tensor, x: Tensor) -> list[NDArray[np.uint8]]:
-        with evaluating(self.net):
-            made = self._there(self.net.decode, z, x)
+        made = self._there(self.net.decode, z, x)
         return [self._pixels(y, given) for y, given in zip(made, x, strict=True)]
 
     def _pixels(self, y: Tensor, x: Tensor) -> NDArray[np.uint8]:
@@ -310,10 +306,6 @@ class Sampler:
 def _stacked(some: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor]:
     """X and y of images, (B, …) each."""
     return torch.stack([x for x, _, _ in some]), torch.stack([y for _, y, _ in some])
-
-
-def _numbers(count: int) -> tuple[str, ...]:
-    return tuple(f"draw {n + 1}" for n in range(count))
 
 
 def _signed(steps: Tensor) -> tuple[str, ...]:

@@ -1,36 +1,36 @@
 """A metric over the subjects of a cohort: mean, spread, quartiles, bootstrap interval."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.metrics import Floats
+from medrev.evaluation.catalogue import digits, heading
+from medrev.evaluation.results import Results
+from medrev.evaluation.tabular import Column, MeanStd, Tabular
+from medrev.metrics import Floats, Key
 
 #: Fewest values from which a bootstrap interval is made.
 FEWEST = 5
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval.
+class Interval(NamedTuple):
+    """A 95 % confidence interval.
 
     Attributes:
         low: Lower end.
         high: Upper end.
-        level: Confidence level, such as 0.95.
     """
 
     low: float
     high: float
-    level: float = 0.95
 
-    @staticmethod
-    def ends(interval: "Interval | None") -> tuple[float | None, float | None]:
-        """Both ends; nothing where there is no interval."""
-        return (None, None) if interval is None else (interval.low, interval.high)
+
+#: In the place of an interval where there is none.
+NO_INTERVAL = (None, None)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,6 @@ def describe(values: Sequence[float], *, resamples: int = 9999) -> Description:
 def bootstrap_mean(
     values: Sequence[float] | Floats,
     *,
-    level: float = 0.95,
     resamples: int = 9999,
     seed: int = 0,
 ) -> Interval:
@@ -119,7 +118,6 @@ def bootstrap_mean(
 
     Args:
         values: One finite value per subject, or one difference per pair.
-        level: Confidence level.
         resamples: Bootstrap samples.
         seed: Seed of the resampling.
 
@@ -134,21 +132,57 @@ def bootstrap_mean(
     array = np.asarray(values, dtype=np.float64)
     if len(array) < FEWEST:
         raise InputError(f"not enough subjects ({len(array)}, {FEWEST} are needed)")
-    if not 0 < level < 1:
-        raise InputError(f"the level of a confidence interval must be between 0 and 1, got {level}")
     if array.min() == array.max():
-        return Interval(float(array[0]), float(array[0]), level)
+        return Interval(float(array[0]), float(array[0]))
     if np.ptp(array) <= 1e-12 * np.abs(array).max():
         raise InputError("the values differ by rounding only")
     found = stats.bootstrap(
         (array,),
         np.mean,
-        confidence_level=level,
         n_resamples=resamples,
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Interval(float(found.low), float(found.high), level)
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_cell(values: Iterable[float]) -> MeanStd | None:
+    """Mean and standard deviation over subjects; None where no subject has a value."""
+    found = describe(list(values), resamples=0)
+    return None if found.mean is None else MeanStd(found.mean, found.std)
+
+
+def description_table(results: Results, key: Key, methods: Sequence[str] | None = None) -> Tabular:
+    """One metric in full: count, mean, deviation, interval, median, quartiles, extremes.
+
+    Methods of which it was not measured are left out.
+    """
+    unit = results.unit(key)
+    places = digits(key, unit)
+    names = ("mean", "std", "low", "high", "median", "25 %", "75 %", "smallest", "largest")
+    columns = [Column("method"), Column("n", 0), *(Column(name, places) for name in names)]
+    columns[4:6] = [Column(c.heading, c.digits, "95 % interval of the mean") for c in columns[4:6]]
+    rows, notes = [], []
+    for method in methods or results.methods:
+        if not results.measured(method, key):
+            continue
+        found = describe(list(results.values(method, key).values()))
+        rows.append(
+            (
+                method,
+                found.count,
+                found.mean,
+                found.std,
+                *(found.interval or NO_INTERVAL),
+                found.median,
+                found.lower_quartile,
+                found.upper_quartile,
+                found.smallest,
+                found.largest,
+            )
+        )
+        notes += [f"{method}: {note}." for note in found.notes]
+    return Tabular(tuple(columns), tuple(rows), heading(key, unit), tuple(notes))
 
 
 def _quantile(array: Floats, q: float) -> float:

@@ -1,16 +1,20 @@
-"""Tables of a cohort's results: methods, subjects, comparisons, groups, agreement, outliers."""
+"""Tables of means over subjects by method, region or class, and of every value."""
 
 from collections.abc import Mapping, Sequence
 
 from medrev.errors import InputError
-from medrev.evaluation.agreement import BlandAltman
-from medrev.evaluation.catalogue import CATALOGUE, Better, digits, heading
-from medrev.evaluation.comparison import Comparison, GroupComparison
-from medrev.evaluation.outliers import Outlier
+from medrev.evaluation.case import GROUND_TRUTH
+from medrev.evaluation.catalogue import badness, better_of, digits, heading
 from medrev.evaluation.results import Results
-from medrev.evaluation.summary import Interval, describe
+from medrev.evaluation.summary import mean_cell
 from medrev.evaluation.tabular import Cell, Column, MeanStd, Tabular
-from medrev.metrics import Key
+from medrev.metrics import NOISE_FLOOR, WHOLE, Key
+
+#: Methods that show what could be reached, and are no rivals of the others.
+BOUNDS = {
+    NOISE_FLOOR: "The noise floor is what the noise-free truth would show.",
+    GROUND_TRUTH: "Ground truth: what the segmentation network sees in the real photographs.",
+}
 
 
 def summary_table(
@@ -28,129 +32,86 @@ def summary_table(
         methods: The rows; None: all methods.
         caption: What the table shows.
     """
-    names = tuple(methods or results.methods)
-    columns, cells, notes = [Column("method")], [], []
-    bold = set()
-    for c, key in enumerate(keys, start=1):
-        columns.append(key_column(results, key))
-        means, missing = [], {}
-        for name in names:
-            means.append(mean_cell(results, name, key))
-            count = len(results.values(name, key))
-            if count < len(results.subjects) and results.measured(name, key):
-                missing[name] = count
-        cells.append(means)
-        bold |= {(r, c) for r in marked_rows(key, means, digits(key, results.unit(key)))}
+    names, count = tuple(methods or results.methods), len(results.subjects)
+    columns = [key_column(results, key) for key in keys]
+    cells = [mean_cells(results, names, key) for key in keys]
+    notes = []
+    for key in keys:
+        counts = {n: len(results.values(n, key)) for n in names if results.measured(n, key)}
+        missing = [f"{name} {n}" for name, n in counts.items() if n < count]
         if missing:
-            counts = ", ".join(f"{name} {count}" for name, count in missing.items())
-            notes.append(f"{heading(key)} is over fewer subjects: {counts}.")
-    rows = tuple((name, *(column[r] for column in cells)) for r, name in enumerate(names))
-    count = len(results.subjects)
+            notes.append(f"{heading(key)} is over fewer subjects: {', '.join(missing)}.")
     subjects = "1 subject" if count == 1 else f"{count} subjects"
-    text = caption or f"Mean ± standard deviation over {subjects}"
-    return Tabular(tuple(columns), rows, text, tuple(notes), bold=frozenset(bold))
+    return Tabular(
+        (Column("method"), *columns),
+        tuple(zip(names, *cells, strict=True)),
+        caption or f"Mean ± standard deviation over {subjects}",
+        tuple(notes),
+        bold=frozenset(
+            (r, c)
+            for c, (column, means) in enumerate(zip(columns, cells, strict=True), 1)
+            for r in best_rows(column, names, means)
+        ),
+    )
 
 
 def key_column(results: Results, key: Key) -> Column:
     """The column of a measurement."""
-    unit, metric = results.unit(key), CATALOGUE.get(key.metric)
-    better = metric.better if metric else "none"
-    return Column(heading(key, unit), digits(key, unit), better=better)
+    unit = results.unit(key)
+    return Column(heading(key, unit), digits(key, unit), better=better_of(key))
 
 
-def mean_cell(results: Results, method: str, key: Key) -> MeanStd | None:
-    """Mean and standard deviation over subjects; None where no subject has a value."""
-    found = describe(list(results.values(method, key).values()), resamples=0)
-    return None if found.mean is None else MeanStd(found.mean, found.std)
+def mean_cells(results: Results, methods: Sequence[str], key: Key) -> list[MeanStd | None]:
+    """Means of one measurement by method."""
+    return [mean_cell(results.values(method, key).values()) for method in methods]
 
 
-def worse_than(
-    model: str, means: Mapping[str, float], *, better: Better, title: str, rounding: int
-) -> str | None:
+def best_rows(
+    column: Column, names: Sequence[str], cells: Sequence[Cell], *, ties: bool = False
+) -> tuple[int, ...]:
+    """Rows of the best mean, all that are equal when rounded; none of a single row.
+
+    None where all rows are equal, because a column of zeros has no best; with ``ties`` all of them,
+    as the papers' tables have it. None where neither direction is good. Ratios of sharpness have no
+    best: the blocks of nearest neighbour and noise bring them near to 1 too.
+
+    Args:
+        column: Says which values are good, and to how many digits they are rounded.
+        names: Methods of the rows; :data:`BOUNDS` are never the best.
+        cells: Their means.
+        ties: Mark rows that are all equal.
+    """
+    if column.better in ("none", "one"):
+        return ()
+    bad = {
+        r: badness(column.better, round(cell.mean, column.digits))
+        for r, (name, cell) in enumerate(zip(names, cells, strict=True))
+        if isinstance(cell, MeanStd) and name not in BOUNDS
+    }
+    if len(bad if ties else set(bad.values())) < 2:
+        return ()
+    return tuple(r for r, each in bad.items() if each == min(bad.values()))
+
+
+def worse_than(model: str, means: Mapping[str, float], column: Column) -> str | None:
     """That a model is worse than the best of the methods that need none; None where it is not.
 
     Args:
         model: Its name among the methods.
         means: Mean by method.
-        better: Which values are good; of others than lower and higher nothing is said.
-        title: What was measured.
-        rounding: Digits after the point.
+        column: What was measured, and which values are good; of others than lower and higher
+            nothing is said.
     """
-    rivals = {method: mean for method, mean in means.items() if method != model}
-    if model not in means or not rivals or better not in ("lower", "higher"):
+    bad = {method: badness(column.better, mean) for method, mean in means.items()}
+    own = bad.pop(model, None)
+    if own is None or not bad or column.better not in ("lower", "higher"):
         return None
-    higher = better == "higher"
-    best = (max if higher else min)(rivals, key=rivals.__getitem__)
-    if (means[model] >= means[best]) if higher else (means[model] <= means[best]):
+    best = min(bad, key=bad.__getitem__)
+    if own <= bad[best]:
         return None
-    numbers = ", ".join(f"{name} {means[name]:.{rounding}f}" for name in (model, best))
+    numbers = ", ".join(f"{name} {means[name]:.{column.digits}f}" for name in (model, best))
     who = "the model" if model == "model" else model
-    return f"{who} is worse than {best} ({title}: {numbers}): do not use it"
-
-
-def best_of(
-    means: Mapping[int, float], *, higher: bool, rounding: int, ties: bool = False
-) -> tuple[int, ...]:
-    """Rows of the best mean, all that are equal when rounded; none of a single row.
-
-    None where all rows are equal, because a column of zeros has no best; with ``ties`` all of them,
-    as the papers' tables have it.
-    """
-    rounded = {row: round(mean, rounding) for row, mean in means.items()}
-    if len(rounded if ties else set(rounded.values())) < 2:
-        return ()
-    best = (max if higher else min)(rounded.values())
-    return tuple(row for row, mean in rounded.items() if mean == best)
-
-
-def marked_rows(
-    key: Key, cells: Sequence[Cell], rounding: int, *, ties: bool = False
-) -> tuple[int, ...]:
-    """Rows whose mean is best by the metric's sense (:func:`best_of`).
-
-    None where neither direction is good. Ratios of sharpness have no best: the blocks of nearest
-    neighbour and noise bring them near to 1 too.
-    """
-    metric = CATALOGUE.get(key.metric)
-    if metric is None or metric.better in ("none", "one"):
-        return ()
-    means = {r: cell.mean for r, cell in enumerate(cells) if isinstance(cell, MeanStd)}
-    if metric.better == "zero":
-        means = {r: abs(mean) for r, mean in means.items()}
-    return best_of(means, higher=metric.better == "higher", rounding=rounding, ties=ties)
-
-
-def description_table(results: Results, key: Key, methods: Sequence[str] | None = None) -> Tabular:
-    """One metric in full: count, mean, deviation, interval, median, quartiles, extremes.
-
-    Methods of which it was not measured are left out.
-    """
-    unit = results.unit(key)
-    places = digits(key, unit)
-    names = ("mean", "std", "low", "high", "median", "25 %", "75 %", "smallest", "largest")
-    columns = [Column("method"), Column("n", 0), *(Column(name, places) for name in names)]
-    columns[4:6] = [Column(c.heading, c.digits, "95 % interval of the mean") for c in columns[4:6]]
-    rows, notes = [], []
-    for method in methods or results.methods:
-        if not results.measured(method, key):
-            continue
-        found = describe(list(results.values(method, key).values()))
-        rows.append(
-            (
-                method,
-                found.count,
-                found.mean,
-                found.std,
-                *Interval.ends(found.interval),
-                found.median,
-                found.lower_quartile,
-                found.upper_quartile,
-                found.smallest,
-                found.largest,
-            )
-        )
-        notes += [f"{method}: {note}." for note in found.notes]
-    return Tabular(tuple(columns), tuple(rows), heading(key, unit), tuple(notes))
+    return f"{who} is worse than {best} ({column.heading}: {numbers}): do not use it"
 
 
 def subject_table(
@@ -173,119 +134,150 @@ def subject_table(
     return Tabular(tuple(columns), tuple(rows), notes=tuple(reasons), sections=sections)
 
 
-def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = "") -> Tabular:
-    """Comparisons of methods or groups: difference, interval, effect, p values."""
-    places = digits(key, unit)
-    columns = (
-        Column("first"),
-        Column("second"),
-        Column("n"),
-        Column("difference", places),
-        Column("low", places, "95 % interval"),
-        Column("high", places, "95 % interval"),
-        Column("rank-biserial r", 2),
-        Column("p", 4, bounded=True),
-        Column("p (Holm)", 4, bounded=True),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    notes = []
-    for found in comparisons:
-        one, two = found.counts
-        rows.append(
-            (
-                found.first,
-                found.second,
-                str(one) if one == two else f"{one}, {two}",
-                found.difference,
-                *Interval.ends(found.interval),
-                found.effect,
-                found.p,
-                found.p_holm,
-            )
-        )
-        if found.reason:
-            notes.append(f"{found.first} and {found.second}: {found.reason}.")
-    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes))
-
-
-def group_table(groups: Mapping[str, GroupComparison], key: Key, unit: str = "") -> Tabular:
-    """One metric by group, for several methods: count, mean ± std, median, p value of the test.
+def region_table(
+    results: Results,
+    metric: str,
+    component: str | None = None,
+    methods: Sequence[str] | None = None,
+) -> Tabular:
+    """One metric in every region where it was measured: regions are rows, methods columns.
 
     Args:
-        groups: Comparison of the groups by method (:func:`compare_groups`).
-        key: What was measured.
-        unit: Its unit.
+        results: Records of a cohort.
+        metric: Key of :data:`CATALOGUE`.
+        component: Tensor component or scalar map.
+        methods: The columns; None: all methods. The best of each row is bold.
+
+    Raises:
+        InputError: The metric was measured nowhere.
     """
-    places = digits(key, unit)
-    columns = (
-        Column("method"),
-        Column("group"),
-        Column("n", 0),
-        Column("mean ± std", places),
-        Column("median", places),
-        Column("test"),
-        Column("p", 4, bounded=True),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    notes, sections = [], []
-    for method, comparison in groups.items():
-        sections.append(len(rows))
-        for n, (name, found) in enumerate(comparison.groups.items()):
-            mean = None if found.mean is None else MeanStd(found.mean, found.std)
-            test = (comparison.test, comparison.p) if n == 0 else ("", None)
-            rows.append((method, name, found.count, mean, found.median, *test))
-        if comparison.reason:
-            notes.append(f"{method}: {comparison.reason}.")
-    return Tabular(columns, tuple(rows), heading(key, unit), tuple(notes), tuple(sections))
-
-
-def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str = "") -> Tabular:
-    """Bland–Altman analyses: bias and limits of agreement with their intervals.
-
-    Args:
-        analyses: Analysis by name (of a method, region or scalar map), or the error that says why
-            there is none.
-        unit: Unit of the measurements.
-    """
-    places = 4 if not unit else 3
-    columns = [Column(""), Column("n", 0)]
-    for name in ("bias", "lower limit", "upper limit"):
-        columns += [
-            Column("value", places, name),
-            Column("low", places, name),
-            Column("high", places, name),
-        ]
-    columns += [Column("slope", 3), Column("p of slope", 4, bounded=True)]
-    rows: list[tuple[Cell, ...]] = []
+    names = tuple(methods or results.methods)
+    keys = [key for key in results.keys if (key.metric, key.component) == (metric, component)]
+    if not keys:
+        raise InputError(f"{Key(metric, '…', component)} was not measured in any region")
+    column = key_column(results, keys[0])
+    cells = [mean_cells(results, names, key) for key in keys]
     notes = []
-    for name, found in analyses.items():
-        if isinstance(found, InputError):
-            rows.append((name, *[None] * (len(columns) - 1)))
-            notes.append(f"{name}: {found}.")
-            continue
-        ends: list[Cell] = []
-        for value, interval in (found.bias, found.lower, found.upper):
-            ends += [value, *Interval.ends(interval)]
-        rows.append((name, len(found.subjects), *ends, found.slope, found.slope_p))
-    caption = "Bland–Altman: prediction − reference, with 95 % intervals"
+    for key in keys:
+        counts = {name: len(results.values(name, key)) for name in names}
+        if min(counts.values()) < len(results.subjects):
+            told = ", ".join(f"{name} {count}" for name, count in counts.items())
+            notes.append(f"{key.region} is over fewer subjects: {told}.")
     return Tabular(
-        tuple(columns), tuple(rows), f"{caption} [{unit}]" if unit else caption, tuple(notes)
+        (Column("region"), *(Column(name, column.digits) for name in names)),
+        tuple((key.region, *means) for key, means in zip(keys, cells, strict=True)),
+        heading(keys[0]._replace(region="mask"), results.unit(keys[0])),
+        tuple(notes),
+        bold=frozenset(
+            (r, 1 + c) for r, means in enumerate(cells) for c in best_rows(column, names, means)
+        ),
     )
 
 
-def outlier_table(outliers: Sequence[Outlier], results: Results) -> Tabular:
-    """Flagged subjects, the farthest first."""
+def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabular:
+    """Accuracy and IoU of each class: classes are rows, methods columns.
+
+    Args:
+        results: Scores over all images, with the class as component.
+        methods: The columns; None: all methods. The best of each row is bold; the ground truth is
+            no rival.
+
+    Raises:
+        InputError: No class was scored.
+    """
+    names = tuple(name for name in methods or results.methods if name in results.methods)
+    titles = {"class_accuracy": "accuracy", "class_iou": "IoU"}
+    scored = [key for key in results.keys if key.metric in titles and key.component is not None]
+    if not scored:
+        raise InputError("no class was scored")
+    shown = Column("", 2, better="higher")
+    rows: list[tuple[Cell, ...]] = []
+    bold: set[tuple[int, int]] = set()
+    for r, component in enumerate(dict.fromkeys(key.component for key in scored)):
+        row: list[Cell] = [component]
+        for metric in titles:
+            cells = mean_cells(results, names, Key(metric, WHOLE, component))
+            bold |= {(r, len(row) + c) for c in best_rows(shown, names, cells)}
+            row += cells
+        rows.append(tuple(row))
+    columns = (Column(name, 2, title) for title in titles.values() for name in names)
+    caption = "Accuracy and IoU of each class, over all images"
+    return Tabular((Column("class"), *columns), tuple(rows), caption, bold=frozenset(bold))
+
+
+def volume_table(results: Results, method: str) -> Tabular:
+    """Volumes of the labelled regions in the reference and in a method's output.
+
+    Args:
+        results: Records of a cohort.
+        method: The method whose label maps were measured.
+
+    Raises:
+        InputError: No volume of the method was measured.
+    """
+    regions = {
+        key.region: len(values)
+        for key in results.keys
+        if key.metric == "volume" and (values := results.values(method, key))
+    }
+    if not regions:
+        raise InputError(f"no volume of {method} was measured: it needs label maps")
+    columns = {
+        "reference_volume": Column("reference [mL]", 2),
+        "volume": Column(f"{method} [mL]", 2),
+        "volume_change": Column("change [%]", 2),
+        "dice": Column("Dice", 4),
+    }
+    rows = (
+        (region, n, *(mean_cells(results, [method], Key(m, region))[0] for m in columns))
+        for region, n in regions.items()
+    )
+    return Tabular(
+        (Column("region"), Column("n", 0), *columns.values()),
+        tuple(rows),
+        "Volumes, mean ± standard deviation over subjects",
+    )
+
+
+def interval_table(results: Results, methods: Sequence[str] | None = None) -> Tabular | None:
+    """Intervals and distributions by method, quantity and region; None where there are none.
+
+    Args:
+        results: Records of a cohort.
+        methods: Whose; None: all.
+    """
+    measured = [key for key in results.keys if key.metric in ("interval_coverage", "crps")]
+    rows: list[tuple[Cell, ...]] = []
+    for method in methods or results.methods:
+        for component, region in dict.fromkeys((key.component, key.region) for key in measured):
+            keys = [
+                Key(metric, region, component)
+                for metric in ("interval_coverage", "interval_width", "crps")
+            ]
+            held, width, crps = (results.values(method, key).values() for key in keys)
+            if held or crps:
+                rows.append(
+                    (
+                        method,
+                        component or "values",
+                        region,
+                        mean_cell(held),
+                        min(held) if held else None,
+                        mean_cell(width),
+                        mean_cell(crps),
+                        results.unit(keys[2] if keys[2] in measured else keys[1]),
+                    )
+                )
+    if not rows:
+        return None
     columns = (
-        Column("subject"),
         Column("method"),
-        Column("metric"),
-        Column("value", 4),
-        Column("robust z", 1),
-        Column(""),
+        Column("quantity"),
+        Column("region"),
+        Column("voxels in their interval [%]", 1),
+        Column("lowest subject [%]", 1),
+        Column("width", 3),
+        Column("CRPS", 3),
+        Column("unit of both"),
     )
-    side = {True: "worse than the others", False: "better than the others", None: ""}
-    rows = tuple(
-        (o.subject, o.method, heading(o.key, results.unit(o.key)), o.value, o.score, side[o.worse])
-        for o in outliers
-    )
-    return Tabular(columns, rows, "Subjects far from the others")
+    return Tabular(columns, tuple(rows), "Intervals, mean ± standard deviation over subjects")

@@ -8,10 +8,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from medrev.errors import InputError
+from medrev.errors import InputError, OutputError
 from medrev.evaluation.catalogue import Better
+from medrev.files import write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -181,6 +183,33 @@ class Tabular:
             lines.append(rf"\caption{{{_latex(text)}}}")
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
+    def write(self, stem: Path, *, overwrite: bool) -> list[Path]:
+        """Write it as CSV, JSON, Markdown and LaTeX.
+
+        Args:
+            stem: Path without the four endings.
+            overwrite: Replace existing files.
+
+        Returns:
+            The files written.
+
+        Raises:
+            OutputError: A file exists already or cannot be written.
+        """
+        texts = {
+            ".csv": self.to_csv,
+            ".json": self.to_json,
+            ".md": self.to_markdown,
+            ".tex": self.to_latex,
+        }
+        paths = {stem.with_name(stem.name + ending): text for ending, text in texts.items()}
+        existing = [path for path in paths if path.exists() and not overwrite]
+        if existing:
+            raise OutputError(f"{existing[0]} exists already; give --overwrite to replace it")
+        for path, text in paths.items():
+            write_text(path, text(), overwrite=True)
+        return list(paths)
+
     def print(self, console: "Console | None" = None, *, strong: Collection[str] = ()) -> None:
         """Print it to a terminal with its caption and notes, turned so that it fits.
 
@@ -234,21 +263,27 @@ class Tabular:
 
     def text(self, r: int, c: int, *, deviation: bool = True) -> str:
         """A cell as it is read, rounded to the column's digits."""
-        cell, digits = self.rows[r][c], self.columns[c].digits
-        if self.columns[c].bounded and isinstance(cell, float) and 0 < cell < 10 ** -(digits or 0):
-            return f"< {_round(10 ** -(digits or 0), digits)}"
-        if cell is None:
-            return "–"
-        if isinstance(cell, str):
-            return cell
-        if isinstance(cell, MeanStd):
-            mean = _round(cell.mean, digits)
-            return (
-                mean
-                if cell.std is None or not deviation
-                else f"{mean} ± {_round(cell.std, digits)}"
-            )
-        return _round(cell, digits)
+        column = self.columns[c]
+        mean, std = shown(self.rows[r][c], column.digits, bounded=column.bounded)
+        return f"{mean} ± {std}" if std and deviation else mean
+
+
+def shown(cell: Cell, digits: int | None, *, bounded: bool) -> tuple[str, str]:
+    """A cell as it is read, and its deviation, if it has one.
+
+    Args:
+        cell: The cell.
+        digits: Digits after the point of its numbers.
+        bounded: As :attr:`Column.bounded`.
+    """
+    if cell is None or isinstance(cell, str):
+        return "–" if cell is None else cell, ""
+    if isinstance(cell, MeanStd):
+        return _round(cell.mean, digits), "" if cell.std is None else _round(cell.std, digits)
+    least = 10 ** -(digits or 0)
+    if bounded and 0 < cell < least:
+        return f"< {_round(least, digits)}", ""
+    return _round(cell, digits), ""
 
 
 def _round(number: float, digits: int | None) -> str:

@@ -1,16 +1,22 @@
 """Metrics and baselines: pure functions of arrays."""
 
 from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
-from medrev.metrics.calibration import Calibration, calibration
-from medrev.metrics.conformal import conformal_quantile, needed_factors, needed_subjects
+from medrev.metrics.calibration import (
+    Calibration,
+    calibration,
+    conformal_quantile,
+    needed_factors,
+    needed_subjects,
+)
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
 from medrev.metrics.deviations import (
     CycleResidual,
-    Deviation,
+    bias,
     cycle_residual,
-    deviation,
+    mae,
     mean_change,
     nmse,
+    rmse,
     wrapped_mae,
 )
 from medrev.metrics.masked import (
@@ -20,6 +26,7 @@ from medrev.metrics.masked import (
     as_array,
     as_labels,
     as_mask,
+    bounding_box,
     check_finite,
     check_shapes,
     region_names,
@@ -70,7 +77,6 @@ __all__ = [
     "Calibration",
     "Confusion",
     "CycleResidual",
-    "Deviation",
     "Floats",
     "Key",
     "RankHistogram",
@@ -84,6 +90,8 @@ __all__ = [
     "as_labels",
     "as_mask",
     "band_names",
+    "bias",
+    "bounding_box",
     "calibration",
     "check_finite",
     "check_range",
@@ -94,7 +102,6 @@ __all__ = [
     "crps_samples",
     "cycle_residual",
     "data_range",
-    "deviation",
     "differences",
     "direction_error",
     "energy_score",
@@ -106,6 +113,7 @@ __all__ = [
     "interval_coverage",
     "labels_of_colours",
     "log_euclidean_distance",
+    "mae",
     "mean_change",
     "needed_factors",
     "needed_subjects",
@@ -115,6 +123,7 @@ __all__ = [
     "psnr",
     "rank_histogram",
     "region_names",
+    "rmse",
     "slice_flicker",
     "slice_scores",
     "tensor_rmse",

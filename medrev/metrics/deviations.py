@@ -8,33 +8,19 @@ from medrev.errors import InputError
 from medrev.metrics.masked import Array, Floats, masked_pair
 
 
-@dataclass(frozen=True)
-class Deviation:
-    """How far values lie from their reference, in their own unit.
-
-    Attributes:
-        mae: Mean absolute error.
-        rmse: Root mean squared error.
-        bias: Mean signed error, prediction minus reference.
-    """
-
-    mae: float
-    rmse: float
-    bias: float
+def mae(errors: Floats) -> float:
+    """Mean absolute error, in the unit of the errors (prediction minus reference)."""
+    return float(np.abs(errors).mean())
 
 
-def deviation(errors: Floats) -> Deviation:
-    """Mean absolute error, root mean squared error and bias of prediction minus reference.
+def rmse(errors: Floats) -> float:
+    """Root mean squared error, in the unit of the errors."""
+    return float(np.sqrt(np.mean(errors**2)))
 
-    Example:
-        >>> deviation(np.array([-1.0, 2.0]))
-        Deviation(mae=1.5, rmse=1.5811388300841898, bias=0.5)
-    """
-    return Deviation(
-        mae=float(np.abs(errors).mean()),
-        rmse=float(np.sqrt(np.mean(errors**2))),
-        bias=float(errors.mean()),
-    )
+
+def bias(errors: Floats) -> float:
+    """Mean signed error, in the unit of the errors."""
+    return float(errors.mean())
 
 
 def nmse(prediction: Floats, reference: Floats) -> float:

@@ -45,6 +45,14 @@ def as_mask(mask: Array | None, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
     return inside
 
 
+def bounding_box(inside: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box that holds a mask, which is not empty."""
+    from scipy import ndimage  # not for those who only translate
+
+    box: tuple[slice, ...] = ndimage.find_objects(inside.astype(np.uint8))[0]
+    return box
+
+
 def masked_pair(prediction: Array, reference: Array, mask: Array | None) -> tuple[Floats, Floats]:
     """The masked voxels of a prediction and its reference.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, as_array, as_mask
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, bounding_box
 
 #: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
 BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -30,11 +30,9 @@ def gradient_energy(
     Returns:
         One value per axis, in squared units of the volume per mm²; 0 along an axis without pairs.
     """
-    from scipy import ndimage  # not for those who only translate
-
     array = as_array(volume)
     inside = as_mask(mask, array.shape[1:])
-    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    box = bounding_box(inside)
     array, inside = array[(slice(None), *box)], inside[box]
     edges = spacing or (1.0,) * inside.ndim
     return tuple(_energy(array, inside, axis) / edges[axis] ** 2 for axis in range(inside.ndim))
@@ -115,7 +113,7 @@ class Spectrum:
             raise InputError(f"edges of frequency bands must rise from 0 or more, got {bands}")
         array = as_array(reference)
         inside = as_mask(mask, array.shape[1:])
-        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        box = bounding_box(inside)
         depth = ndimage.distance_transform_edt(np.pad(inside[box], 1))
         depth = depth[(slice(1, -1),) * inside.ndim]
         window = 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth / (TAPER + 1), 1))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, as_array, as_mask, check_finite
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, bounding_box, check_finite
 from medrev.volumes import to_numpy
 
 
@@ -127,15 +127,13 @@ class Structure:
             InputError: The mask is empty or of another shape, or there is none and the volume is
                 smaller than the window.
         """
-        from scipy import ndimage  # not for those who only translate
-
         y = as_array(reference)
         spatial = y.shape[1:]
         along = tuple(range(len(spatial))) if axes is None else tuple(axes)
         counted = inside = as_mask(mask, spatial)
         if mask is None:
             counted = _whole_windows(spatial, along)
-        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        box = bounding_box(inside)
         window, chosen = inside[box], counted[box]
         y = y[(slice(None), *box)]
         offset = np.array([channel[window].mean() for channel in y])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.errors import InputError
-from medrev.metrics.masked import Array, Floats, as_array, as_mask, masked_pair
+from medrev.metrics.masked import Array, Floats, as_array, as_mask, bounding_box, masked_pair
 from medrev.metrics.sharpness import differences
 from medrev.metrics.similarity import Structure, check_range, data_range
 
@@ -48,11 +48,9 @@ def slice_flicker(
 
 def _across(volume: Array, mask: Array | None, axis: int) -> float:
     """Mean absolute difference across slices ÷ that within them."""
-    from scipy import ndimage  # not for those who only translate
-
     array = as_array(volume)
     inside = as_mask(mask, array.shape[1:])
-    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    box = bounding_box(inside)
     array, inside = array[(slice(None), *box)], inside[box]
     steps = [np.abs(differences(array, inside, a)) for a in range(inside.ndim)]
     across = steps.pop(axis)

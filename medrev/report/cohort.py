@@ -3,25 +3,25 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medrev import __version__
 from medrev.evaluation import (
-    GROUND_TRUTH,
+    BOUNDS,
     Column,
     Evaluated,
-    EvaluationConfig,
     Results,
     Tabular,
+    badness,
+    better_of,
     heading,
     subject_table,
 )
-from medrev.metrics import INTERIOR, MASK, Key
+from medrev.metrics import MASK, Key
 from medrev.parallel import Pool
 from medrev.report.charts import DASHES
 from medrev.report.figures import (
@@ -35,7 +35,7 @@ from medrev.report.figures import (
 )
 from medrev.report.page import encode_picture, link_to, niivue, render, write_page
 from medrev.report.preview import ERRORS, Preview, make_preview
-from medrev.report.tables import BOUNDS, CohortTables, badness, headline_keys, main_region
+from medrev.report.tables import CohortTables, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, methods_paragraphs, words_of
 
 #: Bytes that pictures and volumes may take together, whatever ``embed`` says.
@@ -47,70 +47,33 @@ _TOLD = ("name", "overlay", "low", "high", "colours")
 _MOST_REASONS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class CohortPage:
-    """What a report says beside the results themselves.
-
-    Attributes:
-        title: Heading of the page.
-        origins: What is known about every model.
-        notes: What the reader should know, one line each.
-        files: What the files beside the report are, by name.
-        group: Name of the column whose groups are compared.
-        groups: Group by subject.
-    """
-
-    title: str = "Evaluation"
-    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
-    group: str = ""
-    groups: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Pictures of some subjects.
-
-    Attributes:
-        previews: Pictures and volumes by subject, the worst first.
-        reasons: Why each of them was chosen.
-    """
-
-    previews: Mapping[str, Preview]
-    reasons: Mapping[str, str]
-
-
 def draw_subjects(
-    evaluated: Evaluated,
-    choices: EvaluationConfig,
-    count: int,
-    *,
-    pool: Pool | None = None,
-    show_progress: bool = True,
-) -> Drawn:
-    """Make the pictures of the subjects that the report shows.
+    evaluated: Evaluated, count: int, *, pool: Pool | None = None, show_progress: bool = True
+) -> dict[str, Preview]:
+    """Make the pictures of the subjects that the report shows, the worst first.
 
     Args:
         evaluated: The results.
-        choices: How they were measured.
         count: How many subjects: the worst half, the median, and the best.
         pool: Where the pictures are made (default: in this process).
         show_progress: Show a progress bar on standard error.
     """
-    results = evaluated.results
+    results, config = evaluated.results, evaluated.config
     chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
     # One baseline is enough for pictures, and changed inputs and classes are not shown.
-    baselines = ("cubic",) if "cubic" in choices.baselines else choices.baselines[:1]
-    shown = replace(choices, baselines=baselines, sensitivity=None, segmenter=None)
+    baselines = ("cubic",) if "cubic" in config.baselines else config.baselines[:1]
+    shown = replace(config, baselines=baselines, sensitivity=None, segmenter=None)
     outcomes = (pool or Pool()).run(
         functools.partial(make_preview, choices=shown),
         {name: evaluated.cases[name] for name in chosen},
         title="Drawing",
         show_progress=show_progress,
     )
-    drawn = {name: o.value for name, o in outcomes.items() if o.value is not None}
-    return Drawn(drawn, chosen)
+    return {
+        name: replace(outcome.value, why=chosen[name])
+        for name, outcome in outcomes.items()
+        if outcome.value is not None
+    }
 
 
 def write_cohort_report(
@@ -118,9 +81,12 @@ def write_cohort_report(
     evaluated: Evaluated,
     *,
     tables: CohortTables,
-    choices: EvaluationConfig,
-    drawn: Drawn,
-    page: CohortPage | None = None,
+    previews: Mapping[str, Preview],
+    title: str = "Evaluation",
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
+    notes: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
+    group: str = "",
 ) -> int:
     """Write the report of an evaluated cohort.
 
@@ -128,10 +94,13 @@ def write_cohort_report(
         path: The HTML file; replaced if it is there.
         evaluated: The results; at least one subject.
         tables: Its tables.
-        choices: How it was measured.
-        drawn: Pictures; only the first of them where all would make the page larger than about
-            55 MB.
-        page: What else the report says.
+        previews: Pictures by subject; only the first of them where all would make the page larger
+            than about 55 MB.
+        title: Heading of the page.
+        origins: What is known about every model.
+        notes: What the reader should know, one line each.
+        files: What the files beside the report are, by name.
+        group: Name of the column whose groups are compared.
 
     Returns:
         Size of the file in bytes.
@@ -139,84 +108,43 @@ def write_cohort_report(
     Raises:
         OutputError: It cannot be written.
     """
-    page = page or CohortPage()
-    results, models = evaluated.results, evaluated.models
-    words, series = words_of(evaluated), _series(evaluated)
-    first, where = tables.keys[0], main_region(results)
-    kept, left_out = _within(drawn.previews)
-    headline = f"{tables.summary.caption}, in the {where if where == MASK else words.whole}"
-    if any(key.region == INTERIOR for key in tables.keys):
-        headline += " unless said otherwise"
+    results, models, words = evaluated.results, evaluated.models, words_of(evaluated)
+    methods = dict.fromkeys([*models, *results.methods])
+    series = {method: n for n, method in enumerate(methods)}  # numbers of their colours
+    first, compared = tables.keys[0], tables.of("groups")
+    kept, left_out = _within(previews)
     calibration = calibration_charts(results, models, series)
-    several = len(evaluated.measured) > 1
-    shown = _pictures(evaluated, kept, drawn.reasons, path.parent)
-    links = {name: f"#subject-{n}" for n, name in enumerate(kept)}
+    reasons = results.reasons
+    if len(reasons) > _MOST_REASONS:
+        reasons = (*reasons[:_MOST_REASONS], f"… and {len(reasons) - _MOST_REASONS} more")
     html = render(
         "cohort.html.j2",
-        title=page.title,
-        facts=[
-            words.count(len(evaluated.measured)),
-            f"{len(models)} model{'s' if len(models) > 1 else ''}",
-            f"medrev {__version__}",
-            datetime.now().strftime("%Y-%m-%d %H:%M"),
-        ],
-        sections=_sections(tables, several=several, pictures=bool(kept), files=bool(page.files)),
-        closing=f"Written by medrev {__version__}.",
+        title=title,
+        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
         evaluated=evaluated,
         tables=tables,
-        page=page,
+        group=group,
         words=words,
-        model=models[0],
-        models=models,
         series=series,
-        headline=headline,
-        bounds=[said for name, said in BOUNDS.items() if name in results.methods],
-        notes=[*page.notes, *left_out, *subject_notes(evaluated), *_reasons(results)],
-        files=[
-            {"name": name, "what": what, "href": link_to(path.parent / name, path.parent)}
-            for name, what in page.files.items()
-        ],
-        methods=methods_paragraphs(evaluated, choices, page.origins),
+        dashes=DASHES,
+        masked=main_region(results) == MASK,
+        bounds=BOUNDS,
+        notes=[*notes, *left_out, *subject_notes(evaluated), *reasons],
+        files=files or {},
+        methods=methods_paragraphs(evaluated, origins or {}),
         ranked_by=heading(first, results.unit(first)),
         all_subjects=_all_subjects(tables.subjects, words),
-        boxes=boxes(results, tables.keys, series) if several else [],
-        group_charts=group_charts(results, first, models, page.groups)
-        if tables.of("groups")
-        else [],
+        boxes=boxes(results, tables.keys, series) if len(evaluated.measured) > 1 else [],
+        group_charts=group_charts(results, first, models, tables.groups) if compared else [],
         error_charts=error_charts(evaluated, series) + calibration,
         uncertain=bool(calibration),
         calibration_words=calibration_words(results, models) + interval_words(results, models),
-        masked=where == MASK,
-        error_legend=[
-            {"name": m, "series": n, "dash": DASHES[n % len(DASHES)]}
-            for m, n in series.items()
-            if m != GROUND_TRUTH
-        ],
         agreement_charts=agreement_charts(tables.agreements, results),
-        links=links,
+        links={name: f"#subject-{n}" for n, name in enumerate(kept)},
         **_worst(evaluated, tables, words),
-        **shown,
+        **_pictures(evaluated, kept, path.parent),
     )
     return write_page(path, html)
-
-
-def _sections(
-    tables: CohortTables, *, several: bool, pictures: bool, files: bool
-) -> list[tuple[str, str]]:
-    """The sections of the page, by identifier."""
-    sections = {
-        "results": "Results",
-        "comparisons": "Differences" if tables.of("comparison") else "",
-        "distributions": "Distributions" if several else "",
-        "groups": "Groups" if tables.of("groups") else "",
-        "errors": "Errors",
-        "agreement": "Agreement" if tables.agreements else "",
-        "worst": "Worst first",
-        "pictures": "Pictures" if pictures else "",
-        "methods": "Methods",
-        "files": "Files" if files else "",
-    }
-    return [(id_, name) for id_, name in sections.items() if name]
 
 
 def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[str, str]:
@@ -244,7 +172,7 @@ def choose_subjects(results: Results, model: str, key: Key, count: int) -> dict[
 def _ranked(results: Results, model: str, key: Key) -> list[str]:
     """Subjects from the worst to the best."""
     values = results.values(model, key)
-    return sorted(values, key=lambda name: (-badness(key, values[name]), name))
+    return sorted(values, key=lambda name: (-badness(better_of(key), values[name]), name))
 
 
 def _ordinal(place: int) -> str:
@@ -264,12 +192,6 @@ def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[s
             return kept, [f"pictures of {left} more subjects would have taken more than {limit}"]
         kept[name] = preview
     return kept, []
-
-
-def _series(evaluated: Evaluated) -> dict[str, int]:
-    """Number of every method's colour: models first."""
-    methods = dict.fromkeys([*evaluated.models, *evaluated.results.methods])
-    return {method: n for n, method in enumerate(methods)}
 
 
 def _all_subjects(table: Tabular, words: Words) -> Tabular:
@@ -310,22 +232,16 @@ def subject_notes(evaluated: Evaluated) -> list[str]:
     for name, measured in evaluated.measured.items():
         for note in measured.notes:
             shared.setdefault(note, []).append(name)
-    return [f"{_some(names)}: {note}" for note, names in shared.items()]
-
-
-def _reasons(results: Results) -> list[str]:
-    """Why values are undefined."""
-    rest = len(results.reasons) - _MOST_REASONS
-    more = [f"… and {rest} more"] if rest > 0 else []
-    return [*results.reasons[:_MOST_REASONS], *more]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [
+        ", ".join(names[:3])
+        + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        + f": {note}"
+        for note, names in shared.items()
+    ]
 
 
 def _pictures(
-    evaluated: Evaluated, previews: Mapping[str, Preview], why: Mapping[str, str], folder: Path
+    evaluated: Evaluated, previews: Mapping[str, Preview], folder: Path
 ) -> dict[str, Any]:
     """Pictures, and what the viewer needs."""
     shown: list[dict[str, Any]] = []
@@ -342,7 +258,7 @@ def _pictures(
         shown.append(
             {
                 "name": name,
-                "why": why[name],
+                "why": preview.why,
                 "strips": preview.strips,
                 "files": [
                     {"name": role, "href": link_to(path, folder)}

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,18 @@ from medrev.evaluation import (
     Found,
     Sources,
     Tabular,
+    check_papers,
+    classes_of,
     evaluate_cohort,
     find_cases,
-    judge_runs,
 )
 from medrev.files import write_text
 from medrev.folders import EVALUATION, OutputFolder
 from medrev.options import keywords
 from medrev.parallel import Pool
-from medrev.report.cohort import CohortPage, draw_subjects, subject_notes, write_cohort_report
-from medrev.report.combine import TOTALS, check_papers, model_details, write_formats
+from medrev.report.cohort import draw_subjects, subject_notes, write_cohort_report
+from medrev.report.combine import TOTALS
 from medrev.report.tables import CohortTables, cohort_tables
-from medrev.report.words import words_of
 
 logger = logging.getLogger(__name__)
 
@@ -131,82 +131,84 @@ def evaluate(
     for note in found.notes:
         logger.warning("note: %s", note)
     chosen = EvaluationConfig(**{**found.options, **(choices or {})})
+    classes_of(chosen)  # the segmenter can be used
     found.check(chosen)
     if (choices or {}).get("baselines") and not found.has_inputs:
         raise InputError(
             "--baselines are interpolations of the models' inputs, of which there are none: give "
             "--input, or leave it out"
         )
-    page = CohortPage(
-        title=title or _title(found),
-        origins=found.origins,
-        notes=found.notes,
-        group=group or "",
-        groups={} if group is None else _groups(found, group),
-    )
+    groups = {} if group is None else _groups(found, group)
     folder = output if output is not None else _default_folder(found, sources)
-    place, done = OutputFolder(folder, EVALUATION), False
-    place.check(resume=resume, overwrite=overwrite)
-    with place.owned():
-        if place.check(resume=resume, overwrite=overwrite) and not resume:
-            place.set_aside()
-        fresh = place.is_empty
-        try:
-            evaluated, summary = _write(
-                folder,
-                found,
-                chosen,
-                page,
-                inputs=sources.inputs,
-                embed=embed,
+    with OutputFolder(folder, EVALUATION).filled(resume=resume, overwrite=overwrite):
+        record = {
+            "medrev": __version__,
+            "started": _now(),
+            "kind": found.kind,
+            "inputs": list(sources.inputs),
+            "subjects": len(found.cases),
+            "choices": asdict(chosen),
+            "models": {name: dict(found.origins.get(name, {})) for name in found.models},
+        }
+        _write_json(folder / _RECORD, {**record, "status": "running"})
+        evaluated = evaluate_cohort(
+            found.cases,
+            chosen,
+            folder / "subjects",
+            pool=pool,
+            retries=retries,
+            failures=found.failures,
+            show_progress=show_progress,
+        )
+        _tell(evaluated)
+        draw = functools.partial(
+            draw_subjects, evaluated, embed, pool=pool, show_progress=show_progress
+        )
+        with ThreadPoolExecutor(1) as thread:
+            # Workers draw while this process computes the statistics.
+            waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
+            tables = cohort_tables(
+                evaluated,
+                groups,
                 papers=paper_tables,
-                pool=pool,
-                retries=retries,
-                show_progress=show_progress,
+                origins=found.origins,
+                direction=_direction(found, chosen),
             )
-            done = True
-        finally:
-            if fresh and not done and not any(folder.glob(EVALUATION.worth)):
-                place.clear()
-            place.settle(done=done)
-    return Evaluation(folder, folder / _REPORT, evaluated, summary)
+            for line in tables.warnings:
+                logger.warning("warning: %s", line)
+            files = _write_tables(folder, evaluated, tables)
+            previews = draw() if waiting is None else waiting.result()
+        size = write_cohort_report(
+            folder / _REPORT,
+            evaluated,
+            tables=tables,
+            previews=previews,
+            title=title or _title(found),
+            origins=found.origins,
+            notes=found.notes,
+            files=files,
+            group=group or "",
+        )
+        logger.info("report: %.1f MB", size / 1e6)
+        finished = {
+            "status": "finished",
+            "finished": _now(),
+            "done": len(evaluated.measured),
+            "reused": evaluated.reused,
+            "failures": dict(evaluated.failures),
+            "warnings": list(tables.warnings),
+            "seconds": evaluated.seconds,
+        }
+        _write_json(folder / _RECORD, {**record, **finished})
+    return Evaluation(folder, folder / _REPORT, evaluated, tables.summary)
 
 
-def _write(
-    folder: Path,
-    found: Found,
-    chosen: EvaluationConfig,
-    page: CohortPage,
-    *,
-    inputs: Sequence[str],
-    embed: int,
-    papers: Sequence[str],
-    pool: Pool | None,
-    retries: int,
-    show_progress: bool,
-) -> tuple[Evaluated, Tabular]:
-    """Measure the subjects, and write what comes of it into the folder."""
-    record = {
-        "medrev": __version__,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kind": found.kind,
-        "inputs": list(inputs),
-        "subjects": len(found.cases),
-        "choices": asdict(chosen),
-        "models": {name: dict(found.origins.get(name, {})) for name in found.models},
-    }
-    _write_json(folder / _RECORD, {**record, "status": "running"})
-    judged = judge_runs(found.cases, chosen)
-    evaluated = evaluate_cohort(
-        found.cases,
-        chosen,
-        folder / "subjects",
-        pool=pool,
-        retries=retries,
-        failures=found.failures,
-        show_progress=show_progress,
-    )
-    evaluated = replace(evaluated, judged=judged)
+def _tell(evaluated: Evaluated) -> None:
+    """Log what is worth knowing of the subjects.
+
+    Raises:
+        InputError: There are none.
+    """
     if not evaluated.measured:
         lines = [f"  {name}: {why}" for name, why in list(evaluated.failures.items())[:10]]
         raise InputError("\n".join(["no subject could be evaluated", *lines]))
@@ -214,41 +216,6 @@ def _write(
         logger.warning("note: %s", note)
     if evaluated.reused:
         logger.info("%d subjects were done before", evaluated.reused)
-    draw = functools.partial(
-        draw_subjects, evaluated, chosen, embed, pool=pool, show_progress=show_progress
-    )
-    with ThreadPoolExecutor(1) as thread:
-        # Workers draw while this process computes the statistics.
-        waiting = thread.submit(draw) if pool is not None and not pool.is_here else None
-        tables = cohort_tables(
-            evaluated.results,
-            evaluated.models,
-            page.groups if page.group else None,
-            papers=papers,
-            details={name: model_details(origin) for name, origin in found.origins.items()},
-            totals=evaluated.totals,
-            words=words_of(evaluated),
-            direction=_direction(found, chosen),
-        )
-        for line in tables.warnings:
-            logger.warning("warning: %s", line)
-        page = replace(page, files=_write_tables(folder, evaluated, tables))
-        drawn = draw() if waiting is None else waiting.result()
-    size = write_cohort_report(
-        folder / _REPORT, evaluated, tables=tables, choices=chosen, drawn=drawn, page=page
-    )
-    logger.info("report: %.1f MB", size / 1e6)
-    finished = {
-        "status": "finished",
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "done": len(evaluated.measured),
-        "reused": evaluated.reused,
-        "failures": dict(evaluated.failures),
-        "warnings": list(tables.warnings),
-        "seconds": evaluated.seconds,
-    }
-    _write_json(folder / _RECORD, {**record, **finished})
-    return evaluated, tables.summary
 
 
 def _direction(found: Found, choices: EvaluationConfig) -> str:
@@ -292,7 +259,7 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
     for name, text in texts.items():
         write_text(folder / name, text, overwrite=True)
     for name, table in tables.files().items():
-        write_formats(folder / "tables" / name, table, overwrite=True)
+        table.write(folder / "tables" / name, overwrite=True)
     return {
         "results.csv": "every measured value, one a line",
         "results.json": "the same as JSON",
@@ -302,6 +269,10 @@ def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> d
         "tables": "all tables of this page in four formats",
         _RECORD: "what was evaluated, how, and with which versions",
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _write_json(path: Path, document: Any) -> None:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from medrev import __version__
 from medrev.errors import OutputError
 from medrev.evaluation import Cell, Column, MeanStd, Tabular
+from medrev.evaluation.tabular import shown
 from medrev.files import atomic_path
-from medrev.report.charts import number
+from medrev.progress import format_seconds
 
 _ARROWS = {
     "lower": ("↓", "lower"),
@@ -100,6 +101,7 @@ def environment(*, escape: bool) -> Environment:
         "base64": lambda data: base64.b64encode(data).decode(),
         "png": data_uri,
         "short": "{:g}".format,
+        "duration": format_seconds,
         "heading": _heading,
         "places": _places,
         "cell": _cell,
@@ -130,15 +132,9 @@ def _places(table: Tabular) -> list[int]:
 
 
 def _cell(cell: Cell, places: int, bounded: bool) -> tuple[str, str]:
-    """A cell and its deviation as they are read."""
-    if isinstance(cell, MeanStd):
-        return number(cell.mean, places), "" if cell.std is None else number(cell.std, places)
-    if cell is None or isinstance(cell, str):
-        return "–" if cell is None else cell, ""
-    least = 10**-places
-    if bounded and 0 < cell < least:
-        return f"< {number(least, places)}", ""
-    return number(float(cell), places), ""
+    """A cell and its deviation as they are read, with a true minus."""
+    mean, std = shown(cell, places, bounded=bounded)
+    return mean if isinstance(cell, str) else mean.replace("-", "−"), std
 
 
 def niivue() -> Markup:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from medrev.dti import color_fa
 from medrev.evaluation import Case, EvaluationConfig, Loaded, Prediction
+from medrev.metrics import MULTIPLICITY, bounding_box
 from medrev.report.page import encode_picture
 from medrev.volumes import Plane, View, block_mean, rescale_affine
 
@@ -100,11 +101,13 @@ class Preview:
         strips: The pictures.
         volumes: The volumes, the first of which is shown first.
         unit: Unit of the values shown, empty for none.
+        why: Why the subject is shown.
     """
 
     strips: tuple[Strip, ...]
     volumes: tuple[ViewerVolume, ...]
     unit: str
+    why: str = ""
 
     @property
     def size(self) -> int:
@@ -157,21 +160,23 @@ class _Scene:
         drawn = (loaded.predictions[name].draws for name in models)
         #: Samples of the first model that has any.
         self.draws = next((draws for draws in drawn if draws is not None), None)
-        self.errors = {
-            name: self.distance(self.outputs[name] - reference) * self.mask for name in models
-        }
-        self.stds = {
-            name: spread * self.mask
-            for name in models
-            if (spread := self._std(loaded.predictions[name])) is not None
-        }
+        #: Errors and uncertainties, by title.
+        self.maps: dict[str, torch.Tensor] = {}
+        spreads = {name: self._std(loaded.predictions[name]) for name in models}
+        for what, maps in (
+            ("error", {name: self.distance(self.outputs[name] - reference) for name in models}),
+            ("uncertainty", {name: std for name, std in spreads.items() if std is not None}),
+        ):
+            for name, values in maps.items():
+                title = what if len(models) == 1 else f"{what} {name}"
+                self.maps[title] = values * self.mask
         shown = self.shown(reference)[self.mask]
         shown = shown[torch.isfinite(shown)]
         bottom = 0.0 if self.tensors else _quantile(shown, 0.005)
         self.window = _window(bottom, _quantile(shown, 0.995))
         if self.largest is not None:  # images are shown as they are stored
             self.window = 0.0, self.largest
-        first = next(iter(self.errors.values()))[self.mask]
+        first = next(iter(self.maps.values()))[self.mask]
         self.error_window = _window(0.0, _quantile(first[torch.isfinite(first)], 0.99))
 
     def shown(self, volume: torch.Tensor) -> torch.Tensor:
@@ -183,7 +188,7 @@ class _Scene:
     def distance(self, difference: torch.Tensor) -> torch.Tensor:
         """Size of an error (1, I, J, K): Frobenius norm of tensors, else the mean over channels."""
         if self.tensors:
-            weights = difference.new_tensor([1, 2, 2, 1, 2, 1]).view(6, 1, 1, 1)
+            weights = difference.new_tensor(MULTIPLICITY).view(6, 1, 1, 1)
             return 1e3 * (weights * difference**2).sum(dim=0, keepdim=True).sqrt()
         return difference.abs().float().mean(dim=0, keepdim=True)
 
@@ -224,13 +229,9 @@ def _grey_strip(scene: _Scene, plane: Plane, view: str) -> Strip:
             tiles.append(
                 Tile.of(name, _cut(scene, plane, scene.shown(plane.slab(volume))), scene.window)
             )
-    mapped = {f"error {n}": v for n, v in scene.errors.items()}
-    mapped |= {f"uncertainty {n}": v for n, v in scene.stds.items()}
-    for name, volume in mapped.items():
-        title = name.split()[0] if len(scene.errors) == 1 else name
-        tiles.append(
-            Tile.of(title, _cut(scene, plane, plane.slab(volume)), scene.error_window, ERRORS)
-        )
+    for name, volume in scene.maps.items():
+        picture = _cut(scene, plane, plane.slab(volume))
+        tiles.append(Tile.of(name, picture, scene.error_window, ERRORS))
     unit = f" {scene.unit}" if scene.unit else ""
     errors = f"errors 0 to {scene.error_window[1]:.3g}{unit}"
     if scene.largest is not None:
@@ -293,31 +294,18 @@ def _viewer_volumes(scene: _Scene) -> list[ViewerVolume]:
     """Reference first, then outputs and input; errors and uncertainties to lay over them."""
     volumes = {"reference": scene.reference, **scene.outputs, **scene.volumes}
     inside = scene.mask.float()
-    found = [
-        _viewer_volume(name, scene.shown(volume) * inside, scene)
-        for name, volume in volumes.items()
+    shown = {name: scene.shown(volume) * inside for name, volume in volumes.items()}
+    return [
+        *(_viewer_volume(name, volume, scene) for name, volume in shown.items()),
+        *(_viewer_volume(name, volume, scene, overlay=True) for name, volume in scene.maps.items()),
     ]
-    for what, mapped in (("error", scene.errors), ("uncertainty", scene.stds)):
-        for name, volume in mapped.items():
-            title = f"{what} {name}" if len(scene.errors) > 1 else what
-            found.append(_viewer_volume(title, volume, scene, overlay=True))
-    return found
-
-
-def _box(mask: torch.Tensor) -> tuple[slice, ...]:
-    """The part of the grid that holds the mask."""
-    bounds = []
-    for axis in range(3):
-        line = mask[0].any(dim=tuple(a for a in range(3) if a != axis)).nonzero()
-        bounds.append(slice(max(0, int(line[0]) - 1), int(line[-1]) + 2))
-    return tuple(bounds)
 
 
 def _viewer_volume(
     name: str, volume: torch.Tensor, scene: _Scene, overlay: bool = False
 ) -> ViewerVolume:
     """Crop, average over blocks where it is large, and bring to 256 values."""
-    box = _box(scene.mask)
+    box = [slice(max(0, s.start - 1), s.stop + 1) for s in bounding_box(scene.mask[0].numpy())]
     part = torch.nan_to_num(volume[(slice(None), *box)].float(), posinf=0.0, neginf=0.0)
     shift = np.eye(4)
     shift[:3, 3] = [s.start for s in box]

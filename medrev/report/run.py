@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from medrev import __version__
 from medrev.errors import InputError
 from medrev.evaluation import (
     Results,
@@ -16,14 +16,11 @@ from medrev.evaluation import (
     heldout_table,
     read_heldout,
 )
-from medrev.evaluation.tables import marked_rows
 from medrev.files import read_json
-from medrev.metrics import NOISE_FLOOR
-from medrev.progress import format_seconds
 from medrev.report.charts import box_plot
 from medrev.report.figures import Chart, training_curves
-from medrev.report.page import link_to, render, write_page
-from medrev.report.words import RunWords, data_table
+from medrev.report.page import render, write_page
+from medrev.report.words import data_table, run_paragraphs, run_words
 from medrev.tables import read_table
 
 _MOST_SAMPLES, _MOST_BOXES = 6, 6
@@ -65,43 +62,28 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
     )
     table = _heldout(run / "heldout.json")
     metrics, validation = _columns(run / "metrics.csv"), _columns(run / "validation.csv")
-    page, words = run / "report.html", RunWords(pipeline)
-    samples = _samples(run)
-    sections = {
-        "results": "Results" if table else "",
-        "curves": "Curves" if metrics else "",
-        "samples": "Samples" if samples else "",
-        "data": "Data",
-        "resources": "Resources",
-        "methods": "Methods",
-        "pipeline": "Pipeline",
-        "files": "Files",
-    }
+    page, words = run / "report.html", run_words(pipeline)
     html = render(
         "run.html.j2",
         title=f"Training of {pipeline.get('name', run.name)}",
-        facts=_facts(status, environment),
-        sections=[(id_, name) for id_, name in sections.items() if name],
-        closing=f"Written by medrev {__version__}.",
-        unfinished="" if status.get("status") == "finished" else str(status.get("status", "")),
+        status=status,
+        environment=environment,
         description=pipeline.get("description") or "",
         warnings=[str(line) for line in status.get("warnings") or ()],
-        heldout=None if table is None else _heldout_table(table),
+        heldout=None if table is None else _captioned(table),
         series={} if table is None else _series(table),
         heldout_notes=[] if table is None else table.reasons,
         boxes=[] if table is None else _boxes(table),
         curves=training_curves(metrics, validation),
-        samples=samples,
-        data=data_table(environment, words.things),
-        resources=_resources(status, environment, metrics, peak_memory),
-        methods=words.methods(status, environment, chosen=_chosen(validation)),
+        samples=_samples(run),
+        data=data_table(environment, words["things"]),
+        seconds=_last(metrics, "seconds"),
+        steps_done=_last(metrics, "step"),
+        peak_memory=peak_memory,
+        methods=run_paragraphs(pipeline, status, environment, chosen=_chosen(validation)),
         words=words,
         pipeline=text,
-        files=[
-            {"name": name, "what": what, "href": link_to(run / name, run)}
-            for name, what in _FILES.items()
-            if (run / name).is_file()
-        ],
+        files={name: what for name, what in _FILES.items() if (run / name).is_file()},
     )
     write_page(page, html)
     return page
@@ -135,20 +117,13 @@ def _heldout(path: Path) -> Results | None:
     return results or None
 
 
-def _heldout_table(results: Results) -> Tabular:
-    """Means ± standard deviations, the best marked, the noise floor below."""
-    tabular = heldout_table(results)
-    bold = set()
-    for c, column in enumerate(heldout_columns(results).values(), start=1):
-        cells = [None if row[0] == NOISE_FLOOR else row[c] for row in tabular.rows]
-        bold |= {(r, c) for r in marked_rows(column.keys[0], cells, column.digits)}
+def _captioned(results: Results) -> Tabular:
+    """The held-out table; reasons stand below it as notes of the page."""
     count = len(results.subjects)
     caption = f"held-out: {results.subjects[0]}"
     if count > 1:
         caption = f"{count} held-out subjects, mean ± standard deviation"
-    floor = [r for r, row in enumerate(tabular.rows) if row[0] == NOISE_FLOOR]
-    sections = (1, *floor)
-    return Tabular(tabular.columns, tabular.rows, caption, (), sections, frozenset(bold))
+    return replace(heldout_table(results), caption=caption, notes=())
 
 
 def _series(results: Results) -> dict[str, int]:
@@ -182,44 +157,6 @@ def _samples(run: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(status: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-    step, steps = status.get("step"), status.get("steps")
-    return [
-        text
-        for text in (
-            str(status.get("status", "")),
-            f"step {step} of {steps}" if step and steps else "",
-            f"medrev {environment.get('medrev', __version__)}",
-            str(status.get("changed", ""))[:16].replace("T", " "),
-        )
-        if text
-    ]
-
-
-def _resources(
-    status: Mapping[str, Any],
-    environment: Mapping[str, Any],
-    metrics: Mapping[str, Sequence[float]],
-    peak_memory: float | None,
-) -> list[tuple[str, str]]:
-    """What training took, as pairs of words."""
-    seconds, steps = (
-        [value for value in metrics.get(name, []) if math.isfinite(value)]
-        for name in ("seconds", "step")
-    )
-    trained = bool(seconds and steps)
-    device, packages = environment.get("device"), environment.get("packages") or {}
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-    known = {
-        "time in training steps": trained and format_seconds(seconds[-1]),
-        "steps per minute": trained and f"{60 * steps[-1] / max(seconds[-1], 1e-9):.3g}",
-        "most memory held at a time": peak_memory is not None and f"{peak_memory:.2f} GiB",
-        "device": device and f"{device} ({environment.get('device_name')})",
-        "processes": device and str(environment.get("processes")),
-        "threads per process": device and str(environment.get("threads")),
-        "started": str(status.get("started") or "").replace("T", " "),
-        "ended": str(status.get("changed") or "").replace("T", " "),
-        "versions": versions and f"Python {environment.get('python')}, {versions}",
-        "commit of medrev": environment.get("git_commit"),
-    }
-    return [(name, str(said)) for name, said in known.items() if said]
+def _last(metrics: Mapping[str, Sequence[float]], name: str) -> float:
+    """The last number in a column of a log; 0 where there is none."""
+    return next((v for v in reversed(metrics.get(name, [])) if math.isfinite(v)), 0.0)

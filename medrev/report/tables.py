@@ -1,16 +1,16 @@
 """The tables of a cohort: which measurements go where, means, tests, groups, agreement."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from medrev.errors import InputError
 from medrev.evaluation import (
+    BOUNDS,
     CATALOGUE,
-    GROUND_TRUTH,
     BlandAltman,
-    ModelDetails,
+    Evaluated,
     Outlier,
     Results,
     Tabular,
@@ -32,9 +32,9 @@ from medrev.evaluation import (
     volume_table,
     worse_than,
 )
-from medrev.evaluation.tables import key_column, mean_cell
-from medrev.metrics import INTERIOR, MASK, NOISE_FLOOR, WHOLE, Key
-from medrev.report.words import SUBJECTS, Words
+from medrev.evaluation.tables import key_column, mean_cells
+from medrev.metrics import INTERIOR, MASK, WHOLE, Key
+from medrev.report.words import Words, words_of
 
 #: What goes into the first table, in this order, where it was measured: metric, region (None: the
 #: main one), component.
@@ -57,11 +57,6 @@ _HEADLINE: tuple[tuple[str, str | None, str | None], ...] = (
     ("d_nmae", None, None),
     ("d_iou", None, None),
 )
-#: Methods that show what could be reached, and are no rivals of the models.
-BOUNDS = {
-    NOISE_FLOOR: "The noise floor is what the noise-free truth would show.",
-    GROUND_TRUTH: "Ground truth: what the segmentation network sees in the real photographs.",
-}
 _SHARPNESS = {"gradient_ratio", "through_plane_ratio", "flicker", "power_ratio", "coherence"}
 _TRUST = {
     "coverage_error",
@@ -94,6 +89,7 @@ class CohortTables:
         agreements: Bland–Altman analyses of the first model by what was measured.
         outliers: Subjects far from the others.
         warnings: Which models are worse than what needs none, by the first measurement that tells.
+        groups: Group by subject, where groups are compared.
     """
 
     keys: tuple[Key, ...]
@@ -103,6 +99,7 @@ class CohortTables:
     agreements: Mapping[Key, BlandAltman]
     outliers: tuple[Outlier, ...]
     warnings: tuple[str, ...]
+    groups: Mapping[str, str]
 
     def of(self, what: str) -> Mapping[str, Tabular]:
         """The tables of a kind, by name."""
@@ -119,31 +116,28 @@ class CohortTables:
 
 
 def cohort_tables(
-    results: Results,
-    models: Sequence[str],
+    evaluated: Evaluated,
     groups: Mapping[str, str] | None = None,
     *,
     papers: Sequence[str] = (),
-    details: Mapping[str, ModelDetails] | None = None,
-    totals: Results | None = None,
-    words: Words = SUBJECTS,
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
     direction: str = "",
 ) -> CohortTables:
     """Make all tables of a cohort.
 
     Args:
-        results: Records of all subjects.
-        models: Names of the models; all other methods are baselines.
+        evaluated: The results.
         groups: Group by subject, if groups are to be compared.
-        papers: Tables in the forms of papers that are wanted (:data:`PAPER_TABLES`).
-        details: What these tables say of the models.
-        totals: Scores over all subjects together, which these tables show instead of means.
-        words: What subjects are called.
+        papers: Tables in the forms of papers that are wanted (:data:`PAPER_TABLES`); scores over
+            all subjects together stand there in the place of means.
+        origins: What is known about every model.
         direction: From what to what models translate, for papers' tables.
 
     Raises:
         InputError: A paper's table is not known.
     """
+    results, models, totals = evaluated.results, evaluated.models, evaluated.totals
+    words = words_of(evaluated)
     keys, count = tuple(headline_keys(results)), len(results.subjects)
     methods = _ordered(results, models)
     rivals = [method for method in methods if method not in BOUNDS]
@@ -166,7 +160,7 @@ def cohort_tables(
         if count > 1 and len(compared) > 1 and models[0] in compared:
             tests = compare_methods(results, key, against=models[0], methods=compared)
             others["comparison"][str(key)] = comparison_table(tests, key, unit)
-    if groups is not None:
+    if groups:
         others["groups"] = {
             str(key): group_table(
                 {model: compare_groups(results.values(model, key), groups) for model in models},
@@ -175,12 +169,12 @@ def cohort_tables(
             )
             for key, unit in units.items()
         }
-    if totals and any(key.metric == "class_iou" for key in totals.keys):
+    if any(key.metric == "class_iou" for key in totals.keys):
         others["classes"] = {"": class_table(totals, methods)}
     if (intervals := interval_table(results, methods)) is not None:
         others["intervals"] = {"": intervals}
     told = {direction: with_totals(results, totals)}
-    others["paper"] = {n: paper_table(n, told, methods=rivals, models=details) for n in papers}
+    others["paper"] = {n: paper_table(n, told, methods=rivals, models=origins) for n in papers}
     return CohortTables(
         keys=keys,
         summary=_means(
@@ -191,6 +185,7 @@ def cohort_tables(
         agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
         outliers=found,
         warnings=_warnings(results, keys, models),
+        groups=groups or {},
     )
 
 
@@ -198,24 +193,17 @@ def _warnings(results: Results, keys: Sequence[Key], models: Sequence[str]) -> t
     others = [m for m in results.methods if m not in models and m not in BOUNDS]
     lines = []
     for model in models:
+        names = [model, *others]
         for key in keys:
-            column, cells = key_column(results, key), [model, *others]
-            found = {name: c.mean for name in cells if (c := mean_cell(results, name, key))}
+            column, cells = key_column(results, key), mean_cells(results, names, key)
+            found = {name: cell.mean for name, cell in zip(names, cells, strict=True) if cell}
             if model in found and len(found) > 1 and column.better in ("lower", "higher"):
-                lines.append(
-                    worse_than(
-                        model,
-                        found,
-                        better=column.better,
-                        title=column.heading,
-                        rounding=column.digits or 0,
-                    )
-                )
+                lines.append(worse_than(model, found, column))
                 break
     return tuple(line for line in lines if line)
 
 
-def with_totals(results: Results, totals: Results | None) -> Results:
+def with_totals(results: Results, totals: Results) -> Results:
     """Results in which totals stand in the place of the subjects' own values."""
     if not totals:
         return results
@@ -264,19 +252,6 @@ def key_groups(results: Results, words: Words) -> dict[str, tuple[Key, ...]]:
     return {name: tuple(keys) for name, keys in groups.items()}
 
 
-def badness(key: Key, value: float) -> float:
-    """How bad a value is: the larger, the worse."""
-    metric = CATALOGUE.get(key.metric)
-    better = metric.better if metric else "lower"
-    return {
-        "lower": value,
-        "higher": -value,
-        "zero": abs(value),
-        "one": abs(math.log(value)) if value > 0 else math.inf,
-        "none": 0.0,
-    }[better]
-
-
 def _ordered(results: Results, models: Sequence[str]) -> list[str]:
     """Models first, what could be reached last."""
     others = [m for m in results.methods if m not in models and m not in BOUNDS]
@@ -287,13 +262,12 @@ def _ordered(results: Results, models: Sequence[str]) -> list[str]:
 def _means(
     results: Results, keys: Sequence[Key], models: Sequence[str], caption: str = ""
 ) -> Tabular:
-    """Means ± standard deviations; what could be reached is no method and never the best."""
+    """Means ± standard deviations: models, baselines and what could be reached, parted by rules."""
     methods = _ordered(results, models)
-    table = summary_table(results, keys, methods, caption=caption)
     rivals = [method for method in methods if method not in BOUNDS]
-    bold = summary_table(results, keys, rivals).bold
     sections = {len(models), len(rivals)} - {len(methods)}
-    return replace(table, bold=bold, sections=tuple(sorted(sections)))
+    table = summary_table(results, keys, methods, caption=caption)
+    return replace(table, sections=tuple(sorted(sections)))
 
 
 def _regions(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import Dataset
 from medrev.domains.kinds import dataset_class, domains_of
-from medrev.evaluation import TOLERANCE, Column, Evaluated, EvaluationConfig, Tabular
+from medrev.evaluation import TOLERANCE, Column, Evaluated, Tabular
 from medrev.files import content_hash
 from medrev.metrics import MASK
 from medrev.report.page import render_text
@@ -72,11 +72,10 @@ _INTERPOLATIONS = {
 }
 
 
-def methods_paragraphs(
-    evaluated: Evaluated, choices: EvaluationConfig, origins: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
+def methods_paragraphs(evaluated: Evaluated, origins: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Describe an evaluation."""
-    results, facts = evaluated.results, [one.facts for one in evaluated.measured.values()]
+    results, choices = evaluated.results, evaluated.config
+    facts = [one.facts for one in evaluated.measured.values()]
     others = [method for method in results.methods if method not in evaluated.models]
     return render_text(
         "methods.txt.j2",
@@ -118,57 +117,52 @@ _HEADINGS = {
 _USES = {"train": "training", "validation": "validation", "test": "testing"}
 
 
-class RunWords:
-    """What the parts of a report are called, by the data.
+def run_words(document: Mapping[str, Any]) -> dict[str, str]:
+    """What the parts of a training's report are called, by the data.
 
     Args:
         document: The pipeline of the run, as it lies in the run folder. It may be of another
-            version of medrev, which is not understood: then much is not said.
+            version of medrev, which is not understood: then much is empty.
     """
+    found = {"things": Dataset.noun, "sample": Dataset.picture, "columns": Dataset.columns}
+    made_of = task = ""
+    with suppress(ValidationError):
+        pipeline = Pipeline.model_validate(document)
+        kind, made_of = dataset_class(pipeline), f", {pipeline.model.summary}"
+        found = {"things": kind.noun, "sample": kind.picture, "columns": kind.columns}
+        task = f" {kind.task(*domains_of(pipeline))}"
+    return {**found, "things": f"{found['things']}s", "made_of": made_of, "task": task}
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-        self._data, self._model, self._method = (
-            document.get(name) or {} for name in ("data", "model", "method")
-        )
-        self.thing, self.sample, self.columns = Dataset.noun, Dataset.picture, Dataset.columns
-        self._made_of, self._task = "", ""
-        with suppress(ValidationError):
-            pipeline = Pipeline.model_validate(document)
-            dataset = dataset_class(pipeline)
-            self.thing = dataset.noun
-            self.sample, self.columns = dataset.picture, dataset.columns
-            self._made_of = f", {pipeline.model.summary}"
-            self._task = f" {dataset.task(*domains_of(pipeline))}"
-        self.things = f"{self.thing}s"
 
-    def methods(
-        self, status: Mapping[str, Any], environment: Mapping[str, Any], *, chosen: bool
-    ) -> list[str]:
-        """What was done, in words for a paper.
+def run_paragraphs(
+    document: Mapping[str, Any],
+    status: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    *,
+    chosen: bool,
+) -> list[str]:
+    """Describe a training.
 
-        Args:
-            status: What ``run.json`` says.
-            environment: What ``environment.json`` says.
-            chosen: Whether the checkpoint was chosen by an error on the validation part.
-        """
-        return render_text(
-            "run_methods.txt.j2",
-            model=self._model,
-            data=self._data,
-            method=self._method,
-            seed=self._document.get("seed"),
-            made_of=self._made_of,
-            task=self._task,
-            things=self.things.capitalize(),
-            counts=[
-                f"{_count(some)} for {_USES.get(part, part)}"
-                for part, some in (environment.get("data") or {}).items()
-            ],
-            status=status,
-            chosen=chosen,
-            environment=environment,
-        )
+    Args:
+        document: As of :func:`run_words`.
+        status: What ``run.json`` says.
+        environment: What ``environment.json`` says.
+        chosen: Whether the checkpoint was chosen by an error on the validation part.
+    """
+    counts = [
+        f"{_count(some)} for {_USES.get(part, part)}"
+        for part, some in (environment.get("data") or {}).items()
+    ]
+    return render_text(
+        "run_methods.txt.j2",
+        **{name: document.get(name) or {} for name in ("model", "data", "method")},
+        **run_words(document),
+        seed=document.get("seed"),
+        counts=counts,
+        status=status,
+        chosen=chosen,
+        environment=environment,
+    )
 
 
 def data_table(environment: Mapping[str, Any], things: str) -> Tabular | None:

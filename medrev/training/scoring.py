@@ -1,6 +1,6 @@
 """A model measured on a part of its data: validation, the held-out table, sample pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,34 +48,22 @@ class Score:
 
 def validate(model: Model, dataset: AnyDataset) -> Score:
     """Measure a model on whole samples of the validation part, which is not empty."""
-    if is_generative(model):
-        return _validate_whole(model, dataset)
     first: list[Translated] = []
-    results, counts = [], []
-    for done in _translated(model, dataset, "validation"):
+
+    def see(done: Translated) -> None:
         if len(first) < dataset.shown:
             first.append(done)
-        confusion = dataset.confusion(done)
-        if confusion is not None:
-            counts.append(confusion)
-            continue
-        outcomes = dataset.outcomes(done, baselines=False)
-        results.append(score(done.sample.id, outcomes, columns=dataset.validation))
-    if counts:
-        results.append(segmentation_scores({"model": _sum(counts)}))
-    return _scored(Results.join(results), dataset, first)
 
-
-def _validate_whole(model: Model, dataset: AnyDataset) -> Score:
-    """Measure a generative model on the whole validation part."""
-    shown = [
-        _translate(model, dataset, sample, cycles=False)
-        for sample in dataset.part("validation")[: dataset.shown]
-    ]
-    return _scored(part_scores(model, dataset, "validation"), dataset, shown)
-
-
-def _scored(results: Results, dataset: AnyDataset, first: Sequence[Translated]) -> Score:
+    if is_generative(model):
+        for sample in dataset.part("validation")[: dataset.shown]:
+            see(_translate(model, dataset, sample, cycles=False))
+        results = part_scores(model, dataset, "validation")
+    else:
+        results, counts = _measured(
+            model, dataset, "validation", see, columns=dataset.validation, baselines=False
+        )
+        if counts is not None:
+            results = segmentation_scores({"model": counts})
     means = heldout_means(results)
     values = {name: means[name] for name in dataset.validation if name in means}
     described = (f"{HELDOUT[n].title} {v:.{HELDOUT[n].digits}f}" for n, v in values.items())
@@ -90,25 +78,44 @@ def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Result
         dataset: Its data.
         show_progress: Show a progress bar on standard error.
     """
-    results, counts = [], []
     total = len(dataset.part("test"))
     with progress(f"Held-out {dataset.noun}s", total, enabled=show_progress) as bar:
         if is_generative(model):
-            results.append(part_scores(model, dataset, "test", advance=bar.advance))
-        for done in () if is_generative(model) else _translated(model, dataset, "test"):
-            confusion = dataset.confusion(done)
-            if confusion is None:
-                results.append(score(done.sample.id, dataset.outcomes(done)))
-            else:
-                counts.append(confusion)
-            bar.advance(1, text=done.sample.id)
-    if counts:
-        total_counts = _sum(counts)
-        methods = {"model": total_counts, "one class": _one_class(total_counts)}
-        results.append(segmentation_scores(methods))
+            results = part_scores(model, dataset, "test", advance=bar.advance)
+        else:
+            results, counts = _measured(
+                model, dataset, "test", lambda done: bar.advance(1, text=done.sample.id)
+            )
+            if counts is not None:
+                methods = {"model": counts, "one class": _one_class(counts)}
+                results = segmentation_scores(methods)
     if dataset.variants:
-        results.append(draw_scores(model, dataset, "test"))
-    return Results.join(results)
+        results = Results.join([results, draw_scores(model, dataset, "test")])
+    return results
+
+
+def _measured(
+    model: Model,
+    dataset: AnyDataset,
+    part: str,
+    see: Callable[[Translated], None],
+    *,
+    columns: Collection[str] = tuple(HELDOUT),
+    baselines: bool = True,
+) -> tuple[Results, Confusion | None]:
+    """Scores of the samples of a part, or the classes of all of them counted together."""
+    results, counts = [], None
+    cycles = dataset.scores_cycles(part)
+    for sample in dataset.part(part):
+        done = _translate(model, dataset, sample, cycles=cycles)
+        found = dataset.confusion(done)
+        if found is None:
+            outcomes = dataset.outcomes(done, baselines=baselines)
+            results.append(score(sample.id, outcomes, columns=columns))
+        else:
+            counts = found if counts is None else counts + found
+        see(done)
+    return Results.join(results), counts
 
 
 def data_warnings(dataset: AnyDataset) -> tuple[str, ...]:
@@ -135,15 +142,10 @@ def result_warnings(results: Results) -> tuple[str, ...]:
     methods = [method for method in results.methods if method != NOISE_FLOOR]
     for column in heldout_columns(results).values():
         means = {m: s.mean for m in methods if (s := column.mean(results, m)) is not None}
-        told = column.direction in lines or column.better not in ("higher", "lower")
+        shown = column.shown
+        told = column.direction in lines or shown.better not in ("higher", "lower")
         if "model" in means and len(means) > 1 and not told:
-            lines[column.direction] = worse_than(
-                "model",
-                means,
-                better=column.better,
-                title=column.title,
-                rounding=column.digits,
-            )
+            lines[column.direction] = worse_than("model", means, shown)
     return tuple(line for line in lines.values() if line)
 
 
@@ -173,21 +175,10 @@ def save_picture(
     write_montage(path, rows, title=f"{title}, {whose}", edge=220)
 
 
-def _translated(model: Model, dataset: AnyDataset, part: str) -> Iterator[Translated]:
-    """The samples of a part and what a model makes of them."""
-    cycles = dataset.scores_cycles(part)
-    for sample in dataset.part(part):
-        yield _translate(model, dataset, sample, cycles=cycles)
-
-
 def _translate(model: Model, dataset: AnyDataset, sample: Any, *, cycles: bool) -> Translated:
     return translate_sample(
         model, sample, dataset.x, dataset.y, inverse=dataset.scores_inverse, cycles=cycles
     )
-
-
-def _sum(counts: Sequence[Confusion]) -> Confusion:
-    return Confusion(np.sum([one.counts for one in counts], axis=0))
 
 
 def _one_class(counts: Confusion) -> Confusion:

@@ -181,7 +181,7 @@ def test_json_is_read_back():
 
 
 def test_the_good_way_of_a_column_is_that_of_its_metric():
-    better = {name: column.better for name, column in HELDOUT.items()}
+    better = {name: column.shown.better for name, column in HELDOUT.items()}
     assert better["psnr_forward"] == better["class_iou"] == "higher"
     assert better["ratio_interior"] == better["cycle_x"] == "lower"
     assert better["flicker_forward"] == "one"

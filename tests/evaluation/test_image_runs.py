@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 
 from medrev.errors import InputError
 from medrev.evaluation import GROUND_TRUTH, EvaluationConfig, Sources, evaluate_cohort, find_cases
-from medrev.evaluation.classes import Counts, total_scores
+from medrev.evaluation.classes import class_scores
 from medrev.metrics import Key, confusion, labels_of_colours
 from medrev.prediction import load_model, weight_file
 from medrev.report import combine, evaluate
@@ -218,15 +218,20 @@ def test_labels_made_of_photographs_are_scored_by_colour(root, tmp_path):
         (["pix2pix"], {"sensitivity": "cyclegan"}, r"one of the runs' names \(model\), got"),
         (["pix2pix"], {"ensemble": 4}, "--ensemble is for models of tensors"),
         (["fcn"], {"direction": "inverse"}, "model has no trained inverse direction"),
-        (["pix2pix"], {"segmenter": "one2one"}, "one2one does not segment"),
     ],
 )
 def test_choices_that_make_no_sense_are_refused_at_once(root, inputs, choices, message):
     found = find_cases(Sources(inputs=tuple(str(root / name) for name in inputs)))
-    if "segmenter" in choices:
-        choices = {"segmenter": weight_file(root / choices["segmenter"])}
     with pytest.raises(InputError, match=message):
         found.check(EvaluationConfig(device="cpu", **choices))
+
+
+def test_what_does_not_segment_is_refused_at_once(root, tmp_path):
+    sources = Sources(inputs=(str(root / "pix2pix"),))
+    choices = {"segmenter": weight_file(root / "one2one"), "device": "cpu"}
+    with pytest.raises(InputError, match="one2one does not segment"):
+        evaluate(sources, output=tmp_path / "out", choices=choices)
+    assert not (tmp_path / "out").exists()
 
 
 def test_models_must_be_there_to_be_applied(tmp_path):
@@ -284,9 +289,10 @@ def test_the_mae_of_wrapped_bytes_is_a_column_of_table_4_where_it_is_asked_for(r
 def test_classes_without_pixels_count_as_zero_where_it_is_asked_for(absent, iou):
     """As pix2pix's evaluation does: a mean over all classes, whether they occur or not."""
     given = confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), classes=4)  # IoU 1/2, 1/2, –, –
-    counts = Counts(("a", "b", "c", "d"), {"model": given}, {"model": given}, absent)
+    counts = {"model": given.counts.tolist()}
+    one = {"classes": list("abcd"), "confusions": counts, "changed": counts, "absent": absent}
     key = Key("class_iou", "whole")
-    assert counts.scores("A").values("model", key) == {"A": iou}
-    total = total_scores([counts.to_dict(), counts.to_dict()])
+    assert class_scores([one], subject="A").values("model", key) == {"A": iou}
+    total = class_scores([one, one])
     assert list(total.values("model", key).values()) == [iou]
     assert list(total.values("model", Key("d_iou", "whole")).values()) == [0]

@@ -9,13 +9,18 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from medrev.errors import InputError
 from medrev.evaluation import EvaluationConfig, Pair, Sources, evaluate_cohort, find_cases, measure
-from medrev.evaluation.placed import read_picture
+from medrev.evaluation.placed import Placed
 from medrev.metrics import Key
 from medrev.report import evaluate
 from medrev.volumes import CITYSCAPES, write_pixels
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def read_picture(path: Path, *, indexed: bool = False):
+    placed = Placed.of_numbers(path, indexed=indexed)
+    return placed.values, placed.largest
 
 
 def test_an_image_is_read_with_x_to_the_right_and_y_upwards(tmp_path):

@@ -59,7 +59,7 @@ def test_large_numbers_have_fewer_digits():
 
 
 def test_what_is_not_markup_is_escaped():
-    html = render("page.html.j2", title="<b>&", facts=["a<b"], sections=[], closing="")
+    html = render("page.html.j2", title="<b>&", facts=["a<b"], sections={})
     assert "<title>&lt;b&gt;&amp;</title>" in html
     assert "a&lt;b" in html
 

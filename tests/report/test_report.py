@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from medrev.errors import InputError, OutputError
-from medrev.evaluation import Evaluated, EvaluationConfig, Measured, Pair, Record, Results, Sources
+from medrev.evaluation import Evaluated, Measured, Pair, Record, Results, Sources
 from medrev.metrics import Key
 from medrev.report import evaluate, write_cohort_report
-from medrev.report.cohort import Drawn, _within, choose_subjects
+from medrev.report.cohort import _within, choose_subjects
 from medrev.report.figures import calibration_charts, calibration_words, interval_words
 from medrev.report.preview import Preview, ViewerVolume
 from medrev.report.tables import cohort_tables
@@ -294,7 +294,7 @@ def test_a_page_of_200_subjects_stays_below_60_mb(tmp_path):
             notes=(f"a note of {name} alone",),
         )
         volume = ViewerVolume("v", False, noise.randbytes(1 << 19), 0, 1, "gray")
-        previews[name] = Preview((), (volume,) * 5, "")
+        previews[name] = Preview((), (volume,) * 5, "", "worst")
     cases = {
         name: Pair(id=name, reference=tmp_path / "r.nii", predictions={"model": tmp_path / "p.nii"})
         for name in measured
@@ -303,9 +303,8 @@ def test_a_page_of_200_subjects_stays_below_60_mb(tmp_path):
     size = write_cohort_report(
         tmp_path / "report.html",
         evaluated,
-        tables=cohort_tables(evaluated.results, methods[:2]),
-        choices=EvaluationConfig(),
-        drawn=Drawn(previews, dict.fromkeys(previews, "worst")),
+        tables=cohort_tables(evaluated),
+        previews=previews,
     )
     assert 50e6 < size < 60e6
     assert "would have taken more than 50 MB" in (tmp_path / "report.html").read_text()
