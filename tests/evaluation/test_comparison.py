@@ -35,7 +35,7 @@ def test_p_values_are_those_of_counting_all_signs():
     rng = np.random.default_rng(0)
     a = rng.normal(5, 1, 9)
     b = a + rng.normal(0.5, 0.6, 9)
-    (found,) = compare_methods(cohort(a=a.tolist(), b=b.tolist()), RMSE, against="b")
+    (found,) = compare_methods(cohort(a=a.tolist(), b=b.tolist()), RMSE, against="a")
     assert found.p == pytest.approx(exact_wilcoxon(a - b), rel=1e-9)
     assert found.p_holm == found.p
     assert found.difference == pytest.approx((a - b).mean())
@@ -46,7 +46,7 @@ def test_p_values_are_those_of_counting_all_signs():
 def test_effect_is_one_if_a_method_is_always_larger():
     values = [1.0, 2, 3, 4, 5, 6]
     higher = [v + 0.1 * v for v in values]
-    (found,) = compare_methods(cohort(a=higher, b=values), RMSE, against="b")
+    (found,) = compare_methods(cohort(a=higher, b=values), RMSE, against="a")
     assert found.effect == 1
     assert found.p == pytest.approx(2 / 2**6)
 
@@ -67,7 +67,7 @@ def test_only_shared_subjects_count():
     results = Results.join(
         [cohort(a=[1, 2, 3, 4, 5, 6, 7, 8]), list(cohort(b=[2.0, 3, 4, 5, 6, 7]))]
     )
-    assert compare_methods(results, RMSE, against="b")[0].counts == (6, 6)
+    assert compare_methods(results, RMSE, against="a")[0].counts == (6, 6)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_cannot_be_tested_is_said(a, b, reason):
 
 
 def test_equal_methods_have_p_of_one():
-    (found,) = compare_methods(cohort(a=[1.0] * 6, b=[1.0] * 6), RMSE, against="b")
+    (found,) = compare_methods(cohort(a=[1.0] * 6, b=[1.0] * 6), RMSE, against="a")
     assert (found.p, found.effect, found.difference) == (1, 0, 0)
 
 
@@ -169,5 +169,5 @@ def test_equal_values_in_all_groups():
 def test_ties_between_methods_have_no_rank():
     """Of the differences 0, 0, 1, −2 and 3 the last three have ranks: (1 − 2 + 3) / 6."""
     results = cohort(a=[20, 20, 21, 18, 23, 20], b=[20] * 6)
-    (found,) = compare_methods(results, RMSE, against="b", resamples=0)
+    (found,) = compare_methods(results, RMSE, against="a", resamples=0)
     assert found.effect == pytest.approx(1 / 3)
