@@ -133,7 +133,7 @@ def write_cohort_report(
         files=files or {},
         methods=methods_paragraphs(evaluated, origins or {}),
         ranked_by=heading(first, results.unit(first)),
-        all_subjects=_all_subjects(tables.subjects, words),
+        all_subjects=_all_subjects(tables.of("subjects")[""], words),
         boxes=boxes(results, tables.keys, series) if len(evaluated.measured) > 1 else [],
         group_charts=group_charts(results, first, models, tables.groups) if compared else [],
         error_charts=error_charts(evaluated, series) + calibration,

@@ -80,12 +80,11 @@ class CohortTables:
 
     Attributes:
         keys: Measurements of the first table.
-        summary: Means ± standard deviations of these.
-        subjects: Every value of these.
-        others: All other tables by what they are and by name. Means, by theme; descriptions
-            (median, quartiles, bootstrap interval), comparisons of the first model with all other
-            methods and groups, by key; agreement, by unit; regions, by measurement; papers' tables;
-            and one table each of classes, intervals and outliers. Nothing where nothing is to tell.
+        tables: The tables by what they are and by name: the summary, means of the first
+            measurements, and all their values, by subject; means, by theme; descriptions (median,
+            quartiles, bootstrap interval), comparisons of the first model with all other methods
+            and groups, by key; agreement, by unit; regions, by measurement; papers' tables; and one
+            table each of classes, intervals and outliers. Nothing where nothing is to tell.
         agreements: Bland–Altman analyses of the first model by what was measured.
         outliers: Subjects far from the others.
         warnings: Which models are worse than what needs none, by the first measurement that tells.
@@ -93,9 +92,7 @@ class CohortTables:
     """
 
     keys: tuple[Key, ...]
-    summary: Tabular
-    subjects: Tabular
-    others: Mapping[str, Mapping[str, Tabular]]
+    tables: Mapping[str, Mapping[str, Tabular]]
     agreements: Mapping[Key, BlandAltman]
     outliers: tuple[Outlier, ...]
     warnings: tuple[str, ...]
@@ -103,12 +100,17 @@ class CohortTables:
 
     def of(self, what: str) -> Mapping[str, Tabular]:
         """The tables of a kind, by name."""
-        return self.others.get(what, {})
+        return self.tables.get(what, {})
+
+    @property
+    def summary(self) -> Tabular:
+        """The first table."""
+        return self.tables["summary"][""]
 
     def files(self) -> dict[str, Tabular]:
         """Every table by the name of its file."""
-        named = {"summary": self.summary, "subjects": self.subjects}
-        for what, tables in self.others.items():
+        named = {}
+        for what, tables in self.tables.items():
             for name, table in tables.items():
                 told = name if what == "paper" else _slug(name)
                 named["_".join(part for part in (what, told) if part)] = table
@@ -139,68 +141,67 @@ def cohort_tables(
     results, models, totals = evaluated.results, evaluated.models, evaluated.totals
     words = words_of(evaluated)
     keys, count = tuple(headline_keys(results)), len(results.subjects)
-    methods = _ordered(results, models)
-    rivals = [method for method in methods if method not in BOUNDS]
-    units = {key: results.unit(key) for key in keys}
-    agreements = _agreements(results, models[0])
+    baselines = [m for m in results.methods if m not in models and m not in BOUNDS]
+    rivals = [*(m for m in models if m in results.methods), *baselines]
+    methods = [*rivals, *(m for m in results.methods if m in BOUNDS)]
+    sections = tuple(sorted({len(models), len(rivals)} - {len(methods)}))
+
+    def means(keys: Sequence[Key], caption: str) -> Tabular:
+        """Models, baselines and what could be reached, parted by rules."""
+        return replace(summary_table(results, keys, methods, caption=caption), sections=sections)
+
+    agreements, agreement_tables = _agreements(results, models[0])
     found = find_outliers(results, keys, models)
-    others: dict[str, dict[str, Tabular]] = {
-        "means": {
-            name: _means(results, theme, models, name)
-            for name, theme in key_groups(results, words).items()
-        },
+    over = f"Mean ± standard deviation over {words.count(count)}"
+    themes = key_groups(results, words)
+    tables: dict[str, dict[str, Tabular]] = {
+        "summary": {"": means(keys, over)},
+        "subjects": {"": subject_table(results, keys, methods)},
+        "means": {name: means(theme, name) for name, theme in themes.items()},
         "description": {str(key): description_table(results, key, methods) for key in keys},
         "outliers": {"": outlier_table(found, results)},
         "regions": _regions(results, keys, methods, models),
-        "agreement": _agreement_tables(results, agreements),
+        "agreement": agreement_tables,
         "comparison": {},
+        "groups": {},
     }
-    for key, unit in units.items():
+    for key in keys:
+        unit = results.unit(key)
         compared = [method for method in rivals if results.measured(method, key)]
         if count > 1 and len(compared) > 1 and models[0] in compared:
             tests = compare_methods(results, key, against=models[0], methods=compared)
-            others["comparison"][str(key)] = comparison_table(tests, key, unit)
-    if groups:
-        others["groups"] = {
-            str(key): group_table(
-                {model: compare_groups(results.values(model, key), groups) for model in models},
-                key,
-                unit,
-            )
-            for key, unit in units.items()
-        }
+            tables["comparison"][str(key)] = comparison_table(tests, key, unit)
+        if groups:
+            of = {model: compare_groups(results.values(model, key), groups) for model in models}
+            tables["groups"][str(key)] = group_table(of, key, unit)
     if any(key.metric == "class_iou" for key in totals.keys):
-        others["classes"] = {"": class_table(totals, methods)}
+        tables["classes"] = {"": class_table(totals, methods)}
     if (intervals := interval_table(results, methods)) is not None:
-        others["intervals"] = {"": intervals}
+        tables["intervals"] = {"": intervals}
     told = {direction: with_totals(results, totals)}
-    others["paper"] = {n: paper_table(n, told, methods=rivals, models=origins) for n in papers}
+    tables["paper"] = {n: paper_table(n, told, methods=rivals, models=origins) for n in papers}
+    warnings = (_warning(results, keys, model, baselines) for model in models)
     return CohortTables(
         keys=keys,
-        summary=_means(
-            results, keys, models, f"Mean ± standard deviation over {words.count(count)}"
-        ),
-        subjects=subject_table(results, keys, methods),
-        others=others,
-        agreements={k: a for k, a in agreements.items() if isinstance(a, BlandAltman)},
+        tables=tables,
+        agreements=agreements,
         outliers=found,
-        warnings=_warnings(results, keys, models),
+        warnings=tuple(line for line in warnings if line),
         groups=groups or {},
     )
 
 
-def _warnings(results: Results, keys: Sequence[Key], models: Sequence[str]) -> tuple[str, ...]:
-    others = [m for m in results.methods if m not in models and m not in BOUNDS]
-    lines = []
-    for model in models:
-        names = [model, *others]
-        for key in keys:
-            column, cells = key_column(results, key), mean_cells(results, names, key)
-            found = {name: cell.mean for name, cell in zip(names, cells, strict=True) if cell}
-            if model in found and len(found) > 1 and column.better in ("lower", "higher"):
-                lines.append(worse_than(model, found, column))
-                break
-    return tuple(line for line in lines if line)
+def _warning(
+    results: Results, keys: Sequence[Key], model: str, others: Sequence[str]
+) -> str | None:
+    """That a model is worse than what needs none, if it is."""
+    names = [model, *others]
+    for key in keys:
+        column, cells = key_column(results, key), mean_cells(results, names, key)
+        found = {name: cell.mean for name, cell in zip(names, cells, strict=True) if cell}
+        if model in found and len(found) > 1 and column.better in ("lower", "higher"):
+            return worse_than(model, found, column)
+    return None
 
 
 def with_totals(results: Results, totals: Results) -> Results:
@@ -252,24 +253,6 @@ def key_groups(results: Results, words: Words) -> dict[str, tuple[Key, ...]]:
     return {name: tuple(keys) for name, keys in groups.items()}
 
 
-def _ordered(results: Results, models: Sequence[str]) -> list[str]:
-    """Models first, what could be reached last."""
-    others = [m for m in results.methods if m not in models and m not in BOUNDS]
-    bounds = [m for m in results.methods if m in BOUNDS]
-    return [m for m in models if m in results.methods] + others + bounds
-
-
-def _means(
-    results: Results, keys: Sequence[Key], models: Sequence[str], caption: str = ""
-) -> Tabular:
-    """Means ± standard deviations: models, baselines and what could be reached, parted by rules."""
-    methods = _ordered(results, models)
-    rivals = [method for method in methods if method not in BOUNDS]
-    sections = {len(models), len(rivals)} - {len(methods)}
-    table = summary_table(results, keys, methods, caption=caption)
-    return replace(table, sections=tuple(sorted(sections)))
-
-
 def _regions(
     results: Results, keys: Sequence[Key], methods: Sequence[str], models: Sequence[str]
 ) -> dict[str, Tabular]:
@@ -290,7 +273,8 @@ def _regions(
     return found
 
 
-def _agreements(results: Results, model: str) -> dict[Key, BlandAltman | InputError]:
+def _agreements(results: Results, model: str) -> tuple[dict[Key, BlandAltman], dict[str, Tabular]]:
+    """Analyses of a model, and a table of them per unit; none where nothing could be analysed."""
     region = main_region(results)
     keys = [
         key
@@ -303,22 +287,14 @@ def _agreements(results: Results, model: str) -> dict[Key, BlandAltman | InputEr
             found[key] = method_agreement(results, model, key)
         except InputError as error:
             found[key] = error
-    return found
-
-
-def _agreement_tables(
-    results: Results, agreements: Mapping[Key, BlandAltman | InputError]
-) -> dict[str, Tabular]:
-    """One table per unit; none where nothing could be analysed."""
-    units = dict.fromkeys(
-        results.unit(key) for key, found in agreements.items() if isinstance(found, BlandAltman)
-    )
-    return {
+    done = {key: each for key, each in found.items() if isinstance(each, BlandAltman)}
+    tables = {
         unit or "no unit": agreement_table(
-            {_name(k): a for k, a in agreements.items() if results.unit(k) == unit}, unit
+            {_name(key): each for key, each in found.items() if results.unit(key) == unit}, unit
         )
-        for unit in units
+        for unit in dict.fromkeys(results.unit(key) for key in done)
     }
+    return done, tables
 
 
 def _name(key: Key) -> str:
