@@ -33,7 +33,7 @@ from medrev.report.figures import (
     group_charts,
     interval_words,
 )
-from medrev.report.page import encode_picture, link_to, niivue, render, write_page
+from medrev.report.page import encode_picture, niivue, render, write_page
 from medrev.report.preview import ERRORS, Preview, make_preview
 from medrev.report.tables import CohortTables, headline_keys, main_region
 from medrev.report.words import IMAGES, Words, methods_paragraphs, words_of
@@ -141,8 +141,13 @@ def write_cohort_report(
         calibration_words=calibration_words(results, models) + interval_words(results, models),
         agreement_charts=agreement_charts(tables.agreements, results),
         links={name: f"#subject-{n}" for n, name in enumerate(kept)},
+        shown=kept,
+        shared_notes=set.intersection(*(set(m.notes) for m in evaluated.measured.values())),
+        folder=path.parent,
+        of_images=words is IMAGES,
+        ramp=encode_picture(np.linspace(0, 1, 96)[None].repeat(8, 0), colours=ERRORS),
         **_worst(evaluated, tables, words),
-        **_pictures(evaluated, kept, path.parent),
+        **_viewer(kept),
     )
     return write_page(path, html)
 
@@ -232,50 +237,29 @@ def subject_notes(evaluated: Evaluated) -> list[str]:
     for name, measured in evaluated.measured.items():
         for note in measured.notes:
             shared.setdefault(note, []).append(name)
-    return [
-        ", ".join(names[:3])
-        + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        + f": {note}"
-        for note, names in shared.items()
-    ]
+    found = []
+    for note, names in shared.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        found.append(f"{', '.join(names[:3])}{more}: {note}")
+    return found
 
 
-def _pictures(
-    evaluated: Evaluated, previews: Mapping[str, Preview], folder: Path
-) -> dict[str, Any]:
-    """Pictures, and what the viewer needs."""
-    shown: list[dict[str, Any]] = []
-    viewer: list[dict[str, Any]] = []
-    volumes: list[tuple[str, bytes]] = []
-    every = [set(measured.notes) for measured in evaluated.measured.values()]
-    shared = set.intersection(*every)  # those of all subjects are told below the table
+def _viewer(previews: Mapping[str, Preview]) -> dict[str, Any]:
+    """The volumes of the viewer, and what it is told of them."""
+    told: list[dict[str, Any]] = []
+    volumes: dict[str, bytes] = {}
     for name, preview in previews.items():
         entries = []
         for n, volume in enumerate(preview.volumes):
-            identifier = f"volume-{len(viewer)}-{n}"
-            volumes.append((identifier, volume.nifti))
+            identifier = f"volume-{len(told)}-{n}"
+            volumes[identifier] = volume.nifti
             entries.append({"id": identifier, **{name: getattr(volume, name) for name in _TOLD}})
-        shown.append(
-            {
-                "name": name,
-                "why": preview.why,
-                "strips": preview.strips,
-                "files": [
-                    {"name": role, "href": link_to(path, folder)}
-                    for role, path in evaluated.cases[name].files.items()
-                ],
-                "notes": [note for note in evaluated.measured[name].notes if note not in shared],
-                "viewer": len(viewer) if entries else None,
-            }
-        )
         if entries:
-            viewer.append({"name": name, "volumes": entries})
+            told.append({"name": name, "volumes": entries})
     return {
-        "shown": shown,
-        "of_images": words_of(evaluated) is IMAGES,
-        "ramp": encode_picture(np.linspace(0, 1, 96)[None].repeat(8, 0), colours=ERRORS),
-        "viewer": viewer,
+        "viewer": told,
+        "numbers": {entry["name"]: n for n, entry in enumerate(told)},
         "viewer_unit": next((preview.unit for preview in previews.values()), ""),
         "volumes": volumes,
-        "niivue": niivue() if viewer else "",
+        "niivue": niivue() if told else "",
     }

@@ -102,6 +102,7 @@ def environment(*, escape: bool) -> Environment:
         "png": data_uri,
         "short": "{:g}".format,
         "duration": format_seconds,
+        "link": link_to,
         "heading": _heading,
         "places": _places,
         "cell": _cell,
