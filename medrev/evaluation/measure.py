@@ -11,6 +11,7 @@ from medrev.evaluation.compared import ITSELF, Compared, Part, Prediction
 from medrev.evaluation.results import Record, Results
 from medrev.evaluation.target import DIFFUSIVITY, Target
 from medrev.metrics import (
+    BAND_NAMES,
     MULTIPLICITY,
     RMSE_UNIT,
     Array,
@@ -19,7 +20,6 @@ from medrev.metrics import (
     RankHistogram,
     RegionVolume,
     Settings,
-    band_names,
     bias,
     crps_normal,
     crps_samples,
@@ -212,9 +212,8 @@ def _sharpness(both: Compared) -> _Measures:
     place, target = both.target.everywhere, both.target
     for axis, name in ((None, None), *enumerate(AXES[: target.inside.ndim])):
         yield Key("gradient_ratio", place, name), "", partial(_gradient, both, axis)
-    names = band_names(target.settings.bands)
-    yield from _each(Key("power_ratio", place), names, "", lambda: both.spectrum[0])
-    yield from _each(Key("coherence", place), names, "", lambda: both.spectrum[1])
+    yield from _each(Key("power_ratio", place), BAND_NAMES, "", lambda: both.spectrum[0])
+    yield from _each(Key("coherence", place), BAND_NAMES, "", lambda: both.spectrum[1])
 
 
 def _gradient(both: Compared, axis: int | None) -> float:

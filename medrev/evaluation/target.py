@@ -176,7 +176,7 @@ class Target:
     @cached_property
     def spectrum(self) -> Spectrum:
         """The reference's share of the spectral metrics."""
-        return Spectrum.of(self.volume, self.mask, self.settings.bands)
+        return Spectrum.of(self.volume, self.mask)
 
     def unit_of(self, quantity: str = "") -> tuple[str, float]:
         """Unit of the values, or of a scalar map, in results, and the volume's unit in it."""

@@ -43,8 +43,8 @@ from medrev.metrics.probabilistic import (
 )
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
+    BAND_NAMES,
     Spectrum,
-    band_names,
     differences,
     gradient_energy,
     gradient_ratio,
@@ -64,6 +64,7 @@ from medrev.metrics.tensors import (
 )
 
 __all__ = [
+    "BAND_NAMES",
     "BASELINES",
     "INTERIOR",
     "MASK",
@@ -89,7 +90,6 @@ __all__ = [
     "as_array",
     "as_labels",
     "as_mask",
-    "band_names",
     "bias",
     "bounding_box",
     "calibration",

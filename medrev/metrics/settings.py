@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from medrev.metrics.sharpness import BANDS
-
 #: Region of voxels whose neighbourhood lies in the mask.
 INTERIOR = "interior"
 #: Region of all mask voxels.
@@ -51,7 +49,6 @@ class Settings:
             one2one does; else those that hold voxels of the mask, within it.
         slice_size: Edge to which whole slices are padded with the background before they are
             scored, as they are for networks; None: none.
-        bands: Edges of the frequency bands as fractions of the Nyquist frequency.
         unit: Unit of intensities where they are no tensors.
         wrapped: Measure the MAE of 8-bit images in wrapped bytes, too.
         black: Value of black, or of the background: SSIM, which compares means, counts from there.
@@ -65,7 +62,6 @@ class Settings:
     slice_axis: int | None = None
     whole_slices: bool = False
     slice_size: int | None = None
-    bands: tuple[float, ...] = BANDS
     unit: str = ""
     wrapped: bool = False
     black: float = 0.0

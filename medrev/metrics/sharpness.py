@@ -11,6 +11,8 @@ from medrev.metrics.masked import Array, Floats, as_array, as_mask, bounding_box
 
 #: Edges of the frequency bands as fractions of the Nyquist frequency (0.5 cycles per voxel).
 BANDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Names of the bands.
+BAND_NAMES = tuple(f"{low:g}–{high:g} Nyquist" for low, high in pairwise(BANDS))
 #: Width in voxels over which the spectrum's window rises from the mask's edge.
 TAPER = 4
 
@@ -60,16 +62,6 @@ def gradient_ratio(
     return one / two
 
 
-def band_names(bands: tuple[float, ...] = BANDS) -> tuple[str, ...]:
-    """Names of frequency bands.
-
-    Example:
-        >>> band_names((0, 0.5, 1))
-        ('0–0.5 Nyquist', '0.5–1 Nyquist')
-    """
-    return tuple(f"{a:g}–{b:g} Nyquist" for a, b in pairwise(bands))
-
-
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """The reference's share of the spectral metrics, kept to compare several predictions with it.
@@ -85,7 +77,6 @@ class Spectrum:
         box: The bounding box.
         size: Size of the transform.
         band: Number of the band of each frequency, the number of bands where it is in none.
-        bands: Edges of the bands.
     """
 
     amplitudes: NDArray[np.complex128]
@@ -94,23 +85,17 @@ class Spectrum:
     box: tuple[slice, ...]
     size: tuple[int, ...]
     band: NDArray[np.intp]
-    bands: tuple[float, ...]
 
     @classmethod
-    def of(
-        cls, reference: Array, mask: Array | None, bands: tuple[float, ...] = BANDS
-    ) -> "Spectrum":
+    def of(cls, reference: Array, mask: Array | None) -> "Spectrum":
         """Prepare a reference.
 
         Args:
             reference: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
             mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-            bands: Edges of the bands, rising, as fractions of the Nyquist frequency.
         """
         from scipy import fft, ndimage  # not for those who only translate
 
-        if len(bands) < 2 or bands[0] < 0 or any(np.diff(bands) <= 0):
-            raise InputError(f"edges of frequency bands must rise from 0 or more, got {bands}")
         array = as_array(reference)
         inside = as_mask(mask, array.shape[1:])
         box = bounding_box(inside)
@@ -118,10 +103,10 @@ class Spectrum:
         depth = depth[(slice(1, -1),) * inside.ndim]
         window = 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth / (TAPER + 1), 1))
         size = tuple(fft.next_fast_len(n, real=True) for n in window.shape)
-        band = _bands(size, bands)
+        band = _bands(size)
         amplitudes = _transform(array[(slice(None), *box)], window, size)
         power = _sums(np.abs(amplitudes) ** 2, band, size)
-        return cls(amplitudes, power, window, box, size, band, bands)
+        return cls(amplitudes, power, window, box, size, band)
 
     def compare(self, prediction: Array) -> tuple[Floats, Floats]:
         """Power ratio and coherence by band.
@@ -145,14 +130,14 @@ class Spectrum:
         return power / self.power, coherence
 
 
-def _bands(size: tuple[int, ...], bands: tuple[float, ...]) -> NDArray[np.intp]:
+def _bands(size: tuple[int, ...]) -> NDArray[np.intp]:
     """The band ``]low, high]`` of each frequency of a real transform."""
     from scipy import fft  # not for those who only translate
 
     axes = [fft.fftfreq(n, 0.5) for n in size[:-1]] + [fft.rfftfreq(size[-1], 0.5)]
     squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij", sparse=True)
-    band = np.digitize(np.sqrt(sum(squares)), bands, right=True) - 1
-    band[band < 0] = len(bands) - 1  # the mean, and what lies below the first edge
+    band = np.digitize(np.sqrt(sum(squares)), BANDS, right=True) - 1
+    band[band < 0] = len(BANDS) - 1  # the mean
     return np.asarray(band)
 
 

@@ -7,11 +7,11 @@ from medrev.dti import from_matrix
 from medrev.errors import InputError
 from medrev.evaluation import CATALOGUE, Prediction, Results, evaluate_methods
 from medrev.metrics import (
+    BAND_NAMES,
     Key,
     Settings,
     Spectrum,
     Structure,
-    band_names,
     calibration,
     gradient_energy,
     slice_flicker,
@@ -126,7 +126,7 @@ def test_every_image_metric_is_that_of_its_function(mask):
         Key("dice", "tissue"): 0,
     }
     power, _ = Spectrum.of(reference, mask).compare(prediction)
-    for name, value in zip(band_names(), power, strict=True):
+    for name, value in zip(BAND_NAMES, power, strict=True):
         expected[Key("power_ratio", "mask", name)] = value
     for key, value in expected.items():
         record = results.record("A", "ours", key)

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from medrev.errors import InputError
-from medrev.metrics import Spectrum, band_names, gradient_energy
+from medrev.metrics import BAND_NAMES, Spectrum, gradient_energy
 
 from .measured import measured
 
@@ -17,7 +17,7 @@ gradient_ratio = partial(measured, "gradient_ratio")
 
 def spectrum_ratio(prediction, reference, mask=None) -> list[float]:
     """Power ratio by band."""
-    return [measured("power_ratio", prediction, reference, mask, band) for band in band_names()]
+    return [measured("power_ratio", prediction, reference, mask, band) for band in BAND_NAMES]
 
 
 SHAPE = (20, 18, 16)
@@ -107,15 +107,12 @@ def test_coherence_tells_right_detail_from_invented_detail(noise):
     assert np.abs(coherence[1:]).max() < 0.1
 
 
-def test_flat_references_and_wrong_bands_are_said(mask):
+def test_flat_references_are_said(mask):
     flat = np.ones((1, *SHAPE))
     with pytest.raises(InputError, match="no gradient"):
         gradient_ratio(flat, flat, mask)
     with pytest.raises(InputError, match="no power"):
         spectrum_ratio(flat, flat, mask)
-    for bands in ((0.5,), (0.5, 0.2), (-1, 1), (0.2, 0.2)):
-        with pytest.raises(InputError, match="must rise"):
-            Spectrum.of(flat, mask, bands)
 
 
 def test_the_window_rises_over_four_voxels_from_the_edge_of_the_mask():
