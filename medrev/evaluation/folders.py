@@ -272,12 +272,12 @@ class Beside:
         for lower, _ in list(ends.values())[:1]:
             says = read_json(sidecar_of(lower), lenient=True)
         level = says.get("IntervalLevel")
-        known = isinstance(level, int | float)
+        level = float(level) if isinstance(level, int | float) else 0.0
         return cls(
             {q: path for q, path in stds.items() if path.is_file()},
-            ends if known else {},
+            ends if level else {},
             tuple(sorted(result.parent.glob(named("sample??").name))),
-            float(level) if known else 0.0,
+            level,
             bool(says.get("IntervalCalibrated")),
         )
 

@@ -249,7 +249,9 @@ def _make_room(axes: Axes) -> None:
     """Move the left end of axes with a title to where their numbers do not reach it."""
     if not axes.get_ylabel():
         return
-    axes.figure.draw_without_rendering()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
     widest = max(text.get_window_extent().width for text in axes.get_yticklabels())
     place = axes.get_position()
     place.x0 = max(place.x0, (22 + widest) / WIDTH)

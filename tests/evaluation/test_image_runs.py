@@ -110,7 +110,7 @@ def test_sensitivity_of_runs_follows_the_four_steps_of_the_paper(root, tmp_path,
 def test_photographs_are_scored_by_what_a_segmentation_network_sees(root, tmp_path):
     """Labels → photographs; the void corner of the true labels does not count."""
     done = evaluate(
-        Sources(inputs=(f"{root / 'pix2pix'}",)),
+        Sources(inputs=(f"model={root / 'pix2pix'}",)),
         output=tmp_path / "out",
         choices={
             "direction": "inverse",
@@ -168,7 +168,7 @@ def test_photographs_are_scored_by_what_a_segmentation_network_sees(root, tmp_pa
 def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
     """The same photographs as files give the same scores as the run."""
     choices = {"segmenter": weight_file(root / "fcn"), "colours": "cityscapes", "device": "cpu"}
-    found = find_cases(Sources(inputs=(str(root / "pix2pix"),)))
+    found = find_cases(Sources(inputs=(f"model={root / 'pix2pix'}",)))
     there = evaluate_cohort(
         found.cases,
         EvaluationConfig(direction="inverse", **choices),
@@ -195,7 +195,7 @@ def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
 
 
 def test_labels_made_of_photographs_are_scored_by_colour(root, tmp_path):
-    found = find_cases(Sources(inputs=(str(root / "fcn"),)))
+    found = find_cases(Sources(inputs=(f"model={root / 'fcn'}",)))
     choices = EvaluationConfig(colours="cityscapes", device="cpu")
     done = evaluate_cohort(found.cases, choices, tmp_path, show_progress=False)
     fcn = load_model(root / "fcn", "cpu").translator
@@ -221,7 +221,7 @@ def test_labels_made_of_photographs_are_scored_by_colour(root, tmp_path):
     ],
 )
 def test_choices_that_make_no_sense_are_refused_at_once(root, inputs, choices, message):
-    found = find_cases(Sources(inputs=tuple(str(root / name) for name in inputs)))
+    found = find_cases(Sources(inputs=tuple(f"model={root / name}" for name in inputs)))
     with pytest.raises(InputError, match=message):
         found.check(EvaluationConfig(device="cpu", **choices))
 
@@ -267,7 +267,7 @@ def test_images_without_partners_cannot_be_evaluated(tmp_path):
 def test_the_mae_of_wrapped_bytes_is_a_column_of_table_4_where_it_is_asked_for(root, tmp_path):
     """RevGAN's Table 4: differences of bytes, in which −1 is 255."""
     done = evaluate(
-        Sources(inputs=(f"{root / 'pix2pix'}",)),
+        Sources(inputs=(f"model={root / 'pix2pix'}",)),
         output=tmp_path / "out",
         choices={"wrapped": True, "device": "cpu"},
         paper_tables=["revgan-4"],
