@@ -88,7 +88,7 @@ def test_the_input_is_shown_as_it_is_where_channels_differ(tmp_path):
             image.save(tmp_path / "set" / part / side / "one.png")
     data = images(tmp_path / "set", channels_a=1)
     run = make_run(tmp_path / "run", data)
-    (case,) = find_cases(Sources(inputs=(str(run),))).cases
+    (case,) = find_cases(Sources(inputs=(f"model={run}",))).cases
     preview = make_preview(case, EvaluationConfig(device="cpu"))
     tiles = preview.strips[0].tiles
     shown = {tile.name: imread(io.BytesIO(tile.png), format="png") for tile in tiles}
