@@ -90,7 +90,9 @@ class Cohort:
         """The people of each part, by the shares of :attr:`split`."""
 
         def rank(person: str) -> bytes:
-            return hashlib.sha256(f"{self.split.seed}:{person}".encode()).digest()
+            return hashlib.sha256(
+                f"{self.split.seed}:{person}".encode("utf-8", "surrogateescape")
+            ).digest()
 
         people = sorted({subject.person for subject in self.subjects}, key=rank)
         total = len(people)

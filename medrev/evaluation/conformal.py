@@ -103,7 +103,9 @@ class Calibrated:
                 "ensemble": self.options.ensemble,
                 "samples": self.options.samples,
                 "subjects": len(self.subjects),
-                "hash": content_hash("\n".join(sorted(self.subjects)).encode()),
+                "hash": content_hash(
+                    "\n".join(sorted(self.subjects)).encode("utf-8", "surrogateescape")
+                ),
             },
             **Score.header(list(self.scores)),
             **self.width.header(),

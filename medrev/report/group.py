@@ -85,7 +85,7 @@ def write_group_table(
     writer.writerows(group_table(folder, participants))
     about = {name: {"Description": words} for name, words in COLUMNS.items()}
     with atomic_path(files[0], overwrite) as table, atomic_path(files[1], overwrite) as columns:
-        table.write_bytes(text.getvalue().encode())
+        table.write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))
         columns.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return files
 

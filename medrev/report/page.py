@@ -158,7 +158,7 @@ def link_to(path: Path, folder: Path) -> str:
         relative = os.path.relpath(path.absolute(), folder.absolute())
     except ValueError:  # another drive
         return path.absolute().as_uri()
-    return quote(Path(relative).as_posix())
+    return quote(Path(relative).as_posix(), errors="surrogateescape")
 
 
 def write_page(path: Path, html: str) -> int:

@@ -79,6 +79,7 @@ def test_the_viewer_comes_with_its_licence():
         ("/data/out/tables/a.csv", "tables/a.csv"),
         ("/data/ref/sub 1#2.nii.gz", "../ref/sub%201%232.nii.gz"),
         ("/else/x%.nii", "../../else/x%25.nii"),
+        (os.fsdecode(b"/data/out/lat\xfcin.nii"), "lat%FCin.nii"),
     ],
 )
 def test_links_are_relative_and_quoted(path, link):

@@ -1,5 +1,8 @@
 """Every layout is found, people are divided, and what is wrong is said in one line each."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from medrev.data import Cohort, Subject
@@ -240,6 +243,12 @@ def test_split_is_a_deterministic_partition(tmp_path):
     assert [len(found[n]) for n in ("train", "validation", "test")] == [7, 1, 2]
     assert set().union(*found.values()) == set(names)
     assert found != parts(cohort_of(names, tmp_path, seed=1))
+
+
+def test_names_that_are_no_text_are_divided_too():
+    people = tuple(Subject(os.fsdecode(b"lat\xfcin%d" % n)) for n in range(9))
+    cohort = Cohort(people, "bids", Path())
+    assert sum(len(part) for part in cohort.division.values()) == 9
 
 
 def test_split_by_number_and_minimum(tmp_path):
