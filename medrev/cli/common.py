@@ -9,6 +9,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -37,6 +38,11 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and where the options are told, and exit with 2."""
+        if unknown := re.match(r"unrecognized arguments: (--[^ =]+)", message):
+            from difflib import get_close_matches
+
+            near = get_close_matches(unknown[1], self._option_string_actions, n=1)
+            message += f" (did you mean {near[0]}?)" if near else ""
         self.exit(USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 

@@ -98,6 +98,12 @@ def test_wrong_usage_is_2(capsys):
     assert "medrev-test: error: unrecognized arguments: --unknown" in capsys.readouterr().err
 
 
+def test_a_mistyped_option_is_answered_with_the_one_that_is_meant(capsys):
+    with pytest.raises(SystemExit):
+        run(raising(AssertionError), "--devise", "cpu")
+    assert "--devise cpu (did you mean --device?); see" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
 def test_names_of_devices(device):
     assert parser().parse_args(["--device", device]).device == device
