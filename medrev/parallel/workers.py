@@ -119,6 +119,7 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": 1,
     "MALLOC_MMAP_THRESHOLD_": 256 << 20,
     "MALLOC_TRIM_THRESHOLD_": 256 << 20,
+    "PYTHONSAFEPATH": 1,  # files of the user's current folder are no modules
 }
 
 

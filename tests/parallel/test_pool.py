@@ -253,6 +253,21 @@ def test_ctrl_c_does_not_reach_the_process_that_forks_workers():
     assert int(done.stdout, 16) & 1 << signal.SIGINT - 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_files_of_the_current_folder_are_no_modules_of_workers(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "tornado.py").write_text("raise RuntimeError")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from medrev.parallel.workers import connect\n"
+        "if __name__ == '__main__':\n"
+        "    with connect(1, None, None) as client: print(client.submit(abs, -3).result())\n"
+    )
+    command, here = [sys.executable, str(script)], tmp_path / "here"
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
