@@ -264,8 +264,10 @@ def test_files_of_the_current_folder_are_no_modules_of_workers(tmp_path):
         "    with connect(1, None, None) as client: print(client.submit(abs, -3).result())\n"
     )
     command, here = [sys.executable, str(script)], tmp_path / "here"
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    done = subprocess.run(
+        command, cwd=here, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "3\n"
 
 
 @pytest.mark.parametrize(
