@@ -27,18 +27,16 @@ from torch import Tensor
 
 from medrev.config.schema import DTIData
 from medrev.data import Subject
-from medrev.domains.domain import Scan as Given
-from medrev.domains.tensor.cache import Prepared
 from medrev.domains.tensor.consistency import consistent_tensors
-from medrev.domains.tensor.degradation import crop_scan, degrade
-from medrev.domains.tensor.preparation import prepare_scan
+from medrev.domains.tensor.degradation import Prepared, crop_scan, prepare_scan
 from medrev.domains.tensor.scan import Scan, load_subject
+from medrev.domains.values import Scan as Given
 from medrev.dti import Signal, apply_symmetry, apply_symmetry_scalar, fit_signal, symmetries
 from medrev.errors import MedrevError
 from medrev.metrics import interpolate
 from medrev.prediction import Model, load_model, translate
 from medrev.prediction.baseline import fine_s0
-from medrev.volumes import interior, rescale_affine
+from medrev.volumes import block_mask, block_mean, interior, rescale_affine
 
 __all__ = ["attainable", "main"]
 
@@ -76,14 +74,12 @@ def coarser(path: Path, mask: Path | None) -> Prepared:
     """What can be learnt from the coarse scan alone: its tensors, and those of its own blocks."""
     scan, data = _read(path, mask)
     scan = crop_scan(scan, 2)
-    twin = degrade(scan, data)
-    assert twin.signal is not None
+    assert scan.dwi is not None
     small = replace(
         scan,
-        mask=twin.low_mask,
+        mask=block_mask(scan.mask, 2, "any"),
         affine=rescale_affine(scan.affine, 2.0),
-        dwi=twin.signal,
-        gradients=twin.gradients,
+        dwi=block_mean(scan.dwi[None], 2)[0],
     )
     return prepare_scan(small, data)
 
@@ -92,27 +88,25 @@ def consistent(path: Path, mask: Path | None, model: Model) -> dict[str, Tensor]
     """What a model makes of the coarse scan, as it is and moved to give it back, by name."""
     scan, data = _read(path, mask)
     scan = crop_scan(scan, 2)
-    twin = degrade(scan, data)
-    assert twin.signal is not None
-    assert twin.gradients is not None
-    inside = twin.low_mask > 0
-    _, s0 = fit_signal(twin.signal, twin.gradients, inside, data.fit.method)
-    signal = Signal(s0, twin.gradients, data.fit.method)
-    given = Given(
-        values=twin.low, mask=inside, affine=rescale_affine(scan.affine, 2.0), signal=signal
-    )
-    free = translate(model, twin.low / model.scale) * model.scale
+    low = prepare_scan(scan, data).x
     assert scan.dwi is not None
-    known = fit_signal(scan.dwi, twin.gradients, scan.mask, data.fit.method)[1]
+    assert scan.gradients is not None
+    inside = block_mask(scan.mask, 2, "any") > 0
+    averaged = block_mean(scan.dwi[None], 2)[0]
+    _, s0 = fit_signal(averaged, scan.gradients, inside, data.fit.method)
+    signal = Signal(s0, scan.gradients, data.fit.method)
+    given = Given(values=low, mask=inside, affine=rescale_affine(scan.affine, 2.0), signal=signal)
+    free = translate(model, low / model.scale) * model.scale
+    known = fit_signal(scan.dwi, scan.gradients, scan.mask, data.fit.method)[1]
     guesses = {
         "S0 interpolated": None,
         "S0 by t1-x2": fine_s0(given, (2, 2, 2), torch.device("cpu"), None),
         "S0 of the fine scan": known,
     }
-    found = {"consistent, tensors": consistent_tensors(free, twin.low, inside, (2, 2, 2))}
+    found = {"consistent, tensors": consistent_tensors(free, low, inside, (2, 2, 2))}
     for name, guess in guesses.items():
         found[f"consistent, signals, {name}"] = consistent_tensors(
-            free, twin.low, inside, (2, 2, 2), signal=signal, s0=guess
+            free, low, inside, (2, 2, 2), signal=signal, s0=guess
         )
     for name, (_, _, measured) in found.items():
         print(f"{name}: {measured}; details made smaller in {measured.smoothed}")
@@ -142,7 +136,7 @@ def adapted(model: Model, scan: Prepared, where: Tensor, steps: int, *, rate: fl
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     random = torch.Generator().manual_seed(0)
     turns = symmetries(flips=True, rotations=True)
-    low, high, size = scan.low / model.scale, scan.high / model.scale, 12
+    low, high, size = scan.x / model.scale, scan.y / model.scale, 12
     inside = (where[0, ::2, ::2, ::2] > 0).nonzero()
     limits = torch.tensor(low.shape[1:]) - min(size, *low.shape[1:])
     size = min(size, *low.shape[1:])
@@ -191,23 +185,23 @@ def attainable(
     """
     mask = scan.mask
     regions = [interior(mask > 0, edge=EDGE).float(), mask]
-    results = {"cubic": interpolate(scan.low, 2, "cubic")}
+    results = {"cubic": interpolate(scan.x, 2, "cubic")}
     for name, model in models.items():
-        results[name] = translate(model, scan.low / model.scale) * model.scale
+        results[name] = translate(model, scan.x / model.scale) * model.scale
     results |= others or {}
-    rows = [(name, *(rmse(y, scan.high, r) for r in regions)) for name, y in results.items()]
+    rows = [(name, *(rmse(y, scan.y, r) for r in regions)) for name, y in results.items()]
     if not bound:
         return rows  # type: ignore[return-value]
     first = next(iter(models.values()))
     parts = halves(mask)
-    best = torch.zeros_like(scan.high)
+    best = torch.zeros_like(scan.y)
     for here, there in ((parts.first, parts.second), (parts.second, parts.first)):
         better = adapted(first, scan, here, bound, rate=rate)
-        best += translate(better, scan.low / first.scale) * first.scale * there
+        best += translate(better, scan.x / first.scale) * first.scale * there
     both = parts.first + parts.second
     results["bound"] = best
     return [
-        (f"{name}, halves", *(rmse(y, scan.high, r * both) for r in regions))
+        (f"{name}, halves", *(rmse(y, scan.y, r * both) for r in regions))
         for name, y in results.items()
     ] + rows  # type: ignore[return-value]
 

@@ -133,10 +133,10 @@ def runnable(model: Model, row: Row, volume: Tensor, mask: Tensor | None) -> Cal
     engine = choose_engine(settings.engine, settings.precision, torch.device("cpu"))
     direction = direction_of(model, engine=engine)
     shape = tuple(volume.shape[1:])
-    plan = direction.plan(shape)
+    plan = direction.plan(shape, mask=mask)
 
     def with_medrev() -> Tensor:
-        y = direction.compute(direction.enter(volume / model.scale), plan, mask=mask)
+        y = direction.compute(direction.enter(volume / model.scale), plan)
         return direction.leave(y, shape).contiguous() * model.scale
 
     return with_medrev

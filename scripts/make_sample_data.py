@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from phantom.cohort import COHORT
 from phantom.files import save_nifti
+from phantom.subject import simulate_subject, truth_of
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from medrev.domains.tensor.simulation import Subject, SubjectSpec, simulate_subject
+from medrev.domains.tensor.simulation import Subject, SubjectSpec
 
 __all__ = ["main", "write_subject"]
 
@@ -45,7 +46,7 @@ def write_subject(spec: SubjectSpec, subject: Subject, folder: Path) -> dict[str
     if spec.split != "train":
         name = f"{spec.name}_model-tensor_param-diffusivity_desc-truth_dwimap.nii.gz"
         path = folder / "derivatives" / "truth" / spec.name / "dwi" / name
-        stored = np.rint(subject.truth() / TRUTH_STEP).astype(np.int16)
+        stored = np.rint(truth_of(subject) / TRUTH_STEP).astype(np.int16)
         save_nifti(stored, subject.affine, path, TRUTH_STEP)
         truth = path.relative_to(folder).as_posix()
     left = np.linalg.det(subject.affine[:3, :3]) < 0

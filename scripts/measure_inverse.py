@@ -29,14 +29,14 @@ def main() -> int:
         dataset = dataset_of(model.pipeline, scale=model.scale)
         factor, scores = model.pipeline.data.factor, []
         for ready in dataset.prepare(dataset.members("test")):
-            back = translate(model, ready.high / model.scale, inverse=True) * model.scale
+            back = translate(model, ready.y / model.scale, inverse=True) * model.scale
             mask = (block_mean(ready.mask[None], factor)[0] >= 0.5).float()
             settings = Settings(tensors=True, edge=3)
-            outputs = {"inverse": back, "block mean": block_mean(ready.high[None], factor)[0]}
+            outputs = {"inverse": back, "block mean": block_mean(ready.y[None], factor)[0]}
             scores.append(
                 score(
                     ready.id,
-                    [Outcome(outputs=outputs, reference=ready.low, mask=mask, settings=settings)],
+                    [Outcome(outputs=outputs, reference=ready.x, mask=mask, settings=settings)],
                 )
             )
         print("\n\n".join(heldout_markdown(each) for each in scores))

@@ -25,8 +25,9 @@ import torch
 from attainable import prepare
 from torch import Tensor
 
-from medrev.domains.domain import Domain, Prediction, Scan
-from medrev.domains.tensor.cache import Prepared
+from medrev.domains.domain import Domain
+from medrev.domains.tensor.degradation import Prepared
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import MedrevError
 from medrev.metrics import as_array, calibration, crps_normal, crps_samples, rank_histogram
 from medrev.nets import Posterior
@@ -45,7 +46,7 @@ def likelihood(model: Model, scan: Prepared) -> tuple[float, float]:
     assert isinstance(net, Posterior)
     torch.manual_seed(0)
     with torch.no_grad():
-        x, y = scan.low[None] / model.scale, scan.high[None] / model.scale
+        x, y = scan.x[None] / model.scale, scan.y[None] / model.scale
         estimate, residuals, inside = net.residuals(x, y, scan.mask[None])
         nats, normal = net.residual.nll(residuals, net.features(x, estimate), inside)
     return float(nats), float(normal)
@@ -53,7 +54,7 @@ def likelihood(model: Model, scan: Prepared) -> tuple[float, float]:
 
 def score(model: Model, flips: Model, scan: Prepared, samples: int) -> dict[str, float]:
     """All figures of one scan, of a posterior and of the model whose flips are its rivals."""
-    given = Scan(values=scan.low, mask=block_mask(scan.mask, scan.factor, "any"))
+    given = Scan(values=scan.x, mask=block_mask(scan.mask, model.factor, "any"))
     inside = scan.mask[0] > 0
 
     def predict(model: Model, **options: object) -> Prediction:
@@ -65,7 +66,7 @@ def score(model: Model, flips: Model, scan: Prepared, samples: int) -> dict[str,
     target = Predictor([model]).target
     nats, normal = likelihood(model, scan)
     found = {"nats": nats, "normal nats": normal}
-    truth, estimate = target.quantities(scan.high), target.quantities(drawn.values)
+    truth, estimate = target.quantities(scan.y), target.quantities(drawn.values)
     each = [target.quantities(draw) for draw in drawn.draws]
     around = spread_of_normal(model, drawn.values, target, samples)
     for name in _QUANTITIES:

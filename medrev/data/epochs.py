@@ -7,7 +7,7 @@ slice of every batch, so that together they see just what one process would.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypedDict
 
 import numpy as np
@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import CheckpointError, ConfigError
-from medrev.files import content_hash
 
 Batch = dict[str, torch.Tensor]
 #: x, y and the mask of y, without the batch axis.
@@ -172,33 +171,3 @@ class EpochBatches(ABC):
             ]
             self._order = (epoch, orders)
         return self._order[1]
-
-
-class PlacedBatches(EpochBatches):
-    """Batches of patches or slices that lie at places of subjects in memory.
-
-    Subclasses call `_list` and implement `_drawn_from`.
-    """
-
-    _items: NDArray[np.int64]
-
-    def _list(self, items: NDArray[np.int64], keys: Iterable[str]) -> None:
-        """Say what is drawn from.
-
-        Args:
-            items: (subject, number in it) of every sample of an epoch, shape (N, 2).
-            keys: Content keys of the subjects.
-        """
-        self._items = items
-        self._start(content_hash(" ".join(keys).encode())[:12], len(items))
-
-    @abstractmethod
-    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
-        """x, y and mask of one place, augmented alike."""
-
-    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        one = self._drawn_from(self._items[first], rng)
-        if not self.unpaired:
-            return one
-        two = self._drawn_from(self._items[second], rng)
-        return one[0], two[1], two[2]

@@ -1,72 +1,98 @@
-"""Where patches lie in a volume, and cutting them out.
+"""Where patches lie in a volume, batches of what lies at places, and cutting patches out.
 
 A position is the index (i, j, k) of a patch's first voxel on the high-resolution grid. Positions
 are multiples of the factor along their axis, so that every patch has an exact counterpart on the
 low-resolution grid: the patch of ``size / factor`` voxels at ``position / factor``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import Patches
+from medrev.data.epochs import EpochBatches, Triple
 from medrev.errors import InputError
+from medrev.files import content_hash
 
 Positions = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where patches lie in one volume.
+class PlacedBatches(EpochBatches):
+    """Batches of patches or slices that lie at places of subjects in memory.
 
-    Attributes:
-        grid: Those of a tiling, shape (P, 3).
-        anywhere: All that are allowed, shape (Q, 3).
+    Subclasses call `_list`, for patches with the items of `_placed`, and implement `_drawn_from`.
     """
 
-    grid: Positions
-    anywhere: Positions
+    _items: NDArray[np.int64]
 
-    def position(self, number: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """A position of the tiling, or where the number is -1 any one."""
+    def _list(self, items: NDArray[np.int64], keys: Iterable[str]) -> None:
+        """Say what is drawn from.
+
+        Args:
+            items: (subject, number in it) of every sample of an epoch, shape (N, 2).
+            keys: Content keys of the subjects.
+        """
+        self._items = items
+        self._start(content_hash(" ".join(keys).encode())[:12], len(items))
+
+    def _placed(
+        self,
+        masks: Iterable[tuple[str, torch.Tensor]],
+        patches: Patches,
+        factors: Sequence[int],
+    ) -> NDArray[np.int64]:
+        """Find the patches of subjects, and list those of an epoch.
+
+        Args:
+            masks: Name and brain mask ``(1, I, J, K)`` of each subject.
+            patches: Size, stride, share of brain, and how many.
+            factors: Positions along i, j, k are multiples of these.
+
+        Returns:
+            (subject, number in its tiling, or -1 for any position), shape (N, 2).
+
+        Raises:
+            InputError: A volume is smaller than a patch, or no patch has enough brain.
+        """
+        random, items = patches.sampling == "random", []
+        self._grids: list[Positions] = []
+        self._anywhere: list[Positions] = []
+        for n, (name, mask) in enumerate(masks):
+            try:
+                share = patches.min_brain
+                grid = grid_positions(mask, patches.size, factors, share, patches.stride)
+                self._anywhere.append(all_positions(mask, patches.size, factors, share))
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from error
+            self._grids.append(grid)
+            count = len(grid)
+            if random and patches.per_subject is not None:
+                count = patches.per_subject
+            which = np.full(count, -1) if random else np.arange(count)
+            items.append(np.stack([np.full(count, n), which], axis=1))
+        return np.concatenate(items).astype(np.int64)
+
+    def _position(self, item: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """First voxel of a patch."""
+        subject, number = (int(n) for n in item)
         if number >= 0:
-            return np.asarray(self.grid[number])
-        return np.asarray(self.anywhere[rng.integers(len(self.anywhere))])
+            return np.asarray(self._grids[subject][number])
+        anywhere = self._anywhere[subject]
+        return np.asarray(anywhere[rng.integers(len(anywhere))])
 
+    @abstractmethod
+    def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
+        """x, y and mask of one place, augmented alike."""
 
-def find_places(mask: torch.Tensor, patches: Patches, factors: Sequence[int], name: str) -> Places:
-    """Where the patches of a pipeline lie in a volume.
-
-    Args:
-        mask: Brain mask with shape (1, I, J, K).
-        patches: Size, stride and share of brain.
-        factors: Positions along i, j, k are multiples of these.
-        name: Of the subject, for messages.
-
-    Raises:
-        InputError: The volume is smaller than a patch, or no patch has enough brain.
-    """
-    try:
-        grid = grid_positions(mask, patches.size, factors, patches.min_brain, patches.stride)
-        return Places(grid, all_positions(mask, patches.size, factors, patches.min_brain))
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
-
-
-def list_items(places: Sequence[Places], patches: Patches) -> NDArray[np.int64]:
-    """The samples of an epoch in order: (subject, number in its tiling, or -1 for any position)."""
-    random = patches.sampling == "random"
-    items = []
-    for n, subject in enumerate(places):
-        count = len(subject.grid)
-        if random and patches.per_subject is not None:
-            count = patches.per_subject
-        which = np.full(count, -1) if random else np.arange(count)
-        items.append(np.stack([np.full(count, n), which], axis=1))
-    return np.concatenate(items).astype(np.int64)
+    def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
+        one = self._drawn_from(self._items[first], rng)
+        if not self.unpaired:
+            return one
+        two = self._drawn_from(self._items[second], rng)
+        return one[0], two[1], two[2]
 
 
 def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[np.float64]:

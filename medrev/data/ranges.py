@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.volumes import as_affine, to_numpy
 
+#: How far outside the training's range, relatively, the size of a mask may lie.
+_MASK_TOLERANCE = 0.3
+
 
 def without_nan(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Values (C, I, J, K) with 0 for what is not finite, and where (I, J, K) all channels are."""
@@ -66,6 +69,16 @@ def is_outside(value: float, allowed: Sequence[float] | None, tolerance: float) 
         return False
     low, high = allowed
     return not low * (1 - tolerance) <= value <= high * (1 + tolerance)
+
+
+def mask_doubts(size: float, trained: Sequence[float] | None) -> list[str]:
+    """Say so in words where a mask has another size (ml) than those of the training."""
+    if trained is None or not is_outside(size, trained, _MASK_TOLERANCE):
+        return []
+    return [
+        f"the mask has {size:.0f} ml, in training it had {range_in_words(trained, '.0f')}: "
+        "is it the brain, and all of it?"
+    ]
 
 
 def ranges_of(described: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:

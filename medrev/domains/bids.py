@@ -51,30 +51,23 @@ def describe_dataset(
     with hold(place / f"{LOCK}-{_DESCRIPTION}", wait=_WAIT):  # each adds its own links
         if _home(folder) is not None:
             return _add_links(place / _DESCRIPTION, links or {})
-        return _describe(folder, title, ignored, links)
-
-
-def _describe(
-    folder: Path, title: str, ignored: tuple[str, ...], links: Mapping[str, str] | None
-) -> list[Path]:
-    """Write the files of a folder that is no dataset yet."""
-    description = {
-        "Name": title,
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
-        **({_LINKS: dict(links)} if links else {}),
-    }
-    written = []
-    for name, text in (  # the description last: where it is, the dataset is complete
-        (".bidsignore", "\n".join((*IGNORED, *ignored)) + "\n"),
-        (_DESCRIPTION, _json(description)),
-    ):
-        path = folder / name
-        if not path.exists():
-            write_text(path, text)
-            written.append(path)
-    return written
+        description = {
+            "Name": title,
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "medrev", "Version": __version__}],
+            **({_LINKS: dict(links)} if links else {}),
+        }
+        written = []
+        for name, text in (  # the description last: where it is, the dataset is complete
+            (".bidsignore", "\n".join((*IGNORED, *ignored)) + "\n"),
+            (_DESCRIPTION, _json(description)),
+        ):
+            path = folder / name
+            if not path.exists():
+                write_text(path, text)
+                written.append(path)
+        return written
 
 
 def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:

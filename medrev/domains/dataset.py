@@ -66,11 +66,13 @@ class Dataset(ABC, Generic[M, R]):
         x: The domain of x.
         y: The domain of y.
         scale: The scale of a trained model (default: that of the training part).
+        show: Show progress.
 
     Attributes:
         pipeline: The experiment.
         x: The domain of x.
         y: The domain of y.
+        show: Whether progress is shown.
         noun: What a sample is called: subject, image.
         validation: What is measured after some steps of training: columns of the held-out table.
         scores_inverse: Whether the way from y to x is measured too.
@@ -94,11 +96,27 @@ class Dataset(ABC, Generic[M, R]):
         return 0
 
     def __init__(
-        self, pipeline: Pipeline, x: Domain, y: Domain, *, scale: float | None = None
+        self,
+        pipeline: Pipeline,
+        x: Domain,
+        y: Domain,
+        *,
+        scale: float | None = None,
+        show: bool = False,
     ) -> None:
         self.pipeline, self.x, self.y = pipeline, x, y
-        self._scale = scale
+        self._scale, self.show = scale, show
         self._kept: dict[str, list[R]] = {}
+        self.look()
+
+    @abstractmethod
+    def look(self) -> None:
+        """Look for files, without a look into them.
+
+        Raises:
+            ConfigError: The data of the pipeline are of another kind.
+            InputError: They are missing, damaged or do not fit the pipeline.
+        """
 
     @classmethod
     def task(cls, x: Domain, y: Domain) -> str:

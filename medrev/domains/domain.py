@@ -1,8 +1,7 @@
 """A domain: one side of a translation, from its files to the network's numbers and back."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,144 +13,36 @@ from torch import Tensor
 
 from medrev.config.schema import Pipeline
 from medrev.domains.consistency import Consistency
-from medrev.domains.interval import Interval
-from medrev.domains.outputs import CERTIFICATE, PICTURE, SUFFIXES, Output, bids_folder, bids_label
-from medrev.domains.score import Score
+from medrev.domains.outputs import PICTURE
+from medrev.domains.results import ResultFiles
 from medrev.domains.source import Accepted, Entry, Source, words_for
-from medrev.dti import Convention, Signal
+from medrev.domains.values import Scan
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Settings
-from medrev.options import MOST_KEPT
-from medrev.volumes import Reorient, is_dicom_folder, strip_suffix
+from medrev.volumes import Reorient, is_dicom_folder
 
 Side = Literal["x", "y"]
 #: A symmetry of the voxel grid: a signed permutation matrix, 3×3.
 Symmetry = NDArray[np.int64]
+#: Options that models of tensors alone know, and why others refuse them.
+OF_TENSORS = dict.fromkeys(
+    (
+        "--tensor-order",
+        "--tensor-frame",
+        "--engine openvino",
+        "--precision bfloat16",
+        "--bval",
+        "--bvec",
+    ),
+    " is for models of diffusion tensors; {model} takes {takes}",
+)
+#: Options that models of super-resolution alone know.
+OF_FINER = dict.fromkeys(
+    ("--voxel-size", "--consistency exact"),
+    " is for models of super-resolution; {model} takes {takes} and keeps the grid",
+)
 #: Voxels that :meth:`Domain.spread` looks at, at least.
 _SOME = 1 << 14
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class OnGrid:
-    """Values on a grid, with mask and affine where there are any.
-
-    Attributes:
-        values: ``(C, *spatial)``.
-        mask: ``(1, *spatial)``.
-        affine: Voxel → RAS mm, 4×4.
-    """
-
-    values: Tensor
-    mask: Tensor | None = None
-    affine: NDArray[Any] | None = None
-
-    @property
-    def inside(self) -> Tensor:
-        """The mask, of a volume that has one."""
-        assert self.mask is not None
-        return self.mask
-
-    @property
-    def placed(self) -> NDArray[Any]:
-        """The affine, of a volume that has one."""
-        assert self.affine is not None
-        return self.affine
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scan(OnGrid):
-    """What was read of one subject: physical values on a grid, and what is known of them.
-
-    Attributes:
-        values: ``(C, *spatial)`` in the domain's unit: tensors ``(6, I, J, K)`` in mm²/s, voxel
-            frame, zero outside the mask; intensities ``(1, I, J, K)``, zero outside the mask; of
-            images ``(C, I, J)`` what the file stores, 0 to :attr:`largest`, rows from the top.
-        mask: ``(1, *spatial)``, boolean; None where there is none (images).
-        mask_source: given, median_otsu or nonzero.
-        affine: Voxel → RAS mm, 4×4; None where there is no geometry (images).
-        space: NIfTI code of the space.
-        largest: Largest value that the file's type holds, 255 or 65535 (images).
-        convention: Order and frame of the tensors in the file.
-        signal: What tensors were fitted to, of raw DWI.
-        warnings: What was put right on reading, and values that look strange, one line each.
-        notes: What is worth knowing but no reason to doubt.
-        facts: Keys of the sidecar about what was read.
-        hashes: SHA-256 of the input's files, in the order of :attr:`Source.files`.
-    """
-
-    mask_source: str = "given"
-    space: int = 1
-    largest: int | None = None
-    convention: Convention | None = None
-    signal: Signal | None = None
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    hashes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Prediction(OnGrid):
-    """A translated scan in physical units, with what is known about how far it can be trusted.
-
-    Attributes:
-        values: ``(C, *spatial)`` in the unit of the target domain, zero outside the mask: the mean
-            over the ensemble.
-        mask: ``(1, *spatial)`` on the grid of the values; None where there is none.
-        affine: Voxel → RAS mm of the values, 4×4; None where there is no geometry.
-        draws: ``(N, C, *spatial)``: results drawn from a model that has many, the first of which
-            are the values; or samples around the values; else None.
-        samples: How many were drawn around the values; 0: none.
-        interval: Which intervals the spread becomes; None: none.
-        scatter: Root of the mean of :meth:`Domain.scatter` over samples, ``(1, *spatial)``.
-        std: ``(1, *spatial)`` in the unit of the values: standard deviation over the ensemble in
-            the domain's norm. None without an ensemble.
-        spread: Standard deviation over the ensemble of every quantity of
-            :meth:`Domain.quantities`, ``(Q, *spatial)`` in its unit. Empty without an ensemble.
-        cycle_residual: ``(1, *spatial)`` on the grid of the input, in the unit of the input: norm
-            of the difference between the input and the result translated back. None unless asked
-            for.
-        s0: ``(1, *spatial)``: signal without diffusion weighting that belongs to tensors which are
-            consistent with raw DWI.
-        consistency: How closely the scan is given back, where that was asked for.
-        score: How likely the scan's own details are, where a posterior knows; its places are on
-            the grid of the input.
-        input_scale: Value of the input that was 1 in the network.
-        scale: Value of the result that 1 of the network became.
-        members: Size of the ensemble: symmetries times models.
-        engine: What computed it, in words, such as ``torch, bfloat16, cpu``.
-        plan: How the volume went through the network; ``str()`` of it is written.
-        resampled: Voxel edges (mm) of the grid that the network worked from, or rows and columns
-            of an image, where the input was resampled; else None.
-        warnings: Reasons to doubt the result, such as values outside the training's range.
-        notes: What is worth knowing but no reason to doubt.
-        facts: More keys of the sidecar, such as ``RepairedTensors``.
-    """
-
-    draws: Tensor | None = None
-    samples: int = 0
-    interval: Interval | None = None
-    scatter: Tensor | None = None
-    std: Tensor | None = None
-    spread: Mapping[str, Tensor] = field(default_factory=dict)
-    cycle_residual: Tensor | None = None
-    s0: Tensor | None = None
-    consistency: Consistency | None = None
-    score: Score | None = None
-    input_scale: float = 1.0
-    scale: float = 1.0
-    members: int = 1
-    engine: str = ""
-    plan: object = ""
-    resampled: tuple[float, ...] | None = None
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def spread_over(self) -> str:
-        """What the spread is that of, in words."""
-        return f"{self.samples} samples" if self.samples else "the ensemble"
 
 
 def data_of(pipeline: Pipeline, *sections: type[BaseModel]) -> Any:
@@ -173,7 +64,7 @@ def data_of(pipeline: Pipeline, *sections: type[BaseModel]) -> Any:
     )
 
 
-class Domain(ABC):
+class Domain(ResultFiles):
     """One side of a translation: x or y.
 
     ``forward`` goes from the domain of x to that of y, ``inverse`` back: who translates swaps the
@@ -192,13 +83,7 @@ class Domain(ABC):
         refuses: Options of inference that mean nothing to models which start from it, and why: the
             rest of a sentence in which ``{model}`` and ``{takes}`` are filled in.
         header: Keys of weight files that say what its numbers are.
-        datatype: Folder that BIDS puts its results into.
-        title: Name of the BIDS dataset that its results make; empty where they are none.
-        always: Names of what every result has, in the order in which they are written.
-        endings: Of the names under which a result can be written.
         intervals: Names of the quantities that have intervals.
-        uncertain: Names of what a result with intervals has beside its standard deviation.
-        illustrated: Whether a result has a picture beside it.
         regrids: Whether volumes whose voxels are unlike those of the training are resampled.
         fixed_scale: Whether 1 in the network is the same physical value in every scan, so that
             exported networks can have the scale inside.
@@ -208,13 +93,7 @@ class Domain(ABC):
     unit: ClassVar[str]
     refuses: ClassVar[Mapping[str, str]] = {}
     header: ClassVar[Mapping[str, Any]] = {}
-    datatype: ClassVar[str] = ""
-    title: ClassVar[str] = ""
-    always: ClassVar[tuple[str, ...]] = ("volume",)
-    endings: ClassVar[tuple[str, ...]] = (*SUFFIXES.values(), ".nii", ".mgz", ".mgh")
     intervals: ClassVar[tuple[str, ...]] = ()
-    uncertain: ClassVar[tuple[str, ...]] = ()
-    illustrated: ClassVar[bool] = True
     regrids: ClassVar[bool] = False
     fixed_scale: ClassVar[bool] = False
 
@@ -222,16 +101,6 @@ class Domain(ABC):
         self.pipeline, self.side = pipeline, side
 
     # What it is.
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What this side is called: a contrast, a side of images, a resolution."""
-
-    @property
-    def called(self) -> str:
-        """The same in words."""
-        return self.name
 
     @property
     def channels(self) -> int:
@@ -262,6 +131,15 @@ class Domain(ABC):
                 reason = self.refuses[option]
                 filled = reason.format(model=self.pipeline.name, takes=self.words)
                 raise InputError(f"{option}{filled}")
+
+    def scene_path(self, base: str, folder: Path) -> Path:
+        """The file of a scene of a result for 3D Slicer.
+
+        Raises:
+            InputError: There are no scenes of this domain.
+        """
+        self.check(["--slicer"])
+        return self.result_paths(base, folder, source=self)[PICTURE].with_suffix(".mrb")
 
     # Finding inputs.
 
@@ -493,10 +371,6 @@ class Domain(ABC):
         """
         return {}
 
-    def norm(self, values: Tensor) -> Tensor:
-        """The norm of a difference in every voxel: ``(C, …)`` to ``(1, …)``."""
-        return self.squared(values).sqrt_()
-
     def spread(self, values: Tensor, mask: Tensor | None) -> float:
         """How far values ``(C, *spatial)`` in a mask lie from their mean (root mean square).
 
@@ -512,107 +386,3 @@ class Domain(ABC):
             some = flat[:, inside]
         some = some.float()
         return float(self.squared(some - some.mean(dim=1, keepdim=True)).mean().sqrt())
-
-    # Results, asked of the target.
-
-    @abstractmethod
-    def base(self, path: Path) -> str:
-        """The beginning of the names of the results of an input; asked of the source."""
-
-    def named(self, output: Path, path: Path) -> str:
-        """The same, beside a result whose file is named; asked of the source."""
-        return strip_suffix(output)
-
-    def place(self, entry: Entry) -> tuple[Path, str]:
-        """Where in a folder of results those of a cohort's subject go, and how they begin."""
-        base = self.base(entry.path)
-        if not base.startswith("sub-"):
-            base = f"sub-{bids_label(entry.name.removeprefix('sub-'))}"
-        return bids_folder(base, self.datatype), base
-
-    @abstractmethod
-    def file_name(self, base: str, name: str, ending: str) -> str:
-        """The name of a file of a result; asked of the side whose grid it lies on.
-
-        Args:
-            base: What it begins with.
-            name: One of :attr:`always`, std, cycle, score, s0, or
-                :data:`medrev.domains.outputs.PICTURE`, :data:`medrev.domains.outputs.CERTIFICATE`.
-            ending: What it ends with, such as ``.nii.gz``.
-        """
-
-    def result_paths(
-        self,
-        base: str,
-        folder: Path,
-        *,
-        source: "Domain",
-        beside: Collection[str] | None = (PICTURE,),
-        format: str = "nifti",
-        draws: int = 0,
-    ) -> dict[str, Path]:
-        """The file of everything that a result consists of, by name.
-
-        Args:
-            base: What the names begin with.
-            folder: Where the files go.
-            source: The other side; cycle residuals and scores are on its grid.
-            beside: What there is beside :attr:`always`: std, cycle, score, s0, sample-N, names of
-                :attr:`uncertain`, :data:`medrev.domains.outputs.CERTIFICATE` and
-                :data:`medrev.domains.outputs.PICTURE`. None: all that there may be.
-            format: Of volumes: nifti or nrrd.
-            draws: So many results were drawn; 0: there is one.
-        """
-        drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
-        samples = (f"sample-{n + 1}" for n in range(MOST_KEPT))
-        possible = ("std", *self.uncertain, *samples, "cycle", "score", "s0", CERTIFICATE)
-        possible += (PICTURE,) * self.illustrated
-        names = [*(drawn or self.always), *(n for n in possible if beside is None or n in beside)]
-        endings = {CERTIFICATE: "_certificate.json", PICTURE: ".png"}
-        return {
-            name: folder
-            / (source if name in ("cycle", "score") else self).file_name(
-                base, name, endings.get(name, SUFFIXES[format])
-            )
-            for name in names
-        }
-
-    def scene_path(self, base: str, folder: Path) -> Path:
-        """The file of a scene of a result for 3D Slicer.
-
-        Raises:
-            InputError: There are no scenes of this domain.
-        """
-        self.check(["--slicer"])
-        return self.result_paths(base, folder, source=self)[PICTURE].with_suffix(".mrb")
-
-    def ignored_by_bids(self, format: str) -> tuple[str, ...]:
-        """Patterns of files that the validator of BIDS should pass over, beside the usual ones."""
-        return ()
-
-    @abstractmethod
-    def results(self, prediction: Prediction, scan: Scan, *, source: "Domain") -> dict[str, Output]:
-        """What is written into the files of :meth:`result_paths`, by name, but the picture.
-
-        Args:
-            prediction: Of this side.
-            scan: What it was made from.
-            source: The other side.
-        """
-
-    @abstractmethod
-    def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
-        """Keys of the sidecar about the result."""
-
-    def picture(
-        self, prediction: Prediction, scan: Scan, *, source: "Domain", title: str
-    ) -> Output | None:
-        """What is drawn beside the input; None where a result is its own picture.
-
-        Args:
-            prediction: Of this side.
-            scan: What it was made from.
-            source: The other side.
-            title: Above the pictures.
-        """
-        return None

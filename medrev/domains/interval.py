@@ -142,5 +142,5 @@ class Interval:
         return {
             "IntervalLevel": self.level,
             "IntervalFactors": {name: self.factor(name) for name in quantities},
-            "IntervalCalibrated": all(name in self.calibrated for name in quantities),
+            "IntervalCalibrated": set(quantities) <= set(self.calibrated),
         }

@@ -52,14 +52,7 @@ def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = F
     Raises:
         InputError: The data is missing, damaged or does not fit the pipeline.
     """
-    found = dataset_class(pipeline)
-    if issubclass(found, ImageDataset | SingleImageDataset):
-        return found(pipeline, show=show)
-    if issubclass(found, TensorDataset):
-        return found(pipeline, scale=scale)
-    if issubclass(found, ScalarDataset):
-        return found(pipeline)
-    return IntensityDataset(pipeline)
+    return dataset_class(pipeline)(pipeline, *domains_of(pipeline), scale=scale, show=show)
 
 
 def dataset_class(pipeline: Pipeline) -> type[AnyDataset]:

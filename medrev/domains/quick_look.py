@@ -1,84 +1,71 @@
 """A picture of a result beside its input: the same slices, windows and colours."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.volumes import DIRECTIONS, Panel, write_montage
+from medrev.volumes import DIRECTIONS, Panel, Plane, write_montage
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Doubt:
-    """An uncertainty on one slice.
+def doubt(label: str, picture: Array, unit: str, aspect: float, *, least: float = 0) -> Panel:
+    """How sure a result is, on one slice; the brightest colour leaves out the highest percent.
 
-    Attributes:
+    Args:
         label: What it is, and view.
-        picture: ``(rows, columns)``, like the row's other pictures.
+        picture: ``(rows, columns)``.
         unit: Of the values.
+        aspect: Height of a pixel divided by its width.
         least: The brightest colour stands for this value at least: what is next to nothing then
             looks like it.
     """
-
-    label: str
-    picture: Array
-    unit: str
-    least: float = 0
-
-    def panel(self, aspect: float, *, heading: str) -> Panel:
-        """Its picture; the brightest colour leaves out the highest percent."""
-        seen = self.picture[self.picture > 0]
-        top = max(float(np.percentile(seen, 99)) if seen.size else 1.0, self.least)
-        return Panel(self.picture, 0, top, "magma", aspect, heading, self.label, self.unit)
+    seen = picture[picture > 0]
+    top = max(float(np.percentile(seen, 99)) if seen.size else 1.0, least)
+    return Panel(picture, 0, top, "magma", aspect, label=label, scale=unit)
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One quantity on one slice.
+def row(
+    label: str,
+    pictures: Mapping[str, Array],
+    plane: Plane,
+    *,
+    top: float | None = None,
+    unit: str = "",
+    doubts: Sequence[Panel] = (),
+    first: bool = True,
+) -> list[Panel]:
+    """One quantity on one slice, from left to right.
 
-    Attributes:
-        label: Quantity and view.
-        pictures: ``(rows, columns[, 3])`` by column's name.
-        top: Value of the brightest grey; None for pictures in colour.
-        unit: Of the values.
-        aspect: Height of a pixel divided by its width.
-        doubts: How sure the result is, on the same slice.
-        sides: Letters at both ends (:attr:`medrev.volumes.Plane.sides`).
+    Args:
+        label: Quantity and view, below the first picture.
+        pictures: ``(rows, columns[, 3])`` by what stands above them.
+        plane: The slice.
+        top: Value of the brightest grey; None: the pictures are in colour.
+        unit: Of the values of grey ones, at the colour bar beside the last one.
+        doubts: How sure the result is, on the same slice (:func:`doubt`).
+        first: Of several rows, which has headings.
     """
-
-    label: str
-    pictures: dict[str, Array]
-    top: float | None
-    unit: str
-    aspect: float
-    doubts: tuple[Doubt, ...] = ()
-    sides: str = ""
-
-    def panels(self, *, first: bool) -> list[Panel]:
-        """Its pictures from left to right; the first row has headings."""
-        top = 1.0 if self.top is None else self.top
-        scale = DIRECTIONS if self.top is None else self.unit
-        last = len(self.pictures) - 1
-        panels = [
-            Panel(
-                picture,
-                high=top,
-                aspect=self.aspect,
-                heading=name if first else "",
-                label="" if number else self.label,
-                scale=scale if number == last else None,
-                sides="" if number else self.sides,
-            )
-            for number, (name, picture) in enumerate(self.pictures.items())
-        ]
-        for number, doubt in enumerate(self.doubts):
-            heading = "uncertainty" if first and not number else ""
-            panels.append(doubt.panel(self.aspect, heading=heading))
-        return panels
+    last = len(pictures) - 1
+    panels = [
+        Panel(
+            picture,
+            high=1.0 if top is None else top,
+            aspect=plane.aspect,
+            heading=name if first else "",
+            label="" if number else label,
+            scale=(DIRECTIONS if top is None else unit) if number == last else None,
+            sides="" if number else plane.sides,
+        )
+        for number, (name, picture) in enumerate(pictures.items())
+    ]
+    if first and doubts:
+        doubts = [replace(doubts[0], heading="uncertainty"), *doubts[1:]]
+    return [*panels, *doubts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +75,12 @@ class Comparison:
     Attributes:
         title: First line above the pictures.
         subtitle: Second line.
-        rows: From top to bottom.
+        rows: From top to bottom (:func:`row`).
     """
 
     title: str
     subtitle: str
-    rows: tuple[Row, ...]
+    rows: list[list[Panel]]
 
     @property
     def about(self) -> dict[str, Any]:
@@ -102,8 +89,7 @@ class Comparison:
 
     def write(self, path: Path) -> None:
         """Draw it into a PNG file."""
-        rows = [row.panels(first=row is self.rows[0]) for row in self.rows]
-        write_montage(path, rows, title=self.title, subtitle=self.subtitle)
+        write_montage(path, self.rows, title=self.title, subtitle=self.subtitle)
 
 
 def nearest(count: int, ratio: float, size: int) -> Array:

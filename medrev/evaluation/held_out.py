@@ -13,11 +13,12 @@ from torch.nn.functional import interpolate
 
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
-from medrev.domains.domain import Domain, Scan
-from medrev.domains.domain import Prediction as Translation
+from medrev.domains.domain import Domain
 from medrev.domains.interval import Interval
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
+from medrev.domains.values import Prediction as Translation
+from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.compared import ITSELF, Prediction

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.domains.dataset import AnyDataset
-from medrev.domains.domain import Domain, Prediction, Scan
+from medrev.domains.domain import Domain
 from medrev.domains.kinds import dataset_of, domains_of
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, EvaluationConfig
 from medrev.evaluation.classes import ALL_IMAGES

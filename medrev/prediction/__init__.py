@@ -3,7 +3,6 @@
 from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.options import InferenceOptions, Request
 from medrev.prediction.batch import Report, infer_distributed, infer_many
-from medrev.prediction.direction import direction_of
 from medrev.prediction.entries import find_entries
 from medrev.prediction.geometry import MIN_VOXELS, Geometry
 from medrev.prediction.loading import (
@@ -15,7 +14,7 @@ from medrev.prediction.loading import (
     weight_file,
 )
 from medrev.prediction.model import Model
-from medrev.prediction.network import round_trip, translate
+from medrev.prediction.network import direction_of, round_trip, translate
 from medrev.prediction.plan import Plan, plan
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file

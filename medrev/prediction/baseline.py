@@ -5,7 +5,7 @@ import logging
 import torch
 from torch import Tensor
 
-from medrev.domains.domain import Scan
+from medrev.domains.values import Scan
 from medrev.options import InferenceOptions
 from medrev.prediction.loading import load_model
 from medrev.prediction.predictor import Predictor

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medrev.domains.domain import Scan
 from medrev.domains.outputs import (
     Result,
     all_files,
@@ -20,6 +19,7 @@ from medrev.domains.outputs import (
     write_outputs,
 )
 from medrev.domains.source import Entry, Source
+from medrev.domains.values import Scan
 from medrev.errors import InputError, MedrevError, naming
 from medrev.locks import sweep
 from medrev.options import Request
@@ -206,7 +206,9 @@ class _Line:
             current = ahead or self._reader.submit(self._read, entry)
             ready = self._outcome(entry, current.result)
             ahead = None if following is None else self._reader.submit(self._read, following)
-            finish = None if ready is None else self._outcome(entry, self._step(entry, ready))
+            finish = None
+            if ready is not None:
+                finish = self._outcome(entry, functools.partial(self._translated, entry, ready))
             self._settle(behind)
             behind = None
             if finish is None:
@@ -241,19 +243,15 @@ class _Line:
         if self._stopped.is_set():
             raise KeyboardInterrupt
 
-    def _step(self, entry: Entry, ready: _Ready) -> Callable[[], Callable[[], None]]:
+    def _translated(self, entry: Entry, ready: _Ready) -> Callable[[], None]:
         """Translate a subject; what is left to do then is the writer's."""
-
-        def step() -> Callable[[], None]:
-            if ready.scan is None:
-                return lambda: self._keep(entry, ready)
-            with _named(entry.name):
-                with naming(str(ready.found.path)):
-                    prediction = self.inference.predictor(ready.scan)
-                result = self.inference.result(entry, ready.found, ready.scan, prediction)
-            return lambda: self._write(entry, result, ready)
-
-        return step
+        if ready.scan is None:
+            return functools.partial(self._keep, entry, ready)
+        with _named(entry.name):
+            with naming(str(ready.found.path)):
+                prediction = self.inference.predictor(ready.scan)
+            result = self.inference.result(entry, ready.found, ready.scan, prediction)
+        return functools.partial(self._write, entry, result, ready)
 
     def _write(self, entry: Entry, result: Result, ready: _Ready) -> None:
         with _named(entry.name), writable_folder(entry.folder):

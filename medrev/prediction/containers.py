@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel
 import numpy as np
@@ -22,27 +22,18 @@ _ACCEPTED = (
 )
 
 
-class Container:
+class Container(NamedTuple):
     """Something that holds a volume.
 
-    Args:
+    Attributes:
         volume: What the volume is read from: a NIfTI image, or the path of a file.
         back: Makes of an image of the result what the volume came in.
         mask: Brain mask that came with it, as a NIfTI image.
     """
 
-    def __init__(
-        self, volume: Any, back: Callable[[Any], Any] = lambda image: image, mask: Any = None
-    ) -> None:
-        self.volume, self.back, self.mask = volume, back, mask
-
-    def file(self, folder: Path, name: str) -> Path:
-        """Where the volume can be read: its own path, or a file in a folder."""
-        return _file(self.volume, folder, name)
-
-    def mask_file(self, folder: Path) -> Path | None:
-        """Where its mask can be read."""
-        return None if self.mask is None else _file(self.mask, folder, "mask")
+    volume: Any
+    back: Callable[[Any], Any] = lambda image: image
+    mask: Any = None
 
 
 def contained(given: Any, name: str) -> Container:
@@ -177,7 +168,8 @@ def _channels_first(image: Any) -> Any:
     return values[None] if values.ndim == 3 else np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
 
-def _file(volume: Any, folder: Path, name: str) -> Path:
+def file_of(volume: Any, folder: Path, name: str) -> Path:
+    """Where a volume of a container can be read: its own path, or a file in a folder."""
     if isinstance(volume, Path):
         return volume
     path = folder / f"{name}.nii"

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
-from medrev.domains.domain import Prediction, Scan
 from medrev.domains.kinds import domains_of
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.nets import Generator
-from medrev.options import Request
+from medrev.options import InferenceOptions
 from medrev.prediction.model import Model
 
 
@@ -33,54 +33,38 @@ def generator_of(model: Model, asked: Sequence[str] = ()) -> Generator:
     return model.translator
 
 
-class Draws:
-    """Makes several results of a scan, in the place of a `Predictor`.
+def draw(model: Model, options: InferenceOptions, scan: Scan) -> Prediction:
+    """Draw results of a scan, which is resized to the size that the model was trained on.
 
-    Raises:
-        InputError: The model is of another kind, has no inverse direction, or a number is too
-            small.
+    Args:
+        model: A generator.
+        options: How many, temperature, seed.
+        scan: Of x.
     """
-
-    def __init__(self, model: Model, request: Request) -> None:
-        self.model, self.request = model, request
-        self.net = generator_of(model)
-        self.source, self.target = domains_of(model.pipeline)
-        if request.interval is not None or request.keep_samples:
-            raise InputError(
-                "--interval and --keep-samples are for models with a posterior, such as "
-                f"dti-x2-posterior; all that {model.pipeline.name} draws is written: leave them out"
-            )
-        if request.inverse:
-            raise InputError(
-                f"{model.pipeline.name} has no inverse direction: a flow makes y from x"
-            )
-
-    def __call__(self, scan: Scan, *, show_progress: bool = False) -> Prediction:
-        """Draw results of a scan, which is resized to the size that the model was trained on."""
-        size = self.model.pipeline.data.input_shape[1:]
-        scale = self.source.scale_of(scan, self.model.scale)
-        values = scan.values
-        if tuple(values.shape[1:]) != size:
-            values = self.source.resized(values, size, scale)
-        x = self.source.encode(values, scale)[None].to(self.model.device)
-        drawn = self.net.draw(
-            x,
-            self.request.samples or 1,
-            temperature=self.request.temperature,
-            generator=torch.Generator().manual_seed(self.request.seed),
-        )[0]
-        result, _ = self.target.result_scale(
-            scan, self.model.metadata, model_scale=self.model.scale, input_scale=scale
-        )
-        made = torch.stack([self.target.decode(each, result) for each in drawn])
-        return Prediction(
-            values=made[0],
-            draws=made,
-            input_scale=scale,
-            scale=result,
-            members=len(made),
-            engine=f"torch, float32, {self.model.device.type}",
-            plan="drawn",
-            resampled=tuple(float(n) for n in size),
-            facts={"Temperature": self.request.temperature, "Seed": self.request.seed},
-        )
+    source, target = domains_of(model.pipeline)
+    size = model.pipeline.data.input_shape[1:]
+    scale = source.scale_of(scan, model.scale)
+    values = scan.values
+    if tuple(values.shape[1:]) != size:
+        values = source.resized(values, size, scale)
+    drawn = generator_of(model).draw(
+        source.encode(values, scale)[None].to(model.device),
+        options.samples or 1,
+        temperature=options.temperature,
+        generator=torch.Generator().manual_seed(options.seed),
+    )[0]
+    result, _ = target.result_scale(
+        scan, model.metadata, model_scale=model.scale, input_scale=scale
+    )
+    made = torch.stack([target.decode(each, result) for each in drawn])
+    return Prediction(
+        values=made[0],
+        draws=made,
+        input_scale=scale,
+        scale=result,
+        members=len(made),
+        engine=f"torch, float32, {model.device.type}",
+        plan="drawn",
+        resampled=tuple(float(n) for n in size),
+        facts={"Temperature": options.temperature, "Seed": options.seed},
+    )

@@ -2,22 +2,22 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from medrev.domains.domain import Domain, Symmetry
+from medrev.domains.values import Prediction
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import InputError
-from medrev.options import InferenceOptions
-from medrev.prediction.direction import direction_of
+from medrev.prediction.direction import Direction
 from medrev.prediction.engines import Engine
-from medrev.prediction.geometry import Ratio
-from medrev.prediction.model import Model
+from medrev.prediction.network import direction_of
 from medrev.prediction.plan import Plan
 from medrev.prediction.statistics import RunningStatistics
+from medrev.prediction.task import Task
 from medrev.progress import Bar, format_seconds, progress
 
 #: Planes that are decoded at a time.
@@ -65,44 +65,33 @@ class Encode:
         """
         again = self.source.decode(back, self.scale)
         seen = self.source.decode(self.forward(values.to(back.device)), self.scale)
-        return self.source.norm(again - seen)
+        return self.source.squared(again - seen).sqrt_()
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What the members say together.
+class _Member:
+    """One run of a network: a model on the grid as it is, or turned."""
 
-    Attributes:
-        mean: ``(C, *spatial)`` in the unit of the target.
-        std: ``(1, *spatial)``; None with one member.
-        spread: Of every quantity, ``(Q, *spatial)``; empty with one member.
-        residual: ``(1, *spatial)`` on the grid of the input; None unless asked for.
-        scatter: Root of the mean of :meth:`Domain.scatter` over samples; None without.
-        draws: Samples ``(N, C, *spatial)`` that are kept.
-    """
-
-    mean: Tensor
-    std: Tensor | None
-    spread: Mapping[str, Tensor]
-    residual: Tensor | None
-    scatter: Tensor | None = None
-    draws: Tensor | None = None
+    encode: Encode
+    symmetry: Symmetry | None
+    direction: Direction
+    plan: Plan
 
 
 class Ensemble:
     """The models and symmetries of an ensemble on volumes of one shape; often only one of each.
 
     Args:
-        models: The models.
-        encodings: How values of each are encoded.
-        inverse: From y to x.
+        task: Models, direction, ensemble, memory, cycle residual.
+        encodings: How values of each model are encoded.
         engine: What computes them.
-        options: Ensemble, memory, cycle residual.
         shape: Voxels of the volume.
         mask: ``(1, *spatial)``: where results are wanted (default: everywhere).
         held: Bytes that the caller holds beside the volume.
 
     Attributes:
+        symmetries: Of the grid, the identity first.
+        count: Members.
         plan: How the volume as it is goes through the first network.
         seconds: Estimated duration; 0 where it is not measured.
 
@@ -112,143 +101,104 @@ class Ensemble:
 
     def __init__(
         self,
-        models: Sequence[Model],
+        task: Task,
         encodings: Sequence[Encode],
         *,
-        inverse: bool,
         engine: Engine,
-        options: InferenceOptions,
         shape: tuple[int, ...],
         mask: Tensor | None = None,
         held: int = 0,
     ) -> None:
-        self.models, self.encodings = tuple(models), tuple(encodings)
-        self.inverse, self.engine, self.options = inverse, engine, options
-        self.shape, self.held = tuple(shape), held
-        self.symmetries = encodings[0].source.symmetries(options.ensemble)
-        self.count = len(self.models) * len(self.symmetries)
-        self._ratio = Ratio.of(self.models[0].pipeline, inverse=inverse)
-        self._directions = [direction_of(model, inverse, engine) for model in self.models]
-        self._back = None
+        self.engine, options, target = engine, task.options, task.target
+        self.symmetries = task.source.symmetries(options.ensemble)
+        self.count = len(task.models) * len(self.symmetries)
+        self._target, self._made = target, task.ratio.shape(shape)
+        self._back = back = None
         if options.cycle_residual:
-            self._back = direction_of(self.models[0], not inverse, engine)
-        self.mask = mask
-        self._kept = 0  # channels of all quantities, of which an ensemble keeps mean and spread
-        if self.count > 1:
-            voxel = torch.zeros(encodings[0].target.channels, *(1 for _ in self.shape))
-            quantities = encodings[0].target.quantities(voxel)
-            self._kept = sum(len(each) for each in quantities.values())
-        self._plans: dict[tuple[int, tuple[int, ...]], Plan] = {}
-        first = self._plan(0, self.shape)
-        if self._back is not None and first.slicing is None:
-            self.mask = None  # the way back reads what lies outside, too
-        first = self._directions[0].timed(first, self.mask)
-        self.plan = dataclasses.replace(first, memory=max(p.memory for p in self._all_plans()))
-        self.seconds = (first.seconds or 0.0) * (self.count + options.cycle_residual)
+            self._back = back = direction_of(task.models[0], not task.inverse, engine)
+            if task.models[0].pipeline.data.slicing is None:
+                mask = None  # the way back reads what lies outside, too
+        given = 4 * task.source.channels * math.prod(shape)
+        if self.count > 1:  # means, spreads, and the volume that is turned
+            voxel = torch.zeros(target.channels, *(1 for _ in shape))
+            kept = sum(len(each) for each in target.quantities(voxel).values())
+            held += 4 * (2 * kept + 1) * math.prod(self._made) + given
+        there = held if back is None else held + 4 * math.prod(shape)
+        self._members = []
+        for model, encode in zip(task.models, encodings, strict=True):
+            direction = direction_of(model, task.inverse, engine)
+            for symmetry in (None, *self.symmetries[1:]):
+                inside, size = mask, shape
+                if symmetry is not None:
+                    size = _turned(shape, symmetry)
+                    inside = None if mask is None else apply_symmetry_scalar(mask, symmetry)
+                plan = direction.plan(size, options.max_memory, there, inside)
+                self._members.append(_Member(encode, symmetry, direction, plan))
+        self._plans = [member.plan for member in self._members]
+        if back is not None:
+            self._plans.append(back.plan(self._made, options.max_memory, held + given, mask))
+        first = self._members[0].direction.timed(self._plans[0])
+        self.plan = dataclasses.replace(first, memory=max(p.memory for p in self._plans))
+        self.seconds = (self.plan.seconds or 0.0) * len(self._plans)
 
     def __str__(self) -> str:
-        text = f"{self.plan} ({self.engine})"
-        runs = self.count + self.options.cycle_residual
+        text, runs = f"{self.plan} ({self.engine})", len(self._plans)
         if runs > 1:
             text += f", {runs} runs"
             if self.seconds:
                 text += f", about {format_seconds(math.ceil(self.seconds))} in all"
         return text
 
-    def run(self, values: Tensor, *, show_progress: bool = False) -> Estimate:
+    def run(self, values: Tensor, *, show_progress: bool = False) -> Prediction:
         """Translate physical values ``(C, *spatial)`` of the shape given.
 
         Args:
             values: In the unit of the source, zero outside the mask.
             show_progress: Show a progress bar.
+
+        Returns:
+            Mean, deviation and spread over the members, and the cycle residual if it was asked for.
         """
-        amount = 0
-        for number, symmetry in self._members():
-            plan = self._plan(number, _turned(self.shape, symmetry))
-            amount += self._directions[number].amount(plan, self._mask(symmetry))
-        if self._back is not None:
-            amount += self._back.amount(self._plan(-1, self._ratio.shape(self.shape)), self.mask)
-        statistics: RunningStatistics | None = None
+        amount = sum(plan.amount for plan in self._plans)
+        statistics = RunningStatistics(self._made, self._target) if self.count > 1 else None
         residual: Tensor | None = None
         result = values
-        if self.count > 1:
-            made, target = self._ratio.shape(self.shape), self.encodings[0].target
-            statistics = RunningStatistics(made, target)
         with progress("Translating", amount, enabled=show_progress) as bar:
-            for number, symmetry in self._members():
-                is_first = symmetry is self.symmetries[0]  # the identity
-                direction, encode = self._directions[number], self.encodings[number]
-                turned = values if is_first else encode.source.turn(values, symmetry)
-                shape = tuple(turned.shape[1:])
-                plan = self._plan(number, shape)
-                x = encode.forward(turned.to(self.engine.device))
-                del turned
+            for member in self._members:
+                encode, direction = member.encode, member.direction
+                x = self._given(values, member)
+                shape = tuple(x.shape[1:])
                 x = direction.enter(x)
-                y = direction.compute(x, plan, bar.advance, self._mask(symmetry))
+                y = direction.compute(x, member.plan, bar.advance)
                 del x
                 if self._back is not None and residual is None:
                     residual = self._residual(values, y, bar)
                 result = encode.inverse(direction.leave(y, shape)).contiguous().cpu()
                 del y
                 if statistics is not None:
-                    statistics.add(result, symmetry)
+                    statistics.add(result, member.symmetry)
                     del result
         if statistics is None:
-            return Estimate(result, None, {}, residual)
-        return Estimate(statistics.mean, statistics.std, statistics.take_spread(), residual)
+            return Prediction(values=result, cycle_residual=residual)
+        return statistics.prediction(cycle_residual=residual)
 
     def _residual(self, values: Tensor, y: Tensor, bar: Bar) -> Tensor:
         """Distance of the input from what the first model makes of its own result."""
         assert self._back is not None
-        made = self._ratio.shape(self.shape)
-        x = self._directions[0].turn_back(y, self.shape)
-        again = self._back.compute(x, self._plan(-1, made), bar.advance, self.mask)
-        again = self._back.leave(again, made)
-        cut = again[tuple(slice(n) for n in (None, *self.shape))]
-        return self.encodings[0].residual(values, cut).cpu()
+        first, shape = self._members[0], tuple(values.shape[1:])
+        x = first.direction.turn_back(y, shape)
+        again = self._back.leave(self._back.compute(x, self._plans[-1], bar.advance), self._made)
+        cut = again[tuple(slice(n) for n in (None, *shape))]
+        return first.encode.residual(values, cut).cpu()
 
-    def _mask(self, symmetry: Symmetry) -> Tensor | None:
-        """The mask, turned as the volume is."""
-        if self.mask is None or symmetry is self.symmetries[0]:
-            return self.mask
-        return apply_symmetry_scalar(self.mask, symmetry)
-
-    def _members(self) -> Iterator[tuple[int, Symmetry]]:
-        """Number of the model and symmetry of every member, the volume as it is first."""
-        for number in range(len(self.models)):
-            for symmetry in self.symmetries:
-                yield number, symmetry
-
-    def _all_plans(self) -> Iterator[Plan]:
-        """The plan of every run."""
-        for number, symmetry in self._members():
-            yield self._plan(number, _turned(self.shape, symmetry))
-        if self._back is not None:
-            yield self._plan(-1, self._ratio.shape(self.shape))
-
-    def _plan(self, number: int, shape: tuple[int, ...]) -> Plan:
-        """The plan of a model, or of the way back (-1), for a volume."""
-        key = number, shape
-        if key not in self._plans:
-            encode, given = self.encodings[0], math.prod(self.shape)
-            channels_in = encode.source.channels
-            held = self.held
-            if self.count > 1:  # means, spreads, and the volume that is turned
-                shape_made = self._ratio.shape(self.shape)
-                held += 4 * (2 * self._kept + 1) * math.prod(shape_made) + 4 * channels_in * given
-            direction = self._directions[number] if number >= 0 else self._back
-            assert direction is not None
-            if number < 0:
-                held += 4 * channels_in * given
-            elif self._back is not None:
-                held += 4 * given
-            self._plans[key] = direction.plan(shape, self.options.max_memory, held)
-        return self._plans[key]
+    def _given(self, values: Tensor, member: _Member) -> Tensor:
+        """Values as a member is given them."""
+        if member.symmetry is not None:
+            values = member.encode.source.turn(values, member.symmetry)
+        return member.encode.forward(values.to(self.engine.device))
 
 
 def _turned(shape: tuple[int, ...], symmetry: Symmetry) -> tuple[int, ...]:
     """Voxels of a volume after a symmetry."""
-    if len(shape) != len(symmetry):  # an image, which is not turned
-        return shape
     empty = torch.empty(shape, device="meta")
     return tuple(apply_symmetry_scalar(empty, symmetry).shape)

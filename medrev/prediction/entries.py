@@ -110,13 +110,10 @@ def single_entry(source: Domain, path: Path, data: Path, output: Path | None) ->
         data: Its file, or folder of a DICOM series.
         output: Folder, or file of the result: the others' names begin like its own.
     """
-    if output is None or not is_named_like_file(output):
-        folder = output or Path()
-        return Entry(str(path), data, root=folder, folder=folder, base=source.base(data))
-    folder = output.parent
-    return Entry(
-        str(path), data, root=folder, folder=folder, base=source.named(output, data), file=output
-    )
+    folder, base, file = output or Path(), source.base(data), None
+    if output is not None and is_named_like_file(output):
+        folder, base, file = output.parent, source.named(output, data), output
+    return Entry(str(path), data, root=folder, folder=folder, base=base, file=file)
 
 
 def _refuse_file(output: Path | None, why: str) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from medrev.config.schema import Pipeline
 from medrev.errors import InputError
-from medrev.nets import Translator
+from medrev.prediction.model import Model
 from medrev.prediction.plan import Shape
 from medrev.volumes import (
     block_mask,
@@ -130,18 +130,17 @@ class Geometry:
     least_cells: Shape
 
     @classmethod
-    def of(cls, translator: Translator, pipeline: Pipeline, *, inverse: bool = False) -> "Geometry":
+    def of(cls, model: Model, *, inverse: bool = False) -> "Geometry":
         """The geometry of a direction.
 
         Args:
-            translator: Asked for what follows from its layers; its weights are not looked at.
-            pipeline: The pipeline that built it.
+            model: Asked for what follows from its layers; its weights are not looked at.
             inverse: The direction.
 
         Raises:
             InputError: The network is 2D.
         """
-        data = pipeline.data
+        pipeline, translator, data = model.pipeline, model.translator, model.pipeline.data
         if data.spatial_dims != 3:
             raise InputError(f"the network of {pipeline.name} is 2D and takes slices, not volumes")
         ratio, multiple = Ratio.of(pipeline, inverse=inverse), translator.size_multiple
@@ -224,29 +223,38 @@ class Geometry:
         inside = _pad_to(inside, self.padded(tuple(mask.shape[1:])))
         return F.max_pool3d(inside, self.cell_in)[0, 0] > 0
 
-    def check(self, volume: Tensor) -> None:
-        """Check that a volume can be translated.
 
-        Raises:
-            InputError: It is not ``(C, i, j, k)`` with the channels that the direction takes (6 of
-                tensors), has too few voxels along an axis, or holds NaN or Inf.
-        """
-        if volume.ndim != 4 or volume.shape[0] != self.channels[0]:
-            raise InputError(
-                f"volumes must have shape ({self.channels[0]}, I, J, K), got {tuple(volume.shape)}"
-            )
-        shape = tuple(volume.shape[1:])
-        if any(n < least for n, least in zip(shape, self.least, strict=True)):
-            least = f"{_words(self.least)} voxels"
-            if len(set(self.least)) == 1:
-                least = f"{self.least[0]} voxels along every axis"
-            raise InputError(f"the volume must have at least {least}, got {_words(shape)}")
-        finite = torch.ones(shape, dtype=torch.bool, device=volume.device)
-        for component in volume:  # one at a time: a mask of all would take a quarter of the volume
-            finite &= torch.isfinite(component)
-        bad = int((~finite).sum())
-        if bad:
-            raise InputError(f"the volume must be finite, got NaN or Inf in {bad} voxels")
+def check_values(model: Model, values: Tensor, *, inverse: bool = False) -> None:
+    """Check values in any unit before a model's weights are prepared.
+
+    Raises:
+        InputError: The shape is not one that the network takes, a volume is thinner than 4
+            low-resolution voxels for a 3D network, or values are NaN or Inf.
+    """
+    data, shape = model.pipeline.data, tuple(values.shape[1:])
+    volumes, whose = data.spatial_dims == 3, f" of {'y' if inverse else 'x'}"
+    image = not volumes and data.slicing is None
+    what, axes = ("image", "I, J") if image else ("volume", "I, J, K")
+    channels = data.channels[inverse]
+    fits = values.ndim == 3 + (not image) and values.shape[0] == channels
+    if not fits or (0 in shape and not volumes):
+        raise InputError(
+            f"{what}s{'' if volumes else whose} must have shape ({channels}, {axes}), got "
+            f"{tuple(values.shape)}"
+        )
+    if volumes:
+        least = Geometry.of(model, inverse=inverse).least
+        if any(n < few for n, few in zip(shape, least, strict=True)):
+            words = f"{_words(least)} voxels"
+            if len(set(least)) == 1:
+                words = f"{least[0]} voxels along every axis"
+            raise InputError(f"the volume must have at least {words}, got {_words(shape)}")
+    finite = torch.ones(shape, dtype=torch.bool, device=values.device)
+    for channel in values:  # one at a time: a mask of all would take a quarter of the volume
+        finite &= torch.isfinite(channel)
+    bad = int((~finite).sum())
+    if bad:
+        raise InputError(f"the {what} must be finite, got NaN or Inf in {bad} voxels")
 
 
 def _words(shape: tuple[int, ...]) -> str:

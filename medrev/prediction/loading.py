@@ -15,7 +15,7 @@ from medrev.domains.source import check_kind, recognise
 from medrev.errors import CheckpointError, InputError, MedrevError
 from medrev.nets import translator_of
 from medrev.options import CALIBRATED, InferenceOptions, keywords
-from medrev.prediction.containers import contained
+from medrev.prediction.containers import contained, file_of
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.shipped import like, named, shipped_model
@@ -100,17 +100,10 @@ class LoadedModel(Model):
         given = contained(scan, source.name)
         with tempfile.TemporaryDirectory(prefix="medrev-") as name, _unnamed(Path(name)):
             folder = Path(name)
-            masked = given.mask_file(folder)
-            if mask is not None:
-                masked = contained(mask, "mask").file(folder, "mask")
-            found = recognise(given.file(folder, "scan"), mask=masked, bval=bval, bvec=bvec)
-            if found.kind == "series" and source.accepts == "tensor":
-                given_as = scan if isinstance(scan, str | Path) else "the scan"
-                raise InputError(
-                    f"{given_as}: {found.shape[0]} volumes are neither tensors (six components) "
-                    "nor DWI with gradients: give bval and bvec (files), or the path of a scan "
-                    "beside them"
-                )
+            inside = given.mask if mask is None else contained(mask, "mask").volume
+            masked = None if inside is None else file_of(inside, folder, "mask")
+            path = file_of(given.volume, folder, "scan")
+            found = recognise(path, mask=masked, bval=bval, bvec=bvec)
             check_kind(found, source.accepts, self.pipeline.name)
             read = source.read(
                 found, order=tensor_order, frame=tensor_frame, show_progress=show_progress

@@ -8,23 +8,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.errors import InputError
-from medrev.prediction.direction import PlaneDirection, direction_of
-from medrev.prediction.geometry import Geometry, Ratio
+from medrev.prediction.direction import Direction, VolumeDirection
+from medrev.prediction.engines import Engine
+from medrev.prediction.geometry import Ratio, check_values
 from medrev.prediction.model import Model
+from medrev.prediction.planes import PlaneDirection
 from medrev.progress import progress
 
 
-def check_values(model: Model, values: Tensor, *, inverse: bool = False) -> None:
-    """Check values in any unit before a model's weights are prepared.
+def direction_of(model: Model, inverse: bool = False, engine: Engine | None = None) -> Direction:
+    """One direction of a model's network, with the weights as they are now.
+
+    Args:
+        model: The model.
+        inverse: From y to x.
+        engine: What computes it (default: PyTorch in float32).
 
     Raises:
-        InputError: The shape is not one that the network takes, a volume is thinner than 4
-            low-resolution voxels for a 3D network, or values are NaN or Inf.
+        InputError: The engine does not know the layers of the network.
     """
-    if model.pipeline.data.spatial_dims == 3:
-        Geometry.of(model.translator, model.pipeline, inverse=inverse).check(values)
-    else:
-        PlaneDirection(model.translator, model.pipeline, inverse=inverse).check(values)
+    kind = VolumeDirection if model.pipeline.data.spatial_dims == 3 else PlaneDirection
+    return kind(model, inverse=inverse, engine=engine)
 
 
 def translate(
@@ -133,23 +137,24 @@ def _through(
                 f"got {tuple(mask.shape)}"
             )
     ratios = [Ratio.of(model.pipeline, inverse=inverse) for inverse in ways]
-    shapes = [tuple(given.shape[1:])]
-    for ratio in ratios:
-        shapes.append(ratio.shape(shapes[-1]))
-    plans = [each.plan(n, max_memory) for each, n in zip(directions, shapes, strict=False)]
+    shape = tuple(given.shape[1:])
+    shapes = shape, ratios[0].shape(shape)
     # The next direction reads what lies outside, too; slices do not read each other.
-    seen = inside if len(ways) == 1 or plans[0].kind == "slices" else None
-    amount = sum(d.amount(p, seen) for d, p in zip(directions, plans, strict=True))
-    results = []
+    seen = inside if len(ways) == 1 or model.pipeline.data.slicing is not None else None
+    planned = [
+        (each, each.plan(size, max_memory, mask=seen))
+        for each, size in zip(directions, shapes, strict=False)
+    ]
+    amount, results = sum(plan.amount for _, plan in planned), []
     with progress("Translating", amount, enabled=show_progress) as bar:
         x = directions[0].enter(given.to(directions[0].engine.device))
-        for direction, plan, shape in zip(directions, plans, shapes, strict=False):
-            y = direction.compute(x, plan, bar.advance, seen)
-            results.append(direction.leave(y, shape))
+        for (direction, plan), size in zip(planned, shapes, strict=False):
+            y = direction.compute(x, plan, bar.advance)
+            results.append(direction.leave(y, size))
             if len(results) < len(ways):
-                x = direction.turn_back(y, shape)
+                x = direction.turn_back(y, size)
     if len(ways) > 1:
-        results[-1] = results[-1][tuple(slice(n) for n in (None, *shapes[0]))]
+        results[-1] = results[-1][tuple(slice(n) for n in (None, *shape))]
     results = [result.cpu().contiguous() for result in results]
     for ratio, result in zip(ratios, results, strict=True):
         if inside is not None:

@@ -7,8 +7,8 @@ and end at cells keep strided layers aligned with the whole volume.
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -46,6 +46,8 @@ class Plan:
         fits: Whether the estimate obeys the limit.
         seconds: Estimated duration; None where it was not measured.
         slicing: How a volume is cut into slices.
+        wanted: First cells of the tiles or windows (of slices: their numbers) in which results are
+            wanted; None: those of all.
     """
 
     kind: Literal["whole", "tiles", "windows", "slices", "image"]
@@ -57,10 +59,11 @@ class Plan:
     fits: bool = True
     seconds: float | None = None
     slicing: Slicing | None = None
+    wanted: tuple[Shape, ...] | None = None
 
     @property
     def count(self) -> int:
-        """Number of calls of the network."""
+        """Number of calls of the network, where everything is wanted."""
         return math.prod(len(starts) for starts in self.starts)
 
     @property
@@ -72,9 +75,30 @@ class Plan:
         ]
 
     @property
-    def parts(self) -> list[Shape]:
-        """First cells of all tiles or windows."""
-        return list(itertools.product(*self.starts))
+    def parts(self) -> Sequence[Shape]:
+        """First cells of the tiles or windows that are computed."""
+        return list(itertools.product(*self.starts)) if self.wanted is None else self.wanted
+
+    def only(self, cells: Tensor) -> "Plan":
+        """Without the tiles or windows that hold none of some cells.
+
+        Args:
+            cells: Boolean, of the plan's shape.
+        """
+        chosen = []
+        for part in self.parts:
+            place = tuple(slice(a, a + t) for a, t in zip(part, self.tile, strict=True))
+            if bool(cells[place].any()):
+                chosen.append(part)
+        # At least one: the network says what its result looks like.
+        return replace(self, wanted=tuple(chosen or self.parts[:1]))
+
+    @property
+    def amount(self) -> int:
+        """Planes that are computed: of cells along i, those of all tiles together; slices."""
+        if self.slicing is not None:
+            return self.shape[self.slicing.axis] if self.wanted is None else len(self.wanted)
+        return 1 if self.kind == "image" else sum(self.size_of(part)[0] for part in self.parts)
 
     def size_of(self, part: Shape) -> Shape:
         """Cells along i, j, k that the network computes for a tile or window, halo included."""
@@ -83,22 +107,6 @@ class Plan:
             for start, t, n in zip(part, self.tile, self.shape, strict=True)
         )
 
-    def wanted(self, cells: Tensor | None) -> list[Shape]:
-        """First cells of the tiles or windows that hold any cell that is wanted.
-
-        Args:
-            cells: Boolean, of the plan's shape; None: all are.
-        """
-        parts = self.parts
-        if cells is None or self.kind == "whole":
-            return parts
-        chosen = []
-        for part in parts:
-            place = tuple(slice(a, a + t) for a, t in zip(part, self.tile, strict=True))
-            if bool(cells[place].any()):
-                chosen.append(part)
-        return chosen or parts[:1]  # the network says what its result looks like
-
     def run(
         self,
         function: Callable[[Tensor], Tensor],
@@ -106,20 +114,17 @@ class Plan:
         *,
         cell_in: Shape,
         cell_out: Shape,
-        wanted: Tensor | None = None,
     ) -> Tensor:
         """Apply a network to a volume in tiles or windows, as planned.
 
         A tile is cropped to what its halo makes exact; windows are averaged with Gaussian weights,
-        as in MONAI's sliding window.
+        as in MONAI's sliding window. What is left out changes nothing in the others.
 
         Args:
             function: ``(1, C, *in) → (1, C', *out)`` with out = in · cell_out / cell_in.
             volume: ``(1, C, I, J, K)`` with I = cell_in[0] · shape[0], and so on.
             cell_in: Voxels per cell in the input, along i, j, k.
             cell_out: Voxels per cell in the output, along i, j, k.
-            wanted: As :meth:`wanted`: tiles and windows without any such cell are left out, which
-                changes nothing in the others.
 
         Returns:
             ``(1, C', I·cell_out/cell_in, …)`` on the device of the volume; zero where tiles or
@@ -134,7 +139,7 @@ class Plan:
         cut: list[Any]
         keep: list[Any]
         place: list[Any]
-        for starts in self.wanted(wanted):
+        for starts in self.parts:
             cut, keep, place = [...], [...], [...]
             along = zip(starts, self.tile, self.shape, cell_in, cell_out, strict=True)
             for start, edge, length, x, y in along:

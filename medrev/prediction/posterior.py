@@ -1,27 +1,25 @@
 """Samples around a point estimate: their spread, slab by slab, in constant memory."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from medrev.domains.domain import Domain
-from medrev.domains.interval import Interval
-from medrev.errors import InputError
+from medrev.domains.interval import Width
+from medrev.domains.values import Prediction
+from medrev.metrics import noise_level
 from medrev.nets import Posterior, evaluating
-from medrev.options import InferenceOptions
-from medrev.prediction.draws import generator_of
 from medrev.prediction.engines import Engine
-from medrev.prediction.ensemble import Encode, Estimate
+from medrev.prediction.ensemble import Encode
 from medrev.prediction.memory import peak_bytes
-from medrev.prediction.model import Model
+from medrev.prediction.preparation import Seen
 from medrev.prediction.statistics import RunningStatistics
 from medrev.prediction.steps import Crop, Step
+from medrev.prediction.task import Task
 from medrev.progress import progress
 
 #: Planes that are finished at a time, at least, and for what is too small to be counted.
@@ -70,54 +68,48 @@ class Field:
 
 
 def sample(
-    net: Posterior,
-    encode: Encode,
-    values: Tensor,
-    estimate: Estimate,
-    mask: Tensor | None,
+    task: Task,
+    given: Seen,
+    estimate: Prediction,
     *,
-    field: Field,
-    width: float,
+    encode: Encode,
     engine: Engine,
-    options: InferenceOptions,
-    max_memory: float,
     show_progress: bool = False,
-) -> Estimate:
+) -> Prediction:
     """Draw samples around a point estimate, and add to it what they say together.
 
     Every slab of planes is sampled as often as asked, before the next one is: beside the result no
     more is kept than one sample of one slab, however many there are.
 
     Args:
-        net: The model.
-        encode: How values are encoded.
-        values: ``(C, *spatial)`` in the unit of the source, zero outside the mask.
+        task: A model with a posterior, number of samples, temperature, whether they are kept.
+        given: The scan, zero outside the mask.
         estimate: What the model gave.
-        mask: ``(1, *spatial)``.
-        field: Noise.
-        width: Factor on how far samples lie from the estimate.
+        encode: How values are encoded.
         engine: Its device and precision; PyTorch computes.
-        options: Number of samples, temperature, whether they are kept.
-        max_memory: Limit in GiB.
         show_progress: Show a progress bar.
     """
-    count, target = options.samples or 1, encode.target
-    mean, length = estimate.mean, values.shape[1]
-    drawn = _Slabs(net, encode, values, mean, mask, field, engine, width)
+    options, target, net = task.options, encode.target, task.models[0].translator
+    assert isinstance(net, Posterior)
+    count, mean, length = options.samples or 1, estimate.values, given.shape[0]
+    field = Field.of(options.seed, given.shape, given.steps)
+    noise = noise_level(encode.forward(given.values), given.mask)
+    width = Width.of(task.models[0].metadata).at(noise)
+    drawn = _Slabs(net, encode, given.values, mean, given.mask, field, engine, width)
     shape = mean.shape[1:]
     voxel = target.quantities(mean[:, *(slice(1) for _ in shape)])
     std = torch.zeros(1, *shape)
     spread = {name: torch.zeros(len(each), *shape) for name, each in voxel.items()}
     scatter = torch.zeros_like(std) if target.scatter(mean[:, :1]) is not None else None
     draws = torch.zeros(count, *mean.shape) if options.keep_samples else None
-    slab = drawn.planes(max_memory)
+    slab = drawn.planes(task.max_memory)
     with progress("Sampling", length * count, enabled=show_progress) as bar:
         for low in range(0, length, slab):
             high = min(length, low + slab)
-            place, given = drawn.enter(low, high)
-            statistics = RunningStatistics(tuple(given.shape[1:]), target)
-            away = target.scatter(given)
-            total = torch.zeros_like(given[:1])
+            place, point = drawn.enter(low, high)
+            statistics = RunningStatistics(tuple(point.shape[1:]), target)
+            away = target.scatter(point)
+            total = torch.zeros_like(point[:1])
             for number in range(count):
                 made = drawn.draw(number, options.temperature)
                 statistics.add(made)
@@ -131,96 +123,22 @@ def sample(
                 spread[name][:, place] = each
             if scatter is not None:
                 scatter[:, place] = (total / count).sqrt_()
-    return replace(estimate, std=std, spread=spread, scatter=scatter, draws=draws)
-
-
-def check_draws(
-    models: Sequence[Model], options: InferenceOptions, target: Domain, *, inverse: bool
-) -> None:
-    """Refuse samples of models that have none, and beside what has no meaning with them.
-
-    Raises:
-        InputError: What is wrong.
-    """
-    name = models[0].pipeline.name
-    if options.interval is not None and not target.intervals:
-        raise InputError(f"--interval: results of {name} have no intervals; leave it out")
-    if not options.draws:
-        if options.interval is not None and options.ensemble == len(models) == 1:
-            raise InputError(
-                "--interval needs --ensemble, or --samples of a model with a posterior"
-            )
-        return
-    if not isinstance(models[0].translator, Posterior):
-        generator_of(models[0], options.draws)
-        raise InputError(f"{name} draws images: use medrev.prediction.draws.Draws")
-    if options.samples is None:
-        raise InputError(
-            f"{', '.join(options.draws)} is of samples: give their number, too, with --samples"
-        )
-    if options.samples < 2:
-        raise InputError(
-            f"{name}: --samples around a result must be 2 or more, for their deviation, got "
-            f"{options.samples}"
-        )
-    beside = {
-        "--direction inverse": inverse,
-        "--ensemble": options.ensemble > 1,
-        "several --model": len(models) > 1,
-        "--voxel-size": options.voxel_size is not None,
+    facts = {
+        "Samples": count,
+        "Temperature": options.temperature,
+        "Seed": options.seed,
+        "NoiseLevel": noise,
+        "SampleWidth": width,
     }
-    for option, given in beside.items():
-        if given:
-            raise InputError(f"--samples has no meaning beside {option}: leave one out")
-    if options.keep_samples and options.consistency == "exact":
-        raise InputError(
-            "--keep-samples has no meaning beside --consistency exact, which only the result is: "
-            "leave one out"
-        )
-
-
-def interval_of(
-    models: Sequence[Model], options: InferenceOptions, target: Domain
-) -> tuple[Interval | None, list[str]]:
-    """The intervals that were asked for, and a reason to doubt them, if there is one."""
-    level = options.interval or (90.0 if options.samples else None)
-    if level is None or not target.intervals:
-        return None, []
-    # Factors are of one model's samples or ensemble, and of both as the model gives them.
-    moved = options.consistency != "none" or (options.samples and options.temperature != 1)
-    known = len(models) == 1 and not moved
-    interval = Interval.of(
-        level,
-        models[0].metadata if known else {},
-        ensemble=options.ensemble,
-        samples=options.samples,
+    return replace(
+        estimate,
+        std=std,
+        spread=spread,
+        scatter=scatter,
+        draws=draws,
+        samples=count,
+        facts=facts,
     )
-    if set(target.intervals) <= set(interval.calibrated):
-        return interval, []
-    return interval, [
-        f"the {level:g} % intervals are not calibrated: how much they hold is not known "
-        "(medrev-calibrate)"
-    ]
-
-
-def draw_facts(
-    options: InferenceOptions,
-    interval: Interval | None,
-    target: Domain,
-    noise: float | None,
-    width: float,
-) -> dict[str, Any]:
-    """Keys of the sidecar about samples and intervals."""
-    facts: dict[str, Any] = {}
-    if options.samples:
-        facts = {
-            "Samples": options.samples,
-            "Temperature": options.temperature,
-            "Seed": options.seed,
-            "NoiseLevel": noise,
-            "SampleWidth": width,
-        }
-    return facts if interval is None else facts | interval.about(target.intervals)
 
 
 class _Slabs:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.data.ranges import range_in_words
-from medrev.domains.domain import Prediction
-from medrev.errors import InputError
+from medrev.domains.values import Prediction
 from medrev.prediction.geometry import Ratio
 from medrev.prediction.steps import Step
 from medrev.volumes import rescale_affine, voxel_size
@@ -24,9 +23,7 @@ from medrev.volumes import rescale_affine, voxel_size
 #: Smallest and largest, in mm.
 Edges = tuple[float, float]
 #: Voxel edges that differ by less are the same.
-_CLOSE = 0.02
-#: Translations one behind the other.
-_MOST = 2
+CLOSE = 0.02
 #: How far outside the training's range voxel edges may lie.
 _TOLERANCE = 0.1
 #: Share of an averaged voxel that must lie in the mask.
@@ -153,34 +150,6 @@ def new_shape(
     return None if inner == list(shape) else tuple(inner)
 
 
-def count_passes(
-    given: tuple[float, ...], wanted: tuple[float, ...], factors: tuple[int, ...]
-) -> int:
-    """How many translations lead from voxels to others at least as fine as wanted.
-
-    Args:
-        given: Voxel edges in mm of the scan.
-        wanted: Those of the result.
-        factors: By which one translation divides them.
-
-    Raises:
-        InputError: The scan is as fine already, or more than two translations would be needed:
-            what a network makes of its own results holds little of the scan.
-    """
-    text = f"--voxel-size {edges_in_words(wanted)}"
-    if all(w >= g * (1 - _CLOSE) for g, w in zip(given, wanted, strict=True)):
-        raise InputError(f"{text}: the scan's voxels have {edges_in_words(given)} mm already")
-    most = _MOST if len(set(factors)) == 1 else 1  # of thick slices a second time is none
-    for passes in range(1, most + 1):
-        reached = [edge / factor**passes for edge, factor in zip(given, factors, strict=True)]
-        if all(r <= w * (1 + _CLOSE) for r, w in zip(reached, wanted, strict=True)):
-            return passes
-    raise InputError(
-        f"{text}: from {edges_in_words(given)} mm, {most} translation{'s' * (most > 1)} "
-        f"reach{'es' * (most == 1)} {edges_in_words(tuple(reached))} mm and no finer"
-    )
-
-
 def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> Prediction:
     """A prediction on voxels of given edges (mm), whose first corner stays where it is.
 
@@ -192,7 +161,7 @@ def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> P
     ratios = i, j, k
     given = prediction.values.shape[1:]
     shape = tuple(
-        max(1, math.ceil(n / ratio - _CLOSE)) for n, ratio in zip(given, ratios, strict=True)
+        max(1, math.ceil(n / ratio - CLOSE)) for n, ratio in zip(given, ratios, strict=True)
     )
     inside = torch.ones(1, *given) if mask is None else mask.float()
     share = resample(inside, shape, ratios)
@@ -203,10 +172,8 @@ def to_edges(prediction: Prediction, edges: tuple[float, ...], passes: int) -> P
         return moved.div_(share.clamp(min=1e-6)).mul_(new_mask)
 
     return dataclasses.replace(
-        prediction,
+        prediction.spread_moved(brought),
         values=brought(prediction.values),
-        std=None if prediction.std is None else brought(prediction.std),
-        spread={name: brought(each) for name, each in prediction.spread.items()},
         mask=None if mask is None else new_mask,
         affine=rescale_affine(affine, ratios),
         facts={**prediction.facts, "Translations": passes, "VoxelSize": list(edges)},

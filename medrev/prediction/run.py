@@ -9,7 +9,6 @@ from typing import Any
 from medrev import __version__
 from medrev.domains.bids import describe_dataset, links_of, source_uris
 from medrev.domains.consistency import Certificate
-from medrev.domains.domain import Prediction, Scan
 from medrev.domains.kinds import domains_of
 from medrev.domains.outputs import (
     CERTIFICATE,
@@ -22,11 +21,11 @@ from medrev.domains.outputs import (
     write_outputs,
 )
 from medrev.domains.source import Entry, Source, check_kind, recognise
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError, naming
 from medrev.nets import Generator
 from medrev.options import Request, keywords
 from medrev.prediction.baseline import fine_s0
-from medrev.prediction.draws import Draws
 from medrev.prediction.entries import single_entry
 from medrev.prediction.loading import load_models
 from medrev.prediction.model import Model
@@ -144,25 +143,16 @@ class Inference:
         first = models[0]
         self.name = first.pipeline.name
         self.source, self.target = domains_of(first.pipeline, inverse=request.inverse)
-        for model in self.models:
-            self._check_member(model)
         self.source.check(request.asked(members=len(self.models) - 1))
-        for model in self.models:
-            domains_of(model.pipeline, inverse=request.inverse)[0].symmetries(request.ensemble)
-        self.predictor: Predictor | Draws
-        self.draws = 0
-        if isinstance(first.translator, Generator):
-            self.predictor = Draws(first, request)
-            self.draws = request.samples or 1
-        else:
-            self.predictor = Predictor(
-                self.models,
-                inverse=request.inverse,
-                options=request,
-                s0=lambda scan: fine_s0(
-                    scan, first.pipeline.data.factors, first.device, request.max_memory
-                ),
-            )
+        self.draws = (request.samples or 1) if isinstance(first.translator, Generator) else 0
+        self.predictor = Predictor(
+            self.models,
+            inverse=request.inverse,
+            options=request,
+            s0=lambda scan: fine_s0(
+                scan, first.pipeline.data.factors, first.device, request.max_memory
+            ),
+        )
 
     def recognise(self, entry: Entry) -> Source:
         """Look into an input.
@@ -189,9 +179,8 @@ class Inference:
         if found.mask is not None:
             how = "given" if entry.mask is not None else "found beside the input"
             logger.debug("mask: %s, %s", found.mask, how)
-        if isinstance(self.predictor, Predictor):  # before a fit, which takes minutes
-            with naming(str(found.path)):
-                self.predictor.passes(found.header.affine)
+        with naming(str(found.path)):  # before a fit, which takes minutes
+            self.predictor.task.passes(found.header.affine)
         return found
 
     def introduce(self) -> None:
@@ -323,21 +312,6 @@ class Inference:
             "Request": self.fingerprint() if known else None,
             "SourceSHA256": list(hashes),
         }
-
-    def _check_member(self, model: Model) -> None:
-        source, target = domains_of(model.pipeline, inverse=self.request.inverse)
-        if type(source) is not type(self.source):
-            raise InputError(
-                "the models of an ensemble must be of one kind of data, got "
-                f"{self.models[0].pipeline.data.kind} ({self.name}) and "
-                f"{model.pipeline.data.kind} ({model.pipeline.name})"
-            )
-        if not (source.is_like(self.source) and target.is_like(self.target)):
-            raise InputError(
-                f"the models of an ensemble must translate alike, got {self.source.name} to "
-                f"{self.target.name} ({self.name}) and {source.name} to {target.name} "
-                f"({model.pipeline.name})"
-            )
 
     def _paths(self, entry: Entry, beside: Sequence[str] | None, draws: int = 0) -> dict[str, Path]:
         format = self.request.format if entry.file is None else self._format(entry.file)

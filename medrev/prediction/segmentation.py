@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from medrev.errors import InputError
 from medrev.nets import Segmenter, evaluating
-from medrev.prediction.direction import reflect_to_multiple
 from medrev.prediction.model import Model
+from medrev.prediction.planes import reflect_to_multiple
 
 
 def segmenter_of(model: Model) -> Segmenter:

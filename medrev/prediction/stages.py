@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from medrev.nets import RevGAN, Translator
 from medrev.nets.blocks import SubNetwork
 from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain, layout
-from medrev.prediction.plan import Shape
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,
@@ -100,9 +99,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Stages:
-    """Lift, steps and projection of one direction. Lengths are counted in cells.
-
-    A cell is a voxel of the core's grid.
+    """Lift, steps and projection of one direction.
 
     Attributes:
         lift: From the input's planes to both streams' channels.
@@ -114,10 +111,6 @@ class Stages:
         onto: What brings the result (first argument) to the block means of the input, if anything.
         split: Channels of the first stream.
         width: Channels of both streams.
-        cell_in: Voxels of the input per cell, along i, j, k.
-        cell_out: Voxels of the output per cell, along i, j, k.
-        channels_in: Channels of the input.
-        channels_out: Channels of the output.
     """
 
     lift: Chain
@@ -129,10 +122,6 @@ class Stages:
     onto: Callable[[Tensor, Tensor], Tensor] | None
     split: int
     width: int
-    cell_in: Shape
-    cell_out: Shape
-    channels_in: int
-    channels_out: int
 
 
 def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> Stages | None:
@@ -164,12 +153,9 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
     if inverse:
         steps.reverse()
 
-    net = translator
-    multiple, factors = net.size_multiple, per_axis(net.scale_factor)
+    net, multiple = translator, translator.size_multiple
     lift, project = (net.lift_y, net.project_x) if inverse else (net.lift_x, net.project_y)
     width = _width(net)
-    coarse, (i, j, k) = (multiple,) * 3, (multiple * r for r in factors)
-    fine = i, j, k
     return Stages(
         lift=_end(lift, make_chain, (multiple, 1), net.lift_radius),
         steps=tuple(steps),
@@ -180,10 +166,6 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         onto=None if net.learns_inverse else net.onto,
         split=width // 2 if core.split is None else core.split,
         width=width,
-        cell_in=fine if inverse else coarse,
-        cell_out=coarse if inverse else fine,
-        channels_in=net.out_channels if inverse else net.in_channels,
-        channels_out=net.in_channels if inverse else net.out_channels,
     )
 
 

@@ -1,10 +1,13 @@
 """Several estimates of one volume: their mean and spread, one after another in constant memory."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from medrev.domains.domain import Domain, Symmetry
+from medrev.domains.values import Prediction
 
 #: Voxels that are handled at a time.
 _VOXELS = 1 << 16
@@ -72,3 +75,8 @@ class RunningStatistics:
         """The standard deviation of every quantity, in the place of what was kept for it."""
         squares, self._squares = self._squares, {}
         return {name: each.div_(self.count - 1).sqrt_() for name, each in squares.items()}
+
+    def prediction(self, **more: Any) -> Prediction:
+        """Mean, deviation and spread, with more that is known."""
+        spread = self.take_spread()
+        return Prediction(values=self.mean, std=self.std, spread=spread, **more)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from medrev.prediction.chain import layout
+from medrev.prediction.geometry import Geometry
 from medrev.prediction.plan import Shape
 from medrev.prediction.stages import Stages
 
@@ -28,6 +29,7 @@ class Stream:
 
     Args:
         stages: The direction, taken apart.
+        geometry: Its grids. A cell is a voxel of the core's grid.
         slab: Planes of cells that a layer handles at a time. As many as the volume has: every
             layer sees the whole volume at once, which instance normalisation needs.
         advance: Called with the number of planes (of cells) whenever some are finished.
@@ -37,27 +39,23 @@ class Stream:
     def __init__(
         self,
         stages: Stages,
+        geometry: Geometry,
         slab: int,
         advance: Callable[[int], None] | None = None,
         memory_format: torch.memory_format | None = None,
     ) -> None:
-        self.stages = stages
+        self.stages, self.geometry = stages, geometry
         self.slab = slab
         self.advance = advance
         self.memory_format = memory_format
 
     def _begin(self, x: Tensor) -> None:
         """Make room for a volume's way."""
-        stages, self.x = self.stages, x
-        size = [n // cell for n, cell in zip(x.shape[2:], stages.cell_in, strict=True)]
+        stages, geometry, self.x = self.stages, self.geometry, x
+        size = [n // cell for n, cell in zip(x.shape[2:], geometry.cell_in, strict=True)]
         self.length = size[0]
-        self.y = x.new_empty(
-            (
-                x.shape[0],
-                stages.channels_out,
-                *(n * cell for n, cell in zip(size, stages.cell_out, strict=True)),
-            )
-        )
+        result = (n * cell for n, cell in zip(size, geometry.cell_out, strict=True))
+        self.y = x.new_empty((x.shape[0], geometry.channels[1], *result))
         kept = _planes_kept(stages, self.slab, self.length)
         self.streams = [
             torch.empty(
@@ -125,7 +123,7 @@ class Stream:
 
     def _lift(self, low: int, high: int) -> None:
         part = _Part(low, high, self.stages.lift.radius, self.length)
-        cell = self.stages.cell_in[0]
+        cell = self.geometry.cell_in[0]
         x = self.stages.unpack(self.x[:, :, part.start * cell : part.stop * cell])
         h = part.crop(self.stages.lift(x, first=part.first, last=part.last))
         self._planes(0, low, high).copy_(h[:, : self.stages.split])
@@ -136,7 +134,7 @@ class Stream:
         features = torch.cat([self._planes(i, part.start, part.stop) for i in (0, 1)], dim=1)
         y = self.stages.pack(self.stages.project(features, first=part.first, last=part.last))
         del features
-        cell = self.stages.cell_out[0]
+        cell = self.geometry.cell_out[0]
         place = self.y[:, :, low * cell : high * cell]
         place.copy_(part.crop(y, cell))
         del y
@@ -151,7 +149,7 @@ class Stream:
         residual = self.stages.residual
         assert residual is not None
         part = _Part(low, high, residual.radius, self.length)
-        cell_in, cell_out = self.stages.cell_in[0], self.stages.cell_out[0]
+        cell_in, cell_out = self.geometry.cell_in[0], self.geometry.cell_out[0]
         whole = residual.function(self.x[:, :, part.start * cell_in : part.stop * cell_in])
         place = self.y[:, :, low * cell_out : high * cell_out]
         before = (low - part.start) * cell_out
@@ -159,29 +157,30 @@ class Stream:
 
     def _move_onto(self, low: int, high: int) -> None:
         assert self.stages.onto is not None
-        cell_in, cell_out = self.stages.cell_in[0], self.stages.cell_out[0]
+        cell_in, cell_out = self.geometry.cell_in[0], self.geometry.cell_out[0]
         place = self.y[:, :, low * cell_out : high * cell_out]
         place.copy_(self.stages.onto(place, self.x[:, :, low * cell_in : high * cell_in]))
 
 
-def stream_memory(stages: Stages, shape: Shape, slab: int) -> int:
+def stream_memory(stages: Stages, geometry: Geometry, shape: Shape, slab: int) -> int:
     """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
 
     Args:
         stages: The direction.
+        geometry: Its grids.
         shape: Cells of the volume along i, j, k.
         slab: Planes of cells that a layer handles at a time.
     """
     length, j, k = shape
     slab = min(slab, length)
     plane = 4 * j * k
-    fine = plane * math.prod(stages.cell_out) * stages.channels_out
+    fine = plane * math.prod(geometry.cell_out) * geometry.channels[1]
     result = length * fine
     kept = _planes_kept(stages, slab, length) * plane * stages.width
 
     part = (slab, j, k)
     reach = slab + 2 * stages.lift.radius
-    packed = reach * plane * math.prod(stages.cell_in) * stages.channels_in
+    packed = reach * plane * math.prod(geometry.cell_in) * geometry.channels[0]
     # The input is not in channels-last format: what is unpacked is padded and copied once more.
     moments = [math.ceil(2.3 * packed) + stages.lift.memory(part)]
     for step in stages.steps:

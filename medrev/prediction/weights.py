@@ -1,7 +1,7 @@
 """The weight file: safetensors with everything that applying the model needs in its header."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,6 @@ def save_weights(
     Returns:
         The path.
     """
-    from safetensors.torch import save_file
-
     path = _safetensors(path)
     header = {
         "format_version": FORMAT_VERSION,
@@ -87,9 +85,7 @@ def save_weights(
         name: value.detach().cpu().contiguous().clone()
         for name, value in translator.state_dict().items()
     }
-    with atomic_path(path, overwrite=True) as temporary:
-        save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
-    return path
+    return _written(path, state, header, overwrite=True)
 
 
 def is_copy(copy: Path, path: Path) -> bool:
@@ -98,9 +94,8 @@ def is_copy(copy: Path, path: Path) -> bool:
     Raises:
         CheckpointError: The copy is damaged.
     """
-    with _opened(copy) as file:
-        header = _parse_header(copy, file.metadata() or {})
-    return header.get(_SOURCE) == content_hash(path)
+    with _opened(copy) as (header, _):
+        return header.get(_SOURCE) == content_hash(path)
 
 
 def copy_weights(
@@ -118,16 +113,22 @@ def copy_weights(
         CheckpointError: As :func:`read_weights`, or the copy has another ending.
         OutputError: The copy exists, or cannot be written.
     """
+    path, copy = Path(path), _safetensors(copy)
+    with _opened(path) as (header, tensors):
+        state, told = tensors(), header | extra
+    told.setdefault(_SOURCE, content_hash(path))
+    return _written(copy, state, told, overwrite=overwrite)
+
+
+def _written(
+    path: Path, state: dict[str, torch.Tensor], header: dict[str, Any], *, overwrite: bool
+) -> Path:
+    """Write weights with a header, whole or not at all."""
     from safetensors.torch import save_file
 
-    path, copy = Path(path), _safetensors(copy)
-    with _opened(path) as file:
-        header = _parse_header(path, file.metadata() or {}) | extra
-        header.setdefault(_SOURCE, content_hash(path))
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    with atomic_path(copy, overwrite) as temporary:
+    with atomic_path(path, overwrite) as temporary:
         save_file(state, temporary, metadata={_KEY: json.dumps(header, allow_nan=False)})
-    return copy
+    return path
 
 
 def _safetensors(path: str | Path) -> Path:
@@ -146,9 +147,8 @@ def read_weights(path: str | Path) -> Weights:
             kind, or its pipeline is not one that this version knows.
     """
     path = Path(path)
-    with _opened(path) as file:
-        header = _parse_header(path, file.metadata() or {})
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with _opened(path) as (header, tensors):
+        state = tensors()
     for name, value in state.items():
         if value.is_floating_point():
             if not bool(torch.isfinite(value).all()):
@@ -170,21 +170,20 @@ def read_pipeline(path: str | Path) -> Pipeline:
     Raises:
         CheckpointError: As :func:`read_weights`.
     """
-    path = Path(path)
-    with _opened(path) as file:
-        header = _parse_header(path, file.metadata() or {})
-    return _pipeline(path, header)
+    with _opened(Path(path)) as (header, _):
+        return _pipeline(Path(path), header)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file."""
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Callable[[], dict[str, torch.Tensor]]]]:
+    """The header of a weight file, and what reads its tensors."""
     from safetensors import SafetensorError, safe_open
 
     _refuse_pickle(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            yield file
+            header = _parse_header(path, file.metadata() or {})
+            yield header, lambda: {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is damaged or truncated, or not a safetensors file ({error}): copy it again"

@@ -11,8 +11,8 @@ import torch
 
 from medrev.cli.calibrate import main
 from medrev.config import load_pipeline
-from medrev.domains.domain import Scan
 from medrev.domains.kinds import dataset_of
+from medrev.domains.values import Scan
 from medrev.errors import InputError, OutputError
 from medrev.evaluation import EvaluationConfig, Sources, calibrate, find_cases, measure
 from medrev.evaluation.runs import placed

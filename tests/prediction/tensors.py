@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from medrev.domains.domain import Prediction, Scan
+from medrev.domains.values import Prediction, Scan
 from medrev.prediction import InferenceOptions, Model, Predictor, translate
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
-from medrev.domains.domain import Scan
+from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.nets import Translator, build_translator
 from medrev.prediction import Geometry, Model, Predictor, direction_of, round_trip, translate
@@ -203,7 +203,7 @@ def test_masks_and_models_that_do_not_fit(make_model):
     with pytest.raises(InputError, match=r"shape \(6, I, J, K\), got \(1, 8, 8, 8\)"):
         translate(make_model(), torch.zeros(1, 8, 8, 8))
     with pytest.raises(InputError, match="2D and takes slices"):
-        Geometry.of(model.translator, model.pipeline)
+        Geometry.of(model)
 
 
 def test_a_thin_volume_through_a_3d_network():

@@ -7,7 +7,7 @@ from medrev.config import Pipeline
 from medrev.errors import InputError
 from medrev.nets import build_translator
 from medrev.prediction import Model, translate
-from medrev.prediction.direction import reflect_to_multiple
+from medrev.prediction.planes import reflect_to_multiple
 
 NETS = {
     "revgan": {"kind": "revgan", "width": 4, "depth": 1, "downsamplings": 2},

@@ -94,7 +94,7 @@ def test_half_the_halo_would_not_do(make_model, options, monkeypatch):
     model = make_model(**options)
     volume = 1e-3 * torch.randn(6, *size_for(model, False))
     whole = apply(model, volume)
-    geometry = Geometry.of(model.translator, model.pipeline)
+    geometry = Geometry.of(model)
     half = dataclasses.replace(geometry, halo=geometry.halo // 2)
     monkeypatch.setattr(Geometry, "of", lambda *_, **__: half)
     tiles = apply(model, volume, max_memory=1e-6)

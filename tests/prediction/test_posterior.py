@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.domain import Scan
 from medrev.domains.interval import Interval
+from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model, Predictor, infer_file
 from medrev.prediction.memory import peak_bytes
@@ -129,7 +129,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(posterior):
         assert scan is not None
 
         def run(x: torch.Tensor) -> torch.Tensor:
-            return predict(posterior, x, options=predictor.options).std
+            return predict(posterior, x, options=predictor.task.options).std
 
         return peak_bytes(run, volume(12, 8, 8))
 

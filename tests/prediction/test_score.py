@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.domain import Scan
 from medrev.domains.kinds import domains_of
 from medrev.domains.score import Score
+from medrev.domains.values import Scan
 from medrev.dti import rotate
 from medrev.prediction import (
     InferenceOptions,

@@ -170,7 +170,7 @@ def test_an_image_of_raw_dwi_takes_its_gradients_from_files():
     dwi = ROOT / "sample_data/sub-13/dwi/sub-13_dwi.nii.gz"
     image = nibabel.load(dwi).slicer[20:36, 20:36, 4:16]
     model = load_model("dti-x2", "cpu")
-    with pytest.raises(InputError, match=r"^the scan: 13 volumes are .* give bval and bvec"):
+    with pytest.raises(InputError, match=r"^the scan: 13 volumes are .* give --bval and --bvec"):
         model.predict(image)
     gradients = {end: dwi.with_name(f"sub-13_dwi.{end}") for end in ("bval", "bvec")}
     assert model.predict(image, **gradients).shape == (32, 32, 24, 6)

@@ -65,15 +65,15 @@ def test_more_images_leave_the_first_as_they_are(sets, tmp_path):
 def test_medrev_finds_them(kind, sets):
     images = found(sets[kind], validation=0.25)
     assert images.layout == LAYOUTS[kind]
-    assert len(images.train) in (3, 4)
-    assert len(images.validation) == 1
-    assert len(images.test) == 2
-    assert images.train.paired == (LAYOUTS[kind] == "aligned")
-    assert images.test.paired == (kind != "shapes")
+    assert len(images.parts["train"]) in (3, 4)
+    assert len(images.parts["validation"]) == 1
+    assert len(images.parts["test"]) == 2
+    assert images.parts["train"].paired == (LAYOUTS[kind] == "aligned")
+    assert images.parts["test"].paired == (kind != "shapes")
 
 
 def test_labels_have_the_colours_of_cityscapes_alone(sets):
-    for _, labels in found(sets["labels"]).train:
+    for _, labels in found(sets["labels"]).parts["train"]:
         pixels = labels.read().reshape(-1, 3)
         assert {tuple(map(int, colour)) for colour in pixels} <= set(CITYSCAPES.values())
         assert len(np.unique(pixels, axis=0)) >= 5
@@ -85,7 +85,7 @@ def test_a_photograph_shows_what_its_labels_say(sets):
     for name in ("sky", "road", "vegetation"):
         pixels = [
             photograph.read()[(labels.read() == CITYSCAPES[name]).all(axis=-1)]
-            for photograph, labels in found(sets["labels"], validation=0).train
+            for photograph, labels in found(sets["labels"], validation=0).parts["train"]
         ]
         means[name] = np.concatenate(pixels).mean(axis=0)
     assert means["sky"].mean() > means["road"].mean() + 20
@@ -94,7 +94,7 @@ def test_a_photograph_shows_what_its_labels_say(sets):
 
 
 def test_grey_is_the_luminance_of_the_colours_of_the_same_crop(sets):
-    for grey, colour in found(sets["grey-colour"], channels_a=1).test:
+    for grey, colour in found(sets["grey-colour"], channels_a=1).parts["test"]:
         assert grey.name == colour.name
         luminance = read_image(colour.path, 1)
         assert (read_image(grey.path, 1) - luminance).abs().max() <= 1.01 / 127.5

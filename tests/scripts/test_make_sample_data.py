@@ -13,11 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import make_sample_data
 from phantom.cohort import COHORT
+from phantom.subject import fit_tensor, simulate_subject, truth_of
 
-from medrev.domains.tensor.simulation import simulate_subject
 from medrev.domains.tensor.simulation.acquisition import (
     NOISE,
-    fit_tensor,
     fsl_bvecs,
     gradient_table,
 )
@@ -63,7 +62,7 @@ def test_what_is_written_reads_back(tiny, tmp_path):
     assert image.get_data_dtype() == np.int16
     np.testing.assert_allclose(image.affine, tiny.affine, atol=1e-4)
     truth = nib.load(tmp_path / row["truth"]).get_fdata()
-    np.testing.assert_allclose(truth, tiny.truth(), atol=0.51 * make_sample_data.TRUTH_STEP)
+    np.testing.assert_allclose(truth, truth_of(tiny), atol=0.51 * make_sample_data.TRUTH_STEP)
 
 
 def test_bvecs_are_unit_and_b0_comes_first(tiny):
@@ -100,7 +99,7 @@ def test_bvecs_follow_the_fsl_convention():
 
 
 def test_truth_is_positive_definite_inside_and_zero_outside(tiny):
-    truth = tiny.truth()
+    truth = truth_of(tiny)
     values = _eigenvalues(truth[tiny.mask > 0])
     assert values.min() > 0
     assert 0.5e-3 < np.median(values.mean(axis=1)) < 1.5e-3

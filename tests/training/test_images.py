@@ -128,7 +128,7 @@ def test_validation_measures_whole_resized_images_in_both_directions(sets):
     model = Model(translator_of(pipeline), pipeline, 1.0)
     score = validate(model, dataset)
     errors = []
-    for x, y in find_images(pipeline.data).validation:
+    for x, y in find_images(pipeline.data).parts["validation"]:
         given = from_pixels(resize(x.read(), 16))
         pixels = np.asarray(Image.fromarray(y.read()).convert("L"))[..., None]
         target = from_pixels(resize(pixels, 16))
@@ -168,7 +168,7 @@ def test_without_pairs_nothing_tells_and_the_last_is_the_best(sets, tmp_path):
         "unpaired",
         training={"steps": 3, "validate_every": 1, "early_stop": {"patience": 1}},
     )
-    assert dataset_of(pipeline).images.validation.paired is False
+    assert dataset_of(pipeline).images.parts["validation"].paired is False
     run = train(pipeline, tmp_path / "run", quiet=True, device="cpu")
     assert run.read_status()["best_step"] == 3
     assert [row["best_step"] for row in rows_of(run.validation)] == list("123")
@@ -223,7 +223,7 @@ def damaged(sets, tmp_path) -> tuple[Path, Path]:
     """A set of which a training file and a test file are cut off; the training file."""
     write_set("maps", tmp_path / "set", Counts(6, 2), size=32, seed=0)
     task_data = pipeline_of(tmp_path / "set", "unet", "paired").data
-    victim = find_images(task_data).train.x[0].path
+    victim = find_images(task_data).parts["train"].x[0].path
     for path in (victim, tmp_path / "set/test/0001.png"):
         path.write_bytes(path.read_bytes()[:1500])
     return tmp_path / "set", victim
@@ -273,7 +273,7 @@ def test_batches_of_a_task_follow_its_method(sets):
         dataset = dataset_of(pipeline_of(sets["maps"], model, method, data=data))
         pairs = {
             (x.read().tobytes(), y.read().tobytes())
-            for x, y in find_images(dataset.pipeline.data).train
+            for x, y in find_images(dataset.pipeline.data).parts["train"]
         }
         seen = {
             tuple(

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medrev.data.layouts.listing import Listing
@@ -140,18 +140,45 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
         )
 
 
-def list_rows(table: Path, files: Callable[[dict[str, str], Path], dict[str, Path]]) -> Listing:
-    """List the subjects in the rows of a table.
+@dataclass
+class TableLayout:
+    """A cohort whose files a table names, one subject a row.
 
-    Args:
-        table: The file.
-        files: Gives the files of a row, whose paths are relative to the folder, by role.
+    Attributes:
+        EXPECTED: What the table looks like.
+        names: Whether a row names files of the kind.
+        files: The files of a row by role; paths are relative to the folder of the table.
+        column: What a column of such files is called, in words.
     """
-    listing = Listing()
-    for number, row in zip(read_subjects(table).lines, read_rows(table), strict=True):
-        if row["id"]:
-            found = files(row, table.parent)
-            listing.subjects.append(Subject(row["id"], found, split=row.get("split")))
-        else:
-            listing.problems.append(f"{table.name} row {number}: the identifier is empty")
-    return listing
+
+    EXPECTED: str
+    names: Callable[[dict[str, str]], bool]
+    files: Callable[[dict[str, str], Path], dict[str, Path]]
+    column: str
+
+    def matches(self, root: Path) -> bool:
+        """Tell whether ``root`` is, or holds, a table with such files."""
+        table = find_table(root)
+        try:
+            return table is not None and any(map(self.names, read_rows(table)))
+        except InputError:
+            return False
+
+    def read(self, root: Path) -> Listing:
+        """List the subjects of the table that ``root`` is or holds.
+
+        Raises:
+            InputError: It cannot be read, or names no such files.
+        """
+        listing, table = Listing(), find_table(root)
+        if table is None:
+            return listing
+        for number, row in zip(read_subjects(table).lines, read_rows(table), strict=True):
+            if row["id"]:
+                found = self.files(row, table.parent)
+                listing.subjects.append(Subject(row["id"], found, split=row.get("split")))
+            else:
+                listing.problems.append(f"{table.name} row {number}: the identifier is empty")
+        if not self.matches(root):
+            raise InputError(f"{table} has no column {self.column}; expected {self.EXPECTED}")
+        return listing

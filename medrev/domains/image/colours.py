@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medrev.domains.domain import Domain, Prediction, Scan
 from medrev.domains.image.domain import ImageDomain, PixelFile
 from medrev.domains.image.reading import pixels_of, values_of, with_channels
 from medrev.domains.outputs import Output
+from medrev.domains.results import ResultFiles
 from medrev.domains.source import Source
+from medrev.domains.values import Prediction, Scan
 from medrev.metrics import Settings
 from medrev.volumes import read_pixels
 
@@ -208,7 +209,9 @@ class ColoursDomain(_LabDomain):
         """Undo :meth:`encode`; what lies beyond all colours, -128 to 127, becomes its end."""
         return super().decode(values, scale).clamp(-128, 127)
 
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+    def results(
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles
+    ) -> dict[str, Output]:
         """The lightness of the input with the colours."""
         words = "Photograph with the colours that the model makes"
         largest = scan.largest or 255

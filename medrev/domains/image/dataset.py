@@ -1,5 +1,6 @@
 """Data sets of images: aligned pairs, or two sets without pairs."""
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,15 +12,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from medrev.config.schema import ImageData, Pipeline
+from medrev.config.schema import ImageData
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, M, Processes
-from medrev.domains.domain import Domain
+from medrev.domains.domain import Domain, data_of
 from medrev.domains.found import common, some_names
 from medrev.domains.image.batches import ImageBatches, image_keys
-from medrev.domains.image.domain import ImageDomain
-from medrev.domains.image.find import find_images
-from medrev.domains.image.image_set import Picture
+from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
+from medrev.domains.image.pairs import find_images
 from medrev.domains.image.reading import Loader, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated, two_ways
 from medrev.errors import InputError
@@ -37,17 +37,41 @@ class PictureDataset(Dataset[M, M]):
     """Images, which are read when they are needed.
 
     Attributes:
+        images: What was found, by part.
         loader: Reads them.
-        show: Whether progress is shown.
     """
 
     noun = "image"
+    images: ImageSet
     loader: Loader
 
-    def __init__(self, pipeline: Pipeline, x: Domain, y: Domain, *, show: bool) -> None:
-        super().__init__(pipeline, x, y)
-        self.show = show
-        self._keys: dict[Path, str] = {}
+    @functools.cached_property
+    def _keys(self) -> dict[Path, str]:
+        """Hashes of files that were asked for."""
+        return {}
+
+    def found(self) -> Iterator[str]:
+        """Layout, pairs or counts of each part, classes, sizes, and what was decided."""
+        images = self.images
+        yield images.describe()
+        for name in PARTS:
+            part = images.parts[name]
+            pictures = some_names([p.name for p in part.x or part.y])
+            yield f"{name + ':':<12}{self._counted(part)} ({pictures})"
+        if images.classes:
+            yield f"classes:    {some_names(images.classes)}"
+        sizes = Counter(
+            f"{picture.size[1]}x{picture.size[0]} pixels"
+            for part in images.parts.values()
+            for picture in part.x + part.y
+        )
+        yield f"sizes:      {common(sizes)}"
+        for note in images.notes:
+            yield f"note:       {note}"
+
+    def _counted(self, part: ImagePart) -> str:
+        """How many images a part has, in words."""
+        return str(len(part))
 
     def prepare(
         self, members: Sequence[M], world: Processes | None = None, *, show: bool = False
@@ -75,16 +99,6 @@ class ImageDataset(PictureDataset[Sides]):
     """Images of two sides, A and B, one of which is x and the other y.
 
     Images without pairs are samples of one side each.
-
-    Args:
-        pipeline: The experiment; its data is of the kind images.
-
-    Attributes:
-        images: What was found, by part.
-
-    Raises:
-        ConfigError: Its data is of another kind.
-        InputError: The data set is missing or cannot be used.
     """
 
     picture = (
@@ -93,13 +107,11 @@ class ImageDataset(PictureDataset[Sides]):
     )
     shown = 4
 
-    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
-        x = ImageDomain(pipeline, "x")
-        super().__init__(pipeline, x, ImageDomain(pipeline, "y"), show=show)
-        assert isinstance(x.data, ImageData)
-        self.data = x.data
-        self.images = find_images(self.data, show=show)
-        if show:
+    def look(self) -> None:
+        """Find the images, and look at their headers."""
+        self.data: ImageData = data_of(self.pipeline, ImageData)
+        self.images = find_images(self.data, show=self.show)
+        if self.show:
             for note in self.images.notes:
                 logger.info("%s", note)
         self.loader = Loader(self.data)
@@ -112,11 +124,11 @@ class ImageDataset(PictureDataset[Sides]):
     @property
     def counts(self) -> Mapping[str, int]:
         """Number of pairs, or of images of the larger side, by part."""
-        return {part: len(self.images.part(part)) for part in PARTS}
+        return {part: len(self.images.parts[part]) for part in PARTS}
 
     def members(self, part: str) -> Sequence[Sides]:
         """Pairs; without them images of x and of y in turns."""
-        images = self.images.part(part)
+        images = self.images.parts[part]
         if images.paired:
             return list(images)
         sides = zip_longest(((p, None) for p in images.x), ((None, p) for p in images.y))
@@ -137,18 +149,11 @@ class ImageDataset(PictureDataset[Sides]):
             return {"pair": x.path}
         return {side: p.path for side, p in zip("xy", member, strict=True) if p is not None}
 
-    def found(self) -> Iterator[str]:
-        """Layout, pairs or counts of each part, sizes, and what was decided."""
-        yield self.images.describe()
-        for name in PARTS:
-            part = self.images.part(name)
-            yield f"{name + ':':<12}{part} ({some_names([p.name for p in part.x or part.y])})"
-        parts = [self.images.part(name) for name in PARTS]
-        pictures = [picture for part in parts for picture in part.x + part.y]
-        sizes = Counter(f"{picture.size[1]}x{picture.size[0]} pixels" for picture in pictures)
-        yield f"sizes:      {common(sizes)}"
-        for note in self.images.notes:
-            yield f"note:       {note}"
+    def _counted(self, part: ImagePart) -> str:
+        """Pairs, or images of both sides."""
+        if part.paired:
+            return f"{len(part)} pair{'' if len(part) == 1 else 's'}"
+        return f"{len(part.x)} images of x, {len(part.y)} of y, no pairs"
 
     def sample(self, ready: Sides) -> Sample:
         """Whole images, resized as they are tested."""
@@ -165,7 +170,7 @@ class ImageDataset(PictureDataset[Sides]):
 
     def batches(self, *, rank: int = 0, world: int = 1) -> ImageBatches:
         """Crops of the training images."""
-        part = self.images.train
+        part = self.images.parts["train"]
         return ImageBatches(
             part,
             self.data,
@@ -177,7 +182,7 @@ class ImageDataset(PictureDataset[Sides]):
 
     def scores_cycles(self, part: str) -> bool:
         """Of pairs that are trained as pairs only in the end."""
-        paired = self.images.part(part).paired and not self.unpaired
+        paired = self.images.parts[part].paired and not self.unpaired
         return part == "test" or not paired
 
     def panels(self, done: Translated) -> list[list[Panel]]:
@@ -187,7 +192,7 @@ class ImageDataset(PictureDataset[Sides]):
 
     def header(self) -> dict[str, Any]:
         """Sides, channels and sizes of the training images."""
-        pictures = self.images.train.x + self.images.train.y
+        pictures = self.images.parts["train"].x + self.images.parts["train"].y
         edges = [edge for picture in pictures for edge in picture.size]
         return {
             "images": {
@@ -203,7 +208,7 @@ class ImageDataset(PictureDataset[Sides]):
         """The images of each part: pairs in one line, else each image in its own."""
         described = {}
         for name in PARTS:
-            part = self.images.part(name)
+            part = self.images.parts[name]
             keys = self.hashes(part.x + part.y)
             if part.paired:
                 described[name] = [_described(x.name, (x, y), keys) for x, y in part]

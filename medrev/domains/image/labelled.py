@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from medrev.config.schema import FCN8sModel, Pipeline, Segmentation
+from medrev.config.schema import FCN8sModel, Segmentation
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Processes
 from medrev.domains.domain import Domain
@@ -30,9 +30,6 @@ _LOOKED_AT = 50
 class LabelledImageDataset(ImageDataset):
     """Images whose side y has a class in every pixel, shown by its colour.
 
-    Args:
-        pipeline: The experiment; its method is segmentation.
-
     Attributes:
         colours: ``(classes, 3)``, 0 to 255.
         tolerance: Distance in RGB up to which a colour is that of a class.
@@ -44,13 +41,14 @@ class LabelledImageDataset(ImageDataset):
         "the true ones."
     )
 
-    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
-        super().__init__(pipeline, show=show)
-        assert isinstance(pipeline.model, FCN8sModel)
-        assert isinstance(pipeline.method, Segmentation)
-        self.colours = colours_of(pipeline.model)
-        self.tolerance = pipeline.method.tolerance
-        self.refuses_unknown = pipeline.method.unknown == "refuse"
+    def look(self) -> None:
+        """Find the images, and say which colour is which class."""
+        super().look()
+        model, method = self.pipeline.model, self.pipeline.method
+        assert isinstance(model, FCN8sModel)
+        assert isinstance(method, Segmentation)
+        self.colours, self.tolerance = colours_of(model), method.tolerance
+        self.refuses_unknown = method.unknown == "refuse"
 
     @classmethod
     def task(cls, x: Domain, y: Domain) -> str:

@@ -1,24 +1,40 @@
-"""The layouts of image data sets: which files are which side of which part."""
+"""The layouts of image data sets: which files are which side of which part, and of which class."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
+
+from medrev.domains.image.idx import IDX_FILES, find_idx, read_idx
 from medrev.domains.image.image_set import Half
 from medrev.errors import InputError
 from medrev.files import files_below
+from medrev.tables import read_table
 from medrev.volumes import PICTURES
 
 #: Names of the folder of each part.
-PARTS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
-#: What each layout looks like.
-EXPECTED = {
+FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
+#: What each layout of images of two sides looks like.
+PAIRS = {
     "aligned": "train/NAME.png (A is its left half, B its right half), and so in val/, test/",
     "folders": "train/A/NAME.png and train/B/NAME.png, or A/train/NAME.png and B/train/NAME.png, "
     "and so for val, test",
     "unaligned": "trainA/*.png and trainB/*.png, and so valA, valB, testA, testB",
 }
+#: What each layout of images by themselves looks like.
+SINGLE = {
+    "idx": "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
+    "t10k-labels-idx1-ubyte (.gz too)",
+    "classes": "train/CLASS/*.png, and so in val, test; or CLASS/*.png",
+    "table": "images.csv with the columns file, label and, where there are parts, split",
+    "alone": "train/*.png, and so in val, test; or *.png",
+}
+_TABLES = ("images.csv", "images.tsv", "labels.csv", "labels.tsv")
+_PACK = 5  # digits of a number within an idx file
+#: What idx files hold.
+Arrays = dict[Path, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,83 +45,151 @@ class Found:
         key: Its name, by which it finds its partner.
         path: The file.
         half: Which half of it, or which image of an idx file; None: all.
+        part: The part it belongs to, where the data set says so.
+        side: A or B; empty where images stand by themselves.
+        label: Name of its class; None where it has none.
     """
 
     key: str
     path: Path
     half: Half | int | None = None
+    part: str | None = None
+    side: str = ""
+    label: str | None = None
 
 
-#: Pictures by part, then by side (A, B).
-Listing = dict[str, dict[str, list[Found]]]
-
-
-def recognise(root: Path) -> str | None:
-    """The layout of a folder; None where it is none of them."""
+def recognise_pairs(root: Path) -> str | None:
+    """The layout of a folder of images of two sides; None where it is none of them."""
     for layout in ("unaligned", "folders"):
-        sides = _places(root, layout)["train"]
-        if all(_first(sides[side]) for side in "AB"):
+        if all(_first(_places(root, layout, "train", side)) for side in "AB"):
             return layout
-    train = _first(_places(root, "aligned")["train"]["A"])
-    return "aligned" if train and _pictures(train) else None
+    train = _first(_places(root, "aligned", "train", "A"))
+    return "aligned" if train and any(_pictures(train)) else None
 
 
-def list_images(root: Path, layout: str) -> Listing:
-    """The pictures of every part and side, sorted by name.
+def recognise_single(root: Path) -> str | None:
+    """The layout of a folder of images by themselves; None where it is none of them."""
+    if find_idx(root, IDX_FILES["train"][0]):
+        return "idx"
+    if root.is_file() or any((root / name).is_file() for name in _TABLES):
+        return "table"
+    if not root.is_dir():
+        return None
+    top = _first(root / name for name in FOLDERS["train"]) or root
+    if any(_pictures(top, deep=False)):
+        return "alone"
+    inner = (folder for folder in top.iterdir() if folder.is_dir())
+    return "classes" if any(any(_pictures(folder)) for folder in inner) else None
+
+
+def list_images(root: Path, layout: str, arrays: Arrays) -> list[Found]:
+    """The pictures of a data set; of each part and side of a pair sorted by name.
+
+    Args:
+        root: Its folder, or a table.
+        layout: A key of :data:`PAIRS` or :data:`SINGLE`.
+        arrays: Takes up what idx files hold.
 
     Raises:
-        InputError: Two files of a side have one name.
+        InputError: A file that says which images there are cannot be used.
     """
-    listing: Listing = {}
-    for part, sides in _places(root, layout).items():
-        listing[part] = {}
-        for side, places in sides.items():
-            folder = _first(places)
+    if layout in PAIRS:
+        return list(_of_pairs(root, layout))
+    if layout == "idx":
+        return list(_of_idx(root, arrays))
+    if layout == "table":
+        return list(_of_table(root))
+    return list(_of_folders(root, labelled=layout == "classes"))
+
+
+def _of_pairs(root: Path, layout: str) -> Iterator[Found]:
+    for part in FOLDERS:
+        for side in "AB":
+            folder = _first(_places(root, layout, part, side))
+            if folder is None:
+                continue
             half: Half | None = None
             if layout == "aligned":
                 half = "left" if side == "A" else "right"
-            paths = _pictures(folder) if folder else []
-            found = [Found(_key(path, folder or root, side, layout), path, half) for path in paths]
-            _check_unique(found, folder)
-            listing[part][side] = sorted(found, key=lambda one: one.key)
-    return listing
+            found = []
+            for path in _pictures(folder):
+                key = path.relative_to(folder).with_suffix("").as_posix()
+                if layout == "unaligned":
+                    key = key.removesuffix(f"_{side}")
+                found.append(Found(key, path, half, part, side))
+            yield from sorted(found, key=lambda one: one.key)
 
 
-def _places(root: Path, layout: str) -> dict[str, dict[str, list[Path]]]:
-    """Folders in which the pictures of each part and side may lie."""
-    found: dict[str, dict[str, list[Path]]] = {}
-    for part, names in PARTS.items():
-        found[part] = {}
-        for side in "AB":
-            places = {
-                "aligned": [root / name for name in names],
-                "folders": [
-                    root / a / b for name in names for a, b in ((name, side), (side, name))
-                ],
-                "unaligned": [root / f"{name}{side}" for name in names],
-            }
-            found[part][side] = places[layout]
-    return found
+def _places(root: Path, layout: str, part: str, side: str) -> list[Path]:
+    """Folders in which the pictures of a part and a side may lie."""
+    names = FOLDERS[part]
+    return {
+        "aligned": [root / name for name in names],
+        "folders": [root / a / b for name in names for a, b in ((name, side), (side, name))],
+        "unaligned": [root / f"{name}{side}" for name in names],
+    }[layout]
+
+
+def _of_idx(root: Path, arrays: Arrays) -> Iterator[Found]:
+    for part, names in IDX_FILES.items():
+        files = [find_idx(root, name) for name in names]
+        if files[0] is None:
+            continue
+        arrays[files[0]] = images = read_idx(files[0])
+        labels = None if files[1] is None else read_idx(files[1])
+        if images.ndim != 3:
+            raise InputError(f"{files[0]}: images must have 3 axes, got {images.ndim}")
+        if labels is not None and labels.shape != images.shape[:1]:
+            raise InputError(
+                f"{files[1]}: a label for each of {len(images)} images is needed, got "
+                f"{labels.shape[0]}"
+            )
+        for row in range(len(images)):
+            label = None if labels is None else str(labels[row])
+            yield Found(f"{part}-{row:0{_PACK}d}", files[0], row, part, label=label)
+
+
+def _of_folders(root: Path, *, labelled: bool) -> Iterator[Found]:
+    places: list[tuple[str | None, Path]] = [
+        (part, root / name)
+        for part, names in FOLDERS.items()
+        for name in names
+        if (root / name).is_dir()
+    ]
+    if not any(part == "train" for part, _ in places):
+        places = [(None, root)]
+    for part, folder in places:
+        for path in _pictures(folder):
+            inside = path.relative_to(folder)
+            label = inside.parts[0] if labelled and len(inside.parts) > 1 else None
+            name = path.relative_to(root).with_suffix("").as_posix()
+            yield Found(name, path, part=part, label=label)
+
+
+def _of_table(root: Path) -> Iterator[Found]:
+    file = root
+    if root.is_dir():
+        file = next((root / n for n in _TABLES if (root / n).is_file()), root / _TABLES[0])
+    table = read_table(file)
+    if "file" not in table.columns:
+        raise InputError(f"{file} needs a column file, got {', '.join(table.columns)}")
+    parts = {name: part for part, names in FOLDERS.items() for name in (*names, part)}
+    for row, line in zip(table.rows, table.lines, strict=True):
+        split = row.get("split") or None
+        if split is not None and split not in parts:
+            raise InputError(
+                f"{file}, line {line}: split must be train, validation or test, got {split!r}"
+            )
+        name = Path(row["file"]).with_suffix("").as_posix()
+        part = None if split is None else parts[split]
+        label = row.get("label") or None
+        yield Found(name, file.parent / row["file"], part=part, label=label)
 
 
 def _first(places: Iterable[Path]) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [path for path in files_below(folder) if path.suffix.lower() in PICTURES]
-
-
-def _key(path: Path, folder: Path, side: str, layout: str) -> str:
-    """The name below a folder, without suffix; in unaligned sets without ``_A`` or ``_B``."""
-    key = path.relative_to(folder).with_suffix("").as_posix()
-    return key.removesuffix(f"_{side}") if layout == "unaligned" else key
-
-
-def _check_unique(found: list[Found], folder: Path | None) -> None:
-    double = [key for key, count in Counter(one.key for one in found).items() if count > 1]
-    if double:
-        raise InputError(
-            f"{folder}: several files are called {double[0]} (with different endings); "
-            "names must be unique"
-        )
+def _pictures(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    paths = files_below(folder) if deep else sorted(folder.iterdir())
+    return (p for p in paths if p.suffix.lower() in PICTURES and not p.name.startswith("."))

@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.config.schema import Pipeline, SingleImageData
+from medrev.config.schema import SingleImageData
 from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts
-from medrev.domains.domain import Domain
-from medrev.domains.found import common, some_names
+from medrev.domains.domain import Domain, data_of
+from medrev.domains.found import some_names
+from medrev.domains.image.alone import find_single_images
 from medrev.domains.image.batches import CropBatches
 from medrev.domains.image.colours import (
-    ColoursDomain,
-    LightnessDomain,
     lab_of_pixels,
     pixels_of_lab,
 )
 from medrev.domains.image.dataset import PictureDataset
-from medrev.domains.image.domain import ImageDomain
-from medrev.domains.image.label import LabelDomain
+from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import Loader, to_pixels, values_of
-from medrev.domains.image.single_set import SingleImage, find_single_images
 from medrev.domains.image.transforms import centre, random_crop
 from medrev.domains.sample import Sample, Translated
 from medrev.volumes import Panel, block_mean
@@ -39,19 +37,8 @@ logger = logging.getLogger(__name__)
 _KEY = 12
 
 
-class SingleImageDataset(PictureDataset[SingleImage]):
-    """Images each by itself: y is the image, or its colours.
-
-    Args:
-        pipeline: The experiment; its data is of the kind single_images.
-
-    Attributes:
-        images: What was found, by part.
-
-    Raises:
-        ConfigError: Its data is of another kind.
-        InputError: The data set is missing or cannot be used.
-    """
+class SingleImageDataset(PictureDataset[Picture]):
+    """Images each by itself: y is the image, or its colours."""
 
     picture = (
         "Images (of the validation part, else of training): what is given, what is made of it, and "
@@ -62,16 +49,11 @@ class SingleImageDataset(PictureDataset[SingleImage]):
     scores_inverse = False
     shown = 8
 
-    def __init__(self, pipeline: Pipeline, *, show: bool = False) -> None:
-        data = pipeline.data
-        assert isinstance(data, SingleImageData)
-        coloured = data.given == "lightness"
-        x: Domain = (LightnessDomain if coloured else LabelDomain)(pipeline, "x")
-        y = (ColoursDomain if coloured else ImageDomain)(pipeline, "y")
-        super().__init__(pipeline, x, y, show=show)
-        self.data = data
-        self.images = find_single_images(data, show=show)
-        self.loader = Loader(data, arrays=self.images.arrays)
+    def look(self) -> None:
+        """Find the images, and look at their headers."""
+        self.data: SingleImageData = data_of(self.pipeline, SingleImageData)
+        self.images = find_single_images(self.data, show=self.show)
+        self.loader = Loader(self.data, arrays=self.images.arrays)
         self._numbers = {name: number for number, name in enumerate(self.images.classes)}
 
     @classmethod
@@ -79,39 +61,22 @@ class SingleImageDataset(PictureDataset[SingleImage]):
         """Generation."""
         return f"to make the {y.name} of images from {x.name}"
 
-    def members(self, part: str) -> Sequence[SingleImage]:
+    def members(self, part: str) -> Sequence[Picture]:
         """The images of a part."""
-        return self.images.parts[part]
+        return self.images.parts[part].y
 
-    def name(self, member: SingleImage) -> str:
+    def name(self, member: Picture) -> str:
         """That of the image, without folders."""
         return member.name.replace("/", "_")
 
-    def files(self, member: SingleImage) -> Mapping[str, Path]:
+    def files(self, member: Picture) -> Mapping[str, Path]:
         """The file of the image; of many in one that one."""
         return {"image": member.path}
 
-    def found(self) -> Iterator[str]:
-        """Layout, classes, counts of each part, sizes."""
-        yield self.images.describe()
-        for part in PARTS:
-            members = self.members(part)
-            yield f"{part + ':':<12}{len(members)} ({some_names([m.name for m in members])})"
-        if self.images.classes:
-            yield f"classes:    {some_names(self.images.classes)}"
-        sizes = Counter(
-            "{1}x{0} pixels".format(*image.picture.size)
-            for part in PARTS
-            for image in self.members(part)
-        )
-        yield f"sizes:      {common(sizes)}"
-        for note in self.images.notes:
-            yield f"note:       {note}"
-
-    def sample(self, ready: SingleImage) -> Sample:
+    def sample(self, ready: Picture) -> Sample:
         """The whole image: resized to ``crop_size``, or its centre where nothing is resized."""
-        with self.leaving_out(ready.picture):
-            pixels = self.loader.whole_pixels(ready.picture, self.data.image_channels)
+        with self.leaving_out(ready):
+            pixels = self.loader.whole_pixels(ready, self.data.image_channels)
         x, y, scale = self.both(ready, centre(pixels, self.data.crop_size))
         return Sample(
             id=ready.name,
@@ -121,7 +86,7 @@ class SingleImageDataset(PictureDataset[SingleImage]):
             facts={} if ready.label is None else {"label": ready.label},
         )
 
-    def both(self, image: SingleImage, pixels: NDArray[Any]) -> tuple[Tensor, Tensor, float]:
+    def both(self, image: Picture, pixels: NDArray[Any]) -> tuple[Tensor, Tensor, float]:
         """X and y of an image in physical values, and the scale of y."""
         if self.data.given == "lightness":
             lightness, colours = lab_of_pixels(pixels)
@@ -165,7 +130,7 @@ class SingleImageDataset(PictureDataset[SingleImage]):
             if values is not None:
                 row.append(Panel(self.view(done.x, values)[::-1], low=-1, high=1, heading=heading))
         words = name if label is None else f"{label}: {name}"
-        row[0] = Panel(row[0].pixels, row[0].low, row[0].high, heading=row[0].heading, label=words)
+        row[0] = replace(row[0], label=words)
         return [row]
 
     def view(self, x: Tensor | None, y: Tensor) -> NDArray[Any]:
@@ -178,7 +143,7 @@ class SingleImageDataset(PictureDataset[SingleImage]):
 
     def header(self) -> dict[str, Any]:
         """What is given, classes and sizes of the training images."""
-        edges = [edge for image in self.members("train") for edge in image.picture.size]
+        edges = [edge for image in self.members("train") for edge in image.size]
         return {
             "images": {
                 "given": self.data.given,
@@ -194,7 +159,7 @@ class SingleImageDataset(PictureDataset[SingleImage]):
         described: dict[str, list[dict[str, Any]]] = {}
         for part in PARTS:
             files = Counter(image.path for image in self.members(part))
-            keys = self.hashes(image.picture for image in self.members(part))
+            keys = self.hashes(self.members(part))
             described[part] = [
                 {
                     "id": path.name,
@@ -243,19 +208,18 @@ class SingleImageBatches(CropBatches):
         data = dataset.data
         super().__init__(data.batch_size, dataset.pipeline.seed, rank=rank, world=world)
         self.dataset, self.loader = dataset, dataset.loader
-        self.images = dataset.members("train")
-        self.pictures = [image.picture for image in self.images]
-        self._start("", len(self.images))
+        self.pictures = dataset.members("train")
+        self._start("", len(self.pictures))
 
     def _lines(self) -> Iterable[str]:
         keys = self.dataset.hashes(self.pictures)
-        return (f"{i.name} {i.label} {i.picture.half or 0} {keys[i.path]}" for i in self.images)
+        return (f"{p.name} {p.label} {p.half or 0} {keys[p.path]}" for p in self.pictures)
 
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
         data, dataset = self.dataset.data, self.dataset
         sides = [(self.pictures, data.image_channels)]
         number, images = self._good(sides, first, data.load_size)
         (crop,) = random_crop(images, data.crop_size, rng, flip=data.flip)
-        x, y, scale = dataset.both(self.images[number], crop)
+        x, y, scale = dataset.both(self.pictures[number], crop)
         target = dataset.y.encode(y, scale)
         return dataset.x.encode(x, 1.0), target, torch.ones(1, *target.shape[1:])

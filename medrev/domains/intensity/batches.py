@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import ContrastData, ScalarData
-from medrev.data.epochs import Order, PlacedBatches, Triple
-from medrev.data.patches import find_places, list_items
-from medrev.domains.intensity.head import Head, Three
+from medrev.data.epochs import Order, Triple
+from medrev.data.patches import PlacedBatches
+from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.reading import BACKGROUND
 from medrev.errors import InputError
 from medrev.volumes import SLICE_AXES, Slicing
@@ -62,16 +62,15 @@ class HeadBatches(PlacedBatches, Generic[D]):
                 [np.stack([np.full(len(k), n), k], axis=1) for n, k in enumerate(numbers)]
             )
         else:
-            self._places = [
-                find_places(head.brain(), data.patches, data.factors, head.id) for head in heads
-            ]
-            items = list_items(self._places, data.patches)
+            masks = ((head.id, head.brain()) for head in heads)
+            items = self._placed(masks, data.patches, data.factors)
         self._list(items, [head.key for head in heads])
 
-    def _position(self, item: NDArray[np.int64], rng: np.random.Generator) -> Three:
-        """First voxel of a patch."""
-        i, j, k = (int(n) for n in self._places[item[0]].position(int(item[1]), rng))
-        return i, j, k
+    def _patch(self, head: Head, position: NDArray[np.int64], gains: tuple[float, float]) -> Triple:
+        """x, y and mask of a patch whose first voxel is given."""
+        i, j, k = (int(n) for n in position)
+        size = self.data.patches.size
+        return head.block((i, j, k), (size, size, size), gains)
 
 
 class ContrastBatches(HeadBatches[ContrastData]):
@@ -94,9 +93,7 @@ class ContrastBatches(HeadBatches[ContrastData]):
             sample = self._slice(head, int(item[1]), gains, shift, moves)
             mirrored = self.data.slices.axis != "sagittal"
         else:
-            size = self.data.patches.size
-            sample = head.block(self._position(item, rng), (size, size, size), gains)
-            mirrored = True
+            sample, mirrored = self._patch(head, self._position(item, rng), gains), True
         if change.flips and mirrored and rng.random() < 0.5:
             x, y, mask = (values.flip(1) for values in sample)  # the axis from left to right
             return x, y, mask
@@ -167,12 +164,10 @@ class ScalarBatches(HeadBatches[ScalarData]):
     def _drawn_from(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """x, y and mask of one place, augmented alike."""
         head, change = self._heads[item[0]], self.data.augmentation
-        start = self._position(item, rng)
-        gain = 1.0
+        position, gain = self._position(item, rng), 1.0
         if change.brightness:
             gain = max(0.05, 1 + change.brightness * float(rng.uniform(-1, 1)))
-        size = self.data.patches.size
-        x, y, mask = head.block(start, (size, size, size), (gain, gain))
+        x, y, mask = self._patch(head, position, (gain, gain))
         if change.flips:
             axes = [axis + 1 for axis in range(3) if rng.random() < 0.5]
             x, y, mask = (values.flip(axes) for values in (x, y, mask))

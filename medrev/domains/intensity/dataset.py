@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from medrev.config.schema import ContrastData, Pipeline
+from medrev.config.schema import ContrastData
 from medrev.data import Subject
 from medrev.data.ranges import ranges_of
 from medrev.domains.dataset import CardFacts
+from medrev.domains.domain import data_of
 from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ContrastBatches
-from medrev.domains.intensity.domain import IntensityDomain
 from medrev.domains.intensity.find import find_contrasts
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
@@ -28,24 +28,16 @@ from medrev.volumes import (
 
 
 class IntensityDataset(HeadDataset):
-    """Two contrasts of the heads of a cohort; every process reads all heads into its memory.
+    """Two contrasts of the heads of a cohort."""
 
-    Args:
-        pipeline: The experiment; its data is of the kind contrast.
-
-    Raises:
-        ConfigError: It is of another kind.
-        InputError: The cohort is missing or cannot be used.
-    """
-
+    data: ContrastData
     draws = ContrastBatches
     nonzero = "both contrasts"
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        x = IntensityDomain[ContrastData](pipeline, "x")
-        y = IntensityDomain[ContrastData](pipeline, "y")
-        super().__init__(pipeline, x, y, cohort=find_contrasts(x.data), data=x.data)
-        self.data = x.data
+    def look(self) -> None:
+        """Find the heads that have both contrasts."""
+        self.data = data_of(self.pipeline, ContrastData)
+        self.cohort = find_contrasts(self.data)
 
     def found(self) -> Iterator[str]:
         """The cohort."""

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import ContrastData, Pipeline, ScalarData
 from medrev.data.cohort import Layouts
 from medrev.data.subject import Subject
-from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry, data_of
+from medrev.domains.domain import OF_FINER, OF_TENSORS, Domain, Side, Symmetry, data_of
 from medrev.domains.intensity.find import LAYOUTS, is_head, problems
 from medrev.domains.intensity.names import (
     contrast_base,
@@ -28,8 +27,10 @@ from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
 from medrev.domains.intensity.reading import intensity_scale, read_contrast, to_network
 from medrev.domains.outputs import Map, Output
+from medrev.domains.results import ResultFiles
 from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry, Source, sidecar_beside
+from medrev.domains.values import Prediction, Scan
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import InputError
 from medrev.metrics import Settings
@@ -39,13 +40,11 @@ from medrev.volumes import SLICE_AXES, Reorient, voxel_size
 _UNKNOWN = 1000.0
 #: World axes of an array that is turned to RAS.
 _WORLD = ("left and right", "front and back", "top and bottom")
-_OF_FINER = " is for models of super-resolution; {model} takes {takes} and keeps the grid"
-_OF_TENSORS = " is for models of diffusion tensors; {model} takes {takes}"
 
 
 D = TypeVar("D", ContrastData, ScalarData)
-#: Values, affine and description of volumes, by name.
-Volumes = dict[str, tuple[Tensor | None, NDArray[Any] | None, str]]
+#: Values and affine of volumes, by name.
+Volumes = dict[str, tuple[Tensor, NDArray[Any]]]
 
 
 class IntensityDomain(Domain, Generic[D]):
@@ -66,14 +65,8 @@ class IntensityDomain(Domain, Generic[D]):
     datatype = "anat"
     title = "Synthetic contrasts of MRI"
     refuses: ClassVar = {
-        "--tensor-order": _OF_TENSORS,
-        "--tensor-frame": _OF_TENSORS,
-        "--voxel-size": _OF_FINER,
-        "--consistency exact": _OF_FINER,
-        "--engine openvino": _OF_TENSORS,
-        "--precision bfloat16": _OF_TENSORS,
-        "--bval": _OF_TENSORS,
-        "--bvec": _OF_TENSORS,
+        **OF_TENSORS,
+        **OF_FINER,
         "--spacing auto": ": contrasts are not resampled: leave it out",
         "--spacing train": (
             ": contrasts are not resampled, a warning says where voxels are unlike those of the "
@@ -247,14 +240,6 @@ class IntensityDomain(Domain, Generic[D]):
         """Turn the grid."""
         return apply_symmetry_scalar(values, symmetry)
 
-    def squared(self, values: Tensor) -> Tensor:
-        """The square."""
-        return torch.square(values)
-
-    def norm(self, values: Tensor) -> Tensor:
-        """The absolute value."""
-        return values.abs()
-
     def base(self, path: Path) -> str:
         """The name without its contrast."""
         return contrast_base(path, self.name)
@@ -268,36 +253,31 @@ class IntensityDomain(Domain, Generic[D]):
         """The validator knows no NRRD; of NIfTI files BIDS has adopted the names."""
         return ("*_desc-synth*",) if format == "nrrd" else ()
 
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+    def results(
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles
+    ) -> dict[str, Output]:
         """The volume, its uncertainty, and the cycle residual in intensities of the input."""
         made, given = self.called, source.called
-        volumes: Volumes = {
-            "volume": (prediction.values, scan.affine, f"Synthetic {made} made of {given}"),
-            "std": (
-                prediction.std,
-                scan.affine,
-                f"Uncertainty: standard deviation of the synthetic {made} over the ensemble",
-            ),
-            "cycle": (
-                prediction.cycle_residual,
-                scan.affine,
-                f"Cycle residual: distance of the input {given} from the result translated back",
-            ),
+        words = {
+            "volume": f"Synthetic {made} made of {given}",
+            "std": f"Uncertainty: standard deviation of the synthetic {made} over the ensemble",
+            "cycle": f"Cycle residual: distance of the input {given} from the result translated "
+            "back",
         }
-        return self._maps(volumes, scan)
+        volumes = {"volume": (prediction.values, prediction.placed), **prediction.beside(scan)}
+        return self._maps(volumes, words, scan)
 
-    def _maps(self, volumes: Volumes, scan: Scan) -> dict[str, Output]:
-        """Volumes that there are as files, in the space of the scan."""
+    def _maps(self, volumes: Volumes, words: Mapping[str, str], scan: Scan) -> dict[str, Output]:
+        """Volumes as files, in the space of the scan, with what is said of them."""
         return {
             name: Map(
                 values=values,
                 affine=affine,
-                description=description,
+                description=words[name],
                 units=ABOUT_PLACES[1] if name == "score" else self.unit,
                 space=scan.space,
             )
-            for name, (values, affine, description) in volumes.items()
-            if values is not None and affine is not None
+            for name, (values, affine) in volumes.items()
         }
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
@@ -314,7 +294,7 @@ class IntensityDomain(Domain, Generic[D]):
         }
 
     def picture(
-        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles, title: str
     ) -> Output | None:
         """Input and output in three views."""
         return compare_contrasts(

@@ -1,5 +1,6 @@
 """Finding the heads of a cohort that has two contrasts of each."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from medrev.config.schema import ANY_CONTRAST, ContrastData, ScalarData
 from medrev.data.cohort import Cohort, Layouts, check_root, together
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
-from medrev.domains.intensity.layouts import bids, brats, files, table
+from medrev.domains.intensity.layouts import bids, brats, files
+from medrev.domains.intensity.layouts.table import table
 from medrev.domains.intensity.names import (
     NOT_CONTRASTS,
     UNNAMED,
@@ -75,19 +77,27 @@ def find_contrasts(data: ContrastData) -> Cohort:
                 f"no subject in {data.root} has the contrast {name}; they have "
                 f"{', '.join(sorted(had))}; change data.{key}"
             )
-    lacking = [lacks(s, name) for s in cohort.subjects for name in names]
+    advice = "add them, or leave these subjects out with data.subjects"
+    _refuse(cohort, (lacks(s, name) for s in cohort.subjects for name in names), advice)
+    return _only(cohort, cohort.subjects, names)
+
+
+def _refuse(cohort: Cohort, lacking: Iterable[str | None], advice: str) -> None:
+    """Raise InputError if anything is lacking."""
     problems = [line for line in lacking if line is not None]
     if problems:
-        raise InputError(
-            together(problems, f"the {cohort.layout} cohort {data.root}")
-            + "; add them, or leave these subjects out with data.subjects"
-        )
-    kept = (*names, *NOT_CONTRASTS)
-    pairs = (
+        where = f"the {cohort.layout} cohort {cohort.root}"
+        raise InputError(f"{together(problems, where)}; {advice}")
+
+
+def _only(cohort: Cohort, subjects: Iterable[Subject], roles: Sequence[str]) -> Cohort:
+    """Some subjects, of whose contrasts only some are left."""
+    kept = (*roles, *NOT_CONTRASTS)
+    left = (
         replace(s, files={n: p for n, p in s.files.items() if n in kept}, several={})
-        for s in cohort.subjects
+        for s in subjects
     )
-    return replace(cohort, subjects=tuple(pairs))
+    return replace(cohort, subjects=tuple(left))
 
 
 def scalar_file(subject: Subject, data: ScalarData) -> Path:
@@ -135,16 +145,7 @@ def find_scalars(data: ScalarData) -> Cohort:
             scalar_file(cohort.subjects[0], data)
         return replace(cohort, subjects=alone)
     usable = [s for s in cohort.subjects if name in s.files or UNNAMED in s.files]
-    wanted = data.subjects is not None
-    if wanted or not usable:
-        lacking = [lacks(s, name) for s in cohort.subjects if s not in usable]
-        problems = [line for line in lacking if line is not None]
-        if problems:
-            where = f"the {cohort.layout} cohort {data.root}"
-            raise InputError(f"{together(problems, where)}; change data.contrast")
-    kept = (name, UNNAMED, *NOT_CONTRASTS)
-    subjects = (
-        replace(s, files={n: p for n, p in s.files.items() if n in kept}, several={})
-        for s in usable
-    )
-    return replace(cohort, subjects=tuple(subjects))
+    if data.subjects is not None or not usable:
+        lacking = (lacks(s, name) for s in cohort.subjects if s not in usable)
+        _refuse(cohort, lacking, "change data.contrast")
+    return _only(cohort, usable, (name, UNNAMED))

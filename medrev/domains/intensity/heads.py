@@ -8,10 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from medrev.config.schema import ContrastData, Pipeline, ScalarData
-from medrev.data import Cohort, Subject
+from medrev.data import Subject
 from medrev.domains.dataset import CohortDataset, Processes
-from medrev.domains.domain import Domain
 from medrev.domains.intensity.batches import HeadBatches
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.reading import BACKGROUND
@@ -28,24 +26,17 @@ _KEY = 16
 
 
 class HeadDataset(CohortDataset[Head]):
-    """Heads of a cohort; every process reads all of them into its memory."""
+    """Heads of a cohort; every process reads all of them into its memory.
 
+    Attributes:
+        data: The data section of the pipeline.
+    """
+
+    data: Any
     #: Slices or patches.
     draws: type[HeadBatches[Any]]
     #: What a mask that was not given is.
     nonzero = "nonzero"
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        x: Domain,
-        y: Domain,
-        *,
-        cohort: Cohort,
-        data: ContrastData | ScalarData,
-    ) -> None:
-        super().__init__(pipeline, x, y)
-        self.cohort, self._data = cohort, data
 
     @abstractmethod
     def read_head(self, member: Subject) -> Head:
@@ -86,7 +77,7 @@ class HeadDataset(CohortDataset[Head]):
         """Slices or patches of the training heads."""
         return self.draws(
             self.kept("train"),
-            self._data,
+            self.data,
             self.pipeline.seed,
             **self.order(rank, world),
         )
@@ -105,7 +96,7 @@ class HeadDataset(CohortDataset[Head]):
             facts={
                 "mask": self.nonzero if ready.mask_source == "nonzero" else ready.mask_source,
                 "scales": list(ready.scales),
-                "percentile": self._data.intensities.percentile,
+                "percentile": self.data.intensities.percentile,
             },
             notes=ready.notes,
         )
@@ -122,8 +113,8 @@ class HeadDataset(CohortDataset[Head]):
         assert sample.affine is not None
         reorient, shape = Reorient(volume.affine), tuple(volume.shape[1:])
         labels = reorient.forward(volume.values)
-        if max(self._data.factors) > 1:
-            labels, _ = crop_to_multiple(labels, self._data.factors)
+        if max(self.data.factors) > 1:
+            labels, _ = crop_to_multiple(labels, self.data.factors)
         grid = Grid(tuple(sample.y.shape[1:]), sample.affine.numpy(), f"the volumes of {sample.id}")
         own = Grid(tuple(labels.shape[1:]), reorient.affine_for(shape))
         grid.check(path, own, "resample the label map onto them")

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.domains.domain import Prediction, Scan
-from medrev.domains.quick_look import Comparison, Doubt, Row
-from medrev.volumes import Plane, View
+from medrev.domains.quick_look import Comparison, doubt, row
+from medrev.domains.values import Prediction, Scan
+from medrev.volumes import Panel, Plane, View
 
 #: Fewest rows and columns of a picture: of a thin volume some views are left out.
 _LEAST = 6
@@ -36,7 +36,7 @@ def compare_contrasts(
     given, made = (
         f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
     )
-    rows = []
+    rows: list[list[Panel]] = []
     for view, plane in (views or planes).items():
         brain = plane.picture(mask.float())[..., 0] > 0
 
@@ -44,7 +44,7 @@ def compare_contrasts(
             return plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0))
 
         doubts = [
-            Doubt(f"{what}, {view}", cut(values), "intensity", _NOTHING * scale)
+            doubt(f"{what}, {view}", cut(values), "intensity", plane.aspect, least=_NOTHING * scale)
             for what, values, scale in (
                 ("standard deviation", prediction.std, prediction.scale),
                 ("cycle residual", prediction.cycle_residual, prediction.input_scale),
@@ -52,17 +52,17 @@ def compare_contrasts(
             if values is not None
         ]
         rows.append(
-            Row(
+            row(
                 view,
                 {
                     given: cut(scan.values) / prediction.input_scale,
                     made: cut(prediction.values) / prediction.scale,
                 },
-                1.0,
-                "of scale",
-                plane.aspect,
-                tuple(doubts),
-                plane.sides,
+                plane,
+                top=1.0,
+                unit="of scale",
+                doubts=doubts,
+                first=not rows,
             )
         )
-    return Comparison(title, f"{names[0]} → {names[1]}, model {model}", tuple(rows))
+    return Comparison(title, f"{names[0]} → {names[1]}, model {model}", rows)

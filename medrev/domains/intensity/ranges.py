@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.ranges import is_outside, mask_volume, range_in_words
+from medrev.data.ranges import is_outside, mask_doubts, mask_volume, range_in_words
 
-#: How far outside the training's range, relatively, a volume may lie.
-_MEDIAN_TOLERANCE, _VOLUME_TOLERANCE = 0.3, 0.3
+#: How far outside the training's range, relatively, the median of a brain may lie.
+_TOLERANCE = 0.3
 #: Share of voxels in the mask above which a volume was hardly freed of its skull.
 _WHOLE = 0.9
 
@@ -54,13 +54,9 @@ def unlike_contrasts(
             f"{values['inside']:.0%} of the voxels are in the mask{trained}: is it the brain "
             "alone, without skull and air? Give its mask with --mask if it is not"
         )
-    elif is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        trained = range_in_words(ranges["mask_ml"], ".0f")
-        doubts.append(
-            f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
-            "is it the brain, and all of it?"
-        )
-    if is_outside(values["median"], ranges.get("median"), _MEDIAN_TOLERANCE):
+    else:
+        doubts += mask_doubts(values["mask_ml"], ranges.get("mask_ml"))
+    if is_outside(values["median"], ranges.get("median"), _TOLERANCE):
         trained = range_in_words(ranges["median"], ".2g")
         doubts.append(
             f"the median of the brain is {values['median']:.2g} of its brightest voxels' "

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from medrev.data.ranges import finite_notes, without_nan
-from medrev.domains.domain import Scan
+from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.volumes import check_affine, check_mask, read_volume
 

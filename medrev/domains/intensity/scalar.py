@@ -13,7 +13,7 @@ from torch import Tensor
 from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data.subject import Subject
 from medrev.domains.consistency import Consistency
-from medrev.domains.domain import Domain, Prediction, Scan
+from medrev.domains.domain import OF_FINER
 from medrev.domains.intensity.domain import IntensityDomain, Volumes
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
 from medrev.domains.intensity.names import (
@@ -25,8 +25,10 @@ from medrev.domains.intensity.names import (
 from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.outputs import Output
 from medrev.domains.quick_look import nearest
+from medrev.domains.results import ResultFiles
 from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry
+from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.metrics import Settings
 from medrev.volumes import Reorient, blocks_of, from_blocks, voxel_size, with_means
@@ -98,9 +100,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
     uncertain = ("lower", "upper")
     layouts = SCALAR_LAYOUTS
     refuses: ClassVar = {
-        option: why
-        for option, why in IntensityDomain.refuses.items()
-        if option not in ("--voxel-size", "--consistency exact")
+        option: why for option, why in IntensityDomain.refuses.items() if option not in OF_FINER
     }
 
     @property
@@ -190,47 +190,43 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         return (*(("*_desc-sr*.nrrd",) if format == "nrrd" else ()), *unnamed)
 
     def reorient(self, affine: NDArray[Any]) -> Reorient:
-        """To axes nearest to RAS; where a model makes slices thinner, the last one is theirs."""
-        return _reorient(affine, self.data, coarse=self.side == "x")
+        """To axes nearest to RAS; where a model makes slices thinner, the last one is theirs.
 
-    def _factors(self, affine: NDArray[Any]) -> tuple[int, ...]:
-        """Along the axes of an array that was given."""
-        turned = _reorient(affine, self.data, coarse=self.side == "y")
-        return tuple(self.data.factors[axis] for axis in turned.order)
+        Factors of a pipeline are those of left-right, back-front and bottom-top. One of axial
+        slices is for slices along any axis: those of a coarse volume lie where its voxels are
+        longest.
+        """
+        if self.side == "y" or self.data.factors[:2] != (1, 1):
+            return Reorient(affine)
+        edges = voxel_size(Reorient(affine).affine_for((1, 1, 1)))
+        longest = int(np.argmax(edges))
+        others = max(edge for axis, edge in enumerate(edges) if axis != longest)
+        return Reorient(affine, longest if edges[longest] > _THICK * others else 2)
 
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+    def results(
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles
+    ) -> dict[str, Output]:
         """The volume, its uncertainty; cycle residual and score on the grid of the input."""
         made = "Super-resolved" if self.side == "y" else "Averaged"
-        name = self._contrast
-        volumes: Volumes = {
-            "volume": (prediction.values, prediction.affine, f"{made} {name}"),
-            "std": (
-                prediction.std,
-                prediction.affine,
-                f"Uncertainty: standard deviation of the {made.lower()} {name} over "
-                f"{prediction.spread_over}",
-            ),
-            "cycle": (
-                prediction.cycle_residual,
-                scan.affine,
-                f"Cycle residual: distance of the input {name} from the result translated back",
-            ),
+        name, interval, grid = self._contrast, prediction.interval, prediction.placed
+        words = {
+            "volume": f"{made} {name}",
+            "std": f"Uncertainty: standard deviation of the {made.lower()} {name} over "
+            f"{prediction.spread_over}",
+            "cycle": f"Cycle residual: distance of the input {name} from the result translated "
+            "back",
+            "score": ABOUT_PLACES[0],
         }
-        if prediction.score is not None:
-            volumes["score"] = prediction.score.places, scan.affine, ABOUT_PLACES[0]
-        if prediction.interval is not None:
-            ends = prediction.interval.bounds(
-                "volume", prediction.values, prediction.spread["volume"]
-            )
-            level = f"{prediction.interval.level:g} %"
+        for number in range(1, prediction.samples + 1):
+            words[f"sample-{number}"] = f"{made} {name}: sample {number} of {prediction.samples}"
+        volumes: Volumes = {"volume": (prediction.values, grid), **prediction.beside(scan)}
+        if interval is not None:
+            ends = interval.bounds("volume", prediction.values, prediction.spread["volume"])
             inside = 1 if prediction.mask is None else prediction.mask
             for end, values in zip(("lower", "upper"), ends, strict=True):
-                words = f"{made} {name}: {end} end of the {level} interval"
-                volumes[end] = values.clamp(min=0) * inside, prediction.affine, words
-        for n, draw in enumerate(() if prediction.draws is None else prediction.draws, 1):
-            words = f"{made} {name}: sample {n} of {prediction.samples}"
-            volumes[f"sample-{n}"] = draw, prediction.affine, words
-        return self._maps(volumes, scan)
+                words[end] = f"{made} {name}: {end} end of the {interval.level:g} % interval"
+                volumes[end] = values.clamp(min=0) * inside, grid
+        return self._maps(volumes, words, scan)
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """Contrast, grid and intensities."""
@@ -250,7 +246,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
         }
 
     def picture(
-        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles, title: str
     ) -> Output | None:
         """Input and output in three views, both on the fine grid (nearest neighbour)."""
         made, given, residual = prediction.values, scan.values, prediction.cycle_residual
@@ -284,17 +280,3 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             title=title,
             model=self.pipeline.name,
         )
-
-
-def _reorient(affine: NDArray[Any], data: ScalarData, *, coarse: bool) -> Reorient:
-    """How a volume is turned, of the coarse grid or of the fine one.
-
-    Factors of a pipeline are those of left-right, back-front and bottom-top. One of axial slices is
-    for slices along any axis: those of a coarse volume lie where its voxels are longest.
-    """
-    if not coarse or data.factors[:2] != (1, 1):
-        return Reorient(affine)
-    edges = voxel_size(Reorient(affine).affine_for((1, 1, 1)))
-    longest = int(np.argmax(edges))
-    others = max(edge for axis, edge in enumerate(edges) if axis != longest)
-    return Reorient(affine, longest if edges[longest] > _THICK * others else 2)

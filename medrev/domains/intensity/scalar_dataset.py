@@ -4,51 +4,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from medrev.config.schema import ANY_CONTRAST, Pipeline
+from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data import Subject
 from medrev.data.ranges import ranges_of
 from medrev.domains.dataset import CardFacts
-from medrev.domains.domain import Domain
+from medrev.domains.domain import Domain, data_of
 from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ScalarBatches
 from medrev.domains.intensity.find import find_scalars
 from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.names import contrast_name
-from medrev.domains.intensity.scalar import ScalarDomain
+from medrev.domains.intensity.preparation import prepare_twin
 from medrev.domains.intensity.simulated import (
     SimulatedBatches,
     simulated_cohort,
     simulated_head,
 )
 from medrev.domains.intensity.simulation import VOXELS
-from medrev.domains.intensity.twin import prepare_twin
 from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to
 from medrev.volumes import Panel, Plane, block_mask, block_mean, voxel_size
 
 
 class ScalarDataset(HeadDataset):
-    """Volumes of one contrast and their twins; every process reads all into its memory.
+    """Volumes of one contrast and their twins."""
 
-    Args:
-        pipeline: The experiment; its data is of the kind scalar.
-
-    Raises:
-        ConfigError: It is of another kind.
-        InputError: The cohort is missing or cannot be used.
-    """
-
+    data: ScalarData
     validation = ("psnr_forward", "nmae_forward", "nmae_inverse", "cycle_x", "cycle_y")
     ensembles = True
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        x, y = ScalarDomain(pipeline, "x"), ScalarDomain(pipeline, "y")
-        self.data = x.data
-        drawn = self.is_simulated
-        cohort = simulated_cohort(x.data) if drawn else find_scalars(x.data)
-        super().__init__(pipeline, x, y, cohort=cohort, data=x.data)
-        self.draws = SimulatedBatches if drawn else ScalarBatches
+    def look(self) -> None:
+        """Find the volumes, or number the scans that are drawn."""
+        self.data = data_of(self.pipeline, ScalarData)
+        self.cohort = (simulated_cohort if self.is_simulated else find_scalars)(self.data)
+        self.draws = SimulatedBatches if self.is_simulated else ScalarBatches
 
     #: What a mask that was not given is, as tables and reports say it.
     nonzero = "non-zero voxels"

@@ -11,8 +11,8 @@ from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
 from medrev.domains.intensity.batches import ScalarBatches
 from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.preparation import Thick, make_twin
 from medrev.domains.intensity.simulation import SimulatedScan, draw_scan
-from medrev.domains.intensity.twin import Thick, make_twin
 from medrev.volumes import PROFILES
 
 #: Share of a scan that must not be air or cut off.

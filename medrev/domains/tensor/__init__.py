@@ -1,9 +1,9 @@
 """Diffusion tensors: reading, low-resolution twins, patches, augmentation, caching."""
 
 from medrev.domains.tensor.batches import PatchBatches
-from medrev.domains.tensor.cache import Prepared
+from medrev.domains.tensor.degradation import Prepared, prepare_scan
 from medrev.domains.tensor.find import find_cohort
-from medrev.domains.tensor.preparation import prepare, prepare_scan
+from medrev.domains.tensor.preparation import prepare
 from medrev.domains.tensor.ranges import (
     auto_scale,
     describe_values,

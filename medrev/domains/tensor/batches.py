@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.config.schema import DTIData
-from medrev.data.epochs import Order, PlacedBatches, Triple
-from medrev.data.patches import Places, cut, find_places, list_items
-from medrev.domains.tensor.cache import Prepared
+from medrev.data.epochs import Order, Triple
+from medrev.data.patches import PlacedBatches, cut
+from medrev.domains.tensor.degradation import Prepared
 from medrev.dti import apply_symmetry, apply_symmetry_scalar, symmetries
 from medrev.errors import InputError
 from medrev.volumes import upsample
@@ -96,13 +96,12 @@ def add_noise(tensor: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Source:
-    """One subject in network range: inputs to choose from, target, mask, and where patches lie."""
+    """One subject in network range: inputs to choose from, target and mask."""
 
     inputs: tuple[torch.Tensor, ...]
     averaged: torch.Tensor | None
     target: torch.Tensor
     mask: torch.Tensor
-    places: Places
 
 
 class PatchBatches(PlacedBatches):
@@ -143,14 +142,16 @@ class PatchBatches(PlacedBatches):
         augmentation = data.augmentation
         self._symmetries = symmetries(flips=augmentation.flips, rotations=augmentation.rotations)
         self._sources = [self._source(subject, scale) for subject in prepared]
-        places = [source.places for source in self._sources]
-        self._list(list_items(places, data.patches), [subject.key for subject in prepared])
+        masks = ((subject.id, subject.mask) for subject in prepared)
+        items = self._placed(masks, data.patches, data.factors)
+        self._list(items, (subject.key for subject in prepared))
 
     def _source(self, subject: Prepared, scale: float) -> _Source:
         factor = self.data.degradation.factor
-        if subject.factor != factor:
+        found = subject.y.shape[1] // subject.x.shape[1]
+        if found != factor:
             raise InputError(
-                f"{subject.id} was prepared with the factor {subject.factor}, "
+                f"{subject.id} was prepared with the factor {found}, "
                 f"data.degradation.factor is {factor}"
             )
 
@@ -160,19 +161,17 @@ class PatchBatches(PlacedBatches):
                 low = upsample(low[None], factor, self.data.upsampling)[0].contiguous()
             return low
 
-        averaged = subject.low_tensor
+        averaged = subject.averaged
         return _Source(
-            inputs=tuple(ready(low) for low in (subject.low, *subject.copies)),
+            inputs=tuple(ready(low) for low in (subject.x, *subject.copies)),
             averaged=None if averaged is None else ready(averaged),
-            target=subject.high / scale,
+            target=subject.y / scale,
             mask=subject.mask,
-            places=find_places(subject.mask, self.data.patches, self.data.factors, subject.id),
         )
 
     def _patch(self, item: NDArray[np.int64], rng: np.random.Generator) -> Triple:
         """Cut x, y and mask at one place; views, not copies."""
-        source = self._sources[item[0]]
-        position = source.places.position(item[1], rng)
+        source, position = self._sources[item[0]], self._position(item, rng)
         x = source.inputs[rng.integers(len(source.inputs)) if len(source.inputs) > 1 else 0]
         if source.averaged is not None and rng.random() < 0.5:
             x = source.averaged

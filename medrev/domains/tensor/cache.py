@@ -9,7 +9,6 @@ looked at.
 
 import json
 import zlib
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,50 +16,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from medrev.config.schema import DTIData
+from medrev.data.subject import Subject
+from medrev.domains.tensor.degradation import Prepared
+from medrev.domains.tensor.simulated import VERSION
 from medrev.errors import OutputError
 from medrev.files import atomic_path, content_hash, ensure_writable_folder, user_cache
 
-
-@dataclass(frozen=True)
-class Prepared:
-    """High-resolution tensors and their low-resolution twins, in the voxel frame, in mm²/s.
-
-    I, J, K are multiples of the factor r; (i, j, k) = (I, J, K) / r. Outside the mask (for the
-    twins: outside the blocks with any brain voxel) everything is zero.
-
-    Attributes:
-        id: Name of the subject.
-        high: Tensors with shape (6, I, J, K), float32.
-        low: The twin with shape (6, i, j, k), float32, made as ``degradation`` says.
-        low_tensor: For mixed degradation the block mean of ``high``; ``low`` is then from raw DWI.
-        mask: Brain mask with shape (1, I, J, K), float32 (0 or 1).
-        affine: Voxel to RAS mm of the high-resolution grid, 4×4 float64. The low-resolution grid
-            lies on ``volumes.rescale_affine(affine, factor)``.
-        truth: Noise-free tensors of a simulated subject with the shape of ``high``. For evaluation
-            only.
-        key: Content key: the same files and settings give the same key.
-        degradation: dwi, tensor or mixed.
-        factor: High-resolution voxels per low-resolution voxel along every axis.
-        mask_source: given, median_otsu, or nonzero (where the tensors are not zero).
-        copies: Artefact-laden versions of ``low``, for training only.
-    """
-
-    id: str
-    high: torch.Tensor
-    low: torch.Tensor
-    low_tensor: torch.Tensor | None
-    mask: torch.Tensor
-    affine: torch.Tensor
-    truth: torch.Tensor | None
-    key: str
-    degradation: str
-    factor: int = 2
-    mask_source: str = "given"
-    copies: tuple[torch.Tensor, ...] = ()
-
-
 #: Raised whenever preparation gives other numbers for the same files.
 FORMAT = 1
+#: What a simulated head depends on, beside its number.
+_DRAWN_BY = {"whole", "edge", "seed"}
 
 
 def cache_folder(data: DTIData) -> Path:
@@ -81,33 +46,35 @@ def cache_folder(data: DTIData) -> Path:
     return folder
 
 
-def content_key(contents: dict[str, str], data: DTIData, training: bool) -> str:
+def content_key(subject: Subject, data: DTIData) -> str:
     """Return the key of a subject: a hash of all that its prepared form depends on.
 
-    Args:
-        contents: Hash of the content of every file, by role (dwi, bval, …).
-        data: Its fit, degradation, tensor order and frame, and for training subjects its
-            artefacts, are part of the key.
-        training: Whether artefact copies are made.
+    That is what its files hold, fit, degradation, tensor order and frame, and of training subjects
+    the artefacts.
     """
+    contents = {role: content_hash(path) for role, path in subject.files.items()}
+    if data.layout == "simulated":
+        drawn = data.simulated.model_dump_json(include=_DRAWN_BY)
+        contents = {"drawn": f"{VERSION} {subject.id} {drawn}"}
     artefacts = data.augmentation.artefacts
+    copied = subject.split == "train" and artefacts.copies
     described = {
         "format": FORMAT,
         "files": contents,
         "fit": data.fit.model_dump(),
         "degradation": data.degradation.model_dump(),
         "tensor": [data.tensor_order, data.tensor_frame],
-        "artefacts": artefacts.model_dump() if training and artefacts.copies else None,
+        "artefacts": artefacts.model_dump() if copied else None,
     }
     return content_hash(json.dumps(described, sort_keys=True).encode())
 
 
 def save_entry(path: Path, prepared: Prepared) -> None:
     """Write an entry whole or not at all."""
-    optional = {"low_tensor": prepared.low_tensor, "truth": prepared.truth}
+    optional = {"low_tensor": prepared.averaged, "truth": prepared.truth}
     tensors = {
-        "high": prepared.high,
-        "low": prepared.low,
+        "high": prepared.y,
+        "low": prepared.x,
         "mask": prepared.mask.to(torch.uint8),
         "affine": prepared.affine,
         **{name: tensor for name, tensor in optional.items() if tensor is not None},
@@ -117,9 +84,8 @@ def save_entry(path: Path, prepared: Prepared) -> None:
     metadata = {
         "format": str(FORMAT),
         "key": prepared.key,
-        "degradation": prepared.degradation,
-        "factor": str(prepared.factor),
-        "mask_source": prepared.mask_source,
+        "degradation": prepared.facts["degradation"],
+        "mask_source": prepared.facts["mask"],
         "checksum": _checksum(tensors),
     }
     with atomic_path(path, overwrite=True) as temporary:
@@ -136,23 +102,20 @@ def load_entry(path: Path, name: str) -> Prepared | None:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         if metadata["format"] != str(FORMAT) or metadata["checksum"] != _checksum(tensors):
             return None
-        prepared = Prepared(
+        return Prepared(
             id=name,
-            high=tensors["high"],
-            low=tensors["low"],
-            low_tensor=tensors.get("low_tensor"),
+            x=tensors["low"],
+            y=tensors["high"],
             mask=tensors["mask"].float(),
             affine=tensors["affine"],
             truth=tensors.get("truth"),
             key=metadata["key"],
-            degradation=metadata["degradation"],
-            factor=int(metadata["factor"]),
-            mask_source=metadata["mask_source"],
+            facts={"mask": metadata["mask_source"], "degradation": metadata["degradation"]},
+            averaged=tensors.get("low_tensor"),
+            copies=tuple(tensors[f"copy{n}"] for n in range(len(tensors)) if f"copy{n}" in tensors),
         )
     except (SafetensorError, KeyError, OSError, ValueError):
         return None
-    copies = [tensors[f"copy{n}"] for n in range(len(tensors)) if f"copy{n}" in tensors]
-    return replace(prepared, copies=tuple(copies))
 
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> str:

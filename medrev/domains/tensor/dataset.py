@@ -2,26 +2,26 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from medrev.config.schema import Pipeline
 from medrev.data import Subject
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, CohortDataset, Processes
 from medrev.domains.domain import Domain
 from medrev.domains.found import cohort_lines
+from medrev.domains.quick_look import row
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches
-from medrev.domains.tensor.cache import Prepared
-from medrev.domains.tensor.domain import TensorDomain
+from medrev.domains.tensor.degradation import Prepared
 from medrev.domains.tensor.find import find_cohort, scanned
 from medrev.domains.tensor.preparation import check_subjects, prepare
 from medrev.domains.tensor.ranges import auto_scale, training_ranges
 from medrev.dti import color_fa, scalar_maps
 from medrev.metrics import NOISE_FLOOR, Settings, interpolate_to
-from medrev.volumes import DIRECTIONS, Panel, Plane, nifti_shape, rescale_affine, voxel_size
+from medrev.volumes import Panel, Plane, nifti_shape, rescale_affine, voxel_size
 
 #: The interpolation whose error others are divided by.
 _YARDSTICK: Literal["cubic"] = "cubic"
@@ -30,15 +30,8 @@ _YARDSTICK: Literal["cubic"] = "cubic"
 class TensorDataset(CohortDataset[Prepared]):
     """Tensors of a cohort, and low-resolution twins made from them.
 
-    The way from high to low resolution is not measured.
-
-    Args:
-        pipeline: The experiment; its data is of the kind dti.
-        scale: Diffusivity (mm²/s) that is 1 in a trained model.
-
-    Raises:
-        ConfigError: It is of another kind.
-        InputError: The cohort is missing or cannot be used.
+    The way from high to low resolution is not measured. The scale is the diffusivity (mm²/s) that
+    is 1 in the network.
     """
 
     validation = ("rmse_interior", "rmse")
@@ -46,10 +39,9 @@ class TensorDataset(CohortDataset[Prepared]):
     columns = "input, cubic interpolation, output and reference"
     ensembles = True
 
-    def __init__(self, pipeline: Pipeline, *, scale: float | None = None) -> None:
-        x, y = TensorDomain(pipeline, "x"), TensorDomain(pipeline, "y")
-        super().__init__(pipeline, x, y, scale=scale)
-        self.data = pipeline.dti
+    def look(self) -> None:
+        """Find the cohort."""
+        self.data = self.pipeline.dti
         self.cohort = find_cohort(self.data)
 
     @classmethod
@@ -86,17 +78,7 @@ class TensorDataset(CohortDataset[Prepared]):
 
     def sample(self, ready: Prepared) -> Sample:
         """The twin and the tensors."""
-        return Sample(
-            id=ready.id,
-            x=ready.low,
-            y=ready.high,
-            scales=(self.scale, self.scale),
-            mask=ready.mask,
-            affine=ready.affine,
-            truth=ready.truth,
-            key=ready.key,
-            facts={"mask": ready.mask_source, "degradation": ready.degradation},
-        )
+        return replace(ready, scales=(self.scale, self.scale))
 
     @property
     def scale(self) -> float:
@@ -191,22 +173,20 @@ class TensorDataset(CohortDataset[Prepared]):
             name: np.where(brain[..., None], plane.colours(color_fa(slab)) * 1.4, 0).clip(0, 1)
             for name, slab in slabs.items()
         }
-        first, last = next(iter(slabs)), list(slabs)[-1]
-        rows = (("mean diffusivity [mm²/s]", md, "mm²/s"), ("colour FA", colour, DIRECTIONS))
         return [
-            [
-                Panel(
-                    plane.crop(view),
-                    high=top,
-                    aspect=plane.aspect,
-                    heading=name if number == 0 else "",
-                    label=label if name == first else "",
-                    scale=scale if name == last else None,
-                    sides=plane.sides if name == first else "",
-                )
-                for name, view in views.items()
-            ]
-            for number, (label, views, scale) in enumerate(rows)
+            row(
+                "mean diffusivity [mm²/s]",
+                {name: plane.crop(view) for name, view in md.items()},
+                plane,
+                top=top,
+                unit="mm²/s",
+            ),
+            row(
+                "colour FA",
+                {name: plane.crop(view) for name, view in colour.items()},
+                plane,
+                first=False,
+            ),
         ]
 
     def header(self) -> dict[str, Any]:
@@ -215,7 +195,7 @@ class TensorDataset(CohortDataset[Prepared]):
         edges = [
             edge
             for subject in subjects
-            for edge in voxel_size(rescale_affine(subject.affine.numpy(), subject.factor))
+            for edge in voxel_size(rescale_affine(subject.affine.numpy(), self.data.factor))
         ]
         return {
             "degradation": self._degradations,
@@ -228,9 +208,8 @@ class TensorDataset(CohortDataset[Prepared]):
         return {
             "id": ready.id,
             "key": ready.key,
-            "degradation": ready.degradation,
-            "mask": ready.mask_source,
-            "shape": list(ready.high.shape[1:]),
+            **ready.facts,
+            "shape": list(ready.y.shape[1:]),
         }
 
     def card(self) -> CardFacts:
@@ -257,4 +236,4 @@ class TensorDataset(CohortDataset[Prepared]):
 
     @property
     def _degradations(self) -> list[str]:
-        return sorted({subject.degradation for subject in self.kept("train")})
+        return sorted({subject.facts["degradation"] for subject in self.kept("train")})

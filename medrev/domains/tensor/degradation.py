@@ -13,54 +13,37 @@ method can give back what its input does not have.
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from medrev.config.schema import DTIData
+from medrev.domains.sample import Sample
 from medrev.domains.tensor.artefacts import corrupt, simulate_signal
 from medrev.domains.tensor.scan import Scan
-from medrev.dti import Gradients, fit_tensor
+from medrev.dti import fit_tensor
 from medrev.errors import InputError
 from medrev.volumes import block_mask, block_mean, crop_to_multiple, rescale_affine
 
 
-@dataclass(frozen=True)
-class Twin:
-    """Both grids of a scan, in mm²/s.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prepared(Sample):
+    """Tensors y ``(6, I, J, K)`` and their twin x ``(6, i, j, k)``, voxel frame, mm²/s, float32.
+
+    I, J, K are multiples of the factor r; (i, j, k) = (I, J, K) / r, and x lies on
+    ``volumes.rescale_affine(affine, r)``. Outside the mask (of x: outside the blocks with any
+    brain voxel) everything is zero. Facts are ``mask`` (given, median_otsu, or nonzero) and
+    ``degradation`` (dwi, tensor or mixed).
 
     Attributes:
-        high: Tensors with shape (6, I, J, K), zero outside the mask.
-        low: Twin with shape (6, i, j, k), from raw DWI where ``kind`` is dwi or mixed.
-        low_tensor: Block mean of ``high`` where ``kind`` is mixed, else None.
-        low_mask: Blocks with any brain voxel, shape (1, i, j, k).
-        kind: dwi, tensor or mixed.
-        signal: Block means of the raw DWI with shape (N, i, j, k), or None.
-        gradients: Of ``signal``, in the voxel frame.
+        averaged: For mixed degradation the block mean of y; x is then from raw DWI.
+        copies: Versions of x with artefacts, for training only.
     """
 
-    high: torch.Tensor
-    low: torch.Tensor
-    low_tensor: torch.Tensor | None
-    low_mask: torch.Tensor
-    kind: str
-    signal: torch.Tensor | None
-    gradients: Gradients | None
-
-
-def resolve_kind(kind: str, has_dwi: bool, name: str) -> str:
-    """Return dwi, tensor or mixed for a configured kind and the data at hand.
-
-    Raises:
-        InputError: The kind needs raw DWI and the subject has none.
-    """
-    if kind == "auto":
-        return "dwi" if has_dwi else "tensor"
-    if kind == "mixed":
-        return "mixed" if has_dwi else "tensor"
-    if kind == "dwi" and not has_dwi:
-        raise InputError(
-            f"{name}: data.degradation.kind: {kind} needs raw DWI, the subject has tensors only; "
-            f"use tensor or auto"
-        )
-    return kind
+    x: Tensor
+    y: Tensor
+    mask: Tensor
+    affine: Tensor
+    averaged: Tensor | None = None
+    copies: tuple[Tensor, ...] = ()
 
 
 def crop_scan(scan: Scan, factor: int) -> Scan:
@@ -70,7 +53,7 @@ def crop_scan(scan: Scan, factor: int) -> Scan:
         InputError: An axis is shorter than the factor, or no brain is left.
     """
 
-    def cropped(volume: torch.Tensor | None) -> torch.Tensor | None:
+    def cropped(volume: Tensor | None) -> Tensor | None:
         return None if volume is None else crop_to_multiple(volume, factor)[0]
 
     mask = crop_to_multiple(scan.mask, factor)[0]
@@ -87,20 +70,31 @@ def crop_scan(scan: Scan, factor: int) -> Scan:
     )
 
 
-def degrade(scan: Scan, data: DTIData) -> Twin:
-    """Fit the high-resolution tensors and make their low-resolution twin.
+def prepare_scan(scan: Scan, data: DTIData, key: str = "") -> Prepared:
+    """Fit the high-resolution tensors of a scan and make their low-resolution twin.
+
+    Subjects of the training part also get the copies with artefacts that are asked for.
 
     Args:
-        scan: A scan whose sizes are multiples of the factor (:func:`crop_scan`).
-        data: Its fit and degradation.
+        scan: The scan; it is cropped to multiples of the factor.
+        data: Its fit, degradation and artefacts.
+        key: Content key; the seed of artefacts.
 
     Raises:
-        InputError: The degradation needs raw DWI and there is none.
+        InputError: The degradation needs raw DWI and there is none, the scan is too small, or no
+            tensor could be fitted.
     """
     factor, method = data.degradation.factor, data.fit.method
-    kind = resolve_kind(data.degradation.kind, scan.dwi is not None, scan.id)
-    low_mask = block_mask(scan.mask, factor, "any")
-    signal = None
+    scan = crop_scan(scan, factor)
+    kind = data.degradation.kind
+    if kind == "dwi" and scan.dwi is None:
+        raise InputError(
+            f"{scan.id}: data.degradation.kind: {kind} needs raw DWI, the subject has tensors "
+            "only; use tensor or auto"
+        )
+    if scan.dwi is None or kind == "auto":
+        kind = "tensor" if scan.dwi is None else "dwi"
+    low_mask, signal = block_mask(scan.mask, factor, "any"), None
     if scan.dwi is not None and scan.gradients is not None:
         high = fit_tensor(scan.dwi, scan.gradients, scan.mask, method)
         signal = block_mean(scan.dwi[None], factor)[0]
@@ -108,43 +102,40 @@ def degrade(scan: Scan, data: DTIData) -> Twin:
         assert scan.tensor is not None
         high = scan.tensor
     high = high * scan.mask
-    averaged = block_mean(high[None], factor)[0]
-    low = averaged
+    low = averaged = block_mean(high[None], factor)[0]
     if kind != "tensor" and signal is not None and scan.gradients is not None:
         low = fit_tensor(signal, scan.gradients, low_mask, method)
-    return Twin(
-        high=high.contiguous(),
-        low=low.contiguous(),
-        low_tensor=averaged.contiguous() if kind == "mixed" else None,
-        low_mask=low_mask,
-        kind=kind,
-        signal=signal,
-        gradients=scan.gradients,
+    high, low, averaged = (each.contiguous() for each in (high, low, averaged))
+    for name, tensor in (("high-resolution", high), ("low-resolution", low)):
+        if not torch.isfinite(tensor).all() or not tensor.any():
+            raise InputError(
+                f"{scan.id}: the fit of the {name} tensors failed everywhere or in part"
+            )
+    copies: list[Tensor] = []
+    if scan.split == "train" and data.augmentation.artefacts.copies:
+        gradients = scan.gradients
+        if signal is None or gradients is None or kind == "tensor":
+            signal, gradients = simulate_signal(low, low_mask)
+        affine, seed = rescale_affine(scan.affine, factor), int(key[:8] or "0", 16)
+        for n in range(data.augmentation.artefacts.copies):
+            changed = corrupt(
+                signal,
+                low_mask,
+                affine,
+                gradients,
+                artefacts=data.augmentation.artefacts,
+                seed=seed + n,
+            )
+            copies.append(fit_tensor(changed, gradients, low_mask, method).contiguous())
+    return Prepared(
+        id=scan.id,
+        x=low,
+        y=high,
+        mask=scan.mask.float(),
+        affine=torch.as_tensor(scan.affine),
+        truth=scan.truth,
+        key=key,
+        facts={"mask": scan.mask_source, "degradation": kind},
+        averaged=averaged if kind == "mixed" else None,
+        copies=tuple(copies),
     )
-
-
-def artefact_copies(twin: Twin, scan: Scan, data: DTIData, seed: int) -> tuple[torch.Tensor, ...]:
-    """Make copies of the twin with MRI artefacts, put on the signal before the fit.
-
-    Args:
-        twin: Its signal is used; it is simulated from ``low`` where there is no raw DWI, or where
-            the twin is the block mean of tensors.
-        scan: For its affine.
-        data: The number of copies and the artefacts' probabilities.
-        seed: Of all random numbers.
-
-    Returns:
-        ``copies`` tensors with the shape of ``twin.low``.
-    """
-    artefacts = data.augmentation.artefacts
-    signal, gradients = twin.signal, twin.gradients
-    if signal is None or gradients is None or twin.kind == "tensor":
-        signal, gradients = simulate_signal(twin.low, twin.low_mask)
-    affine = rescale_affine(scan.affine, data.degradation.factor)
-    copies = []
-    for n in range(artefacts.copies):
-        changed = corrupt(
-            signal, twin.low_mask, affine, gradients, artefacts=artefacts, seed=seed + n
-        )
-        copies.append(fit_tensor(changed, gradients, twin.low_mask, data.fit.method).contiguous())
-    return tuple(copies)

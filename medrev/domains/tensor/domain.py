@@ -13,8 +13,9 @@ from medrev.config.schema import Pipeline
 from medrev.data.layouts.bids import is_subject
 from medrev.data.layouts.listing import is_there
 from medrev.domains.consistency import Consistency
-from medrev.domains.domain import Domain, Prediction, Scan, Side, Symmetry
-from medrev.domains.outputs import CERTIFICATE, PICTURE, Output
+from medrev.domains.domain import Domain, Side, Symmetry
+from medrev.domains.outputs import CERTIFICATE, PICTURE, Map, Output
+from medrev.domains.results import ResultFiles
 from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.find import LAYOUTS, problems, scanned
@@ -27,10 +28,8 @@ from medrev.domains.tensor.results import (
     UNCERTAIN,
     about_map,
     base_name,
-    common_stem,
-    describe_result,
-    map_of,
 )
+from medrev.domains.values import Prediction, Scan
 from medrev.dti import (
     COMPONENTS,
     apply_symmetry,
@@ -45,7 +44,7 @@ from medrev.dti import (
 )
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import direction_cosines
+from medrev.volumes import direction_cosines, voxel_size
 
 logger = logging.getLogger(__name__)
 
@@ -207,39 +206,56 @@ class TensorDomain(Domain):
         return base_name(path)
 
     def file_name(self, base: str, name: str, ending: str) -> str:
-        """A name of BIDS derivatives: grid and parameter."""
+        """A name of BIDS derivatives: grid (of y the fine one, ``res-hi``) and parameter."""
+        stem = f"{base}_res-{'lo' if self.side == 'x' else 'hi'}_model-tensor"
         if name == CERTIFICATE:
-            return f"{common_stem(base, self.side)}_desc-sr{ending}"
+            return f"{stem}_desc-sr{ending}"
         entities = "desc-sr" if name == PICTURE else about_map(name).entities
-        return f"{common_stem(base, self.side)}_{entities}_dwimap{ending}"
+        return f"{stem}_{entities}_dwimap{ending}"
 
-    def results(self, prediction: Prediction, scan: Scan, *, source: Domain) -> dict[str, Output]:
+    def results(
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles
+    ) -> dict[str, Output]:
         """Tensors and their maps; cycle residual and score on the grid of the input."""
         values, affine = prediction.values, prediction.placed
         if self.pipeline.inference.positive_definite:
             repaired, count = prediction.facts["RepairedTensors"], int(prediction.inside.sum())
             logger.info("%d of %d tensors repaired", repaired, count)
-        volumes = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
-        if prediction.std is not None:
-            volumes["std"] = prediction.std
-        if prediction.s0 is not None:
-            volumes["s0"] = prediction.s0
-        volumes |= _uncertain(prediction, volumes)
-        maps: dict[str, Output] = {
-            name: map_of(name, volume, affine, scan, prediction) for name, volume in volumes.items()
-        }
-        score = None if prediction.score is None else prediction.score.places
-        for name, volume in (("cycle", prediction.cycle_residual), ("score", score)):
-            if volume is not None:
-                maps[name] = map_of(name, volume, scan.placed, scan, prediction)
-        return maps
+        maps = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
+        maps |= _uncertain(prediction, maps)
+        placed = {name: (volume, affine) for name, volume in maps.items()}
+        level = 0.0 if prediction.interval is None else prediction.interval.level
+        outputs: dict[str, Output] = {}
+        for name, (volume, grid) in (placed | prediction.beside(scan)).items():
+            about = about_map(name)
+            outputs[name] = Map(
+                values=volume,
+                affine=grid,
+                description=about.description.format(over=prediction.spread_over, level=level),
+                units=about.units,
+                kind=about.kind,
+                space=scan.space,
+                convention=scan.convention,  # order and frame are those of the input
+            )
+        return outputs
 
     def sidecar(self, prediction: Prediction, scan: Scan) -> dict[str, Any]:
         """The new grid, and how it was come by."""
-        return describe_result(prediction, self.data.factor, finer=self.side == "y")
+        size = voxel_size(prediction.placed)
+        edges = " x ".join(f"{edge:.4g}" for edge in size)
+        how = f"{self.data.factor} times {'finer' if self.side == 'y' else 'coarser'}"
+        return {
+            "Resolution": f"{edges} mm, {how} than the input along every axis, same field of view",
+            "VoxelSize": [round(edge, 6) for edge in size],
+            "MaskVoxels": int(prediction.inside.sum()),
+            "Engine": prediction.engine,
+            "EnsembleMembers": prediction.members,
+            "ResampledTo": None if prediction.resampled is None else list(prediction.resampled),
+            "Plan": str(prediction.plan),
+        }
 
     def picture(
-        self, prediction: Prediction, scan: Scan, *, source: Domain, title: str
+        self, prediction: Prediction, scan: Scan, *, source: ResultFiles, title: str
     ) -> Output | None:
         """Colour FA, mean diffusivity and FA of two slices."""
         return compare_tensors(
@@ -253,10 +269,9 @@ class TensorDomain(Domain):
 
 
 def _uncertain(prediction: Prediction, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Intervals of the maps of a result, the cone of its main direction, and its samples."""
+    """Intervals of the maps of a result, and the cone of its main direction."""
     interval, mask = prediction.interval, prediction.mask
-    draws = () if prediction.draws is None else prediction.draws
-    made = {f"sample-{n}": each for n, each in enumerate(draws, 1)}
+    made: dict[str, Tensor] = {}
     if interval is None or mask is None:
         return made
     for name in INTERVALS:

@@ -5,7 +5,8 @@ from pathlib import Path
 from medrev.config.schema import DTIData
 from medrev.data.cohort import Cohort, Layouts, check_root
 from medrev.data.subject import Subject
-from medrev.domains.tensor.layouts import bids, files, hcp, table, tensors
+from medrev.domains.tensor.layouts import bids, files, hcp, tensors
+from medrev.domains.tensor.layouts.table import table
 from medrev.domains.tensor.simulated import simulated_cohort
 
 

@@ -6,16 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.domains.domain import Prediction, Scan
-from medrev.domains.quick_look import Comparison, Doubt, Row, nearest
+from medrev.domains.quick_look import Comparison, doubt, nearest, row
+from medrev.domains.values import Prediction, Scan
 from medrev.dti import color_fa, scalar_maps
-from medrev.volumes import Plane, View, block_mean, pad_to_multiple, upsample, voxel_size
+from medrev.volumes import Panel, Plane, block_mean, pad_to_multiple, upsample, voxel_size
 
 Array = NDArray[Any]
 
 #: Coarse slices to either side that cubic interpolation of one slice needs.
 _REACH = 3
-_DOUBTS = {"deviation": "standard deviation", "cycle residual": "cycle residual"}
 _UNIT = "10⁻³ mm²/s"
 
 
@@ -34,79 +33,63 @@ def compare_tensors(
     cubic interpolation (in reverse: block mean), output and, where given, uncertainty. Coarse
     voxels are shown as they are. Left is left.
     """
-    source, source_mask, source_affine = scan.values, scan.inside, scan.placed
-    result, mask, affine = prediction.values, prediction.inside, prediction.placed
-    std, cycle = prediction.std, prediction.cycle_residual
-    old, new = (" × ".join(f"{n:.3g}" for n in voxel_size(a)) for a in (source_affine, affine))
-    subtitle = f"{old} mm → {new} mm, model {model}"
-    fine_affine, fine_mask = (source_affine, source_mask) if inverse else (affine, mask)
-    ratios = voxel_size(fine_affine) / np.array(voxel_size(affine if inverse else source_affine))
-    views = {
-        view: _Cut(Plane(fine_affine, fine_mask, view), fine_mask, factor, ratios)
+    fine, coarse = (scan, prediction) if inverse else (prediction, scan)
+    edges = [np.array(voxel_size(each.placed)) for each in (fine, coarse)]
+    axial, coronal = (
+        _Cut(Plane(fine.placed, fine.inside, view), fine.inside, factor, edges[0] / edges[1])
         for view in ("axial", "coronal")
-    }
-    slabs: dict[View, dict[str, torch.Tensor]] = {}
-    for view, cut in views.items():
-        slabs[view] = {  # type: ignore[index]
-            "input": cut.fine(source) if inverse else cut.coarse(source),
-            "block mean" if inverse else "cubic": (
-                cut.mean(source) if inverse else cut.cubic(source)
-            ),
-            "output": cut.coarse(result) if inverse else cut.fine(result),
+    )
+
+    def slabs(cut: _Cut) -> dict[str, torch.Tensor]:
+        return {
+            "input": cut.of(scan.values, fine=inverse),
+            "block mean" if inverse else "cubic": (cut.mean if inverse else cut.cubic)(scan.values),
+            "output": cut.of(prediction.values, fine=not inverse),
         }
 
-    def doubt(view: View, *wanted: str) -> tuple[Doubt, ...]:
-        cut = views[view]
-        for name in wanted:
-            if name == "deviation" and std is not None:
-                slab = cut.coarse(std) if inverse else cut.fine(std)
-            elif name == "cycle residual" and cycle is not None:
-                slab = cut.fine(cycle) if inverse else cut.coarse(cycle)
-            else:
-                continue
-            return (Doubt(f"{_DOUBTS[name]}, {view}", 1e3 * cut.picture(slab), _UNIT),)
-        return ()
+    def doubts(cut: _Cut, view: str, *, residual_only: bool = False) -> list[Panel]:
+        """The deviation, else the cycle residual, if there is one."""
+        std, cycle = None if residual_only else prediction.std, prediction.cycle_residual
+        name, values = ("cycle residual", cycle) if std is None else ("standard deviation", std)
+        if values is None:
+            return []
+        picture = 1e3 * cut.picture(cut.of(values, fine=(std is None) == inverse))
+        return [doubt(f"{name}, {view}", picture, _UNIT, cut.plane.aspect)]
 
-    md = {name: scalar_maps(slab)["md"][None] for name, slab in slabs["axial"].items()}
+    shown = slabs(axial)
+    colours = {
+        name: np.clip(axial.colours(color_fa(slab)) * 1.3, 0, 1) for name, slab in shown.items()
+    }
+    md = {name: scalar_maps(slab)["md"][None] for name, slab in shown.items()}
+    fa = {
+        name: coronal.picture(scalar_maps(slab)["fa"][None])
+        for name, slab in slabs(coronal).items()
+    }
     seen = md["output"][md["output"] > 0]
-    top = 1e3 * float(np.percentile(seen, 99)) if len(seen) else 1.0
-    axial, coronal = views["axial"], views["coronal"]
-    rows = (
-        Row(
-            "colour FA, axial",
-            {
-                name: np.clip(axial.colours(color_fa(slab)) * 1.3, 0, 1)
-                for name, slab in slabs["axial"].items()
-            },
-            None,
-            "",
-            axial.plane.aspect,
-            doubt("axial", "deviation", "cycle residual"),
-            axial.plane.sides,
-        ),
-        Row(
+    rows = [
+        row("colour FA, axial", colours, axial.plane, doubts=doubts(axial, "axial")),
+        row(
             "mean diffusivity, axial",
             {name: 1e3 * axial.picture(values) for name, values in md.items()},
-            top,
-            _UNIT,
-            axial.plane.aspect,
-            doubt("axial", "cycle residual"),
-            axial.plane.sides,
+            axial.plane,
+            top=1e3 * float(np.percentile(seen, 99)) if len(seen) else 1.0,
+            unit=_UNIT,
+            doubts=doubts(axial, "axial", residual_only=True),
+            first=False,
         ),
-        Row(
+        row(
             "FA, coronal",
-            {
-                name: coronal.picture(scalar_maps(slab)["fa"][None])
-                for name, slab in slabs["coronal"].items()
-            },
-            1.0,
-            "",
-            coronal.plane.aspect,
-            doubt("coronal", "deviation", "cycle residual"),
-            coronal.plane.sides,
+            fa,
+            coronal.plane,
+            top=1.0,
+            doubts=doubts(coronal, "coronal"),
+            first=False,
         ),
+    ]
+    old, new = (
+        " × ".join(f"{n:.3g}" for n in voxel_size(each.placed)) for each in (scan, prediction)
     )
-    return Comparison(title, subtitle, rows)
+    return Comparison(title, f"{old} mm → {new} mm, model {model}", rows)
 
 
 class _Cut:
@@ -126,24 +109,20 @@ class _Cut:
         self.shape = mask.shape[1:]
         self.brain = plane.picture(mask.float())[..., 0] > 0
 
-    def fine(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a volume on the fine grid."""
-        return self.plane.slab(volume)
+    def of(self, volume: torch.Tensor, *, fine: bool) -> torch.Tensor:
+        """The slice of a volume; of one on the coarse grid with every voxel repeated."""
+        if fine:
+            return self.plane.slab(volume)
+        axis = self.axis
+        places = nearest(self.shape[axis - 1], self.ratios[axis - 1], volume.shape[axis])
+        return self._repeated(volume.narrow(axis, int(places[self.plane.index]), 1))
 
-    def coarse(self, volume: torch.Tensor) -> torch.Tensor:
-        """The slice of a coarse volume with every voxel repeated."""
-        if not self.divided:
-            for axis, (count, ratio) in enumerate(zip(self.shape, self.ratios, strict=True), 1):
-                found = nearest(count, ratio, volume.shape[axis])
-                if axis == self.axis:
-                    found = found[[self.plane.index]]
-                volume = volume.index_select(axis, torch.from_numpy(found))
-            return volume
-        slab = volume.narrow(self.axis, self.plane.index // self.factor, 1)
-        for axis in range(1, 4):
+    def _repeated(self, slab: torch.Tensor) -> torch.Tensor:
+        """A coarse slice with every voxel repeated in the plane."""
+        for axis, (count, ratio) in enumerate(zip(self.shape, self.ratios, strict=True), 1):
             if axis != self.axis:
-                slab = slab.repeat_interleave(self.factor, axis)
-                slab = slab.narrow(axis, 0, self.shape[axis - 1])
+                found = torch.from_numpy(nearest(count, ratio, slab.shape[axis]))
+                slab = slab.index_select(axis, found)
         return slab
 
     def cubic(self, volume: torch.Tensor) -> torch.Tensor:
@@ -174,12 +153,7 @@ class _Cut:
         start = self.plane.index // self.factor * self.factor
         part = volume.narrow(self.axis, start, min(self.factor, volume.shape[self.axis] - start))
         padded, _ = pad_to_multiple(part, self.factor, fill="edge")
-        slab = block_mean(padded[None].float(), self.factor)[0]
-        for axis in range(1, 4):
-            if axis != self.axis:
-                slab = slab.repeat_interleave(self.factor, axis)
-                slab = slab.narrow(axis, 0, self.shape[axis - 1])
-        return slab
+        return self._repeated(block_mean(padded[None].float(), self.factor)[0])
 
     def picture(self, slab: torch.Tensor) -> Array:
         """A scalar slab as a picture of the brain."""

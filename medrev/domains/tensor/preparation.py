@@ -12,19 +12,15 @@ import torch
 
 from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
-from medrev.domains.tensor.cache import Prepared, cache_folder, content_key, load_entry, save_entry
-from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
-from medrev.domains.tensor.scan import Scan, check_subject, load_subject
-from medrev.domains.tensor.simulated import VERSION
-from medrev.errors import InputError, Together
-from medrev.files import content_hash
+from medrev.domains.tensor.cache import cache_folder, content_key, load_entry, save_entry
+from medrev.domains.tensor.degradation import Prepared, prepare_scan
+from medrev.domains.tensor.scan import check_subject, load_subject
+from medrev.errors import Together
 from medrev.parallel.outcome import processors
 from medrev.progress import progress as progress_bar
 
 #: Below so many bytes of files, starting processes takes longer than the work (workers: auto).
 _SMALL = 256 * 2**20
-#: What a simulated head depends on, beside its number.
-_DRAWN_BY = {"whole", "edge", "seed"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -53,7 +49,7 @@ def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -
     workers = _worker_count(data)
     check_subjects(subjects, data)
     with ThreadPoolExecutor(workers) as threads:
-        keys = list(threads.map(lambda subject: _key(subject, data), subjects))
+        keys = list(threads.map(lambda subject: content_key(subject, data), subjects))
     paths = [folder / f"{key}.safetensors" for key in keys]
     done: dict[int, Prepared] = {}
     with progress_bar("Preparing subjects", total=len(subjects), enabled=progress) as bar:
@@ -83,50 +79,6 @@ def check_subjects(subjects: Sequence[Subject], data: DTIData) -> None:
         with together.of(subject.id):
             check_subject(subject, data)
     together.check()
-
-
-def prepare_scan(scan: Scan, data: DTIData, key: str = "") -> Prepared:
-    """Make one scan ready, without the cache.
-
-    Raises:
-        InputError: The degradation does not fit the data, or no tensor could be fitted.
-    """
-    scan = crop_scan(scan, data.degradation.factor)
-    twin = degrade(scan, data)
-    for name, tensor in (("high-resolution", twin.high), ("low-resolution", twin.low)):
-        if not torch.isfinite(tensor).all() or not tensor.any():
-            raise InputError(
-                f"{scan.id}: the fit of the {name} tensors failed everywhere or in part"
-            )
-    copies: tuple[torch.Tensor, ...] = ()
-    if _wants_copies(scan, data):
-        copies = artefact_copies(twin, scan, data, seed=int(key[:8] or "0", 16))
-    return Prepared(
-        id=scan.id,
-        high=twin.high,
-        low=twin.low,
-        low_tensor=twin.low_tensor,
-        mask=scan.mask.float(),
-        affine=torch.as_tensor(scan.affine),
-        truth=scan.truth,
-        key=key,
-        degradation=twin.kind,
-        factor=data.degradation.factor,
-        mask_source=scan.mask_source,
-        copies=copies,
-    )
-
-
-def _wants_copies(item: Subject | Scan, data: DTIData) -> bool:
-    return item.split == "train" and data.augmentation.artefacts.copies > 0
-
-
-def _key(subject: Subject, data: DTIData) -> str:
-    contents = {role: content_hash(path) for role, path in subject.files.items()}
-    if data.layout == "simulated":
-        drawn = data.simulated
-        contents = {"drawn": f"{VERSION} {subject.id} {drawn.model_dump_json(include=_DRAWN_BY)}"}
-    return content_key(contents, data, _wants_copies(subject, data))
 
 
 Task = tuple[Subject, DTIData, str, Path]

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.data.ranges import is_outside, mask_volume, range_in_words, ranges_of
-from medrev.domains.tensor.cache import Prepared
+from medrev.data.ranges import is_outside, mask_doubts, mask_volume, range_in_words, ranges_of
+from medrev.domains.tensor.degradation import Prepared
 from medrev.errors import InputError
 
 #: Values taken per subject, evenly spread: enough for four digits.
@@ -34,7 +34,7 @@ def auto_scale(prepared: Sequence[Prepared]) -> float:
         raise InputError("data.scale: auto needs at least one training subject")
     pooled = []
     for subject in prepared:
-        values = subject.high[:, subject.mask[0] > 0].double().flatten()
+        values = subject.y[:, subject.mask[0] > 0].double().flatten()
         values = values[:: max(1, len(values) // _VALUES)].sort().values
         trimmed = len(values) // 100
         pooled.append(values[trimmed : len(values) - trimmed])
@@ -48,8 +48,8 @@ def auto_scale(prepared: Sequence[Prepared]) -> float:
 _PERCENTILES = (5, 50, 95)
 #: Voxels looked at per scan, evenly spread.
 _VOXELS = 300_000
-#: How far outside the training's range, relatively, a scan may lie.
-_DIFFUSIVITY_TOLERANCE, _VOLUME_TOLERANCE = 0.2, 0.3
+#: How far outside the training's range, relatively, diffusivities may lie.
+_TOLERANCE = 0.2
 
 
 def describe_values(
@@ -78,7 +78,7 @@ def training_ranges(subjects: Iterable[Prepared]) -> dict[str, list[float]]:
 
     The high-resolution tensors are looked at: their percentiles are those of the twins, nearly.
     """
-    return ranges_of(describe_values(s.high, s.mask, s.affine) for s in subjects)
+    return ranges_of(describe_values(s.y, s.mask, s.affine) for s in subjects)
 
 
 def unlike_training(
@@ -93,16 +93,10 @@ def unlike_training(
     doubts = []
     for percentile in _PERCENTILES:
         name = f"md_p{percentile}"
-        if is_outside(values[name], ranges.get(name), _DIFFUSIVITY_TOLERANCE):
+        if is_outside(values[name], ranges.get(name), _TOLERANCE):
             doubts.append(
                 f"the {percentile}th percentile of the mean diffusivity is {values[name]:.3g} "
                 f"mm²/s, in training it was {range_in_words(ranges[name])}: judge the result with "
                 "care"
             )
-    if is_outside(values["mask_ml"], ranges.get("mask_ml"), _VOLUME_TOLERANCE):
-        trained = range_in_words(ranges["mask_ml"], ".0f")
-        doubts.append(
-            f"the mask has {values['mask_ml']:.0f} ml, in training it had {trained}: "
-            "is it the brain, and all of it?"
-        )
-    return doubts
+    return doubts + mask_doubts(values["mask_ml"], ranges.get("mask_ml"))

@@ -9,10 +9,10 @@ import torch
 from medrev.config.schema import DTIData
 from medrev.data.layouts.listing import known
 from medrev.data.subject import Subject
-from medrev.domains.domain import Scan
 from medrev.domains.source import Source, sidecar_beside
 from medrev.domains.tensor.scan import Scan as Loaded
 from medrev.domains.tensor.scan import load_subject
+from medrev.domains.values import Scan
 from medrev.dti import (
     Convention,
     Order,

@@ -3,15 +3,11 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from numpy.typing import NDArray
-from torch import Tensor
-
-from medrev.domains.domain import Prediction, Scan, Side
-from medrev.domains.outputs import Map, bids_label
+from medrev.domains.outputs import bids_label
 from medrev.domains.score import ABOUT_PLACES
-from medrev.volumes import strip_suffix, voxel_size
+from medrev.volumes import strip_suffix
 
 _REPLACED = re.compile(r"_(?:res|model|param|desc)-[A-Za-z0-9]+")
 _SUFFIX = re.compile(r"_(?:dwi|dwimap|T1w|T2w)$")
@@ -37,20 +33,6 @@ def base_name(source: Path) -> str:
         if parents:
             return f"sub-{bids_label(parents[0].removeprefix('sub-'))}"
     return _REPLACED.sub("", _SUFFIX.sub("", stem))
-
-
-def common_stem(base: str, side: Side) -> str:
-    """What all names of one result begin with.
-
-    Args:
-        base: Of the input (:func:`base_name`).
-        side: Of y is the fine grid, ``res-hi``; of x the coarse one, ``res-lo``.
-
-    Example:
-        >>> common_stem("sub-01", "y")
-        'sub-01_res-hi_model-tensor'
-    """
-    return f"{base}_res-{'lo' if side == 'x' else 'hi'}_model-tensor"
 
 
 @dataclass(frozen=True)
@@ -134,44 +116,3 @@ def about_map(name: str) -> _Map:
         "mm^2/s",
         "tensor",
     )
-
-
-def map_of(
-    name: str, values: Tensor, affine: NDArray[Any], scan: Scan, prediction: Prediction
-) -> Map:
-    """A map with what is said of it.
-
-    Args:
-        name: Of the map.
-        values: ``(C, I, J, K)``.
-        affine: Voxel → RAS mm, 4×4.
-        scan: What it was made from: its space, and order and frame of its tensors, are kept.
-        prediction: What it belongs to.
-    """
-    about, interval = about_map(name), prediction.interval
-    level = 0.0 if interval is None else interval.level
-    return Map(
-        values=values,
-        affine=affine,
-        description=about.description.format(over=prediction.spread_over, level=level),
-        units=about.units,
-        kind=about.kind,
-        space=scan.space,
-        convention=scan.convention,
-    )
-
-
-def describe_result(prediction: Prediction, factor: int, *, finer: bool) -> dict[str, Any]:
-    """Keys of the sidecar about the grid of a result, and how it was come by."""
-    size = voxel_size(prediction.placed)
-    edges = " x ".join(f"{edge:.4g}" for edge in size)
-    how = f"{factor} times {'finer' if finer else 'coarser'}"
-    return {
-        "Resolution": f"{edges} mm, {how} than the input along every axis, same field of view",
-        "VoxelSize": [round(edge, 6) for edge in size],
-        "MaskVoxels": int(prediction.inside.sum()),
-        "Engine": prediction.engine,
-        "EnsembleMembers": prediction.members,
-        "ResampledTo": None if prediction.resampled is None else list(prediction.resampled),
-        "Plan": str(prediction.plan),
-    }

@@ -19,15 +19,15 @@ from medrev.dti import (
     read_tensor,
     tensor_convention,
 )
-from medrev.errors import GeometryError, InputError
+from medrev.errors import InputError
 from medrev.volumes import (
+    Grid,
     Volume,
     brain_mask,
     check_affine,
     check_mask,
     read_header,
     read_volume,
-    same_grid,
 )
 
 
@@ -153,11 +153,11 @@ def _scan(
         *chosen,
         *finite_notes(finite, inside, name, enclosed=source == "nonzero"),
     )
-    if truth is not None and (
-        truth.shape[1:] != volume.shape[1:]
-        or not same_grid(truth.affine, affine, shape=tuple(volume.shape[1:]), tolerance=1e-2)
-    ):
-        raise GeometryError(f"{subject.files.get('truth', 'truth')}: not on the grid of {name}")
+    if truth is not None:
+        own = Grid(tuple(truth.shape[1:]), truth.affine)
+        Grid(tuple(volume.shape[1:]), affine, name).check(
+            subject.files["truth"], own, "resample the truth onto it"
+        )
     return Scan(
         id=subject.id,
         mask=inside,

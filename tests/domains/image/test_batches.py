@@ -16,7 +16,7 @@ READER = "medrev.domains.image.reading.read_pixels"
 
 
 def batches(data, *, seed: int = 0, **options) -> ImageBatches:
-    return ImageBatches(find_images(data).train, data, seed, **options)
+    return ImageBatches(find_images(data).parts["train"], data, seed, **options)
 
 
 def assert_equal(one: dict, two: dict) -> None:
@@ -181,7 +181,7 @@ def test_if_every_image_is_damaged_there_is_nothing_to_train_on(make):
 def test_what_was_decoded_is_kept_while_there_is_room(make, monkeypatch):
     make.folders(train=4)
     data = make.data(validation=0)
-    part = find_images(data).train
+    part = find_images(data).parts["train"]
     read = []
     monkeypatch.setattr(READER, lambda path: read.append(path) or read_pixels(path))
     size = 12 * 12 * 3
@@ -217,7 +217,7 @@ def test_a_file_that_shrank_meanwhile_is_named(make):
 def test_images_are_validated_whole(make, load_size, shape):
     make.folders()
     data = make.data(load_size=load_size)
-    image = from_pixels(Loader(data).whole_pixels(find_images(data).test.x[0], 3))
+    image = from_pixels(Loader(data).whole_pixels(find_images(data).parts["test"].x[0], 3))
     assert image.shape == (3, *shape)
     assert -1 <= image.min() < image.max() < 0.1
 

@@ -15,12 +15,20 @@ def names(part) -> tuple[list[str], list[str]]:
     return [picture.name for picture in part.x], [picture.name for picture in part.y]
 
 
+def counts(found) -> tuple[int, ...]:
+    return tuple(len(found.parts[part]) for part in ("train", "validation", "test"))
+
+
 def test_aligned_files_hold_a_on_the_left_and_b_on_the_right(make):
     make.aligned()
     found = find_images(make.data())
     assert found.layout == "aligned"
-    assert (len(found.train), len(found.validation), len(found.test)) == (5, 1, 2)
-    for x, y in found.train:
+    assert (
+        len(found.parts["train"]),
+        len(found.parts["validation"]),
+        len(found.parts["test"]),
+    ) == (5, 1, 2)
+    for x, y in found.parts["train"]:
         assert x.path == y.path
         assert x.size == y.size == (12, 16)
         assert x.read().max() < 128 <= y.read().min()
@@ -31,7 +39,7 @@ def test_aligned_files_hold_a_on_the_left_and_b_on_the_right(make):
 def test_the_source_says_which_side_is_x(make):
     make.aligned()
     found = find_images(make.data(source="B"))
-    assert all(x.read().min() >= 128 > y.read().max() for x, y in found.test)
+    assert all(x.read().min() >= 128 > y.read().max() for x, y in found.parts["test"])
 
 
 @pytest.mark.parametrize("order", ["{part}/{side}", "{side}/{part}", "{part}/{side}/aachen"])
@@ -39,8 +47,8 @@ def test_folders_pair_files_of_the_same_name(make, order):
     make.folders(order)
     found = find_images(make.data())
     assert found.layout == "folders"
-    assert all(x.name == y.name for x, y in found.train)
-    assert [x.name for x, _ in found.test] == [
+    assert all(x.name == y.name for x, y in found.parts["train"])
+    assert [x.name for x, _ in found.parts["test"]] == [
         f"{'aachen/' if 'aachen' in order else ''}{n}" for n in range(2)
     ]
 
@@ -50,54 +58,62 @@ def test_a_photograph_may_be_jpeg_and_its_labels_png(make):
     for n in range(6):
         (make.root / f"train/A/{n}.png").unlink()
         make.save(f"train/A/{n}.jpg", make.pixels(n))
-    assert len(find_images(make.data(validation=0)).train) == 6
+    assert len(find_images(make.data(validation=0)).parts["train"]) == 6
 
 
 def test_unaligned_sides_have_names_and_counts_of_their_own(make):
     make.unaligned(10, 5)
     found = find_images(make.data())
     assert found.layout == "unaligned"
-    assert not found.train.paired
-    assert (len(found.train.x), len(found.train.y)) == (8, 4)
-    assert (len(found.validation.x), len(found.validation.y)) == (2, 1)
-    assert len(found.train) == 8
-    assert list(found.train) == []
+    assert not found.parts["train"].paired
+    assert (len(found.parts["train"].x), len(found.parts["train"].y)) == (8, 4)
+    assert (len(found.parts["validation"].x), len(found.parts["validation"].y)) == (2, 1)
+    assert len(found.parts["train"]) == 8
+    assert list(found.parts["train"]) == []
 
 
 def test_unaligned_images_of_the_same_names_are_pairs(make):
     make.unaligned(4, 4, name="{n}_{side}")
     found = find_images(make.data())
-    assert found.train.paired
-    assert [x.name for x, _ in found.test] == ["0", "1"]
+    assert found.parts["train"].paired
+    assert [x.name for x, _ in found.parts["test"]] == ["0", "1"]
     assert any("taken for pairs" in note for note in found.notes)
 
 
 def test_the_validation_share_is_chosen_by_names_alone(make):
     make.aligned(train=6, test=0)
-    before = set(names(find_images(make.data(validation=0.5)).validation)[0])
+    before = set(names(find_images(make.data(validation=0.5)).parts["validation"])[0])
     assert len(before) == 3
     for n in range(6, 12):
         make.save(f"train/{n}.png", make.pixels(n, size=(12, 32, 3)))
     after = find_images(make.data(validation=0.5))
-    chosen = set(names(after.validation)[0])
+    chosen = set(names(after.parts["validation"])[0])
     assert len(chosen) == 6
-    assert names(after.train)[0] == sorted(set(map(str, range(12))) - chosen)
-    assert not chosen & set(names(after.train)[0])
-    assert names(after.validation)[0] == names(after.validation)[1]
-    assert len(find_images(make.data(validation=0)).validation) == 0
-    assert len(find_images(make.data(validation=1)).train) == 1
+    assert names(after.parts["train"])[0] == sorted(set(map(str, range(12))) - chosen)
+    assert not chosen & set(names(after.parts["train"])[0])
+    assert names(after.parts["validation"])[0] == names(after.parts["validation"])[1]
+    assert len(find_images(make.data(validation=0)).parts["validation"]) == 0
+    assert len(find_images(make.data(validation=1)).parts["train"]) == 1
 
 
 def test_val_validates_where_there_is_a_test_part_too(make):
     make.aligned(val=3)
     found = find_images(make.data())
-    assert (len(found.train), len(found.validation), len(found.test)) == (6, 3, 2)
+    assert (
+        len(found.parts["train"]),
+        len(found.parts["validation"]),
+        len(found.parts["test"]),
+    ) == (6, 3, 2)
 
 
 def test_val_alone_is_the_test_part_as_in_the_papers(make):
     make.aligned(train=10, val=3, test=0)
     found = find_images(make.data())
-    assert (len(found.train), len(found.validation), len(found.test)) == (8, 2, 3)
+    assert (
+        len(found.parts["train"]),
+        len(found.parts["validation"]),
+        len(found.parts["test"]),
+    ) == (8, 2, 3)
     assert any("val is the test part" in note for note in found.notes)
 
 
@@ -164,7 +180,7 @@ def test_images_smaller_than_a_crop_need_resizing(make):
     make.save("train/B/0.png", make.pixels(0, size=(12, 6, 3)))
     with pytest.raises(InputError, match=r"6x12 pixels are fewer than data.crop_size \(8\)"):
         find_images(make.data(load_size=None))
-    assert len(find_images(make.data()).test) == 2
+    assert len(find_images(make.data()).parts["test"]) == 2
 
 
 def test_pairs_of_two_sizes_need_resizing(make):
@@ -172,7 +188,7 @@ def test_pairs_of_two_sizes_need_resizing(make):
     make.save("test/B/1.png", make.pixels(0, size=(24, 32, 3)))
     with pytest.raises(InputError, match=r"both sides of a pair need one size, got 16x12 and 32x"):
         find_images(make.data(load_size=None))
-    assert len(find_images(make.data()).test) == 2
+    assert len(find_images(make.data()).parts["test"]) == 2
 
 
 def test_damaged_files_are_named_or_left_out_with_their_partners(make, caplog):
@@ -184,5 +200,5 @@ def test_damaged_files_are_named_or_left_out_with_their_partners(make, caplog):
     assert "1.png: cannot be read as an image" in str(caught.value)
     with caplog.at_level(logging.WARNING, "medrev"):
         found = find_images(make.data(on_damage="skip", validation=0))
-    assert names(found.train) == (["0", "3", "4", "5"],) * 2
+    assert names(found.parts["train"]) == (["0", "3", "4", "5"],) * 2
     assert len(caplog.records) == 2

@@ -134,7 +134,7 @@ def test_colours_are_coarser_than_the_lightness_by_their_factor(tmp_path):
     sample = found.part("test")[0]
     assert sample.x.shape == (1, 8, 8)
     assert sample.y.shape == (2, 2, 2)
-    pixels = found.loader.pixels(found.members("test")[0].picture, 3, None)[2:10, 2:10]
+    pixels = found.loader.pixels(found.members("test")[0], 3, None)[2:10, 2:10]
     lab = rgb2lab(pixels)
     np.testing.assert_allclose(sample.x[0], lab[..., 0], atol=2e-3)
     blocks = lab[..., 1:].reshape(2, 4, 2, 4, 2).mean(axis=(1, 3))

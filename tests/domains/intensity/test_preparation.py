@@ -157,11 +157,11 @@ def shifted(values, matrix):
     ("change", "error", "message"),
     [
         (holes, InputError, "t2.nii.gz: 1 voxels in the brain are NaN"),
-        (shifted, GeometryError, r"t1.nii.gz \(first .*t2.nii.gz \(first .*different grids"),
+        (shifted, GeometryError, "t2.nii.gz lies elsewhere than .*t1.nii.gz: .*0.5 mm apart"),
         (
             lambda v, m: (v[:-1], m),
             GeometryError,
-            "t1.nii.gz has 12x14x10 voxels and .*t2.nii.gz has 11x14x10",
+            "t2.nii.gz has 11x14x10 voxels, .*t1.nii.gz has 12x14x10",
         ),
         (lambda v, m: (v * 0, m), InputError, "t2.nii.gz: no voxel is above zero"),
         (lambda v, m: (np.stack([v, v], -1), m), InputError, "one 3D volume .* series of 2"),

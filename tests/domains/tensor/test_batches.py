@@ -23,11 +23,9 @@ def make(name, shape=(12, 16, 12), seed=0, **changes):
     high = torch.randn(6, *shape, generator=generator) * 1e-4
     high[[0, 3, 5]] += 1e-3
     low = block_mean(high[None], 2)[0]
-    values = {"low_tensor": None, "truth": None, "degradation": "tensor", "key": name, **changes}
+    values = {"key": name, **changes}
     affine = torch.eye(4, dtype=torch.float64)
-    return Prepared(
-        id=name, high=high, low=low, mask=torch.ones(1, *shape), affine=affine, **values
-    )
+    return Prepared(id=name, y=high, x=low, mask=torch.ones(1, *shape), affine=affine, **values)
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_microstructure_changes_input_and_target_alike(subjects, config):
 def test_inputs_on_the_target_grid(subjects, config, mode):
     data = config(input_grid="target", upsampling=mode, **PLAIN)
     batch = next(iter(batches(subjects[:1], data)))
-    whole = upsample(subjects[0].low[None] / 1e-3, 2, mode)[0]
+    whole = upsample(subjects[0].x[None] / 1e-3, 2, mode)[0]
     found = [
         torch.allclose(batch["x"][0], whole[:, i : i + 4, j : j + 4, k : k + 4])
         for i, j, k in itertools.product((0, 4, 8), (0, 4, 8, 12), (0, 4, 8))
@@ -89,7 +87,7 @@ def test_an_epoch_goes_over_the_grid_once(subjects, config):
     epoch = batches(subjects, config(batch_size=1, **PLAIN))
     patches = torch.cat([batch["y"] for batch in epoch])
     assert len(patches) == epoch.samples_per_epoch == 3 * 4 * 3 + 3 * 3 * 3
-    first = subjects[0].high[:, :4, :4, :4] / 1e-3
+    first = subjects[0].y[:, :4, :4, :4] / 1e-3
     assert sum(torch.allclose(patch, first) for patch in patches) == 1
     sums = patches.flatten(1).sum(1)
     assert len(sums.unique()) == len(patches)
@@ -140,7 +138,7 @@ def test_unpaired_samples_come_from_different_places(subjects, config):
 
 
 def test_mixed_degradation_draws_either_twin(config):
-    subject = make("A", low_tensor=torch.full((6, 6, 8, 6), 5e-3), degradation="mixed")
+    subject = make("A", averaged=torch.full((6, 6, 8, 6), 5e-3))
     marked = torch.cat([b["x"][:, 0].amax((1, 2, 3)) for b in batches([subject], config())])
     share = (marked > 4.9).float().mean()
     assert 0.2 < share < 0.8
@@ -179,25 +177,25 @@ def test_wrong_use(subjects, config):
 
 
 def test_auto_scale_is_the_spread_in_the_brain(subjects):
-    values = subjects[0].high.flatten()
+    values = subjects[0].y.flatten()
     assert auto_scale(subjects[:1]) == pytest.approx(float(values.std()), rel=0.1)
-    spoilt = subjects[0].high.clone()
+    spoilt = subjects[0].y.clone()
     spoilt[:, 0, 0, :3] = 1.0  # failed fits
-    spoilt = dataclasses.replace(subjects[0], high=spoilt)
+    spoilt = dataclasses.replace(subjects[0], y=spoilt)
     assert auto_scale([spoilt]) == pytest.approx(auto_scale(subjects[:1]), rel=0.05)
     with pytest.raises(InputError, match="at least one"):
         auto_scale([])
     with pytest.raises(InputError, match="no variation"):
-        auto_scale([dataclasses.replace(subjects[0], high=torch.ones(6, 12, 16, 12))])
+        auto_scale([dataclasses.replace(subjects[0], y=torch.ones(6, 12, 16, 12))])
 
 
 def half_brain(subject):
     """The subject with one half of brain and values that tell it: 1 in the brain, 0 outside."""
     mask = torch.zeros_like(subject.mask)
     mask[:, : mask.shape[1] // 2] = 1
-    high = torch.zeros_like(subject.high)
+    high = torch.zeros_like(subject.y)
     high[[0, 3, 5]] = 1e-3 * mask
-    return dataclasses.replace(subject, mask=mask, high=high, low=block_mean(high[None], 2)[0])
+    return dataclasses.replace(subject, mask=mask, y=high, x=block_mean(high[None], 2)[0])
 
 
 def test_the_mask_turns_with_the_tensors(subjects, config):
@@ -246,8 +244,6 @@ def test_the_scale_is_that_of_the_brain(subjects):
     subject = subjects[0]
     mask = torch.zeros_like(subject.mask)
     mask[:, 3:9, 3:9, 3:9] = 1
-    inside = dataclasses.replace(subject, mask=mask, high=subject.high * mask)
-    brain = dataclasses.replace(
-        subject, mask=mask[:, 3:9, 3:9, 3:9], high=subject.high[:, 3:9, 3:9, 3:9]
-    )
+    inside = dataclasses.replace(subject, mask=mask, y=subject.y * mask)
+    brain = dataclasses.replace(subject, mask=mask[:, 3:9, 3:9, 3:9], y=subject.y[:, 3:9, 3:9, 3:9])
     assert auto_scale([inside]) == pytest.approx(auto_scale([brain]), rel=1e-6)

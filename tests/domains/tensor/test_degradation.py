@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medrev.domains.tensor import Scan, prepare_scan
-from medrev.domains.tensor.degradation import artefact_copies, crop_scan, degrade
+from medrev.domains.tensor.degradation import crop_scan
 from medrev.dti import fit_tensor
 from medrev.errors import InputError
 from medrev.volumes import block_mean, rescale_affine
@@ -48,42 +48,42 @@ def block(values, i, j, k, r=2):
 def test_dwi_twin_is_the_fit_of_block_means(phantom, config, factor):
     data = config(degradation={"factor": factor}, patches={"size": 6})
     prepared = prepare_scan(dwi_scan(phantom), data)
-    assert prepared.degradation == "dwi"
-    assert prepared.high.shape == (6, *(n // factor * factor for n in (13, 14, 12)))
+    assert prepared.facts["degradation"] == "dwi"
+    assert prepared.y.shape == (6, *(n // factor * factor for n in (13, 14, 12)))
     i, j, k = 6 // factor, 4 // factor, 6 // factor
     mean = block(torch.as_tensor(phantom.dwi[:13]), i, j, k, factor)
     expected = fit_tensor(mean.reshape(13, 1, 1, 1), phantom.gradients.shell(1500)[1])
-    torch.testing.assert_close(prepared.low[:, i, j, k], expected[:, 0, 0, 0], atol=1e-9, rtol=0)
+    torch.testing.assert_close(prepared.x[:, i, j, k], expected[:, 0, 0, 0], atol=1e-9, rtol=0)
 
 
 def test_tensor_twin_is_the_block_mean_with_zeros_outside(phantom, config):
     prepared = prepare_scan(tensor_scan(phantom), config())
-    assert prepared.degradation == "tensor"
+    assert prepared.facts["degradation"] == "tensor"
     for place in ((3, 3, 3), (0, 3, 3), (5, 4, 2)):
         expected = block(torch.as_tensor(phantom.tensor * phantom.mask), *place).float()
-        torch.testing.assert_close(prepared.low[(slice(None), *place)], expected)
+        torch.testing.assert_close(prepared.x[(slice(None), *place)], expected)
 
 
 def test_mixed_gives_both_and_is_tensor_without_dwi(phantom, config):
     data = config(degradation={"kind": "mixed"})
     prepared = prepare_scan(dwi_scan(phantom), data)
     averaged = prepare_scan(dwi_scan(phantom), config(degradation={"kind": "tensor"}))
-    assert prepared.degradation == "mixed"
-    torch.testing.assert_close(prepared.low_tensor, averaged.low, atol=0, rtol=1e-6)
-    assert not torch.equal(prepared.low, prepared.low_tensor)
+    assert prepared.facts["degradation"] == "mixed"
+    torch.testing.assert_close(prepared.averaged, averaged.x, atol=0, rtol=1e-6)
+    assert not torch.equal(prepared.x, prepared.averaged)
     without = prepare_scan(tensor_scan(phantom), data)
-    assert without.degradation == "tensor"
-    assert without.low_tensor is None
+    assert without.facts["degradation"] == "tensor"
+    assert without.averaged is None
 
 
 def test_the_rim_of_the_brain_is_kept(phantom, config):
     prepared = prepare_scan(dwi_scan(phantom), config())
-    repeated = prepared.low
+    repeated = prepared.x
     for axis in (1, 2, 3):
         repeated = repeated.repeat_interleave(2, axis)
     covered = (repeated != 0).any(0)
     assert covered[prepared.mask[0] > 0].all()
-    assert (prepared.high[:, prepared.mask[0] == 0] == 0).all()
+    assert (prepared.y[:, prepared.mask[0] == 0] == 0).all()
 
 
 @pytest.mark.parametrize("left_handed", [False, True])
@@ -103,26 +103,25 @@ def test_a_world_ramp_survives(make_phantom, config, left_handed):
     prepared = prepare_scan(tensor_scan(phantom, everywhere), config())
     low_affine = rescale_affine(prepared.affine, 2).numpy()
     low_grid = np.stack(np.meshgrid(*map(np.arange, (6, 7, 5)), indexing="ij")).reshape(3, -1)
-    found = prepared.low[[0, 3, 5]].mean(0).numpy().ravel()
+    found = prepared.x[[0, 3, 5]].mean(0).numpy().ravel()
     np.testing.assert_allclose(found, ramp(low_affine, low_grid), atol=1e-5 * 1e-4)  # 1e-4 mm
 
 
 def test_what_lies_outside_the_mask_is_no_part_of_a_block(phantom, config):
     scan = replace(tensor_scan(phantom), tensor=torch.as_tensor(phantom.tensor).float() + 1e-3)
-    twin = degrade(crop_scan(scan, 2), config(degradation={"kind": "tensor"}))
+    twin = prepare_scan(scan, config(degradation={"kind": "tensor"}))
     inside = crop_scan(scan, 2).mask
     assert not inside.all()
-    assert (twin.high[:, ~inside[0]] == 0).all()
-    torch.testing.assert_close(twin.low, block_mean(twin.high[None], 2)[0])
+    assert (twin.y[:, ~inside[0]] == 0).all()
+    torch.testing.assert_close(twin.x, block_mean(twin.y[None], 2)[0])
 
 
 def test_every_copy_has_artefacts_of_its_own(phantom, config):
     data = config(augmentation={"artefacts": {"noise": 1, "copies": 2}})
-    scan = crop_scan(dwi_scan(phantom), 2)
-    twin = degrade(scan, data)
-    first, second = artefact_copies(twin, scan, data, seed=3)
+    scan = replace(dwi_scan(phantom), split="train")
+    first, second = prepare_scan(scan, data, key="00000003").copies
     assert not torch.equal(first, second)
-    assert torch.equal(artefact_copies(twin, scan, data, seed=4)[0], second)
+    assert torch.equal(prepare_scan(scan, data, key="00000004").copies[0], second)
 
 
 def test_too_small_or_empty_after_cropping(phantom, config):

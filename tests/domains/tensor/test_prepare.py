@@ -52,7 +52,7 @@ def test_a_second_call_reads_the_cache(cohort, config, monkeypatch):
     second = prepare(cohort, config(), progress=False)
     assert all(map(same, first, second))
     assert [p.id for p in second] == ["S0", "S1"]
-    assert first[0].high.dtype == torch.float32
+    assert first[0].y.dtype == torch.float32
     assert first[0].affine.dtype == torch.float64
 
 
@@ -113,10 +113,10 @@ def test_training_subjects_get_artefact_copies(cohort, config):
     assert same(first, second)
     assert len(first.copies) == 2
     for copy in first.copies:
-        assert copy.shape == first.low.shape
+        assert copy.shape == first.x.shape
         assert torch.isfinite(copy).all()
-        assert not torch.equal(copy, first.low)
-        assert ((copy != 0).any(0) <= (first.low != 0).any(0)).all()
+        assert not torch.equal(copy, first.x)
+        assert ((copy != 0).any(0) <= (first.x != 0).any(0)).all()
     assert not torch.equal(*first.copies)
     held_out = dataclasses.replace(cohort[0], split="test")
     assert prepare([held_out], data, progress=False)[0].copies == ()
@@ -134,7 +134,7 @@ def test_truth_goes_along_and_nothing_else_reads_it(phantom, config, tmp_path):
     tensor = phantom.save_tensor(tmp_path / "t.nii.gz")
     subject = Subject("A", {"tensor": tensor, "truth": tensor})
     prepared = prepare([subject], config(), progress=False)[0]
-    np.testing.assert_array_equal(prepared.truth.numpy(), prepared.high.numpy())
+    np.testing.assert_array_equal(prepared.truth.numpy(), prepared.y.numpy())
     assert prepare([Subject("A", {"tensor": tensor})], config(), progress=False)[0].truth is None
 
 

@@ -19,7 +19,7 @@ def brain(md: float, edge: float = 2.0, size: int = 20) -> tuple[torch.Tensor, .
 
 def prepared(md: float, edge: float = 2.0) -> Prepared:
     tensors, mask, affine = brain(md, edge)
-    return Prepared("s", tensors, tensors, None, mask, affine, None, "key", "tensor")
+    return Prepared(id="s", x=tensors, y=tensors, mask=mask, affine=affine)
 
 
 def test_values_are_percentiles_in_the_mask_and_millilitres():

@@ -59,12 +59,12 @@ def test_a_head_is_a_scan_with_a_mask_and_tensors_of_brain(scan, tmp_path):
     subject = find_cohort(kept).part("test")[0]
     ready, again = (prepare([subject], kept, progress=False)[0] for _ in range(2))
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
-    assert torch.equal(ready.high, again.high)
-    inside = ready.high[:, ready.mask[0] > 0]
+    assert torch.equal(ready.y, again.y)
+    inside = ready.y[:, ready.mask[0] > 0]
     md = (inside[0] + inside[3] + inside[5]) / 3
     assert 0.4e-3 < float(md.median()) < 3e-3
     assert is_positive_definite(inside[..., None, None]).float().mean() > 0.9
-    assert ready.degradation == "mixed"
+    assert ready.facts["degradation"] == "mixed"
 
 
 def test_a_head_that_is_written_is_the_one_that_is_drawn(scan, tmp_path, monkeypatch):

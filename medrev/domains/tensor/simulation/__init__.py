@@ -8,6 +8,6 @@ gradients, signals, point spread, noise, mask (`acquisition`); `subject` does al
 
 from medrev.domains.tensor.simulation.draw import draw_subject
 from medrev.domains.tensor.simulation.spec import SubjectSpec
-from medrev.domains.tensor.simulation.subject import Subject, simulate_subject
+from medrev.domains.tensor.simulation.subject import Subject, build_head, scan_head
 
-__all__ = ["Subject", "SubjectSpec", "draw_subject", "simulate_subject"]
+__all__ = ["Subject", "SubjectSpec", "build_head", "draw_subject", "scan_head"]

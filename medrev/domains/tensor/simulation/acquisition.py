@@ -1,4 +1,4 @@
-"""The scan: gradient table, point spread, noise, brain mask and tensor fit."""
+"""The scan: gradient table, point spread, noise and brain mask."""
 
 import numpy as np
 from scipy.fft import irfft, irfft2, rfft, rfft2
@@ -137,19 +137,3 @@ def brain_mask(
     if count > 1:
         mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
     return mask.astype(np.uint8)
-
-
-def fit_tensor(
-    signals: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray
-) -> np.ndarray:
-    """Weighted least squares tensor by dipy: Dxx, Dxy, Dxz, Dyy, Dyz, Dzz, shape (I, J, K, 6)."""
-    from dipy.core.gradients import gradient_table as dipy_table
-    from dipy.reconst.dti import TensorModel
-
-    table = dipy_table(bvals, bvecs=bvecs)
-    inside = mask > 0
-    fit = TensorModel(table, fit_method="WLS", min_signal=1e-2).fit(signals[inside].astype(float))
-    rows, columns = np.triu_indices(3)
-    out = np.zeros((*mask.shape, 6), np.float32)
-    out[inside] = fit.quadratic_form[:, rows, columns]
-    return out

@@ -38,10 +38,6 @@ class Subject:
     anatomy: Anatomy
     fine: int
 
-    def truth(self) -> np.ndarray:
-        """Tensor fitted to the noise-free signals, shape (I, J, K, 6), mm²/s, FSL frame."""
-        return scan.fit_tensor(self.clean, self.bvals, self.bvecs, self.mask)
-
 
 @dataclass(frozen=True)
 class Head:
@@ -62,20 +58,6 @@ class Head:
     compartments: list[Compartment]
     affine: np.ndarray
     fine: int
-
-
-def simulate_subject(spec: SubjectSpec, seed: int, *, fine: int = 2) -> Subject:
-    """Simulate one subject.
-
-    Args:
-        spec: What to simulate.
-        seed: Seed of everything that is left to chance; the same seed gives the same bytes.
-        fine: Sub-voxels per voxel along each axis (true partial volume: signals are averaged).
-    """
-    # one stream per stage: a change in one leaves the others as they were
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
-    head = build_head(spec, streams[0], streams[1], fine=fine)
-    return scan_head(head, spec, streams[2], streams[3])
 
 
 def build_head(
