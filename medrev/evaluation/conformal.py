@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Domain
-from medrev.domains.domain import Prediction as Translation
 from medrev.domains.interval import WIDTH_LEVEL, Width
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.domains.score import Score
+from medrev.domains.values import Prediction as Translation
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
