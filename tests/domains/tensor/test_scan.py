@@ -113,7 +113,7 @@ def spoil(subject, what):
         ("sheared", GeometryError, "sheared"),
         ("bvals", GradientError, "14 b-values are needed"),
         ("unit", GradientError, "length 1"),
-        ("b0", GradientError, "b < 50"),
+        ("b0", GradientError, "b < 100"),
         ("shell", GradientError, "6 non-collinear"),
         ("empty", InputError, "empty"),
         ("size", InputError, "voxels"),
