@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from medrev.data.subject import check_chosen, is_chosen
+from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.outputs import sidecar_of
 from medrev.errors import InputError
@@ -117,7 +117,7 @@ def find_cases(sources: Sources) -> Found:
 def _chosen(found: Found, only: tuple[str, ...] | None) -> Found:
     """The subjects that are asked for; a person's name stands for all of its sessions."""
     cases = {case.id: case for case in found.cases}
-    names = {name: (name, _person(name)) for name in (*cases, *found.failures)}
+    names = {name: (name, Subject(name).person) for name in (*cases, *found.failures)}
     known = {each: name for name, both in names.items() for each in (*both[1:], name)}
     check_chosen(only, known, "no such participant")
     return replace(
@@ -125,10 +125,6 @@ def _chosen(found: Found, only: tuple[str, ...] | None) -> Found:
         cases=tuple(case for name, case in cases.items() if is_chosen(only, *names[name])),
         failures={n: why for n, why in found.failures.items() if is_chosen(only, *names[n])},
     )
-
-
-def _person(subject: str) -> str:
-    return subject.split("_", maxsplit=1)[0] if subject.startswith("sub-") else subject
 
 
 def _located(path: Path) -> Path:

@@ -37,7 +37,7 @@ def noise_level(volume: Array, mask: Array | None = None) -> float | None:
     """
     values = as_array(volume)
     axes = values.ndim - 1
-    inside = np.ones_like(values[:1]) if mask is None else as_array(mask) > 0
+    inside = as_array(np.ones_like(values[:1]) if mask is None else mask > 0)
     signs = [(-1) ** sum(corner) for corner in itertools.product((0, 1), repeat=axes)]
     details: Floats = sum(
         sign * part for sign, part in zip(signs, _corners(values), strict=True)
