@@ -139,6 +139,8 @@ class Options:
             raise ConfigError(
                 f"--interior must be odd and positive, at most 999, got {self.interior}"
             )
+        if self.participants is not None and self.group is None:
+            raise ConfigError("--participants is the table of --group: give that, or leave it out")
         if self.resume and self.overwrite:
             raise ConfigError("give either --resume or --overwrite")
 

@@ -96,6 +96,8 @@ def classes_of(config: EvaluationConfig) -> Classes | None:
         InputError: It is no such network, or was trained on other colours.
     """
     named = None if config.colours is None else PALETTES[config.colours]
+    if config.absent != "skip" and named is None and config.segmenter is None:
+        raise InputError("--absent is of classes: give --label-colours or --fcn, too")
     if config.segmenter is None:
         return None if named is None else Classes(tuple(named), tuple(named.values()))
     model = _segmenter(config.segmenter, config.device)

@@ -93,12 +93,14 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
     started = time.perf_counter()
     loaded = case.load(config)
     ready = time.perf_counter()
+    if config.wrapped and loaded.largest != 255:
+        raise InputError("--wrapped-mae is of images of 8 bits, got others: leave it out")
     value_range = config.value_range or loaded.settings.value_range
     settings = replace(
         loaded.settings,
         edge=config.edge,
         value_range=value_range,
-        wrapped=config.wrapped and loaded.largest == 255,
+        wrapped=config.wrapped,
     )
     counted = count_classes(loaded, config)
     results = Results.join(

@@ -104,7 +104,9 @@ class Pair(Case):
         target = _Target(self, Placed.read(self.reference, fit=tensors))
         grids = [target.now.grid, *(given.grid for given in volumes.values())]
         in_space = target.now.largest is None
-        if config.resample_reference and in_space:
+        if config.resample_reference:
+            if not in_space:
+                raise InputError("--resample-reference is of volumes, got images: leave it out")
             target.move_to(next(iter(volumes.values())).grid)
         elif in_space and (shared := shared_grid(grids)) is not None:
             target.crop_to(shared, grids)

@@ -160,6 +160,9 @@ def test_numbers_have_bounds(inputs, tmp_path, capsys, option, value):
         ("--embed", "1000000"),
         ("--range", "inf"),
         ("--interior", "100001"),
+        ("--participants", "x.tsv"),
+        ("--absent", "zero"),
+        ("--wrapped-mae",),
     ],
     ids=" ".join,
 )
@@ -173,6 +176,15 @@ def test_of_folders_of_predictions(inputs, tmp_path, capsys, option):
     assert evaluate.main([*argv, str(tmp_path / "out"), *option]) == 2
     assert option[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_of_folders_of_images(tmp_path, capsys):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_pixels(tmp_path / folder / "x.png", np.full((16, 16, 1), 9, np.uint8))
+    argv = [str(tmp_path / "a"), "--reference", str(tmp_path / "b"), "--output"]
+    assert evaluate.main([*argv, str(tmp_path / "out"), "--resample-reference", "yes"]) == 2
+    assert "--resample-reference is of volumes, got images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
