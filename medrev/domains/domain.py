@@ -269,11 +269,7 @@ class Domain(ResultFiles):
         return values if mask is None else values * mask, {}
 
     def consistent(
-        self,
-        values: Tensor,
-        scan: Scan,
-        factors: tuple[int, ...],
-        s0: Tensor | None = None,
+        self, values: Tensor, scan: Scan, factors: tuple[int, ...], s0: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Consistency]:
         """Move a result by as little as makes it give back its scan when it is made coarse again.
 

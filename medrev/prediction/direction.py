@@ -67,7 +67,6 @@ class Direction(ABC):
     def _ready(self) -> bool:
         """Prepare the network, and say whether the engine knows its layers."""
 
-    @abstractmethod
     def plan(
         self,
         shape: tuple[int, ...],
@@ -84,6 +83,17 @@ class Direction(ABC):
             mask: ``(1, *spatial)`` of the values: where results are wanted (default: everywhere).
                 Elsewhere they may be anything finite.
         """
+        limit = self.pipeline.inference.max_memory if max_memory is None else max_memory
+        chosen = self._planned(shape, limit, held)
+        return chosen if mask is None else self._only(chosen, mask)
+
+    @abstractmethod
+    def _planned(self, shape: tuple[int, ...], max_memory: float, held: int) -> Plan:
+        """The plan where results are wanted everywhere."""
+
+    @abstractmethod
+    def _only(self, chosen: Plan, mask: Tensor) -> Plan:
+        """A plan without what no voxel of a mask is in."""
 
     def timed(self, chosen: Plan) -> Plan:
         """A plan with the time it will take, where that can be told."""
@@ -134,16 +144,9 @@ class VolumeDirection(Direction):
         self._stages = stages_of(self.translator, self.inverse, self.engine.make_chain)
         return self._stages is not None
 
-    def plan(
-        self,
-        shape: tuple[int, ...],
-        max_memory: float | None = None,
-        held: int = 0,
-        mask: Tensor | None = None,
-    ) -> Plan:
+    def _planned(self, shape: tuple[int, ...], max_memory: float, held: int) -> Plan:
         """Choose the whole volume, tiles or windows, and how many planes at a time."""
         geometry = self.geometry
-        limit = self.pipeline.inference.max_memory if max_memory is None else max_memory
         cells = geometry.cells(shape)
         channels_in, channels_out = geometry.channels
         given = 4 * channels_in * math.prod(shape)
@@ -164,17 +167,17 @@ class VolumeDirection(Direction):
             return math.ceil(_MARGIN * max(before, during, after))
 
         with evaluating(self.translator):
-            chosen = plan(
+            return plan(
                 cells,
                 memory=memory,
-                max_memory=limit,
+                max_memory=max_memory,
                 halo=geometry.halo,
                 window=geometry.window,
                 slab=self._slab(cells),
             )
-        if mask is None or chosen.kind == "whole":
-            return chosen
-        return chosen.only(geometry.cells_of(mask))
+
+    def _only(self, chosen: Plan, mask: Tensor) -> Plan:
+        return chosen if chosen.kind == "whole" else chosen.only(self.geometry.cells_of(mask))
 
     def timed(self, chosen: Plan) -> Plan:
         """A plan with the time it will take, measured on a small volume."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,13 +33,7 @@ class PlaneDirection(Direction):
     def _ready(self) -> bool:
         return False
 
-    def plan(
-        self,
-        shape: tuple[int, ...],
-        max_memory: float | None = None,
-        held: int = 0,
-        mask: Tensor | None = None,
-    ) -> Plan:
+    def _planned(self, shape: tuple[int, ...], max_memory: float, held: int) -> Plan:
         """Choose the size of slices; a few are handled at a time, whatever the memory."""
         slices = self.pipeline.data.slicing
         if slices is None:
@@ -51,11 +46,13 @@ class PlaneDirection(Direction):
             for n in (*shape[:axis], *shape[axis + 1 :])
         )
         slicing = Slicing(axis, (i, j, k), (rows, columns))
-        wanted = None
-        if mask is not None:
-            inside = (mask[0] > 0).movedim(axis, 0).flatten(1).any(dim=1)
-            wanted = tuple((n,) for n in inside.nonzero()[:, 0].tolist())
-        return Plan("slices", (i, j, k), (i, j, k), 0, 1, 0, slicing=slicing, wanted=wanted)
+        return Plan("slices", (i, j, k), (i, j, k), 0, 1, 0, slicing=slicing)
+
+    def _only(self, chosen: Plan, mask: Tensor) -> Plan:
+        if chosen.slicing is None:
+            return chosen
+        inside = (mask[0] > 0).movedim(chosen.slicing.axis, 0).flatten(1).any(dim=1)
+        return replace(chosen, wanted=tuple((n,) for n in inside.nonzero()[:, 0].tolist()))
 
     def enter(self, values: Tensor) -> Tensor:
         """Slices ``(N, C, *size)`` of a volume, or an image ``(1, C, *size)``."""

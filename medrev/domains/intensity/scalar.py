@@ -153,11 +153,7 @@ class ScalarDomain(IntensityDomain[ScalarData]):
             )
 
     def consistent(
-        self,
-        values: Tensor,
-        scan: Scan,
-        factors: tuple[int, ...],
-        s0: Tensor | None = None,
+        self, values: Tensor, scan: Scan, factors: tuple[int, ...], s0: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Consistency]:
         """Block means are those of the scan; nothing is negative where they are not."""
         moved, consistency = consistent_volume(values, scan.values, scan.mask, factors)

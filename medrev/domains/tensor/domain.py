@@ -141,11 +141,7 @@ class TensorDomain(Domain):
             )
 
     def consistent(
-        self,
-        values: Tensor,
-        scan: Scan,
-        factors: tuple[int, ...],
-        s0: Tensor | None = None,
+        self, values: Tensor, scan: Scan, factors: tuple[int, ...], s0: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Consistency]:
         """Of ready tensors on the tensors, of raw DWI on the signals."""
         return consistent_tensors(
