@@ -51,6 +51,14 @@ def _owner(mask: Path, names: Iterable[str]) -> str | None:
     return max((n for n in names if mask.name.startswith(f"{n}_")), key=len, default=None)
 
 
+def _only(paths: list[Path], wanted: str, listing: Listing) -> Path | None:
+    """The first of some files; that there are several is a problem."""
+    if len(paths) > 1:
+        found = ", ".join(path.name for path in paths)
+        listing.problems.append(f"{wanted} expected, found {found}")
+    return next(iter(paths), None)
+
+
 def _subjects(root: Path) -> list[Path]:
     """Folders of subjects; ``derivatives`` holds datasets of their own, such as results."""
     return [folder for folder in folders(root) if folder.name != "derivatives"]
@@ -75,26 +83,18 @@ def read(root: Path) -> Listing:
     owners = {p: _owner(p, flat.values()) for p in files if "mask" in p.name}
     for tensor, name in flat.items():
         masks = [mask for mask, owner in owners.items() if owner == name]
-        if len(masks) > 1:
-            names = ", ".join(p.name for p in masks)
-            listing.problems.append(f"{name}: one mask expected, found {names}")
-        listing.subjects.append(Subject(name, known(tensor=tensor, mask=next(iter(masks), None))))
+        mask = _only(masks, f"{name}: one mask", listing)
+        listing.subjects.append(Subject(name, known(tensor=tensor, mask=mask)))
     for folder in _subjects(root):
         files = [path for place in _places(folder) for path in nifti_files(place)]
         tensors = [path for path in files if _is_tensor(path)]
         masks = [path for path in files if "mask" in path.name]
         truths = [path for path in tensors if "truth" in path.name]
         tensors = [path for path in tensors if path not in truths] or tensors
-        if len(tensors) > 1:
-            names = ", ".join(p.name for p in tensors)
-            listing.problems.append(f"{folder.name}: one tensor file expected, found {names}")
-        if len(masks) > 1:
-            names = ", ".join(p.name for p in masks)
-            listing.problems.append(f"{folder.name}: one mask expected, found {names}")
-        if tensors:
-            listing.subjects.append(
-                Subject(folder.name, known(tensor=tensors[0], mask=next(iter(masks), None)))
-            )
+        tensor = _only(tensors, f"{folder.name}: one tensor file", listing)
+        mask = _only(masks, f"{folder.name}: one mask", listing)
+        if tensor is not None:
+            listing.subjects.append(Subject(folder.name, known(tensor=tensor, mask=mask)))
         else:
             listing.problems += [f"{folder.name}: {line}" for line in _damage(files)]
     return listing
