@@ -114,7 +114,7 @@ class Inspection:
         self.arrays: Arrays = {}
         self._headers: dict[Path, PictureHeader | None] = {}
         self.listed = list_images(data.root, layout, self.arrays)
-        _check_names(self.listed)
+        _check_names(self.listed, data.root)
         self.pictures: list[tuple[Found, Picture]] = []
         with progress("Looking at images", len(self.listed), enabled=show) as bar:
             for found in self.listed:
@@ -157,14 +157,15 @@ class Inspection:
             raise InputError(f"every image in {root} is left out")
 
 
-def _check_names(listed: Iterable[Found]) -> None:
+def _check_names(listed: Iterable[Found], root: Path) -> None:
     """Refuse pictures of one name; of two sides, those of one side of a part."""
     known = set()
     for one in listed:
         name = one.side and one.part, one.side, one.key
         if name in known:
+            folder = one.path.parents[one.key.count("/")] if one.side else root
             raise InputError(
-                f"{one.path.parents[one.key.count('/')]}: several files are called {one.key} (with "
-                "different endings); names must be unique"
+                f"{folder}: several files are called {one.key} (with different endings); names "
+                "must be unique"
             )
         known.add(name)
