@@ -15,7 +15,7 @@ from image_data import shape_image
 from image_data.photographs import PHOTOGRAPHS
 
 from medrev.config.schema import ImageData
-from medrev.domains.image import ImageSet, find_images, read_image
+from medrev.domains.image import ImageSet, find_images, from_pixels, with_channels
 from medrev.volumes import CITYSCAPES
 
 LAYOUTS = {
@@ -96,8 +96,8 @@ def test_a_photograph_shows_what_its_labels_say(sets):
 def test_grey_is_the_luminance_of_the_colours_of_the_same_crop(sets):
     for grey, colour in found(sets["grey-colour"], channels_a=1).parts["test"]:
         assert grey.name == colour.name
-        luminance = read_image(colour.path, 1)
-        assert (read_image(grey.path, 1) - luminance).abs().max() <= 1.01 / 127.5
+        luminance = from_pixels(with_channels(colour.read(), 1))
+        assert (from_pixels(grey.read()) - luminance).abs().max() <= 1.01 / 127.5
 
 
 def test_no_photograph_is_in_two_parts():

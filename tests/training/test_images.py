@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from medrev.config import Pipeline
-from medrev.domains.image import find_images, from_pixels, read_image
+from medrev.domains.image import find_images, from_pixels
 from medrev.domains.image.transforms import resize
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
@@ -23,6 +23,7 @@ from medrev.evaluation import HELDOUT, heldout_columns
 from medrev.nets import translator_of
 from medrev.prediction import Model, load_model, translate
 from medrev.training import Trainer, TrainingInterrupted, heldout, train, validate
+from medrev.volumes import read_pixels
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
@@ -150,7 +151,7 @@ def test_the_baseline_is_the_unchanged_input(sets):
     table = heldout(model, dataset_of(pipeline), show_progress=False)
     assert len(table.subjects) == 2
     for subject in table.subjects:
-        both = read_image(sets["maps"] / f"test/{subject}.png", 3)
+        both = from_pixels(read_pixels(sets["maps"] / f"test/{subject}.png")[0])
         x, y = both[..., :32], both[..., 32:]
         error = float((x - y).abs().mean()) / 2
         assert HELDOUT["nmae_forward"].values(table, "input")[subject] == pytest.approx(error)

@@ -3,7 +3,7 @@
 from medrev.domains.image.batches import ImageBatches
 from medrev.domains.image.image_set import ImageSet
 from medrev.domains.image.pairs import find_images
-from medrev.domains.image.reading import Loader, from_pixels, read_image, to_pixels
+from medrev.domains.image.reading import Loader, from_pixels, to_pixels, with_channels
 
 __all__ = [
     "ImageBatches",
@@ -11,6 +11,6 @@ __all__ = [
     "Loader",
     "find_images",
     "from_pixels",
-    "read_image",
     "to_pixels",
+    "with_channels",
 ]

@@ -19,23 +19,6 @@ from medrev.volumes import read_pixels
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def read_image(path: str | Path, channels: int) -> torch.Tensor:
-    """Read an image in network range.
-
-    Args:
-        path: PNG, JPEG, TIFF or BMP; grey or colour, 8 or 16 bits. Transparency is dropped.
-        channels: 1 or 3; files of another kind are converted: colour to grey by luminance.
-
-    Returns:
-        ``(C, H, W)``, float32 in -1 to 1, rows from the top.
-
-    Raises:
-        InputError: It is missing, damaged, or has values of another kind.
-    """
-    pixels, _ = read_pixels(Path(path))
-    return from_pixels(with_channels(pixels, channels))
-
-
 def with_channels(pixels: NDArray[Any], channels: int) -> NDArray[Any]:
     """Convert ``(H, W, C)`` between grey and colour, in the same type.
 

@@ -9,13 +9,17 @@ import SimpleITK
 import torch
 from PIL import Image
 
-from medrev.domains.image import from_pixels, read_image, to_pixels
+from medrev.domains.image import from_pixels, to_pixels, with_channels
 from medrev.errors import InputError
 from medrev.volumes import picture_header, read_pixels
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (6, 9, 3), dtype=np.uint16)
+
+
+def read_image(path: Path, channels: int) -> torch.Tensor:
+    return from_pixels(with_channels(read_pixels(path)[0], channels))
 
 
 def write_itk(pixels: np.ndarray, path: Path) -> None:
