@@ -91,10 +91,10 @@ def read(root: Path) -> Listing:
         masks = [path for path in files if "mask" in path.name]
         truths = [path for path in tensors if "truth" in path.name]
         tensors = [path for path in tensors if path not in truths] or tensors
-        tensor = _only(tensors, f"{folder.name}: one tensor file", listing)
+        own = _only(tensors, f"{folder.name}: one tensor file", listing)
         mask = _only(masks, f"{folder.name}: one mask", listing)
-        if tensor is not None:
-            listing.subjects.append(Subject(folder.name, known(tensor=tensor, mask=mask)))
+        if own is not None:
+            listing.subjects.append(Subject(folder.name, known(tensor=own, mask=mask)))
         else:
             listing.problems += [f"{folder.name}: {line}" for line in _damage(files)]
     return listing
