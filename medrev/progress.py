@@ -115,7 +115,8 @@ def format_bytes(count: float) -> str:
     """
     if count >= 0.1 * 2**30:
         return f"{count / 2**30:,.2f} GiB"
-    return f"{count / 2**20:.0f} MiB" if count >= 2**20 else f"{-(-count // 2**10):.0f} KiB"
+    small = count < 2**19
+    return f"{-(-count // 2**10):.0f} KiB" if small else f"{count / 2**20:.0f} MiB"
 
 
 class _Silent:
