@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = MODELS / f"{options.name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     header["pipeline"]["training"]["start_from"] = None
+    header.pop("copy_of", None)  # of what a calibrated copy is one
     with atomic_path(path, overwrite=True) as temporary:
         save_file(half, temporary, metadata={"medrev": json.dumps(header)})
     read_weights(path)  # float16 ends at 65504
