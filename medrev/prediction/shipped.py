@@ -65,7 +65,7 @@ def shipped_models() -> list[ShippedModel]:
     Example:
         >>> import medrev
         >>> [model.name for model in medrev.shipped_models()]
-        ['dti-x2', 'dti-x2-posterior', 'mri-through-plane', 't1-x2']
+        ['dti-x2', 'dti-x2-posterior', 'mri-through-plane', 't1-x2', 't1-x2-posterior']
     """
     return [_shipped(path) for path in sorted(MODELS.glob("*.safetensors"), key=lambda p: p.stem)]
 
