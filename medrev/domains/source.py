@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medrev.data.layouts.bids import complex_part, find_mask
+from medrev.data.layouts.bids import complex_part, dataset_root, find_mask, gradient_file
 from medrev.data.layouts.listing import nifti_files
 from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
@@ -179,12 +179,12 @@ def recognise(
     """Find out what an input is.
 
     With b-values and b-vectors, given or beside the file (``X.bval`` and ``X.bvec`` of
-    ``X.nii.gz``, or ``bvals`` and ``bvecs`` of an HCP folder), it is raw DWI. Without, six
-    components are tensors; six volumes next to an HCP folder's ``bvals`` are tensors too, because
-    six volumes are too few for a tensor fit. One volume is a scalar; any other number without
-    gradients is a series, which no model takes. Without a given mask, raw DWI
-    takes the one beside it in BIDS or HCP naming (``X_desc-brain_mask``, ``X_mask`` or
-    ``X_dwi_mask`` for ``X_dwi``; ``nodif_brain_mask`` for ``data``).
+    ``X.nii.gz``, those that it inherits in a BIDS dataset, or ``bvals`` and ``bvecs`` of an HCP
+    folder), it is raw DWI. Without, six components are tensors; six volumes next to an HCP folder's
+    ``bvals`` are tensors too, because six volumes are too few for a tensor fit. One volume is a
+    scalar; any other number without gradients is a series, which no model takes. Without a given
+    mask, raw DWI takes the one beside it in BIDS or HCP naming (``X_desc-brain_mask``, ``X_mask``
+    or ``X_dwi_mask`` for ``X_dwi``; ``nodif_brain_mask`` for ``data``).
 
     Args:
         path: NIfTI, NRRD or MetaImage file, the folder of a DICOM series, or an image.
@@ -285,14 +285,12 @@ def _mask_beside(path: Path) -> Path | None:
         return found
     series = [p for p in nifti_files(path.parent) if strip_suffix(p).endswith("_dwi")]
     alone = len([p for p in series if complex_part(p) is None]) == 1
-    parents = path.absolute().parents
-    subject = next((folder for folder in parents if folder.name.startswith("sub-")), parents[0])
-    root = subject.parent if subject != parents[0] else subject
-    mask = find_mask(path.absolute(), root, alone=alone)
+    folder = path.absolute().parent
+    mask = find_mask(path.absolute(), dataset_root(path) or folder, alone=alone)
     if mask is None:
         return None
     check_file(mask)
-    return path.with_name(mask.name) if mask.parent == parents[0] else mask
+    return path.with_name(mask.name) if mask.parent == folder else mask
 
 
 def _gradient_files(
@@ -309,6 +307,11 @@ def _gradient_files(
     there = [is_present(file) for file in named]
     if all(there):
         return named
+    root = dataset_root(path)
+    if root is not None and stem.name.endswith("_dwi") and volumes not in (1, 6):
+        found = [gradient_file(path.absolute(), root, ending) for ending in ("bval", "bvec")]
+        if found[0] is not None and found[1] is not None:
+            return found[0], found[1]
     for file, other_file in (named, named[::-1]):
         if file.is_file():
             raise GradientError(

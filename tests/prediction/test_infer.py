@@ -255,6 +255,23 @@ def test_raw_dwi_takes_the_mask_beside_it(dwi_file, tmp_path, stem, mask):
     assert mask in str(found)
 
 
+def test_raw_dwi_of_a_dataset_inherits_gradients_as_in_its_cohort(dwi_file, tmp_path):
+    folder = tmp_path / "data" / "sub-01" / "dwi"
+    folder.mkdir(parents=True)
+    dwi = dwi_file.rename(folder / "sub-01_acq-a_dwi.nii.gz")
+    root = folder.parents[1]
+    (tmp_path / "sub-01_dwi.bvec").rename(root / "dwi.bvec")
+    (tmp_path / "sub-01_dwi.bval").rename(root / "acq-b_dwi.bval")
+    assert recognise(dwi).kind == "series"
+    (root / "acq-b_dwi.bval").rename(root / "acq-a_dwi.bval")
+    found = recognise(dwi)
+    assert (found.kind, found.bval, found.bvec) == (
+        "dwi",
+        root / "acq-a_dwi.bval",
+        root / "dwi.bvec",
+    )
+
+
 @pytest.mark.parametrize("name", ["sub-01_ses-2_desc-brain_mask", "sub-01_task-rest_mask"])
 def test_raw_dwi_takes_no_mask_of_another_session_or_of_another_kind_of_scan(
     dwi_file, tmp_path, name

@@ -4,7 +4,7 @@ import logging
 import re
 from pathlib import Path
 
-from medrev.data.layouts.listing import folders, nifti_files
+from medrev.data.layouts.listing import folders, is_there, nifti_files
 from medrev.data.subject import strip_nifti
 from medrev.files import read_json
 
@@ -82,6 +82,32 @@ def magnitudes(paths: list[Path]) -> list[Path]:
         else:
             logger.warning("note: %s is left out: the %s part of a complex series", path, part)
     return kept
+
+
+def gradient_file(dwi: Path, root: Path, ending: str) -> Path | None:
+    """Find b-values or b-vectors: beside a series, or inherited from a folder above it.
+
+    By BIDS' inheritance principle, a file applies if the series has all entities of its name; the
+    nearest folder goes first, and in it the name with the most entities.
+    """
+    entities = set(strip_nifti(dwi).split("_"))
+    for folder in dwi.parents:
+        found = [
+            path
+            for path in sorted(folder.glob(f"*dwi.{ending}"))
+            if is_there(path) and entities.issuperset(path.stem.split("_"))
+        ]
+        if found:
+            return max(found, key=lambda path: path.name.count("_"))
+        if folder == root:
+            break
+    return None
+
+
+def dataset_root(path: Path) -> Path | None:
+    """The dataset of a file below the folder of a subject (``sub-*``); None where it is in none."""
+    parents = path.absolute().parents
+    return next((folder.parent for folder in parents if folder.name.startswith("sub-")), None)
 
 
 def find_mask(series: Path, root: Path, *, alone: bool) -> Path | None:
