@@ -85,7 +85,7 @@ def test_bvecs_that_are_no_unit_vectors(refuse, dwi_file):
 
 def test_no_b0(refuse, dwi_file):
     dwi_file.with_name("sub-01_dwi.bval").write_text(" ".join(["1000"] * 10))
-    refuse("needs a volume with b < 50", dwi_file)
+    refuse("needs a volume with b < 100 s/mm², the lowest is 1000", dwi_file)
 
 
 def test_six_volumes_with_gradients_are_a_dwi_too_short_for_a_fit(refuse, dwi_file, tmp_path):
