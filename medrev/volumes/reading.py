@@ -74,7 +74,11 @@ def rounding_notes(stored: NDArray[Any], values: NDArray[np.float32]) -> tuple[s
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize < 4:
         return ()
     largest = max(abs(int(stored.min())), abs(int(stored.max())))
-    if largest <= EXACT or np.array_equal(values.astype(np.float64), stored.astype(np.float64)):
+    if largest <= EXACT:
+        return ()
+    whole = stored.astype(np.float64)  # exact below 2^53; above, multiples of 2^30 may be
+    beyond = stored[np.abs(whole) >= 2**53] % 2**30
+    if np.array_equal(values.astype(np.float64), whole) and not beyond.any():
         return ()
     return (f"whole numbers of up to {largest} are rounded to the 24 bits of float32",)
 

@@ -104,6 +104,20 @@ def test_whole_numbers_that_float32_does_not_hold_are_said(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("number", "told"),
+    [(2**60, False), (2**60 + 1, True), (-(2**62) - 5, True), (3 * 2**53, False)],
+    [(2**60, False), (2**60 + 1, True), (-(2**62) - 5, True), (3 * 2**53, False)],
+)
+def test_whole_numbers_that_float64_does_not_hold_are_said_too(tmp_path, number, told):
+    stored = np.full((3, 4, 5), 7, np.int64)
+    stored[1, 2, 3] = number
+    nib.Nifti1Image(stored, AFFINE, dtype=np.int64).to_filename(tmp_path / "a.nii")
+    volume = read_volume(tmp_path / "a.nii")
+    assert volume.values[0, 1, 2, 3] == float(number)
+    assert ("rounded to the 24 bits" in " ".join(volume.notes)) == told
+
+
+@pytest.mark.parametrize(
     ("slope", "inter", "factor"), [(np.nan, np.nan, 1), (np.inf, 0, 1), (0, 5, 1), (-2, 0, -2)]
 )
 def test_a_slope_that_means_none(tmp_path, slope, inter, factor):
