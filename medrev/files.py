@@ -36,6 +36,8 @@ _POINTERS = {
     b"/annex/objects/": "git-annex, fetch it with 'datalad get' or 'git annex get'",
     b"version https://git-lfs.github.com/spec/": "Git LFS, fetch it with 'git lfs pull'",
 }
+#: What workbooks of spreadsheets begin with, new and old ones.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 #: Errors of a disk that is full, or may not be written.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -410,6 +412,8 @@ def read_text(path: str | os.PathLike[str], *, western: bool = False) -> str:
     check_file(path)
     try:
         content = path.read_bytes()
+        if content.startswith(_WORKBOOKS):
+            raise InputError(f"{path}: a workbook or another archive: save it as text (CSV or TSV)")
         text = decode(content)
         if "\0" not in text:
             return text

@@ -94,11 +94,18 @@ def test_what_is_no_table(tmp_path, text, words):
         read_table(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("content", ["id\n1".encode("utf-16-le"), b"PK\3\4\0\0", b"id\n1\0"])
+@pytest.mark.parametrize("content", ["id\n1".encode("utf-16-le"), b"\1\2\0\0", b"id\n1\0"])
 def test_null_characters_are_no_text(tmp_path, content):
     (tmp_path / "a.tsv").write_bytes(content)
     with pytest.raises(InputError, match="no text, or UTF-16 without its mark"):
         read_table(tmp_path / "a.tsv")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_workbooks_are_no_tables(tmp_path, start):
+    (tmp_path / "participants.tsv").write_bytes(start + bytes(99))
+    with pytest.raises(InputError, match=r"a workbook .*save it as text"):
+        read_table(tmp_path / "participants.tsv")
 
 
 def test_binary_files_are_no_text(tmp_path):
