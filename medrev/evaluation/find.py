@@ -211,7 +211,7 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
             role: dict(zip(subjects, found.values(), strict=True)) for role, found in made.items()
         }
     others = _others(named, sources, subjects, results)
-    rows = participants(sources.participants, [sources.reference, *named.values()])
+    rows = participants(sources.participants, [sources.reference, *named.values()], subjects)
     cases, failures = [], {}
     for subject in subjects:
         person = subject.split("_", maxsplit=1)[0]

@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from medrev.data.layouts import table
+from medrev.data.subject import Subject
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, Found
 from medrev.evaluation.pair import Pair
@@ -52,7 +53,9 @@ def read_table(path: Path) -> Found:
     return Found(kind="table", cases=tuple(cases), models=tuple(models), failures=failures)
 
 
-def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict[str, str]]:
+def participants(
+    given: Path | None, beside: list[Path], subjects: Iterable[str]
+) -> Callable[[str], dict[str, str]]:
     """What is known about the subjects: a function from a subject's name to its cells.
 
     Of several rows of one subject (sessions, or copies) the cells count in which they agree.
@@ -60,6 +63,7 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
     Args:
         given: The table.
         beside: Where else a ``participants.tsv`` may lie; the first one counts, if it can be read.
+        subjects: All subjects: a row that could be of two of them is of neither.
 
     Raises:
         InputError: The given table cannot be read.
@@ -77,7 +81,7 @@ def participants(given: Path | None, beside: list[Path]) -> Callable[[str], dict
         if given is not None:
             raise
         logger.warning("warning: %s; nothing is taken from it", error)
-    find = table.by_name(rows)
+    find = table.by_name(rows, map(Subject, subjects))
     return lambda subject: find(subject) or {}
 
 

@@ -65,7 +65,7 @@ def read_runs(
     weights = {
         name: model.path.absolute() for name, model in models.items() if model.path is not None
     }
-    rows = find_participants(participants, [root])
+    rows = find_participants(participants, [root], map(dataset.name, members))
     notes = []
     if part not in ("test", "all"):
         notes.append(f"these are {part} {noun}, not held-out test {noun}")

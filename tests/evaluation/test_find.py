@@ -210,6 +210,15 @@ def test_rows_of_one_participant_count_where_they_agree(cohort):
     assert [dict(case.columns) for case in found.cases] == [{"site": "A"}, {}, {}]
 
 
+def test_a_row_that_could_be_of_two_participants_is_of_neither(tmp_path):
+    for place in ("a", "ref"):
+        for name in ("sub-1", "sub-01", "sub-2"):
+            save(tmp_path / place / f"{name}_T1w.nii.gz", brain(1))
+    (tmp_path / "ref/participants.tsv").write_text("id\tsite\n001\tA\n2.0\tB\n")
+    found = find(tmp_path, "a")
+    assert [dict(case.columns) for case in found.cases] == [{}, {}, {"site": "B"}]
+
+
 def test_a_table_of_participants_that_cannot_be_read_stops_nobody_who_did_not_give_it(
     cohort, caplog
 ):
