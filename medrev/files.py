@@ -226,9 +226,9 @@ def check_folder_name(path: str | os.PathLike[str]) -> None:
     """Refuse to make a folder of a name that a file would have.
 
     Raises:
-        OutputError: It is such a name, and no folder has it already.
+        OutputError: It is such a name, and nothing has it already.
     """
-    if is_named_like_file(path):
+    if is_named_like_file(path) and not Path(path).exists():
         raise OutputError(
             f"--output {path} has the ending of a file, a folder is needed: choose another name, "
             "or make the folder before"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from medrev.cli.common import command_parser, first_process, run_command
 from medrev.cli.options import take_options
 from medrev.errors import ConfigError, MedrevError
+from medrev.files import not_there
 from medrev.folders import RUN, OutputFolder
 
 if TYPE_CHECKING:
@@ -151,7 +152,10 @@ def _load(options: Options) -> "Pipeline":
         OutputFolder(options.output, RUN).restore()
         file = options.output / RESOLVED
         if not file.is_file():
-            raise ConfigError(f"nothing to resume in {options.output}: it has no {RESOLVED}")
+            similar = "" if options.output.is_dir() else not_there(options.output)
+            raise ConfigError(
+                f"nothing to resume in {options.output}: it has no {RESOLVED}{similar}"
+            )
     elif file.is_dir() and (file / RESOLVED).is_file():
         file = file / RESOLVED
     return load_pipeline(file, overrides)

@@ -175,20 +175,29 @@ class Layouts:
         return listing
 
     def gather(
-        self, root: Path, layout: str, *, wanted: tuple[str, ...] | None, split: Split
+        self,
+        root: Path,
+        layout: str,
+        *,
+        wanted: tuple[str, ...] | None,
+        split: Split,
+        key: str = "data.root",
     ) -> Cohort:
         """Find the subjects of a cohort and check that all can be used.
 
         Args:
-            root: Folder or table, which is there.
+            root: Folder or table.
             layout: Name of its layout, or auto: the first that it has.
             wanted: Only these subjects (None: all).
             split: How they are divided where the cohort does not say it.
+            key: What names the root.
 
         Raises:
-            InputError: It is of no known layout, files are missing, identifiers are double, or the
-                chosen subjects are not there. Several problems come together, one a line.
+            InputError: It is missing or of no known layout, files are missing, identifiers are
+                double, or the chosen subjects are not there. Several problems come together, one a
+                line.
         """
+        check_root(root, self._expected(self.modules), key)
         if layout == "auto":
             layout = self._recognise(root)
         elif layout != "table" and not root.is_dir():
@@ -231,14 +240,18 @@ class Layouts:
         return listing
 
     def _nothing_found(self, root: Path, layouts: Mapping[str, Layout]) -> InputError:
-        expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
         entries = sorted(p.name for p in root.iterdir()) if root.is_dir() else []
         if root.is_dir() and not entries:
             return InputError(f"no subjects in {root}: the folder is empty")
         more = f" … ({len(entries)} entries)" if len(entries) > 6 else ""
         shown = ", ".join(entries[:6]) + more
-        hint = f"; {self.hint}" if self.hint else ""
-        return InputError(f"no subjects in {root}; expected {expected}; found: {shown}{hint}")
+        return InputError(f"no subjects in {root}{self._expected(layouts, shown)}")
+
+    def _expected(self, layouts: Mapping[str, Layout], found: str = "") -> str:
+        """How a message goes on: what there should be, what there is, where data is to be had."""
+        expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
+        there = f"; found: {found}" if found else ""
+        return f"; expected {expected}{there}" + (f"; {self.hint}" if self.hint else "")
 
 
 def _chosen(subjects: list[Subject], wanted: tuple[str, ...] | None, root: Path) -> list[Subject]:

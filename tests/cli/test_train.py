@@ -120,9 +120,12 @@ def test_run_folder_stands_for_its_pipeline(training, old_run):
     assert training.calls[0].pipeline.name == "small"
 
 
-def test_resume_of_nothing(training, capsys):
+def test_resume_of_nothing(training, tmp_path, capsys):
     assert main("--resume", "--output", "nowhere") == 2
     assert "nothing to resume in nowhere" in capsys.readouterr().err
+    (tmp_path / "runs" / "hcp").mkdir(parents=True)
+    assert main("--resume", "--output", str(tmp_path / "runs" / "hcpp")) == 2
+    assert "hcpp: it has no pipeline.yaml; did you mean hcp?" in capsys.readouterr().err
 
 
 def test_resume_and_overwrite_exclude_each_other(training, pipeline, capsys):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medrev.config.schema import ANY_CONTRAST, ContrastData, ScalarData
-from medrev.data.cohort import Cohort, Layouts, check_root, together
+from medrev.data.cohort import Cohort, Layouts, together
 from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
 from medrev.domains.intensity.layouts import bids, brats, files
@@ -59,9 +59,6 @@ def find_contrasts(data: ContrastData) -> Cohort:
             on disk), a subject lacks a contrast, files are missing, identifiers are double, or the
             chosen subjects are not there. Several problems come together, one a line.
     """
-    check_root(
-        data.root, f"; expected {brats.EXPECTED}; {bids.EXPECTED}; or {table.EXPECTED}; {_WHERE}"
-    )
     names = contrast_name(data.source), contrast_name(data.target)
     if names[0] == names[1]:
         raise ConfigError(
@@ -133,10 +130,6 @@ def find_scalars(data: ScalarData) -> Cohort:
             are double, or the chosen subjects are not there. Several problems come together, one a
             line.
     """
-    check_root(
-        data.root,
-        f"; expected {bids.EXPECTED}; {files.EXPECTED}; {brats.EXPECTED}; or {table.EXPECTED}",
-    )
     cohort = SCALAR_LAYOUTS.gather(data.root, data.layout, wanted=data.subjects, split=data.split)
     name = contrast_name(data.contrast)
     if name == ANY_CONTRAST:  # of a model that is tried on scans which it was not trained on

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medrev.config.schema import DTIData
-from medrev.data.cohort import Cohort, Layouts, check_root
+from medrev.data.cohort import Cohort, Layouts
 from medrev.data.subject import Subject
 from medrev.domains.tensor.layouts import bids, files, hcp, tensors
 from medrev.domains.tensor.layouts.table import table
@@ -46,7 +46,7 @@ def find_cohort(data: DTIData) -> Cohort:
     """
     if data.layout == "simulated":
         return simulated_cohort(data)
-    root = data.root if data.table is None else data.table
-    check_root(root, key="data.root" if data.table is None else "data.table")
-    layout = "table" if data.table is not None else data.layout
-    return LAYOUTS.gather(root, layout, wanted=data.subjects, split=data.split)
+    root, layout, key = data.root, data.layout, "data.root"
+    if data.table is not None:
+        root, layout, key = data.table, "table", "data.table"
+    return LAYOUTS.gather(root, layout, wanted=data.subjects, split=data.split, key=key)

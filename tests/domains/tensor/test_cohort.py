@@ -186,8 +186,9 @@ def test_an_unknown_folder_names_the_layouts_and_what_it_holds(config, tmp_path)
     (tmp_path / "photos").mkdir()
     with pytest.raises(InputError, match=r"no subjects in .*hcp: SUBJECT/T1w.*found: photos"):
         find_cohort(config(tmp_path))
-    with pytest.raises(InputError, match=r"data.root not found"):
-        find_cohort(config(tmp_path / "nowhere"))
+    said = r"data.root not found: .*photo; did you mean photos\?; expected .*hcp: SUBJECT/T1w"
+    with pytest.raises(InputError, match=said):
+        find_cohort(config(tmp_path / "photo"))
 
 
 def test_several_problems_come_together(phantom, config, tmp_path):
