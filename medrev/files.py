@@ -329,6 +329,16 @@ def content_hash(source: str | os.PathLike[str] | bytes) -> str:
     return digest.hexdigest()
 
 
+def as_bytes(text: str) -> bytes:
+    """A text in UTF-8, bytes of file names that are no text as they are.
+
+    Example:
+        >>> as_bytes(os.fsdecode(bytes([99, 233]))) == bytes([99, 233])
+        True
+    """
+    return text.encode("utf-8", "surrogateescape")
+
+
 def files_below(folder: str | os.PathLike[str]) -> list[Path]:
     """All files below a folder, sorted; hidden ones and those of hidden folders are left out."""
     found = []

@@ -13,7 +13,7 @@ from medrev.config.schema import Split
 from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Subject, check_chosen, is_chosen
 from medrev.errors import InputError
-from medrev.files import not_there
+from medrev.files import as_bytes, not_there
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +90,7 @@ class Cohort:
         """The people of each part, by the shares of :attr:`split`."""
 
         def rank(person: str) -> bytes:
-            return hashlib.sha256(
-                f"{self.split.seed}:{person}".encode("utf-8", "surrogateescape")
-            ).digest()
+            return hashlib.sha256(as_bytes(f"{self.split.seed}:{person}")).digest()
 
         people = sorted({subject.person for subject in self.subjects}, key=rank)
         total = len(people)

@@ -20,6 +20,7 @@ from medrev.evaluation.compared import Prediction
 from medrev.evaluation.heldout import HELDOUT
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Record, Results
+from medrev.files import as_bytes
 from medrev.metrics import WHOLE, Key, Settings
 from medrev.nets import Classifier, ClassPrior, Generator, NormalPrior, evaluating
 from medrev.prediction import Model, round_trip, translate
@@ -209,7 +210,7 @@ def drawn(model: Model, x: Tensor, count: int, name: str = "") -> Tensor:
     """
     if not isinstance(model.translator, Generator):
         return translate(model, x)[None]
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), model.pipeline.seed))
+    generator = torch.Generator().manual_seed(zlib.crc32(as_bytes(name), model.pipeline.seed))
     return model.translator.draw(x[None].to(model.device), count, generator=generator)[0].cpu()
 
 

@@ -15,7 +15,7 @@ from medrev.domains.image.image_set import ImagePart, Picture
 from medrev.domains.image.reading import Loader, from_pixels
 from medrev.domains.image.transforms import random_crop
 from medrev.errors import InputError
-from medrev.files import content_hash
+from medrev.files import as_bytes, content_hash
 from medrev.progress import progress
 
 
@@ -33,7 +33,7 @@ class CropBatches(EpochBatches):
 
     def _identity(self) -> dict[str, Any]:
         if not self._content:
-            self._content = content_hash("\n".join(self._lines()).encode())[:12]
+            self._content = content_hash(as_bytes("\n".join(self._lines())))[:12]
         return super()._identity()
 
     def _good(

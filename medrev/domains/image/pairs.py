@@ -10,6 +10,7 @@ from medrev.domains.image.find import PAIR_SOURCES, Inspection, missing
 from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
 from medrev.domains.image.layouts import PAIRS, recognise_pairs
 from medrev.errors import InputError
+from medrev.files import as_bytes
 
 _NAMES = 3
 #: Pictures of a part by side and name.
@@ -159,6 +160,6 @@ def _chosen(pictures: Sequence[Picture], share: float) -> set[str]:
     """Names of a share of the pictures, at least one and never all."""
     names = sorted(
         (picture.name for picture in pictures),
-        key=lambda name: hashlib.sha256(name.encode()).digest(),
+        key=lambda name: hashlib.sha256(as_bytes(name)).digest(),
     )
     return set(names[: min(len(names) - 1, max(1, round(share * len(names))))])

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -33,6 +34,15 @@ def test_shapes_range_and_mask(make):
     assert torch.equal(batch["mask"], torch.ones(2, 1, 8, 8))
     assert -1 <= batch["x"].min() < batch["x"].max() < 0.1  # A is dark, B is bright
     assert -0.1 < batch["y"].min() < batch["y"].max() <= 1
+
+
+def test_names_that_are_no_text_are_divided_and_drawn(make):
+    for path in sorted((make.aligned(train=4) / "train").iterdir()):
+        path.rename(path.with_name(os.fsdecode(b"\xfc" + path.name.encode())))
+    found = find_images(make.data()).parts
+    assert (len(found["train"].x), len(found["validation"].x)) == (3, 1)
+    other = batches(make.data(validation=0)).state_dict()
+    assert ImageBatches(found["train"], make.data(), 0).state_dict() != other
 
 
 def test_pairs_stay_pairs_through_crop_and_flip(make):
