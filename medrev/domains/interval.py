@@ -41,6 +41,8 @@ class Width:
             needed: Factors on the standard deviation with which `WIDTH_LEVEL` of a subject's voxels
                 lie in their intervals.
         """
+        if min(noise) == max(noise):
+            return cls()
         wanted = np.asarray(needed) / NormalDist().inv_cdf(0.5 + WIDTH_LEVEL / 200)
         slope, offset = np.polyfit(np.log(noise), np.log(wanted), 1)
         if not slope > 0:

@@ -18,7 +18,7 @@ from medrev.domains.values import Prediction as Translation
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
-from medrev.files import content_hash, read_json
+from medrev.files import as_bytes, content_hash, read_json
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.nets import Posterior
 from medrev.prediction import (
@@ -103,9 +103,7 @@ class Calibrated:
                 "ensemble": self.options.ensemble,
                 "samples": self.options.samples,
                 "subjects": len(self.subjects),
-                "hash": content_hash(
-                    "\n".join(sorted(self.subjects)).encode("utf-8", "surrogateescape")
-                ),
+                "hash": content_hash(as_bytes("\n".join(sorted(self.subjects)))),
             },
             **Score.header(list(self.scores)),
             **self.width.header(),
@@ -143,6 +141,9 @@ class Calibrated:
                 f"{one.quantity:12} {one.level:>4g} % {one.normal:8.3f} {one.before:6.1f} "
                 f"{one.factor:11.3f} {mean:>6} {low:>7}"
             )
+        if self.options.samples is not None:
+            power = f"with the power {self.width.slope:.2f} of" if self.width.slope else "without"
+            found.append(f"samples lie as wide as the network says, {power} the scan's noise")
         if len(self.subjects) < _FEW:
             found.append(
                 f"warning: {count} cannot tell how subjects differ: take {_FEW} or more for "
@@ -172,8 +173,8 @@ def calibrate(
 ) -> Calibrated:
     """Find the factors with which a model's intervals hold what they promise (:data:`PROMISE`).
 
-    Of a model with a posterior first how wide samples must lie by the noise of a scan, for which
-    every subject is sampled once more.
+    Of samples first how wide they must lie by the noise of a scan, for which every subject is
+    sampled once more; an ensemble leaves the model's width of samples as it was.
 
     Args:
         source: A run folder, a weight file, or the name of a shipped model.
@@ -203,8 +204,8 @@ def calibrate(
                 f"{len(members)}: give a cohort that has as many with --data, or a lower --level"
             )
     seen = _seen(weight_file(Path(source)))
-    posterior = isinstance(model.translator, Posterior)
-    with progress("Calibrating", len(members) * (1 + posterior), enabled=show_progress) as bar:
+    sampled = options.samples is not None
+    with progress("Calibrating", len(members) * (1 + sampled), enabled=show_progress) as bar:
 
         def subjects(width: Width) -> Iterator[tuple[Sample, Translation, _Curves]]:
             """Every subject, what the model makes of it, and the factors that it needs."""
@@ -221,7 +222,9 @@ def calibrate(
                 yield sample, made, _needed(made, predictor.target, sample)
                 bar.advance(text=sample.id)
 
-        width = _width(subjects(Width()), dataset.y.always[0]) if posterior else Width()
+        width = Width.of(model.metadata)
+        if sampled:
+            width = _width(subjects(Width()), dataset.y.always[0])
         curves: dict[str, list[NDArray[np.float64]]] = {}
         scores: list[Score] = []
         for sample, _, needed_by in subjects(width):

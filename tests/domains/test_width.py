@@ -28,5 +28,9 @@ def test_a_weight_file_hands_it_on():
     assert Width.of({}).at(123.0) == 1.0
 
 
+def test_subjects_of_one_noise_tell_no_width():
+    assert Width.fit([0.05] * 9, np.linspace(1, 2, 9)) == Width()
+
+
 def test_needs_that_do_not_grow_with_the_noise_are_no_width():
     assert Width.fit([0.02, 0.04, 0.08], np.array([3.0, 2.0, 1.0])) == Width()

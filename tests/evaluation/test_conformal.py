@@ -227,6 +227,7 @@ def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path)
     assert source == {"ensemble": 1, "samples": 4, "subjects": 12}
     assert not found.scores  # brains of 10 voxels are too small
     assert header["Noise"] == {}
+    assert "samples lie as wide as the network says, without the scan's noise" in found.lines()
     path = copy_weights(weight_file(posterior), tmp_path / "a.safetensors", found.header())
     (case,) = find_cases(Sources(inputs=(f"model={posterior}",))).cases
     measured = measure(
@@ -239,6 +240,13 @@ def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path)
     assert value["energy_score", None] > 0
     assert sum(value["rank", f"{n:02d}"] for n in range(5)) == pytest.approx(5)
     assert "model: 90 % intervals calibrated on 12 subjects" in measured.notes
+    noise = {"Noise": {"Slope": 0.5, "One": 0.04, "Least": 0.01}}
+    copy_weights(path, tmp_path / "b.safetensors", noise)
+    flips = calibrate(
+        tmp_path / "b.safetensors", data=others, part="all", options=FLIPS, device="cpu"
+    )
+    assert flips.header()["ConformalSource"]["ensemble"] == 2
+    assert flips.header()["Noise"] == noise["Noise"]  # an ensemble says nothing of samples
 
 
 def test_samples_of_scalar_volumes_are_calibrated_and_measured(tmp_path):
