@@ -11,6 +11,7 @@ from medrev.domains.consistency import Consistency
 from medrev.domains.interval import Interval
 from medrev.domains.score import Score
 from medrev.dti import Convention, Signal
+from medrev.errors import InputError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,14 +30,24 @@ class OnGrid:
 
     @property
     def inside(self) -> Tensor:
-        """The mask, of a volume that has one."""
-        assert self.mask is not None
+        """The mask, of a volume that has one.
+
+        Raises:
+            InputError: It has none.
+        """
+        if self.mask is None:
+            raise InputError("the volume has no mask, which is needed here: give it one")
         return self.mask
 
     @property
     def placed(self) -> NDArray[Any]:
-        """The affine, of a volume that has one."""
-        assert self.affine is not None
+        """The affine, of a volume that has one.
+
+        Raises:
+            InputError: It has none.
+        """
+        if self.affine is None:
+            raise InputError("the volume has no affine, which is needed here: give it one")
         return self.affine
 
 

@@ -93,7 +93,8 @@ def sample(
     assert isinstance(net, Posterior)
     count, mean, length = options.samples or 1, estimate.values, given.shape[0]
     field = Field.of(options.seed, given.shape, given.steps)
-    noise = noise_level(encode.forward(given.values), given.mask)
+    known = (given.values != 0).any(dim=0, keepdim=True) if given.mask is None else given.mask
+    noise = noise_level(encode.forward(given.values), known)
     width = Width.of(task.models[0].metadata).at(noise)
     drawn = _Slabs(net, encode, given.values, mean, given.mask, field, engine, width)
     shape = mean.shape[1:]

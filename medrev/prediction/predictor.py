@@ -87,8 +87,8 @@ class Predictor:
         """Translate a scan.
 
         Args:
-            scan: Of the source domain. Without an affine, its spacing is not looked at; without a
-                mask, neither are its values.
+            scan: Of the source domain. Of tensors without an affine, the spacing is not looked at;
+                without a mask, neither are the values. Scalar volumes need both.
             show_progress: Show a progress bar.
 
         Raises:

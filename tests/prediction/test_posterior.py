@@ -122,6 +122,14 @@ def test_samples_lie_as_wide_as_the_scans_noise_asks(posterior):
     )
 
 
+def test_without_a_mask_zeros_are_no_part_of_the_noise(posterior):
+    values = volume(12, 10, 10)
+    values[:, 4:] = 0
+    options = InferenceOptions(samples=2, **EXACT)
+    level = predict(posterior, values, options=options).facts["NoiseLevel"]
+    assert level == pytest.approx(1e-4 / posterior.scale, rel=0.3)
+
+
 def test_memory_does_not_grow_with_the_number_of_samples(posterior):
     def peak(count: int) -> int:
         predictor = Predictor([posterior], options=InferenceOptions(samples=count, **EXACT))
