@@ -270,8 +270,8 @@ def not_there(path: str | os.PathLike[str]) -> str:
     """How a message goes on about a path that does not exist: what is missing, what is like it.
 
     Example:
-        >>> not_there(Path(__file__).parent / "erors.py")
-        '; did you mean errors.py?'
+        >>> not_there(Path(__file__).parent / "optoins.py")
+        '; did you mean options.py?'
     """
     missing = Path(path)
     while not missing.parent.is_dir() and missing.parent != missing:
