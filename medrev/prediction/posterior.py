@@ -17,6 +17,7 @@ from medrev.prediction.engines import Engine
 from medrev.prediction.ensemble import Encode
 from medrev.prediction.memory import peak_bytes
 from medrev.prediction.preparation import Seen
+from medrev.prediction.regrid import Regrid
 from medrev.prediction.statistics import RunningStatistics
 from medrev.prediction.steps import Crop, Step
 from medrev.prediction.task import Task
@@ -94,7 +95,8 @@ def sample(
     count, mean, length = options.samples or 1, estimate.values, given.shape[0]
     field = Field.of(options.seed, given.shape, given.steps)
     known = (given.values != 0).any(dim=0, keepdim=True) if given.mask is None else given.mask
-    noise = noise_level(encode.forward(given.values), known)
+    resampled = any(isinstance(step, Regrid) for step in given.steps)  # its noise is not its own
+    noise = None if resampled else noise_level(encode.forward(given.values), known)
     width = Width.of(task.models[0].metadata).at(noise)
     drawn = _Slabs(net, encode, given.values, mean, given.mask, field, engine, width)
     shape = mean.shape[1:]

@@ -141,7 +141,7 @@ class Predictor:
                 show_progress=show_progress,
             )
         spread = self.source.spread(scan.values, scan.mask) / scales[0]
-        interval, score, facts = task.interval, None, dict(made.facts)
+        interval, score, facts = task.interval_of(made), None, dict(made.facts)
         if interval is not None:
             facts |= interval.about(self.target.intervals)
             if not facts["IntervalCalibrated"]:

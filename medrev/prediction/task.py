@@ -7,8 +7,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Domain
-from medrev.domains.interval import Interval
+from medrev.domains.interval import Interval, Width
 from medrev.domains.kinds import domains_of
+from medrev.domains.values import Prediction
 from medrev.errors import InputError
 from medrev.nets import Generator, Posterior
 from medrev.options import InferenceOptions
@@ -98,18 +99,20 @@ class Task:
         """Limit in GiB."""
         return self.options.max_memory or self.models[0].pipeline.inference.max_memory
 
-    @property
-    def interval(self) -> Interval | None:
-        """The intervals that were asked for; with samples those of 90 %."""
-        options = self.options
+    def interval_of(self, made: Prediction) -> Interval | None:
+        """The intervals that were asked for of what was made; with samples those of 90 %."""
+        options, header = self.options, self.models[0].metadata
         level = options.interval or (90.0 if options.samples else None)
         if level is None or not self.target.intervals:
             return None
-        # Factors are of one model's samples or ensemble, and of both as the model gives them.
+        # Factors are of one model's samples or ensemble, and of both as the model gives them; of
+        # samples that follow the noise, where it is known.
         moved = options.consistency != "none" or (options.samples and options.temperature != 1)
+        if options.samples and made.facts["NoiseLevel"] is None and Width.of(header).slope:
+            moved = True
         return Interval.of(
             level,
-            self.models[0].metadata if len(self.models) == 1 and not moved else {},
+            header if len(self.models) == 1 and not moved else {},
             ensemble=options.ensemble,
             samples=options.samples,
         )

@@ -122,6 +122,23 @@ def test_samples_lie_as_wide_as_the_scans_noise_asks(posterior):
     )
 
 
+def test_where_the_noise_is_not_known_nothing_is_promised(posterior):
+    header = with_conformal(posterior).metadata | {"voxel_size": [2.0, 2.0]}
+    noise = {"Noise": {"Slope": 0.5, "One": 0.1, "Least": 0.05}}
+    own = Model(posterior.translator, posterior.pipeline, posterior.scale, header)
+    wide = Model(posterior.translator, posterior.pipeline, posterior.scale, header | noise)
+    for values, affine, spacing in (
+        (volume(5, 5, 5), None, "keep"),
+        (volume(10, 10, 10), np.diag([4.0, 4, 4, 1]), "auto"),
+    ):
+        scan = Scan(values=values, affine=affine)
+        options = options_of(samples=2, spacing=spacing)
+        facts = [Predictor([model], options=options)(scan).facts for model in (own, wide)]
+        assert [each["NoiseLevel"] for each in facts] == [None, None]
+        assert [each["SampleWidth"] for each in facts] == [1, 1]
+        assert [each["IntervalCalibrated"] for each in facts] == [True, False]
+
+
 def test_without_a_mask_zeros_are_no_part_of_the_noise(posterior):
     values = volume(12, 10, 10)
     values[:, 4:] = 0
