@@ -36,6 +36,8 @@ class Width:
     def fit(cls, noise: Sequence[float], needed: Sequence[float]) -> "Width":
         """The width that subjects need, a line in logarithms through their points.
 
+        It grows at most in proportion to the noise: what is steeper is chance of few subjects.
+
         Args:
             noise: Of every subject.
             needed: Factors on the standard deviation with which `WIDTH_LEVEL` of a subject's voxels
@@ -43,11 +45,12 @@ class Width:
         """
         if min(noise) == max(noise):
             return cls()
-        wanted = np.asarray(needed) / NormalDist().inv_cdf(0.5 + WIDTH_LEVEL / 200)
-        slope, offset = np.polyfit(np.log(noise), np.log(wanted), 1)
+        x = np.log(noise)
+        y = np.log(needed) - math.log(NormalDist().inv_cdf(0.5 + WIDTH_LEVEL / 200))
+        slope = min(float(np.polyfit(x, y, 1)[0]), 1.0)
         if not slope > 0:
             return cls()
-        return cls(slope=float(slope), one=math.exp(-offset / slope), least=min(noise))
+        return cls(slope=slope, one=math.exp(x.mean() - y.mean() / slope), least=min(noise))
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> "Width":

@@ -53,7 +53,10 @@ def is_dicom_folder(folder: Path) -> bool:
     files = sorted((path for path in visible if path.is_file()), key=_named_otherwise)
     if files:
         return any(_looks_dicom(path) for path in files[:PROBED])
-    return bool(visible) and all(path.is_dir() and is_dicom_folder(path) for path in visible)
+    return bool(visible) and all(
+        path.is_dir() and os.access(path, os.R_OK | os.X_OK) and is_dicom_folder(path)
+        for path in visible
+    )
 
 
 def _named_otherwise(path: Path) -> bool:

@@ -28,6 +28,12 @@ def test_a_weight_file_hands_it_on():
     assert Width.of({}).at(123.0) == 1.0
 
 
+def test_widths_grow_at_most_in_proportion_to_the_noise():
+    noise = [0.02, 0.04, 0.08]
+    width = Width.fit(noise, [1.2815515655446004 * (n / 0.04) ** 3 for n in noise])
+    assert (width.slope, width.one) == pytest.approx((1.0, 0.04))
+
+
 def test_subjects_of_one_noise_tell_no_width():
     assert Width.fit([0.05] * 9, np.linspace(1, 2, 9)) == Width()
 
