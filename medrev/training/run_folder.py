@@ -223,9 +223,9 @@ class RunFolder:
     def end(self, status: str, **more: Any) -> None:
         """Note how training ended, on a full disk too; a run that it replaces comes back.
 
-        It does if nothing was saved.
+        It does if nothing was saved. Where nothing could be written yet, nothing is noted.
         """
-        if self.folder.settle(done=status == "finished"):
+        if self.folder.settle(done=status == "finished") or self.folder.is_empty:
             return
         try:
             self.write_status(status, **more)

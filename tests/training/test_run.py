@@ -459,3 +459,20 @@ def test_the_result_is_the_end_of_the_training_where_it_is_asked_for(
     run = train(chosen, tmp_path / "run", quiet=True)
     assert run.read_status()["best_step"] == 3
     assert load_model(run.path).metadata["step"] == 3
+
+
+def test_a_training_that_cannot_write_its_pipeline_leaves_nothing_in_the_way(
+    pipeline, tmp_path, monkeypatch
+):
+    """As on a full disk: the next call begins, and is not told of a folder that is not its own."""
+
+    def full(*_: object) -> None:
+        raise OutputError("no space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(RunFolder, "write_text", full)
+        with pytest.raises(OutputError, match="no space left"):
+            train(pipeline(training={"steps": 1}), tmp_path / "run", device="cpu", quiet=True)
+    assert RunFolder(tmp_path / "run").folder.is_empty
+    run = train(pipeline(training={"steps": 1}), tmp_path / "run", device="cpu", quiet=True)
+    assert run.read_status()["status"] == "finished"
