@@ -142,8 +142,9 @@ class Calibrated:
                 f"{one.factor:11.3f} {mean:>6} {low:>7}"
             )
         if self.options.samples is not None:
-            power = f"with the power {self.width.slope:.2f} of" if self.width.slope else "without"
-            found.append(f"samples lie as wide as the network says, {power} the scan's noise")
+            slope = self.width.slope
+            follow = f"grow as the noise of the scan to the power {slope:.2f}"
+            found.append(f"widths of samples {follow if slope else 'do not follow the noise'}")
         if len(self.subjects) < _FEW:
             found.append(
                 f"warning: {count} cannot tell how subjects differ: take {_FEW} or more for "

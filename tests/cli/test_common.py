@@ -233,41 +233,36 @@ class TestOtherProcesses:
         assert capsys.readouterr().err == ""
 
 
-def test_a_closed_pipe_changes_nothing():
+def print_schema(stdout):
+    """A command in a process of its own, which prints into a file or descriptor."""
     code = (
         "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
         "sys.exit(main(['--print-schema']))"
     )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
+        text=True,
+    )
+
+
+def test_a_closed_pipe_changes_nothing():
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=120,
-        )
+        done = print_schema(writing)
     finally:
         os.close(writing)
-    assert (done.stderr, done.returncode) == (b"", 0)
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_a_full_disk_below_standard_output_is_said_and_changes_nothing(tmp_path):
-    code = (
-        "import sys; sys.path.insert(0, '.'); from medrev.cli.train import main; "
-        "sys.exit(main(['--print-schema']))"
-    )
+def test_a_full_disk_below_standard_output_is_said_and_changes_nothing():
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=120,
-            text=True,
-        )
+        done = print_schema(full)
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("warning: standard output cannot be written (No space left")

@@ -227,7 +227,7 @@ def test_samples_of_a_posterior_are_calibrated_and_scored(run, others, tmp_path)
     assert source == {"ensemble": 1, "samples": 4, "subjects": 12}
     assert not found.scores  # brains of 10 voxels are too small
     assert header["Noise"] == {}
-    assert "samples lie as wide as the network says, without the scan's noise" in found.lines()
+    assert "widths of samples do not follow the noise" in found.lines()
     path = copy_weights(weight_file(posterior), tmp_path / "a.safetensors", found.header())
     (case,) = find_cases(Sources(inputs=(f"model={posterior}",))).cases
     measured = measure(
