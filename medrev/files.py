@@ -4,40 +4,27 @@ A result appears under its name only when it is complete: it is written beside i
 renamed, so a killed or failed command leaves no half-written file behind.
 """
 
-import codecs
 import difflib
 import errno
 import getpass
 import hashlib
-import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from medrev.errors import InputError, OutputError
 from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
 
 _BLOCK = 1 << 20
 _ENDING = re.compile(r"\.[A-Za-z]{2,5}")
-#: Byte order marks, the longer ones first: that of UTF-16 begins that of UTF-32.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 #: What the stand-ins of git-annex and Git LFS begin with, and how their content is fetched.
 _POINTERS = {
     b"/annex/objects/": "git-annex, fetch it with 'datalad get' or 'git annex get'",
     b"version https://git-lfs.github.com/spec/": "Git LFS, fetch it with 'git lfs pull'",
 }
-#: What workbooks of spreadsheets begin with, new and old ones.
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 #: Errors of a disk that is full, or may not be written.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -390,83 +377,3 @@ def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     text = os.strerror(number) if number else str(error)
     return text[:1].lower() + text[1:]
-
-
-def decode(content: bytes) -> str:
-    """The text of UTF-8, or of what a byte order mark says.
-
-    Raises:
-        UnicodeDecodeError: It is no such text.
-
-    Example:
-        >>> decode("medrev".encode("utf-16"))
-        'medrev'
-    """
-    return content.decode(
-        next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
-    )
-
-
-def read_text(path: str | os.PathLike[str], *, western: bool = False) -> str:
-    """Read a text file: UTF-8, UTF-16 or UTF-32 with or without byte order mark.
-
-    Args:
-        path: The file.
-        western: Take what is not UTF-8 for Windows's western code page (1252), in which
-            spreadsheets save, instead of refusing it.
-
-    Raises:
-        InputError: It is missing, empty, not fetched, or no text.
-    """
-    path = Path(path)
-    check_file(path)
-    try:
-        content = path.read_bytes()
-        if content.startswith(_WORKBOOKS):
-            raise InputError(f"{path}: a workbook or another archive: save it as text (CSV or TSV)")
-        text = decode(content)
-        if "\0" not in text:
-            return text
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(
-            f"{path}:{line}: no text, or UTF-16 without its mark (it has null characters): save "
-            "it as UTF-8"
-        )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        if western and b"\0" not in content:
-            return content.decode("cp1252", errors="replace")
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}:{line}: not UTF-8 text (byte 0x{content[error.start]:02x}): save it as UTF-8"
-        ) from None
-
-
-def read_json(path: str | os.PathLike[str], *, lenient: bool = False) -> dict[str, Any]:
-    """Read the keys and values of a JSON file.
-
-    Args:
-        path: The file, in any encoding of :func:`read_text`.
-        lenient: Give an empty object where there is none, instead of an error.
-
-    Raises:
-        InputError: It is missing, not fetched, no text, no JSON, or no object with keys.
-    """
-    if lenient:
-        with suppress(InputError):
-            return read_json(path)
-        return {}
-    text = read_text(path)
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}:{error.lineno}: not valid JSON, column {error.colno}: {error.msg}"
-        ) from None
-    except (RecursionError, ValueError) as error:  # a number of more digits than Python reads
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path}: not valid JSON: {reason}") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: must be a JSON object, got {type(document).__name__}")
-    return document

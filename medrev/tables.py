@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from medrev.errors import InputError
-from medrev.files import read_text
+from medrev.texts import read_text
 
 _DELIMITERS = "\t;,"
 #: Marks of no width, which texts that were copied have around them.

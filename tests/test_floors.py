@@ -17,6 +17,7 @@ FLOORS = (
     ("errors",),
     ("locks", "options", "progress"),
     ("files",),
+    ("texts",),
     ("folders", "tables"),
     ("parallel",),
     ("reversible", "volumes", "config"),

@@ -8,7 +8,7 @@ from typing import Any
 from medrev.config.document import Entry, Place, Problems, read_document
 from medrev.config.fields import Field
 from medrev.errors import ConfigError
-from medrev.files import decode
+from medrev.texts import decode
 
 
 def read_layers(path: Path, schema: Field, problems: Problems) -> tuple[Entry, int]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from medrev import __version__
-from medrev.files import ensure_writable_folder, read_json, write_text
+from medrev.files import ensure_writable_folder, write_text
 from medrev.locks import LOCK, hold
+from medrev.texts import read_json
 
 BIDS_VERSION = "1.10.0"
 #: Suffixes and formats that BIDS has not adopted yet; the validator is told to pass over them.

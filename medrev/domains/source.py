@@ -11,7 +11,8 @@ from medrev.data.layouts.bids import complex_part, dataset_root, find_mask, grad
 from medrev.data.layouts.listing import nifti_files
 from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
-from medrev.files import check_file, content_hash, is_present, read_json
+from medrev.files import check_file, content_hash, is_present
+from medrev.texts import read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from medrev.dti.frame import frame_matrix
 from medrev.errors import GradientError, InputError
-from medrev.files import atomic_path, not_there, read_text
+from medrev.files import atomic_path, not_there
+from medrev.texts import read_text
 
 B0 = 50.0  # s/mm²: volumes below count as b = 0, as in dipy
 WEAK = 100.0  # s/mm²: volumes below do so where there is none below 50 (HCP 7T: 60 to 70)

@@ -20,9 +20,10 @@ from medrev.evaluation.compared import Prediction
 from medrev.evaluation.judging import judge_runs
 from medrev.evaluation.measure import evaluate_methods
 from medrev.evaluation.results import Results
-from medrev.files import read_json, write_text
+from medrev.files import write_text
 from medrev.metrics import Settings
 from medrev.parallel import Outcome, Pool
+from medrev.texts import read_json
 from medrev.volumes import voxel_size
 
 #: Files that are hashed at the same time.

@@ -18,7 +18,7 @@ from medrev.domains.values import Prediction as Translation
 from medrev.errors import InputError
 from medrev.evaluation.held_out import predict_sample
 from medrev.evaluation.runs import members_of, placed
-from medrev.files import as_bytes, content_hash, read_json
+from medrev.files import as_bytes, content_hash
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.nets import Posterior
 from medrev.prediction import (
@@ -30,6 +30,7 @@ from medrev.prediction import (
     weight_file,
 )
 from medrev.progress import progress
+from medrev.texts import read_json
 
 #: What calibrated intervals of a level promise.
 PROMISE = (

@@ -21,8 +21,9 @@ from medrev.evaluation.folders import (
 from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
-from medrev.files import not_there, read_json
+from medrev.files import not_there
 from medrev.prediction import like, shipped_models
+from medrev.texts import read_json
 
 _TABLES = (".csv", ".tsv")
 

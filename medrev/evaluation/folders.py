@@ -10,7 +10,8 @@ from medrev.domains.intensity.names import contrast_base, contrast_ending, contr
 from medrev.domains.outputs import bids_label, sidecar_of
 from medrev.errors import InputError
 from medrev.evaluation.compared import ITSELF
-from medrev.files import files_below, not_there, read_json
+from medrev.files import files_below, not_there
+from medrev.texts import read_json
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.

@@ -17,8 +17,8 @@ from medrev.evaluation.case import FROBENIUS, Case, EvaluationConfig, Loaded, co
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.folders import Beside
 from medrev.evaluation.placed import Placed, shared_grid
-from medrev.files import read_json
 from medrev.metrics import Settings, interpolate_to
+from medrev.texts import read_json
 from medrev.volumes import PICTURES, Grid
 
 _ADVICE = "resample one of them, or give --resample-reference yes"

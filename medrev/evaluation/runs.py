@@ -14,9 +14,9 @@ from medrev.evaluation.case import Found
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.listing import participants as find_participants
 from medrev.evaluation.score import is_generative
-from medrev.files import read_json
 from medrev.nets import Generator, Posterior
 from medrev.prediction import Model, load_model
+from medrev.texts import read_json
 
 
 def read_runs(

@@ -6,8 +6,8 @@ from typing import Any
 
 from medrev.errors import InputError
 from medrev.evaluation import BOUNDS, PAPER_TABLES, Results, check_papers, paper_table
-from medrev.files import read_json
 from medrev.report.tables import with_totals
+from medrev.texts import read_json
 
 #: File of an evaluation's scores over all images together.
 TOTALS = "totals.json"

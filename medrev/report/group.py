@@ -13,7 +13,8 @@ import numpy as np
 from medrev.data.subject import check_chosen, is_chosen
 from medrev.domains.outputs import is_own, sidecar_of
 from medrev.errors import InputError
-from medrev.files import atomic_path, files_below, not_there, read_json, read_text
+from medrev.files import atomic_path, files_below, not_there
+from medrev.texts import read_json, read_text
 from medrev.volumes import VOLUMES, read_header, read_volume
 
 #: Columns of the table, and what they mean.

@@ -18,8 +18,9 @@ from medrev.domains.outputs import is_own, sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.files import check_file, not_there, read_json
+from medrev.files import check_file, not_there
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
+from medrev.texts import read_json
 from medrev.volumes import (
     VOLUMES,
     Volume,

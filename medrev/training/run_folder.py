@@ -19,9 +19,10 @@ from medrev.config.schema import ClassifierModel, FCN8sModel, FlowModel, Model, 
 from medrev.domains.dataset import AnyDataset
 from medrev.errors import CheckpointError, OutputError
 from medrev.evaluation import Results, heldout_csv, heldout_json, heldout_markdown
-from medrev.files import overwrite_in_place, read_json, write_text
+from medrev.files import overwrite_in_place, write_text
 from medrev.folders import RUN, OutputFolder
 from medrev.prediction import WEIGHTS_FILE
+from medrev.texts import read_json
 
 _PACKAGES = ("torch", "monai", "torchio", "dipy", "nibabel", "numpy", "scipy", "safetensors")
 

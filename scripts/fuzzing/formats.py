@@ -23,10 +23,10 @@ from medrev.config.schema import DTIData
 from medrev.domains.tensor import find_cohort
 from medrev.dti import Gradients, read_gradients
 from medrev.evaluation import Results, heldout_markdown, read_heldout
-from medrev.files import read_json, read_text
 from medrev.nets import translator_of
 from medrev.prediction import load_model, save_weights
 from medrev.tables import read_table
+from medrev.texts import read_json, read_text
 from medrev.training.run_folder import RunFolder
 from medrev.volumes import (
     Volume,

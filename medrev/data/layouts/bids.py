@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medrev.data.layouts.listing import folders, is_there, nifti_files
 from medrev.data.subject import strip_nifti
-from medrev.files import read_json
+from medrev.texts import read_json
 
 logger = logging.getLogger(__name__)
 
