@@ -37,10 +37,10 @@ from medrev.nets import (
     Classifier,
     Generator,
     LatentDiscriminator,
+    PatchGAN,
     Posterior,
     RestrictedPrior,
     Segmenter,
-    build_discriminator,
 )
 from medrev.reversible import ReversibleSequence
 
@@ -158,11 +158,8 @@ def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:
             f"the discriminator needs patches of at least {least} voxels on the grid it judges, "
             f"got {edge}; raise {data.sample_key} or lower method.discriminator.strided_layers"
         )
-    return build_discriminator(
-        config,
-        in_channels=sum(data.channels) if config.conditional else channels,
-        spatial_dims=pipeline.model.spatial_dims,
-    )
+    judged = sum(data.channels) if config.conditional else channels
+    return PatchGAN(config, in_channels=judged, spatial_dims=pipeline.model.spatial_dims)
 
 
 def _least_edge(config: Discriminator) -> int:

@@ -1,10 +1,7 @@
 """From the sections of a pipeline to networks."""
 
-from typing import Any
-
 from medrev.config.schema import (
     ClassifierModel,
-    Discriminator,
     FCN8sModel,
     FlowModel,
     InvolutionModel,
@@ -19,16 +16,10 @@ from medrev.config.schema import (
 from medrev.errors import ConfigError
 from medrev.nets.classifier import Classifier
 from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
-from medrev.nets.discriminators import PatchGAN
 from medrev.nets.fcn import FCN8s
-from medrev.nets.flows import (
-    ClassPrior,
-    Generator,
-    NormalPrior,
-    RestrictedPrior,
-    Stage,
-    multiscale_flow,
-)
+from medrev.nets.flows.generator import Generator
+from medrev.nets.flows.multiscale import multiscale_flow
+from medrev.nets.flows.prior import ClassPrior, NormalPrior, RestrictedPrior
 from medrev.nets.involution import Involution
 from medrev.nets.pair import Pair, SelfInverse
 from medrev.nets.posterior import Posterior
@@ -56,8 +47,7 @@ def translator_of(pipeline: Pipeline) -> Translator:
                 "model.kind 'classifier' tells the class of images: data.given label is needed, "
                 f"got x of shape {data.input_shape}"
             )
-        options = model.model_dump(exclude={"kind"})
-        return Classifier(in_channels=y, classes=x, **options)
+        return Classifier(model, in_channels=y, classes=x)
     sizes = zip(data.sample_shape, data.grid_factors, strict=True)
     if data.input_shape != (x, *(size // factor for size, factor in sizes)):
         raise ConfigError(
@@ -89,18 +79,8 @@ def _generator(model: FlowModel, shape: tuple[int, ...], given: tuple[int, ...])
             if model.conditioner == "small"
             else zhang_features(given[0], width=width)
         )
-    options = model.model_dump(
-        include={"coupling", "clamp", "clamp_form", "mixing", "actnorm", "padding", "exact"}
-    )
     flow = multiscale_flow(
-        shape=shape,
-        stages=[Stage(**stage.model_dump()) for stage in model.stages],
-        condition_shape=given if told else None,
-        conditioner=conditioner,
-        zero_init=model.zero_init,
-        initialisation=None if model.initialisation == "default" else model.initialisation,
-        seed=model.mixing_seed,
-        **options,
+        model, shape=shape, condition_shape=given if told else None, conditioner=conditioner
     )
     match model.prior:
         case "normal":
@@ -132,42 +112,41 @@ def build_translator(
         ConfigError: If options exclude each other, or the kind of network needs equal grids or
             equal channels and they are not.
     """
-    options: dict[str, Any] = config.model_dump(exclude={"kind"})
+    there = {"in_channels": in_channels, "out_channels": out_channels}
     if isinstance(config, RevGANModel):
-        kind = Posterior if isinstance(config, PosteriorModel) else RevGAN
-        return kind(
-            in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor, **options
+        return (
+            Posterior(config, **there, scale_factor=scale_factor)
+            if isinstance(config, PosteriorModel)
+            else RevGAN(config, **there, scale_factor=scale_factor)
         )
     if max(per_axis(scale_factor, config.spatial_dims)) != 1:
         raise ConfigError(
             f"model.kind {config.kind!r} needs input and output on one grid, got grids that differ "
             f"by a factor of {scale_factor}; set data.input_grid=target or model.kind=revgan"
         )
-    there = {"in_channels": in_channels, "out_channels": out_channels} | options
-    back = there | {"in_channels": out_channels, "out_channels": in_channels}
+    back = {"in_channels": out_channels, "out_channels": in_channels}
     match config:
         case ResNetModel():
-            return Pair(ResNet(**there), ResNet(**back))
+            return Pair(ResNet(config, **there), ResNet(config, **back))
         case UNetModel():
-            return Pair(UNet(**there), UNet(**back))
+            return Pair(UNet(config, **there), UNet(config, **back))
         case SelfInverseUNetModel():
-            return SelfInverse(UNet(**there))
+            return SelfInverse(UNet(config, **there))
         case InvolutionModel():
             if in_channels != out_channels:
                 raise ConfigError(
                     "model.kind 'involution' needs as many input as output channels, got "
                     f"{in_channels} and {out_channels}"
                 )
-            return SelfInverse(Involution(channels=in_channels, **options))
+            return SelfInverse(Involution(config, channels=in_channels))
         case FCN8sModel():
             if out_channels != 3:
                 raise ConfigError(
                     "model.kind 'fcn8s' makes label images of 3 channels (red, green, blue), the "
                     f"data has {out_channels}"
                 )
-            del options["colours"]
             colours = colours_of(config)
-            net = FCN8s(in_channels=in_channels, classes=len(colours), **options)
+            net = FCN8s(config, in_channels=in_channels, classes=len(colours))
             return Segmenter(net, colours)
         case FlowModel() | ClassifierModel():
             raise ConfigError(
@@ -180,23 +159,3 @@ def colours_of(config: FCN8sModel) -> tuple[Colour, ...]:
     if isinstance(config.colours, str):
         return tuple(PALETTES[config.colours].values())
     return config.colours
-
-
-def build_discriminator(
-    config: Discriminator, *, in_channels: int, spatial_dims: int = 3
-) -> PatchGAN:
-    """Build one discriminator of a pipeline.
-
-    Args:
-        config: The ``discriminator`` section of an adversarial method.
-        in_channels: Channels of what it judges (input and output together if conditional).
-        spatial_dims: 2 or 3.
-    """
-    return PatchGAN(
-        in_channels,
-        spatial_dims=spatial_dims,
-        width=config.width,
-        strided_layers=config.strided_layers,
-        norm=config.norm,
-        head=config.head,
-    )

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 from torch import Tensor, nn
 
+from medrev.config.schema import ClassifierModel
 from medrev.errors import InputError
 from medrev.nets.blocks import normalisation
 from medrev.nets.translator import Translator
@@ -17,39 +18,30 @@ class Classifier(Translator):
     half the size; the mean over all pixels is the features, and a linear layer makes scores.
 
     Args:
-        spatial_dims: 2 or 3.
+        model: The options, a section of the pipeline.
         in_channels: Channels of y.
         classes: Number of classes.
-        width: Channels of the first convolutions; they double twice.
-        norm: ``"batch"``, ``"instance"`` or ``"none"``.
 
     Example:
         >>> import torch
-        >>> net = Classifier(2, in_channels=1, classes=10, width=4)
+        >>> net = Classifier(ClassifierModel(width=4), in_channels=1, classes=10)
         >>> net.logits(torch.zeros(2, 1, 28, 28)).shape, net.features(torch.zeros(2, 1, 8, 8)).shape
         (torch.Size([2, 10]), torch.Size([2, 16]))
     """
 
     has_inverse = False
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        *,
-        in_channels: int,
-        classes: int,
-        width: int = 32,
-        norm: str = "batch",
-    ) -> None:
+    def __init__(self, model: ClassifierModel, *, in_channels: int, classes: int) -> None:
         super().__init__()
-        pool = {2: nn.MaxPool2d, 3: nn.MaxPool3d}[spatial_dims]
+        dims, width = model.spatial_dims, model.width
+        pool = {2: nn.MaxPool2d, 3: nn.MaxPool3d}[dims]
         layers: list[nn.Module] = []
         channels = in_channels
         for level in range(3):
             for _ in range(2):
-                layers.append(Conv(spatial_dims, channels, width << level, 3))
+                layers.append(Conv(dims, channels, width << level, 3))
                 channels = width << level
-                layers += [normalisation(norm, spatial_dims, channels), nn.ReLU(inplace=True)]
+                layers += [normalisation(model.norm, dims, channels), nn.ReLU(inplace=True)]
             if level < 2:
                 layers.append(pool(2))
         self.body = nn.Sequential(*layers)

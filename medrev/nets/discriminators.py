@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from medrev.config.schema import Discriminator
 from medrev.nets.blocks import normalisation
-from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.reversible import Conv
 
@@ -55,36 +55,25 @@ class PatchGAN(nn.Module):
     discriminator of RevGAN's public 3D code (24³ → 4³).
 
     RevGAN's section 7.2 has four stride-2 layers and a 1×1 convolution right after them
-    (``head="pointwise", strided_layers=4``: 128² → 8², 256² → 16²).
+    (``head: pointwise, strided_layers: 4``: 128² → 8², 256² → 16²).
 
     Args:
-        in_channels: Channels of what is judged; twice as many when conditional.
+        config: The options, ``discriminator`` of an adversarial method.
+        in_channels: Channels of what is judged; input and output together when conditional.
         spatial_dims: 2 or 3.
-        width: Channels of the first layer.
-        strided_layers: Number of stride-2 layers.
-        norm: ``"instance"``, ``"batch"`` or ``"none"``.
-        head: ``"patch"`` or ``"pointwise"``.
 
     Example:
         >>> import torch
-        >>> critic = PatchGAN(3, spatial_dims=2, strided_layers=3, width=4)
+        >>> config = Discriminator(strided_layers=3, width=4)
+        >>> critic = PatchGAN(config, in_channels=3, spatial_dims=2)
         >>> critic(torch.zeros(1, 3, 128, 128)).shape
         torch.Size([1, 1, 14, 14])
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        *,
-        spatial_dims: int = 3,
-        width: int = 64,
-        strided_layers: int = 2,
-        norm: str = "instance",
-        head: str = "patch",
-    ) -> None:
+    def __init__(self, config: Discriminator, *, in_channels: int, spatial_dims: int = 3) -> None:
         super().__init__()
-        check_choice("head", head, ("patch", "pointwise"))
-        strides = [2] * strided_layers + [1] * (head == "patch")
+        norm, patch = config.norm, config.head == "patch"
+        strides = [2] * config.strided_layers + [1] * patch
 
         def conv(inputs: int, outputs: int, stride: int, *, bias: bool = True) -> Conv:
             return Conv(spatial_dims, inputs, outputs, 4, stride=stride, padding=1, bias=bias)
@@ -92,24 +81,15 @@ class PatchGAN(nn.Module):
         layers: list[nn.Module] = []
         channels = in_channels
         for i, stride in enumerate(strides):
-            outputs = width * min(2**i, 8)
+            outputs = config.width * min(2**i, 8)
             normalised = i > 0
-            layers.append(
-                conv(
-                    channels,
-                    outputs,
-                    stride=stride,
-                    bias=not (normalised and norm == "batch"),
-                )
-            )
+            bias = not (normalised and norm == "batch")
+            layers.append(conv(channels, outputs, stride=stride, bias=bias))
             if normalised:
                 layers.append(normalisation(norm, spatial_dims, outputs))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels = outputs
-        last = (
-            conv(channels, 1, stride=1) if head == "patch" else Conv(spatial_dims, channels, 1, 1)
-        )
-        layers.append(last)
+        layers.append(conv(channels, 1, stride=1) if patch else Conv(spatial_dims, channels, 1, 1))
         self.layers = nn.Sequential(*layers)
         initialise(self)
 

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from medrev.errors import ConfigError
+from medrev.config.schema import FCN8sModel
 from medrev.nets import reach
 from medrev.nets.blocks import TRANSPOSED, normalisation, normalised_conv
-from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.nets.translator import OneWay
 from medrev.reversible import Conv
@@ -40,47 +39,27 @@ class FCN8s(OneWay):
     It differs from the authors' network in three points. They pad the image by 100 voxels and do
     not pad fc6, so that the result must be cropped; here fc6 is padded by 3, so that sizes that
     are multiples of 32 come out as they went in. Their weights come from ImageNet; here they are
-    random, wherefore layers are normalised unless ``norm`` is ``"none"``. At the border their last
-    interpolation mixes in zeros, this one repeats the outermost score. As in theirs, the layers
-    that score start at zero.
+    random, wherefore all layers but those that score are normalised unless ``norm`` is none. At the
+    border their last interpolation mixes in zeros, this one repeats the outermost score. As in
+    theirs, the layers that score start at zero.
 
     Args:
+        model: The options, a section of the pipeline.
         in_channels: Channels of the image.
         classes: Number of classes K.
-        spatial_dims: 2 or 3.
-        width: Channels of the first group; they double up to 8 times as many.
-        fc_width: Channels of fc6 and fc7.
-        norm: ``"batch"``, ``"instance"`` or ``"none"`` (the paper), after every convolution but
-            those that score.
-        dropout: Share of channels dropped after fc6 and fc7 in training.
 
     Raises:
-        ConfigError: If an option has a value that is not allowed.
         InputError: On use, if channels or sizes do not fit.
 
     Example:
-        >>> net = FCN8s(in_channels=3, classes=5, spatial_dims=2, width=2, fc_width=4)
+        >>> net = FCN8s(FCN8sModel(width=2, fc_width=4), in_channels=3, classes=5)
         >>> net(torch.zeros(1, 3, 32, 64)).shape
         torch.Size([1, 5, 32, 64])
     """
 
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        classes: int,
-        spatial_dims: int = 2,
-        width: int = 64,
-        fc_width: int = 4096,
-        norm: str = "batch",
-        dropout: float = 0.5,
-    ) -> None:
+    def __init__(self, model: FCN8sModel, *, in_channels: int, classes: int) -> None:
         super().__init__()
-        check_choice("spatial_dims", spatial_dims, (2, 3))
-        if classes < 2:
-            raise ConfigError(f"classes must be 2 or more, got {classes}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout must be 0 or more and below 1, got {dropout}")
+        spatial_dims, norm, fc_width = model.spatial_dims, model.norm, model.fc_width
         self.spatial_dims = spatial_dims
         self.in_channels, self.out_channels = in_channels, classes
         self.size_multiple = 2 ** len(_CONVOLUTIONS)
@@ -89,7 +68,7 @@ class FCN8s(OneWay):
         def score(inputs: int) -> Conv:
             return Conv(spatial_dims, inputs, classes, 1)
 
-        widths = [width * min(2**i, 8) for i in range(len(_CONVOLUTIONS))]
+        widths = [model.width * min(2**i, 8) for i in range(len(_CONVOLUTIONS))]
         groups: list[nn.Module] = []
         channels = in_channels
         for wide, count in zip(widths, _CONVOLUTIONS, strict=True):
@@ -106,7 +85,7 @@ class FCN8s(OneWay):
         for inputs, kernel in ((channels, 7), (fc_width, 1)):
             fc = Conv(spatial_dims, inputs, fc_width, kernel, bias=norm != "batch")
             head += [fc, normalisation(norm, spatial_dims, fc_width), nn.ReLU(inplace=True)]
-            head.append(_DROPOUT[spatial_dims](dropout))
+            head.append(_DROPOUT[spatial_dims](model.dropout))
         self.head = nn.Sequential(*head)
         self.scores = nn.ModuleDict(
             {"pool3": score(widths[2]), "pool4": score(widths[3]), "fc7": score(fc_width)}

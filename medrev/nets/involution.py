@@ -8,11 +8,11 @@ itself: (φ⁻¹ s φ)(φ⁻¹ s φ) = φ⁻¹ s s φ = 1.
 import torch
 from torch import Tensor, nn
 
+from medrev.config.schema import InvolutionModel, UNetModel
 from medrev.errors import ConfigError
 from medrev.nets import reach
 from medrev.nets.blocks import SubNetwork
-from medrev.nets.checks import check_choice
-from medrev.nets.initialise import Initialisation, initialise
+from medrev.nets.initialise import initialise
 from medrev.nets.translator import OneWay
 from medrev.nets.unet import UNet
 from medrev.reversible import (
@@ -44,63 +44,36 @@ class Involution(OneWay):
     In float32 the identity holds up to the rounding of the features and of f(x), about 1e-7 of the
     largest one, times what f makes of a small change. A network whose results stay in the range of
     images keeps it to 1e-6; random weights that enlarge x twenty times, or affine couplings without
-    normalisation, do not (1e-5, even if the couplings are computed in float64).
+    normalisation, do not (1e-5, even if the couplings are computed in float64). With ``exact`` it
+    holds bit for bit, where x is a multiple of 2⁻¹⁶ (other values are rounded to that, by 7.6e-6 at
+    most) below 256 in magnitude (`medrev.reversible.ReversibleSequence`). Batch normalisation
+    would make f another function in every training step.
 
     Args:
+        model: The options, a section of the pipeline.
         channels: Channels C of both domains.
-        spatial_dims: 2 or 3.
-        width: Channels of the first layer of a sub-network.
-        depth: Couplings, each of two sub-networks.
-        downsamplings: Halvings of the grid: one by the checkerboard, the others inside of the
-            sub-networks; with 1 these are two convolutions. Sizes must be multiples of
-            2^downsamplings.
-        norm: Inside the sub-networks: ``"instance"`` or ``"none"``. Batch normalisation would make
-            f another function in every training step.
-        zero_init: The last layers of sub-networks start at zero.
-        coupling: ``"additive"`` or ``"affine"``.
-        exact: f(f(x)) is x bit for bit, where x is a multiple of 2⁻¹⁶ (other values are rounded to
-            that, by 7.6e-6 at most) below 256 in magnitude; additive couplings only. See
-            `medrev.reversible.ReversibleSequence` for what else it asks for.
-        initialisation: ``"normal"`` or ``"kaiming"``.
 
     Raises:
-        ConfigError: If an option has a value that is not listed, or two exclude each other.
+        ConfigError: If two options exclude each other.
         InputError: On use, if channels or sizes do not fit.
 
     Example:
-        >>> f = Involution(channels=1, spatial_dims=2, width=8, depth=2, exact=True)
+        >>> f = Involution(InvolutionModel(spatial_dims=2, width=8, exact=True), channels=1)
         >>> x = torch.randint(0, 256, (1, 1, 16, 16)) / 128 - 1
         >>> torch.equal(f(f(x)), x), torch.equal(f(x), x)
         (True, False)
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        spatial_dims: int = 3,
-        width: int = 32,
-        depth: int = 2,
-        downsamplings: int = 2,
-        norm: str = "instance",
-        zero_init: bool = True,
-        coupling: str = "additive",
-        exact: bool = False,
-        initialisation: Initialisation = "normal",
-    ) -> None:
+    def __init__(self, model: InvolutionModel, *, channels: int) -> None:
         super().__init__()
-        check_choice("spatial_dims", spatial_dims, (2, 3))
-        check_choice("norm", norm, ("instance", "none"))
-        check_choice("coupling", coupling, ("additive", "affine"))
-        if downsamplings < 1:
-            raise ConfigError(f"downsamplings must be 1 or more, got {downsamplings}")
-        if exact and coupling != "additive":
-            raise ConfigError(f"exact needs coupling 'additive', got {coupling!r}")
-        self.spatial_dims = spatial_dims
+        if model.exact and model.coupling != "additive":
+            raise ConfigError(f"exact needs coupling 'additive', got {model.coupling!r}")
+        dims, depth, norm = model.spatial_dims, model.depth, model.norm
+        self.spatial_dims = dims
         self.in_channels = self.out_channels = channels
-        self.size_multiple = 2**downsamplings
-        self.norm_depends_on_window = norm == "instance" and depth > 0
-        levels = downsamplings - 1
+        self.size_multiple = 2**model.downsamplings
+        self.norm_depends_on_window = norm == "instance"
+        levels = model.downsamplings - 1
         inside = [reach.convolution(2 * SubNetwork.radius + 1)]
         if levels:
             down = [reach.convolution(4, stride=2, padding=1)] * levels
@@ -109,30 +82,24 @@ class Involution(OneWay):
         back = [*inside * (2 * depth), reach.depth_to_space()]
         self.radius = reach.radius([*there, *back], self.size_multiple)
 
-        stream = channels * 2**spatial_dims // 2
-        changed = stream * (2 if coupling == "affine" else 1)
+        stream = channels * 2**dims // 2
+        affine = model.coupling == "affine"
+        changed = stream * (2 if affine else 1)
 
         def net() -> nn.Module:
-            if levels:
-                return UNet(
-                    spatial_dims=spatial_dims,
-                    in_channels=stream,
-                    out_channels=changed,
-                    width=width,
-                    levels=levels,
-                    norm=norm,
+            if not levels:
+                return SubNetwork(
+                    dims, stream, changed, hidden=model.width, norm=norm, zero_init=model.zero_init
                 )
-            return SubNetwork(
-                spatial_dims, stream, changed, hidden=width, norm=norm, zero_init=zero_init
-            )
+            unet = UNetModel(spatial_dims=dims, width=model.width, levels=levels, norm=norm)
+            return UNet(unet, in_channels=stream, out_channels=changed)
 
-        couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
-        self.squeeze = Checkerboard(spatial_dims)
-        self.sequence = ReversibleSequence(
-            [couple(net(), net()) for _ in range(depth)], exact=exact
-        )
-        initialise(self, initialisation)
-        if zero_init:
+        couple: type[Coupling] = AffineCoupling if affine else AdditiveCoupling
+        self.squeeze = Checkerboard(dims)
+        blocks = [couple(net(), net()) for _ in range(depth)]
+        self.sequence = ReversibleSequence(blocks, exact=model.exact)
+        initialise(self, model.initialisation)
+        if model.zero_init:
             for module in self.modules():
                 if isinstance(module, UNet | SubNetwork):
                     nn.init.zeros_(module.last_conv.weight)

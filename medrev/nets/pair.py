@@ -18,9 +18,11 @@ class Pair(Translator):
 
     Example:
         >>> import torch
+        >>> from medrev.config.schema import ResNetModel
         >>> from medrev.nets import ResNet
+        >>> model = ResNetModel(spatial_dims=2, width=4, depth=1)
         >>> def net(a, b):
-        ...     return ResNet(in_channels=a, out_channels=b, spatial_dims=2, width=4, depth=1)
+        ...     return ResNet(model, in_channels=a, out_channels=b)
         >>> pair = Pair(net(1, 3), net(3, 1))
         >>> y = pair(torch.zeros(1, 1, 16, 16))
         >>> y.shape, pair.inverse(y).shape
@@ -83,8 +85,10 @@ class SelfInverse(Translator):
 
     Example:
         >>> import torch
+        >>> from medrev.config.schema import SelfInverseUNetModel
         >>> from medrev.nets import UNet
-        >>> f = SelfInverse(UNet(in_channels=1, out_channels=1, spatial_dims=2, width=4, levels=2))
+        >>> model = SelfInverseUNetModel(spatial_dims=2, width=4, levels=2)
+        >>> f = SelfInverse(UNet(model, in_channels=1, out_channels=1))
         >>> f = f.eval()
         >>> x = torch.randn(1, 1, 8, 8)
         >>> torch.equal(f(x), f.inverse(x))

@@ -7,17 +7,17 @@ References:
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from medrev.config.schema import PosteriorModel
 from medrev.errors import ConfigError
 from medrev.nets.conditioning import ConditioningNet, FeatureStage
 from medrev.nets.revgan import RevGAN
 from medrev.reversible import AffineCoupling, Conv, OrthogonalMixing, ReversibleSequence
 from medrev.reversible.backend import without_autocast
-from medrev.volumes.resample import upsample
+from medrev.volumes.resample import Factor, upsample
 
 #: Nats of each dimension of a standard normal distribution, beside half of its square.
 _NORMAL = math.log(2 * math.pi) / 2
@@ -35,19 +35,26 @@ class Posterior(RevGAN):
     is RevGAN, whose weights it starts from and keeps.
 
     Args:
-        couplings: Couplings of f.
-        flow_hidden: Channels between the two layers of their sub-networks.
-        features: Channels of h.
-        **options: Of `RevGAN`.
+        model: The options, a section of the pipeline.
+        in_channels: Channels of x.
+        out_channels: Channels of y, as many.
+        scale_factor: As of `RevGAN`.
 
     Raises:
         ConfigError: x and y have another number of channels, or one grid.
     """
 
     def __init__(
-        self, *, couplings: int = 8, flow_hidden: int = 48, features: int = 48, **options: Any
+        self,
+        model: PosteriorModel,
+        *,
+        in_channels: int,
+        out_channels: int,
+        scale_factor: Factor = 1,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(
+            model, in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor
+        )
         if self.in_channels != self.out_channels or self.squeeze.block == 1:
             raise ConfigError(
                 "model.kind 'posterior' is for y on a finer grid than x and as many channels, got "
@@ -55,14 +62,8 @@ class Posterior(RevGAN):
                 f"factor of {self.scale_factor}; use model.kind revgan"
             )
         dimensions = self.out_channels * self.squeeze.block
-        self.residual = ResidualFlow(
-            self.spatial_dims,
-            dimensions,
-            given=self.in_channels + dimensions,
-            couplings=couplings,
-            hidden=flow_hidden,
-            features=features,
-        )
+        given = self.in_channels + dimensions
+        self.residual = ResidualFlow(model, dimensions, given=given)
 
     def residuals(self, x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the flow is trained on, with the point estimate held fixed.
@@ -107,12 +108,10 @@ class ResidualFlow(nn.Module):
     other one.
 
     Args:
-        spatial_dims: 2 or 3.
+        model: The options, a section of the pipeline; every coupling stands behind a fixed random
+            rotation of the channels.
         channels: Channels C.
         given: Channels of what the conditioning network is given.
-        couplings: Number of couplings, each behind a fixed random rotation of the channels.
-        hidden: Channels between the layers of a sub-network.
-        features: Channels of the conditioning network.
 
     Attributes:
         root: L, (C, C), lower triangular; the identity until `fit`.
@@ -120,27 +119,15 @@ class ResidualFlow(nn.Module):
 
     root: Tensor
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        channels: int,
-        *,
-        given: int,
-        couplings: int,
-        hidden: int,
-        features: int,
-    ) -> None:
+    def __init__(self, model: PosteriorModel, channels: int, *, given: int) -> None:
         super().__init__()
+        dims, features, couplings = model.spatial_dims, model.features, model.couplings
         streams = channels - channels // 2, channels // 2
-        self.conditioner = ConditioningNet(
-            spatial_dims,
-            given,
-            [FeatureStage(width=features), FeatureStage(width=features, dilation=2)],
-            norm="none",
-        )
+        stages = [FeatureStage(width=features), FeatureStage(width=features, dilation=2)]
+        self.conditioner = ConditioningNet(dims, given, stages, norm="none")
 
         def net(read: int, changed: int, kernel_size: int) -> _SubNetwork:
-            return _SubNetwork(spatial_dims, read, 2 * changed, hidden, features, kernel_size)
+            return _SubNetwork(dims, read, 2 * changed, model.flow_hidden, features, kernel_size)
 
         blocks: list[nn.Module] = []
         for number in range(couplings):

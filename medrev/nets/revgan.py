@@ -5,14 +5,17 @@ References:
     CVPR 2019 (arXiv:1902.02729), section 3 and appendix A.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
+from medrev.config.schema import RevGANModel
 from medrev.errors import ConfigError
 from medrev.nets import reach
 from medrev.nets.blocks import SubNetwork
-from medrev.nets.checks import check_choice, check_input
-from medrev.nets.initialise import Initialisation, initialise
+from medrev.nets.checks import check_input
+from medrev.nets.initialise import initialise
 from medrev.nets.lift import (
     last_convolution,
     lift,
@@ -41,69 +44,40 @@ class RevGAN(Translator):
     .. math:: F(x) = P_Y(C(L_X(x))), \qquad G(y) = P_X(C^{-1}(L_Y(y)))
 
     With the defaults it is the 3D form of the paper: a 3³ lift with normalisation and ReLU, zero
-    to many blocks, a 1³ projection; depth 0 is the 3D-SRCNN pair. The 2D form is ``RevGAN(
-    spatial_dims=2, downsamplings=2, lift_kernel=7, project_kernel=7, final_activation="tanh",
-    subnet_final_norm=True, zero_init=False)``. The authors' public 3D code differs: ``padding=
-    "replicate", lift_norm=False, norm="batch"``; their 2D code pads the strided convolutions with
-    zeros: ``downsampling_padding="zeros"``.
+    to many blocks, a 1³ projection; depth 0 is the 3D-SRCNN pair. The 2D form has ``spatial_dims:
+    2, downsamplings: 2, lift_kernel: 7, project_kernel: 7, final_activation: tanh,
+    subnet_final_norm: true, zero_init: false``. The authors' public 3D code differs: ``padding:
+    replicate, lift_norm: false, norm: batch``; their 2D code pads the strided convolutions with
+    zeros: ``downsampling_padding: zeros``.
 
     With ``scale_factor`` r > 1 the core works on the coarse grid of x: P_Y ends in a convolution to
     C_y·r^d channels that depth-to-space spreads over the fine grid, and L_Y begins with
     space-to-depth. With r = 1 both grids are the same (x is interpolated beforehand).
 
-    With ``core="ode"`` the core is continuous in depth (appendix B): one `SubNetwork` of all its
-    channels gives the slope of an `medrev.reversible.ODECore`, and C⁻¹ undoes C up to the solver's
-    error only.
+    With ``core: ode`` the core is continuous in depth (appendix B): one `SubNetwork` of all its
+    channels gives the slope of an `medrev.reversible.ODECore`, with four evaluations in each step,
+    and C⁻¹ undoes C up to the solver's error only. Steps chosen by ``ode_tolerance`` depend on the
+    whole window.
+
+    With ``consistency: exact`` F ends in the step to the nearest y whose block mean is x, and G is
+    the block mean, so that G(F(x)) = x. With ``learnt`` and a bound b the block mean of F(x) may
+    differ from x by ``b tanh((mean F(x) − x) / b)``.
 
     Args:
-        spatial_dims: 2 or 3.
+        model: The options, a section of the pipeline.
         in_channels: Channels C_x.
         out_channels: Channels C_y.
-        width: Channels K of the first lift layer; the core has K · 2^downsamplings.
-        depth: Number R of reversible blocks, each with two sub-networks; with ``core="ode"`` the
-            number of Runge–Kutta steps, each with four evaluations of the one sub-network.
-        downsamplings: Stride-2 layers in each lift, and stride-½ layers in each projection.
-        hidden: Channels between the convolutions of a sub-network; None: half the core's.
-        norm: ``"instance"``, ``"batch"`` or ``"none"``.
-        padding: ``"reflect"``, ``"replicate"`` or ``"zeros"``.
-        downsampling_padding: The same for the down-sampling convolutions; None: as ``padding``.
-        downsampling: ``"strided"`` or ``"subpixel"`` (appendix B).
-        upsampling: ``"transposed"``, ``"subpixel"``, ``"nearest"`` or ``"trilinear"`` (bilinear in
-            2D), the last three as in appendix B.
-        lift_kernel: Kernel of the first convolution, odd.
-        project_kernel: Kernel of the last convolution, odd.
-        noise_channels: Channels of noise z that the first convolution of each lift reads, F(x, z)
-            and G(y, z) (`medrev.nets.blocks.NoisyConv`).
-        lift_norm: Normalisation and ReLU after the first convolution.
-        subnet_final_norm: Normalisation after a sub-network's second convolution.
-        zero_init: Sub-networks start at zero, hence the core as the identity. With a global
-            residual the last layer of G starts at zero too, hence G as the block mean, which is
-            nearly right from the first step.
-        bounded: Sub-networks end in tanh (`SubNetwork`).
-        coupling: ``"additive"`` or ``"affine"``.
-        core: ``"reversible"`` or ``"ode"`` (needs torchdiffeq).
-        ode_tolerance: With ``core="ode"``, steps chosen by the solver to this relative and absolute
-            error instead of ``depth`` equal ones. The result then depends on the whole window.
-        final_activation: ``"none"`` or ``"tanh"``; applied before the global residual is added.
-        global_residual: ``"nearest"``, ``"trilinear"`` or ``"cubic"``: F adds to this
-            interpolation of x, and G to the block mean of y (both the identity at r = 1);
-            ``"none"``.
-        consistency: ``"exact"``: F ends in the step to the nearest y whose block mean is x, and G
-            is the block mean, so that G(F(x)) = x. ``"learnt"``: the block mean of F(x) may differ
-            from x by ``consistency_bound``: ``b tanh((mean F(x) − x) / b)``. ``"none"``.
-        consistency_bound: b, in the network's numbers.
-        initialisation: ``"normal"`` (the paper's N(0, 0.02)) or ``"kaiming"``: He's for the core,
-            PyTorch's own for the lifts, N(0, 0.02) for the last convolution of each projection.
         scale_factor: Voxels r of the grid of y per voxel of the grid of x, along every axis, or
             along each.
 
     Raises:
-        ConfigError: If an option has a value that is not listed, or two exclude each other.
+        ConfigError: If two options exclude each other, or do not suit channels and grids.
         InputError: On use, if channels or sizes do not fit.
 
     Example:
         >>> import torch
-        >>> net = RevGAN(in_channels=6, out_channels=6, width=8, depth=2, scale_factor=2)
+        >>> model = RevGANModel(width=8, depth=2)
+        >>> net = RevGAN(model, in_channels=6, out_channels=6, scale_factor=2)
         >>> y = net(torch.zeros(1, 6, 6, 6, 6))
         >>> y.shape, net.inverse(y).shape
         (torch.Size([1, 6, 12, 12, 12]), torch.Size([1, 6, 6, 6, 6]))
@@ -111,142 +85,90 @@ class RevGAN(Translator):
 
     def __init__(
         self,
+        model: RevGANModel,
         *,
         in_channels: int,
         out_channels: int,
-        spatial_dims: int = 3,
-        width: int = 32,
-        depth: int = 4,
-        downsamplings: int = 0,
-        hidden: int | None = None,
-        norm: str = "instance",
-        padding: str = "reflect",
-        downsampling_padding: str | None = None,
-        downsampling: str = "strided",
-        upsampling: str = "transposed",
-        lift_kernel: int = 3,
-        project_kernel: int = 1,
-        noise_channels: int = 0,
-        lift_norm: bool = True,
-        subnet_final_norm: bool = False,
-        zero_init: bool = True,
-        bounded: bool = False,
-        coupling: str = "additive",
-        core: str = "reversible",
-        ode_tolerance: float | None = None,
-        final_activation: str = "none",
-        global_residual: str = "none",
-        consistency: str = "none",
-        consistency_bound: float = 0.1,
-        initialisation: Initialisation = "normal",
         scale_factor: Factor = 1,
     ) -> None:
         super().__init__()
-        check_choice("spatial_dims", spatial_dims, (2, 3))
-        check_choice("coupling", coupling, ("additive", "affine"))
-        _check_core(core, coupling, depth, ode_tolerance)
-        check_choice("global_residual", global_residual, tuple(_RESIDUAL_RADIUS))
-        if global_residual != "none" and in_channels != out_channels:
+        _check_core(model)
+        if model.global_residual != "none" and in_channels != out_channels:
             raise ConfigError(
                 "global_residual needs as many input as output channels, got "
                 f"{in_channels} and {out_channels}; set global_residual to none"
             )
-        check_choice("consistency", consistency, ("none", "exact", "learnt"))
-        self.consistency, self.consistency_bound = consistency, consistency_bound
-        self.learns_inverse = consistency == "none"
-        self.spatial_dims, self.scale_factor = spatial_dims, scale_factor
+        dims, depth = model.spatial_dims, model.depth
+        self.consistency, self.consistency_bound = model.consistency, model.consistency_bound
+        self.learns_inverse = model.consistency == "none"
+        self.spatial_dims, self.scale_factor = dims, scale_factor
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.size_multiple = 2**downsamplings
+        self.size_multiple = 2**model.downsamplings
         self._size_multiple_y: Factor = (
             self.size_multiple * scale_factor
             if isinstance(scale_factor, int)
             else tuple(self.size_multiple * r for r in scale_factor)
         )
-        self._sees_window = ode_tolerance is not None or (
-            norm == "instance" and (lift_norm or downsamplings + depth > 0)
+        self._sees_window = model.ode_tolerance is not None or (
+            model.norm == "instance" and (model.lift_norm or model.downsamplings + depth > 0)
         )
-        self.global_residual = global_residual
-        evaluated = depth * (4 if core == "ode" else 2)  # sub-networks one behind the other
+        self.global_residual = model.global_residual
+        evaluated = depth * (4 if model.core == "ode" else 2)  # sub-networks one behind the other
 
-        self.squeeze = SpaceToDepth(scale_factor, spatial_dims)
+        self.squeeze = SpaceToDepth(scale_factor, dims)
         squeezed = out_channels * self.squeeze.block
-        if consistency != "none" and (in_channels != out_channels or self.squeeze.block == 1):
+        if not self.learns_inverse and (in_channels != out_channels or self.squeeze.block == 1):
             raise ConfigError(
-                f"model.consistency {consistency} needs y on a finer grid than x and as many "
+                f"model.consistency {model.consistency} needs y on a finer grid than x and as many "
                 f"channels, got a factor of {scale_factor}, {in_channels} and {out_channels} "
                 "channels; set data.input_grid low, or model.consistency none"
             )
-        widths = widths_of(width, downsamplings)
-
-        def build_lift(channels: int) -> nn.Sequential:
-            return lift(
-                spatial_dims,
-                channels,
-                widths,
-                lift_kernel,
-                norm=norm,
-                padding=padding,
-                downsampling=downsampling,
-                downsampling_padding=downsampling_padding,
-                first_norm=lift_norm,
-                noise=noise_channels,
-            )
-
-        def build_project(channels: int) -> nn.Sequential:
-            return project(
-                spatial_dims,
-                channels,
-                widths,
-                project_kernel,
-                norm=norm,
-                padding=padding,
-                upsampling=upsampling,
-                final_activation=final_activation,
-            )
-
-        streams = (widths[-1] - widths[-1] // 2, widths[-1] // 2)
+        build_lift = partial(lift, model, first_norm=model.lift_norm, noise=model.noise_channels)
+        channels = widths_of(model)[-1]
+        streams = (channels - channels // 2, channels // 2)
+        affine = model.coupling == "affine"
 
         def subnetwork(inputs: int, outputs: int) -> SubNetwork:
             return SubNetwork(
-                spatial_dims,
+                dims,
                 inputs,
-                outputs * (2 if coupling == "affine" else 1),
-                hidden=hidden or streams[1],
-                norm=norm,
-                padding=padding,
-                final_norm=subnet_final_norm,
-                zero_init=zero_init,
-                bounded=bounded,
+                outputs * (2 if affine else 1),
+                hidden=model.hidden or streams[1],
+                norm=model.norm,
+                padding=model.padding,
+                final_norm=model.subnet_final_norm,
+                zero_init=model.zero_init,
+                bounded=model.bounded,
             )
 
-        couple: type[Coupling] = AffineCoupling if coupling == "affine" else AdditiveCoupling
+        couple: type[Coupling] = AffineCoupling if affine else AdditiveCoupling
         self.lift_x = build_lift(in_channels)
         self.lift_y = build_lift(squeezed) if self.learns_inverse else nn.Sequential()
         self.core: ReversibleSequence | ODECore = (
-            _ode_core(subnetwork(widths[-1], widths[-1]), depth, ode_tolerance)
-            if core == "ode"
+            _ode_core(subnetwork(channels, channels), depth, model.ode_tolerance)
+            if model.core == "ode"
             else ReversibleSequence(
                 [couple(subnetwork(*streams[::-1]), subnetwork(*streams)) for _ in range(depth)],
                 split=streams[0],
             )
         )
-        self.project_y = build_project(squeezed)
-        self.project_x = build_project(in_channels) if self.learns_inverse else nn.Sequential()
-        there = lift_reach(lift_kernel, downsamplings, downsampling)
+        self.project_y = project(model, squeezed)
+        self.project_x = project(model, in_channels) if self.learns_inverse else nn.Sequential()
+        there = lift_reach(model)
         core_reach = [reach.convolution(2 * SubNetwork.radius + 1)] * evaluated
-        back = project_reach(project_kernel, downsamplings, upsampling)
+        back = project_reach(model)
         self._radius = reach.radius([*there, *core_reach, *back], self.size_multiple)
         #: Voxels of the core to each side that the lift, and the projection, depend on.
         self.lift_radius = reach.cells_of_lift(there, self.size_multiple)
         self.project_radius = reach.cells_of_project(back, self.size_multiple)
-        if initialisation == "normal":
+        if model.initialisation == "normal":
             initialise(self)
         else:  # the lifts keep PyTorch's own initialisation
-            initialise(self.core, initialisation)
+            initialise(self.core, model.initialisation)
             initialise(last_convolution(self.project_y))
             if self.learns_inverse:
                 initialise(last_convolution(self.project_x))
-        if global_residual != "none" and zero_init and self.learns_inverse:
+        if model.global_residual != "none" and model.zero_init and self.learns_inverse:
             self.untrained_inverse = "the block mean of its input"
             nn.init.zeros_(last_convolution(self.project_x).weight)
 
@@ -310,14 +232,17 @@ class RevGAN(Translator):
         return self._sees_window
 
 
-def _check_core(core: str, coupling: str, depth: int, ode_tolerance: float | None) -> None:
-    check_choice("core", core, ("reversible", "ode"))
-    if core == "reversible" and ode_tolerance is not None:
-        raise ConfigError(f"ode_tolerance needs core 'ode', got {ode_tolerance} and {core!r}")
-    if core == "ode" and coupling != "additive":
-        raise ConfigError(f"core 'ode' has no coupling: leave it at 'additive', got {coupling!r}")
-    if core == "ode" and depth < 1:
-        raise ConfigError(f"depth must be 1 or more with core 'ode', got {depth}")
+def _check_core(model: RevGANModel) -> None:
+    if model.core == "reversible" and model.ode_tolerance is not None:
+        raise ConfigError(
+            f"ode_tolerance needs core 'ode', got {model.ode_tolerance} and {model.core!r}"
+        )
+    if model.core == "ode" and model.coupling != "additive":
+        raise ConfigError(
+            f"core 'ode' has no coupling: leave it at 'additive', got {model.coupling!r}"
+        )
+    if model.core == "ode" and model.depth < 1:
+        raise ConfigError(f"depth must be 1 or more with core 'ode', got {model.depth}")
 
 
 def _ode_core(slope: nn.Module, steps: int, tolerance: float | None) -> ODECore:

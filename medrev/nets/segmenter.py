@@ -25,8 +25,9 @@ class Segmenter(Translator):
         ConfigError: If there are not as many colours as classes.
 
     Example:
+        >>> from medrev.config.schema import FCN8sModel
         >>> from medrev.nets import FCN8s
-        >>> net = FCN8s(in_channels=3, classes=2, width=2, fc_width=4)
+        >>> net = FCN8s(FCN8sModel(width=2, fc_width=4), in_channels=3, classes=2)
         >>> segmenter = Segmenter(net, [(0, 0, 255), (255, 0, 0)]).eval()
         >>> segmenter(torch.zeros(1, 3, 32, 32))[0, :, 0, 0]
         tensor([-1., -1.,  1.])

@@ -8,10 +8,9 @@ References:
 import torch
 from torch import Tensor, nn
 
-from medrev.errors import ConfigError
+from medrev.config.schema import SelfInverseUNetModel, UNetModel
 from medrev.nets import reach
 from medrev.nets.blocks import TRANSPOSED, normalisation
-from medrev.nets.checks import check_choice
 from medrev.nets.initialise import initialise
 from medrev.nets.translator import OneWay
 from medrev.reversible import Conv
@@ -26,50 +25,34 @@ class UNet(OneWay):
     Encoder: C64-128-256-512-512-… (normalised but for the first and the last, LeakyReLU 0.2);
     decoder: the same widths back (normalised, ReLU), each layer reading its predecessor and the
     encoder's features of that grid. The last encoder layer is not normalised, because on a grid of
-    one voxel nothing but zeros would be left. With ``levels=8`` it is pix2pix's network for 256²
-    images, with 7 for 128²; 3D patches of 24³ take 3.
+    one voxel nothing but zeros would be left. With ``levels: 8`` it is pix2pix's network for 256²
+    images, with 7 for 128²; 3D patches of 24³ take 3. Dropout is pix2pix's only source of noise.
 
     Args:
-        spatial_dims: 2 or 3.
+        model: The options, a section of the pipeline.
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        width: Channels of the first layer; they double at each level up to 8 times as many.
-        levels: Down-samplings by 2; sizes must be multiples of 2^levels.
-        norm: ``"batch"`` (pix2pix), ``"instance"`` or ``"none"``.
-        dropout: Share of features dropped in the three coarsest decoder layers in training
-            (pix2pix: 0.5, its only source of noise).
-        final_activation: ``"none"`` or ``"tanh"``.
 
     Raises:
-        ConfigError: If an option has a value that is not allowed.
         InputError: On use, if channels or sizes do not fit.
 
     Example:
         >>> import torch
-        >>> net = UNet(in_channels=3, out_channels=1, spatial_dims=2, width=4, levels=3)
+        >>> model = UNetModel(spatial_dims=2, width=4, levels=3)
+        >>> net = UNet(model, in_channels=3, out_channels=1)
         >>> net(torch.zeros(1, 3, 16, 24)).shape
         torch.Size([1, 1, 16, 24])
     """
 
     def __init__(
         self,
+        model: UNetModel | SelfInverseUNetModel,
         *,
         in_channels: int,
         out_channels: int,
-        spatial_dims: int = 3,
-        width: int = 64,
-        levels: int = 3,
-        norm: str = "batch",
-        dropout: float = 0.0,
-        final_activation: str = "none",
     ) -> None:
         super().__init__()
-        check_choice("spatial_dims", spatial_dims, (2, 3))
-        check_choice("final_activation", final_activation, ("none", "tanh"))
-        if levels < 1:
-            raise ConfigError(f"levels must be 1 or more, got {levels}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout must be 0 or more and below 1, got {dropout}")
+        spatial_dims, levels, norm = model.spatial_dims, model.levels, model.norm
         self.spatial_dims = spatial_dims
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**levels
@@ -77,7 +60,7 @@ class UNet(OneWay):
         down = [reach.convolution(4, stride=2, padding=1)] * levels
         self.radius = reach.radius([*down, *[reach.transposed(4)] * levels], self.size_multiple)
 
-        widths = [width * min(2**i, 8) for i in range(levels)]
+        widths = [model.width * min(2**i, 8) for i in range(levels)]
         self.down = nn.ModuleList()
         for i, (a, b) in enumerate(zip([in_channels, *widths], widths, strict=False)):
             normalised = 0 < i < levels - 1
@@ -95,9 +78,9 @@ class UNet(OneWay):
             layers = [nn.ReLU(), TRANSPOSED[spatial_dims](a, b, 4, 2, 1, bias=bias)]
             if i > 0:
                 layers.append(normalisation(norm, spatial_dims, b))
-                if dropout and i >= levels - _DROPPED:
-                    layers.append(nn.Dropout(dropout))
-            elif final_activation == "tanh":
+                if model.dropout and i >= levels - _DROPPED:
+                    layers.append(nn.Dropout(model.dropout))
+            elif model.final_activation == "tanh":
                 layers.append(nn.Tanh())
             self.up.append(nn.Sequential(*layers))
         initialise(self)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from medrev.config.schema import RevGANModel
 from medrev.nets import RevGAN, initialise
 from medrev.reversible import Conv, InstanceNorm
 from reversible_benchmark.trial import with_core
@@ -25,10 +26,8 @@ def revgan_2d(width: int, depth: int) -> RevGAN:
         width: Channels K of the first layer; the core has 4 K.
         depth: Reversible blocks.
     """
-    return RevGAN(
+    model = RevGANModel(
         spatial_dims=2,
-        in_channels=CHANNELS,
-        out_channels=CHANNELS,
         width=width,
         depth=depth,
         downsamplings=2,
@@ -38,6 +37,7 @@ def revgan_2d(width: int, depth: int) -> RevGAN:
         subnet_final_norm=True,
         zero_init=False,
     )
+    return RevGAN(model, in_channels=CHANNELS, out_channels=CHANNELS)
 
 
 def cyclegan(width: int, depth: int) -> RevGAN:

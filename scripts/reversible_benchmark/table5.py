@@ -23,7 +23,7 @@ from medrev.losses import AdversarialLoss
 from medrev.methods import Cache, Method, Phase
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
-from medrev.nets import RevGAN, build_discriminator
+from medrev.nets import PatchGAN, RevGAN
 from medrev.progress import Bar
 from reversible_benchmark.cyclegan import CHANNELS, cyclegan, revgan_2d
 from reversible_benchmark.memory import measure_memory
@@ -173,10 +173,7 @@ def _footprint(setup: Setup, depth: int, device: torch.device) -> Footprint:
 
 def _unpaired(translator: RevGAN, judge_width: int) -> Method:
     config = Unpaired(discriminator=Discriminator(width=judge_width, strided_layers=3))
-    judges = [
-        build_discriminator(config.discriminator, in_channels=CHANNELS, spatial_dims=2)
-        for _ in "xy"
-    ]
+    judges = [PatchGAN(config.discriminator, in_channels=CHANNELS, spatial_dims=2) for _ in "xy"]
     adversary = DiscriminatorPhase(
         *judges,
         loss=AdversarialLoss(config.adversarial_loss),

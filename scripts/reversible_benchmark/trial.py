@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medrev.config.schema import RevGANModel
 from medrev.nets import RevGAN
 from medrev.reversible import Conv, InstanceNorm
 
@@ -69,15 +70,10 @@ def trial_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = RevGAN(
-            spatial_dims=len(case.patch),
-            in_channels=CHANNELS,
-            out_channels=CHANNELS,
-            width=WIDTH,
-            depth=case.depth,
-            norm=norm,
-            zero_init=False,
+        model = RevGANModel(
+            spatial_dims=len(case.patch), width=WIDTH, depth=case.depth, norm=norm, zero_init=False
         )
+        net = RevGAN(model, in_channels=CHANNELS, out_channels=CHANNELS)
         for module in net.modules():
             if isinstance(module, Conv):
                 module.reset_parameters()

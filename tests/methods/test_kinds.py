@@ -18,7 +18,7 @@ from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
-from medrev.nets import Translator, build_discriminator, build_translator
+from medrev.nets import PatchGAN, Translator, build_translator
 
 MODELS = {
     "revgan": {"width": 4, "depth": 1, "downsamplings": 1},
@@ -56,9 +56,7 @@ def phases_of(
 ) -> list[Phase]:
     judged = config.discriminator
     judges = [
-        build_discriminator(
-            judged, in_channels=channels * (1 + judged.conditional), spatial_dims=dims
-        )
+        PatchGAN(judged, in_channels=channels * (1 + judged.conditional), spatial_dims=dims)
         for _ in "xy"
     ]
     options = {

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config.schema import Paired
+from medrev.config.schema import Paired, ResNetModel, RevGANModel
 from medrev.errors import ConfigError
 from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase
@@ -116,7 +116,8 @@ def test_a_share_excludes_terms_that_need_every_sample(method, other):
 
 def small_revgan() -> RevGAN:
     torch.manual_seed(0)
-    return RevGAN(in_channels=6, out_channels=6, width=4, depth=1, norm="none", scale_factor=2)
+    model = RevGANModel(width=4, depth=1, norm="none")
+    return RevGAN(model, in_channels=6, out_channels=6, scale_factor=2)
 
 
 def test_layers_that_only_the_inverse_has_learn_slower_by_the_weight_of_its_loss():
@@ -157,8 +158,10 @@ def test_otherwise_all_layers_learn_alike(config):
 
 
 def test_a_pair_of_networks_slows_the_one_from_y_to_x():
+    model = ResNetModel(spatial_dims=2, width=4, depth=1)
+
     def net(a: int, b: int) -> ResNet:
-        return ResNet(in_channels=a, out_channels=b, spatial_dims=2, width=4, depth=1)
+        return ResNet(model, in_channels=a, out_channels=b)
 
     pair = Pair(net(1, 3), net(3, 1))
     phase = PairedTranslatorPhase(pair, Paired(adversarial_weight=0, inverse_weight=0.5))

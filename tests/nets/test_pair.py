@@ -3,15 +3,18 @@
 import pytest
 import torch
 
-from medrev.config.schema import InvolutionModel, SelfInverseUNetModel
+from medrev.config.schema import InvolutionModel, ResNetModel, SelfInverseUNetModel, UNetModel
 from medrev.errors import ConfigError
 from medrev.nets import Pair, ResNet, SelfInverse, UNet, build_translator
 
 
 def unet(a: int, b: int, **options: object) -> UNet:
-    return UNet(
-        **({"spatial_dims": 2, "width": 2, "levels": 2} | options), in_channels=a, out_channels=b
-    )
+    model = UNetModel(**({"spatial_dims": 2, "width": 2, "levels": 2} | options))
+    return UNet(model, in_channels=a, out_channels=b)
+
+
+def resnet(**options: object) -> ResNet:
+    return ResNet(ResNetModel(spatial_dims=2, width=2, **options), in_channels=1, out_channels=1)
 
 
 def test_a_pair_shares_nothing_between_its_directions() -> None:
@@ -24,8 +27,8 @@ def test_a_pair_shares_nothing_between_its_directions() -> None:
 
 
 def test_a_pair_reaches_as_far_as_the_farther_of_its_networks() -> None:
-    near = ResNet(in_channels=1, out_channels=1, spatial_dims=2, width=2, depth=0, norm="none")
-    far = ResNet(in_channels=1, out_channels=1, spatial_dims=2, width=2, depth=3)
+    near = resnet(depth=0, norm="none")
+    far = resnet(depth=3)
     for pair in (Pair(near, far), Pair(far, near)):
         assert pair.receptive_field == 2 * far.radius + 1
         assert pair.norm_depends_on_window

@@ -4,16 +4,18 @@ import pytest
 import torch
 from torch import nn
 
+from medrev.config.schema import PosteriorModel, RevGANModel
 from medrev.errors import ConfigError
 from medrev.nets import Posterior, RevGAN
 
-OPTIONS = {"width": 8, "depth": 1, "scale_factor": 2, "norm": "none", "couplings": 3}
+OPTIONS = {"width": 8, "depth": 1, "norm": "none", "couplings": 3}
 
 
-def make(dims: int = 3, channels: int = 1, **options: object) -> Posterior:
+def make(dims: int = 3, channels: int = 1, factor: int = 2, **options: object) -> Posterior:
     torch.manual_seed(0)
     small = OPTIONS | {"flow_hidden": 6, "features": 5} | options
-    net = Posterior(spatial_dims=dims, in_channels=channels, out_channels=channels, **small)
+    model = PosteriorModel(spatial_dims=dims, **small)
+    net = Posterior(model, in_channels=channels, out_channels=channels, scale_factor=factor)
     for parameter in net.residual.parameters():
         nn.init.normal_(parameter, 0, 0.3)
     root = torch.randn_like(net.residual.root).tril(-1) * 0.2
@@ -79,7 +81,7 @@ def test_latents_and_residuals_are_one_to_one(dims):
 
 def test_an_untrained_flow_is_the_normal_distribution_of_the_residuals():
     torch.manual_seed(0)
-    net = Posterior(in_channels=1, out_channels=1, **OPTIONS)
+    net = Posterior(PosteriorModel(**OPTIONS), in_channels=1, out_channels=1, scale_factor=2)
     residuals = torch.randn(4, 8, 6, 6, 6) * torch.arange(1.0, 9.0).reshape(8, 1, 1, 1)
     inside = torch.ones_like(residuals, dtype=torch.bool)
     net.residual.fit([(residuals, inside)])
@@ -133,9 +135,8 @@ def test_memory_does_not_grow_with_depth():
 
 def test_the_point_estimate_is_revgans():
     net = make(3, 6)
-    plain = RevGAN(
-        in_channels=6, out_channels=6, spatial_dims=3, width=8, depth=1, scale_factor=2, norm="none"
-    )
+    model = RevGANModel(width=8, depth=1, norm="none")
+    plain = RevGAN(model, in_channels=6, out_channels=6, scale_factor=2)
     own = {k: v for k, v in net.state_dict().items() if not k.startswith("residual.")}
     plain.load_state_dict(own)
     x = torch.randn(1, 6, 5, 5, 5)
@@ -144,7 +145,7 @@ def test_the_point_estimate_is_revgans():
 
 def test_one_grid_is_refused():
     with pytest.raises(ConfigError, match="posterior' is for y on a finer grid"):
-        make(scale_factor=1)
+        make(factor=1)
 
 
 def test_nothing_can_be_learnt_of_residuals_that_are_zero():

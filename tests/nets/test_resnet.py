@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from medrev.config.schema import ResNetModel
 from medrev.errors import ConfigError, InputError
@@ -9,7 +10,12 @@ from medrev.nets import Pair, ResNet, build_translator
 
 from .reached import randomise, reached
 
-IMAGES = {"spatial_dims": 2, "in_channels": 3, "out_channels": 3, "final_activation": "tanh"}
+IMAGES = {"final_activation": "tanh"}
+
+
+def resnet(inputs: int = 1, outputs: int = 1, **options: object) -> ResNet:
+    model = ResNetModel(**({"spatial_dims": 2} | options))
+    return ResNet(model, in_channels=inputs, out_channels=outputs)
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(6, "3.9"), (9, "5.7")])
@@ -25,14 +31,14 @@ def test_the_pair_has_the_published_number_of_parameters(depth: int, millions: s
 def test_the_generator_of_cyclegan_has_11_378_million_parameters() -> None:
     """As the authors' code prints it: width 64, nine blocks."""
     with torch.device("meta"):
-        net = ResNet(width=64, depth=9, **IMAGES)
+        net = resnet(3, 3, width=64, depth=9, **IMAGES)
     assert f"{sum(p.numel() for p in net.parameters()) / 1e6:.3f}" == "11.378"
 
 
 def test_it_equals_cyclegans_layers_written_with_pytorchs_own() -> None:
     nn = torch.nn
     torch.manual_seed(0)
-    net = ResNet(width=2, depth=1, downsamplings=1, downsampling_padding="zeros", **IMAGES)
+    net = resnet(3, 3, width=2, depth=1, downsamplings=1, downsampling_padding="zeros", **IMAGES)
     first, strided, a, b, up, last = [m for m in net.modules() if hasattr(m, "weight")]
 
     def norm(x: torch.Tensor) -> torch.Tensor:
@@ -58,9 +64,9 @@ def test_it_equals_cyclegans_layers_written_with_pytorchs_own() -> None:
 def test_every_way_of_resampling_keeps_the_grid_and_learns(
     dims: int, downsampling: str, upsampling: str
 ) -> None:
-    net = ResNet(
-        in_channels=1,
-        out_channels=2,
+    net = resnet(
+        1,
+        2,
         spatial_dims=dims,
         width=2,
         depth=1,
@@ -79,10 +85,7 @@ def test_every_way_of_resampling_keeps_the_grid_and_learns(
 @pytest.mark.parametrize("upsampling", ["transposed", "subpixel", "nearest", "trilinear"])
 @pytest.mark.parametrize("downsampling", ["strided", "subpixel"])
 def test_the_radius_is_how_far_gradients_reach(downsampling: str, upsampling: str) -> None:
-    net = ResNet(
-        in_channels=1,
-        out_channels=1,
-        spatial_dims=2,
+    net = resnet(
         width=2,
         depth=1,
         downsamplings=2,
@@ -100,11 +103,11 @@ def test_the_radius_is_how_far_gradients_reach(downsampling: str, upsampling: st
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(ConfigError, match="upsampling must be one of 'transposed', 'subpixel'"):
-        ResNet(in_channels=1, out_channels=1, upsampling="cubic")
-    with pytest.raises(ConfigError, match="downsampling must be one of 'strided', 'subpixel'"):
-        ResNet(in_channels=1, out_channels=1, downsampling="max")
-    net = ResNet(in_channels=1, out_channels=1, spatial_dims=2, width=2)
+    with pytest.raises(ValidationError, match="'transposed', 'subpixel', 'nearest' or 'trilinear'"):
+        resnet(upsampling="cubic")
+    with pytest.raises(ValidationError, match="'strided' or 'subpixel'"):
+        resnet(downsampling="max")
+    net = resnet(width=2)
     with pytest.raises(InputError, match=r"multiples of 4, got \(8, 10\)"):
         net(torch.zeros(1, 1, 8, 10))
     with pytest.raises(InputError, match=r"takes \(B, 1, I, J\), got shape \(1, 3, 8, 8\)"):

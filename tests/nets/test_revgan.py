@@ -4,25 +4,24 @@ import itertools
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from medrev.config.schema import Discriminator, RevGANModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import (
+    PatchGAN,
     RevGAN,
     SubNetwork,
     Translator,
-    build_discriminator,
     build_translator,
     evaluating,
 )
 from medrev.reversible import AffineCoupling, stock_operations
-from medrev.volumes.resample import block_mean, per_axis, upsample
+from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
 
 PAPER_2D = {
     "spatial_dims": 2,
-    "in_channels": 3,
-    "out_channels": 3,
     "downsamplings": 2,
     "lift_kernel": 7,
     "project_kernel": 7,
@@ -32,10 +31,18 @@ PAPER_2D = {
 }
 
 
-def small(**options: object) -> RevGAN:
+def small(
+    *, in_channels: int = 6, out_channels: int = 6, scale_factor: Factor = 1, **options: object
+) -> RevGAN:
     torch.manual_seed(0)
-    defaults = {"in_channels": 6, "out_channels": 6, "width": 4, "depth": 2, "spatial_dims": 3}
-    return RevGAN(**(defaults | options))
+    model = RevGANModel(**({"width": 4, "depth": 2} | options))
+    return RevGAN(
+        model, in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor
+    )
+
+
+def in_2d(**options: object) -> RevGAN:
+    return small(in_channels=3, out_channels=3, **PAPER_2D, **options)
 
 
 def randomise(net: nn.Module, std: float = 0.3) -> nn.Module:
@@ -53,12 +60,12 @@ def test_the_2d_generator_has_the_published_number_of_parameters(
     width: int, depth: int, millions: str
 ) -> None:
     with torch.device("meta"):
-        net = RevGAN(width=width, depth=depth, **PAPER_2D)
+        net = in_2d(width=width, depth=depth)
     assert f"{sum(p.numel() for p in net.parameters()) / 1e6:.3f}" == millions
 
 
 def test_the_3d_baseline_is_srcnn() -> None:
-    net = RevGAN(in_channels=6, out_channels=6, width=32, depth=0)
+    net = small(width=32, depth=0)
     one_way = (6 * 27 * 32 + 32) + (32 * 6 + 6)
     assert sum(p.numel() for p in net.parameters()) == 2 * one_way
     assert [type(m).__name__ for m in net.lift_x] == ["Conv", "InstanceNorm", "ReLU"]
@@ -302,7 +309,7 @@ def test_retained_activations_do_not_grow_with_depth(dims: int, inverse: bool) -
 def test_the_public_codes_variants_can_be_built() -> None:
     net = small(padding="replicate", lift_norm=False, norm="batch")
     assert len(net.lift_x) == 1
-    net = RevGAN(width=4, depth=1, downsampling_padding="zeros", **PAPER_2D)
+    net = in_2d(width=4, depth=1, downsampling_padding="zeros")
     assert [c.padding_mode for c in net.lift_x if hasattr(c, "padding_mode")] == [
         "reflect",
         "zeros",
@@ -314,21 +321,30 @@ def test_the_public_codes_variants_can_be_built() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"spatial_dims": 4}, "spatial_dims must be one of 2, 3, got 4"),
-        ({"coupling": "other"}, "coupling must be one of"),
-        ({"norm": "layer"}, "norm must be 'instance', 'batch' or 'none', got 'layer'"),
-        ({"padding": "wrap"}, "padding must be"),
-        (
-            {"initialisation": "zeros"},
-            "initialisation must be one of 'normal', 'kaiming', 'xavier', got 'zeros'",
-        ),
-        ({"lift_kernel": 4}, "lift_kernel must be an odd number, got 4"),
         ({"out_channels": 3, "global_residual": "cubic"}, "as many input as output channels"),
         ({"subnet_final_norm": True}, "zero_init and subnet_final_norm exclude each other"),
     ],
 )
 def test_contradictions_are_named(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
+        small(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spatial_dims": 4}, "2 or 3"),
+        ({"coupling": "other"}, "'additive' or 'affine'"),
+        ({"norm": "layer"}, "'instance', 'batch' or 'none'"),
+        ({"padding": "wrap"}, "'reflect', 'replicate' or 'zeros'"),
+        ({"initialisation": "zeros"}, "'normal' or 'kaiming'"),
+        ({"lift_kernel": 4}, "1, 3, 5 or 7"),
+        ({"core": "other"}, "'reversible' or 'ode'"),
+        ({"consistency": "nearly"}, "'none', 'exact' or 'learnt'"),
+    ],
+)
+def test_values_that_are_not_listed_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         small(**options)
 
 
@@ -378,9 +394,7 @@ def test_a_subnetwork_maps_between_streams_of_any_width() -> None:
 
 
 def test_a_pipeline_section_builds_its_discriminator() -> None:
-    critic = build_discriminator(
-        Discriminator(width=4, strided_layers=1), in_channels=12, spatial_dims=3
-    )
+    critic = PatchGAN(Discriminator(width=4, strided_layers=1), in_channels=12)
     assert critic(torch.randn(1, 12, 8, 8, 8)).shape == (1, 1, 2, 2, 2)
 
 
@@ -417,7 +431,6 @@ def test_a_core_of_continuous_depth(dims: int, tolerance: float | None) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"core": "other"}, "core must be one of 'reversible', 'ode', got 'other'"),
         ({"ode_tolerance": 0.1}, "ode_tolerance needs core 'ode', got 0.1"),
         ({"core": "ode", "coupling": "affine"}, "core 'ode' has no coupling"),
         ({"core": "ode", "depth": 0}, "depth must be 1 or more with core 'ode', got 0"),

@@ -15,14 +15,15 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from medrev.config.schema import RevGANModel
 from medrev.nets import RevGAN
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 torch.manual_seed(0)
-net = RevGAN(in_channels=2, out_channels=2, spatial_dims=2, width=4, depth=2, zero_init=False)
-net = net.double()
+model = RevGANModel(spatial_dims=2, width=4, depth=2, zero_init=False)
+net = RevGAN(model, in_channels=2, out_channels=2).double()
 
 
 class Cycle(nn.Module):
@@ -86,15 +87,15 @@ import sys
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from medrev.nets import Stage, multiscale_flow
+from medrev.config.schema import FlowModel
+from medrev.nets import multiscale_flow
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 torch.manual_seed(0)
-stages = [Stage(couplings=2, hidden=4, condition_width=2)]
-flow = multiscale_flow(
-    shape=(1, 4, 4), stages=stages, condition_shape=(1, 4, 4), actnorm=True, mixing="plu"
-).double()
+stages = [{"couplings": 2, "hidden": 4, "condition_width": 2}]
+model = FlowModel(stages=stages, actnorm=True, mixing="plu", clamp_form="unit-slope")
+flow = multiscale_flow(model, shape=(1, 4, 4), condition_shape=(1, 4, 4)).double()
 for module in flow.modules():
     if isinstance(module, torch.nn.BatchNorm2d):
         module.eval()  # statistics of a process are its own

@@ -6,23 +6,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medrev.config.schema import FlowModel
 from medrev.errors import ConfigError, InputError
-from medrev.nets import ConditioningNet, FeatureStage, Flow, Stage, multiscale_flow
+from medrev.nets import ConditioningNet, FeatureStage, Flow, multiscale_flow
 from medrev.reversible import Haar, ReversibleSequence, Split
 
 #: By number of spatial axes: the shape of the data and the stages of a flow.
 SHAPES = {0: (6,), 2: (2, 4, 4), 3: (1, 4, 4, 4)}
 STAGES = {
-    0: [Stage(squeeze="none", couplings=3, hidden=5)],
+    0: [{"squeeze": "none", "couplings": 3, "hidden": 5}],
     2: [
-        Stage(squeeze="none", couplings=1, hidden=3),
-        Stage(couplings=2, hidden=3, keep=3),
-        Stage(squeeze="checkerboard", couplings=2, hidden=3, keep=4),
-        Stage(squeeze="flatten", couplings=2, hidden=4),
+        {"squeeze": "none", "couplings": 1, "hidden": 3},
+        {"couplings": 2, "hidden": 3, "keep": 3},
+        {"squeeze": "checkerboard", "couplings": 2, "hidden": 3, "keep": 4},
+        {"squeeze": "flatten", "couplings": 2, "hidden": 4},
     ],
     3: [
-        Stage(couplings=2, hidden=3, keep=3),
-        Stage(squeeze="space_to_depth", couplings=1, hidden=3),
+        {"couplings": 2, "hidden": 3, "keep": 3},
+        {"squeeze": "space_to_depth", "couplings": 1, "hidden": 3},
     ],
 }
 
@@ -37,12 +38,9 @@ def small_flow(dims: int, condition: str = "none", **options: object) -> Flow:
         shape = (1, *SHAPES[dims][1:])
         stages = [FeatureStage(width=3, convolutions=1)]
         conditioner = ConditioningNet(dims, 1, stages)
+    model = FlowModel(stages=STAGES[dims], **({"clamp_form": "unit-slope"} | options))
     flow = multiscale_flow(
-        shape=SHAPES[dims],
-        stages=STAGES[dims],
-        condition_shape=shape,
-        conditioner=conditioner,
-        **options,  # type: ignore[arg-type]
+        model, shape=SHAPES[dims], condition_shape=shape, conditioner=conditioner
     )
     for p in flow.parameters():
         p.data += 0.1 * torch.randn_like(p)
@@ -65,7 +63,7 @@ COUPLINGS = ["affine", "additive", "swapped", "spline"]
 @every_flow
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_log_prob_is_that_of_autograds_jacobian(dims: int, condition: str, coupling: str) -> None:
-    options = {"mixing": "plu", "actnorm": True, "bins": 4} if coupling != "swapped" else {}
+    options = {"mixing": "plu", "actnorm": True} if coupling != "swapped" else {}
     flow = small_flow(dims, condition, coupling=coupling, **options)
     y, c = data_for(flow)
     z, log_det = flow.encode(y, c, log_det=True)
@@ -120,12 +118,11 @@ def test_retained_bytes_do_not_grow_with_the_number_of_couplings(condition: str)
     """The target is 2 %: what is kept are the sequence's output and the condition."""
     found = []
     for depth in (24, 96):
+        told = condition == "image"
+        stage = {"couplings": depth, "hidden": 4, "condition_width": 3 if told else None}
+        shape = (1, 16, 16)
         flow = multiscale_flow(
-            shape=(1, 16, 16),
-            stages=[Stage(couplings=depth, hidden=4, condition_width=3)]
-            if condition == "image"
-            else [Stage(couplings=depth, hidden=4)],
-            condition_shape=(1, 16, 16) if condition == "image" else None,
+            FlowModel(stages=[stage]), shape=shape, condition_shape=shape if told else None
         )
         total = 0
 
@@ -171,14 +168,14 @@ def test_a_state_dict_restores_a_flow() -> None:
 
 
 def test_an_additive_flow_in_exact_mode_is_undone_bit_for_bit() -> None:
-    flow = multiscale_flow(
-        shape=(3, 16, 16),
-        stages=[Stage(squeeze="checkerboard", couplings=3, hidden=8) for _ in range(3)],
+    model = FlowModel(
+        stages=[{"squeeze": "checkerboard", "couplings": 3, "hidden": 8} for _ in range(3)],
         coupling="swapped",
         mixing="permutation",
         zero_init=False,
         exact=True,
     )
+    flow = multiscale_flow(model, shape=(3, 16, 16))
     y = torch.randint(0, 256, (2, 3, 16, 16)) / 128 - 1
     assert torch.equal(flow.decode(flow.encode(y)), y)
 
@@ -235,9 +232,9 @@ def test_sampling_uses_running_statistics_and_leaves_them_alone() -> None:
 def test_training_raises_the_likelihood_and_samples_follow_the_data() -> None:
     """Two bumps of the first number, the second its square: learnt in a few hundred steps."""
     torch.manual_seed(0)
-    flow = multiscale_flow(
-        shape=(2,), stages=[Stage(squeeze="none", couplings=6, hidden=32)], actnorm=True
-    )
+    stage = {"squeeze": "none", "couplings": 6, "hidden": 32}
+    model = FlowModel(stages=[stage], actnorm=True, clamp_form="unit-slope")
+    flow = multiscale_flow(model, shape=(2,))
     generator = torch.Generator().manual_seed(0)
 
     def data(n: int) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.config.schema import ClassifierModel, FlowModel
 from medrev.errors import ConfigError, InputError
 from medrev.nets import (
     Classifier,
@@ -12,7 +13,6 @@ from medrev.nets import (
     LatentDiscriminator,
     NormalPrior,
     RestrictedPrior,
-    Stage,
     multiscale_flow,
     translator_of,
 )
@@ -20,13 +20,10 @@ from medrev.nets import (
 
 def flow_of(condition=None):
     torch.manual_seed(0)
-    flow = multiscale_flow(
-        shape=(1, 4, 4),
-        stages=[Stage(couplings=2, hidden=4)],
-        condition_shape=condition,
-        zero_init=False,
+    model = FlowModel(
+        stages=[{"couplings": 2, "hidden": 4}], zero_init=False, clamp_form="unit-slope"
     )
-    return flow.eval()
+    return multiscale_flow(model, shape=(1, 4, 4), condition_shape=condition).eval()
 
 
 def generator_of(condition=None, prior=None):
@@ -102,7 +99,7 @@ def test_the_adversary_has_spectral_norm_one():
 
 
 def test_a_classifier_tells_probabilities_in_its_inverse_direction():
-    net = Classifier(2, in_channels=1, classes=3, width=2).eval()
+    net = Classifier(ClassifierModel(width=2), in_channels=1, classes=3).eval()
     found = net.inverse(torch.zeros(2, 1, 8, 8))
     torch.testing.assert_close(found.sum(1), torch.ones(2))
     with pytest.raises(InputError, match="makes no images"):

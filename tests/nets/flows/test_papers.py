@@ -1,17 +1,13 @@
 """The papers' networks have the papers' sizes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from medrev.nets import (
-    Flow,
-    cinn_imagenet_colour,
-    cinn_lsun_colour,
-    cinn_mnist,
-    generative_celeba,
-    generative_mnist,
-)
+from medrev.config import load_pipeline
+from medrev.nets import Flow, Generator, translator_of
 from medrev.nets.conditioning import ConvHead
 from medrev.reversible import (
     AffineCoupling,
@@ -21,6 +17,15 @@ from medrev.reversible import (
     OrthogonalMixing,
     ReversibleSequence,
 )
+
+PAPER = Path(__file__).parents[3] / "pipelines" / "paper"
+
+
+def flow_of(name: str, *changes: str) -> Flow:
+    """The flow of a shipped pipeline."""
+    net = translator_of(load_pipeline(PAPER / f"{name}.yaml", changes))
+    assert isinstance(net, Generator)
+    return net.flow
 
 
 def number_of_parameters(module: nn.Module) -> int:
@@ -39,7 +44,7 @@ def couplings(flow: Flow) -> list[int]:
 @pytest.fixture(scope="module")
 def celeba() -> Flow:
     torch.manual_seed(0)
-    return generative_celeba()
+    return flow_of("generative_celeba")
 
 
 def test_the_celeba_network_has_60_41_million_parameters(celeba: Flow) -> None:
@@ -89,14 +94,15 @@ def test_the_sub_sampling_takes_the_positions_of_the_authors_code_in_each_half(
 
 
 def test_the_mnist_network_of_optimal_transport_has_2_11_million_parameters() -> None:
-    flow = generative_mnist()
+    flow = flow_of("generative_mnist_ot")
     assert number_of_parameters(flow) == 2_108_180
     assert (flow.dimensions, flow.latent_shapes) == (1024, [(256, 2, 2)])
     assert couplings(flow) == [2, 2, 2, 2]
 
 
 def test_the_cinn_of_mnist_is_24_fully_connected_couplings_told_the_class() -> None:
-    flow = cinn_mnist(mixing="permutation")  # the rotations have no parameters, but take time
+    # the rotations have no parameters, but take time
+    flow = flow_of("cinn_mnist", "model.mixing=permutation")
     half, told, hidden = 784 // 2, 10, 512
     net = (half + told) * hidden + hidden + hidden * 2 * half + 2 * half
     assert number_of_parameters(flow) == 24 * 2 * net == 29_209_344
@@ -105,14 +111,15 @@ def test_the_cinn_of_mnist_is_24_fully_connected_couplings_told_the_class() -> N
     block = flow.layers[1].blocks[1]
     assert isinstance(block, AffineCoupling)
     assert (block.clamp, block.clamp_form) == (1.9, "cinn")
-    small = cinn_mnist(shape=(1, 4, 4), couplings=2, hidden=8, classes=3)
+    stages = "model.stages=[{squeeze: flatten, couplings: 2, hidden: 8}]"
+    small = flow_of("cinn_mnist", "data.crop_size=8", "data.classes=3", stages)
     assert isinstance(small.layers[1].blocks[0], OrthogonalMixing)
-    y = torch.randn(2, 1, 4, 4)
+    y = torch.randn(2, 1, 8, 8)
     assert small.log_prob(y, torch.eye(3)[:2]).shape == (2,)
 
 
 def test_the_cinn_of_imagenet_has_the_stages_and_heads_of_figure_8() -> None:
-    flow = cinn_imagenet_colour()
+    flow = flow_of("cinn_imagenet_colour")
     assert couplings(flow) == [4, 6, 6, 6, 8]
     assert flow.latent_shapes == [(16, 16, 16), (32, 8, 8), (96, 4, 4), (512,)]
     assert flow.condition_shape == (1, 256, 256)
@@ -126,22 +133,22 @@ def test_the_cinn_of_imagenet_has_the_stages_and_heads_of_figure_8() -> None:
     assert tuple(shape) == (2, 256, 64, 64)
 
 
-@pytest.mark.parametrize("use_conditioner", [True, False])
-@pytest.mark.parametrize("squeeze", ["haar", "checkerboard"])
-def test_the_smaller_cinn_of_lsun_trains_and_samples(use_conditioner: bool, squeeze: str) -> None:
+@pytest.mark.parametrize(
+    ("ablation", "count"), [("", 18), ("_no_conditioner", 0), ("_no_haar", 18)]
+)
+def test_the_smaller_cinn_of_lsun_trains_and_samples(ablation: str, count: int) -> None:
     """Without h, with another squeeze: the ablations of figures 10 and 16."""
     torch.manual_seed(0)
-    flow = cinn_lsun_colour(size=32, use_conditioner=use_conditioner, squeeze=squeeze)
+    flow = flow_of(f"cinn_lsun_colour{ablation}", "data.crop_size=32")
     heads = [m for m in flow.modules() if isinstance(m, ConvHead)]
-    assert len(heads) == (18 if use_conditioner else 0)
+    assert len(heads) == count
     y, condition = torch.randn(2, 2, 32, 32), torch.randn(2, 1, 32, 32)
     (-flow.log_prob(y, condition).mean()).backward()
     assert all(p.grad.isfinite().all() for p in flow.parameters() if p.grad is not None)
     assert flow.sample(3, condition).shape == (2, 3, 2, 32, 32)
 
 
-def test_the_ablations_are_options() -> None:
-    flow = cinn_lsun_colour(size=16, clamp=None, mixing="none", initialisation="normal")
-    block = flow.layers[0].blocks[0]
+def test_the_ablation_of_the_clamp_has_none() -> None:
+    block = flow_of("cinn_lsun_colour_no_clamp", "data.crop_size=16").layers[0].blocks[1]
     assert isinstance(block, AffineCoupling)
     assert block.clamp is None
