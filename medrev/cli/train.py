@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +81,7 @@ def _train(arguments: argparse.Namespace) -> None:
     pipeline = _load(options)
     output = options.output or Path("runs") / pipeline.name
     if options.dry_run:
-        from medrev.cli.dry_run import print_dry_run
-
-        print_dry_run(pipeline, device)
+        _print_dry_run(pipeline, device)
         return
     if first_process():
         OutputFolder(output, RUN).check(resume=options.resume, overwrite=options.overwrite)
@@ -159,6 +157,28 @@ def _load(options: Options) -> "Pipeline":
     elif file.is_dir() and (file / RESOLVED).is_file():
         file = file / RESOLVED
     return load_pipeline(file, overrides)
+
+
+def _print_dry_run(pipeline: "Pipeline", device: str) -> None:
+    """Print the resolved pipeline, the data found, and the estimates; nothing is written.
+
+    The output is itself a pipeline file: everything beside the resolved keys is a comment.
+    """
+    from medrev.config import dump_pipeline
+    from medrev.domains.kinds import dataset_of
+    from medrev.training import dry_run
+
+    found, estimates = dataset_of(pipeline).found(), dry_run(pipeline, device).lines()
+    print(dump_pipeline(pipeline), flush=True)
+    _print_comments("data found", found)
+    _print_comments("estimates", estimates)
+
+
+def _print_comments(title: str, lines: Iterable[str]) -> None:
+    print(f"# {title}")
+    for line in lines:
+        print(f"#   {line}")
+    print("#")
 
 
 if __name__ == "__main__":

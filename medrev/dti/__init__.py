@@ -2,7 +2,7 @@
 
 from medrev.dti.convention import Convention, read_tensor, tensor_convention
 from medrev.dti.eigen import eigh, rebuild
-from medrev.dti.fit import fit_signal, fit_tensor
+from medrev.dti.fit import LinearFit, Signal, fit_signal, fit_tensor
 from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
 from medrev.dti.maps import (
@@ -15,7 +15,6 @@ from medrev.dti.maps import (
     tensor_maps,
 )
 from medrev.dti.order import COMPONENTS, Order, convert_order, frobenius, from_matrix, to_matrix
-from medrev.dti.signal import LinearFit, Signal
 from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
 from medrev.dti.symmetry import (
     ENSEMBLES,

@@ -26,9 +26,8 @@ from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
 from medrev.methods.latent_adversary import LatentDiscriminatorPhase, ReconstructionPhase
-from medrev.methods.likelihood import LikelihoodPhase
+from medrev.methods.likelihood import LikelihoodPhase, PosteriorPhase
 from medrev.methods.paired import PairedTranslatorPhase
-from medrev.methods.posterior import PosteriorPhase
 from medrev.methods.segmentation import ClassificationPhase, SegmentationPhase
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 from medrev.methods.transport import TransportPhase

@@ -10,13 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.nets.checks import check_choice
 from medrev.reversible import Conv, InstanceNorm, SpaceToDepth
 from medrev.volumes.resample import upsample
 
 _BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 #: Transposed convolutions by number of axes.
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+
+def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raise ConfigError unless an option has one of the allowed values."""
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
 
 
 def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:

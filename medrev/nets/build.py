@@ -17,15 +17,13 @@ from medrev.errors import ConfigError
 from medrev.nets.classifier import Classifier
 from medrev.nets.conditioning import ConditioningNet, FeatureStage, zhang_features
 from medrev.nets.fcn import FCN8s
-from medrev.nets.flows.generator import Generator
+from medrev.nets.flows.generator import ClassPrior, Generator, NormalPrior, RestrictedPrior
 from medrev.nets.flows.multiscale import multiscale_flow
-from medrev.nets.flows.prior import ClassPrior, NormalPrior, RestrictedPrior
 from medrev.nets.involution import Involution
-from medrev.nets.pair import Pair, SelfInverse
+from medrev.nets.pair import Pair, Segmenter, SelfInverse
 from medrev.nets.posterior import Posterior
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
-from medrev.nets.segmenter import Segmenter
 from medrev.nets.translator import Translator
 from medrev.nets.unet import UNet
 from medrev.volumes import PALETTES, Colour, Factor, per_axis

@@ -6,8 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from medrev.nets.blocks import SubNetwork
-from medrev.nets.checks import check_choice
+from medrev.nets.blocks import SubNetwork, check_choice
 
 Initialisation = Literal["normal", "kaiming", "xavier"]
 

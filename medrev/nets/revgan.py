@@ -14,7 +14,6 @@ from medrev.config.schema import RevGANModel
 from medrev.errors import ConfigError
 from medrev.nets import reach
 from medrev.nets.blocks import SubNetwork
-from medrev.nets.checks import check_input
 from medrev.nets.initialise import initialise
 from medrev.nets.lift import (
     last_convolution,
@@ -24,7 +23,7 @@ from medrev.nets.lift import (
     project_reach,
     widths_of,
 )
-from medrev.nets.translator import Translator
+from medrev.nets.translator import Translator, check_input
 from medrev.reversible import (
     AdditiveCoupling,
     AffineCoupling,

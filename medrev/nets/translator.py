@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from medrev.errors import InputError
 from medrev.nets.blocks import NoisyConv
-from medrev.nets.checks import check_input
-from medrev.volumes.resample import Factor
+from medrev.volumes.resample import Factor, per_axis
 
 
 @contextmanager
@@ -50,6 +50,26 @@ def evaluating(module: nn.Module, *, as_trained: bool = False) -> Iterator[None]
             norm.track_running_stats = True
         for part in training:
             part.training = True
+
+
+def check_input(x: Tensor, *, spatial_dims: int, channels: int, multiple: Factor) -> None:
+    """Raise InputError unless ``x`` is (B, ``channels``, *spatial) of sizes that fit.
+
+    Args:
+        x: What a network is given.
+        spatial_dims: Number of spatial axes.
+        channels: Number of channels.
+        multiple: What every size must be a multiple of, or each of them.
+    """
+    sizes = tuple(x.shape[2:])
+    if x.dim() != 2 + spatial_dims or x.shape[1] != channels:
+        axes = ", ".join("IJK"[:spatial_dims])
+        raise InputError(f"the network takes (B, {channels}, {axes}), got shape {tuple(x.shape)}")
+    if any(n % m for n, m in zip(sizes, per_axis(multiple, spatial_dims), strict=True)):
+        raise InputError(
+            f"the network takes sizes that are multiples of {multiple}, got {sizes}; "
+            "pad the volume first"
+        )
 
 
 class OneWay(nn.Module, ABC):

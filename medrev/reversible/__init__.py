@@ -3,7 +3,6 @@
 from medrev.reversible.actnorm import ActNorm
 from medrev.reversible.affine import AffineCoupling
 from medrev.reversible.backend import stock_operations
-from medrev.reversible.checkerboard import Checkerboard
 from medrev.reversible.checkpointed import Checkpointed
 from medrev.reversible.convolution import Conv
 from medrev.reversible.coupling import (
@@ -11,18 +10,16 @@ from medrev.reversible.coupling import (
     Coupling,
     SwappedAdditiveCoupling,
 )
-from medrev.reversible.flatten import Flatten
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.haar import Haar
 from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, VolumePreserving
-from medrev.reversible.mixing import LearntMixing, OrthogonalMixing
+from medrev.reversible.mixing import LearntMixing, OrthogonalMixing, Permutation
 from medrev.reversible.normalisation import InstanceNorm
 from medrev.reversible.ode import ODECore
-from medrev.reversible.permutation import Permutation
 from medrev.reversible.sequence import ReversibleSequence
 from medrev.reversible.spline import SplineCoupling
 from medrev.reversible.split import Split
-from medrev.reversible.squeeze import SpaceToDepth
+from medrev.reversible.squeeze import Checkerboard, Flatten, SpaceToDepth
 
 __all__ = [
     "ActNorm",

@@ -15,11 +15,15 @@ Level = Annotated[int, Field(ge=0, le=255)]
 Colours = Annotated[tuple[tuple[Level, Level, Level], ...], Field(min_length=2, max_length=255)]
 
 
-class RevGANModel(Section):
-    """Lift, reversible core, project, in both directions (RevGAN, section 3, eq. 10-11)."""
+class Network(Section):
+    """What all networks have."""
 
     #: Whether forward and inverse are one function.
     self_inverse: ClassVar[bool] = False
+
+
+class RevGANModel(Network):
+    """Lift, reversible core, project, in both directions (RevGAN, section 3, eq. 10-11)."""
 
     kind: Literal["revgan"] = "revgan"
     spatial_dims: Literal[2, 3] = 3
@@ -102,10 +106,8 @@ class PosteriorModel(RevGANModel):
         return f"{super().summary} and a flow of {self.couplings} couplings"
 
 
-class ResNetModel(Section):
+class ResNetModel(Network):
     """Two residual generators, one for each direction (CycleGAN). Needs equal grids."""
-
-    self_inverse: ClassVar[bool] = False
 
     kind: Literal["resnet"] = "resnet"
     spatial_dims: Literal[2, 3] = 3
@@ -131,7 +133,7 @@ class ResNetModel(Section):
         return f"{self.depth} residual blocks in each of two networks"
 
 
-class _UNetOptions(Section):
+class _UNetOptions(Network):
     """What both kinds of U-Net share."""
 
     spatial_dims: Literal[2, 3] = 3
@@ -148,8 +150,6 @@ class _UNetOptions(Section):
 
 class UNetModel(_UNetOptions):
     """Two U-Nets, one for each direction (pix2pix). Needs equal grids."""
-
-    self_inverse: ClassVar[bool] = False
 
     kind: Literal["unet"] = "unet"
 
@@ -172,7 +172,7 @@ class SelfInverseUNetModel(_UNetOptions):
         return f"one U-Net of {self.levels} levels"
 
 
-class InvolutionModel(Section):
+class InvolutionModel(Network):
     """One network f with f(f(x)) = x for all weights. Needs equal grids and channels.
 
     A reversible map, an exchange of its streams with a change of sign, and the map undone.
@@ -204,10 +204,8 @@ class InvolutionModel(Section):
         return f"an involution with {blocks} ({self.coupling} coupling)"
 
 
-class FCN8sModel(Section):
+class FCN8sModel(Network):
     """FCN-8s (Long et al., arXiv:1411.4038): from a photograph to coloured labels, one way only."""
-
-    self_inverse: ClassVar[bool] = False
 
     kind: Literal["fcn8s"] = "fcn8s"
     spatial_dims: Literal[2, 3] = 2
@@ -254,10 +252,8 @@ class FlowStage(Section):
     couplings get the features themselves, averaged to their size."""
 
 
-class FlowModel(Section):
+class FlowModel(Network):
     """An invertible network between y and a code, that may be told x; y is made from codes."""
-
-    self_inverse: ClassVar[bool] = False
 
     kind: Literal["flow"] = "flow"
     spatial_dims: Literal[2, 3] = 2
@@ -305,10 +301,8 @@ class FlowModel(Section):
         return f"a flow of {count} {self.coupling} couplings in {len(self.stages)} stages"
 
 
-class ClassifierModel(Section):
+class ClassifierModel(Network):
     """A convolutional network that tells the class of an image. Needs data.given label."""
-
-    self_inverse: ClassVar[bool] = False
 
     kind: Literal["classifier"] = "classifier"
     spatial_dims: Literal[2, 3] = 2

@@ -9,8 +9,7 @@ from torch import nn
 
 from medrev.config.schema import FlowModel, FlowStage
 from medrev.errors import ConfigError
-from medrev.nets.blocks import SubNetwork
-from medrev.nets.checks import check_choice
+from medrev.nets.blocks import SubNetwork, check_choice
 from medrev.nets.conditioning import ConvHead, ResizeHead
 from medrev.nets.flows.flow import Flow, shape_behind
 from medrev.nets.initialise import initialise
