@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import nn
 
 from medrev.config.schema import Discriminator, RevGANModel
 from medrev.errors import ConfigError, InputError
@@ -18,7 +17,10 @@ from medrev.nets import (
     evaluating,
 )
 from medrev.reversible import AffineCoupling, stock_operations
-from medrev.volumes.resample import Factor, block_mean, per_axis, upsample
+from medrev.volumes.resample import block_mean, upsample
+
+from .reached import randomise
+from .small import small
 
 PAPER_2D = {
     "spatial_dims": 2,
@@ -31,25 +33,8 @@ PAPER_2D = {
 }
 
 
-def small(
-    *, in_channels: int = 6, out_channels: int = 6, scale_factor: Factor = 1, **options: object
-) -> RevGAN:
-    torch.manual_seed(0)
-    model = RevGANModel(**({"width": 4, "depth": 2} | options))
-    return RevGAN(
-        model, in_channels=in_channels, out_channels=out_channels, scale_factor=scale_factor
-    )
-
-
 def in_2d(**options: object) -> RevGAN:
     return small(in_channels=3, out_channels=3, **PAPER_2D, **options)
-
-
-def randomise(net: nn.Module, std: float = 0.3) -> nn.Module:
-    """Leave the identity at which a zero-initialised core starts."""
-    for p in net.parameters():
-        nn.init.normal_(p, 0, std)
-    return net
 
 
 @pytest.mark.parametrize(
@@ -118,26 +103,6 @@ def test_the_grids_may_differ_by_a_factor_for_each_axis(factor: tuple[int, ...])
         net.inverse(y[..., :-1])
 
 
-def test_bounded_sub_networks_keep_both_directions_from_running_away() -> None:
-    """A stream changes by at most 1 in a half-step, whatever the weights and the features."""
-    net = small(depth=8, norm="none", bounded=True)
-    free = small(depth=8, norm="none")
-    for each in (net, free):
-        randomise(each, 3.0)
-    h = 100 * torch.randn(1, 4, 5, 5, 5)
-    for direction in (net.core, net.core.inverse):
-        assert float((direction(h) - h).detach().abs().max()) <= 8 + 1e-3
-    assert float(free.core.inverse(h).detach().abs().max()) > 1e6
-    torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("width", [5, 6])
-def test_the_core_of_an_odd_width_is_split_unevenly(width: int) -> None:
-    net = randomise(small(width=width))
-    h = net.lift_x(torch.randn(1, 6, 5, 5, 5))
-    torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-4)
-
-
 @pytest.mark.parametrize("lift_norm", [True, False])
 def test_noise_is_drawn_in_training_is_none_in_use_and_a_convolution_apart(lift_norm) -> None:
     """F(x, z): with z of 0 the network without noise; with z, its features plus those of z."""
@@ -176,17 +141,6 @@ def test_inverse_runs_through_call_so_that_hooks_see_it() -> None:
     net.inverse(net(x))
     assert len(seen) == 2
     assert torch.equal(net(x, inverse=True), net.inverse(x))
-
-
-def test_a_zero_initialised_core_starts_as_the_identity_and_weights_are_small() -> None:
-    net = small(depth=3)
-    h = torch.randn(1, 4, 5, 5, 5)
-    assert torch.equal(net.core(h), h)
-    subnet = net.core.blocks[0].f
-    assert not subnet.last_conv.weight.any()
-    assert 0.01 < subnet[0].weight.std() < 0.03
-    assert not subnet[0].bias.any()
-    assert small(zero_init=False).core.blocks[0].f.last_conv.weight.any()
 
 
 @pytest.mark.parametrize("mode", ["nearest", "trilinear", "cubic"])
@@ -281,31 +235,6 @@ def test_kaiming_keeps_the_variance_and_starts_projections_small() -> None:
     assert not net.core.blocks[0].f.last_conv.weight.any()
 
 
-def retained_bytes(net: RevGAN, x: torch.Tensor, *, inverse: bool) -> int:
-    storages = {}
-
-    def pack(t: torch.Tensor) -> torch.Tensor:
-        storages[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
-
-    weights = {p.untyped_storage().data_ptr() for p in net.parameters()}
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        y = net(x, inverse=inverse)
-    assert y.requires_grad
-    return sum(size for pointer, size in storages.items() if pointer not in weights)
-
-
-@pytest.mark.parametrize("inverse", [False, True])
-@pytest.mark.parametrize("dims", [2, 3])
-def test_retained_activations_do_not_grow_with_depth(dims: int, inverse: bool) -> None:
-    x = torch.randn(1, 6, *[10] * dims)
-    kept = {
-        depth: retained_bytes(small(spatial_dims=dims, depth=depth), x, inverse=inverse)
-        for depth in (2, 16)
-    }
-    assert kept[2] == kept[16] > 0
-
-
 def test_the_public_codes_variants_can_be_built() -> None:
     net = small(padding="replicate", lift_norm=False, norm="batch")
     assert len(net.lift_x) == 1
@@ -396,103 +325,3 @@ def test_a_subnetwork_maps_between_streams_of_any_width() -> None:
 def test_a_pipeline_section_builds_its_discriminator() -> None:
     critic = PatchGAN(Discriminator(width=4, strided_layers=1), in_channels=12)
     assert critic(torch.randn(1, 12, 8, 8, 8)).shape == (1, 1, 2, 2, 2)
-
-
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("tolerance", [None, 1e-6])
-def test_a_core_of_continuous_depth(dims: int, tolerance: float | None) -> None:
-    pytest.importorskip("torchdiffeq")
-    torch.manual_seed(0)
-    config = RevGANModel(
-        spatial_dims=dims,
-        width=4,
-        depth=20,
-        core="ode",
-        ode_tolerance=tolerance,
-        norm="none",
-        zero_init=False,
-        initialisation="kaiming",
-    )
-    net = build_translator(config, in_channels=2, out_channels=2, scale_factor=2)
-    x = torch.randn(1, 2, *[6] * dims)
-    y = net(x)
-    assert y.shape == (1, 2, *[12] * dims)
-    assert net.inverse(y).shape == x.shape
-    h = net.lift_x(x)
-    assert (net.core(h) - h).abs().max() > 0.1
-    torch.testing.assert_close(net.core.inverse(net.core(h)), h, rtol=0, atol=1e-3)
-    assert net.norm_depends_on_window == (tolerance is not None)
-    if tolerance is None:
-        assert net.receptive_field == 2 * (1 + 20 * 4 * 2) + 1
-    (net.inverse(y) ** 2).sum().backward()
-    assert all(p.grad is not None for p in net.parameters())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"ode_tolerance": 0.1}, "ode_tolerance needs core 'ode', got 0.1"),
-        ({"core": "ode", "coupling": "affine"}, "core 'ode' has no coupling"),
-        ({"core": "ode", "depth": 0}, "depth must be 1 or more with core 'ode', got 0"),
-        ({"core": "ode", "norm": "batch"}, r"got BatchNorm3d \(1\); use instance norm"),
-    ],
-)
-def test_a_core_that_cannot_be_built_is_said(options: dict, message: str) -> None:
-    pytest.importorskip("torchdiffeq")
-    with pytest.raises(ConfigError, match=message):
-        small(**options)
-
-
-@pytest.mark.parametrize("coupling", ["additive", "affine"])
-def test_forward_goes_through_the_core_and_back_through_its_inverse(coupling: str) -> None:
-    """F = Dec_Y ∘ C ∘ Enc_X and G = Dec_X ∘ C⁻¹ ∘ Enc_Y, with the one core C."""
-    net = randomise(small(coupling=coupling, depth=3, norm="none", scale_factor=2), 0.2).double()
-    x = torch.randn(1, 6, 4, 5, 6, dtype=torch.float64)
-    y = torch.randn(1, 6, 8, 10, 12, dtype=torch.float64)
-
-    def core(h: torch.Tensor, *, back: bool) -> torch.Tensor:
-        streams = h.split([net.core.split, h.shape[1] - net.core.split], 1)
-        for block in reversed(net.core.blocks) if back else net.core.blocks:
-            streams = block.inverse(*streams) if back else block(*streams)
-        return torch.cat(streams, 1)
-
-    there = net.squeeze.inverse(net.project_y(core(net.lift_x(x), back=False)))
-    back = net.project_x(core(net.lift_y(net.squeeze(y)), back=True))
-    torch.testing.assert_close(net(x), there)
-    torch.testing.assert_close(net.inverse(y), back)
-    turned = net.project_x(core(net.lift_y(net.squeeze(y)), back=False))
-    assert not torch.allclose(net.inverse(y), turned)
-
-
-@pytest.mark.parametrize("factor", [2, (1, 1, 3)])
-def test_an_exact_network_gives_back_its_input(factor: int | tuple[int, ...]) -> None:
-    """Whatever the weights; the inverse is the block mean and learns nothing."""
-    net = randomise(small(scale_factor=factor, consistency="exact", norm="none"), 0.3).double()
-    x = torch.randn(2, 6, 4, 5, 6, dtype=torch.float64)
-    y = net(x)
-    assert y.shape[2:] == tuple(n * r for n, r in zip(x.shape[2:], per_axis(factor), strict=True))
-    torch.testing.assert_close(net.inverse(y), x, atol=1e-11, rtol=0)
-    torch.testing.assert_close(net.inverse(y), block_mean(y, factor))
-    assert net.inverse_parameters() == []
-    assert not net.learns_inverse
-    y.square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
-
-
-def test_a_learnt_correction_keeps_to_its_bound() -> None:
-    """And its size is the distance of the inverse from the input."""
-    options = {"scale_factor": 2, "norm": "none"}
-    free = randomise(small(**options), 0.3)
-    net = small(**options, consistency="learnt", consistency_bound=0.05)
-    net.load_state_dict(free.state_dict(), strict=False)
-    x = torch.randn(1, 6, 4, 4, 4)
-    off = net.inverse(net(x)) - x
-    assert 0.02 < off.abs().max() <= 0.05 * 1.001
-    wanted = 0.05 * torch.tanh((block_mean(free(x), 2) - x) / 0.05)
-    torch.testing.assert_close(off, wanted, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("options", [{}, {"scale_factor": 2, "out_channels": 1}])
-def test_consistency_needs_a_finer_grid_of_as_many_channels(options: dict) -> None:
-    with pytest.raises(ConfigError, match=r"model\.consistency exact needs y on a finer grid"):
-        small(**options, consistency="exact")

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
+from medrev.training import (
+    train,
+)
 
 
 def smooth_tensors(seed: int, edge: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,3 +92,10 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, pipeline):
+    """A small finished run and its pipeline."""
+    chosen = pipeline(training={"steps": 6, "log_every": 2, "ema": 0.5})
+    return train(chosen, tmp_path_factory.mktemp("runs") / "small", quiet=True), chosen

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,26 +14,18 @@ from safetensors.torch import load_file
 
 from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
-from medrev.errors import ConfigError, DivergedError, InputError, OutputError
-from medrev.evaluation import Record, Results
+from medrev.errors import InputError, OutputError
 from medrev.prediction import load_model, translate
-from medrev.report import write_run_report
 from medrev.training import (
     RunFolder,
     Score,
     Trainer,
     TrainingInterrupted,
-    result_warnings,
     train,
 )
 from medrev.training.loop import Loop
 
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, pipeline):
-    """A small finished run and its pipeline."""
-    chosen = pipeline(training={"steps": 6, "log_every": 2, "ema": 0.5})
-    return train(chosen, tmp_path_factory.mktemp("runs") / "small", quiet=True), chosen
+from .tensors import tensors_only
 
 
 def rows(path):
@@ -107,87 +98,6 @@ def test_saved_weights_are_the_moving_average(finished):
     assert any(not torch.equal(saved[k], trained[f"translator.{k}"]) for k in saved)
 
 
-def test_a_training_starts_from_the_weights_and_the_scale_of_another(finished, tmp_path, pipeline):
-    run, _ = finished
-    standing = {"lr": 1e-30, "weight_decay": 0}
-    chosen = pipeline(
-        training={"steps": 1, "start_from": str(run.path)},
-        method={"kind": "paired", "adversarial_weight": 0, "optimizer": standing},
-        data={"augmentation": {"diffusivity": 0.3}},
-    )
-    second = train(chosen, tmp_path / "run", quiet=True)
-    before, after = load_file(run.weights("best")), load_file(second.weights("best"))
-    assert all(torch.allclose(after[k], before[k], atol=1e-12) for k in before)
-    first = load_model(run.path, "cpu")
-    assert load_model(second.path, "cpu").scale == first.scale
-
-
-def test_a_training_that_began_elsewhere_is_resumed_without_that(finished, tmp_path, pipeline):
-    run, _ = finished
-    start = tmp_path / "start.safetensors"
-    start.write_bytes(run.weights("best").read_bytes())
-    chosen = {"steps": 2, "start_from": str(start)}
-    second = train(pipeline(training={**chosen, "steps": 1}), tmp_path / "run", quiet=True)
-    start.unlink()
-    train(pipeline(training=chosen), second.path, resume=True, quiet=True)
-    assert second.read_status()["step"] == 2
-
-
-def test_a_training_does_not_start_from_another_network(finished, tmp_path, pipeline):
-    run, _ = finished
-    chosen = pipeline(training={"steps": 1, "start_from": str(run.path)}, model={"width": 10})
-    with pytest.raises(ConfigError, match=r"training.start_from: .* is another network than"):
-        train(chosen, tmp_path / "run", quiet=True)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_posterior_is_learnt_around_a_trained_model_that_stays(finished, tmp_path, pipeline):
-    run, _ = finished
-    small = {"kind": "posterior", "couplings": 2, "flow_hidden": 4, "features": 4}
-    method = {"kind": "maximum_likelihood", "optimizer": {"lr": 1e-2}}
-
-    def chosen(steps, start):
-        return pipeline(
-            training={"steps": steps, "start_from": str(start), "log_every": 1, "keep": "last"},
-            model=small,
-            method=method,
-        )
-
-    whole = train(chosen(2, run.path), tmp_path / "whole", quiet=True)
-    before, after = load_file(run.weights("best")), load_file(whole.weights("best"))
-    assert all(torch.equal(after[k], v) for k, v in before.items())
-    assert not torch.equal(after["residual.root"], torch.eye(48))
-    rows = whole.metrics.read_text().splitlines()
-    assert rows[0].split(",")[4:6] == ["nats_per_dim", "gaussian"]
-    first = dict(zip(rows[0].split(","), map(float, rows[1].split(",")), strict=True))
-    assert first["nats_per_dim"] == pytest.approx(first["gaussian"], rel=1e-5)
-
-    parts = train(chosen(1, run.path), tmp_path / "parts", quiet=True)
-    again = train(chosen(2, run.path), parts.path, resume=True, quiet=True)
-    assert all(torch.equal(load_file(again.weights("last"))[k], v) for k, v in after.items())
-
-    further = train(chosen(1, whole.path), tmp_path / "further", quiet=True)
-    kept = load_file(further.weights("best"))["residual.root"]
-    assert torch.equal(kept, after["residual.root"])
-
-
-def test_a_posterior_needs_a_trained_model(tmp_path, pipeline):
-    chosen = pipeline(
-        training={"steps": 1}, model={"kind": "posterior"}, method={"kind": "maximum_likelihood"}
-    )
-    with pytest.raises(ConfigError, match=r"give that model as training\.start_from"):
-        train(chosen, tmp_path / "run", quiet=True)
-
-
-def test_a_posterior_is_not_trained_as_a_translator_is(finished, tmp_path, pipeline):
-    run, _ = finished
-    chosen = pipeline(
-        training={"steps": 1, "start_from": str(run.path)}, model={"kind": "posterior"}
-    )
-    with pytest.raises(ConfigError, match=r"posterior is trained by method\.kind"):
-        train(chosen, tmp_path / "run", quiet=True)
-
-
 def test_an_existing_folder_is_kept_unless_told(tmp_path, pipeline):
     chosen = pipeline(training={"steps": 1})
     run = train(chosen, tmp_path / "run", quiet=True)
@@ -254,29 +164,6 @@ def test_bad_input_writes_nothing(tmp_path, pipeline):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("bad", ["weights", "gradient"])
-def test_divergence_names_the_step_and_the_last_good_checkpoint(
-    tmp_path, pipeline, monkeypatch, bad
-):
-    original = Trainer._next_batch
-
-    def poisoned(self):
-        batch = original(self)
-        if self.step_number == 3:
-            batch["y"] = batch["y"] * (math.nan if bad == "weights" else 1e38)
-        return batch
-
-    monkeypatch.setattr(Trainer, "_next_batch", poisoned)
-    chosen = pipeline(training={"steps": 9, "checkpoint_every": 2, "validate_every": 99})
-    message = r"step 4: loss or gradient is not .*; last good checkpoint: step 2, .*last"
-    with pytest.raises(DivergedError, match=message):
-        train(chosen, tmp_path / "run", quiet=True)
-    run = RunFolder(tmp_path / "run")
-    assert run.read_status()["status"] == "failed"
-    weights = load_file(run.weights("last"))
-    assert all(torch.isfinite(value).all() for value in weights.values())
-
-
 def test_training_stops_early_and_keeps_the_best(tmp_path, pipeline, monkeypatch):
     errors = iter([5.0, 3.0, 4.0, 4.0, 2.0])
 
@@ -308,12 +195,6 @@ def test_without_validation_subjects_the_best_is_the_last(tmp_path, pipeline):
     assert run.heldout is None
     assert "No test subjects" in (run.path / "model_card.md").read_text()
     assert run.sample(2).is_file()
-
-
-def tensors_only(source, target):
-    target.mkdir()
-    for file in source.glob("*_tensor.nii.gz"):
-        (target / file.name).symlink_to(file)
 
 
 def test_bfloat16_trains(tmp_path, pipeline):
@@ -374,75 +255,6 @@ def test_ctrl_c_in_the_final_table_counts_as_interrupted(tmp_path, pipeline, mon
     run = train(chosen, tmp_path / "run", resume=True, quiet=True)
     assert run.heldout is not None
     assert run.read_status()["status"] == "finished"
-
-
-def test_what_speaks_against_a_model_is_told_wherever_it_is_read(tmp_path, pipeline, caplog):
-    """Here: a loss that runs away, no validation, and errors above those of interpolation."""
-    tensors_only(pipeline().data.root, tmp_path / "tensors")
-    chosen = pipeline(
-        data={
-            "root": str(tmp_path / "tensors"),
-            "table": None,
-            "split": {"validation": 0, "test": 1},
-        },
-        method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
-        training={"steps": 6},
-    )
-    run = train(chosen, tmp_path / "run", quiet=True)
-    missing, loss, worse = run.warnings
-    assert missing.startswith("no validation subjects: nothing tells which weights are best")
-    assert re.fullmatch(
-        r"step \d: the loss is \S+, in the beginning it was \S+: training runs away; .*", loss
-    )
-    assert re.fullmatch(
-        r"the model is worse than \w+ \(RMSE interior \[1e-5 mm²/s\]: model \S+, \w+ \S+\): "
-        "do not use it",
-        worse,
-    )
-    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
-        f"warning: {line}" for line in run.warnings
-    ]
-    card = (run.path / "model_card.md").read_text()
-    page = write_run_report(run.path).read_text()
-    assert all(f"- Warning: {line}.\n" in card for line in run.warnings)
-    assert all(f"<li>{line}</li>" in page for line in run.warnings)
-
-
-def test_a_step_that_is_skipped_for_its_loss_is_told(tmp_path, pipeline, monkeypatch):
-    tensors_only(pipeline().data.root, tmp_path / "tensors")
-    chosen = pipeline(
-        data={"root": str(tmp_path / "tensors"), "table": None, "split": {"test": 1}},
-        method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
-        training={"steps": 6, "skip_above": 2},
-    )
-    monkeypatch.setattr("medrev.training.trainer.LEAST", 1)
-    run = train(chosen, tmp_path / "run", quiet=True)
-    told = [line for line in run.warnings if "nothing is learnt of this step" in line]
-    assert len(told) == 1
-    assert re.match(r"step \d: the loss is \S+, usually it is \S+: .*skip_above=2 times", told[0])
-
-
-def test_what_a_later_result_shows_takes_the_place_of_an_earlier_ones(tmp_path):
-    """A training that goes on may become better than interpolation; how it went stays told."""
-    run = RunFolder(tmp_path)
-    run.warn("no validation subjects")
-    run.warn_of_result(["worse than cubic"])
-    run.warn("training runs away")
-    run.warn_of_result(["worse than trilinear"])
-    assert run.warnings == (
-        "no validation subjects", "training runs away", "worse than trilinear"
-    )  # fmt: skip
-    run.warn_of_result([])
-    assert RunFolder(tmp_path).warnings == ("no validation subjects", "training runs away")
-
-
-def test_a_good_run_is_told_nothing(finished, tmp_path, pipeline):
-    records = [
-        Record("s", method, "rmse", "mask", None, value, "1e-5 mm²/s")
-        for method, value in (("model", 2.0), ("cubic", 3.0), ("noise floor", 1.0))
-    ]
-    assert result_warnings(Results.of(records)) == ()
-    assert not any("training" in line for line in finished[0].warnings)
 
 
 def test_the_result_is_the_end_of_the_training_where_it_is_asked_for(
