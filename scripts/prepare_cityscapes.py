@@ -19,7 +19,7 @@ from PIL import Image
 
 from medrev.errors import ConfigError, InputError, MedrevError
 from medrev.files import atomic_folder
-from medrev.parallel import run_subjects
+from medrev.parallel import Pool
 
 _PHOTO = "_leftImg8bit.png"
 _LABELS = "_gtFine_color.png"
@@ -84,7 +84,8 @@ def prepare(
             (folder / part).mkdir()
         write = partial(_write, size)
         jobs = {name: (*paths, folder / f"{name}.png") for name, paths in scenes.items()}
-        done = run_subjects(write, jobs, workers=workers, title="Pairs")
+        with Pool(workers=workers) as pool:
+            done = pool.run(write, jobs, title="Pairs")
         failed = [outcome.error for outcome in done.values() if outcome.error]
         if failed:
             raise InputError(f"{len(failed)} of {len(done)} pairs failed; the first: {failed[0]}")

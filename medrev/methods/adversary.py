@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medrev.config.schema import Optimizer
+from medrev.config.schema import Adversarial
 from medrev.losses import AdversarialLoss, ImagePool
 from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, frozen, weighted_sum
 from medrev.volumes import Factor, upsample
@@ -43,11 +43,8 @@ class DiscriminatorPhase(Phase):
     Args:
         discriminator_x: Judges samples of X; ``(B, C or 2C, *grid)`` to scores without sigmoid.
         discriminator_y: Judges samples of Y.
-        loss: Log or least-squares loss.
-        optimizer: How both discriminators are optimised.
-        pool_size: Past translations kept per domain; 0: none.
+        config: Loss, pools, optimiser, and whether the input is judged together with the output.
         seed: Seed of the pools.
-        conditional: Judge the output together with its input.
         grids: Relates the grids of x and y.
     """
 
@@ -55,22 +52,19 @@ class DiscriminatorPhase(Phase):
         self,
         discriminator_x: nn.Module,
         discriminator_y: nn.Module,
+        config: Adversarial,
         *,
-        loss: AdversarialLoss,
-        optimizer: Optimizer,
-        pool_size: int = 0,
         seed: int = 0,
-        conditional: bool = False,
         grids: Grids | None = None,
     ) -> None:
-        super().__init__(optimizer)
+        super().__init__(config.discriminator.optimizer)
         self.discriminators = nn.ModuleDict({"x": discriminator_x, "y": discriminator_y})
-        self.loss = loss
+        self.loss = AdversarialLoss(config.adversarial_loss)
         self.pools = {
-            "x": ImagePool(pool_size, seed=2 * seed),
-            "y": ImagePool(pool_size, seed=2 * seed + 1),
+            "x": ImagePool(config.pool_size, seed=2 * seed),
+            "y": ImagePool(config.pool_size, seed=2 * seed + 1),
         }
-        self.conditional = conditional
+        self.conditional = config.discriminator.conditional
         self.grids = grids or Grids()
         self._watched: dict[str, Tensor] | None = None
 

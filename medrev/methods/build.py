@@ -1,7 +1,5 @@
 """From a pipeline to its method."""
 
-from typing import Any
-
 from torch import nn
 
 from medrev.config.schema import (
@@ -21,7 +19,6 @@ from medrev.config.schema import (
     Unpaired,
 )
 from medrev.errors import ConfigError
-from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase, Grids
 from medrev.methods.base import Method, Phase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
@@ -119,14 +116,15 @@ def _method(translator: nn.Module, phase: Phase, adversary: Phase | None) -> Met
 
 def build_adversary(pipeline: Pipeline, grids: Grids, rank: int) -> DiscriminatorPhase:
     """Build both discriminators of a pipeline and the phase that trains them."""
-    judges = [_discriminator(pipeline, channels) for channels in pipeline.data.channels]
-    return DiscriminatorPhase(*judges, grids=grids, **_options(pipeline, rank))
+    x, y = (_discriminator(pipeline, channels) for channels in pipeline.data.channels)
+    seed = _seed(pipeline, rank)
+    return DiscriminatorPhase(x, y, _adversarial(pipeline), seed=seed, grids=grids)
 
 
 def build_shared_adversary(pipeline: Pipeline, rank: int) -> SharedDiscriminatorPhase:
     """Build the only discriminator of a self-inverse method and the phase that trains it."""
     judge = _discriminator(pipeline, pipeline.data.channels[0])
-    return SharedDiscriminatorPhase(judge, **_options(pipeline, rank))
+    return SharedDiscriminatorPhase(judge, _adversarial(pipeline), seed=_seed(pipeline, rank))
 
 
 def _adversarial(pipeline: Pipeline) -> Adversarial:
@@ -135,16 +133,9 @@ def _adversarial(pipeline: Pipeline) -> Adversarial:
     return config
 
 
-def _options(pipeline: Pipeline, rank: int) -> dict[str, Any]:
-    """What both kinds of adversary are given."""
-    config = _adversarial(pipeline)
-    return {
-        "loss": AdversarialLoss(config.adversarial_loss),
-        "optimizer": config.discriminator.optimizer,
-        "pool_size": config.pool_size,
-        "seed": pipeline.seed + 7919 * rank,
-        "conditional": config.discriminator.conditional,
-    }
+def _seed(pipeline: Pipeline, rank: int) -> int:
+    """Of the image pools of a process."""
+    return pipeline.seed + 7919 * rank
 
 
 def _discriminator(pipeline: Pipeline, channels: int) -> nn.Module:

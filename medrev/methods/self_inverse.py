@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from medrev.config.schema import Optimizer, SelfInverse
+from medrev.config.schema import Adversarial, SelfInverse
 from medrev.losses import AdversarialLoss, ImagePool, PixelLoss
 from medrev.methods.adversary import concatenate
 from medrev.methods.base import Batch, Cache, Logs, Phase, as_float, detached, frozen, weighted_sum
@@ -19,28 +19,16 @@ class SharedDiscriminatorPhase(Phase):
 
     Args:
         discriminator: ``(B, C or 2C, *grid)`` to scores without sigmoid.
-        loss: Log or least-squares loss.
-        optimizer: How the discriminator is optimised.
-        pool_size: Past translations kept; 0: none.
+        config: Loss, pool, optimiser, and whether the input is judged together with the output.
         seed: Seed of the pool.
-        conditional: Judge the output together with its input.
     """
 
-    def __init__(
-        self,
-        discriminator: nn.Module,
-        *,
-        loss: AdversarialLoss,
-        optimizer: Optimizer,
-        pool_size: int = 0,
-        seed: int = 0,
-        conditional: bool = True,
-    ) -> None:
-        super().__init__(optimizer)
+    def __init__(self, discriminator: nn.Module, config: Adversarial, *, seed: int = 0) -> None:
+        super().__init__(config.discriminator.optimizer)
         self.discriminator = discriminator
-        self.loss = loss
-        self.pool = ImagePool(pool_size, seed=seed)
-        self.conditional = conditional
+        self.loss = AdversarialLoss(config.adversarial_loss)
+        self.pool = ImagePool(config.pool_size, seed=seed)
+        self.conditional = config.discriminator.conditional
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
         """Return the loss of the discriminator; the batch itself is not read."""

@@ -172,38 +172,6 @@ class Pool:
         return {name: outcomes[name] for name in subjects}
 
 
-def run_subjects(
-    function: Callable[[Item], Value],
-    subjects: Mapping[str, Item],
-    *,
-    workers: int = 1,
-    scheduler: str | None = None,
-    cluster: str | None = None,
-    memory: float | None = None,
-    retries: int = 1,
-    on_done: Callable[[Outcome[Value]], None] | None = None,
-    title: str = "Subjects",
-    show_progress: bool = True,
-) -> dict[str, Outcome[Value]]:
-    """Apply a function to every subject in a :class:`Pool` of its own; see :meth:`Pool.run`.
-
-    Raises:
-        ClusterError: The scheduler does not answer, or its workers are not usable.
-        ConfigError: The options do not go together, or the batch system is not there.
-    """
-    count = workers if cluster is not None else min(workers, max(1, len(subjects)))
-    count = count if workers >= 1 else workers
-    with Pool(workers=count, scheduler=scheduler, cluster=cluster, memory=memory) as pool:
-        return pool.run(
-            function,
-            subjects,
-            retries=retries,
-            on_done=on_done,
-            title=title,
-            show_progress=show_progress,
-        )
-
-
 def _show(bar: Bar, outcome: Outcome[Any]) -> None:
     if outcome.error is not None:
         bar.note(f"{outcome.name}: failed: {outcome.error}")

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from medrev.config.schema import Discriminator, Unpaired
-from medrev.losses import AdversarialLoss
 from medrev.methods import Cache, Method, Phase
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.unpaired import UnpairedTranslatorPhase
@@ -174,11 +173,7 @@ def _footprint(setup: Setup, depth: int, device: torch.device) -> Footprint:
 def _unpaired(translator: RevGAN, judge_width: int) -> Method:
     config = Unpaired(discriminator=Discriminator(width=judge_width, strided_layers=3))
     judges = [PatchGAN(config.discriminator, in_channels=CHANNELS, spatial_dims=2) for _ in "xy"]
-    adversary = DiscriminatorPhase(
-        *judges,
-        loss=AdversarialLoss(config.adversarial_loss),
-        optimizer=config.discriminator.optimizer,
-    )
+    adversary = DiscriminatorPhase(*judges, config)
     generator = UnpairedTranslatorPhase(translator, config, adversary)
     return Method(translator, {"translator": generator, "discriminator": adversary})
 

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from medrev.config.schema import Optimizer
-from medrev.losses import AdversarialLoss
+from medrev.config.schema import Paired
 from medrev.methods.adversary import DiscriminatorPhase
 
 
@@ -21,10 +20,9 @@ class Seen(nn.Module):
         return self.weight * x.mean(dim=1, keepdim=True)
 
 
-def phase(**options):
-    return DiscriminatorPhase(
-        Seen(), Seen(), loss=AdversarialLoss(), optimizer=Optimizer(), **options
-    )
+def phase(conditional=False, pool_size=0, **options):
+    config = Paired(pool_size=pool_size, discriminator={"conditional": conditional})
+    return DiscriminatorPhase(Seen(), Seen(), config, **options)
 
 
 def numbers(*values):

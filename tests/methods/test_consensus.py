@@ -6,7 +6,6 @@ from torch import nn
 
 from medrev.config.schema import Paired, Unpaired
 from medrev.errors import ConfigError
-from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.consensus import ConsensusDiscriminatorPhase, ConsensusTranslatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
@@ -23,9 +22,10 @@ def game(scaling, kind):
     judges = [
         nn.Sequential(nn.Conv3d(6, 2, 1), nn.Tanh(), nn.Conv3d(2, 1, 1)).double() for _ in "xy"
     ]
-    loss = AdversarialLoss("log")
-    config = Paired(pixel_weight=2, pixel_loss="l2") if kind == "paired" else Unpaired()
-    adversary = DiscriminatorPhase(*judges, loss=loss, optimizer=config.optimizer)
+    loss = {"adversarial_loss": "log"}
+    paired = kind == "paired"
+    config = Paired(pixel_weight=2, pixel_loss="l2", **loss) if paired else Unpaired(**loss)
+    adversary = DiscriminatorPhase(*judges, config)
     phase = {"paired": PairedTranslatorPhase, "unpaired": UnpairedTranslatorPhase}[kind]
     inner = phase(scaling.double(), config, adversary)
     shape = (2, 6, 2, 2, 2)

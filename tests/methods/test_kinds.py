@@ -12,7 +12,6 @@ from medrev.config.schema import (
     SelfInverse,
     Unpaired,
 )
-from medrev.losses import AdversarialLoss
 from medrev.methods import Phase
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
@@ -59,16 +58,10 @@ def phases_of(
         PatchGAN(judged, in_channels=channels * (1 + judged.conditional), spatial_dims=dims)
         for _ in "xy"
     ]
-    options = {
-        "loss": AdversarialLoss(config.adversarial_loss),
-        "optimizer": judged.optimizer,
-        "pool_size": config.pool_size,
-        "conditional": judged.conditional,
-    }
     if isinstance(config, SelfInverse):
-        shared = SharedDiscriminatorPhase(judges[0], **options)
+        shared = SharedDiscriminatorPhase(judges[0], config)
         return [SelfInverseTranslatorPhase(net, config, shared), shared]
-    both = DiscriminatorPhase(*judges, **options)
+    both = DiscriminatorPhase(*judges, config)
     kind = PairedTranslatorPhase if isinstance(config, Paired) else UnpairedTranslatorPhase
     return [kind(net, config, both), both]
 

@@ -5,7 +5,6 @@ from torch.nn import functional as F
 
 from medrev.config.schema import Paired, ResNetModel, RevGANModel
 from medrev.errors import ConfigError
-from medrev.losses import AdversarialLoss
 from medrev.methods.adversary import DiscriminatorPhase
 from medrev.methods.paired import PairedTranslatorPhase
 from medrev.nets import Pair, ResNet, RevGAN
@@ -42,8 +41,8 @@ def test_directions_have_losses_of_their_own(scaling):
 
 def test_equation_12_with_adversary(scaling):
     judges = nn.Conv3d(6, 1, 1), nn.Conv3d(6, 1, 1)
-    config = Paired(adversarial_weight=2)
-    phase = DiscriminatorPhase(*judges, loss=AdversarialLoss("log"), optimizer=config.optimizer)
+    config = Paired(adversarial_weight=2, adversarial_loss="log")
+    phase = DiscriminatorPhase(*judges, config)
     batch = values(2.0, 5.0)
     loss, logs = PairedTranslatorPhase(scaling, config, phase)(batch, {})
     fool = [

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medrev.config.schema import Optimizer, SelfInverse
+from medrev.config.schema import SelfInverse
 from medrev.errors import ConfigError
-from medrev.losses import AdversarialLoss
 from medrev.methods.self_inverse import SelfInverseTranslatorPhase, SharedDiscriminatorPhase
 
 UNET = {"kind": "self_inverse_unet", "width": 2, "levels": 2, "norm": "instance"}
@@ -21,13 +20,10 @@ def values(x: float, y: float) -> dict[str, torch.Tensor]:
 
 def judge(conditional: bool = True, pool_size: int = 0) -> SharedDiscriminatorPhase:
     torch.manual_seed(0)
-    return SharedDiscriminatorPhase(
-        nn.Conv3d(12 if conditional else 6, 1, 1),
-        loss=AdversarialLoss("log"),
-        optimizer=Optimizer(),
-        pool_size=pool_size,
-        conditional=conditional,
+    config = SelfInverse(
+        adversarial_loss="log", pool_size=pool_size, discriminator={"conditional": conditional}
     )
+    return SharedDiscriminatorPhase(nn.Conv3d(12 if conditional else 6, 1, 1), config)
 
 
 def test_the_directions_take_turns(scaling):

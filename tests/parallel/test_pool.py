@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from medrev.errors import ClusterError, ConfigError, InputError
-from medrev.parallel import Outcome, Pool, run_subjects
+from medrev.parallel import Outcome, Pool
 from medrev.parallel import scheduler as scheduler_client
+
+from .subjects import run_subjects
 
 NUMBERS = {f"sub-{n:02d}": n for n in range(6)}
 

@@ -16,8 +16,10 @@ import pytest
 from distributed import Client, LocalCluster
 
 from medrev.errors import ClusterError
-from medrev.parallel import Outcome, run_subjects, watch
+from medrev.parallel import Outcome, watch
 from medrev.parallel.watch import Watch
+
+from .subjects import run_subjects
 
 ROOT = Path(__file__).parents[2]
 
