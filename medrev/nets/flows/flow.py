@@ -48,11 +48,10 @@ class Flow(nn.Module):
         InputError: On use, if data, latents or conditions do not fit.
 
     Example:
-        >>> from medrev.nets.flows import Stage, multiscale_flow
-        >>> flow = multiscale_flow(
-        ...     shape=(1, 8, 8),
-        ...     stages=[Stage(couplings=2, hidden=8), Stage(couplings=2, hidden=8, keep=4)],
-        ... )
+        >>> from medrev.config.schema import FlowModel
+        >>> from medrev.nets import multiscale_flow
+        >>> few = {"couplings": 2, "hidden": 8}
+        >>> flow = multiscale_flow(FlowModel(stages=[few, few | {"keep": 4}]), shape=(1, 8, 8))
         >>> y = torch.randn(5, 1, 8, 8)
         >>> flow.log_prob(y).shape, flow.sample(2).shape
         (torch.Size([5]), torch.Size([2, 1, 8, 8]))

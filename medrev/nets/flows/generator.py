@@ -140,8 +140,10 @@ class Generator(Translator):
         prior: What codes are drawn from.
 
     Example:
-        >>> from medrev.nets.flows import NormalPrior, Stage, multiscale_flow
-        >>> flow = multiscale_flow(shape=(1, 4, 4), stages=[Stage(couplings=2, hidden=4)])
+        >>> from medrev.config.schema import FlowModel
+        >>> from medrev.nets import multiscale_flow
+        >>> model = FlowModel(stages=[{"couplings": 2, "hidden": 4}])
+        >>> flow = multiscale_flow(model, shape=(1, 4, 4))
         >>> generator = Generator(flow, NormalPrior(flow.dimensions))
         >>> generator.draw(torch.zeros(2, 0), 3).shape
         torch.Size([2, 3, 1, 4, 4])
