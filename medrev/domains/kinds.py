@@ -5,8 +5,7 @@ from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain
 from medrev.domains.image.colours import ColoursDomain, LightnessDomain
 from medrev.domains.image.dataset import ImageDataset
-from medrev.domains.image.domain import ImageDomain
-from medrev.domains.image.label import LabelDomain
+from medrev.domains.image.domain import ImageDomain, LabelDomain
 from medrev.domains.image.labelled import LabelledImageDataset
 from medrev.domains.image.single import SingleImageDataset
 from medrev.domains.intensity.dataset import IntensityDataset

@@ -1,16 +1,83 @@
-"""A scan, drawn from one seed."""
+"""A scan, drawn from one seed: how bright tissue is, point spread, bias field, noise."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.domains.intensity.simulation.fields import Fields, draw_leaves
-from medrev.domains.intensity.simulation.scanner import draw_signals, scanned
+from medrev.domains.intensity.simulation.fields import Fields, draw_leaves, filtered, frequencies
 from medrev.domains.intensity.simulation.tissue import draw_skull, draw_tissue
+
+TISSUES = ("csf", "gm", "wm", "deep", "bone", "marrow", "fat", "muscle", "vessel")
+#: Signals of weightings as scanners give them, in the order of the tissues.
+_WEIGHTINGS = {
+    "t1": (0.22, 0.62, 0.95, 0.78, 0.10, 0.75, 1.25, 0.55, 0.30),
+    "t2": (1.20, 0.62, 0.42, 0.50, 0.08, 0.45, 0.75, 0.30, 0.10),
+    "flair": (0.15, 0.80, 0.62, 0.68, 0.08, 0.40, 0.60, 0.35, 0.15),
+    "pd": (0.85, 0.95, 0.72, 0.80, 0.10, 0.50, 0.80, 0.60, 0.20),
+}
+#: How often; of the rest, nothing is known.
+_ODDS = {"t1": 2, "t2": 1, "flair": 1, "pd": 1, "any": 1}
+#: Spread of a weighting's signals, relatively.
+_SPREAD = 0.15
+
+
+def draw_signals(rng: np.random.Generator) -> dict[str, float]:
+    """A signal for every tissue: a weighting of scanners, changed a little, or any numbers."""
+    odds = np.array(list(_ODDS.values()), float)
+    kind = list(_ODDS)[int(rng.choice(len(odds), p=odds / odds.sum()))]
+    if kind == "any":
+        values = rng.uniform(0.05, 1.2, len(TISSUES))
+    else:
+        spread = np.exp(_SPREAD * rng.standard_normal(len(TISSUES)))
+        values = np.array(_WEIGHTINGS[kind]) * spread
+    return {name: float(value) for name, value in zip(TISSUES, values, strict=True)}
+
+
+def scanned(rng: np.random.Generator, fields: Fields, image: Tensor) -> Tensor:
+    """An image of a cube of tissue, never negative."""
+    draw = rng.uniform
+    image = image.clamp(min=0)
+    if draw() < 0.3:
+        image = image ** float(draw(0.7, 1.4))
+    image = image * torch.exp(float(draw(0, 0.15)) * fields.smooth(60))
+    image = filtered(image, _point_spread(rng, fields))
+    level = 0.06 * draw() ** 3 + 0.002 * draw()
+    real, imaginary = fields.noise(), fields.noise()
+    if draw() < 0.4:  # images were averaged after they had been resampled
+        gain = _blur(fields.edge, [float(draw(0.2, 0.6))] * 3)
+        real, imaginary = (filtered(noise, gain) for noise in (real, imaginary))
+        real, imaginary = real / real.std(), imaginary / imaginary.std()
+    if draw() < 0.8:
+        return torch.hypot(image + level * real, level * imaginary)
+    return (image + level * real).clamp(min=0)
+
+
+def _point_spread(rng: np.random.Generator, fields: Fields) -> Tensor:
+    """Blurred, a little more along one axis than along another; at times cut off in k-space."""
+    widths = rng.uniform(0.15, 0.75) * np.exp(0.15 * rng.standard_normal(3))
+    widths[2] /= fields.stretch
+    gain = _blur(fields.edge, [float(width) for width in widths])
+    if rng.uniform() >= 0.35:
+        return gain
+    for k in frequencies(fields.edge):
+        share = k.abs() / float(rng.uniform(0.36, 0.5))
+        taper = 0.5 * float(rng.uniform()) * (1 - torch.cos(math.pi * share.clamp(max=1)))
+        gain = gain * (share <= 1) * (1 - taper)
+    return gain
+
+
+def _blur(edge: int, widths: list[float]) -> Tensor:
+    """Spectrum of a Gaussian, of a standard deviation in voxels along each axis."""
+    gain = torch.ones(())
+    for k, width in zip(frequencies(edge), widths, strict=True):
+        gain = gain * torch.exp(-2 * (math.pi * width * k).square())
+    return gain
+
 
 #: Smallest and largest voxel edge in mm.
 VOXELS = (0.65, 1.35)
