@@ -16,9 +16,10 @@ from medrev.domains.consistency import Consistency
 from medrev.domains.outputs import PICTURE
 from medrev.domains.results import ResultFiles
 from medrev.domains.source import Accepted, Entry, Source, words_for
+from medrev.domains.tissue import Tissue
 from medrev.domains.values import Scan
 from medrev.errors import ConfigError, InputError
-from medrev.metrics import Settings
+from medrev.metrics import Array, Settings
 from medrev.volumes import Reorient, is_dicom_folder
 
 Side = Literal["x", "y"]
@@ -366,6 +367,16 @@ class Domain(ResultFiles):
             values: Physical values ``(C, *spatial)``.
         """
         return {}
+
+    def tissue(self, values: Tensor, mask: Tensor | None, affine: Array | None) -> Tissue | None:
+        """What lies around every place of a scan; None where that is not looked at.
+
+        Args:
+            values: Physical values ``(C, *spatial)``, zero outside the mask.
+            mask: ``(1, *spatial)``.
+            affine: Voxel → RAS mm, 4×4.
+        """
+        return None
 
     def spread(self, values: Tensor, mask: Tensor | None) -> float:
         """How far values ``(C, *spatial)`` in a mask lie from their mean (root mean square).

@@ -106,8 +106,8 @@ def bids_folder(base: str, datatype: str) -> Path:
 PICTURE = "picture"
 #: Key of the certificate among the paths. It is a JSON file that has all that sidecars have.
 CERTIFICATE = "certificate"
-#: Key of the map of scores among the paths. Not every scan has one.
-SCORE = "score"
+#: Keys of the maps of scores among the paths. Not every scan has them.
+SCORES = ("score", "tissue")
 #: Seconds that another process may take to write the same result.
 _WAIT = 600.0
 #: Bytes that the name of a file may have.
@@ -237,8 +237,9 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
         if file not in sidecars and known.get(file.name) != content_hash(file):
             how = "was changed since it was written" if file.name in known else "exists already"
             raise OutputError(f"{file} {how}; give --overwrite to replace it")
-    if known and SCORE in paths and paths[SCORE].name not in known:
-        files = all_files({name: path for name, path in paths.items() if name != SCORE})
+    if known:
+        none = {name for name in SCORES if name in paths and paths[name].name not in known}
+        files = all_files({name: path for name, path in paths.items() if name not in none})
     return [file for file in files if file not in there]
 
 

@@ -5,7 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medrev.domains.outputs import CERTIFICATE, PICTURE, SUFFIXES, Output, bids_folder, bids_label
+from medrev.domains.outputs import (
+    CERTIFICATE,
+    PICTURE,
+    SCORES,
+    SUFFIXES,
+    Output,
+    bids_folder,
+    bids_label,
+)
 from medrev.domains.source import Entry
 from medrev.domains.values import Prediction, Scan
 from medrev.options import MOST_KEPT
@@ -21,6 +29,7 @@ class ResultFiles(ABC):
         always: Names of what every result has, in the order in which they are written.
         endings: Of the names under which a result can be written.
         uncertain: Names of what a result with intervals has beside its standard deviation.
+        scores: Names of the maps that a scan's score may have.
         illustrated: Whether a result has a picture beside it.
     """
 
@@ -29,6 +38,7 @@ class ResultFiles(ABC):
     always: ClassVar[tuple[str, ...]] = ("volume",)
     endings: ClassVar[tuple[str, ...]] = (*SUFFIXES.values(), ".nii", ".mgz", ".mgh")
     uncertain: ClassVar[tuple[str, ...]] = ()
+    scores: ClassVar[tuple[str, ...]] = SCORES[:1]
     illustrated: ClassVar[bool] = True
 
     @property
@@ -91,13 +101,13 @@ class ResultFiles(ABC):
         """
         drawn = [f"{name}-{n + 1}" for name in self.always for n in range(draws)]
         samples = (f"sample-{n + 1}" for n in range(MOST_KEPT))
-        possible = ("std", *self.uncertain, *samples, "cycle", "score", "s0", CERTIFICATE)
+        possible = ("std", *self.uncertain, *samples, "cycle", *source.scores, "s0", CERTIFICATE)
         possible += (PICTURE,) * self.illustrated
         names = [*(drawn or self.always), *(n for n in possible if beside is None or n in beside)]
         endings = {CERTIFICATE: "_certificate.json", PICTURE: ".png"}
         return {
             name: folder
-            / (source if name in ("cycle", "score") else self).file_name(
+            / (source if name in ("cycle", *SCORES) else self).file_name(
                 base, name, endings.get(name, SUFFIXES[format])
             )
             for name in names

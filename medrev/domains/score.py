@@ -1,11 +1,15 @@
 """How likely a scan's own details are, beside those of scans like the training's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from medrev.domains.tissue import Tissue, rarity
+from medrev.metrics import Floats
 
 #: What warnings of scores begin with.
 _UNLIKE = "unlike the training: score"
@@ -19,6 +23,10 @@ ABOUT_PLACES = (
 #: Quantiles, in percent, that weight files have of scores; the last one is that of warnings.
 _QUANTILES = (50, 90, 99)
 _KEY = "Score"
+#: How rare tissue is, in tenths of a nat, cell by cell.
+_TISSUE = "Tissue"
+#: Scans from which on it is known.
+_FEWEST = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,22 +42,47 @@ class Score:
         gains: ln p that the details gain where the scan's directions are taken otherwise
             (:meth:`Domain.mistaken`), in standard errors: far below 0 where directions fit the
             anatomy. Empty where a scan has no directions.
+        tissue: What lies around every place; None where that is not looked at.
+        rarity: −ln p of the cells of the tissue; None where it is not known.
     """
 
     places: Tensor
     tail: float
     gains: Mapping[str, float] = field(default_factory=dict)
+    tissue: Tissue | None = None
+    rarity: Floats | None = None
 
     @property
     def values(self) -> dict[str, float]:
-        """Tail and largest gain, ``axes``; larger is less like the training."""
-        return {"tail": self.tail} | ({"axes": max(self.gains.values())} if self.gains else {})
+        """Tail, largest gain ``axes``, mL of rare ``tissue``; larger is less like the training."""
+        told = {"tail": self.tail}
+        if self.gains:
+            told["axes"] = max(self.gains.values())
+        if self.tissue is not None and self.rarity is not None:
+            told["tissue"] = self.tissue.volume(self.rarity)
+        return told
+
+    def beside(self, tissue: Tissue | None, header: Mapping[str, Any]) -> "Score":
+        """The same with the scan's tissue, and how rare that is to a weight file."""
+        known = header.get(_TISSUE)
+        return replace(self, tissue=tissue, rarity=None if known is None else np.array(known) / 10)
 
     @staticmethod
     def header(scores: "list[Score]") -> dict[str, Any]:
-        """What weight files say of the scores of the scans that they are compared with."""
+        """What weight files say of the scores of the scans that they are compared with.
+
+        How much tissue of a scan is rare is counted by that of the others.
+        """
         if not scores:
             return {}
+        found: dict[str, Any] = {}
+        shares = [score.tissue.shares for score in scores if score.tissue is not None]
+        if len(shares) == len(scores) >= _FEWEST:
+            found[_TISSUE] = (10 * rarity(shares)).round().astype(int).tolist()
+            scores = [
+                replace(score, rarity=rarity([*shares[:n], *shares[n + 1 :]]))
+                for n, score in enumerate(scores)
+            ]
         quantiles = {
             name: {
                 f"{q}": float(np.percentile([s.values[name] for s in scores], q))
@@ -57,11 +90,19 @@ class Score:
             }
             for name in scores[0].values
         }
-        return {_KEY: {**quantiles, "subjects": len(scores)}}
+        return {_KEY: {**quantiles, "subjects": len(scores)}, **found}
 
     def about(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Keys of the sidecar; the header is the weight file's."""
         return {_KEY: {**self.values, "Quantiles": header.get(_KEY)}}
+
+    @property
+    def maps(self) -> dict[str, Tensor]:
+        """What is written, each ``(1, *spatial)`` on the grid of the scan."""
+        if self.tissue is None or self.rarity is None:
+            return {"score": self.places}
+        tissue = torch.from_numpy(self.tissue.places(self.rarity)).float()
+        return {"score": self.places, "tissue": tissue[None]}
 
     def doubts(self, header: Mapping[str, Any]) -> list[str]:
         """Where the scan is unlike those that the weight file was calibrated on, in words."""
@@ -70,6 +111,8 @@ class Score:
             "tail": "some places are less likely (see the score map): losses of signal, artefacts?",
             "axes": "main directions fit the anatomy less: are the b-vectors right, did the head "
             f"move? (best rival: {max(self.gains, key=self.gains.__getitem__, default='none')})",
+            "tissue": "so many mL are smooth and unlike tissue or water (see the tissue map): "
+            "lesions, or a mask with more than brain?",
         }
         return [
             f"{_UNLIKE} {name} {value:.3g} lies beyond the {last} % quantile of "

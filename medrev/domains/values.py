@@ -156,8 +156,9 @@ class Prediction(OnGrid):
             "std": (self.std, self.affine),
             "s0": (self.s0, self.affine),
             "cycle": (self.cycle_residual, scan.affine),
-            "score": (None if self.score is None else self.score.places, scan.affine),
         }
+        if self.score is not None:
+            found |= {name: (values, scan.affine) for name, values in self.score.maps.items()}
         for number, draw in enumerate(() if self.draws is None else self.draws, start=1):
             found[f"sample-{number}"] = draw, self.affine
         return {

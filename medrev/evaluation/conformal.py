@@ -289,7 +289,9 @@ def _scores(model: Model, domain: Domain, sample: Sample) -> list[Score]:
         return []
     assert sample.y is not None
     score = score_of(model, domain, sample.y, sample.mask, sample.scales[1])
-    return [] if score is None else [score]
+    if score is None:
+        return []
+    return [score.beside(domain.tissue(sample.y, sample.mask, sample.affine), {})]
 
 
 def _held(curve: NDArray[np.float64], factor: float) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medrev.domains.consistency import Consistency
+from medrev.domains.score import Score
 from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.nets import Generator
@@ -19,7 +20,7 @@ from medrev.prediction.ensemble import Encode, Ensemble
 from medrev.prediction.geometry import check_values
 from medrev.prediction.model import Model
 from medrev.prediction.posterior import sample
-from medrev.prediction.preparation import prepare
+from medrev.prediction.preparation import Seen, prepare
 from medrev.prediction.regrid import Regrid, edges_in_words, spacing_doubts, to_edges
 from medrev.prediction.score import score_of
 from medrev.prediction.steps import Resize
@@ -150,11 +151,9 @@ class Predictor:
                     "not known (medrev-calibrate)"
                 )
         if options.samples and regrid is None:  # the details of a resampled scan are not its own
-            score = score_of(first, self.source, given.values, given.mask, scales[0])
+            score = self._score(scan, given, scales[0])
         if score is not None:
             facts |= score.about(first.metadata)
-            places = steps.undo(score.places, task.ratio.one, scan.mask)
-            score = dataclasses.replace(score, places=places)
             warnings += score.doubts(first.metadata)
         del given
 
@@ -272,6 +271,16 @@ class Predictor:
             warnings += doubts
             notes += unknown
         return list(dict.fromkeys(warnings)), list(dict.fromkeys(notes))
+
+    def _score(self, scan: Scan, given: Seen, scale: float) -> Score | None:
+        """How like the training's a scan is, its maps on the scan's own grid."""
+        first = self.task.models[0]
+        score = score_of(first, self.source, given.values, given.mask, scale)
+        if score is None:
+            return None
+        places = given.steps.undo(score.places, self.task.ratio.one, scan.mask)
+        tissue = self.source.tissue(scan.values, scan.mask, scan.affine)
+        return dataclasses.replace(score, places=places).beside(tissue, first.metadata)
 
     def _encodings(
         self, scan: Scan, scales: Sequence[float]

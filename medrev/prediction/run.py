@@ -13,7 +13,6 @@ from medrev.domains.kinds import domains_of
 from medrev.domains.outputs import (
     CERTIFICATE,
     PICTURE,
-    SCORE,
     SUFFIXES,
     Result,
     check_outputs,
@@ -199,7 +198,7 @@ class Inference:
         beside = {
             "std": request.ensemble > 1 or len(self.models) > 1 or around,
             "cycle": request.cycle_residual,
-            SCORE: around,
+            **dict.fromkeys(self.source.scores, around),
             "s0": exact and found.kind == "dwi",
             CERTIFICATE: exact or interval or around,
             PICTURE: request.quick_look,

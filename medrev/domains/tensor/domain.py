@@ -14,7 +14,7 @@ from medrev.data.layouts.bids import is_subject
 from medrev.data.layouts.listing import is_there
 from medrev.domains.consistency import Consistency
 from medrev.domains.domain import Domain, Side, Symmetry
-from medrev.domains.outputs import CERTIFICATE, PICTURE, Map, Output
+from medrev.domains.outputs import CERTIFICATE, PICTURE, SCORES, Map, Output
 from medrev.domains.results import ResultFiles
 from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
@@ -29,6 +29,8 @@ from medrev.domains.tensor.results import (
     about_map,
     base_name,
 )
+from medrev.domains.tensor.tissue import tissue_of
+from medrev.domains.tissue import Tissue
 from medrev.domains.values import Prediction, Scan
 from medrev.dti import (
     COMPONENTS,
@@ -43,7 +45,7 @@ from medrev.dti import (
     tensor_maps,
 )
 from medrev.errors import InputError
-from medrev.metrics import Settings
+from medrev.metrics import Array, Settings
 from medrev.volumes import direction_cosines, voxel_size
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class TensorDomain(Domain):
     always = ALWAYS
     intervals = INTERVALS
     uncertain = UNCERTAIN
+    scores = SCORES
     regrids = True
     fixed_scale = True
 
@@ -196,6 +199,12 @@ class TensorDomain(Domain):
             order = [b if n == a else a if n == b else n for n in range(3)]
             turns[f"{'xyz'[a]} and {'xyz'[b]} exchanged"] = one[order]
         return {f"b-vectors with {name}": rotate(values, turn) for name, turn in turns.items()}
+
+    def tissue(self, values: Tensor, mask: Tensor | None, affine: Array | None) -> Tissue | None:
+        """Mean diffusivity and anisotropy, of a scan that has a mask and a geometry."""
+        if mask is None or affine is None:
+            return None
+        return tissue_of(values, mask, voxel_size(affine))
 
     def base(self, path: Path) -> str:
         """The name without suffix and what was said of an earlier result."""

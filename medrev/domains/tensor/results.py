@@ -7,6 +7,7 @@ from typing import Literal
 
 from medrev.domains.outputs import bids_label
 from medrev.domains.score import ABOUT_PLACES
+from medrev.domains.tissue import ABOUT_TISSUE
 from medrev.volumes import strip_suffix
 
 _REPLACED = re.compile(r"_(?:res|model|param|desc)-[A-Za-z0-9]+")
@@ -79,6 +80,7 @@ MAPS = {
     ),
 }
 MAPS["score"] = _Map("param-diffusivity_desc-srscore", *ABOUT_PLACES)
+MAPS["tissue"] = _Map("param-diffusivity_desc-srtissue", *ABOUT_TISSUE)
 #: Maps that every result has.
 ALWAYS = ("diffusivity", "fa", "md", "ad", "rd", "colorfa")
 #: Those that have intervals.

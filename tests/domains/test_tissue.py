@@ -1,0 +1,103 @@
+"""Smooth places: what lies around them, and how rare that is among other scans."""
+
+import numpy as np
+import pytest
+import torch
+
+from medrev.domains.score import Score
+from medrev.domains.tensor.tissue import tissue_of
+from medrev.domains.tissue import Tissue, rarity
+
+EDGES = (2.0, 2.0, 2.0)
+SHAPE = (24, 24, 24)
+
+
+def ball(radius: float) -> np.ndarray:
+    axes = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    return np.linalg.norm(axes - 12, axis=-1) < radius
+
+
+def head(seed: int, lesion: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """White matter along x in a ball, water in a part of it, and a smooth lesion if asked for."""
+    inside = ball(11)
+    tensors = np.zeros((6, *SHAPE), dtype=np.float32)
+    for at, value in ((0, 1.3e-3), (3, 4e-4), (5, 4e-4)):
+        tensors[at] = value
+    water = inside & (np.arange(24)[:, None, None] < 6)
+    for at in (0, 3, 5):
+        tensors[at, water] = 3e-3
+        if lesion is not None:
+            tensors[at, ball(5)] = lesion
+    tensors += np.random.default_rng(seed).normal(0, 3e-5, tensors.shape)
+    return torch.from_numpy(tensors * inside).float(), torch.from_numpy(inside[None]).float()
+
+
+def tissue(seed: int, lesion: float | None = None) -> Tissue:
+    return tissue_of(*head(seed, lesion), EDGES)
+
+
+@pytest.fixture(scope="module")
+def known() -> np.ndarray:
+    return rarity([tissue(seed).shares for seed in range(5)])
+
+
+def test_shares_of_places_are_of_the_mask_without_its_rim():
+    found = tissue(0)
+    assert found.shares.sum() == pytest.approx(1)
+    assert found.inside[12, 12, 12]
+    assert not found.inside[0].any()
+    assert found.inside.sum() < ball(11).sum()
+    assert found.voxel == 0.008
+
+
+@pytest.mark.parametrize("lesion", [3.5e-4, 1.6e-3])
+def test_a_smooth_lesion_is_rare_and_a_clean_head_is_not(known, lesion):
+    clean, ill = tissue(9), tissue(9, lesion)
+    assert clean.volume(known) == 0
+    # a ball of 10 mm radius has 4.2 mL; what lies near its rim is not smooth
+    assert 0.5 < ill.volume(known) < 4.2
+    assert ill.places(known)[12, 12, 12] > 12
+    assert ill.places(known)[0, 0, 0] == 0
+    assert ill.places(known)[12, 12, 21] < 8
+
+
+def test_edges_are_not_asked_how_rare_they_are():
+    found = tissue(0)
+    assert found.smooth[12, 12, 12]
+    assert found.smooth[3, 12, 12]
+    assert not found.smooth[5, 12, 12]
+    assert not found.smooth[6, 12, 12]
+
+
+def test_values_count_in_medians_of_the_scan(known):
+    tensors, mask = head(9)
+    warmer = tissue_of(1.3 * tensors, mask, EDGES)
+    np.testing.assert_array_equal(warmer.cells, tissue(9).cells)
+
+
+def test_an_empty_mask_has_no_places():
+    tensors, mask = head(0)
+    found = tissue_of(tensors, torch.zeros_like(mask), EDGES)
+    assert not found.inside.any()
+    assert found.shares.sum() == 0
+
+
+def test_a_weight_file_knows_what_is_rare_to_scans_that_it_was_compared_with():
+    places = torch.zeros(1, *SHAPE)
+    scores = [Score(places=places, tail=1.0, tissue=tissue(seed)) for seed in range(20)]
+    header = Score.header(scores)
+    assert header["Score"]["tissue"] == {"50": 0, "90": 0, "99": 0}
+    clean = Score(places=places, tail=1.0).beside(tissue(30), header)
+    assert clean.doubts(header) == []
+    assert set(clean.maps) == {"score", "tissue"}
+    ill = Score(places=places, tail=1.0).beside(tissue(30, 3.5e-4), header)
+    (line,) = ill.doubts(header)
+    assert "score tissue" in line
+    assert "lesions" in line
+    assert ill.maps["tissue"].shape == (1, *SHAPE)
+    # too few scans, or one without tissue: nothing is known of it
+    for some in (scores[:19], [*scores, Score(places=places, tail=1.0)]):
+        assert set(Score.header(some)["Score"]) == {"tail", "subjects"}
+    unknown = Score(places=places, tail=1.0).beside(tissue(30), {})
+    assert set(unknown.maps) == {"score"}
+    assert set(unknown.values) == {"tail"}
