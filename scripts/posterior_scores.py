@@ -6,7 +6,9 @@
 Every scan is made coarser as in `scripts/attainable.py`; its own tensors are the reference, noise
 and all. Means over scans, in their masks. `nats`: −ln p of residuals for each of their dimensions,
 beside a normal distribution of the training's covariance. Then, by quantity, of the posterior's
-samples, of the flips, and of samples of that normal distribution (`normal`): `held`, the share of
+samples, of the flips, of samples of that normal distribution (`normal`), and of normal
+distributions as wide as the errors are in the 5³ voxels around, which nobody knows (`known`):
+`held`, the share of
 voxels within 1.645 standard deviations of the estimate (90 % of a normal distribution), and within
 the 90 % intervals that the shipped models are calibrated to; `reliability`, mean |predicted −
 observed| ÷ predicted over bins of the deviation; `sparsification`, the area between removing
@@ -80,6 +82,7 @@ def score(model: Model, flips: Model, scan: Prepared, samples: int) -> dict[str,
                 rival.interval,
             ),
             "normal": (error, around[name], None),
+            "known": (error, actual_spread(estimate[name] - truth[name], scan.mask), None),
         }
         crps = {}
         for kind, (away, spread, interval) in spreads.items():
@@ -92,7 +95,7 @@ def score(model: Model, flips: Model, scan: Prepared, samples: int) -> dict[str,
             found[f"{name} reliability, {kind}"] = curves.normalised_error
             found[f"{name} sparsification, {kind}"] = curves.sparsification_error
             crps[kind] = crps_normal(away, std).mean()
-        for kind in ("samples", "normal"):
+        for kind in ("samples", "normal", "known"):
             found[f"{name} CRPS, {kind}"] = float(crps[kind] / crps["flips"])
         stacked = np.stack([as_array(draw[name][..., inside]) for draw in each])
         found[f"{name} CRPS, samples alone"] = float(
@@ -121,6 +124,16 @@ def spread_of_normal(
             for name, maps in target.quantities(values + away).items():
                 made.setdefault(name, []).append(maps)
     return {name: torch.stack(maps).std(0) for name, maps in made.items()}
+
+
+def actual_spread(errors: Tensor, mask: Tensor) -> Tensor:
+    """Root of the mean square of the errors ``(Q, *spatial)`` in the 5³ voxels around."""
+    weight = mask[None].float()
+
+    def around(values: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool3d(values[None], 5, 1, padding=2)[0]
+
+    return (around(errors**2 * weight[0]) / around(weight[0]).clamp(min=1e-6)).sqrt()
 
 
 def mask_of(path: Path) -> Path | None:

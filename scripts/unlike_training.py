@@ -29,7 +29,6 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from medrev.config.schema import DTIData
-from medrev.data.subject import PARTS
 from medrev.domains.score import Score
 from medrev.domains.tensor.degradation import crop_scan
 from medrev.domains.tensor.domain import TensorDomain
@@ -115,9 +114,10 @@ def scored(scan: Scan, model: Model, method: FitMethod, seed: int) -> dict[str, 
     """Scores of a scan, as it is and damaged, by kind."""
 
     def score(tensors: Tensor, domain: type[TensorDomain] = TensorDomain) -> Score:
-        found = score_of(model, domain(model.pipeline, "x"), tensors, scan.mask, model.scale)
+        source = domain(model.pipeline, "x")
+        found = score_of(model, source, tensors, scan.mask, model.scale)
         assert found is not None
-        return found
+        return found.beside(source.tissue(tensors, scan.mask, scan.affine), model.metadata)
 
     rng = np.random.default_rng(seed)
     tensors = fitted(scan, method)
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cohort = find_cohort(data)
         options.rows.touch()
         rows = [json.loads(line) for line in options.rows.read_text().splitlines()]
-        for number, subject in enumerate(s for part in PARTS for s in cohort.part(part)):
+        for number, subject in enumerate(cohort.subjects):
             if any(row["scan"] == subject.id for row in rows):
                 continue
             scan = crop_scan(load_subject(subject, data), 2)
@@ -164,8 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"unlike_training: error: {error}", file=sys.stderr)
         return 2
     print(f"{len(rows)} scans; area under the ROC curve, and share beyond the 99 % quantile [%]")
-    for name in ("tail", "axes"):
-        clean = [row["clean"][name] for row in rows]
+    for name in ("tail", "axes", "tissue"):
+        clean = [row["clean"][name] for row in rows if name in row["clean"]]
+        if not clean:
+            continue
         last = np.percentile(clean, 99)
         print(f"{name:6} clean: median {np.median(clean):.3g}, 99 % quantile {last:.3g}")
         for kind in KINDS:
