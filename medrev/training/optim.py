@@ -9,6 +9,7 @@ import torch
 from torch import nn, optim
 
 from medrev.config.schema import Optimizer, Schedule
+from medrev.training.muon import Muon
 
 
 class Plateau:
@@ -54,14 +55,14 @@ class Plateau:
 def build_optimizer(
     config: Optimizer, groups: Iterable[tuple[list[nn.Parameter], float]]
 ) -> optim.Optimizer:
-    """Build Adam or AdamW.
+    """Build Adam, AdamW or Muon.
 
     Args:
         config: Learning rate, betas, weight decay.
         groups: Parameters, each with a factor on the learning rate, which becomes the entry
             ``share`` of its ``param_groups``.
     """
-    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[config.kind]
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW, "muon": Muon}[config.kind]
     listed = [{"params": parameters, "share": share} for parameters, share in groups]
     return kind(listed, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
 

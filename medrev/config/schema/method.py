@@ -8,9 +8,11 @@ from medrev.config.schema.section import Count, NonNegative, Positive, Probabili
 
 
 class Optimizer(Section):
-    """Adam or AdamW."""
+    """Adam, AdamW or Muon."""
 
-    kind: Literal["adam", "adamw"] = "adam"
+    kind: Literal["adam", "adamw", "muon"] = "adam"
+    """muon: kernels learn by orthogonal steps, vectors as with adamw; a step is as large as one
+    of adamw, so that rates carry over."""
     lr: Positive = 2e-4
     betas: tuple[Probability, Probability] = (0.5, 0.999)
     weight_decay: NonNegative = 0
