@@ -1,5 +1,6 @@
 """How likely a scan's own details are, beside those of scans like the training's."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,8 @@ _QUANTILES = (50, 90, 99)
 _KEY = "Score"
 #: How rare tissue is, in tenths of a nat, cell by cell.
 _TISSUE = "Tissue"
+#: Scores up to which there is no doubt, whatever others have: mL.
+_LEAST = {"tissue": 0.5}
 #: Scans from which on it is known.
 _FEWEST = 20
 
@@ -118,7 +121,7 @@ class Score:
             f"{_UNLIKE} {name} {value:.3g} lies beyond the {last} % quantile of "
             f"{known['subjects']} scans, {known[name][last]:.3g}; {words[name]}"
             for name, value in self.values.items()
-            if name in known and value > known[name][last]
+            if name in known and value > max(known[name][last], _LEAST.get(name, -math.inf))
         ]
 
 

@@ -17,7 +17,9 @@ def ball(radius: float) -> np.ndarray:
     return np.linalg.norm(axes - 12, axis=-1) < radius
 
 
-def head(seed: int, lesion: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def head(
+    seed: int, lesion: float | None = None, radius: float = 5
+) -> tuple[torch.Tensor, torch.Tensor]:
     """White matter along x in a ball, water in a part of it, and a smooth lesion if asked for."""
     inside = ball(11)
     tensors = np.zeros((6, *SHAPE), dtype=np.float32)
@@ -27,13 +29,13 @@ def head(seed: int, lesion: float | None = None) -> tuple[torch.Tensor, torch.Te
     for at in (0, 3, 5):
         tensors[at, water] = 3e-3
         if lesion is not None:
-            tensors[at, ball(5)] = lesion
+            tensors[at, ball(radius)] = lesion
     tensors += np.random.default_rng(seed).normal(0, 3e-5, tensors.shape)
     return torch.from_numpy(tensors * inside).float(), torch.from_numpy(inside[None]).float()
 
 
-def tissue(seed: int, lesion: float | None = None) -> Tissue:
-    return tissue_of(*head(seed, lesion), EDGES)
+def tissue(seed: int, lesion: float | None = None, radius: float = 5) -> Tissue:
+    return tissue_of(*head(seed, lesion, radius), EDGES)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,10 @@ def test_a_weight_file_knows_what_is_rare_to_scans_that_it_was_compared_with():
     assert "score tissue" in line
     assert "lesions" in line
     assert ill.maps["tissue"].shape == (1, *SHAPE)
+    # half a millilitre is no reason for a warning
+    few = Score(places=places, tail=1.0).beside(tissue(30, 3.5e-4, radius=3), header)
+    assert 0 < few.values["tissue"] < 0.5
+    assert few.doubts(header) == []
     # too few scans, or one without tissue: nothing is known of it
     for some in (scores[:19], [*scores, Score(places=places, tail=1.0)]):
         assert set(Score.header(some)["Score"]) == {"tail", "subjects"}
