@@ -4,8 +4,8 @@ A pipeline file is data (architecture, idea 4): every section is a model with fi
 selects a variant, and nothing in it is evaluated as code. Units are in the field descriptions.
 """
 
-from medrev.config.schema.data import Patches, Split
-from medrev.config.schema.dti import Artefacts, DTIData
+from medrev.config.schema.data import DataSection, Patches, Slices, Split
+from medrev.config.schema.dti import Artefacts, Augmentation, Degradation, DTIData, Fit
 from medrev.config.schema.images import ImageData, SingleImageData
 from medrev.config.schema.method import (
     Adversarial,
@@ -14,6 +14,7 @@ from medrev.config.schema.method import (
     Discriminator,
     LatentAdversary,
     MaximumLikelihood,
+    Method,
     OptimalTransport,
     Optimizer,
     Paired,
@@ -37,10 +38,17 @@ from medrev.config.schema.model import (
 from medrev.config.schema.pipeline import Data, Pipeline
 from medrev.config.schema.scalar import (
     ANY_CONTRAST,
+    ContrastAugmentation,
     ContrastData,
+    Intensities,
+    ScalarAugmentation,
     ScalarData,
+    ScalarDegradation,
 )
 from medrev.config.schema.training import (
+    EarlyStop,
+    EvaluationConfig,
+    InferenceConfig,
     Schedule,
     TrainingConfig,
 )
@@ -49,20 +57,30 @@ __all__ = [
     "ANY_CONTRAST",
     "Adversarial",
     "Artefacts",
+    "Augmentation",
     "Classification",
     "ClassifierModel",
     "ConditionalDiscriminator",
+    "ContrastAugmentation",
     "ContrastData",
     "DTIData",
     "Data",
+    "DataSection",
+    "Degradation",
     "Discriminator",
+    "EarlyStop",
+    "EvaluationConfig",
     "FCN8sModel",
+    "Fit",
     "FlowModel",
     "FlowStage",
     "ImageData",
+    "InferenceConfig",
+    "Intensities",
     "InvolutionModel",
     "LatentAdversary",
     "MaximumLikelihood",
+    "Method",
     "Model",
     "OptimalTransport",
     "Optimizer",
@@ -72,12 +90,15 @@ __all__ = [
     "PosteriorModel",
     "ResNetModel",
     "RevGANModel",
+    "ScalarAugmentation",
     "ScalarData",
+    "ScalarDegradation",
     "Schedule",
     "Segmentation",
     "SelfInverse",
     "SelfInverseUNetModel",
     "SingleImageData",
+    "Slices",
     "Split",
     "TrainingConfig",
     "UNetModel",
