@@ -38,12 +38,34 @@ def stock_operations() -> Iterator[None]:
 def fast_operations_apply(x: Tensor) -> bool:
     """Say whether the fast paths may be used for ``x``: on a CPU, eager, not under autocast."""
     return (
+        _may_choose(x)
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def bfloat16_applies(x: Tensor, weight: Tensor) -> bool:
+    """Say whether an operation on a CPU is one in bfloat16, by its operands or by autocast."""
+    given, allowed = {x.dtype, weight.dtype}, {torch.bfloat16}
+    if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16:
+        allowed = {torch.bfloat16, torch.float32}
+    return (
+        _may_choose(x) and given <= allowed and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
+
+
+def as_bfloat16(x: Tensor) -> Tensor:
+    """Give (B, C, *spatial) in bfloat16 with the channels of a voxel side by side."""
+    order = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+    return x.to(torch.bfloat16, memory_format=order)
+
+
+def _may_choose(x: Tensor) -> bool:
+    return (
         not is_tracing()  # asked first: the compiler cannot read the switch
         and not is_transformed()
         and x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.float64)
         and not _use_stock.get()
-        and not torch.is_autocast_enabled("cpu")
     )
 
 

@@ -102,7 +102,8 @@ def _backward(ctx: Any, grad_outputs: list[Tensor | None]) -> list[Tensor | None
     grad_log_det = grad_outputs.pop() if run.log_det else None
     streams, grads = outputs, grad_outputs
     if ctx.channels is not None:
-        streams = [s.contiguous() for s in split(outputs[0], ctx.channels)]
+        # Dense, in the order of their axes in memory.
+        streams = [s if s.is_contiguous() else s.clone() for s in split(outputs[0], ctx.channels)]
         whole = grad_outputs[0]
         grads = [None, None] if whole is None else list(split(whole, ctx.channels))
     if run.swapped and not run.inverse:

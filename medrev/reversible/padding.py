@@ -57,7 +57,7 @@ def fold_reflection(grad: Tensor, amount: Sequence[int]) -> Tensor:
             last = width + size - 1
             grad.select(axis, last - i).add_(grad.select(axis, last + i))
         grad = grad.narrow(axis, width, size)
-    return grad.contiguous()
+    return grad.clone()  # dense, in the order of its axes in memory
 
 
 class _ReflectionPad(torch.autograd.Function):

@@ -60,6 +60,39 @@ def test_conv_of_any_kernel_and_stride(
     assert_same(results(conv, x), results(stock, x), 1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_conv_in_bfloat16_equals_the_stock_one(
+    dims: int, mode: str, batch: int, stride: int
+) -> None:
+    torch.manual_seed(0)
+    conv = Conv(dims, 3, 5, 3, stride=stride, padding_mode=mode)
+    x = torch.randn(batch, 3, *[7, 6, 9][:dims])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = conv(x)
+        actual = results(conv, x)
+        with stock_operations():
+            expected = results(conv, x)
+    assert y.dtype == actual[0].dtype == expected[0].dtype == torch.bfloat16
+    assert [a.dtype for a in actual[1:]] == [torch.float32] * 3
+    assert_same(actual, expected, 2**-6)
+    half = Conv(dims, 3, 5, 3, stride=stride, padding_mode=mode).bfloat16()
+    half.load_state_dict(conv.state_dict())
+    assert_same([half(x.bfloat16())], [y], 2**-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 7, 6), (1, 4, 5, 6, 7), (2, 4, 5, 6, 7)])
+def test_instance_norm_in_bfloat16_takes_any_order_in_memory(shape: tuple[int, ...]) -> None:
+    x = (3 * torch.randn(shape) + 5).bfloat16()
+    order = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
+    norm = InstanceNorm(shape[1])
+    expected = results(norm, x.double())
+    for given in (x, x.contiguous(memory_format=order)):
+        assert_same(results(norm, given), expected, 0.03)
+
+
 def test_a_large_volume_and_a_non_contiguous_one() -> None:
     conv = Conv(3, 4, 4, 3, padding_mode="reflect")
     stock = nn.Conv3d(4, 4, 3, padding=1, padding_mode="reflect")
