@@ -151,9 +151,9 @@ class Stream:
         part = _Part(low, high, residual.radius, self.length)
         cell_in, cell_out = self.geometry.cell_in[0], self.geometry.cell_out[0]
         x = self.x[:, :, part.start * cell_in : part.stop * cell_in]
-        before, count = (low - part.start) * cell_out, (high - low) * cell_out
+        before = (low - part.start) * cell_out
         place = self.y[:, :, low * cell_out : high * cell_out]
-        place.add_(residual.function(x, lambda y: y.narrow(2, before, count)))
+        place.add_(residual.function(x, lambda y: y.narrow(2, before, place.shape[2])))
 
     def _move_onto(self, low: int, high: int) -> None:
         assert self.stages.onto is not None

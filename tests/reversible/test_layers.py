@@ -89,8 +89,8 @@ def test_instance_norm_in_bfloat16_takes_any_order_in_memory(shape: tuple[int, .
     order = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
     norm = InstanceNorm(shape[1])
     expected = results(norm, x.double())
-    for given in (x, x.contiguous(memory_format=order)):
-        assert_same(results(norm, given), expected, 0.03)
+    for stored in (x, x.contiguous(memory_format=order)):
+        assert_same(results(norm, stored), expected, 0.03)
 
 
 def test_a_large_volume_and_a_non_contiguous_one() -> None:
