@@ -171,8 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         last = np.percentile(clean, 99)
         print(f"{name:6} clean: median {np.median(clean):.3g}, 99 % quantile {last:.3g}")
         for kind in KINDS:
-            found = np.hstack([row[kind][name] for row in rows if name in row[kind]])
-            if len(found):
+            some = [row[kind][name] for row in rows if name in row[kind]]
+            if some:
+                found = np.hstack(some)
                 share = 100 * np.mean(found > last)
                 print(f"{'':6} {kind:14} {auc(clean, found):.2f} {share:6.0f}")
     return 0
