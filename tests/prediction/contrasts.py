@@ -1,5 +1,7 @@
 """Models and volumes of contrasts whose right answer is known."""
 
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.nets import Translator
 from medrev.prediction import Model
+from medrev.prediction import infer_file as infer
 
 from .networks import random_network
+
+infer_file = functools.partial(infer, quick_look=False)
 
 #: Intensities that are 1 in the network: of the files, and of the training's two contrasts.
 GIVEN, T1, T2 = 400.0, 500.0, 800.0
@@ -83,3 +88,11 @@ def save_head(path: Path, values: np.ndarray, affine: np.ndarray, code: int = 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(image, path)
     return path
+
+
+def values_of(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).get_fdata(dtype=np.float32))
+
+
+def sidecar_of(path: Path) -> dict:
+    return json.loads(Path(str(path).replace(".nii.gz", ".json")).read_text())
