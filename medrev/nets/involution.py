@@ -1,7 +1,7 @@
 """A network that is its own inverse by construction.
 
 Self-inverse networks are trained towards f = f⁻¹ (Shen et al., arXiv:1909.04104) and reach it
-nearly. Here it holds for all weights, because an exchange conjugated by an invertible map undoes
+nearly. Here it holds for all weights, because a reflection conjugated by an invertible map undoes
 itself: (φ⁻¹ s φ)(φ⁻¹ s φ) = φ⁻¹ s s φ = 1.
 """
 
@@ -25,18 +25,20 @@ from medrev.reversible import (
 
 
 class Involution(OneWay):
-    r"""The involution f = φ⁻¹ ∘ s ∘ φ: φ is reversible, s exchanges two streams and negates both.
+    r"""The involution f = φ⁻¹ ∘ s ∘ φ: φ is reversible, s reflects one of two streams.
 
-    .. math:: f(f(x)) = x, \quad s(a, b) = (-b, -a)
+    .. math:: f(f(x)) = x, \quad s(a, b) = (a, m(a) - b)
 
     A `medrev.reversible.Checkerboard` turns blocks of 2 × … × 2 voxels into channels, whose halves,
-    the two colours of the board, are the streams of a `medrev.reversible.ReversibleSequence` φ. Its
-    sub-networks are U-Nets on this half grid. With ``zero_init`` f begins as −x with every voxel
-    exchanged for its neighbour. The activations kept for backward do not grow with ``depth``.
+    the two colours of the board, are the streams of a `medrev.reversible.ReversibleSequence` φ. It
+    ends with half a coupling, which changes a by what b says; then m, of a, says about which sum b
+    is reflected. Sub-networks are U-Nets on this half grid. With ``zero_init`` f begins with the
+    sign of every other voxel changed. The activations kept for backward do not grow with ``depth``
+    from 2 on.
 
-    Why the sign: contrasts that are exchanged are mostly bright where the other one is dark, and on
-    the line the only increasing involution is the identity. Near the identity f∘f = 1 asks of
-    f = 1 + δ that 2δ = 0: what one stream learns, the other one must take back.
+    Half a coupling and the reflection (depth 1) are v = a + h(b), b' = m(v) − b, a' = v − h(b').
+    They translate where v says, in a form that is the same for both contrasts, what the head is
+    like, and m what the contrasts add up to.
 
     With additive couplings f keeps volumes (the determinant of its Jacobian is 1 or −1); affine
     ones lift that restriction.
@@ -78,26 +80,28 @@ class Involution(OneWay):
         if levels:
             down = [reach.convolution(4, stride=2, padding=1)] * levels
             inside = [*down, *[reach.transposed(4)] * levels]
-        there = [reach.space_to_depth(), *inside * (2 * depth)]
-        back = [*inside * (2 * depth), reach.depth_to_space()]
-        self.radius = reach.radius([*there, *back], self.size_multiple)
+        evaluated = 4 * depth - 1  # the sub-networks of φ twice, m once
+        layers = [reach.space_to_depth(), *inside * evaluated, reach.depth_to_space()]
+        self.radius = reach.radius(layers, self.size_multiple)
 
         stream = channels * 2**dims // 2
         affine = model.coupling == "affine"
         changed = stream * (2 if affine else 1)
 
-        def net() -> nn.Module:
+        def net(out_channels: int = changed) -> nn.Module:
             if not levels:
+                zero_init, hidden = model.zero_init, model.width
                 return SubNetwork(
-                    dims, stream, changed, hidden=model.width, norm=norm, zero_init=model.zero_init
+                    dims, stream, out_channels, hidden=hidden, norm=norm, zero_init=zero_init
                 )
             unet = UNetModel(spatial_dims=dims, width=model.width, levels=levels, norm=norm)
-            return UNet(unet, in_channels=stream, out_channels=changed)
+            return UNet(unet, in_channels=stream, out_channels=out_channels)
 
         couple: type[Coupling] = AffineCoupling if affine else AdditiveCoupling
         self.squeeze = Checkerboard(dims)
-        blocks = [couple(net(), net()) for _ in range(depth)]
-        self.sequence = ReversibleSequence(blocks, exact=model.exact)
+        blocks = [*(couple(net(), net()) for _ in range(depth - 1)), couple(net())]
+        self.sequence = ReversibleSequence(blocks, exact=model.exact, keep_graph=depth == 1)
+        self.mirror = net(stream)
         initialise(self, model.initialisation)
         if model.zero_init:
             for module in self.modules():
@@ -107,6 +111,9 @@ class Involution(OneWay):
     def translate(self, x: Tensor) -> Tensor:
         """Map (B, C, *spatial) to the other domain, same shape."""
         first, second = self.sequence(self.squeeze(x)).chunk(2, dim=1)
-        exchanged = -torch.cat([second, first], dim=1)
-        y: Tensor = self.squeeze.inverse(self.sequence.inverse(exchanged))
+        mirror = self.mirror(first)
+        if self.sequence.exact:
+            mirror = self.sequence.grid.round(mirror)
+        reflected = torch.cat([first, mirror - second], dim=1)
+        y: Tensor = self.squeeze.inverse(self.sequence.inverse(reflected))
         return y

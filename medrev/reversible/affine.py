@@ -46,7 +46,7 @@ class AffineCoupling(Coupling):
     def __init__(
         self,
         f: nn.Module,
-        g: nn.Module,
+        g: nn.Module | None = None,
         *,
         clamp: float | None = 2.0,
         clamp_form: ClampForm = "unit-slope",

@@ -19,7 +19,8 @@ class Coupling(nn.Module):
 
     Args:
         f: Sub-network from stream 2, shape (B, C2, *spatial), to what changes stream 1.
-        g: Sub-network from stream 1, shape (B, C1, *spatial), to what changes stream 2.
+        g: Sub-network from stream 1, shape (B, C1, *spatial), to what changes stream 2. None: only
+            stream 1 is changed.
         head: Makes one tensor of the conditions, which ``f`` and ``g`` get in their place. It is
             evaluated once for both. None: they get the conditions themselves.
     """
@@ -29,7 +30,9 @@ class Coupling(nn.Module):
     #: The streams are handed on in exchanged order.
     swaps = False
 
-    def __init__(self, f: nn.Module, g: nn.Module, *, head: nn.Module | None = None) -> None:
+    def __init__(
+        self, f: nn.Module, g: nn.Module | None = None, *, head: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.f = f
         self.g = g
@@ -73,7 +76,8 @@ class Coupling(nn.Module):
 
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes) in the order of `forward`."""
-        return ("f", self.f, 0), ("g", self.g, 1)
+        steps = (("f", self.f, 0), ("g", self.g, 1))
+        return tuple((name, net, target) for name, net, target in steps if net is not None)
 
     def forward(self, x1: Tensor, x2: Tensor, *condition: Tensor) -> tuple[Tensor, Tensor]:
         """Map the streams (x1, x2) to (y1, y2), each with shape (B, C1 or C2, *spatial)."""
@@ -184,7 +188,7 @@ class SwappedAdditiveCoupling(AdditiveCoupling):
 
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes): x_2 first."""
-        return ("f", self.f, 1), ("g", self.g, 0)
+        return tuple((name, net, 1 - target) for name, net, target in super().half_steps())
 
 
 def no_log_det(x: Tensor) -> Tensor:

@@ -86,21 +86,22 @@ def test_images_of_8_and_16_bits_come_back_exactly(
 
 
 @pytest.mark.parametrize("downsamplings", [1, 2])
-def test_it_starts_as_an_exchange_of_neighbours_with_a_change_of_sign(downsamplings: int) -> None:
+def test_it_starts_with_the_sign_of_every_other_voxel_changed(downsamplings: int) -> None:
     f = build(depth=1, downsamplings=downsamplings)
     x = torch.arange(16.0).reshape(1, 1, 4, 4)
-    rows = x.reshape(4, 2, 2)
-    assert torch.equal(f(x), -rows.flip(2).reshape(1, 1, 4, 4))
+    odd = torch.arange(4)[:, None] + torch.arange(4) & 1 == 1
+    assert torch.equal(f(x), torch.where(odd, -x, x))
 
 
-def test_what_a_sub_network_adds_moves_both_streams_the_same_way() -> None:
-    """Without the change of sign, one stream would have to take back what the other one learns."""
+def test_one_stream_is_reflected_about_what_the_other_says() -> None:
     f = build(depth=1, downsamplings=1)
     x = torch.rand(1, 1, 8, 8)
     start = f(x)
-    for net in (f.sequence.blocks[0].f, f.sequence.blocks[0].g):
-        net.last_conv.bias.data += 0.125
-    torch.testing.assert_close(f(x), start - 0.25)
+    f.mirror.last_conv.bias.data += 0.125
+    odd = torch.arange(8)[:, None] + torch.arange(8) & 1 == 1
+    torch.testing.assert_close(f(x), start + 0.125 * odd)
+    f.sequence.blocks[0].f.last_conv.bias.data += 0.5  # to the other stream, and taken back
+    torch.testing.assert_close(f(x), start + 0.125 * odd)
 
 
 def test_gradients_equal_those_of_plain_autograd() -> None:
@@ -116,7 +117,8 @@ def test_gradients_equal_those_of_plain_autograd() -> None:
         return torch.cat(pair, 1)
 
     z = run(f.sequence, f.squeeze(x), False)
-    z = -torch.cat(z.chunk(2, 1)[::-1], 1)
+    first, second = z.chunk(2, 1)
+    z = torch.cat([first, f.mirror(first) - second], 1)
     z = f.squeeze.inverse(run(f.sequence, z, True))
     plain = torch.autograd.grad((z * weights).sum(), [x, *f.parameters()])
     for a, b in zip(ours, plain, strict=True):
@@ -125,7 +127,7 @@ def test_gradients_equal_those_of_plain_autograd() -> None:
 
 def test_memory_does_not_grow_with_depth() -> None:
     kept = []
-    for depth in (1, 6):
+    for depth in (2, 6):
         f = build(width=4, depth=depth)
         storages = {}
 

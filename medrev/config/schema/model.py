@@ -175,7 +175,7 @@ class SelfInverseUNetModel(_UNetOptions):
 class InvolutionModel(Network):
     """One network f with f(f(x)) = x for all weights. Needs equal grids and channels.
 
-    A reversible map, an exchange of its streams with a change of sign, and the map undone.
+    A reversible map, a reflection of one of its streams, and the map undone.
     """
 
     self_inverse: ClassVar[bool] = True
@@ -191,7 +191,7 @@ class InvolutionModel(Network):
     sub-networks (1: two convolutions instead); sizes must be multiples of 2^downsamplings."""
     norm: Literal["instance", "none"] = "instance"
     zero_init: bool = True
-    """Sub-networks start at zero: f starts as -x with neighbouring voxels exchanged."""
+    """Sub-networks start at zero: f starts with the sign of every other voxel changed."""
     coupling: Literal["additive", "affine"] = "additive"
     exact: bool = False
     """f(f(x)) = x bit for bit, on numbers rounded to multiples of 2^-16; additive coupling only."""
