@@ -38,8 +38,10 @@ def subnetwork(
 def block(
     coupling: str, net: Callable[[int, int], nn.Module], channels: tuple[int, int]
 ) -> Coupling:
-    """A coupling of two streams with these channels."""
+    """A coupling of two streams with these channels; half of one changes the first alone."""
     c1, c2 = channels
+    if coupling == "half":
+        return AdditiveCoupling(net(c2, c1))
     if coupling == "swapped":
         return SwappedAdditiveCoupling(net(c1, c2), net(c2, c1))
     factor = 2 if coupling == "affine" else 1

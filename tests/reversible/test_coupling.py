@@ -32,7 +32,7 @@ def jacobian_log_det(function, x: Tensor) -> Tensor:
 @settings(max_examples=12)
 @given(
     dims=st.integers(1, 2),
-    coupling=st.sampled_from(["additive", "affine", "swapped"]),
+    coupling=st.sampled_from(["additive", "affine", "swapped", "half"]),
     channels=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     depth=st.integers(1, 3),
 )

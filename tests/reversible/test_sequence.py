@@ -22,7 +22,7 @@ from sequences import (
 
 
 @pytest.mark.parametrize("mode", ["forward", "inverse", "cycle"])
-@pytest.mark.parametrize("coupling", ["additive", "affine", "swapped"])
+@pytest.mark.parametrize("coupling", ["additive", "affine", "swapped", "half"])
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_gradients_equal_plain_autograd(dims: int, coupling: str, mode: str) -> None:
     torch.manual_seed(0)
