@@ -169,23 +169,6 @@ class SwappedAdditiveCoupling(AdditiveCoupling):
 
     swaps = True
 
-    def unmerge_with_grads(
-        self, stream: Tensor, h: Tensor, grad: Tensor | None, grad_log_det: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None] | None:
-        """Undo `merge` and take gradients through `merge_with_log_det`, by a formula.
-
-        Args:
-            stream: What `merge` returned.
-            h: What it was given.
-            grad: Gradient of what it returned.
-            grad_log_det: Gradient of the log |det|, (B,).
-
-        Returns:
-            The stream before, its gradient and that of ``h``; None where there is no formula, so
-            that autograd must find them.
-        """
-        return None
-
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes): x_2 first."""
         return tuple((name, net, 1 - target) for name, net, target in super().half_steps())
