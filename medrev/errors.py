@@ -62,6 +62,16 @@ def install(extra: str) -> str:
     )
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number and what it counts, in the singular where it is one.
+
+    Example:
+        >>> counted(1, "voxel"), counted(2, "scan"), counted(1, "voxel is", "voxels are")
+        ('1 voxel', '2 scans', '1 voxel is')
+    """
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Put a name before the message of an error in the block, where it is not in it already."""

@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from medrev.errors import InputError, OutputError
 from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
@@ -220,6 +220,20 @@ def check_folder_name(path: str | os.PathLike[str]) -> None:
             f"--output {path} has the ending of a file, a folder is needed: choose another name, "
             "or make the folder before"
         )
+
+
+def named_in(folder: Path, name: str) -> Path:
+    r"""The file that a text names, relative to a folder; with ``\\`` as Windows writes it, too.
+
+    Example:
+        >>> named_in(Path("cohort"), r"sub-01\dwi.nii.gz").as_posix()
+        'cohort/sub-01/dwi.nii.gz'
+    """
+    path = folder / name
+    if "\\" not in name or os.path.lexists(path):
+        return path
+    whole = PureWindowsPath(name)
+    return Path(whole.as_posix()) if whole.drive else folder / whole.as_posix()
 
 
 def check_file(path: str | os.PathLike[str]) -> None:

@@ -28,7 +28,8 @@ class Options:
     words: tuple[str, ...] = field(
         default=(), metadata={"positional": True, "metavar": "PIPELINE key=value"}
     )
-    """pipeline file (.yaml), and values that override its keys; the value is YAML"""
+    """pipeline file (.yaml), and values that override its keys: words, numbers, or YAML in
+    brackets or quotes"""
     output: Path | None = field(default=None, metadata={"metavar": "DIR"})
     """run folder (default: runs/NAME)"""
     resume: bool = False

@@ -146,17 +146,16 @@ def read_document(text: str, place: Place, problems: Problems) -> Entry | None:
 
 
 def read_value(text: str, place: Place, problems: Problems) -> Entry | None:
-    """Read the value of an override, such as ``[1, 2]``; an empty text is null.
+    """Read the value of an override: YAML where it begins with a quote or bracket, else a scalar.
 
-    There are no comments in it: ``/a/b #1`` is a path, as ``a#b`` is.
+    So a path is what was typed, be it ``/a/b #1`` or ``/a: b``; an empty text is null.
     """
     value = text.strip()
-    if re.search(r"(^|\s)#", value) and value[0] not in "\"'[{":
-        return Entry(value, place, value)
-    found = Problems()
-    entry = read_document(text, place, found)
-    problems.extend(found)
-    return Entry(None, place, "") if entry is None and not found else entry
+    if value[:1] in {"'", '"', "[", "{", "!"}:
+        return read_document(value, place, problems)
+    loader = _Loader("")
+    node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, value, (True, False)), value)
+    return _Reader(loader, place, problems).scalar(node, place)
 
 
 class _Reader:

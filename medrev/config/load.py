@@ -20,8 +20,9 @@ from medrev.errors import ConfigError
 def read_overrides(overrides: Iterable[str], problems: Problems, rank: int = 0) -> Entry:
     """Read overrides into one tree that is merged onto the pipeline file.
 
-    The value is YAML: ``data.subjects=[a, b]``, ``training.clip_norm=null``. Of two overrides of
-    one key the last counts. Paths in them resolve against the current folder.
+    The value is as :func:`read_value` reads it: ``data.subjects=[a, b]``,
+    ``training.clip_norm=null``. Of two overrides of one key the last counts. Paths in them resolve
+    against the current folder.
 
     Args:
         overrides: Texts of the form ``key.sub=value``.
@@ -74,7 +75,7 @@ def load_pipeline(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -
 
     Args:
         path: The YAML file; ``extends: other.yaml`` in it lays it over another file.
-        overrides: Texts ``key.sub=value`` that are laid over the file; the value is YAML.
+        overrides: Texts ``key.sub=value`` that are laid over the file (:func:`read_overrides`).
 
     Returns:
         The pipeline, with every path absolute. Paths in a file are relative to its folder, those
@@ -131,7 +132,7 @@ def _resolve_scalar(entry: Entry, field: Field) -> Any:
         return {} if field.sections and NoneType not in types else None
     if Path in types:
         return (
-            os.path.abspath(entry.place.folder / Path(entry.raw).expanduser())
+            os.path.abspath(entry.place.folder / Path(os.path.expanduser(entry.raw)))
             if entry.raw
             else None
         )

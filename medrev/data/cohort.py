@@ -12,7 +12,7 @@ from typing import Protocol
 from medrev.config.schema import Split
 from medrev.data.layouts import Listing
 from medrev.data.subject import PARTS, Subject, check_chosen, is_chosen
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.files import as_bytes, not_there
 
 logger = logging.getLogger(__name__)
@@ -104,8 +104,9 @@ class Cohort:
             validation = max(0, min(validation, total - test - 1))
         if test + validation >= total:
             raise InputError(
-                f"{self.root} has {total} subject(s): too few for {test} test, {validation} "
-                f"validation and at least 1 training subject; add subjects or lower data.split"
+                f"{self.root} has {counted(total, 'subject')}: too few for {test} test, "
+                f"{validation} validation and at least 1 training subject; add subjects or lower "
+                "data.split"
             )
         return {
             "test": set(people[:test]),

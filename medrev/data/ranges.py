@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import as_affine, to_numpy
 
 #: How far outside the training's range, relatively, the size of a mask may lie.
@@ -45,11 +45,13 @@ def finite_notes(
     bad = ~finite & brain
     if bad.any():
         first = tuple(int(n) for n in bad.nonzero()[0])
+        words = "voxel in the brain is", "voxels in the brain are"
         raise InputError(
-            f"{name}: {int(bad.sum())} voxels in the brain are NaN or infinite, the first at "
+            f"{name}: {counted(int(bad.sum()), *words)} NaN or infinite, the first at "
             f"{first}: replace them, or give a mask without them"
         )
-    return [f"{int((~finite).sum())} voxels outside the mask were NaN or infinite: taken as zero"]
+    words = "voxel outside the mask was", "voxels outside the mask were"
+    return [f"{counted(int((~finite).sum()), *words)} NaN or infinite: taken as zero"]
 
 
 def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:

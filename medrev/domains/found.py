@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from medrev.data import Cohort, Subject
 from medrev.data.subject import PARTS
+from medrev.errors import counted
 from medrev.volumes import read_header
 
 _MOST_NAMES, _MOST_SIZES = 8, 3
@@ -16,7 +17,7 @@ def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[st
     kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
     drawn = cohort.layout == "simulated"
     where = "drawn" if drawn else f"{cohort.layout} layout, in {cohort.root}"
-    yield f"{len(cohort.subjects)} scans ({kinds}), {where}"
+    yield f"{counted(len(cohort.subjects), 'scan')} ({kinds}), {where}"
     for part in PARTS:
         names = [subject.id for subject in cohort.part(part)]
         yield f"{part + ':':<12}{len(names)} ({some_names(names)})"

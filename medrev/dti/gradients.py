@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.dti.frame import frame_matrix
-from medrev.errors import GradientError, InputError
+from medrev.errors import GradientError, InputError, counted
 from medrev.files import atomic_path, not_there
 from medrev.texts import read_text
 
@@ -20,8 +21,9 @@ MOST = 1e6  # s/mm²: no scanner's gradients reach it
 UNIT_TOLERANCE = 0.05  # of the length of a b-vector; nearer ones are made unit vectors
 TOLD = 0.01  # and are told of beyond this one
 SHELL_GAP = 80.0  # s/mm²: b-values nearer to each other than this are of one shell, as in MRtrix3
-#: What may stand between numbers, and what begins a comment.
-_BETWEEN, _COMMENT = re.compile(r"[,;()\[\]\"']"), re.compile(r"[#%].*")
+#: What may stand between numbers, what begins a comment, and what brackets enclose.
+_BETWEEN = re.compile(r"""[,;()\[\]"']|\b(array|np\.float\d+|dtype=\w+|ind)\b""")
+_COMMENT, _ROW = re.compile(r"[#%].*"), re.compile(r"\[([^\[\]]*)\]")
 WIDEST = 5 * SHELL_GAP
 NOMINAL = 50.0  # s/mm²: what the b-value that a shell is called by is rounded to
 GAUSSIAN = 1500.0  # s/mm²: up to here the signal of the brain falls about as the tensor model says
@@ -183,7 +185,7 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
     if len(bvals) != volumes:
         raise GradientError(
             f"{bval}: {volumes} b-values are needed (volumes), got {len(bvals)}"
-            f"{_comma_hint(read_text(bval))}"
+            f"{_comma_hint(read_text(bval))}{_other_hint(bvals, bvecs, volumes)}"
         )
     if bvecs.shape == (3, volumes):
         bvecs = bvecs.T
@@ -192,6 +194,7 @@ def read_gradients(bval: str | Path, bvec: str | Path, volumes: int) -> Gradient
         raise GradientError(
             f"{bvec}: 3×{volumes} or {volumes}×3 components are needed ({volumes} volumes), "
             f"got {rows}×{columns}{_comma_hint(read_text(bvec))}"
+            f"{_other_hint(bvals, bvecs, volumes)}"
         )
     return Gradients(bvals, bvecs, f"{bval}, {Path(bvec).name}")
 
@@ -222,7 +225,9 @@ def _selection(
     """What is to be said of the shells that are fitted."""
 
     def words(chosen: list[float]) -> str:
-        return ", ".join(f"b = {nominal:g} ({len(shells[nominal])} volumes)" for nominal in chosen)
+        return ", ".join(
+            f"b = {nominal:g} ({counted(len(shells[nominal]), 'volume')})" for nominal in chosen
+        )
 
     notes = []
     if left:
@@ -244,13 +249,13 @@ def _numbers(path: Path, what: str, *, alone: bool = False) -> NDArray[np.float6
     except InputError as error:
         raise GradientError(f"{error}; {what} are needed, in rows of numbers") from None
     rows: list[list[float]] = []
-    for line, words in enumerate(text.splitlines(), 1):
+    for place, words in _rows(text):
         try:
-            row = [float(word) for word in _BETWEEN.sub(" ", _COMMENT.sub("", words)).split()]
+            row = [float(word) for word in _BETWEEN.sub(" ", words).split()]
         except ValueError as error:
             reason = str(error).removeprefix("could not convert string to float: ")
             raise GradientError(
-                f"{path}:{line}: {what} must be rows of numbers, got {reason[:60]}"
+                f"{path}{place}: {what} must be rows of numbers, got {reason[:60]}"
             ) from None
         rows += [row] if row else []
     if not rows:
@@ -266,6 +271,18 @@ def _numbers(path: Path, what: str, *, alone: bool = False) -> NDArray[np.float6
     return np.asarray(rows, dtype=np.float64)
 
 
+def _rows(text: str) -> Iterator[tuple[str, str]]:
+    """Rows with their place: lines, or what brackets enclose, as Python and MATLAB print arrays."""
+    lines = [_COMMENT.sub("", line) for line in text.splitlines()]
+    enclosed = _ROW.findall("\n".join(lines))
+    if len(enclosed) == 1 and ";" in enclosed[0]:
+        enclosed = enclosed[0].split(";")
+    if len(enclosed) > 1:
+        yield from (("", row) for row in enclosed)
+    else:
+        yield from ((f":{number}", line) for number, line in enumerate(lines, 1))
+
+
 def _comma_hint(text: str) -> str:
     """A remark where commas may have been meant for decimal points."""
     if not re.search(r"\d,\d", text):
@@ -273,9 +290,18 @@ def _comma_hint(text: str) -> str:
     return " (a comma divides numbers: write decimals with a point)"
 
 
+def _other_hint(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], volumes: int) -> str:
+    """What to do with files of another number of volumes."""
+    if (bvals.size, bvecs.size) == (3 * volumes, volumes):
+        return ": they are exchanged"
+    return ": take the files that were written with this series"
+
+
 def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) -> None:
     if bvecs.shape != (len(bvals), 3):
-        raise GradientError(f"{name}: {len(bvals)} b-values but b-vectors of shape {bvecs.shape}")
+        raise GradientError(
+            f"{name}: {counted(len(bvals), 'b-value')} but b-vectors of shape {bvecs.shape}"
+        )
     if not np.isfinite(bvals).all() or not np.isfinite(bvecs).all():
         bad = np.flatnonzero(~np.isfinite(bvals) | ~np.isfinite(bvecs).all(axis=1))
         raise GradientError(f"{name}: gradients must be finite, volume {bad[0]} is not")
@@ -293,7 +319,8 @@ def _check(bvals: NDArray[np.float64], bvecs: NDArray[np.float64], name: str) ->
     if weighted.all():
         lowest = f"the lowest is {bvals.min():g}" if len(bvals) else "there are no volumes"
         raise GradientError(
-            f"{name}: a tensor fit needs a volume with b < {WEAK:g} s/mm², {lowest}"
+            f"{name}: a tensor fit needs a volume with b < {WEAK:g} s/mm², {lowest}: add one of "
+            "b = 0"
         )
     norms = np.linalg.norm(bvecs, axis=1)
     used = weighted | ((bvals >= B0) & (norms > 0))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.dti.eigen import eigh, rebuild
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import like, to_numpy
 
 #: Smallest eigenvalue of a repaired tensor, mm²/s: far below any diffusivity in tissue.
@@ -72,7 +72,9 @@ def log_euclidean(t: torch.Tensor) -> torch.Tensor:
     inside = (components != 0).any(axis=0)
     bad = int((inside & ~_positive(components, 0.0)).sum())
     if bad:
-        raise InputError(f"{bad} tensors are not positive definite: repair them first")
+        raise InputError(
+            f"{counted(bad, 'tensor is', 'tensors are')} not positive definite: repair them first"
+        )
     result = components.copy()
     _apply(result, np.flatnonzero(inside), np.log)
     return like(result.reshape(t.shape), t)

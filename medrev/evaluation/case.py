@@ -31,7 +31,7 @@ class EvaluationConfig:
 
     Attributes:
         baselines: Interpolations of the input that are measured beside the models.
-        edge: Edge of the interior's neighbourhood in voxels, odd.
+        edge: Edge of the interior's neighbourhood in voxels, odd; None: the pipeline's, else 5.
         value_range: Data range of PSNR and SSIM; None: that of the reference in the mask, of image
             files that of their type.
         colours: Name of the colours of coloured label images, for segmentation scores.
@@ -51,10 +51,13 @@ class EvaluationConfig:
         absent: Classes that have no accuracy, or no IoU: left out of the means over classes, or
             counted as zero, as pix2pix's evaluation does.
         wrapped: Measure the MAE of images in wrapped bytes too, which RevGAN's Table 4 prints.
+
+    Raises:
+        InputError: The interior of no mask is asked for.
     """
 
     baselines: tuple[Baseline, ...] = BASELINES
-    edge: int = 5
+    edge: int | None = None
     value_range: float | None = None
     colours: Literal["cityscapes"] | None = None
     resample_reference: bool = False
@@ -69,6 +72,10 @@ class EvaluationConfig:
     classifier: Path | None = None
     absent: Literal["skip", "zero"] = "skip"
     wrapped: bool = False
+
+    def __post_init__(self) -> None:
+        if self.edge is not None and self.mask == "whole":
+            raise InputError("--interior is of masks, got --mask whole: leave one of them out")
 
     @property
     def has_spread(self) -> bool:
@@ -156,7 +163,7 @@ class Found:
         failures: Why a subject cannot be evaluated, by name.
         notes: What the user should know, one line each.
         origins: What is known about every model, such as its seed, by name.
-        options: What the models' pipelines say about evaluation: ``edge``, ``baselines``.
+        options: What the models' pipelines say about evaluation: ``baselines``.
         scores_inverse: Whether models can be scored from y to x.
         ensembles: Whether the spread of an ensemble can be scored.
         drawing: Names of the models that draw samples.

@@ -96,10 +96,12 @@ def measure(case: Case, config: EvaluationConfig) -> Measured:
     ready = time.perf_counter()
     if config.wrapped and loaded.largest != 255:
         raise InputError("--wrapped-mae is of images of 8 bits, got others: leave it out")
+    if config.edge is not None and loaded.largest is not None:
+        raise InputError("--interior is of masks of volumes, got images: leave it out")
     value_range = config.value_range or loaded.settings.value_range
     settings = replace(
         loaded.settings,
-        edge=config.edge,
+        edge=config.edge or loaded.settings.edge,
         value_range=value_range,
         wrapped=config.wrapped,
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.outputs import sidecar_of
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.case import Found
 from medrev.evaluation.folders import (
     contrast_of,
     exists,
+    is_brain_mask,
     is_image,
-    is_mask,
     is_uncertainty,
     volumes_in,
 )
@@ -231,7 +231,8 @@ def _folders(named: Mapping[str, Path], sources: Sources) -> Found:
     notes = []
     if spare:
         shown = ", ".join(spare[:5]) + (" …" if len(spare) > 5 else "")
-        notes.append(f"{len(spare)} references have no prediction and do not count: {shown}")
+        words = "reference has no prediction and does", "references have no prediction and do"
+        notes.append(f"{counted(len(spare), *words)} not count: {shown}")
     return Found(
         kind="folders",
         cases=tuple(cases),
@@ -253,7 +254,7 @@ def _others(
             sources.low, is_image, "inputs", names=subjects, contrast=contrast
         )
     beside = [place for place in (sources.reference, *named.values()) if place is not None]
-    found["mask"] = _given_or_beside(sources.mask, is_mask, beside, "masks", subjects)
+    found["mask"] = _given_or_beside(sources.mask, is_brain_mask, beside, "masks", subjects)
     if sources.labels is not None:
         found["labels"] = volumes_in(sources.labels, None, "label maps", names=subjects)
     for name, path in named.items():

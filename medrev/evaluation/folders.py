@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medrev.data.layouts.bids import is_of_another
 from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
 from medrev.domains.outputs import bids_label, sidecar_of
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.compared import ITSELF
 from medrev.files import files_below, not_there
 from medrev.texts import read_json
@@ -98,6 +99,11 @@ def contrast_of(path: Path) -> str | None:
 def is_mask(path: Path) -> bool:
     """Whether a file is a mask by its name: ``mask`` is its last word."""
     return bool(_MASK.search(strip_suffix(path)))
+
+
+def is_brain_mask(path: Path) -> bool:
+    """Whether a file is a mask by its name, and not one of a lesion or tissue in BIDS."""
+    return is_mask(path) and not (path.name.startswith("sub-") and is_of_another(path))
 
 
 def is_uncertainty(path: Path) -> bool:
@@ -219,7 +225,7 @@ def _single(found: Mapping[str, list[Path]], what: str, root: Path) -> dict[str,
         + (f" … ({len(paths)} files)" if len(paths) > _MOST else "")
         for name, paths in double.items()
     ]
-    more = [f"… and {len(lines) - _MOST} more subjects"] if len(lines) > _MOST else []
+    more = [f"… and {counted(len(lines) - _MOST, 'more subject')}"] if len(lines) > _MOST else []
     raise InputError(
         f"{what}: several files of one subject in {root}; choose with a pattern such as "
         f"'{root}/**/*_T1w.nii.gz'\n" + "\n".join(f"  {line}" for line in lines[:_MOST] + more)

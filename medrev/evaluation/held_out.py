@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.domains.values import Prediction as Translation
 from medrev.domains.values import Scan
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.case import Case, EvaluationConfig, Loaded
 from medrev.evaluation.compared import ITSELF, Prediction
 from medrev.evaluation.placed import as_picture
@@ -65,12 +65,12 @@ class HeldOut(Case):
         return {**self.sources, **weights}
 
     def describe(self) -> dict[str, Any]:
-        """How inputs and references are made of the files, and which slices are scored."""
+        """How inputs and references are made of the files, and where they are scored."""
         data = self.pipeline.data
         slices = data.slicing
         named = data.model_dump(mode="json", include=set(data.made_by))
         shown = None if slices is None else [slices.axis, slices.size]
-        return {**named, "slices": shown}
+        return {**named, "slices": shown, "interior": self.pipeline.evaluation.interior}
 
     def load(self, config: EvaluationConfig) -> Loaded:
         """Read the sample and translate it.
@@ -112,7 +112,9 @@ class HeldOut(Case):
             models=list(self.models),
             mask=inside,
             affine=affine,
-            settings=target.domain.scored(target.scale),
+            settings=replace(
+                target.domain.scored(target.scale), edge=self.pipeline.evaluation.interior
+            ),
             low=low,
             labels=dataset.labels(self.member, sample),
             label_image=low if picture and len(low) == 3 else None,
@@ -244,7 +246,7 @@ def _about(models: Mapping[str, Model], config: EvaluationConfig) -> tuple[str, 
         if interval.calibrated:
             subjects = model.metadata["ConformalSource"]["subjects"]  # their names, or number
             count = subjects if isinstance(subjects, int) else len(subjects)
-            how = f"calibrated on {count} subjects"
+            how = f"calibrated on {counted(count, 'subject')}"
         said.append(f"{name}: {config.interval:g} % intervals {how}")
     return tuple(said)
 

@@ -10,6 +10,7 @@ from medrev.data.subject import Subject
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, Found
 from medrev.evaluation.pair import Pair
+from medrev.files import named_in
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def read_table(path: Path) -> Found:
             failures[subject] = f"no {' and no '.join(lacking)} in {path.name}"
             continue
         folder = path.parent.absolute()
-        files = {role: folder / cells[c] for c, role in roles.items() if c in cells}
+        files = {role: named_in(folder, cells[c]) for c, role in roles.items() if c in cells}
         known = {c: v for c, v in cells.items() if c not in roles and not c.startswith(_STD)}
         cases.append(Pair.of(subject, files, known))
     cases.sort(key=lambda case: case.id)

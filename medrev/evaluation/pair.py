@@ -12,7 +12,7 @@ from medrev.domains.intensity import intensity_scale
 from medrev.domains.outputs import sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.domains.source import recognise
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.case import FROBENIUS, Case, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.folders import Beside
@@ -118,8 +118,8 @@ class Pair(Case):
             target.check(path, given.grid)
             if given.values.shape[0] != reference.shape[0]:
                 raise InputError(
-                    f"{path} has {given.values.shape[0]} volumes, the reference {self.reference} "
-                    f"has {reference.shape[0]}: they are of different kinds"
+                    f"{path} has {counted(len(given.values), 'volume')}, the reference "
+                    f"{self.reference} has {reference.shape[0]}: they are of different kinds"
                 )
             target.check_range(path, given.largest)
             predictions[name] = self._prediction(name, given, target)
@@ -335,7 +335,7 @@ def _baselines(low: Placed, target: _Target, config: EvaluationConfig) -> dict[s
     now = target.now
     if len(low.values) != len(now.values):
         target.notes.append(
-            f"no baselines: the input has {len(low.values)} volumes, the reference "
+            f"no baselines: the input has {counted(len(low.values), 'volume')}, the reference "
             f"{len(now.values)}"
         )
         return {}

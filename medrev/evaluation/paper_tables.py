@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.catalogue import better_of
 from medrev.evaluation.results import Results
 from medrev.evaluation.tables import best_rows, mean_cells
@@ -209,7 +209,7 @@ def _slice_notes(directions: Mapping[str, Results], methods: Sequence[str]) -> t
         if counts:
             slices, subjects = next(iter(counts.values()))
             notes.append(
-                f"{start}{slices} slices of {subjects} subject{'' if subjects == 1 else 's'}; "
+                f"{start}{counted(slices, 'slice')} of {counted(subjects, 'subject')}; "
                 "means over subjects of the means over their slices."
             )
         equal = _of_slices(results, "slice_equal", methods)

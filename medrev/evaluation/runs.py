@@ -93,7 +93,6 @@ def read_runs(
             name: _origin(named[name], model, dataset.sides) for name, model in models.items()
         },
         options={
-            "edge": pipeline.evaluation.interior,
             # an interpolated lightness is no colour
             "baselines": () if dataset.variants else pipeline.evaluation.baselines,
         },

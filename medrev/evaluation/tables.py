@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.evaluation.case import GROUND_TRUTH
 from medrev.evaluation.catalogue import badness, better_of, digits, heading
 from medrev.evaluation.results import Results
@@ -41,11 +41,10 @@ def summary_table(
         missing = [f"{name} {n}" for name, n in counts.items() if n < count]
         if missing:
             notes.append(f"{heading(key)} is over fewer subjects: {', '.join(missing)}.")
-    subjects = "1 subject" if count == 1 else f"{count} subjects"
     return Tabular(
         (Column("method"), *columns),
         tuple(zip(names, *cells, strict=True)),
-        caption or f"Mean ± standard deviation over {subjects}",
+        caption or f"Mean ± standard deviation over {counted(count, 'subject')}",
         tuple(notes),
         bold=frozenset(
             (r, c)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import to_numpy
 
 Array = torch.Tensor | NDArray[Any]
@@ -97,7 +97,9 @@ def check_finite(voxels: Floats, name: str) -> None:
     """
     if not np.isfinite(voxels).all():
         count = int((~np.isfinite(voxels)).any(axis=0).sum())
-        raise InputError(f"{name} must be finite in the mask, got {count} voxels with NaN/Inf")
+        raise InputError(
+            f"{name} must be finite in the mask, got {counted(count, 'voxel')} with NaN/Inf"
+        )
 
 
 @dataclass(frozen=True)

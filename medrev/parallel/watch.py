@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from medrev.errors import ClusterError
+from medrev.errors import ClusterError, counted
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -103,7 +103,7 @@ def lost(left: int) -> ClusterError:
 
 
 def _not_done(left: int) -> str:
-    return "1 subject is not done" if left == 1 else f"{left} subjects are not done"
+    return f"{counted(left, 'subject is', 'subjects are')} not done"
 
 
 def _is_idle(worker: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medrev.config.schema import Pipeline
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.prediction.model import Model
 from medrev.prediction.plan import Shape
 from medrev.volumes import (
@@ -254,7 +254,7 @@ def check_values(model: Model, values: Tensor, *, inverse: bool = False) -> None
         finite &= torch.isfinite(channel)
     bad = int((~finite).sum())
     if bad:
-        raise InputError(f"the {what} must be finite, got NaN or Inf in {bad} voxels")
+        raise InputError(f"the {what} must be finite, got NaN or Inf in {counted(bad, 'voxel')}")
 
 
 def _words(shape: tuple[int, ...]) -> str:

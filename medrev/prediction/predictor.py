@@ -250,8 +250,8 @@ class Predictor:
             again = predictor(finer, show_progress=show_progress)
             prediction = dataclasses.replace(
                 again,
-                warnings=(*prediction.warnings, *_of_second(again.warnings)),
-                notes=(*prediction.notes, *_of_second(again.notes)),
+                warnings=_joined(prediction.warnings, again.warnings),
+                notes=_joined(prediction.notes, again.notes),
             )
         return to_edges(prediction, wanted * 3 if len(wanted) == 1 else wanted, passes)
 
@@ -328,6 +328,6 @@ class Predictor:
         return other if other.seconds * _WORTH < ensemble.seconds else ensemble
 
 
-def _of_second(lines: Sequence[str]) -> list[str]:
-    """What the second of two translations says."""
-    return [f"second translation: {line}" for line in lines]
+def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    """What the first of two translations says, and what only the second does."""
+    return (*first, *(f"second translation: {line}" for line in second if line not in first))

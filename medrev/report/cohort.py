@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from medrev.errors import counted
 from medrev.evaluation import (
     BOUNDS,
     Column,
@@ -194,7 +195,9 @@ def _within(previews: Mapping[str, Preview]) -> tuple[dict[str, Preview], list[s
         if kept and size > _MOST_BYTES:
             left = len(previews) - len(kept)
             limit = f"{_MOST_BYTES / 1e6:.0f} MB"
-            return kept, [f"pictures of {left} more subjects would have taken more than {limit}"]
+            return kept, [
+                f"pictures of {counted(left, 'more subject')} would have taken more than {limit}"
+            ]
         kept[name] = preview
     return kept, []
 

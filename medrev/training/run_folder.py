@@ -17,7 +17,7 @@ from medrev import __version__
 from medrev.config import dump_pipeline
 from medrev.config.schema import ClassifierModel, FCN8sModel, FlowModel, Model, Pipeline
 from medrev.domains.dataset import AnyDataset
-from medrev.errors import CheckpointError, OutputError
+from medrev.errors import CheckpointError, OutputError, counted
 from medrev.evaluation import Results, heldout_csv, heldout_json, heldout_markdown
 from medrev.files import overwrite_in_place, write_text
 from medrev.folders import RUN, OutputFolder
@@ -95,9 +95,9 @@ def model_card(
     spread = f"; mean ± standard deviation over {dataset.noun}s" if several else ""
     one_way = isinstance(model, FCN8sModel | FlowModel | ClassifierModel)
     ways = "" if one_way else " in both directions"
+    tested = counted(dataset.counts["test"], f"test {dataset.noun}")
     results = (
-        f"{heldout_markdown(heldout)}\nOn {dataset.counts['test']} test {dataset.noun}(s) that "
-        f"training never saw{spread}.\n"
+        f"{heldout_markdown(heldout)}\nOn {tested} that training never saw{spread}.\n"
         if heldout is not None
         else f"No test {dataset.noun}s were set aside.\n"
     )

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from medrev.config.schema import TrainingConfig
 from medrev.data import EpochBatches
-from medrev.errors import CheckpointError, ConfigError, DivergedError
+from medrev.errors import CheckpointError, ConfigError, DivergedError, counted
 from medrev.methods import Batch, Cache, Logs, Method
 from medrev.training.distributed import World
 from medrev.training.meter import Meter
@@ -293,8 +293,8 @@ class Trainer:
         processes = state["processes"]
         if len(processes) != self.world.size:
             raise CheckpointError(
-                f"the checkpoint was saved by {len(processes)} process(es), but "
-                f"{self.world.size} want to resume it; start as many as before"
+                f"the checkpoint was saved by {counted(len(processes), 'process', 'processes')}, "
+                f"but {self.world.size} want to resume it; start as many as before"
             )
         for name, phase in self.method.phases.items():
             phase.load_state_dict(state["phases"][name])

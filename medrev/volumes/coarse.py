@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import torch
 
-from medrev.errors import InputError, OutputError, naming
+from medrev.errors import InputError, OutputError, counted, naming
 from medrev.files import atomic_path, ensure_writable_folder, files_below, not_there
 from medrev.volumes.affine import as_affine, rescale_affine
 from medrev.volumes.formats import read_header
@@ -127,7 +127,7 @@ def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
         made.set_sform(affine, 1)
     nibabel.save(made, place)
     rest, bad = [-n for n in cropped.after], int((~np.isfinite(result)).sum())
-    notes = [f"{bad} voxels are not finite"] if bad else []
+    notes = [f"{counted(bad, 'voxel is', 'voxels are')} not finite"] if bad else []
     if any(rest):
         notes.append(f"cropped by {' × '.join(map(str, rest))} voxels at the ends of its axes")
     return "; ".join(notes)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.errors import GeometryError, InputError
+from medrev.errors import GeometryError, InputError, counted
 from medrev.files import check_file, not_there
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.dicom_frames import Frame, frames_of, read_dataset, stored_pixels
-from medrev.volumes.reading import check_memory, finished, one_line
+from medrev.volumes.reading import check_memory, finished, one_line, to_float32
 from medrev.volumes.volume import Header, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -41,7 +41,7 @@ class _Series:
     files: dict[Path, Any]
 
     def __str__(self) -> str:
-        return f"series {self.number} '{self.description}' with {len(self.files)} files"
+        return f"series {self.number} '{self.description}' with {counted(len(self.files), 'file')}"
 
 
 def is_dicom_folder(folder: Path) -> bool:
@@ -104,8 +104,9 @@ def load_dicom(folder: str | Path, *, allow_nan: bool = False) -> Volume:
             frame = frames[n]
             if stored.shape[1:] != frame.size:
                 raise InputError(f"{path}: damaged: {stored.shape[1:]} pixels, not {frame.size}")
-            plane = stored[frame.number].T.astype(np.float64)
-            values[0, :, :, n] = plane * frame.slope + frame.intercept
+            with np.errstate(over="ignore", invalid="ignore"):
+                plane = stored[frame.number].T.astype(np.float64) * frame.slope + frame.intercept
+            values[0, :, :, n] = to_float32(path, plane)
     return finished(header, values, allow_nan)
 
 

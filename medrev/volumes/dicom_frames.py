@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medrev.errors import GeometryError, InputError
+from medrev.errors import GeometryError, InputError, counted
 from medrev.volumes.itk import load_dicom_pixels
 from medrev.volumes.reading import one_line
 
@@ -121,7 +121,8 @@ def frames_of(path: Path, dataset: Any) -> list[Frame]:
             )
         if len(groups) != count:
             raise InputError(
-                f"{path}: damaged: {count} frames are promised, {len(groups)} are described"
+                f"{path}: damaged: {counted(count, 'frame is', 'frames are')} promised, "
+                f"{len(groups)} described"
             )
         shared = dataset.get("SharedFunctionalGroupsSequence") or []
         return [

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
-from medrev.files import check_file
+from medrev.files import check_file, named_in
 from medrev.volumes.affine import usable_affine
 from medrev.volumes.reading import check_memory, finished, numbered, one_line
 from medrev.volumes.volume import Header, Volume
@@ -176,7 +176,7 @@ def _files(path: Path, fields: dict[str, str]) -> tuple[Path, ...]:
     elif "%" in stated:
         with one_line(path, ValueError):
             names = numbered(stated)
-    files = [path.parent / name for name in names]
+    files = [named_in(path.parent, name) for name in names]
     for file in files:
         try:
             check_file(file)

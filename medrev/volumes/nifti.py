@@ -18,7 +18,13 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine, voxel_size
 from medrev.volumes.gzipped import most_bytes, open_binary
-from medrev.volumes.reading import check_memory, one_line, rounding_notes
+from medrev.volumes.reading import (
+    check_memory,
+    not_finite,
+    one_line,
+    rounding_notes,
+    to_float32,
+)
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:
@@ -291,8 +297,7 @@ def _read_data(
             continue
         values = _scaled(np.frombuffer(buffer, dtype), raw)
         target = data[places[index][0]]
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite values are told below
-            target[...] = values.reshape(grid, order="F")
+        target[...] = to_float32(path, values).reshape(grid, order="F")
         notes.update(dict.fromkeys(rounding_notes(values, target.ravel(order="F"))))
         for place in places[index][1:]:
             data[place] = target
@@ -307,10 +312,7 @@ def _read_data(
     if beyond >= size:
         notes[f"the file holds {beyond} bytes more than its header says: they are not read"] = None
     if bad and not allow_nan:
-        raise InputError(
-            f"{path}: {bad} voxels are NaN or infinite, the first at {first}: "
-            "replace them (0 outside the brain) first"
-        )
+        raise InputError(not_finite(path, bad, str(first)))
     return data, tuple(notes)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.errors import InputError, OutputError
+from medrev.errors import InputError, OutputError, counted
 from medrev.files import atomic_path
 from medrev.volumes.affine import check_affine, grid_distance, rectify_affine
 from medrev.volumes.gzipped import write_gzip
@@ -177,7 +177,9 @@ def _checked(path: str | Path, volume: Any) -> tuple[Path, torch.Tensor]:
     values = plain(volume).detach().cpu()
     bad = sum(int((~torch.isfinite(channel)).sum()) for channel in values)
     if bad:
-        raise InputError(f"{path}: not written: {bad} voxels are NaN or infinite")
+        raise InputError(
+            f"{path}: not written: {counted(bad, 'voxel is', 'voxels are')} NaN or infinite"
+        )
     return path, values
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.files import check_file
+from medrev.files import check_file, named_in
 from medrev.volumes.gzipped import read_gzip
 from medrev.volumes.reading import numbered, one_line
 
@@ -118,7 +118,7 @@ def read_raw_header(path: Path) -> RawHeader:
             names = numbered(stated)
     if stated and not names:
         raise InputError(f"{path}: damaged: its data file LIST names no files")
-    files = tuple(path.parent / name for name in names) or (path,)
+    files = tuple(named_in(path.parent, name) for name in names) or (path,)
     for file in files:
         try:
             check_file(file)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.errors import InputError, OutputError
+from medrev.errors import InputError, OutputError, counted
 from medrev.files import atomic_path
 from medrev.volumes.affine import check_affine, direction_cosines
 from medrev.volumes.gzipped import write_gzip
@@ -157,7 +157,9 @@ def _values(path: Path, volume: Volume) -> NDArray[Any]:
     if values.dtype.kind == "f":
         bad = int(values.size - np.isfinite(values).sum())
         if bad:
-            raise InputError(f"{path}: not written: {bad} values are NaN or infinite")
+            raise InputError(
+                f"{path}: not written: {counted(bad, 'value is', 'values are')} NaN or infinite"
+            )
     return values
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.errors import InputError, MedrevError
+from medrev.errors import InputError, MedrevError, counted
 from medrev.progress import format_bytes
 from medrev.volumes.gzipped import DAMAGE
 from medrev.volumes.volume import Header, Volume
@@ -58,15 +58,33 @@ def finished(
         With float32 values, and a note where they do not hold whole numbers exactly.
 
     Raises:
-        InputError: There is NaN or infinity; it counts the voxels and names the first.
+        InputError: There is NaN or infinity, or a number beyond float32; it counts the voxels.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        values: NDArray[np.float32] = np.ascontiguousarray(stored, dtype=np.float32)
+    values = to_float32(header.path, stored)
     _check_finite(header.path, values, allow_nan)
     header = replace(header, notes=(*header.notes, *rounding_notes(stored, values)))
     common = {"filename_or_obj": str(header.path), "space_code": header.space_code}
     about = {**common, "notes": header.notes, **(meta or {})}
     return Volume(torch.from_numpy(values), header.affine, about, header)
+
+
+def to_float32(path: Path, stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Values as float32.
+
+    Raises:
+        InputError: A finite one is beyond its range.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: NDArray[np.float32] = np.ascontiguousarray(stored, dtype=np.float32)
+    if stored.dtype.kind == "f" and stored.dtype.itemsize > values.itemsize:
+        beyond = stored[np.isinf(values) & np.isfinite(stored)]
+        if beyond.size:
+            raise InputError(
+                f"{path}: {counted(beyond.size, 'voxel is', 'voxels are')} beyond the numbers of "
+                f"float32 (to 3.4e+38), such as {beyond.flat[0]}: replace them (0 outside the "
+                "brain), or divide all values first"
+            )
+    return values
 
 
 def rounding_notes(stored: NDArray[Any], values: NDArray[np.float32]) -> tuple[str, ...]:
@@ -88,9 +106,14 @@ def _check_finite(path: Path, values: NDArray[np.float32], allow_nan: bool) -> N
     if allow_nan or finite.all():
         return
     where = tuple(int(n) for n in np.argwhere(~finite)[0])
-    raise InputError(
-        f"{path}: {int((~finite).sum())} voxels are NaN or infinite, the first at {where}: "
-        "replace them (0 outside the brain) first"
+    raise InputError(not_finite(path, int((~finite).sum()), str(where)))
+
+
+def not_finite(path: Path, count: int, first: str) -> str:
+    """What is said of voxels that are NaN or infinite, and of where the first is."""
+    return (
+        f"{path}: {counted(count, 'voxel is', 'voxels are')} NaN or infinite, the first at "
+        f"{first}: replace them (0 outside the brain) first"
     )
 
 

@@ -163,6 +163,7 @@ def test_numbers_have_bounds(inputs, tmp_path, capsys, option, value):
         ("--participants", "x.tsv"),
         ("--absent", "zero"),
         ("--wrapped-mae",),
+        ("--interior", "3", "--mask", "whole"),
     ],
     ids=" ".join,
 )
@@ -178,13 +179,21 @@ def test_of_folders_of_predictions(inputs, tmp_path, capsys, option):
     assert not (tmp_path / "out").exists()
 
 
-def test_of_folders_of_images(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("--resample-reference", "yes"), "--resample-reference is of volumes, got images"),
+        (("--interior", "3"), "--interior is of masks of volumes, got images"),
+    ],
+)
+def test_of_folders_of_images(tmp_path, capsys, option, says):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         write_pixels(tmp_path / folder / "x.png", np.full((16, 16, 1), 9, np.uint8))
     argv = [str(tmp_path / "a"), "--reference", str(tmp_path / "b"), "--output"]
-    assert evaluate.main([*argv, str(tmp_path / "out"), "--resample-reference", "yes"]) == 2
-    assert "--resample-reference is of volumes, got images" in capsys.readouterr().err
+    assert evaluate.main([*argv, str(tmp_path / "out"), *option]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,20 @@ class TestPaths:
         root = load_pipeline(write(), ["data.root=~/hcp"]).data.root
         assert root == Path.home() / "hcp"
 
+    @pytest.mark.parametrize(
+        "name",
+        ["a: b", "a #1", "a:", "- a", "*a", "&a", "@a", "%a", "`a`", "a, b", "a: b: c", "| a"],
+    )
+    def test_a_folder_is_what_was_typed(self, write, tmp_path, name):
+        for folder in (tmp_path, Path("/data")):
+            path = folder / name
+            assert load_pipeline(write(), [f"data.root={path}"]).data.root == path
+        assert load_pipeline(write(), [f"data.root={name}"]).data.root == tmp_path / name
+
+    def test_the_home_of_nobody_is_a_name(self, write, tmp_path):
+        root = load_pipeline(write(), ["data.root=~nobody-at-all/x"]).data.root
+        assert root == tmp_path / "~nobody-at-all" / "x"
+
     def test_folder_named_by_a_number(self, write, tmp_path):
         assert load_pipeline(write(), ["data.root=0100"]).data.root == tmp_path / "0100"
 

@@ -40,6 +40,16 @@ def touch(*paths: Path) -> None:
         ("sub-1_desc-nonbrain_mask", False),
         ("sub-1_desc-brainstem_mask", False),
         ("sub-1_desc-preprocbrain_mask", True),
+        ("sub-1_desc-brainExtracted_mask", True),
+        ("sub-1_acq-b0_desc-brain_mask", True),
+        ("sub-1_label-wmBrain_mask", False),
+        ("sub-1_label-brainGM_mask", False),
+        ("sub-1_desc-leftbrain_mask", False),
+        ("sub-1_desc-brainVentricles_mask", False),
+        ("sub-1_desc-brain_label-CSF_mask", False),
+        ("sub-1_seg-aparc_desc-brain_mask", False),
+        ("sub-1_acq-lesion_mask", False),
+        ("sub-1_roi-hippocampus_mask", False),
     ],
 )
 @pytest.mark.parametrize("place", ["dwi", "derivatives/other"])

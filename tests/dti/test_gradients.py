@@ -296,3 +296,38 @@ def test_b_values_may_go_on_in_rows_of_any_length(tmp_path):
     np.savetxt(tmp_path / "bvec", vectors.T)
     read = read_gradients(tmp_path / "bval", tmp_path / "bvec", 8)
     assert read.bvals.tolist() == [0, *[1000.0] * 7]
+
+
+def _rows_of(array):
+    return [" ".join(map(str, row)) for row in array.tolist()]
+
+
+#: How programs print arrays.
+PRINTED = {
+    "str": str,
+    "repr": repr,
+    "list": lambda array: repr(array.tolist()),
+    "matlab": lambda array: f"[{'; '.join(_rows_of(array))}]",
+    "windows": lambda array: "\n".join(_rows_of(array)).replace("nan", "-nan(ind)"),
+}
+
+
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=list(PRINTED))
+@pytest.mark.parametrize("turn", [False, True])
+def test_arrays_as_programs_print_them(tmp_path, printed, turn):
+    bvecs = np.random.default_rng(1).normal(size=(20, 3))
+    bvecs = np.vstack([np.full(3, np.nan), bvecs / np.linalg.norm(bvecs, axis=1, keepdims=True)])
+    bvals = np.r_[0.0, [1000.0] * 20]
+    (tmp_path / "bval").write_text(repr(bvals))
+    (tmp_path / "bvec").write_text(printed(bvecs.T if turn else bvecs))
+    read = read_gradients(tmp_path / "bval", tmp_path / "bvec", 21)
+    assert read.bvals.tolist() == bvals.tolist()
+    np.testing.assert_allclose(read.bvecs, np.nan_to_num(bvecs), atol=1e-7)
+
+
+def test_files_of_another_series_and_exchanged_ones(tmp_path):
+    bval, bvec = write(tmp_path)
+    with pytest.raises(GradientError, match="exchanged"):
+        read_gradients(bvec, bval, 9)
+    with pytest.raises(GradientError, match=r"10 b-values are needed .* were written with this"):
+        read_gradients(bval, bvec, 10)

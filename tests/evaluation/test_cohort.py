@@ -156,7 +156,7 @@ def test_nan_and_constant_volumes_are_undefined_with_a_reason_not_nan(cohort):
     done = evaluate(cohort)
     assert list(done.measured) == ["sub-01", "sub-02", "sub-03"]
     reasons = {r.subject: r.reason for r in done.results if r.metric == "psnr" and r.reason}
-    assert "1 voxels with NaN" in reasons["sub-01"]
+    assert "1 voxel with NaN" in reasons["sub-01"]
     assert "the reference is constant" in reasons["sub-03"]
     rows = list(csv.DictReader(done.results.to_csv().splitlines()))
     assert not any(row["value"].lower() == "nan" for row in rows)

@@ -78,7 +78,7 @@ def test_a_reference_without_prediction_is_only_noted(cohort):
     (cohort / "a/sub-02_desc-sr_T1w.nii.gz").unlink()
     found = find(cohort, "a")
     assert found.failures == {}
-    assert found.notes == ("1 references have no prediction and do not count: sub-02",)
+    assert found.notes == ("1 reference has no prediction and does not count: sub-02",)
 
 
 def test_nothing_in_common_is_an_error_that_names_the_subjects(cohort):

@@ -167,7 +167,7 @@ def test_a_prediction_with_nan_is_said():
     table = scores_of("A", data, broken)
     assert HELDOUT["rmse"].values(table, "model") == {}
     assert any(
-        note.startswith("A (model)") and "1 voxels with NaN/Inf" in note for note in table.reasons
+        note.startswith("A (model)") and "1 voxel with NaN/Inf" in note for note in table.reasons
     )
 
 

@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from medrev.evaluation.folders import is_image, is_mask, is_uncertainty, subject_of
+from medrev.evaluation.folders import (
+    is_brain_mask,
+    is_image,
+    is_mask,
+    is_uncertainty,
+    subject_of,
+)
 
 ROOT = Path("root")
 
@@ -49,3 +55,18 @@ def test_prediction_and_reference_have_one_name():
 def test_roles_are_words_of_the_name(name, mask, std, image):
     path = Path(name)
     assert (is_mask(path), is_uncertainty(path), is_image(path)) == (mask, std, image)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("sub-01_desc-brain_mask.nii.gz", True),
+        ("sub-01_FLAIR_mask.nii.gz", True),
+        ("lesion1_mask.nii.gz", True),  # a subject's name
+        ("sub-01_label-lesion_mask.nii.gz", False),
+        ("sub-01_label-wmBrain_mask.nii.gz", False),
+        ("sub-01_T1w.nii.gz", False),
+    ],
+)
+def test_masks_of_tissue_are_not_where_volumes_are_compared(name, is_one):
+    assert is_brain_mask(Path(name)) == is_one

@@ -302,7 +302,7 @@ def test_nan_in_the_brain_is_an_error(residual_model, brain, tmp_path, masked):
     values[2, 3, 3, 4] = np.nan  # one component in the middle
     path = save(tmp_path / "t.nii.gz", values, oblique())
     mask = save(tmp_path / "mask.nii.gz", inside, oblique()) if masked else None
-    with pytest.raises(InputError, match=r"1 voxels in the brain are NaN .* first at \(3, 3, 4\)"):
+    with pytest.raises(InputError, match=r"1 voxel in the brain is NaN .* first at \(3, 3, 4\)"):
         infer_file(path, model=residual_model(), output=tmp_path / "out", mask=mask)
 
 

@@ -232,7 +232,7 @@ def test_volumes_that_cannot_be_translated(make_model, shape, inverse, message):
 def test_nan_is_refused(make_model):
     volume = torch.zeros(6, 5, 5, 5)
     volume[:, 2, 2, 2] = float("nan")
-    with pytest.raises(InputError, match="NaN or Inf in 1 voxels"):
+    with pytest.raises(InputError, match="NaN or Inf in 1 voxel"):
         apply(make_model(), volume)
 
 

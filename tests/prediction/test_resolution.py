@@ -275,6 +275,17 @@ def test_the_second_translation_says_what_it_doubts(residual_model):
     assert line.startswith("second translation: the voxels have 1 x 1 x 1 mm")
 
 
+def test_two_translations_say_once_what_both_say(residual_model):
+    options = InferenceOptions(voxel_size=0.5, ensemble=2, interval=80.0, engine="torch")
+    result = predict(
+        residual_model(),
+        torch.full((6, 8, 8, 8), 1e-3),
+        affine=np.diag([2.0, 2, 2, 1]),
+        options=options,
+    )
+    assert len([line for line in result.warnings if "intervals are not calibrated" in line]) == 1
+
+
 @pytest.mark.parametrize("edges", [(0.0,), (1.0, 2.0), (-1.0, 1.0, 1.0), (float("nan"),)])
 def test_sizes_that_are_none_are_refused(edges):
     with pytest.raises(InputError, match="voxel_size must be one positive number of mm or three"):

@@ -106,7 +106,7 @@ def test_the_table_counts_the_pixels_of_all_images_together(run, scenes):
 def test_card_log_picture_and_page_know_of_classes(run):
     card = (run.path / "model_card.md").read_text()
     assert "segmentation of images, A to labels B, 3 classes" in card
-    assert "On 3 test image(s) that training never saw" in card
+    assert "On 3 test images that training never saw" in card
     assert "cross entropy" in card
     assert "in both directions" not in card
     header = (run.path / "metrics.csv").read_text().splitlines()[0]

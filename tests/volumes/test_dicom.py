@@ -155,6 +155,12 @@ def test_signed_numbers_and_a_scale_for_every_file(tmp_path):
     check_places(read_volume(folder), values=values)
 
 
+def test_a_scale_that_leads_beyond_float32(tmp_path, recwarn):
+    folder = save_series(tmp_path / "a", RescaleSlope="1e300", RescaleIntercept=0)
+    assert "42 voxels are beyond the numbers of float32" in message_of(folder)
+    assert not recwarn
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 4, 1, 3]])
 def test_frames_of_one_file_in_any_order(tmp_path, order):
     folder = save(tmp_path / "a", "x.dcm", enhanced(STACK[order], PIXELS[order]))

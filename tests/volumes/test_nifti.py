@@ -568,6 +568,16 @@ def test_nan_and_infinity_are_counted_and_placed(tmp_path):
     assert read_nifti(tmp_path / "n.nii.gz", volumes=[0]).shape == (1, 4, 5, 6)
 
 
+@pytest.mark.parametrize("allow_nan", [False, True])
+def test_numbers_beyond_float32_are_called_so(tmp_path, allow_nan):
+    values = np.ones((4, 5, 6))
+    values[1, 2, 3], values[0, 0, 0] = -1e300, np.nan
+    nib.Nifti1Image(values, AFFINE).to_filename(tmp_path / "n.nii.gz")
+    says = r"1 voxel is beyond the numbers of float32 \(to 3.4e\+38\), such as -1e\+300: replace"
+    with pytest.raises(InputError, match=says):
+        read_nifti(tmp_path / "n.nii.gz", allow_nan=allow_nan)
+
+
 def test_a_header_that_is_not_valid_gives_one_line_only(tmp_path, capfd):
     image().to_filename(tmp_path / "h.nii")
     content = bytearray((tmp_path / "h.nii").read_bytes())
@@ -593,7 +603,7 @@ def test_nothing_is_written_for_bad_volumes_or_names(tmp_path):
     bad = good.clone()
     bad[0, 0, 0, 0] = torch.nan
     for path, volume, error, message in [
-        ("a.nii", bad, InputError, "1 voxels are NaN"),
+        ("a.nii", bad, InputError, "1 voxel is NaN"),
         ("a.mha", good, OutputError, r"\.nii or \.nii\.gz"),
         ("a.nii", good[0], InputError, "C, I, J, K"),
         ("a.nii", good.as_tensor(), InputError, "MetaTensor"),

@@ -222,8 +222,9 @@ def test_what_cannot_be_used_is_said(tmp_path):
     assert "space units" in message_of(write(path, ones, **{"space units": ["ft"] * 3}))
     nan = ones.copy()
     nan[1, 2, 3] = np.nan
-    assert "1 voxels are NaN" in message_of(write(path, nan))
+    assert "1 voxel is NaN" in message_of(write(path, nan))
     assert read_volume(path, allow_nan=True).values.isnan().sum() == 1
+    assert "24 voxels are beyond" in message_of(write(path, np.full((2, 3, 4), 1e39)))
     nrrd.write(str(path), np.ones((4, 5)))
     assert "three axes of space" in message_of(path)
     nrrd.write(str(path), np.ones((4, 5, 6, 2)), {"kinds": ["domain"] * 4})

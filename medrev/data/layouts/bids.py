@@ -16,8 +16,17 @@ _PARTS = {"ph": "phase", "phase": "phase", "real": "real", "imag": "imag", "imag
 _TYPES = {"P": "phase", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
 #: Words without a value in the names of brain masks.
 _MASK_WORDS = {"mask", "brain", "dwi", "T1w", "T2w", "bet"}
-#: Of a whole brain, and not of a brainstem or of what is no brain.
-_BRAIN = re.compile("(?<!no)(?<!non)(?<!not)(?<!mid)(?<!fore)(?<!hind)brain(?!stem|less)")
+#: Entities of masks of a part.
+_PART = {"hemi", "seg", "atlas", "roi", "tissue"}
+#: Words that name a tissue, a part of the brain, or what is no brain.
+_OTHER = re.compile(
+    "(wm|gm|csf)+|[lr]h?|left|right|hemi(sphere)?s?|half|part(ial)?|inner|outer|deep|no|non|not|"
+    "mid|fore|hind|stem|less|(white|gr[ae]y)?matter|white|gr[ae]y|(sub)?(cortex|cortical)|wmhs?|"
+    "(hyper|hypo)intensit(y|ies)|lesions?|tumou?rs?|o?edema|infarcts?|stroke|bleeds?|vessels?|"
+    "ventric(le|ular|les)|cerebell(um|ar)|cerebrum|thalamus|hippocamp(us|i)|basalganglia|nuclei|"
+    "tissues?|skull|scalp|air|back(ground)?|out(side)?|ex|edges?|rois?"
+)
+_WORDS = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 #: Entities of a mask that its series has, too.
 _OWN = ("space", "ses", "task")
 #: Entities in which a series and its mask may differ.
@@ -137,15 +146,32 @@ def find_mask(series: Path, root: Path, *, alone: bool) -> Path | None:
     return ranked[0] if ranked else None
 
 
+def is_of_another(mask: Path) -> bool:
+    """Whether the name of a mask says that it is of a tissue, of a part, or of no brain.
+
+    >>> names = ("sub-1_label-wmBrain_mask", "sub-1_lesion_mask", "sub-1_desc-preprocbrain_mask")
+    >>> [is_of_another(Path(f"{name}.nii.gz")) for name in names]
+    [True, True, False]
+    """
+    found = entities(mask)
+    label = found.get("label", "brain")
+    said = [label, found.get("desc", ""), *(key for key, value in found.items() if not value)]
+    words = _WORDS.findall(re.sub("brain", " ", " ".join(said), flags=re.IGNORECASE))
+    return (
+        not _PART.isdisjoint(found)
+        or "brain" not in label.lower()
+        or any(_OTHER.fullmatch(word.lower()) for word in words)
+    )
+
+
 def _is_brain_mask(path: Path) -> bool:
     found = entities(path)
-    said = {found.get("desc", "brain"), found.get("label", "brain")}
     words = {key for key, value in found.items() if not value}
     return (
         list(found)[-1] == "mask"
-        and "hemi" not in found
-        and all(_BRAIN.search(what.lower()) for what in said)
+        and "brain" in found.get("desc", "brain").lower()
         and words <= _MASK_WORDS
+        and not is_of_another(path)
     )
 
 
@@ -156,6 +182,7 @@ def _belongs(mask: Path, series: Path, *, alone: bool) -> bool:
         for path in (mask, series)
     )
     if alone:
-        alike = all(other.get(key, value) == value for key, value in one.items())
+        said = "brain" in mask.name.lower()  # else an entity of its own may say what it is of
+        alike = all(other.get(key, value if said else "") == value for key, value in one.items())
         return alike and all(one.get(key) in (None, other.get(key)) for key in _OWN)
     return one == other

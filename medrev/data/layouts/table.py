@@ -9,6 +9,7 @@ from pathlib import Path
 from medrev.data.layouts.listing import Listing
 from medrev.data.subject import Subject
 from medrev.errors import InputError
+from medrev.files import named_in
 from medrev.tables import Table, read_table
 
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
@@ -129,7 +130,7 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
         row = find(subject.id)
         if row is not None:
             found += 1
-            more = {role: root / row[role] for role in roles if role in row}
+            more = {role: named_in(root, row[role]) for role in roles if role in row}
             listing.subjects[index] = replace(
                 subject, split=row.get("split"), files={**subject.files, **more}
             )

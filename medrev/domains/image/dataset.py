@@ -22,7 +22,7 @@ from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
 from medrev.domains.image.pairs import find_images
 from medrev.domains.image.reading import Loader, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated, two_ways
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import Panel
 
 logger = logging.getLogger(__name__)
@@ -152,8 +152,8 @@ class ImageDataset(PictureDataset[Sides]):
     def _counted(self, part: ImagePart) -> str:
         """Pairs, or images of both sides."""
         if part.paired:
-            return f"{len(part)} pair{'' if len(part) == 1 else 's'}"
-        return f"{len(part.x)} images of x, {len(part.y)} of y, no pairs"
+            return counted(len(part), "pair")
+        return f"{counted(len(part.x), 'image')} of x, {len(part.y)} of y, no pairs"
 
     def sample(self, ready: Sides) -> Sample:
         """Whole images, resized as they are tested."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import PictureHeader, read_pixels
 
 Half = Literal["left", "right"]
@@ -107,5 +107,5 @@ class ImageSet:
     def describe(self) -> str:
         """One line for people: how many images, of which layout, where."""
         count = sum(len(part.x) + len(part.y) for part in self.parts.values())
-        classes = f" of {len(self.classes)} classes" if self.classes else ""
-        return f"{count} images{classes}, {self.layout} layout, in {self.root}"
+        classes = f" of {counted(len(self.classes), 'class', 'classes')}" if self.classes else ""
+        return f"{counted(count, 'image')}{classes}, {self.layout} layout, in {self.root}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medrev.domains.image.idx import IDX_FILES, find_idx, read_idx
 from medrev.domains.image.image_set import Half
 from medrev.errors import InputError
-from medrev.files import files_below
+from medrev.files import files_below, named_in
 from medrev.tables import read_table
 from medrev.volumes import PICTURES
 
@@ -180,10 +180,13 @@ def _of_table(root: Path) -> Iterator[Found]:
             raise InputError(
                 f"{file}, line {line}: split must be train, validation or test, got {split!r}"
             )
-        name = Path(row["file"]).with_suffix("").as_posix()
+        if not row["file"]:
+            raise InputError(f"{file}, line {line}: names no file")
+        path = named_in(file.parent, row["file"])
+        name = PureWindowsPath(row["file"]).with_suffix("").as_posix()
         part = None if split is None else parts[split]
         label = row.get("label") or None
-        yield Found(name, file.parent / row["file"], part=part, label=label)
+        yield Found(name, path, part=part, label=label)
 
 
 def _first(places: Iterable[Path]) -> Path | None:

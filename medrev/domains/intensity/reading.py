@@ -10,7 +10,7 @@ import torch
 
 from medrev.data.ranges import finite_notes, without_nan
 from medrev.domains.values import Scan
-from medrev.errors import InputError
+from medrev.errors import InputError, counted
 from medrev.volumes import check_affine, check_mask, read_volume
 
 #: The value of the background, 0, in network range.
@@ -100,7 +100,8 @@ def _without_negative(values: torch.Tensor) -> tuple[torch.Tensor, list[str]]:
     count = int((values < 0).sum())
     if not count:
         return values, []
-    note = f"{count} voxels were negative, down to {float(values.min()):g}: taken as zero"
+    words = counted(count, "voxel was", "voxels were")
+    note = f"{words} negative, down to {float(values.min()):g}: taken as zero"
     if count > _MANY * int((values != 0).sum()):
         note += "; give intensities as they were scanned, not normalised ones"
     return values.clamp(min=0), [note]

@@ -135,7 +135,7 @@ def test_negative_intensities_become_zero_with_a_note(head_of):
 
     replaced(subject, "t2", negative)
     head = prepare_head(subject, data)
-    note = "BraTS2021_00000_t2.nii.gz: 1 voxels were negative, down to -5: taken as zero"
+    note = "BraTS2021_00000_t2.nii.gz: 1 voxel was negative, down to -5: taken as zero"
     assert head.notes == (note,)
     x, y, mask = head.whole()
     place = (0, SHAPE[0] - 1 - 6, SHAPE[1] - 1 - 7, 5)  # BraTS is LPS
@@ -156,7 +156,7 @@ def shifted(values, matrix):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (holes, InputError, "t2.nii.gz: 1 voxels in the brain are NaN"),
+        (holes, InputError, "t2.nii.gz: 1 voxel in the brain is NaN"),
         (shifted, GeometryError, "t2.nii.gz lies elsewhere than .*t1.nii.gz: .*0.5 mm apart"),
         (
             lambda v, m: (v[:-1], m),

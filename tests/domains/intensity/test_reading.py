@@ -50,9 +50,9 @@ def test_nan_outside_the_brain_is_zero_and_inside_an_error(head, tmp_path):
     holed[0, 0, 0] = np.nan
     scan = read_contrast(save(tmp_path / "t1.nii", holed))
     assert np.array_equal(scan.values[0], head)
-    assert scan.warnings == ("1 voxels outside the mask were NaN or infinite: taken as zero",)
+    assert scan.warnings == ("1 voxel outside the mask was NaN or infinite: taken as zero",)
     holed[3, 3, 3] = np.inf
-    with pytest.raises(InputError, match=r"1 voxels in the brain .* first at \(3, 3, 3\)"):
+    with pytest.raises(InputError, match=r"1 voxel in the brain .* first at \(3, 3, 3\)"):
         read_contrast(save(tmp_path / "t1.nii", holed))
 
 

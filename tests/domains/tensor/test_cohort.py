@@ -90,19 +90,22 @@ def test_a_flat_mask_belongs_to_the_tensor_with_the_longest_name(phantom, config
     for name in ("A", "A_2"):
         phantom.save_tensor(tmp_path / f"{name}_tensor.nii.gz")
         phantom.save(tmp_path / f"{name}_mask.nii.gz", phantom.mask)
+    phantom.save(tmp_path / "A_lesion_mask.nii.gz", phantom.mask)
     masks = {s.id: s.files.get("mask") for s in find_cohort(config(tmp_path)).subjects}
     assert masks == {name: tmp_path / f"{name}_mask.nii.gz" for name in ("A", "A_2")}
 
 
 def test_ready_tensors_in_folders_and_flat(phantom, config, tmp_path):
     phantom.save_tensor(tmp_path / "nested/A/tensor.nii.gz")
-    phantom.save(tmp_path / "nested/A/brain_mask.nii.gz", phantom.mask)
+    for mask in ("brain_mask", "wm_mask", "A_label-GM_mask"):
+        phantom.save(tmp_path / f"nested/A/{mask}.nii.gz", phantom.mask)
     phantom.save_tensor(tmp_path / "flat/A_tensor.nii.gz")
     phantom.save_tensor(tmp_path / "flat/B_tensor.nii.gz")
     phantom.save(tmp_path / "flat/A_mask.nii.gz", phantom.mask)
     nested, flat = (find_cohort(config(tmp_path / kind)) for kind in ("nested", "flat"))
     assert nested.layout == flat.layout == "tensors"
-    assert [(s.id, "mask" in s.files) for s in nested.subjects] == [("A", True)]
+    (one,) = nested.subjects
+    assert (one.id, one.files["mask"].name) == ("A", "brain_mask.nii.gz")
     assert [(s.id, "mask" in s.files) for s in flat.subjects] == [("A", True), ("B", False)]
 
 
@@ -151,8 +154,9 @@ def test_a_row_that_could_be_of_two_persons_is_of_neither():
     assert by_name(rows, twins)("sub-02") == {"split": "train"}
 
 
+@pytest.mark.parametrize("windows", [False, True])
 @pytest.mark.parametrize("name", ["participants.tsv", "list.csv"])
-def test_table_of_paths(phantom, config, tmp_path, name):
+def test_table_of_paths(phantom, config, tmp_path, name, windows):
     phantom.save_bids(tmp_path / "data", "sub-01")
     phantom.save_tensor(tmp_path / "t.nii.gz")
     rows = [
@@ -161,7 +165,8 @@ def test_table_of_paths(phantom, config, tmp_path, name):
         ["two", "", "t.nii.gz", "val"],
     ]
     separator = "\t" if name.endswith("tsv") else ","
-    (tmp_path / name).write_text("\n".join(separator.join(row) for row in rows))
+    text = "\n".join(separator.join(row) for row in rows)
+    (tmp_path / name).write_text(text.replace("/", "\\") if windows else text)
     changes = {} if name == "participants.tsv" else {"table": tmp_path / name}
     cohort = find_cohort(config(tmp_path, **changes))
     assert cohort.layout == "table"

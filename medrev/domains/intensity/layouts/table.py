@@ -4,6 +4,7 @@ from pathlib import Path
 
 from medrev.data.layouts.table import TableLayout
 from medrev.domains.intensity.names import contrast_name
+from medrev.files import named_in
 from medrev.volumes import VOLUMES
 
 _OTHERS = {"id", "mask", "seg", "dwi", "tensor", "truth"}
@@ -19,7 +20,7 @@ def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
         role: row[name] for role, name in (("mask", "mask"), ("labels", "seg")) if name in row
     }
     contrasts = {contrast_name(column): path for column, path in _paths(row).items()}
-    return {role: folder / path for role, path in {**contrasts, **others}.items()}
+    return {role: named_in(folder, path) for role, path in {**contrasts, **others}.items()}
 
 
 table = TableLayout(

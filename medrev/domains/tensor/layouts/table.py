@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from medrev.data.layouts.table import TableLayout
+from medrev.files import named_in
 
 _PATHS = ("dwi", "bval", "bvec", "tensor", "mask", "truth")
 _NIFTI = (".nii", ".nii.gz")
@@ -13,7 +14,7 @@ def _names(row: dict[str, str]) -> bool:
 
 
 def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
-    paths = {name: folder / row[name] for name in _PATHS if name in row}
+    paths = {name: named_in(folder, row[name]) for name in _PATHS if name in row}
     if "dwi" in paths:
         stem = paths["dwi"].name.removesuffix(".gz").removesuffix(".nii")
         for name in ("bval", "bvec"):

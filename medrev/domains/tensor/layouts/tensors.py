@@ -8,6 +8,7 @@ name up to the suffix: ``A_tensor.nii.gz`` and ``A_mask.nii.gz``.
 from collections.abc import Iterable
 from pathlib import Path
 
+from medrev.data.layouts.bids import is_of_another
 from medrev.data.layouts.listing import Listing, folders, known, nifti_files
 from medrev.data.subject import Subject, strip_nifti
 from medrev.errors import InputError
@@ -25,6 +26,12 @@ def _is_tensor(path: Path) -> bool:
         return nifti_shape(path)[0] == 6
     except InputError:  # damaged files are reported when they are read, not when searched for
         return False
+
+
+def _is_mask(path: Path, subject: str) -> bool:
+    """Whether a file is a subject's mask by its name, and not one of a part of the brain."""
+    rest = path.with_name(path.name.removeprefix(subject))
+    return "mask" in path.name and not is_of_another(rest)
 
 
 def _damage(files: Iterable[Path]) -> list[str]:
@@ -82,13 +89,13 @@ def read(root: Path) -> Listing:
     flat = {tensor: _name(tensor) for tensor in filter(_is_tensor, files)}
     owners = {p: _owner(p, flat.values()) for p in files if "mask" in p.name}
     for tensor, name in flat.items():
-        masks = [mask for mask, owner in owners.items() if owner == name]
+        masks = [mask for mask, owner in owners.items() if owner == name and _is_mask(mask, name)]
         mask = _only(masks, f"{name}: one mask", listing)
         listing.subjects.append(Subject(name, known(tensor=tensor, mask=mask)))
     for folder in _subjects(root):
         files = [path for place in _places(folder) for path in nifti_files(place)]
         tensors = [path for path in files if _is_tensor(path)]
-        masks = [path for path in files if "mask" in path.name]
+        masks = [path for path in files if _is_mask(path, folder.name)]
         truths = [path for path in tensors if "truth" in path.name]
         tensors = [path for path in tensors if path not in truths] or tensors
         own = _only(tensors, f"{folder.name}: one tensor file", listing)
