@@ -202,12 +202,12 @@ def recognise(
     mask = None if mask is None else Path(mask)
     if path.suffix.lower() in PICTURES and not path.is_dir():
         return Source(path, "image", _image_header(path), mask=mask)
-    part = None if path.is_dir() else complex_part(path)
+    header = read_header(path)
+    part = header.extra.get("part") if path.is_dir() else complex_part(path)
     if part is not None:
         raise InputError(
             f"{path}: is the {part} part of a complex series: give that of the magnitudes"
         )
-    header = read_header(path)
     gradients = _gradient_files(path, bval, bvec, header.shape[0])
     if gradients is not None:
         if header.shape[0] < 2:

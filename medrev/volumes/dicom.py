@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError, counted
 from medrev.files import check_file, not_there
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.dicom_frames import Frame, frames_of, read_dataset, stored_pixels
+from medrev.volumes.dicom_frames import (
+    Frame,
+    frames_of,
+    quiet,
+    read_dataset,
+    stored_pixels,
+)
 from medrev.volumes.reading import check_memory, finished, one_line, to_float32
 from medrev.volumes.volume import Header, Volume
 
@@ -110,6 +116,7 @@ def load_dicom(folder: str | Path, *, allow_nan: bool = False) -> Volume:
     return finished(header, values, allow_nan)
 
 
+@quiet()
 def _open_series(folder: Path) -> tuple[Header, list[Frame]]:
     """The checked header of a series, and its frames in the order of their places."""
     if not folder.is_dir():
@@ -117,12 +124,27 @@ def _open_series(folder: Path) -> tuple[Header, list[Frame]]:
     series, notes = _chosen(folder, _find_series(folder))
     frames = [f for path, dataset in series.files.items() for f in frames_of(path, dataset)]
     frames, affine = _stack(folder, frames)
-    notes += _missing(series, len(frames))
+    notes += (*_missing(series, len(frames)), *_peculiar(series, frames))
     rows, columns = frames[0].size
     shape = (1, columns, rows, len(frames))
     affine, more = usable_affine(affine, shape, str(folder))
     files = tuple(series.files)
-    return Header(folder, "DICOM series", shape, affine, notes=(*notes, *more), files=files), frames
+    part = frames[0].about.get("part", "").lower()
+    extra = {"part": part} if part not in ("", "magnitude", "mixed") else {}
+    notes += more
+    header = Header(folder, "DICOM series", shape, affine, notes=notes, extra=extra, files=files)
+    return header, frames
+
+
+def _peculiar(series: _Series, frames: list[Frame]) -> Iterator[str]:
+    """What is to be said of slices that are read all the same."""
+    shown = {str(f.get("PhotometricInterpretation", "")) for f in series.files.values()}
+    if "MONOCHROME1" in shown:
+        yield "its small numbers are shown bright (MONOCHROME1): they are read as stored"
+    words = (frames[0].unlike(frame, "inversion", "flip") for frame in frames[1:])
+    differ = next(filter(None, words), None)
+    if differ:
+        yield f"its slices differ in {' and '.join(differ)}"
 
 
 def _missing(series: _Series, count: int) -> tuple[str, ...]:
@@ -170,7 +192,7 @@ def _looks_dicom(path: Path) -> bool:
 
 
 def _find_series(folder: Path) -> list[_Series]:
-    found: dict[str, _Series] = {}
+    found: dict[tuple[str, ...], _Series] = {}
     for path in _candidates(folder):
         called = path.suffix.lower() in ENDINGS
         if not called and not _looks_dicom(path):
@@ -182,9 +204,10 @@ def _find_series(folder: Path) -> list[_Series]:
             continue  # reports, presentation states, a DICOMDIR of another name
         with one_line(path, Exception):
             uid = str(dataset.get("SeriesInstanceUID", ""))
+            whose = tuple(str(dataset.get(name, "")) for name in ("PatientID", "StudyInstanceUID"))
             description = str(dataset.get("SeriesDescription", "") or uid)
             new = _Series(uid, str(dataset.get("SeriesNumber", "?")), description, {})
-        found.setdefault(uid, new).files[path] = dataset
+        found.setdefault((uid, *whose), new).files[path] = dataset
     return list(found.values())
 
 
@@ -304,7 +327,7 @@ def _check_distances(folder: Path, frames: list[Frame], heights: NDArray[np.floa
             "the series again"
         )
     for frame in frames[1:]:
-        differ = [words for words in frames[0].unlike(frame) if not words.startswith("time")]
+        differ = frames[0].unlike(frame, "b", "echo", "part")
         if differ:
             raise InputError(
                 f"{folder}: the slices are not of one volume: {frames[0]} and {frame} differ in "

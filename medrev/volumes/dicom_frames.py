@@ -1,7 +1,9 @@
 """The frames of DICOM files: where each lies, what its stored numbers mean, and the numbers."""
 
 import logging
+import math
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -22,11 +24,23 @@ _TOLD_BY = {
     "b": "b-value",
     "echo": "echo time",
     "part": "part of a complex image",
+    "inversion": "inversion time",
+    "flip": "flip angle",
     "time": "time",
 }
-#: The b-value in the standard's element, and in those of Siemens, GE, Philips and United Imaging.
-_B_VALUES = ("DiffusionBValue", 0x0019100C, 0x00431039, 0x20011003, 0x00651009)
-_PARTS = {"M": "MAGNITUDE", "P": "PHASE", "R": "REAL", "I": "IMAGINARY"}
+#: The b-value in the elements of Siemens, GE, Philips and United Imaging; GE's part of an image.
+_B_VALUES, _GE_PART = (0x0019100C, 0x00431039, 0x20011003, 0x00651009), 0x0043102F
+#: Whose the blocks of private elements are, by group.
+_OWNERS = {
+    0x0019: "SIEMENS MR HEADER",
+    0x0043: "GEMS_PARM_01",
+    0x2001: "Philips Imaging DD 001",
+    0x0065: "Image Private Header",
+}
+_GE_FLAGS = 100_000  # what GE adds to b-values is a multiple of it
+#: Parts of complex images by the third word of Image Type, and by GE's number.
+_PARTS = {"M": "MAGNITUDE", "P": "PHASE", "PHASE": "PHASE", "R": "REAL", "I": "IMAGINARY"}
+_PARTS |= {"0": "MAGNITUDE", "1": "PHASE", "2": "REAL", "3": "IMAGINARY"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +82,11 @@ class Frame:
     def __str__(self) -> str:
         return self.path.name if self.of == 1 else f"frame {self.number + 1} of {self.path.name}"
 
-    def unlike(self, other: "Frame") -> list[str]:
-        """What tells two frames apart, in words."""
+    def unlike(self, other: "Frame", *keys: str) -> list[str]:
+        """What tells two frames apart, in words; of the given keys, or of all."""
         return [
-            f"{words} ({self.about.get(key, '?')} and {other.about.get(key, '?')})"
-            for key, words in _TOLD_BY.items()
+            f"{_TOLD_BY[key]} ({self.about.get(key, '?')} and {other.about.get(key, '?')})"
+            for key in keys or _TOLD_BY
             if self.about.get(key) != other.about.get(key)
         ]
 
@@ -85,7 +99,7 @@ def read_dataset(path: Path, *, pixels: bool = False) -> Any:
     """
     import pydicom
 
-    with _quiet(), one_line(path, Exception):
+    with quiet(), one_line(path, Exception):
         return pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
 
 
@@ -96,7 +110,7 @@ def frames_of(path: Path, dataset: Any) -> list[Frame]:
         InputError: Its pixels are colours, or its numbers are no grey values on a scale.
         GeometryError: It does not say where its frames lie.
     """
-    with _quiet(), one_line(path, Exception):
+    with quiet(), one_line(path, Exception):
         if int(dataset.get("SamplesPerPixel", 1)) != 1 or "PALETTE" in str(
             dataset.get("PhotometricInterpretation", "")
         ):
@@ -138,22 +152,33 @@ def stored_pixels(path: Path) -> NDArray[Any]:
         InputError: They are damaged, cut off, or compressed in an unknown way.
     """
     dataset = read_dataset(path, pixels=True)
-    with _quiet(), one_line(path, Exception):
+    with quiet(), one_line(path, Exception):
         frames = int(dataset.get("NumberOfFrames") or 1)
         wanted = (frames, int(dataset.Rows), int(dataset.Columns))
         syntax = _transfer_syntax(dataset)
         if syntax.is_encapsulated and syntax.name != "RLE Lossless":
             pixels = _decompress(dataset)
         else:
-            pixels = dataset.pixel_array
+            pixels = _pixels(path, dataset)
+        if np.size(pixels) != math.prod(wanted):
+            raise InputError(f"{path}: damaged: {np.shape(pixels)} pixels, not {wanted}")
         pixels = np.asarray(pixels).reshape(wanted)
         if "MOSAIC" in dataset.get("ImageType", ()):
             return _cut_mosaic(pixels[0], _mosaic(path, dataset).n_mosaic)
         return pixels
 
 
+def _pixels(path: Path, dataset: Any) -> Any:
+    try:
+        return dataset.pixel_array
+    except ValueError as error:
+        raise InputError(
+            f"{path}: its pixels are truncated or damaged: copy it again ({error})"
+        ) from error
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Pydicom and nibabel warn of what is checked here or does not matter."""
     logger = logging.getLogger("pydicom")
     before, logger.disabled = logger.disabled, True
@@ -263,18 +288,36 @@ def _frame(path: Path, number: int, of: int, levels: list[Any]) -> Frame:
 
 
 def _about(find: Any) -> dict[str, str]:
-    echo = find("EffectiveEchoTime") or find("EchoTime")
+    echo = find("EffectiveEchoTime") or find("EchoTime") or find("EchoNumbers")
     kind: Any = find("ImageType") or ()
-    part = "" if isinstance(kind, str) or len(kind) < 3 else kind[2]
+    part = "" if isinstance(kind, str) or len(kind) < 3 else re.split("[_ ]", str(kind[2]))[0]
     found = {
-        "b": next((b for b in map(find, _B_VALUES) if b is not None), None),
+        "b": _b_value(find),
         "echo": echo,
-        "part": find("ComplexImageComponent") or _PARTS.get(str(part).partition("_")[0]),
+        "inversion": find("InversionTimes") or find("InversionTime"),
+        "flip": find("FlipAngle"),
+        "part": find("ComplexImageComponent") or _PARTS.get(str(_private(find, _GE_PART) or part)),
         "time": find("TemporalPositionIndex")
         or find("TemporalPositionIdentifier")
         or find("AcquisitionNumber"),
     }
     return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def _private(find: Any, *tags: int) -> Any:
+    """The first element that there is of those of vendors, unless its block is another's."""
+    for tag in tags:
+        owner = str(find((tag & ~0xFFFF) | 0x10) or _OWNERS[tag >> 16]).strip()
+        if owner == _OWNERS[tag >> 16] and (value := find(tag)) is not None:
+            return value
+    return None
+
+
+def _b_value(find: Any) -> Any:
+    b = find("DiffusionBValue")
+    if b is None:
+        b = _private(find, *_B_VALUES)
+    return b if b is None or isinstance(b, str | bytes) else float(np.ravel(b)[0]) % _GE_FLAGS
 
 
 def _given(level: Any, name: str | int) -> bool:

@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_files
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from medrev.domains.source import recognise
 from medrev.errors import GeometryError, InputError
 from medrev.volumes import is_dicom_folder, read_header, read_volume
 
@@ -413,6 +414,72 @@ def test_b_values_of_vendors_tell_volumes_apart(tmp_path, tag):
     assert "differ in b-value (0" in message_of(tmp_path / "series")
 
 
+def private(folder, tag, owner, values, kind="IS"):
+    """A series whose slices have a private element."""
+    for k, value in enumerate(values):
+        made = a_slice(STACK[k], PIXELS[k])
+        if owner:
+            made.add_new((tag & ~0xFFFF) | 0x10, "LO", owner)
+        made.add_new(tag, kind, value)
+        save(folder, f"{k}.dcm", made)
+    return folder
+
+
+def test_what_ge_adds_to_b_values_is_not_of_them(tmp_path):
+    values = [[1_000_001_000, 8, 0], [1000, 8, 0], [1_000_001_000, 0, 0], [1000], [1000]]
+    check_places(read_volume(private(tmp_path / "a", 0x00431039, "GEMS_PARM_01", values)))
+    values[3] = [1_000_000_500, 8, 0]
+    folder = private(tmp_path / "b", 0x00431039, "GEMS_PARM_01", values)
+    assert "differ in b-value (1000.0 and 500.0)" in message_of(folder)
+
+
+def test_a_private_block_of_another_vendor_says_nothing_of_b(tmp_path):
+    check_places(read_volume(private(tmp_path / "a", 0x0019100C, "ACME", range(SLICES))))
+
+
+@pytest.mark.parametrize(
+    "kind", [["O", "P", "P"], ["O", "P", "PHASE MAP", "P"], ["O", "P", "P_FFE"]]
+)
+def test_phases_are_no_scan(tmp_path, kind):
+    folder = save_series(tmp_path / "a", ImageType=kind)
+    check_places(read_volume(folder))
+    with pytest.raises(InputError, match="is the phase part of a complex series"):
+        recognise(folder)
+    assert recognise(save_series(tmp_path / "b", ImageType=["O", "P", "M"])).kind == "scalar"
+
+
+def test_phases_by_ges_number(tmp_path):
+    folder = private(tmp_path / "a", 0x0043102F, "GEMS_PARM_01", [1] * SLICES, "SS")
+    with pytest.raises(InputError, match="is the phase part of a complex series"):
+        recognise(folder)
+
+
+@pytest.mark.parametrize("name", ["PatientID", "StudyInstanceUID"])
+def test_slices_of_two_persons_or_studies_are_no_series(tmp_path, name):
+    folder = save_series(tmp_path / "a", each=lambda k: {name: f"1.2.{k % 2}"})
+    assert "one DICOM series is needed, the folder has 2" in message_of(folder)
+
+
+def test_slices_that_differ_in_how_they_were_scanned_are_told(tmp_path):
+    folder = save_series(tmp_path / "a", each=lambda k: {"InversionTime": 800 + k // 4, "FlipAngle": 9})
+    (note,) = read_volume(folder).notes
+    assert note == "its slices differ in inversion time (800.0 and 801.0)"
+    folder = save_series(tmp_path / "b", PhotometricInterpretation="MONOCHROME1")
+    assert "MONOCHROME1" in read_volume(folder).notes[0]
+
+
+def test_elements_that_are_no_numbers_are_nobodys_business(tmp_path, recwarn):
+    folder = save_series(tmp_path / "a")
+    for path in folder.iterdir():
+        made = pydicom.dcmread(path)
+        made.InstanceNumber = 1
+        made.save_as(path)
+        number, other = (b"\x20\x00\x13\x00IS\x02\x00" + text for text in (b"1 ", b"x "))
+        path.write_bytes(path.read_bytes().replace(number, other))
+    check_places(read_volume(folder))
+    assert not recwarn
+
+
 def test_only_the_stored_bits_are_a_number(tmp_path):
     """Old files have overlays in the bits above; the highest bit stored is the last."""
     folder = save_series(
@@ -431,7 +498,7 @@ def test_a_truncated_slice(tmp_path):
     folder = save_series(tmp_path / "a")
     content = (folder / "s03.dcm").read_bytes()
     (folder / "s03.dcm").write_bytes(content[:-20])
-    assert "s03.dcm" in message_of(folder)
+    assert "s03.dcm: its pixels are truncated or damaged: copy it again" in message_of(folder)
 
 
 READ = {
