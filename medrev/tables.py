@@ -32,12 +32,13 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """Read a table whose columns are divided by tabs, semicolons or commas.
 
     The first line that is neither empty nor a comment (``#``) names the columns; of the three
-    characters the one counts that stands in it most often. Text that is not UTF-8 is taken for
-    Windows's western code page.
+    characters the one counts that stands in it most often, in a ``.tsv`` the tab where it has one.
+    Rows that name the columns once more are left out. Text that is not UTF-8 is taken for Windows's
+    western code page.
 
     Raises:
-        InputError: It is missing, empty or not fetched, a column is named twice, or a row has more
-            cells than there are columns.
+        InputError: It is missing, empty or not fetched, a column is named twice, a row has more
+            cells than there are columns, or a quotation mark is not closed.
     """
     text = read_text(path, western=True)
     lines = text.splitlines()
@@ -45,15 +46,19 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     if first is None:
         raise InputError(f"{path}: the table is empty")
     delimiter = max(_DELIMITERS, key=lines[first].count)
+    if "\t" in lines[first] and str(path).lower().endswith(".tsv"):
+        delimiter = "\t"
     stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
     columns: list[str] = []
+    start = 1
     rows: list[dict[str, str]] = []
     places: list[int] = []
     try:
         for cells in reader:
             stripped = [cell.strip().strip(_UNSEEN).strip() for cell in cells]
-            if not any(stripped) or _aside(stripped[0]):
+            start = reader.line_num + 1
+            if not any(stripped) or _aside(stripped[0]) or stripped == columns:
                 continue
             if not columns:
                 columns = _columns(path, stripped)
@@ -68,7 +73,10 @@ def read_table(path: str | os.PathLike[str]) -> Table:
             rows.append(dict(zip(columns, stripped, strict=False)))
             places.append(reader.line_num)
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: cannot be read as a table: {error}") from None
+        raise InputError(
+            f"{path}:{start}: cannot be read as a table: {error}; is a quotation mark in this row "
+            "not closed?"
+        ) from None
     return Table(tuple(columns), tuple(rows), tuple(places))
 
 

@@ -70,6 +70,15 @@ def test_cells_in_quotes_and_comments(tmp_path):
     assert table.rows == ({"id": "a,b", "dwi": "x\ny"},)
 
 
+def test_commas_in_the_columns_of_tabs_and_columns_named_twice(tmp_path):
+    text = 'id\tage, in years, months\n1\t2\nid\tage, in years, months\n3\t5" tall\n'
+    (tmp_path / "a.tsv").write_text(text)
+    table = read_table(tmp_path / "a.tsv")
+    assert table.columns == ("id", "age, in years, months")
+    assert [tuple(row.values()) for row in table.rows] == [("1", "2"), ("3", '5" tall')]
+    assert table.lines == (2, 4)
+
+
 def test_marks_of_no_width_around_cells(tmp_path):
     (tmp_path / "a.csv").write_text("id,\u200bsplit\n\u200bsub-01\u00a0,\ufefftrain\u2060\n")
     assert read_table(tmp_path / "a.csv").rows == ({"id": "sub-01", "split": "train"},)
@@ -85,6 +94,7 @@ def test_what_excel_writes_before_the_columns(tmp_path):
     [
         ("id,id\n1,2\n", "more than one column named 'id'"),
         ("id,age\n1,2,3\n", r"a\.csv:2: the row has 3 cells, there are 2 columns \(id, age\)"),
+        ('id,note\n1,"a\n2,b\n3,c\n', r"a\.csv:2: .*is a quotation mark in this row not closed"),
         ("\n \n", "the table is empty"),
         ("", "the file is empty"),
     ],

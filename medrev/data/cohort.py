@@ -273,7 +273,8 @@ def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
         given = subject.split
         split = None if given is None else _ALIASES.get(given.lower(), given.lower())
         if some and split not in PARTS:
-            problems.append(f"{subject.id}: split must be {', '.join(PARTS)}, got {given!r}")
+            got = "nothing" if given is None else repr(given)
+            problems.append(f"{subject.id}: split must be {', '.join(PARTS)}, got {got}")
         elif split is not None:
             parts.setdefault(subject.person, set()).add(split)
         checked.append(replace(subject, split=split))

@@ -103,7 +103,9 @@ def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> N
     if matrix.shape != (4, 4):
         raise GeometryError(f"{name}: the affine must be 4×4, got shape {matrix.shape}")
     if not np.isfinite(matrix).all():
-        raise GeometryError(f"{name}: the affine must be finite, got {_row(matrix)}")
+        raise GeometryError(
+            f"{name}: the affine must be finite, got {_row(matrix)}: correct the header"
+        )
     if not np.allclose(matrix[3], [0, 0, 0, 1]):
         raise GeometryError(f"{name}: the affine's last row must be 0 0 0 1, got {matrix[3]}")
     edges = np.linalg.norm(matrix[:3, :3], axis=0)

@@ -132,6 +132,12 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
             "header, 348 or 540): copy or export it again"
         )
     cls = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
+    place = start[16:24] if 540 in sizes else start[40:42]
+    axes = {int.from_bytes(place, order) for order in ("little", "big")}
+    if not axes & set(range(1, 8)):
+        raise InputError(
+            f"{path}: damaged: the header's number of axes (dim[0]) must be 1 to 7, got {min(axes)}"
+        )
     if len(start) < cls.sizeof_hdr:
         raise InputError(
             f"{path}: truncated: {len(start)} bytes, the header alone has {cls.sizeof_hdr}"
@@ -139,6 +145,11 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
     header = cls.from_fileobj(io.BytesIO(start[: cls.sizeof_hdr]), check=False)
     if not header["magic"].item().startswith(b"n+"):
         raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
+    code = max(int(header["sform_code"]), 0) or int(header["qform_code"])
+    if code not in range(6):
+        raise GeometryError(
+            f"{path}: sform_code and qform_code must be 0 to 5, got {code}: correct the header"
+        )
     if header["sform_code"] <= 0 and not header["pixdim"][1:4].all():
         raise GeometryError(
             f"{path}: the header does not say the size of voxels (pixdim has 0): correct it"
@@ -264,9 +275,8 @@ def _read_data(
     """The wanted volumes, and what is to be said of them; the whole file is checked for damage."""
     dtype = raw.get_data_dtype()
     if dtype.kind not in "iuf":
-        raise InputError(
-            f"{path}: real numbers are needed, the file has {dtype} (complex or colour)"
-        )
+        has = "complex numbers: give the magnitudes" if dtype.kind == "c" else "colours"
+        raise InputError(f"{path}: real numbers are needed, the file has {has}")
     count, *grid = header.shape
     size = math.prod(grid) * dtype.itemsize
     if raw.is_single and raw.get_data_offset() < raw.single_vox_offset:

@@ -97,6 +97,8 @@ def _header(raw_header: RawHeader) -> Header:
     i, j, k = (sizes[n] for n in spatial)
     affine, more = usable_affine(affine, (i, j, k), str(path))
     kind = "" if axis is None else kinds[axis]
+    if kind == "complex" or kind.endswith("-color"):
+        raise InputError(f"{path}: real numbers are needed, the file's kind is {kind}")
     tensor, count = None, 1 if axis is None else sizes[axis]
     if kind in TENSORS:
         if count != TENSORS[kind][0]:
@@ -126,6 +128,11 @@ def _header(raw_header: RawHeader) -> Header:
 def _check_counts(path: Path, raw: Any) -> None:
     """Each field has an entry for every axis, or for every axis of space."""
     dimension, space = int(raw["dimension"]), int(raw.get("space dimension", 3))
+    if str(raw.get("space", "")).strip().lower().endswith(("-time", "rast", "last", "lpst")):
+        raise GeometryError(
+            f"{path}: the space {raw['space']} has time as an axis: name the space without it, and "
+            "give that axis the direction none"
+        )
     for name in PER_AXIS:
         if name in raw and len(raw[name]) != dimension:
             raise InputError(

@@ -102,6 +102,7 @@ def read_raw_header(path: Path) -> RawHeader:
         stream.seek(0)
         lines, listed = _lines(stream)
         offset = stream.tell()
+        nrrd.read_header(lines[:1])  # the version
         for line in lines[1:]:  # one by one, so that an error names its field
             with nrrd_errors(path, line.partition(":")[0]):
                 nrrd.read_header([lines[0], line])
@@ -231,7 +232,12 @@ def _of_text(
 ) -> NDArray[Any]:
     if encoding == "hex":
         size = count * dtype.itemsize
-        digits = bytes.fromhex(content.decode("ascii", "replace"))
+        try:
+            digits = bytes.fromhex(content.decode("ascii", "replace"))
+        except ValueError:
+            raise InputError(
+                f"{path}: its hexadecimal digits are truncated or damaged: copy it again"
+            ) from None
         return np.frombuffer(_whole(path, digits, size), dtype)
     words = content.replace(b",", b" ").split()
     if len(words) < count:

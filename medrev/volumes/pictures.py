@@ -107,7 +107,9 @@ def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], flo
     elif kind in (np.uint16, np.int32) and 0 <= array.min() <= array.max() <= 65535:
         array, largest = array.astype(np.uint16), 65535.0
     else:
-        raise InputError(f"{path}: images have 8 or 16 bits without sign, got {array.dtype}")
+        raise InputError(
+            f"{path}: images have 8 or 16 bits without sign, got {array.dtype}: save it as one"
+        )
     return (array[..., None] if array.ndim == 2 else array), largest
 
 
@@ -166,9 +168,12 @@ def _opened(path: Path) -> Iterator[Any]:
         raise InputError(
             f"{path}: cannot be read as an image: it is none of PNG, JPEG, TIFF or BMP, or damaged"
         ) from None
-    except (*damage, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         text = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as an image: {text}") from None
+        raise InputError(f"{path}: too large for an image: {text}") from None
+    except damage as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as an image: {text}: copy it again") from None
 
 
 def _refuse_pages(path: Path, image: Any) -> None:

@@ -172,7 +172,7 @@ def one_line(path: Path | str, *others: type[Exception]) -> Iterator[None]:
         raise
     except DAMAGE as error:
         raise InputError(
-            f"{path}: truncated or damaged gzip file ({error}): copy it again"
+            f"{path}: truncated or damaged compressed file ({error}): copy it again"
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -120,7 +120,7 @@ def test_files_that_are_only_touched_are_not_measured_again(cohort):
 @pytest.mark.parametrize(
     ("breakage", "message"),
     [
-        ("truncated", "truncated or damaged gzip file"),
+        ("truncated", "truncated or damaged compressed file"),
         ("text", "not a NIfTI file"),
         ("missing", "no such file"),
         ("empty mask", "the mask is empty"),

@@ -26,7 +26,7 @@ def test_a_broken_subject_is_listed_and_the_others_are_there(evaluation, skeleto
     text = " ".join(skeleton.text)
     assert list(evaluation.failures) == ["sub-04"]
     assert "1 of 7 subjects could not be evaluated" in text
-    assert "truncated or damaged gzip file" in text
+    assert "truncated or damaged compressed file" in text
     assert "6 subjects" in text
 
 

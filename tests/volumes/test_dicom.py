@@ -461,7 +461,7 @@ def test_slices_of_two_persons_or_studies_are_no_series(tmp_path, name):
 
 
 def test_slices_that_differ_in_how_they_were_scanned_are_told(tmp_path):
-    folder = save_series(tmp_path / "a", each=lambda k: {"InversionTime": 800 + k // 4, "FlipAngle": 9})
+    folder = save_series(tmp_path / "a", each=lambda k: {"InversionTime": 800 + k // 4})
     (note,) = read_volume(folder).notes
     assert note == "its slices differ in inversion time (800.0 and 801.0)"
     folder = save_series(tmp_path / "b", PhotometricInterpretation="MONOCHROME1")

@@ -459,7 +459,7 @@ def test_damage_is_found_in_volumes_that_are_not_kept(tmp_path, suffix):
         changed = bytearray(content)
         changed[-2000] ^= 0xFF
         (tmp_path / f"changed{suffix}").write_bytes(changed)
-        assert "damaged gzip file" in message_of(tmp_path / f"changed{suffix}", volumes=[0])
+        assert "damaged compressed file" in message_of(tmp_path / f"changed{suffix}", volumes=[0])
     found = read_nifti(tmp_path / f"whole{suffix}", volumes=[0])
     np.testing.assert_array_equal(found[0].numpy(), source[..., 0])
 
@@ -551,9 +551,29 @@ def test_other_dimensions_say_what_is_expected(tmp_path, shape):
     assert f"3D or 4D volume is needed, got {len(shape)}D" in message_of(tmp_path / "d.nii")
 
 
-def test_complex_values(tmp_path):
+def test_complex_values_and_colours(tmp_path):
     image((3, 3, 3), np.complex64).to_filename(tmp_path / "c.nii")
-    assert "real numbers" in message_of(tmp_path / "c.nii")
+    assert "the file has complex numbers: give the magnitudes" in message_of(tmp_path / "c.nii")
+    colours = np.zeros((3, 3, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.Nifti1Image(colours, AFFINE).to_filename(tmp_path / "c.nii")
+    assert "real numbers are needed, the file has colours" in message_of(tmp_path / "c.nii")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (40, 0, "number of axes (dim[0]) must be 1 to 7, got 0"),
+        (40, 8, "number of axes (dim[0]) must be 1 to 7, got 8"),
+        (254, 99, "sform_code and qform_code must be 0 to 5, got 99"),
+    ],
+)
+def test_numbers_of_a_header_that_mean_nothing(tmp_path, place, value, words):
+    path = tmp_path / "a.nii"
+    image((3, 4, 5)).to_filename(path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<h", content, place, value)
+    path.write_bytes(content)
+    assert words in message_of(path)
 
 
 def test_nan_and_infinity_are_counted_and_placed(tmp_path):

@@ -229,6 +229,9 @@ def test_what_cannot_be_used_is_said(tmp_path):
     assert "three axes of space" in message_of(path)
     nrrd.write(str(path), np.ones((4, 5, 6, 2)), {"kinds": ["domain"] * 4})
     assert "neither kinds nor space directions" in message_of(path)
+    for kind in ("complex", "RGB-color"):
+        colours = write(path, np.ones((2, *SHAPE), np.float32), kind=kind)
+        assert f"real numbers are needed, the file's kind is {kind.lower()}" in message_of(colours)
     nine = RNG.normal(size=(9, *SHAPE))
     assert "not symmetric" in message_of(write(path, nine, kind="3D-matrix"))
     stretched = {"measurement frame": np.diag([1, 2.0, 1])}
@@ -370,6 +373,9 @@ class TestDialects:
             ("encoding: raw", "encoding: raw\nbyte skip: -2", "byte skip"),
             ("encoding: raw", "encoding: gzip\nbyte skip: -1", "byte skip"),
             ("space: RAS", "space: RAS\nspace: RAS", "Duplicate header field: space"),
+            ("space: RAS", "space: right-anterior-superior-time", "that axis the direction none"),
+            ("NRRD0005", "NRRD0009", ": cannot be read: Unsupported NRRD file version"),
+            ("raw", "hex", "its hexadecimal digits are truncated or damaged"),
         ],
     )
     def test_a_field_that_is_not_valid_is_named(self, tmp_path, old, new, words):

@@ -42,6 +42,8 @@ def read_subjects(path: Path) -> Table:
         raise InputError(
             f"{path} needs an identifier column ({', '.join(_ID_NAMES)}); "
             f"its columns are: {', '.join(table.columns) or 'none'}"
+            + "; tabs, semicolons or commas divide columns"
+            * (len(table.columns) == 1)
         )
     rows = []
     for cells in table.rows:
