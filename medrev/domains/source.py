@@ -11,7 +11,7 @@ from medrev.data.layouts.bids import complex_part, dataset_root, find_mask, grad
 from medrev.data.layouts.listing import nifti_files
 from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
-from medrev.files import check_file, content_hash, is_present
+from medrev.files import check_file, content_hash, is_present, not_there
 from medrev.texts import read_json
 from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
 
@@ -202,12 +202,13 @@ def recognise(
     mask = None if mask is None else Path(mask)
     if path.suffix.lower() in PICTURES and not path.is_dir():
         return Source(path, "image", _image_header(path), mask=mask)
-    header = read_header(path)
-    part = header.extra.get("part") if path.is_dir() else complex_part(path)
+    series = read_header(path) if path.is_dir() else None
+    part = complex_part(path) if series is None else series.extra.get("part")
     if part is not None:
         raise InputError(
             f"{path}: is the {part} part of a complex series: give that of the magnitudes"
         )
+    header = series or read_header(path)
     gradients = _gradient_files(path, bval, bvec, header.shape[0])
     if gradients is not None:
         if header.shape[0] < 2:
@@ -282,16 +283,24 @@ def _mask_beside(path: Path) -> Path | None:
         names = ["nodif_brain_mask"]
     candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
     found = next((c for c in candidates if is_present(c)), None)
-    if found is not None or not name.startswith("sub-") or name == stem:
+    if found is not None or path.is_dir():
         return found
-    series = [p for p in nifti_files(path.parent) if strip_suffix(p).endswith("_dwi")]
+    folder, root = path.absolute().parent, dataset_root(path)
+    series = [p for p in nifti_files(folder) if _is_series(p, of_dataset=root is not None)]
     alone = len([p for p in series if complex_part(p) is None]) == 1
-    folder = path.absolute().parent
-    mask = find_mask(path.absolute(), dataset_root(path) or folder, alone=alone)
+    mask = find_mask(path.absolute(), root or folder, alone=alone)
     if mask is None:
         return None
     check_file(mask)
     return path.with_name(mask.name) if mask.parent == folder else mask
+
+
+def _is_series(path: Path, *, of_dataset: bool) -> bool:
+    """Whether a file is a diffusion series, as cohorts know them by name."""
+    stem = strip_suffix(path)
+    if of_dataset:
+        return stem.endswith("_dwi")
+    return any(path.with_name(f"{stem}.{ending}").is_file() for ending in ("bval", "bvec"))
 
 
 def _gradient_files(
@@ -317,6 +326,7 @@ def _gradient_files(
         if file.is_file():
             raise GradientError(
                 f"{path}: {file.name} lies beside it, but {other_file.name} does not"
+                f"{not_there(other_file)}"
             )
     folder = path.with_name("bvals"), path.with_name("bvecs")
     if volumes not in (1, 6) and all(is_present(file) for file in folder):

@@ -42,6 +42,7 @@ def touch(*paths: Path) -> None:
         ("sub-1_desc-preprocbrain_mask", True),
         ("sub-1_desc-brainExtracted_mask", True),
         ("sub-1_acq-b0_desc-brain_mask", True),
+        ("sub-1_label-brain_desc-final_mask", True),
         ("sub-1_label-wmBrain_mask", False),
         ("sub-1_label-brainGM_mask", False),
         ("sub-1_desc-leftbrain_mask", False),
@@ -59,6 +60,21 @@ def test_a_mask_of_something_else_is_no_brain_mask(tmp_path, mask, is_one, place
     touch(series, folder / f"{mask}.nii.gz")
     found = find_mask(series, tmp_path, alone=True)
     assert found == (folder / f"{mask}.nii.gz" if is_one else None)
+
+
+@pytest.mark.parametrize("word", ["", "_brain", "_bet", "_lesion"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_names_outside_of_bids_and_their_masks(tmp_path, word, alone):
+    """A single file and its cohort find the same mask."""
+    files = {name: tmp_path / f"{name}.nii.gz" for name in ("L", "L_2")[: 1 if alone else 2]}
+    for name, file in files.items():
+        touch(file, tmp_path / f"{name}{word}_mask.nii.gz", tmp_path / f"{name}.bval")
+    if not alone:
+        touch(tmp_path / "brain_mask.nii.gz")  # of nobody knows whom
+    listed = {subject.id: subject.files.get("mask") for subject in LAYOUTS.list(tmp_path).subjects}
+    for name, file in files.items():
+        mask = None if word == "_lesion" else tmp_path / f"{name}{word}_mask.nii.gz"
+        assert find_mask(file, tmp_path, alone=alone) == listed[name] == mask
 
 
 def test_of_several_series_each_has_its_own_mask(tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from medrev.data.layouts.listing import folders, is_there, nifti_files
@@ -139,23 +140,28 @@ def find_mask(series: Path, root: Path, *, alone: bool) -> Path | None:
         for place in places
         if place.is_dir()
         for path in nifti_files(place)
-        if _is_brain_mask(path) and _belongs(path, series, alone=alone)
+        if _is_brain_mask(path, series) and _belongs(path, series, alone=alone)
     ]
     stem = strip_nifti(series).removesuffix("_dwi")
     ranked = sorted(masks, key=lambda p: ("desc-brain" not in p.name, not p.name.startswith(stem)))
     return ranked[0] if ranked else None
 
 
-def is_of_another(mask: Path) -> bool:
+def is_of_another(mask: Path, whose: Collection[str] = ()) -> bool:
     """Whether the name of a mask says that it is of a tissue, of a part, or of no brain.
 
-    >>> names = ("sub-1_label-wmBrain_mask", "sub-1_lesion_mask", "sub-1_desc-preprocbrain_mask")
-    >>> [is_of_another(Path(f"{name}.nii.gz")) for name in names]
-    [True, True, False]
+    Args:
+        mask: The file.
+        whose: Words that are of its subject.
+
+    Example:
+        >>> names = ("sub-1_label-wmBrain_mask", "sub-1_lesion_mask", "sub-1_desc-hdbetbrain_mask")
+        >>> [is_of_another(Path(f"{name}.nii.gz")) for name in names]
+        [True, True, False]
     """
     found = entities(mask)
     label = found.get("label", "brain")
-    said = [label, found.get("desc", ""), *(key for key, value in found.items() if not value)]
+    said = [label, found.get("desc", ""), *(_words(found) - {*whose})]
     words = _WORDS.findall(re.sub("brain", " ", " ".join(said), flags=re.IGNORECASE))
     return (
         not _PART.isdisjoint(found)
@@ -164,14 +170,18 @@ def is_of_another(mask: Path) -> bool:
     )
 
 
-def _is_brain_mask(path: Path) -> bool:
-    found = entities(path)
-    words = {key for key, value in found.items() if not value}
+def _words(found: dict[str, str]) -> set[str]:
+    """Words of a name that have no value."""
+    return {key for key, value in found.items() if not value}
+
+
+def _is_brain_mask(path: Path, series: Path) -> bool:
+    found, whose = entities(path), _words(entities(series))
     return (
         list(found)[-1] == "mask"
-        and "brain" in found.get("desc", "brain").lower()
-        and words <= _MASK_WORDS
-        and not is_of_another(path)
+        and ("label" in found or "brain" in found.get("desc", "brain").lower())
+        and _words(found) - whose <= _MASK_WORDS
+        and not is_of_another(path, whose)
     )
 
 
@@ -185,4 +195,5 @@ def _belongs(mask: Path, series: Path, *, alone: bool) -> bool:
         said = "brain" in mask.name.lower()  # else an entity of its own may say what it is of
         alike = all(other.get(key, value if said else "") == value for key, value in one.items())
         return alike and all(one.get(key) in (None, other.get(key)) for key in _OWN)
-    return one == other
+    whose = _words(entities(series)) - {"dwi"}
+    return one == other and whose <= _words(entities(mask))

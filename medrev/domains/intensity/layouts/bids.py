@@ -15,24 +15,29 @@ from medrev.domains.intensity.names import contrast_name
 
 EXPECTED = "sub-*/[ses-*/]anat/*_{T1w,T2w,FLAIR,…}.nii.gz"
 
-_NO_CONTRASTS = ("mask", "dseg", "probseg")
+_NO_CONTRASTS = ("mask", "defacemask", "roi", "dseg", "probseg")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files with a suffix that may be a contrast."""
+    found = [path for path in nifti_files(folder) if "_" in path.name]
+    return [path for path in found if not strip_nifti(path).endswith(_NO_CONTRASTS)]
 
 
 def _images(folder: Path) -> dict[str, list[Path]]:
     """Files by contrast."""
     found = defaultdict(list)
-    for path in magnitudes(nifti_files(folder)):
+    for path in magnitudes(_files(folder)):
         *entities, suffix = strip_nifti(path).split("_")
-        if entities and suffix not in _NO_CONTRASTS:
-            name = contrast_name(suffix)
-            enhanced = name == "t1" and any(entity.startswith("ce-") for entity in entities)
-            found["t1ce" if enhanced else name].append(path)
+        name = contrast_name(suffix)
+        enhanced = name == "t1" and any(entity.startswith("ce-") for entity in entities)
+        found["t1ce" if enhanced else name].append(path)
     return found
 
 
 def matches(root: Path) -> bool:
     """Tell whether any ``sub-*`` folder in ``root`` has images in ``anat``."""
-    return any(_images(folder) for folder in session_folders(root, "anat"))
+    return any(_files(folder) for folder in session_folders(root, "anat"))
 
 
 def read(root: Path) -> Listing:

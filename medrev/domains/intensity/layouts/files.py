@@ -31,7 +31,8 @@ def read(root: Path) -> Listing:
     for path in _volumes(root):
         stem = strip_nifti(path)
         ending = contrast_ending(stem)
-        mask = first_file(root / f"{stem}_mask{suffix}" for suffix in (".nii.gz", ".nii"))
+        masks = (f"{stem}{word}_mask" for word in ("", "_brain", "_desc-brain"))
+        mask = first_file(root / f"{name}{end}" for name in masks for end in (".nii.gz", ".nii"))
         role = UNNAMED if ending is None else contrast_name(ending)
         listing.subjects.append(Subject(stem, {role: path} | known(mask=mask)))
     take_participants(listing, root)
