@@ -203,6 +203,13 @@ def writable_folder(folder: Path) -> Iterator[None]:
                 place.rmdir()
 
 
+#: How a result was made whose sidecar has another value of a key.
+_UNLIKE = {
+    "SourceSHA256": "from another input",
+    "Request": "by another model or with other settings",
+}
+
+
 def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Path] | None:
     """The files of a result that are not there, by what its sidecars say.
 
@@ -227,10 +234,11 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
     known: dict[str, str] = {}
     for sidecar in sorted(sidecars & set(there)):
         document = _document(sidecar)
-        if any(document.get(key) != value for key, value in wanted.items()):
+        unlike = [_UNLIKE[key] for key, value in wanted.items() if document.get(key) != value]
+        if unlike:
             raise OutputError(
-                f"{sidecar} exists already, made from another input, by another model or with "
-                "other settings; give --overwrite to replace it"
+                f"{sidecar} exists already, made {' and '.join(unlike)}; give --overwrite to "
+                "replace it"
             )
         known.update(document.get("Files", {}))
     for file in there:

@@ -174,7 +174,7 @@ def test_a_copy_of_the_cohort_counts_as_the_same_and_a_changed_file_does_not(
     save_ramp(moved / "sub-C" / "tensor.nii.gz", (6, 6, 7), oblique())
     report = infer_many(find_entries(SOURCE, [moved], out), saved_models, REQUEST)
     assert set(report.kept) == {"sub-A", "sub-B", "sub-D"}
-    assert "made from another input" in report.failed["sub-C"]
+    assert "made from another input; give --overwrite" in report.failed["sub-C"]
     replaced = infer_many(
         find_entries(SOURCE, [moved], out), saved_models, Request(quick_look=False, overwrite=True)
     )

@@ -112,9 +112,9 @@ class DTIData(DataSection):
     subjects: Subjects = None
     """Only these subjects (default: all)."""
     tensor_order: Literal["fsl", "dipy", "mrtrix", "ants"] = "fsl"
-    """Component order of ready tensors."""
+    """Component order of ready tensors of which no header or JSON file says it."""
     tensor_frame: Literal["fsl", "voxel", "ras"] = "fsl"
-    """Frame of ready tensors."""
+    """Frame of ready tensors of which no header or JSON file says it."""
     input_grid: Literal["low", "target"] = "low"
     """Grid of the network's input: low-resolution, or up-sampled to the target grid first."""
     upsampling: Literal["nearest", "trilinear", "cubic"] = "nearest"

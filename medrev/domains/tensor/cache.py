@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from medrev.config.schema import DTIData
 from medrev.data.subject import Subject
+from medrev.domains.source import sidecar_beside
 from medrev.domains.tensor.degradation import Prepared
 from medrev.domains.tensor.simulated import VERSION
 from medrev.errors import OutputError
@@ -49,10 +50,13 @@ def cache_folder(data: DTIData) -> Path:
 def content_key(subject: Subject, data: DTIData) -> str:
     """Return the key of a subject: a hash of all that its prepared form depends on.
 
-    That is what its files hold, fit, degradation, tensor order and frame, and of training subjects
-    the artefacts.
+    That is what its files and the JSON files beside tensors hold, fit, degradation, tensor order
+    and frame, and of training subjects the artefacts.
     """
     contents = {role: content_hash(path) for role, path in subject.files.items()}
+    for role in ("tensor", "truth"):
+        if role in subject.files and (about := sidecar_beside(subject.files[role])):
+            contents[f"JSON of {role}"] = content_hash(json.dumps(about, sort_keys=True).encode())
     if data.layout == "simulated":
         drawn = data.simulated.model_dump_json(include=_DRAWN_BY)
         contents = {"drawn": f"{VERSION} {subject.id} {drawn}"}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import DTIData
 from medrev.data.ranges import finite_notes, without_nan
 from medrev.data.subject import Subject
+from medrev.domains.source import sidecar_beside
 from medrev.domains.tensor.find import problems, scanned
 from medrev.domains.tensor.simulated import draw
 from medrev.dti import (
@@ -19,7 +20,7 @@ from medrev.dti import (
     read_tensor,
     tensor_convention,
 )
-from medrev.errors import InputError
+from medrev.errors import InputError, naming
 from medrev.volumes import (
     Grid,
     Volume,
@@ -72,7 +73,8 @@ def load_subject(subject: Subject, data: DTIData, convention: Convention | None 
 
     Args:
         subject: Where the files are.
-        data: Fit, degradation, order and frame of ready tensors whose header does not say them.
+        data: Fit, degradation, order and frame of ready tensors of which neither the header nor
+            the JSON file beside them says it.
         convention: Order and frame of the subject's tensors, where they are known better.
 
     Raises:
@@ -174,8 +176,13 @@ def _scan(
 
 def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None) -> Volume:
     if convention is None:
-        says = (data.tensor_order, data.tensor_frame)
-        convention = tensor_convention(read_header(path), sidecar=says)
+        header, about = read_header(path), sidecar_beside(path)
+        chosen = data.tensor_order, data.tensor_frame
+        if header.tensor is not None and chosen == ("fsl", "fsl"):  # the header's kind says more
+            chosen = None, None
+        says = (about.get("TensorOrder", chosen[0]), about.get("TensorFrame", chosen[1]))
+        with naming(str(path)):
+            convention = tensor_convention(header, sidecar=says)
     return read_tensor(path, convention, allow_nan=True)
 
 

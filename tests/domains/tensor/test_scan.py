@@ -9,6 +9,7 @@ import torch
 
 from medrev.data import Subject
 from medrev.domains.tensor import load_subject
+from medrev.domains.tensor.cache import content_key
 from medrev.dti import convert_order, fit_tensor, from_voxel_frame
 from medrev.errors import GeometryError, GradientError, InputError
 
@@ -49,6 +50,30 @@ def test_ready_tensors(make_phantom, config, tmp_path, convention, left_handed):
     np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
     assert scan.mask_source == "nonzero"
     assert (scan.mask[0].numpy() == phantom.mask).all()
+
+
+def test_the_json_file_beside_tensors_goes_before_the_pipeline(make_phantom, config, tmp_path):
+    phantom = make_phantom(left_handed=False)
+    values = torch.as_tensor(from_voxel_frame(phantom.tensor, phantom.affine, "ras"))
+    path = phantom.save(tmp_path / "t.nii.gz", convert_order(values, "fsl", "mrtrix").numpy())
+    subject, beside = Subject("A", {"tensor": path}), tmp_path / "t.json"
+    without = content_key(subject, config())
+    beside.write_text('{"TensorOrder": "mrtrix", "TensorFrame": "ras"}')
+    scan = load_subject(subject, config())
+    np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
+    assert content_key(subject, config()) != without
+    beside.write_text('{"TensorOrder": "matlab"}')
+    with pytest.raises(InputError, match=r"t.nii.gz: tensor order must be one of .* got 'matlab'"):
+        load_subject(subject, config())
+
+
+def test_tensors_on_a_fifth_axis_are_ants(make_phantom, config, tmp_path):
+    phantom = make_phantom(left_handed=False)
+    values = convert_order(torch.as_tensor(phantom.tensor), "fsl", "ants").numpy()
+    image = nibabel.Nifti1Image(np.moveaxis(values, 0, -1)[:, :, :, None], phantom.affine)
+    nibabel.save(image, tmp_path / "t.nii.gz")
+    scan = load_subject(Subject("A", {"tensor": tmp_path / "t.nii.gz"}), config())
+    np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
 
 
 def test_a_missing_mask_is_computed_and_recorded(make_phantom, config, tmp_path):
