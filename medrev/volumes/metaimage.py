@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file, named_in
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.reading import check_memory, finished, numbered, one_line
+from medrev.volumes.reading import check_memory, finished, numbered, one_line, text_numbers
 from medrev.volumes.volume import Header, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -95,8 +95,8 @@ def _fields(path: Path) -> dict[str, str]:
 def _header(path: Path, fields: dict[str, str]) -> Header:
     dimensions = _numbers_of(path, fields, ("NDims",), 1)
     if dimensions is None or dimensions[0] != 3:
-        stated = fields.get("NDims", "nothing")
-        raise InputError(f"{path}: a 3D volume is needed, got {stated}D (NDims)")
+        stated = f"{fields['NDims']}D" if "NDims" in fields else "nothing"
+        raise InputError(f"{path}: a 3D volume is needed, got {stated} (NDims)")
     size = _whole(path, "DimSize", _numbers_of(path, fields, ("DimSize",), 3))
     count = _numbers_of(path, fields, ("ElementNumberOfChannels",), 1)
     channels = _whole(path, "ElementNumberOfChannels", count or [1.0])[0]
@@ -112,6 +112,8 @@ def _header(path: Path, fields: dict[str, str]) -> Header:
     affine, notes = usable_affine(LPS_TO_RAS @ affine, (size[0], size[1], size[2]), str(path))
     if TO_MM[unit] != 1:
         notes = (f"lengths are in {unit}: converted to mm", *notes)
+    if not any(name in fields for name in SPACING):
+        notes = ("the header does not say the size of voxels: 1 mm is assumed", *notes)
     for name, same in INTENSITY.items():
         if _numbers_of(path, fields, (name,), 1) not in (None, [same]):
             notes = (f"{name} is not applied to the values: ITK does not do so either", *notes)
@@ -204,10 +206,7 @@ def _numbers(
         elif skip[0] == -1:
             stream.seek(max(0, file.stat().st_size - size))
         if not _flag(path, fields, "BinaryData", default=True):
-            words = stream.read().split()
-            if len(words) < count:
-                raise InputError(f"{path}: truncated: {count} numbers, got {len(words)}")
-            return np.array(words[:count]).astype(dtype)
+            return text_numbers(path, stream.read(), dtype, count)
         if _flag(path, fields, "CompressedData"):
             content = _unzipped(path, stream, size)
         else:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.files import check_file, named_in
 from medrev.volumes.gzipped import read_gzip
-from medrev.volumes.reading import numbered, one_line
+from medrev.volumes.reading import numbered, one_line, text_numbers
 
 #: Names of the types, by NumPy's code.
 TYPES = {
@@ -239,15 +239,7 @@ def _of_text(
                 f"{path}: its hexadecimal digits are truncated or damaged: copy it again"
             ) from None
         return np.frombuffer(_whole(path, digits, size), dtype)
-    words = content.replace(b",", b" ").split()
-    if len(words) < count:
-        raise InputError(f"{path}: truncated: {count} numbers are promised, got {len(words)}")
-    try:
-        return np.array(words[:count]).astype(dtype)
-    except (ValueError, OverflowError) as error:
-        raise InputError(
-            f"{path}: its text must be {count} numbers of its type {dtype}: {error}"
-        ) from None
+    return text_numbers(path, content.replace(b",", b" "), dtype, count)
 
 
 def _whole(path: Path, content: bytes, size: int) -> bytes:

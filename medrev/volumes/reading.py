@@ -159,6 +159,23 @@ def numbered(pattern: str) -> list[str]:
     return [f"{found[1]}{n:{found[2]}d}{found[3]}" for n in range(first, stop, step)]
 
 
+def text_numbers(path: Path, content: bytes, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    """The numbers of a volume that is written as text.
+
+    Raises:
+        InputError: They are too few, or some are none of the type.
+    """
+    words = content.split()
+    if len(words) < count:
+        raise InputError(f"{path}: truncated: {count} numbers are promised, got {len(words)}")
+    try:
+        return np.array(words[:count]).astype(dtype)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: its text must be {count} numbers of its type {dtype}: {error}"
+        ) from None
+
+
 @contextmanager
 def one_line(path: Path | str, *others: type[Exception]) -> Iterator[None]:
     """Turn the errors of streams, and other kinds named, into one line.

@@ -180,6 +180,17 @@ def test_big_endian_and_text(tmp_path, binary):
         again = SimpleITK.ReadImage(str(tmp_path / "a.mhd"))
         np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(again).ravel(), values)
     check_same(read_volume(tmp_path / "a.mhd"), made)
+    if not binary:
+        (tmp_path / "a.raw").write_bytes(data.replace(b" ", b" 99999 ", 1))
+        assert "its text must be 210 numbers of its type int16" in message_of(tmp_path / "a.mhd")
+
+
+def test_no_size_of_voxels_at_all_is_said(tmp_path):
+    SimpleITK.WriteImage(image(), str(tmp_path / "a.mha"))
+    content = (tmp_path / "a.mha").read_bytes()
+    (tmp_path / "a.mha").write_bytes(content.replace(b"ElementSpacing", b"ElementSpicing"))
+    (note,) = read_volume(tmp_path / "a.mha").notes
+    assert note == "the header does not say the size of voxels: 1 mm is assumed"
 
 
 @pytest.mark.parametrize(

@@ -177,10 +177,11 @@ def _scan(
 def _read_tensor(path: Path, data: DTIData, convention: Convention | None = None) -> Volume:
     if convention is None:
         header, about = read_header(path), sidecar_beside(path)
-        chosen = data.tensor_order, data.tensor_frame
-        if header.tensor is not None and chosen == ("fsl", "fsl"):  # the header's kind says more
-            chosen = None, None
-        says = (about.get("TensorOrder", chosen[0]), about.get("TensorFrame", chosen[1]))
+        order: str | None = data.tensor_order
+        frame: str | None = data.tensor_frame
+        if header.tensor is not None and order == frame == "fsl":  # the header's kind says more
+            order = frame = None
+        says = (about.get("TensorOrder", order), about.get("TensorFrame", frame))
         with naming(str(path)):
             convention = tensor_convention(header, sidecar=says)
     return read_tensor(path, convention, allow_nan=True)
