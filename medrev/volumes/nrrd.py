@@ -97,8 +97,8 @@ def _header(raw_header: RawHeader) -> Header:
     i, j, k = (sizes[n] for n in spatial)
     affine, more = usable_affine(affine, (i, j, k), str(path))
     kind = "" if axis is None else kinds[axis]
-    if kind == "complex" or kind.endswith("-color"):
-        raise InputError(f"{path}: real numbers are needed, the file's kind is {kind}")
+    if kind == "complex":
+        raise InputError(f"{path}: real numbers are needed, got complex ones: give the magnitudes")
     tensor, count = None, 1 if axis is None else sizes[axis]
     if kind in TENSORS:
         if count != TENSORS[kind][0]:
