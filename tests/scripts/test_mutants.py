@@ -43,11 +43,11 @@ def test_a_list_that_no_longer_fits_is_told_in_one_line(tmp_path, capsys, text, 
 def test_a_fault_is_found_and_a_change_of_words_is_not(tmp_path):
     listed, record = tmp_path / "list.txt", tmp_path / "record.jsonl"
     listed.write_text(
-        "medrev/losses/pixel.py: tests/losses/test_losses.py\n"
+        "medrev/losses.py: tests/losses/test_losses.py\n"
         "- return d.square()\n+ return d\n- Differences of two\n+ Of two\n"
     )
     command = [sys.executable, "scripts/mutants.py", "--faults", listed, "--record", record]
-    text = (ROOT / "medrev/losses/pixel.py").read_text()
+    text = (ROOT / "medrev/losses.py").read_text()
     lines = []
     for _ in range(2):
         run = subprocess.run(
@@ -59,16 +59,16 @@ def test_a_fault_is_found_and_a_change_of_words_is_not(tmp_path):
     assert [line.split(":")[0] for line in first[:2]] == ["1/2 found", "2/2 not found"]
     assert second[0].startswith("1/2 found before:")
     assert first[2] == second[2] == "found 1 of 2 (50.0%)"
-    assert (ROOT / "medrev/losses/pixel.py").read_text() == text
+    assert (ROOT / "medrev/losses.py").read_text() == text
 
 
 def test_results_are_kept_until_fault_module_or_tests_change(tmp_path):
     path = tmp_path / "record.jsonl"
     tests = ("tests/losses/test_losses.py",)
-    fault = Fault("medrev/losses/pixel.py", tests, "return d.square()", "return d", 1)
+    fault = Fault("medrev/losses.py", tests, "return d.square()", "return d", 1)
     Record(path).add(fault.key(ROOT), True, str(fault))
     assert Record(path).found == {fault.key(ROOT): True}
-    other = Fault("medrev/losses/pixel.py", tests, "return d.square()", "return -d", 1)
+    other = Fault("medrev/losses.py", tests, "return d.square()", "return -d", 1)
     assert other.key(ROOT) != fault.key(ROOT)
     with pytest.raises(ListError, match="occurs 0 times"):
-        Fault("medrev/losses/pixel.py", tests, "nowhere", "", 7).applied("text")
+        Fault("medrev/losses.py", tests, "nowhere", "", 7).applied("text")
