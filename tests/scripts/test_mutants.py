@@ -44,7 +44,7 @@ def test_a_fault_is_found_and_a_change_of_words_is_not(tmp_path):
     listed, record = tmp_path / "list.txt", tmp_path / "record.jsonl"
     listed.write_text(
         "medrev/losses.py: tests/losses/test_losses.py\n"
-        "- return d.square()\n+ return d\n- Differences of two\n+ Of two\n"
+        "- return d.square()\n+ return d\n- Compare two tensors.\n+ Compare tensors.\n"
     )
     command = [sys.executable, "scripts/mutants.py", "--faults", listed, "--record", record]
     text = (ROOT / "medrev/losses.py").read_text()
