@@ -29,7 +29,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from medrev.config.schema import DTIData
-from medrev.domains.score import Score
+from medrev.domains.score import LEAST, Score
 from medrev.domains.tensor.degradation import crop_scan
 from medrev.domains.tensor.domain import TensorDomain
 from medrev.domains.tensor.find import find_cohort
@@ -163,7 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MedrevError as error:
         print(f"unlike_training: error: {error}", file=sys.stderr)
         return 2
-    print(f"{len(rows)} scans; area under the ROC curve, and share beyond the 99 % quantile [%]")
+    print(
+        f"{len(rows)} scans; area under the ROC curve, share beyond the 99 % quantile, and beyond "
+        "what is told at least [%]"
+    )
     for name in ("tail", "axes", "tissue"):
         clean = [row["clean"][name] for row in rows if name in row["clean"]]
         if not clean:
@@ -175,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if some:
                 found = np.hstack(some)
                 share = 100 * np.mean(found > last)
-                print(f"{'':6} {kind:14} {auc(clean, found):.2f} {share:6.0f}")
+                told = 100 * np.mean(found > LEAST.get(name, last))
+                print(f"{'':6} {kind:14} {auc(clean, found):.2f} {share:6.0f} {told:6.0f}")
     return 0
 
 

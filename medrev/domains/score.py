@@ -27,7 +27,7 @@ _KEY = "Score"
 #: How rare tissue is, in tenths of a nat, cell by cell.
 _TISSUE = "Tissue"
 #: Scores up to which there is no doubt, whatever others have: mL.
-_LEAST = {"tissue": 0.5}
+LEAST = {"tissue": 0.5}
 #: Scans from which on it is known.
 _FEWEST = 20
 
@@ -115,13 +115,13 @@ class Score:
             "axes": "main directions fit the anatomy less: are the b-vectors right, did the head "
             f"move? (best rival: {max(self.gains, key=self.gains.__getitem__, default='none')})",
             "tissue": "so many mL are smooth and unlike tissue or water (see the tissue map): "
-            "lesions, or a mask with more than brain?",
+            "lesions, motion, or a mask with more than brain?",
         }
         return [
             f"{_UNLIKE} {name} {value:.3g} lies beyond the {last} % quantile of "
             f"{known['subjects']} scans, {known[name][last]:.3g}; {words[name]}"
             for name, value in self.values.items()
-            if name in known and value > max(known[name][last], _LEAST.get(name, -math.inf))
+            if name in known and value > max(known[name][last], LEAST.get(name, -math.inf))
         ]
 
 

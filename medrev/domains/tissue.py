@@ -57,7 +57,7 @@ class Tissue:
             value: ``(I, J, K)``.
             spread: ``(I, J, K)``.
             anisotropy: ``(I, J, K)``, 0 to 1.
-            inside: ``(I, J, K)`` the mask.
+            inside: ``(I, J, K)`` the mask without its rim.
             edges: Voxel edges, mm.
         """
         features = (np.log(value.clip(1e-3)), np.log(spread.clip(1e-3)), anisotropy)
@@ -83,7 +83,7 @@ class Tissue:
         return np.where(self.inside, rarity[self.cells], 0.0)
 
     def volume(self, rarity: Floats) -> float:
-        """ML of smooth places that are rare."""
+        """Volume in mL of the smooth places that are rare."""
         return float((rarity[self.cells[self.smooth]] > _RARE).sum() * self.voxel)
 
 

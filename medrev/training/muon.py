@@ -1,11 +1,12 @@
 """Muon: steps on kernels are orthogonal matrices."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, optim
 
-#: Share of a kernel's elements in a step of Adam, in root mean square.
+#: Root mean square of a step's elements, in learning rates: about that of Adam.
 _SIZE = 0.2
 #: Newton-Schulz steps, and the polynomial of each: x ↦ a x + b x³ + c x⁵ of singular values.
 _ROUNDS, (_A, _B, _C) = 5, (3.4445, -4.7750, 2.0315)
@@ -14,9 +15,10 @@ _ROUNDS, (_A, _B, _C) = 5, (3.4445, -4.7750, 2.0315)
 class Muon(optim.AdamW):
     """AdamW whose steps on kernels are orthogonal matrices: all directions learn alike.
 
-    A kernel ``(O, …)`` is taken as a matrix of O rows. The moving average of its gradient (the
-    first beta, in Nesterov's form) is replaced by the nearest orthogonal matrix, times 0.2
-    √max(rows, columns): a step is as large as one of Adam, so that learning rates carry over.
+    A kernel ``(O, …)``, any parameter of two or more axes, is taken as a matrix of O rows. The
+    moving average of its gradient (the first beta, in Nesterov's form) is replaced by the nearest
+    orthogonal matrix, times 0.2 √max(rows, columns): a step is as large as one of Adam, so that
+    learning rates carry over.
     Vectors, such as biases, are left to AdamW.
 
     References:
@@ -35,15 +37,16 @@ class Muon(optim.AdamW):
             if kernel.grad is not None and kernel.ndim > 1
         ]
         for kernel, gradient, group in kernels:
-            self._move(kernel, gradient.flatten(1), group["betas"][0], group)
+            self._move(kernel, gradient.flatten(1), group)
             kernel.grad = None
         super().step()
         for kernel, gradient, _ in kernels:
             kernel.grad = gradient
         return loss
 
-    def _move(self, kernel: Tensor, gradient: Tensor, beta: float, group: dict[str, float]) -> None:
+    def _move(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """One step of a kernel."""
+        beta = group["betas"][0]
         state = self.state[kernel]
         if not state:  # AdamW asks for a step when a state is loaded
             state.update(step=torch.tensor(0.0), momentum=torch.zeros_like(gradient))
@@ -55,7 +58,9 @@ class Muon(optim.AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest orthogonal matrix: singular values become 0.7 to 1.2; 0 stays 0.
+    """About the nearest orthogonal matrix: singular values become 0.7 to 1.2.
+
+    Those below some thousandths of the matrix's norm grow, but stay smaller; 0 stays 0.
 
     Args:
         matrix: ``(rows, columns)``.

@@ -7,6 +7,7 @@ import torch
 from medrev.domains.score import Score
 from medrev.domains.tensor.tissue import tissue_of
 from medrev.domains.tissue import Tissue, rarity
+from medrev.dti import scalar_maps
 
 EDGES = (2.0, 2.0, 2.0)
 SHAPE = (24, 24, 24)
@@ -75,6 +76,40 @@ def test_values_count_in_medians_of_the_scan(known):
     tensors, mask = head(9)
     warmer = tissue_of(1.3 * tensors, mask, EDGES)
     np.testing.assert_array_equal(warmer.cells, tissue(9).cells)
+
+
+def test_around_a_place_counts_in_mm_and_without_what_is_outside():
+    mask = np.zeros((1, *SHAPE), dtype=np.float32)
+    mask[0, 4:20, 4:20, 4:20] = 1
+    uniform = np.zeros((6, *SHAPE), dtype=np.float32)
+    for at, value in enumerate((1e-3, 1e-4, 2e-4, 8e-4, 3e-4, 6e-4)):
+        uniform[at] = value
+    found = tissue_of(torch.from_numpy(uniform * mask), torch.from_numpy(mask), EDGES)
+    assert len(np.unique(found.cells[found.inside])) == 1  # next to the rim as in the middle
+    # mean 1 (cell 8 of 20 from ln 0.3 to ln 5), no spread, and the tensor's own anisotropy
+    fa = scalar_maps(torch.from_numpy(uniform[:, :1, :1, :1]))["fa"].item()
+    assert 0.45 < fa < 0.5
+    value, spread, anisotropy = np.unravel_index(found.cells[12, 12, 12], (20, 16, 8))
+    assert (value, spread, anisotropy) == (8, 0, int(fa / 0.9 * 8))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_step_is_felt_as_far_as_it_lies_in_mm(axis):
+    edges = (1.0, 1.5, 2.0)
+    step = np.ones(SHAPE)
+    np.moveaxis(step, axis, 0)[12:] = 2.0
+    tensors = np.zeros((6, *SHAPE))
+    for at in (0, 3, 5):
+        tensors[at] = 1e-3 * step
+    found = tissue_of(torch.from_numpy(tensors), torch.ones(1, *SHAPE), edges)
+    along = [12, 12, 12]
+    far = []
+    for place in range(4, 20):
+        along[axis] = place
+        if not found.smooth[tuple(along)]:
+            far.append(place)
+    # the spread exceeds a quarter of the value within about a deviation, 1.5 mm, of the step
+    assert len(far) == {0: 3, 1: 2, 2: 1}[axis]
 
 
 def test_an_empty_mask_has_no_places():

@@ -145,6 +145,38 @@ def test_the_map_and_the_numbers_are_written(posterior, tmp_path):
     assert any(line.startswith("unlike the training: score tail") for line in sidecar["Warnings"])
 
 
+@pytest.mark.parametrize("header", [{}, {"Tissue": 2560 * [100]}])
+def test_the_map_of_tissue_is_written_where_a_model_knows_it(posterior, tmp_path, header):
+    weights = save_weights(
+        tmp_path / "w.safetensors",
+        posterior.translator,
+        posterior.pipeline,
+        posterior.scale,
+        extra=header,
+    )
+    model = load_model(weights, "cpu")
+    file = tmp_path / "sub-01_dwimap.nii.gz"
+    nibabel.save(
+        nibabel.Nifti1Image(np.moveaxis(scan(20).numpy(), 0, -1), np.diag([2.0, 2, 2, 1])), file
+    )
+    request = Request(samples=2, quick_look=False)
+    first, second = (
+        infer_many(find_entries(SOURCE, [file], tmp_path / "out"), [model], request)
+        for _ in range(2)
+    )
+    (written,), (kept,) = first.done.values(), second.kept.values()
+    assert sorted(written) == sorted(kept)
+    maps = [path for path in written if path.name.endswith("desc-srtissue_dwimap.nii.gz")]
+    assert len(maps) == len(header)
+    for path in maps:
+        assert "_res-lo_" in path.name
+        image = nibabel.load(path)
+        assert image.shape == (20, 20, 20)
+        assert (image.get_fdata() == 10).all()  # tenths of a nat; nothing lies outside the mask
+        (certificate,) = (p for p in written if p.name.endswith("certificate.json"))
+        assert json.loads(certificate.read_text())["Score"]["tissue"] == 0
+
+
 def test_a_resampled_scan_has_no_score(posterior):
     model = Model(
         posterior.translator, posterior.pipeline, posterior.scale, {"voxel_size": [1.5, 1.5]}

@@ -58,10 +58,29 @@ def test_vectors_are_those_of_adamw():
     settings = {"lr": 1e-2, "betas": (0.9, 0.99), "weight_decay": 0.1}
     ours, theirs = convolution(), convolution()
     for net, kind in ((ours, Muon), (theirs, optim.AdamW)):
-        for parameter in (net.weight,):
-            parameter.requires_grad_(False)
-        train(net, kind([p for p in net.parameters() if p.requires_grad], **settings), 3)
+        net.weight.requires_grad_(False)
+        train(net, kind([net.bias], **settings), 3)
     assert torch.equal(ours.bias, theirs.bias)
+
+
+def test_kernels_move_by_the_average_of_gradients_that_looks_ahead():
+    rate, beta = 1e-2, 0.9
+    kernel, bias, alone = (nn.Parameter(torch.zeros(shape)) for shape in ((4, 6), (6,), (6,)))
+    optimizer = Muon([kernel, bias], lr=rate, betas=(beta, 0.99), weight_decay=0)
+    adam = optim.AdamW([alone], lr=rate, betas=(beta, 0.99), weight_decay=0)
+    torch.manual_seed(3)
+    first, second, vector = torch.randn(4, 6), torch.randn(4, 6), torch.randn(6)
+    before = kernel.detach().clone()
+    for gradient in (first, second):
+        before = kernel.detach().clone()
+        kernel.grad, bias.grad, alone.grad = gradient, vector, vector.clone()
+        optimizer.step()
+        adam.step()
+    mean = beta * (1 - beta) * first + (1 - beta) * second
+    ahead = (1 - beta) * second + beta * mean
+    expected = before - rate * 0.2 * 6**0.5 * orthogonal(ahead)
+    torch.testing.assert_close(kernel.detach(), expected, rtol=1e-5, atol=1e-7)
+    assert torch.equal(bias, alone)
 
 
 def test_nothing_moves_without_a_gradient_and_gradients_stay():

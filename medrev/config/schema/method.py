@@ -11,8 +11,8 @@ class Optimizer(Section):
     """Adam, AdamW or Muon."""
 
     kind: Literal["adam", "adamw", "muon"] = "adam"
-    """muon: kernels learn by orthogonal steps, vectors as with adamw; a step is as large as one
-    of adamw, so that rates carry over."""
+    """muon: parameters of two or more axes learn by orthogonal steps, others as with adamw; steps
+    are as large as those of adamw, so that rates carry over."""
     lr: Positive = 2e-4
     betas: tuple[Probability, Probability] = (0.5, 0.999)
     weight_decay: NonNegative = 0
