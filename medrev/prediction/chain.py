@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from medrev.reversible import Conv, InstanceNorm
 
 #: Edge of the volume, in cells, on which the memory of unknown layers is measured.
 _TRIAL_CELLS = 6
+_TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 
 
 class Chain(Protocol):
@@ -67,59 +68,20 @@ class Convolution:
     def __call__(self, x: Tensor, *, first: bool, last: bool) -> Tensor:
         """Convolve ``(1, C, planes, J, K)``, padded in the plane and at the ends of the volume."""
         amount, dtype = self.amount, self.weight.dtype
-        sides = [(amount * first, amount * last), (amount, amount), (amount, amount)]
+        sides, inner = [amount] * 4 + [amount * first, amount * last], [0, 0, 0]
         if self.mode == "zeros":  # the convolution adds them itself, as many before as behind
-            inner = [min(pair) for pair in sides]
-            sides = [(a - n, b - n) for (a, b), n in zip(sides, inner, strict=True)]
-        else:
-            inner = [0, 0, 0]
-        memory_format = layout(x.device, dtype)
-        if any(map(any, sides)):
-            x = _padded(x, sides, self.mode, dtype, memory_format)
-        else:
-            x = x.to(dtype).contiguous(memory_format=memory_format)
+            inner = [min(sides[4:]), amount, amount]
+            sides = [0] * 4 + [n - inner[0] for n in sides[4:]]
+        x = x.to(dtype)
+        if any(sides):
+            x = F.pad(x, sides, mode=_TORCH_MODES[self.mode])
+        x = x.contiguous(memory_format=layout(x.device, dtype))
         ones = [1, 1, 1]
         if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
             # ATen would leave oneDNN on small slabs (see medrev.reversible.convolution).
             return torch.mkldnn_convolution(x, self.weight, self.bias, inner, ones, ones, 1)
         bias = None if self.bias is None else self.bias.to(dtype)
         return F.conv3d(x, self.weight, bias, 1, inner)
-
-
-def _padded(
-    x: Tensor,
-    sides: Sequence[tuple[int, int]],
-    mode: str,
-    dtype: torch.dtype,
-    memory_format: torch.memory_format,
-) -> Tensor:
-    """Pad, convert and reorder ``(1, C, planes, J, K)`` in one pass.
-
-    Args:
-        x: What is padded.
-        sides: Voxels before and behind along planes, J and K.
-        mode: ``zeros``, ``reflect`` or ``replicate``.
-        dtype: Of the result.
-        memory_format: Of the result.
-    """
-    size = [n + sum(pair) for n, pair in zip(x.shape[2:], sides, strict=True)]
-    shape = (*x.shape[:2], *size)
-    y = torch.empty(shape, dtype=dtype, device=x.device, memory_format=memory_format)
-    inside = y
-    for axis, (before, _) in enumerate(sides, start=2):
-        inside = inside.narrow(axis, before, x.shape[axis])
-    inside.copy_(x)
-    for axis, (before, behind) in enumerate(sides, start=2):
-        last = before + x.shape[axis] - 1
-        borders = [(before, -i) for i in range(1, before + 1)]
-        borders += [(last, i) for i in range(1, behind + 1)]
-        for edge, step in borders:
-            border = y.select(axis, edge + step)
-            if mode == "zeros":
-                border.zero_()
-            else:
-                border.copy_(y.select(axis, edge - step if mode == "reflect" else edge))
-    return y
 
 
 @dataclass(frozen=True)
@@ -199,7 +161,13 @@ class TorchChain:
         planes, j, k = shape
         size = self.dtype.itemsize
         left = self.radius
-        held = peak = 0  # what a step reads; the argument itself is not counted
+        # What a step reads; the argument itself is only counted if it is converted.
+        held = peak = 0
+        if self.dtype != torch.float32:
+            channels = next(
+                int(s.weight.shape[1]) for s in self.steps if isinstance(s, Convolution)
+            )
+            held = peak = size * channels * (planes + 2 * left) * j * k
         for step in self.steps:
             if isinstance(step, Convolution):
                 edge = 2 * step.amount
