@@ -1,8 +1,8 @@
 """Which kernels the layers of this package use: the cheapest exact ones, or PyTorch's stock ones.
 
-The fast paths exist for float32 (and float64 where a formula is only rearranged) on a CPU; every
-other device and type takes the stock operations anyway. Both give the same numbers up to the order
-of summation.
+The fast paths exist on a CPU: for float32, for float64 where a formula is only rearranged, and for
+bfloat16; every other device and type takes the stock operations anyway. Both give the same numbers
+up to the order of summation.
 """
 
 from collections.abc import Iterator

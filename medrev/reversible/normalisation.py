@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medrev.reversible.backend import fast_operations_apply
+from medrev.reversible.backend import bfloat16_applies, fast_operations_apply
 
 
 class InstanceNorm(nn.Module):
@@ -31,7 +31,7 @@ class InstanceNorm(nn.Module):
         """Normalise ``x`` with shape (B, C, *spatial); the shape is kept."""
         if fast_operations_apply(x) and x.shape[2:].numel() > 1:  # stock refuses a single voxel
             return F.group_norm(x.contiguous(), x.shape[1], eps=self.eps)
-        if len(x) == 1 and x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        if len(x) == 1 and x.dtype == torch.bfloat16 and bfloat16_applies(x, x):
             # Of one sample the same, but in any order of its voxels and channels, without a copy.
             return F.batch_norm(x, None, None, training=True, eps=self.eps)
         return F.instance_norm(x, eps=self.eps)
