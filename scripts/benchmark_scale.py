@@ -66,25 +66,26 @@ def call(name: str, output: Path, pattern: str, arguments: list[object]) -> None
     """Run a command; print its times, and how rate and memory develop."""
     command, *rest = map(str, arguments)
     begun, seen = time.monotonic(), []
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"medrev.cli.{command}", *rest],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    watched, seconds = psutil.Process(process.pid), 0.0
-    while process.poll() is None:
-        try:
-            used = watched.cpu_times()
-            seconds = used.user + used.system
-            memory = watched.memory_info().rss / 2**20
-        except psutil.Error:
-            break
-        seen.append((seconds, len(list(output.rglob(pattern))), memory))
-        time.sleep(1)
-    message = process.communicate()[1].strip().splitlines()
-    if process.returncode:
-        raise SystemExit(f"medrev-{command} ended with {process.returncode}: {message[-1:]}")
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads is full at some time
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"medrev.cli.{command}", *rest],
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        watched, seconds = psutil.Process(process.pid), 0.0
+        while process.poll() is None:
+            try:
+                used = watched.cpu_times()
+                seconds = used.user + used.system
+                memory = watched.memory_info().rss / 2**20
+            except psutil.Error:
+                break
+            seen.append((seconds, len(list(output.rglob(pattern))), memory))
+            time.sleep(1)
+        if process.wait():
+            said.seek(0)
+            message = said.read().strip().splitlines()
+            raise SystemExit(f"medrev-{command} ended with {process.returncode}: {message[-1:]}")
     wall = time.monotonic() - begun
     total = max(count for _, count, _ in seen)
     second, last = ([s for s in seen if n <= 3 * s[1] / max(total, 1) < n + 1] for n in (1, 2))
