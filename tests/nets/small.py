@@ -3,9 +3,7 @@
 import torch
 
 from medrev.config.schema import RevGANModel
-from medrev.nets import (
-    RevGAN,
-)
+from medrev.nets import RevGAN
 from medrev.volumes.resample import Factor
 
 

@@ -8,14 +8,7 @@ from pydantic import ValidationError
 
 from medrev.config.schema import Discriminator, RevGANModel
 from medrev.errors import ConfigError, InputError
-from medrev.nets import (
-    PatchGAN,
-    RevGAN,
-    SubNetwork,
-    Translator,
-    build_translator,
-    evaluating,
-)
+from medrev.nets import PatchGAN, RevGAN, SubNetwork, Translator, build_translator, evaluating
 from medrev.reversible import AffineCoupling, stock_operations
 from medrev.volumes.resample import block_mean, upsample
 

@@ -5,10 +5,7 @@ import torch
 
 from medrev.config.schema import RevGANModel
 from medrev.errors import ConfigError
-from medrev.nets import (
-    RevGAN,
-    build_translator,
-)
+from medrev.nets import RevGAN, build_translator
 
 from .reached import randomise
 from .small import small

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medrev.prediction import (
-    Inference,
-    Request,
-    find_entries,
-    infer_file,
-    infer_many,
-)
+from medrev.prediction import Inference, Request, find_entries, infer_file, infer_many
 
 from .conftest import SOURCE, oblique, save_ramp
 from .contrasts import head, save_head, square_model

@@ -11,11 +11,7 @@ import torch
 from medrev.errors import InputError, OutputError
 
 from .conftest import oblique, save
-from .contrasts import (
-    head,
-    save_head,
-    square_model,
-)
+from .contrasts import head, save_head, square_model
 from .refusal import check_refused
 
 

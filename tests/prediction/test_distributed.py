@@ -6,12 +6,7 @@ import pytest
 
 from medrev.errors import InputError
 from medrev.parallel import Pool
-from medrev.prediction import (
-    Request,
-    find_entries,
-    infer_distributed,
-    infer_many,
-)
+from medrev.prediction import Request, find_entries, infer_distributed, infer_many
 
 from .conftest import SOURCE, save_subjects
 

@@ -7,13 +7,7 @@ from medrev.dti import is_positive_definite
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model
 from medrev.prediction.geometry import Ratio
-from medrev.prediction.regrid import (
-    Regrid,
-    new_shape,
-    resample,
-    spacing_doubts,
-    trained_edges,
-)
+from medrev.prediction.regrid import Regrid, new_shape, resample, spacing_doubts, trained_edges
 
 from .tensors import predict
 

@@ -11,12 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from medrev.errors import InputError
-from medrev.prediction import (
-    InferenceOptions,
-    Model,
-    direction_of,
-    ensemble,
-)
+from medrev.prediction import InferenceOptions, Model, direction_of, ensemble
 
 from .tensors import predict
 

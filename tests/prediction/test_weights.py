@@ -10,13 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from medrev.errors import CheckpointError, InputError
-from medrev.prediction import (
-    FORMAT_VERSION,
-    WEIGHTS_FILE,
-    load_model,
-    pick_device,
-    save_weights,
-)
+from medrev.prediction import FORMAT_VERSION, WEIGHTS_FILE, load_model, pick_device, save_weights
 from medrev.prediction.weights import read_pipeline
 
 from .tensors import apply

@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from medrev.config import Pipeline
-from medrev.training import (
-    train,
-)
+from medrev.training import train
 
 
 def smooth_tensors(seed: int, edge: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,14 +19,7 @@ from medrev.evaluation import heldout_columns, heldout_means
 from medrev.metrics import slice_flicker
 from medrev.nets import translator_of
 from medrev.prediction import Model, infer_file, load_model, translate
-from medrev.training import (
-    Trainer,
-    TrainingInterrupted,
-    heldout,
-    save_picture,
-    train,
-    validate,
-)
+from medrev.training import Trainer, TrainingInterrupted, heldout, save_picture, train, validate
 from medrev.volumes import Reorient
 
 from ..metrics.measured import measured

@@ -16,13 +16,7 @@ from medrev.cli.train import main
 from medrev.config import dump_pipeline, load_pipeline
 from medrev.errors import InputError, OutputError
 from medrev.prediction import load_model, translate
-from medrev.training import (
-    RunFolder,
-    Score,
-    Trainer,
-    TrainingInterrupted,
-    train,
-)
+from medrev.training import RunFolder, Score, Trainer, TrainingInterrupted, train
 from medrev.training.loop import Loop
 
 from .tensors import tensors_only

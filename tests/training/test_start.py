@@ -6,9 +6,7 @@ from safetensors.torch import load_file
 
 from medrev.errors import ConfigError
 from medrev.prediction import load_model
-from medrev.training import (
-    train,
-)
+from medrev.training import train
 
 
 def test_a_training_starts_from_the_weights_and_the_scale_of_another(finished, tmp_path, pipeline):

@@ -10,12 +10,7 @@ from safetensors.torch import load_file
 from medrev.errors import DivergedError
 from medrev.evaluation import Record, Results
 from medrev.report import write_run_report
-from medrev.training import (
-    RunFolder,
-    Trainer,
-    result_warnings,
-    train,
-)
+from medrev.training import RunFolder, Trainer, result_warnings, train
 
 from .tensors import tensors_only
 

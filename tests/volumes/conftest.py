@@ -2,9 +2,7 @@
 
 import pytest
 
-from medrev.volumes import (
-    gzipped,
-)
+from medrev.volumes import gzipped
 
 
 @pytest.fixture(params=["isal", "stdlib"])

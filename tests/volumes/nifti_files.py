@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 from medrev.errors import InputError
-from medrev.volumes import (
-    read_nifti,
-)
+from medrev.volumes import read_nifti
 
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 1.5, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
 

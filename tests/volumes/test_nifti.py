@@ -10,12 +10,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 
 from medrev.errors import GeometryError, InputError
-from medrev.volumes import (
-    nifti_shape,
-    read_nifti,
-    read_volume,
-    write_nifti,
-)
+from medrev.volumes import nifti_shape, read_nifti, read_volume, write_nifti
 
 from .nifti_files import AFFINE, image, message_of, save_in_unit
 

@@ -12,11 +12,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 
 from medrev.errors import GeometryError, InputError, MedrevError, OutputError
-from medrev.volumes import (
-    read_nifti,
-    read_volume,
-    write_nifti,
-)
+from medrev.volumes import read_nifti, read_volume, write_nifti
 
 from .nifti_files import AFFINE, image, message_of
 
