@@ -22,14 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiment import (
-    Experiment,
-    Length,
-    find_experiment,
-    list_experiments,
-    read_experiment,
-    run,
-)
+from experiment import Experiment, Length, find_experiment, list_experiments, read_experiment, run
 from experiment.figures import MAPS, draw_depth, draw_maps, draw_samples
 from experiment.rows import undone
 from experiment.tables import markdown, paper_form, write_table

@@ -7,13 +7,7 @@ import pytest
 
 from medrev import files
 from medrev.errors import InputError, OutputError
-from medrev.files import (
-    atomic_folder,
-    atomic_path,
-    content_hash,
-    ensure_writable_folder,
-    not_there,
-)
+from medrev.files import atomic_folder, atomic_path, content_hash, ensure_writable_folder, not_there
 
 
 def left_in(folder: Path) -> list[str]:

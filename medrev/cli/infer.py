@@ -9,13 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medrev.cli.common import (
-    PARTIAL,
-    CommandParser,
-    add_common_options,
-    importing,
-    run_command,
-)
+from medrev.cli.common import PARTIAL, CommandParser, add_common_options, importing, run_command
 from medrev.cli.options import add_options, take_options
 from medrev.cli.places import (
     add_places,

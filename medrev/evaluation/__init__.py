@@ -1,19 +1,9 @@
 """Subjects and cohorts measured: one table of results, statistics, tables."""
 
-from medrev.evaluation.agreement import (
-    BlandAltman,
-    agreement_table,
-    bland_altman,
-    method_agreement,
-)
+from medrev.evaluation.agreement import BlandAltman, agreement_table, bland_altman, method_agreement
 from medrev.evaluation.case import GROUND_TRUTH, Case, EvaluationConfig, Found, Loaded
 from medrev.evaluation.catalogue import CATALOGUE, badness, better_of, digits, heading
-from medrev.evaluation.classes import (
-    TOLERANCE,
-    Classes,
-    classes_of,
-    segmentation_scores,
-)
+from medrev.evaluation.classes import TOLERANCE, Classes, classes_of, segmentation_scores
 from medrev.evaluation.cohort import EDGES, Evaluated, Measured, evaluate_cohort, measure
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.comparison import (
@@ -43,13 +33,7 @@ from medrev.evaluation.outliers import Outlier, find_outliers, outlier_table, ou
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, check_papers, paper_table
 from medrev.evaluation.results import COLUMNS, Record, Results
-from medrev.evaluation.score import (
-    draw_scores,
-    is_generative,
-    part_scores,
-    score,
-    translate_sample,
-)
+from medrev.evaluation.score import draw_scores, is_generative, part_scores, score, translate_sample
 from medrev.evaluation.summary import (
     Description,
     Interval,

@@ -21,14 +21,7 @@ from medrev.evaluation.runs import members_of, placed
 from medrev.files import as_bytes, content_hash
 from medrev.metrics import as_array, conformal_quantile, needed_factors, needed_subjects
 from medrev.nets import Posterior
-from medrev.prediction import (
-    InferenceOptions,
-    Model,
-    Predictor,
-    load_model,
-    score_of,
-    weight_file,
-)
+from medrev.prediction import InferenceOptions, Model, Predictor, load_model, score_of, weight_file
 from medrev.progress import progress
 from medrev.texts import read_json
 

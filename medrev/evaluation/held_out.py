@@ -25,14 +25,7 @@ from medrev.evaluation.compared import ITSELF, Prediction
 from medrev.evaluation.placed import as_picture
 from medrev.evaluation.score import drawn
 from medrev.metrics import NOISE_FLOOR, interpolate_to
-from medrev.prediction import (
-    InferenceOptions,
-    Model,
-    Predictor,
-    load_model,
-    round_trip,
-    translate,
-)
+from medrev.prediction import InferenceOptions, Model, Predictor, load_model, round_trip, translate
 from medrev.volumes import rescale_affine
 
 

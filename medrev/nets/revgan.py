@@ -15,14 +15,7 @@ from medrev.errors import ConfigError
 from medrev.nets import reach
 from medrev.nets.blocks import SubNetwork
 from medrev.nets.initialise import initialise
-from medrev.nets.lift import (
-    last_convolution,
-    lift,
-    lift_reach,
-    project,
-    project_reach,
-    widths_of,
-)
+from medrev.nets.lift import last_convolution, lift, lift_reach, project, project_reach, widths_of
 from medrev.nets.translator import Translator, check_input
 from medrev.reversible import (
     AdditiveCoupling,

@@ -9,12 +9,7 @@ from torch import Tensor, nn
 from medrev.nets import RevGAN, Translator
 from medrev.nets.blocks import SubNetwork
 from medrev.prediction.chain import Chain, ModuleChain, TorchChain, flatten, is_plain, layout
-from medrev.reversible import (
-    AdditiveCoupling,
-    AffineCoupling,
-    Coupling,
-    ReversibleSequence,
-)
+from medrev.reversible import AdditiveCoupling, AffineCoupling, Coupling, ReversibleSequence
 from medrev.volumes import block_mean, per_axis, upsample
 
 #: Makes a chain of plain layers.

@@ -9,13 +9,7 @@ from typing import Any
 import yaml
 
 from medrev.errors import InputError
-from medrev.evaluation import (
-    Results,
-    Tabular,
-    heldout_columns,
-    heldout_table,
-    read_heldout,
-)
+from medrev.evaluation import Results, Tabular, heldout_columns, heldout_table, read_heldout
 from medrev.report.charts import box_plot
 from medrev.report.figures import Chart, training_curves
 from medrev.report.page import render, write_page

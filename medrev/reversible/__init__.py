@@ -5,11 +5,7 @@ from medrev.reversible.affine import AffineCoupling
 from medrev.reversible.backend import stock_operations
 from medrev.reversible.checkpointed import Checkpointed
 from medrev.reversible.convolution import Conv
-from medrev.reversible.coupling import (
-    AdditiveCoupling,
-    Coupling,
-    SwappedAdditiveCoupling,
-)
+from medrev.reversible.coupling import AdditiveCoupling, Coupling, SwappedAdditiveCoupling
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.haar import Haar
 from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, VolumePreserving

@@ -27,12 +27,7 @@ from medrev.volumes.palette import (
     check_known,
     classes_of_colours,
 )
-from medrev.volumes.pictures import (
-    PictureHeader,
-    picture_header,
-    read_pixels,
-    write_pixels,
-)
+from medrev.volumes.pictures import PictureHeader, picture_header, read_pixels, write_pixels
 from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
 from medrev.volumes.resample import (
     PROFILES,
@@ -48,15 +43,7 @@ from medrev.volumes.resample import (
     with_means,
 )
 from medrev.volumes.slicing import SLICE_AXES, Reorient, Slicing
-from medrev.volumes.volume import (
-    Grid,
-    Header,
-    TensorLayout,
-    Volume,
-    like,
-    plain,
-    to_numpy,
-)
+from medrev.volumes.volume import Grid, Header, TensorLayout, Volume, like, plain, to_numpy
 
 __all__ = [
     "CITYSCAPES",

@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError, counted
 from medrev.files import check_file, not_there
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.dicom_frames import (
-    Frame,
-    frames_of,
-    quiet,
-    read_dataset,
-    stored_pixels,
-)
+from medrev.volumes.dicom_frames import Frame, frames_of, quiet, read_dataset, stored_pixels
 from medrev.volumes.reading import check_memory, finished, one_line, to_float32
 from medrev.volumes.volume import Header, Volume
 

@@ -18,13 +18,7 @@ from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine, voxel_size
 from medrev.volumes.gzipped import most_bytes, open_binary
-from medrev.volumes.reading import (
-    check_memory,
-    not_finite,
-    one_line,
-    rounding_notes,
-    to_float32,
-)
+from medrev.volumes.reading import check_memory, not_finite, one_line, rounding_notes, to_float32
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:

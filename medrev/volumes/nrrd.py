@@ -9,13 +9,7 @@ from numpy.typing import NDArray
 from medrev.errors import GeometryError, InputError
 from medrev.files import check_file
 from medrev.volumes.affine import usable_affine
-from medrev.volumes.nrrd_data import (
-    RawHeader,
-    nrrd_errors,
-    nrrd_type,
-    read_raw_header,
-    read_voxels,
-)
+from medrev.volumes.nrrd_data import RawHeader, nrrd_errors, nrrd_type, read_raw_header, read_voxels
 from medrev.volumes.reading import check_memory, finished
 from medrev.volumes.volume import Header, TensorLayout, Volume
 

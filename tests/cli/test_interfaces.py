@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medrev.cli.interfaces import (
-    COMMANDS,
-    boutiques_descriptor,
-    main,
-    nipype_interface,
-    parser_of,
-)
+from medrev.cli.interfaces import COMMANDS, boutiques_descriptor, main, nipype_interface, parser_of
 from medrev.errors import ConfigError
 
 KEPT = sorted((Path(__file__).parents[2] / "deployment" / "boutiques").glob("*.json"))

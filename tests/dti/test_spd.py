@@ -9,14 +9,7 @@ from hypothesis.extra import numpy as hnp
 from monai.data.meta_tensor import MetaTensor
 from scipy.linalg import logm
 
-from medrev.dti import (
-    exp_euclidean,
-    is_positive_definite,
-    log_euclidean,
-    repair,
-    rotate,
-    to_matrix,
-)
+from medrev.dti import exp_euclidean, is_positive_definite, log_euclidean, repair, rotate, to_matrix
 from medrev.errors import InputError
 
 from .conftest import random_tensors

@@ -2,13 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medrev.evaluation.folders import (
-    is_brain_mask,
-    is_image,
-    is_mask,
-    is_uncertainty,
-    subject_of,
-)
+from medrev.evaluation.folders import is_brain_mask, is_image, is_mask, is_uncertainty, subject_of
 
 ROOT = Path("root")
 

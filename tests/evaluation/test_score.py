@@ -8,13 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from medrev.domains.sample import Outcome
-from medrev.evaluation import (
-    Results,
-    evaluate_methods,
-    heldout_columns,
-    heldout_means,
-    score,
-)
+from medrev.evaluation import Results, evaluate_methods, heldout_columns, heldout_means, score
 from medrev.metrics import NETWORK_RANGE, Settings
 
 #: Images of 0 to 255.

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 from medrev.evaluation import bland_altman
-from medrev.report.charts import (
-    Line,
-    agreement_plot,
-    box_plot,
-    histogram,
-    line_chart,
-    number,
-)
+from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart, number
 
 SERIES = {"model": 0, "cubic": 1}
 

@@ -8,12 +8,7 @@ from monai.data import MetaTensor
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.reversible import (
-    AdditiveCoupling,
-    Checkerboard,
-    Coupling,
-    ReversibleSequence,
-)
+from medrev.reversible import AdditiveCoupling, Checkerboard, Coupling, ReversibleSequence
 from sequences import assert_equal_gradients, block, gradients, plain, sequence, subnetwork
 
 

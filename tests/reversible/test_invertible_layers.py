@@ -10,14 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medrev.errors import ConfigError
-from medrev.reversible import (
-    Checkerboard,
-    Haar,
-    OrthogonalMixing,
-    Permutation,
-    SpaceToDepth,
-    Split,
-)
+from medrev.reversible import Checkerboard, Haar, OrthogonalMixing, Permutation, SpaceToDepth, Split
 
 # By name: what builds the layer for d axes; all take 4 channels and even sizes.
 LAYERS: dict[str, Callable[[int], nn.Module]] = {

@@ -8,11 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from medrev.reversible import (
-    OrthogonalMixing,
-    Permutation,
-    Split,
-)
+from medrev.reversible import OrthogonalMixing, Permutation, Split
 
 
 @settings(max_examples=30)

@@ -11,14 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from medrev.reversible import AdditiveCoupling, Conv, ReversibleSequence
-from sequences import (
-    COUPLINGS,
-    assert_equal_gradients,
-    gradients,
-    plain,
-    sequence,
-    subnetwork,
-)
+from sequences import COUPLINGS, assert_equal_gradients, gradients, plain, sequence, subnetwork
 
 
 @pytest.mark.parametrize("mode", ["forward", "inverse", "cycle"])

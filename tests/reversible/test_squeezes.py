@@ -9,11 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from medrev.reversible import (
-    Checkerboard,
-    Haar,
-    SpaceToDepth,
-)
+from medrev.reversible import Checkerboard, Haar, SpaceToDepth
 
 
 def test_space_to_depth_in_2d_is_pixel_unshuffle() -> None:

@@ -15,11 +15,7 @@ import make_sample_data
 from phantom.cohort import COHORT
 from phantom.subject import fit_tensor, simulate_subject, truth_of
 
-from medrev.domains.tensor.simulation.acquisition import (
-    NOISE,
-    fsl_bvecs,
-    gradient_table,
-)
+from medrev.domains.tensor.simulation.acquisition import NOISE, fsl_bvecs, gradient_table
 from medrev.domains.tensor.simulation.anatomy import scan_affine
 from medrev.domains.tensor.simulation.microstructure import Compartment
 

@@ -16,13 +16,7 @@ from medrev.config.schema.data import (
     Split,
     Subjects,
 )
-from medrev.config.schema.section import (
-    BatchSize,
-    NonNegative,
-    PipelinePath,
-    Positive,
-    Section,
-)
+from medrev.config.schema.section import BatchSize, NonNegative, PipelinePath, Positive, Section
 
 
 class Intensities(Section):

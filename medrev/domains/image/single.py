@@ -20,10 +20,7 @@ from medrev.domains.domain import Domain, data_of
 from medrev.domains.found import some_names
 from medrev.domains.image.alone import find_single_images
 from medrev.domains.image.batches import CropBatches
-from medrev.domains.image.colours import (
-    lab_of_pixels,
-    pixels_of_lab,
-)
+from medrev.domains.image.colours import lab_of_pixels, pixels_of_lab
 from medrev.domains.image.dataset import PictureDataset
 from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import Loader, to_pixels, values_of

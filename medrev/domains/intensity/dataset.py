@@ -19,12 +19,7 @@ from medrev.domains.intensity.names import contrast_name, contrasts
 from medrev.domains.intensity.preparation import prepare_head
 from medrev.domains.sample import Translated, two_ways
 from medrev.metrics import Settings
-from medrev.volumes import (
-    SLICE_AXES,
-    Panel,
-    Plane,
-    voxel_size,
-)
+from medrev.volumes import SLICE_AXES, Panel, Plane, voxel_size
 
 
 class IntensityDataset(HeadDataset):

@@ -10,13 +10,7 @@ from medrev.data.layouts.bids import is_subject
 from medrev.data.subject import Subject
 from medrev.domains.intensity.layouts import bids, brats, files
 from medrev.domains.intensity.layouts.table import table
-from medrev.domains.intensity.names import (
-    NOT_CONTRASTS,
-    UNNAMED,
-    contrast_name,
-    contrasts,
-    lacks,
-)
+from medrev.domains.intensity.names import NOT_CONTRASTS, UNNAMED, contrast_name, contrasts, lacks
 from medrev.errors import ConfigError, InputError
 
 _WHERE = (

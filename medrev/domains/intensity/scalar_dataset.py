@@ -16,11 +16,7 @@ from medrev.domains.intensity.head import Head
 from medrev.domains.intensity.heads import HeadDataset
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.intensity.preparation import prepare_twin
-from medrev.domains.intensity.simulated import (
-    SimulatedBatches,
-    simulated_cohort,
-    simulated_head,
-)
+from medrev.domains.intensity.simulated import SimulatedBatches, simulated_cohort, simulated_head
 from medrev.domains.intensity.simulation import VOXELS
 from medrev.domains.sample import Outcome, Translated
 from medrev.metrics import interpolate_to

@@ -22,13 +22,7 @@ from medrev.domains.tensor.find import LAYOUTS, problems, scanned
 from medrev.domains.tensor.picture import compare_tensors
 from medrev.domains.tensor.ranges import describe_values, unlike_training
 from medrev.domains.tensor.reading import read_tensors
-from medrev.domains.tensor.results import (
-    ALWAYS,
-    INTERVALS,
-    UNCERTAIN,
-    about_map,
-    base_name,
-)
+from medrev.domains.tensor.results import ALWAYS, INTERVALS, UNCERTAIN, about_map, base_name
 from medrev.domains.tensor.tissue import tissue_of
 from medrev.domains.tissue import Tissue
 from medrev.domains.values import Prediction, Scan

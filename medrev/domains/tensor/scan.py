@@ -13,13 +13,7 @@ from medrev.data.subject import Subject
 from medrev.domains.source import sidecar_beside
 from medrev.domains.tensor.find import problems, scanned
 from medrev.domains.tensor.simulated import draw
-from medrev.dti import (
-    Convention,
-    Gradients,
-    read_gradients,
-    read_tensor,
-    tensor_convention,
-)
+from medrev.dti import Convention, Gradients, read_gradients, read_tensor, tensor_convention
 from medrev.errors import InputError, naming
 from medrev.volumes import (
     Grid,

@@ -6,11 +6,7 @@ import pytest
 import torch
 
 from medrev.data.ranges import ranges_of
-from medrev.domains.intensity import (
-    describe_contrast,
-    read_contrast,
-    unlike_contrasts,
-)
+from medrev.domains.intensity import describe_contrast, read_contrast, unlike_contrasts
 from medrev.errors import GeometryError, InputError
 
 AFFINE = np.diag([2.0, 2, 2, 1])
