@@ -85,7 +85,7 @@ def test_affines_are_kept_and_chunks_do_not_show(tensors, monkeypatch):
 
 def test_errors(tensors):
     tensors[:, 0, 0, 0] = torch.tensor([-1e-3, 0, 0, 1e-3, 0, 1e-3])
-    with pytest.raises(InputError, match="1 tensors are not positive definite"):
+    with pytest.raises(InputError, match="1 tensor is not positive definite"):
         log_euclidean(tensors)
     with pytest.raises(InputError, match="floor"):
         repair(tensors, 0)

@@ -40,7 +40,7 @@ def test_volumes_that_cannot_be_used(refuse, tmp_path):
     refuse("no voxel is above zero", zero)
     values = head()
     values[5, 6, 7] = np.nan
-    refuse(r"in the brain are NaN .* at \(5, 6, 7\)", save(tmp_path / "nan.nii", values, oblique()))
+    refuse(r"in the brain is NaN .* at \(5, 6, 7\)", save(tmp_path / "nan.nii", values, oblique()))
     negative = save(tmp_path / "negative.nii", -head() - 1, oblique())
     refuse("no voxel is above zero", negative)
     good = save_head(tmp_path / "good_t1.nii.gz", head(), oblique())

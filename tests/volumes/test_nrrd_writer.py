@@ -135,7 +135,7 @@ def test_bad_volumes_are_refused_and_nothing_is_written(tmp_path, write):
     sheared[0, 1] = 0.1
     singular[2, 2] = 0
     for name, values, affine, error, text in (
-        ("a.nrrd", nan, np.eye(4), InputError, "1 values are NaN"),
+        ("a.nrrd", nan, np.eye(4), InputError, "1 value is NaN"),
         ("a.nrrd", good * 1j, np.eye(4), InputError, "real numbers"),
         ("a.nrrd", good[:, :0], np.eye(4), InputError, r"must be \("),
         ("a.nrrd", good[0, 0], np.eye(4), InputError, r"must be \("),
