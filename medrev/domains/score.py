@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medrev.domains.tissue import Tissue, rarity
+from medrev.domains.tissue import CELLS, Tissue, rarity
+from medrev.errors import InputError
 from medrev.metrics import Floats
 
 #: What warnings of scores begin with.
@@ -66,8 +67,17 @@ class Score:
         return told
 
     def beside(self, tissue: Tissue | None, header: Mapping[str, Any]) -> "Score":
-        """The same with the scan's tissue, and how rare that is to a weight file."""
+        """The same with the scan's tissue, and how rare that is to a weight file.
+
+        Raises:
+            InputError: The weight file tells of another number of kinds of tissue.
+        """
         known = header.get(_TISSUE)
+        if known is not None and np.shape(known) != (CELLS,):
+            raise InputError(
+                f"the weights know how rare {np.shape(known)} kinds of tissue are, {CELLS} are "
+                "needed: calibrate the model again (medrev-calibrate)"
+            )
         return replace(self, tissue=tissue, rarity=None if known is None else np.array(known) / 10)
 
     @staticmethod

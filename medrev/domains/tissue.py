@@ -13,7 +13,9 @@ from medrev.metrics import Floats
 ABOUT_TISSUE = ("Tissue: -ln p of the value, spread and anisotropy around every place", "nat")
 
 #: Cells of the logarithm of value and spread, both in medians of the scan, and of the anisotropy.
-_CELLS = (20, 16, 8)
+_SHAPE = (20, 16, 8)
+#: All of them.
+CELLS = math.prod(_SHAPE)
 _BOUNDS = ((math.log(0.3), math.log(5)), (math.log(0.01), math.log(3)), (0.0, 0.9))
 #: Deviations of the normal distribution that shares of cells are smoothed with.
 _BLUR = (0.7, 0.7, 0.5)
@@ -63,10 +65,10 @@ class Tissue:
         features = (np.log(value.clip(1e-3)), np.log(spread.clip(1e-3)), anisotropy)
         numbers = [
             ((feature - low) / (high - low) * count).astype(np.int64).clip(0, count - 1)
-            for feature, (low, high), count in zip(features, _BOUNDS, _CELLS, strict=True)
+            for feature, (low, high), count in zip(features, _BOUNDS, _SHAPE, strict=True)
         ]
         return cls(
-            cells=np.ravel_multi_index(tuple(numbers), _CELLS),
+            cells=np.ravel_multi_index(tuple(numbers), _SHAPE),
             inside=inside,
             smooth=inside & (spread < _SMOOTH * value),
             voxel=math.prod(edges) / 1000,
@@ -75,7 +77,7 @@ class Tissue:
     @property
     def shares(self) -> Floats:
         """Share of every cell among the places."""
-        counts = np.bincount(self.cells[self.inside], minlength=math.prod(_CELLS))
+        counts = np.bincount(self.cells[self.inside], minlength=CELLS)
         return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
 
     def places(self, rarity: Floats) -> Floats:
@@ -91,6 +93,6 @@ def rarity(shares: Sequence[Floats]) -> Floats:
     """−ln p of every cell, where scans have these shares of it."""
     from scipy.ndimage import gaussian_filter
 
-    mean = np.mean(shares, axis=0).reshape(_CELLS)
+    mean = np.mean(shares, axis=0).reshape(_SHAPE)
     smoothed = gaussian_filter(mean, _BLUR, mode="constant")
     return np.asarray(-np.log(smoothed.clip(math.exp(-_NEVER)))).ravel()

@@ -71,7 +71,30 @@ class Pair(Translator):
         return self.net_y.norm_depends_on_window or self.net_x.norm_depends_on_window
 
 
-class SelfInverse(Translator):
+class OneNetwork(Translator):
+    """A translator that is one network.
+
+    Args:
+        net: The network.
+    """
+
+    def __init__(self, net: OneWay) -> None:
+        super().__init__()
+        self.net = net
+        self.size_multiple = net.size_multiple
+
+    @property
+    def receptive_field(self) -> int:
+        """Width in voxels of what one voxel of the result depends on."""
+        return 2 * self.net.radius + 1
+
+    @property
+    def norm_depends_on_window(self) -> bool:
+        """True if the network normalises over the window."""
+        return self.net.norm_depends_on_window
+
+
+class SelfInverse(OneNetwork):
     r"""One network f for both directions, which learns :math:`f = f^{-1}`.
 
     With half the parameters of a `Pair`. How nearly f(f(x)) = x depends on the training, except
@@ -100,14 +123,12 @@ class SelfInverse(Translator):
     """
 
     def __init__(self, net: OneWay) -> None:
-        super().__init__()
+        super().__init__(net)
         if net.in_channels != net.out_channels:
             raise ConfigError(
                 "a self-inverse network needs as many input as output channels, got "
                 f"{net.in_channels} and {net.out_channels}"
             )
-        self.net = net
-        self.size_multiple = net.size_multiple
 
     def translate(self, x: Tensor) -> Tensor:
         """Map (B, C, *spatial) to the other domain, same shape."""
@@ -118,18 +139,8 @@ class SelfInverse(Translator):
         """Do the same as `translate`."""
         return self.translate(y)
 
-    @property
-    def receptive_field(self) -> int:
-        """Width in voxels of what one voxel of the result depends on."""
-        return 2 * self.net.radius + 1
 
-    @property
-    def norm_depends_on_window(self) -> bool:
-        """True if the network normalises over the window."""
-        return self.net.norm_depends_on_window
-
-
-class Segmenter(Translator):
+class Segmenter(OneNetwork):
     """Paints every pixel in the colour of its most likely class; there is no way back.
 
     Args:
@@ -156,13 +167,11 @@ class Segmenter(Translator):
     palette: Tensor
 
     def __init__(self, net: OneWay, colours: Sequence[Colour]) -> None:
-        super().__init__()
+        super().__init__(net)
         if net.out_channels != len(colours):
             raise ConfigError(
                 f"a colour for each class is needed, got {len(colours)} for {net.out_channels}"
             )
-        self.net = net
-        self.size_multiple = net.size_multiple
         self.colours = tuple(colours)
         palette = torch.tensor(self.colours, dtype=torch.float32) / 127.5 - 1
         self.register_buffer("palette", palette, persistent=False)
@@ -185,13 +194,3 @@ class Segmenter(Translator):
         raise InputError(
             "a segmentation network goes from image to labels only; it has no inverse direction"
         )
-
-    @property
-    def receptive_field(self) -> int:
-        """Width in voxels of what one voxel of the result depends on."""
-        return 2 * self.net.radius + 1
-
-    @property
-    def norm_depends_on_window(self) -> bool:
-        """True if the network normalises over the window."""
-        return self.net.norm_depends_on_window

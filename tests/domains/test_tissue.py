@@ -8,6 +8,7 @@ from medrev.domains.score import Score
 from medrev.domains.tensor.tissue import tissue_of
 from medrev.domains.tissue import Tissue, rarity
 from medrev.dti import scalar_maps
+from medrev.errors import InputError
 
 EDGES = (2.0, 2.0, 2.0)
 SHAPE = (24, 24, 24)
@@ -93,6 +94,16 @@ def test_around_a_place_counts_in_mm_and_without_what_is_outside():
     assert (value, spread, anisotropy) == (8, 0, int(fa / 0.9 * 8))
 
 
+def test_directions_that_alternate_have_the_anisotropy_of_their_mean():
+    tensors = torch.full((6, *SHAPE), 0.0)
+    for at, values in ((0, (3e-3, 1e-3)), (3, (1e-3, 3e-3)), (5, (1e-3, 1e-3))):
+        for parity, value in enumerate(values):
+            tensors[at, parity::2] = value
+    found = tissue_of(tensors, torch.ones(1, *SHAPE), (0.5, 0.5, 0.5))
+    # the mean has eigenvalues 2, 2 and 1: FA 1/3, cell 2 of 8 up to 0.9; each of them 0.6, cell 5
+    assert found.cells[12, 12, 12] % 8 == 2
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_step_is_felt_as_far_as_it_lies_in_mm(axis):
     edges = (1.0, 1.5, 2.0)
@@ -142,3 +153,9 @@ def test_a_weight_file_knows_what_is_rare_to_scans_that_it_was_compared_with():
     unknown = Score(places=places, tail=1.0).beside(tissue(30), {})
     assert set(unknown.maps) == {"score"}
     assert set(unknown.values) == {"tail"}
+
+
+def test_a_weight_file_of_another_table_is_refused():
+    score = Score(places=torch.zeros(1, *SHAPE), tail=1.0)
+    with pytest.raises(InputError, match=r"\(2,\) kinds of tissue are, 2560 are needed"):
+        score.beside(tissue(0), {"Tissue": [1, 2]})

@@ -19,7 +19,7 @@ from medrev.prediction import load_model, translate
 from medrev.training import RunFolder, Score, Trainer, TrainingInterrupted, train
 from medrev.training.loop import Loop
 
-from .tensors import tensors_only
+from .tensors import without_table
 
 
 def rows(path):
@@ -175,15 +175,7 @@ def test_training_stops_early_and_keeps_the_best(tmp_path, pipeline, monkeypatch
 
 
 def test_without_validation_subjects_the_best_is_the_last(tmp_path, pipeline):
-    tensors_only(pipeline().data.root, tmp_path / "tensors")
-    chosen = pipeline(
-        data={
-            "root": str(tmp_path / "tensors"),
-            "table": None,
-            "split": {"validation": 0, "test": 0},
-        },
-        training={"steps": 2},
-    )
+    chosen = without_table(pipeline, tmp_path / "tensors", test=0, training={"steps": 2})
     run = train(chosen, tmp_path / "run", quiet=True)
     assert run.weights("best").read_bytes() == run.weights("last").read_bytes()
     assert run.heldout is None

@@ -12,7 +12,7 @@ from medrev.evaluation import Record, Results
 from medrev.report import write_run_report
 from medrev.training import RunFolder, Trainer, result_warnings, train
 
-from .tensors import tensors_only
+from .tensors import tensors_only, without_table
 
 
 @pytest.mark.parametrize("bad", ["weights", "gradient"])
@@ -40,13 +40,10 @@ def test_divergence_names_the_step_and_the_last_good_checkpoint(
 
 def test_what_speaks_against_a_model_is_told_wherever_it_is_read(tmp_path, pipeline, caplog):
     """Here: a loss that runs away, no validation, and errors above those of interpolation."""
-    tensors_only(pipeline().data.root, tmp_path / "tensors")
-    chosen = pipeline(
-        data={
-            "root": str(tmp_path / "tensors"),
-            "table": None,
-            "split": {"validation": 0, "test": 1},
-        },
+    chosen = without_table(
+        pipeline,
+        tmp_path / "tensors",
+        test=1,
         method={"kind": "paired", "adversarial_weight": 0, "optimizer": {"lr": 1.0}},
         training={"steps": 6},
     )

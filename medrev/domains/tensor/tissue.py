@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from medrev.domains.tissue import Tissue
+from medrev.dti import invariant_maps
 from medrev.metrics import Floats, as_array
 
 #: Deviation of the weights around a place: mm, and voxels at least.
@@ -32,16 +34,13 @@ def tissue_of(values: Tensor, mask: Tensor, edges: Sequence[float]) -> Tissue:
         """Weighted mean around every place."""
         return np.asarray(gaussian_filter(volume * inside, widths) / weight.clip(1e-3))
 
-    xx, xy, xz, yy, yz, zz = as_array(values)
-    md = (xx + yy + zz) / 3
+    tensors = as_array(values)
+    md = tensors[[0, 3, 5]].mean(axis=0)
     median = float(np.median(md[inside])) if inside.any() else 0.0
     median = max(median, float(np.finfo(np.float32).tiny))
     away = (md - median) / median
     mean = around(away)
     spread = np.sqrt((around(away**2) - mean**2).clip(0))
-    xx, xy, xz, yy, yz, zz = (around(component / median) for component in (xx, xy, xz, yy, yz, zz))
-    middle = (xx + yy + zz) / 3
-    off = (xx - middle) ** 2 + (yy - middle) ** 2 + (zz - middle) ** 2
-    off += 2 * (xy**2 + xz**2 + yz**2)
-    anisotropy = np.sqrt(1.5 * off / (off + 3 * middle**2).clip(1e-12))
+    middle = torch.from_numpy(np.stack([around(component) for component in tensors]))
+    anisotropy = as_array(invariant_maps(middle)["fa"][0])
     return Tissue.of(1 + mean, spread, anisotropy, inside & (weight > _FILLED), edges)
