@@ -94,6 +94,18 @@ def test_around_a_place_counts_in_mm_and_without_what_is_outside():
     assert (value, spread, anisotropy) == (8, 0, int(fa / 0.9 * 8))
 
 
+def test_next_to_the_rim_values_are_not_drawn_to_the_median():
+    mask = torch.zeros(1, *SHAPE)
+    mask[:, 4:20, 4:20, 4:20] = 1
+    tensors = torch.zeros(6, *SHAPE)
+    tensors[[0, 3, 5]] = 1e-3
+    tensors[[0, 3, 5], 15:] = 2.86e-3  # just above where cell 16 begins, 2.85 medians
+    found = tissue_of(tensors * mask, mask, EDGES)
+    assert found.inside[18, 18, 18]
+    cells = [np.unravel_index(found.cells[at], (20, 16, 8))[0] for at in ((18,) * 3, (18, 12, 12))]
+    assert cells == [16, 16]
+
+
 def test_directions_that_alternate_have_the_anisotropy_of_their_mean():
     tensors = torch.full((6, *SHAPE), 0.0)
     for at, values in ((0, (3e-3, 1e-3)), (3, (1e-3, 3e-3)), (5, (1e-3, 1e-3))):
