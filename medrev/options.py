@@ -82,8 +82,9 @@ class InferenceOptions:
     keep_samples: bool = field(default=False, metadata=_MODEL)
     """also write the samples around a result; they are held in memory together"""
     max_memory: float | None = field(default=None, metadata={**_MODEL, "metavar": "GIB"})
-    """limit on the memory of a translation: the volume, activations and accumulators (default:
-    inference.max_memory of the model)"""
+    """limit on the memory of a translation: the volume, activations and accumulators; a scan that
+    needs more even in the smallest pieces is refused (default: inference.max_memory of the model,
+    beyond which there is a warning)"""
     cache_dir: Path | None = field(default=None, metadata={"cli": False})
     """where compiled engines are kept (default: the user's cache folder)"""
 

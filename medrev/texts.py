@@ -73,15 +73,47 @@ def read_text(path: str | os.PathLike[str], *, western: bool = False) -> str:
         ) from None
 
 
+class _TwiceError(ValueError):
+    """A key of a JSON object has two values."""
+
+
+def parse_json(text: str) -> Any:
+    """The values of a JSON text.
+
+    Raises:
+        ValueError: It is no JSON, or an object in it has a key twice with two values.
+
+    Example:
+        >>> parse_json('{"Units": "mm", "Units": "m"}')
+        Traceback (most recent call last):
+        medrev.texts._TwiceError: the key 'Units' is there twice, with "mm" and "m"
+    """
+    return json.loads(text, object_pairs_hook=_single)
+
+
+def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its keys and values, of which none has two values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if value != found[key]:
+                both = " and ".join(json.dumps(each)[:40] for each in (value, found[key]))
+                raise _TwiceError(f"the key '{key}' is there twice, with {both}")
+    return found
+
+
 def read_json(path: str | os.PathLike[str], *, lenient: bool = False) -> dict[str, Any]:
     """Read the keys and values of a JSON file.
+
+    A key may stand twice where both have the same value, as some converters write it.
 
     Args:
         path: The file, in any encoding of :func:`read_text`.
         lenient: Give an empty object where there is none, instead of an error.
 
     Raises:
-        InputError: It is missing, not fetched, no text, no JSON, or no object with keys.
+        InputError: It is missing, not fetched, no text, no JSON, no object with keys, or has a key
+            twice with two values.
     """
     if lenient:
         with suppress(InputError):
@@ -89,11 +121,13 @@ def read_json(path: str | os.PathLike[str], *, lenient: bool = False) -> dict[st
         return {}
     text = read_text(path)
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}:{error.lineno}: not valid JSON, column {error.colno}: {error.msg}"
         ) from None
+    except _TwiceError as error:
+        raise InputError(f"{path}: {error}: keep the one that is right") from None
     except (RecursionError, ValueError) as error:  # a number of more digits than Python reads
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not valid JSON: {reason}") from None

@@ -33,6 +33,8 @@ def test_json_in_the_encodings_of_editors(tmp_path, encoding):
         (b'{"a": ' + b"9" * 10_000 + b"}", r"a\.json: not valid JSON: Exceeds the limit"),
         ('{"a":\n"Müller"}'.encode("latin-1"), r"a\.json:2: not UTF-8 text \(byte 0xfc\)"),
         (b"", r"a\.json: the file is empty"),
+        (b'{"a": 1, "a": 2}', r"a\.json: the key 'a' is there twice, with 1 and 2: keep the one"),
+        (b'{"b": [{"a": "x", "a": null}]}', r"""the key 'a' is there twice, with "x" and null"""),
         (b"/annex/objects/MD5E-s1--0.json\n", r"a\.json: holds no data but a pointer of git-annex"),
     ],
 )
@@ -41,6 +43,11 @@ def test_what_is_no_json_is_said_in_one_line(tmp_path, content, words):
     with pytest.raises(InputError, match=words) as caught:
         read_json(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_with_one_value_is_harmless(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [1, {"b": 2}], "c": 3, "a": [1, {"b": 2}]}')
+    assert read_json(tmp_path / "a.json") == {"a": [1, {"b": 2}], "c": 3}
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ",", ";"])

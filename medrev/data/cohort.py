@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,7 @@ class Cohort:
         """
         if name not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {name!r}")
-        if any(subject.split is not None for subject in self.subjects):
+        if self.is_divided:
             if self.split.test_folder is not None:
                 raise InputError(
                     f"{self.root} is divided by its own column split, got "
@@ -84,6 +84,11 @@ class Cohort:
             return chosen
         people = self.division[name]
         return tuple(replace(s, split=name) for s in self.subjects if s.person in people)
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether the cohort says itself which part a subject belongs to."""
+        return any(subject.split is not None for subject in self.subjects)
 
     @cached_property
     def division(self) -> dict[str, set[str]]:
@@ -130,6 +135,23 @@ class Cohort:
                 f"contains {name!r}; leave it out to divide by shares, or add the folder"
             )
         return inside
+
+
+def without_effect(split: Split, usual: Split, keys: Sequence[str] = ("validation", "test")) -> str:
+    """What is said of a cohort that divides itself, where the pipeline divides it otherwise.
+
+    Args:
+        split: Of the pipeline.
+        usual: What it is where a pipeline says nothing.
+        keys: Those that have no effect.
+
+    Example:
+        >>> without_effect(Split(test=8), Split())
+        'data.split.test 8 has no effect'
+    """
+    changed = [key for key in keys if getattr(split, key) != getattr(usual, key)]
+    told = " and ".join(f"data.split.{key} {getattr(split, key):g}" for key in changed)
+    return f"{told} ha{'ve' if len(changed) > 1 else 's'} no effect" if told else ""
 
 
 def _count(wanted: float, total: int, name: str) -> int:

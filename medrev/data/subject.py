@@ -105,9 +105,10 @@ def _absence(path: Path) -> str | None:
 
 
 def strip_nifti(path: Path) -> str:
-    """Return the file name without ``.nii`` or ``.nii.gz``.
+    """Return the file name without ``.nii`` or ``.nii.gz``, or ``.hdr`` or ``.img`` of two files.
 
     >>> strip_nifti(Path("a/sub-01_dwi.nii.gz"))
     'sub-01_dwi'
     """
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    name = path.name.removesuffix(".gz")
+    return name.removesuffix(".nii").removesuffix(".hdr").removesuffix(".img")

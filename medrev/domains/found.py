@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from medrev.config.schema import Split
 from medrev.data import Cohort, Subject
+from medrev.data.cohort import without_effect
 from medrev.data.subject import PARTS
 from medrev.errors import counted
 from medrev.volumes import read_header
@@ -21,6 +23,9 @@ def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[st
     for part in PARTS:
         names = [subject.id for subject in cohort.part(part)]
         yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
+    idle = without_effect(cohort.split, Split()) if cohort.is_divided else ""
+    if idle:
+        yield f"note: the column split of {cohort.root} divides them: {idle}"
     sizes: Counter[str] = Counter()
     firsts = [path for subject in cohort.subjects for path in [*subject.files.values()][:1]]
     for path in firsts:  # scans that are drawn have none

@@ -13,7 +13,7 @@ from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
 from medrev.files import check_file, content_hash, is_present, not_there
 from medrev.texts import read_json
-from medrev.volumes import PICTURES, Header, picture_header, read_header, strip_suffix
+from medrev.volumes import NIFTI, PICTURES, Header, picture_header, read_header, strip_suffix
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _mask_beside(path: Path) -> Path | None:
     names = [f"{name}_desc-brain_mask", f"{name}_mask", f"{stem}_mask"]
     if stem == "data":
         names = ["nodif_brain_mask"]
-    candidates = [path.parent / f"{n}{ending}" for n in names for ending in (".nii.gz", ".nii")]
+    candidates = [path.parent / f"{n}{ending}" for n in names for ending in NIFTI]
     found = next((c for c in candidates if is_present(c)), None)
     if found is not None or path.is_dir():
         return found

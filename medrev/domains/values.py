@@ -117,6 +117,7 @@ class Prediction(OnGrid):
         resampled: Voxel edges (mm) of the grid that the network worked from, or rows and columns
             of an image, where the input was resampled; else None.
         warnings: Reasons to doubt the result, such as values outside the training's range.
+        told: Those of them that were said already, before anything was computed.
         notes: What is worth knowing but no reason to doubt.
         facts: More keys of the sidecar, such as ``RepairedTensors``.
     """
@@ -138,6 +139,7 @@ class Prediction(OnGrid):
     plan: object = ""
     resampled: tuple[float, ...] | None = None
     warnings: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 

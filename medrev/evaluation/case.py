@@ -287,7 +287,7 @@ def content_key(case: Case, config: EvaluationConfig) -> str:
 def _parts(path: Path) -> list[Path]:
     """The files of a volume: its data may lie beside it, and the JSON file there tells of it."""
     files = [path]
-    if path.is_dir() or path.suffix.lower() in _WITH_DATA_BESIDE:
+    if path.is_dir() or path.name.lower().endswith(_WITH_DATA_BESIDE):
         files = list(read_header(path).files)
     beside = path.with_name(f"{strip_suffix(path)}.json")
     return [*files, beside] if is_present(beside) else files
@@ -302,7 +302,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 #: Formats whose header and data may be two files.
-_WITH_DATA_BESIDE = {".nhdr", ".mhd", ".hdr", ".img"}
+_WITH_DATA_BESIDE = (".nhdr", ".mhd", ".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
-from medrev.domains.outputs import sidecar_of
+from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
 from medrev.evaluation.case import Found
 from medrev.evaluation.folders import (
@@ -23,7 +23,6 @@ from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
 from medrev.files import not_there
 from medrev.prediction import like, shipped_models
-from medrev.texts import read_json
 
 _TABLES = (".csv", ".tsv")
 
@@ -248,7 +247,7 @@ def _others(
     """By role and subject, what goes with the pairs of results and references."""
     found: dict[str, dict[str, Path]] = {}
     if sources.low is not None:
-        given = {read_json(sidecar_of(p), lenient=True).get("InputContrast") for p in results}
+        given = {sidecar_beside(p).get("InputContrast") for p in results}
         contrast = _only({None if name is None else contrast_name(str(name)) for name in given})
         found["input"] = volumes_in(
             sources.low, is_image, "inputs", names=subjects, contrast=contrast

@@ -8,11 +8,11 @@ from typing import Any
 
 from medrev.data.layouts.bids import is_of_another
 from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
-from medrev.domains.outputs import bids_label, sidecar_of
+from medrev.domains.outputs import bids_label
+from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
 from medrev.evaluation.compared import ITSELF
 from medrev.files import files_below, not_there
-from medrev.texts import read_json
 from medrev.volumes import PICTURES, VOLUMES, strip_suffix
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.
@@ -277,7 +277,7 @@ class Beside:
         ends = {q: both for q, both in ends.items() if all(path.is_file() for path in both)}
         says: dict[str, Any] = {}
         for lower, _ in list(ends.values())[:1]:
-            says = read_json(sidecar_of(lower), lenient=True)
+            says = sidecar_beside(lower)
         level = says.get("IntervalLevel")
         level = float(level) if isinstance(level, int | float) else 0.0
         return cls(

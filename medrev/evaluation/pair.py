@@ -11,14 +11,13 @@ import torch
 from medrev.domains.intensity import intensity_scale
 from medrev.domains.outputs import sidecar_of
 from medrev.domains.score import told_doubts
-from medrev.domains.source import recognise
+from medrev.domains.source import recognise, sidecar_beside
 from medrev.errors import InputError, counted
 from medrev.evaluation.case import FROBENIUS, Case, EvaluationConfig, Loaded, component_std
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.folders import Beside
 from medrev.evaluation.placed import Placed, shared_grid
 from medrev.metrics import Settings, interpolate_to
-from medrev.texts import read_json
 from medrev.volumes import PICTURES, Grid
 
 _ADVICE = "resample one of them, or give --resample-reference yes"
@@ -172,7 +171,7 @@ class Pair(Case):
         scales: dict[str, float] = {}
         percentiles = set()
         for name, path in self.predictions.items():
-            says = read_json(sidecar_of(path), lenient=True)
+            says = sidecar_beside(path)
             scale, percentile = says.get("OutputScale"), says.get("Percentile")
             if says.get("Contrast") == says.get("InputContrast"):
                 continue
@@ -206,7 +205,7 @@ class Pair(Case):
             for q, (lower, upper) in beside.ends.items()
         }
         draws = [Placed.read(path).on(target.now.grid).values for path in beside.samples]
-        says = read_json(sidecar_of(self.predictions[name]), lenient=True)
+        says = sidecar_beside(self.predictions[name])
         if "Consistency" in says:
             target.notes += [f"{name}: {line}" for line in says.get("Guarantees", ())[:1]]
         target.notes += [f"{name}: {line}" for line in told_doubts(says)]

@@ -41,7 +41,7 @@ class Plan:
         tile: Cells of a tile or window along i, j, k.
         halo: Cells on every side of a tile.
         slab: Planes of cells that a layer handles at a time, for networks that are run plane by
-            plane; else as many as a tile has.
+            plane; slices that a 2D network is given at a time; else as many as a tile has.
         memory: Estimated peak in bytes, volume and result included.
         fits: Whether the estimate obeys the limit.
         seconds: Estimated duration; None where it was not measured.

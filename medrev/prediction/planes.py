@@ -1,15 +1,18 @@
 """One direction of a 2D translator: images, and volumes slice by slice."""
 
+import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from medrev.nets import evaluating
 from medrev.prediction.direction import Advance, Direction
+from medrev.prediction.memory import peak_bytes
 from medrev.prediction.plan import Plan
 from medrev.volumes import SLICE_AXES, Slicing
 
@@ -17,6 +20,8 @@ from medrev.volumes import SLICE_AXES, Slicing
 _PIXELS = 1 << 18
 #: Pixels that a network is given along every axis of an image at least: its own paddings need some.
 _LEAST = 16
+#: Edge of the slice on which memory is measured, and for what is not counted.
+_TRIAL, _MARGIN = 64, 1.1
 
 
 class PlaneDirection(Direction):
@@ -34,19 +39,53 @@ class PlaneDirection(Direction):
         return False
 
     def _planned(self, shape: tuple[int, ...], max_memory: float, held: int) -> Plan:
-        """Choose the size of slices; a few are handled at a time, whatever the memory."""
-        slices = self.pipeline.data.slicing
-        if slices is None:
+        """Choose the size of slices, and how many are handled at a time."""
+        slicing = self._slicing(shape)
+        if slicing is None:
             whole = shape[0], shape[1], 1
             return Plan("image", whole, whole, 0, 1, 0)
+        given, made = (self.pipeline.data.channels[n] for n in (self.inverse, not self.inverse))
+        pixels, slices = math.prod(slicing.size), slicing.shape[slicing.axis]
+        # All slices, and the results of all; beside them some on their way, or the volume twice.
+        kept = held + 4 * given * math.prod(shape) + 4 * (given + made) * slices * pixels
+        count = 1 if self._as_trained else min(max(1, _PIXELS // pixels), slices)
+
+        def memory(count: int) -> int:
+            during = _MARGIN * count * pixels * self._bytes_per_pixel
+            return math.ceil(kept + max(during, 8 * made * math.prod(shape)))
+
+        while count > 1 and memory(count) > max_memory * 2**30:
+            count //= 2
+        fits = memory(count) <= max_memory * 2**30
+        i, j, k = shape
+        return Plan("slices", (i, j, k), (i, j, k), 0, count, memory(count), fits, slicing=slicing)
+
+    def _slicing(self, shape: tuple[int, ...]) -> Slicing | None:
+        """How a volume is cut; None of images."""
+        slices = self.pipeline.data.slicing
+        if slices is None:
+            return None
         i, j, k = shape
         axis, multiple = SLICE_AXES[slices.axis], self.translator.size_multiple
         rows, columns = (
             max(slices.size, math.ceil(n / multiple) * multiple)
             for n in (*shape[:axis], *shape[axis + 1 :])
         )
-        slicing = Slicing(axis, (i, j, k), (rows, columns))
-        return Plan("slices", (i, j, k), (i, j, k), 0, 1, 0, slicing=slicing)
+        return Slicing(axis, (i, j, k), (rows, columns))
+
+    @functools.cached_property
+    def _bytes_per_pixel(self) -> float:
+        """Of activations, measured once on a small slice of zeros."""
+        multiple = self.translator.size_multiple
+        edge = math.ceil(_TRIAL / multiple) * multiple
+        channels = self.pipeline.data.channels[self.inverse]
+        example = torch.zeros(1, channels, edge, edge, device=self.engine.device)
+        with evaluating(self.translator, as_trained=self._as_trained), self._reproducible(True):
+            return peak_bytes(partial(self.translator, inverse=self.inverse), example) / edge**2
+
+    @property
+    def _as_trained(self) -> bool:
+        return self.pipeline.inference.as_trained
 
     def _only(self, chosen: Plan, mask: Tensor) -> Plan:
         if chosen.slicing is None:
@@ -56,7 +95,7 @@ class PlaneDirection(Direction):
 
     def enter(self, values: Tensor) -> Tensor:
         """Slices ``(N, C, *size)`` of a volume, or an image ``(1, C, *size)``."""
-        slicing = self.plan(tuple(values.shape[1:])).slicing
+        slicing = self._slicing(tuple(values.shape[1:]))
         if slicing is None:
             multiple = self.translator.size_multiple
             return reflect_to_multiple(values[None], multiple, least=_LEAST)
@@ -70,10 +109,9 @@ class PlaneDirection(Direction):
         data = self.pipeline.data
         channels = data.channels[not self.inverse]
         y = x.new_full((len(x), channels, *x.shape[2:]), data.background)
-        as_trained = self.pipeline.inference.as_trained
-        count = 1 if as_trained else max(1, _PIXELS // math.prod(x.shape[2:]))
+        as_trained = self._as_trained
         with evaluating(self.translator, as_trained=as_trained), self._reproducible(as_trained):
-            for some in wanted.split(count):
+            for some in wanted.split(chosen.slab):
                 given = x[some].to(self.engine.device)
                 y[some] = self.translator(given, inverse=self.inverse).float().to(x.device)
                 if advance is not None:
@@ -91,7 +129,7 @@ class PlaneDirection(Direction):
 
     def leave(self, y: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Slices put together, or the image cut to its size ``shape``."""
-        slicing = self.plan(shape).slicing
+        slicing = self._slicing(shape)
         if slicing is None:
             return y[0, :, : shape[0], : shape[1]]
         return slicing.inverse(y, self.pipeline.data.background)

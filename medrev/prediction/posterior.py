@@ -68,6 +68,43 @@ class Field:
         return torch.stack(made, 1)[None]
 
 
+def slab_of(task: Task, given: Seen, *, encode: Encode, engine: Engine) -> tuple[int, int]:
+    """Coarse planes that are sampled at a time, as many as memory has room for.
+
+    Args:
+        task: As of :func:`sample`.
+        given: The scan.
+        encode: How values are encoded.
+        engine: Its device.
+
+    Returns:
+        The planes, at least a few, and the bytes that they take with what is held beside them.
+    """
+    values, net = given.values, task.models[0].translator
+    assert isinstance(net, Posterior)
+    cut = tuple(min(n, _TRIAL) for n in given.shape)
+    estimate = torch.zeros(encode.target.channels, *task.ratio.shape(cut))
+    few = values[:, *(slice(n) for n in cut)]
+    field = Field(0, cut, (0,) * len(cut), cut)
+    trial = _Slabs(net, encode, few, estimate, None, field, Engine.torch(engine.device))
+
+    def once(_: Tensor) -> Tensor:
+        _place, point = trial.enter(0, cut[0])
+        statistics = RunningStatistics(tuple(point.shape[1:]), encode.target)
+        for number in range(2):
+            statistics.add(trial.draw(number, 1.0))
+        return statistics.std
+
+    voxel = peak_bytes(once, torch.zeros(1)) / math.prod(cut)
+    whole = 4 * len(estimate) * math.prod(task.ratio.shape(given.shape))
+    kept = (task.options.samples or 1) if task.options.keep_samples else 0
+    held = values.nbytes + (4 + kept) * whole
+    plane, halo = _MARGIN * voxel * math.prod(given.shape[1:]), 2 * net.residual.radius
+    room = int((task.max_memory * 2**30 - held) / plane)
+    planes = min(max(room - halo, _LEAST), given.shape[0])
+    return planes, math.ceil(held + min(planes + halo, given.shape[0]) * plane)
+
+
 def sample(
     task: Task,
     given: Seen,
@@ -75,6 +112,7 @@ def sample(
     *,
     encode: Encode,
     engine: Engine,
+    slab: int,
     show_progress: bool = False,
 ) -> Prediction:
     """Draw samples around a point estimate, and add to it what they say together.
@@ -88,6 +126,7 @@ def sample(
         estimate: What the model gave.
         encode: How values are encoded.
         engine: Its device and precision; PyTorch computes.
+        slab: Planes that are sampled at a time (:func:`slab_of`).
         show_progress: Show a progress bar.
     """
     options, target, net = task.options, encode.target, task.models[0].translator
@@ -105,7 +144,6 @@ def sample(
     spread = {name: torch.zeros(len(each), *shape) for name, each in voxel.items()}
     scatter = torch.zeros_like(std) if target.scatter(mean[:, :1]) is not None else None
     draws = torch.zeros(count, *mean.shape) if options.keep_samples else None
-    slab = drawn.planes(task.max_memory)
     with progress("Sampling", length * count, enabled=show_progress) as bar:
         for low in range(0, length, slab):
             high = min(length, low + slab)
@@ -188,32 +226,6 @@ class _Slabs:
             residual = self.net.residual.decode(temperature * noise, self._features, self._inside)
             away = self.net.squeeze.inverse(residual)[0]
         return self._given + self.width * self.unit * away[:, self._kept].float().cpu()
-
-    def planes(self, max_memory: float) -> int:
-        """Coarse planes of a slab that memory has room for, at least a few."""
-        cut = tuple(min(n, _TRIAL) for n in self.values.shape[1:])
-        trial = _Slabs(
-            self.net,
-            self.encode,
-            self.values[:, *(slice(n) for n in cut)],
-            self.estimate[:, *(slice(n * r) for n, r in zip(cut, self.ratio, strict=True))],
-            None,
-            Field(0, cut, (0,) * len(cut), cut),
-            Engine.torch(self.device),
-        )
-
-        def once(_: Tensor) -> Tensor:
-            _place, given = trial.enter(0, cut[0])
-            statistics = RunningStatistics(tuple(given.shape[1:]), self.encode.target)
-            for number in range(2):
-                statistics.add(trial.draw(number, 1.0))
-            return statistics.std
-
-        voxel = peak_bytes(once, torch.zeros(1)) / math.prod(cut)
-        held = self.values.nbytes + 4 * self.estimate.nbytes
-        room = max_memory * 2**30 - held
-        planes = int(room / (_MARGIN * voxel * math.prod(self.values.shape[2:])))
-        return min(max(planes - 2 * self.net.residual.radius, _LEAST), self.values.shape[1])
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -19,7 +20,7 @@ from medrev.prediction.engines import Engine, alternative_engine, choose_engine
 from medrev.prediction.ensemble import Encode, Ensemble
 from medrev.prediction.geometry import check_values
 from medrev.prediction.model import Model
-from medrev.prediction.posterior import sample
+from medrev.prediction.posterior import sample, slab_of
 from medrev.prediction.preparation import Seen, prepare
 from medrev.prediction.regrid import Regrid, edges_in_words, spacing_doubts, to_edges
 from medrev.prediction.score import score_of
@@ -94,7 +95,8 @@ class Predictor:
 
         Raises:
             InputError: The scan is not one that the networks take, there is no such ensemble, an
-                engine or a precision is not to be had, or the result is not finite.
+                engine or a precision is not to be had, more memory is needed than was allowed, or
+                the result is not finite.
         """
         task, options = self.task, self.task.options
         if options.voxel_size is not None:
@@ -130,6 +132,7 @@ class Predictor:
                 held=0 if same else scan.values.nbytes,
             )
         )
+        slab, beyond = self._room(ensemble, given, encodings[0])
         self._tell(ensemble, warnings, notes, told)
         made = ensemble.run(given.values, show_progress=show_progress)
         if options.samples:
@@ -139,6 +142,7 @@ class Predictor:
                 made,
                 encode=encodings[0],
                 engine=ensemble.engine,
+                slab=slab,
                 show_progress=show_progress,
             )
         spread = self.source.spread(scan.values, scan.mask) / scales[0]
@@ -190,7 +194,8 @@ class Predictor:
             # the time differs from run to run
             plan=dataclasses.replace(ensemble.plan, seconds=None),
             resampled=resampled,
-            warnings=tuple(warnings),
+            warnings=(*beyond, *warnings),
+            told=beyond,
             notes=tuple(notes),
             facts=told_of | facts,
         )
@@ -212,11 +217,6 @@ class Predictor:
     ) -> None:
         """Say what follows from how the networks are run: warnings; notes, after ``told``."""
         chosen = ensemble.plan
-        if not chosen.fits:
-            warnings.append(
-                f"about {format_bytes(chosen.memory)} are needed, more than --max-memory allows "
-                f"({format_bytes(self.task.max_memory * 2**30)})"
-            )
         if chosen.kind == "windows":
             notes.append(
                 "the network's normalisation depends on what it sees: it was run in blended "
@@ -235,6 +235,30 @@ class Predictor:
         if chosen.kind != "image":
             logger.info("%s", ensemble)
 
+    def _room(self, ensemble: Ensemble, given: Seen, encode: Encode) -> tuple[int, tuple[str, ...]]:
+        """Whether memory has room for the smallest pieces, before anything is computed.
+
+        Returns:
+            Planes that are sampled at a time, and what is said where there is no room.
+
+        Raises:
+            InputError: There is none, and the limit was given and is not that of the pipeline.
+        """
+        needed, limit, slab = ensemble.plan.memory, self.task.max_memory * 2**30, 0
+        if self.task.options.samples:
+            slab, least = slab_of(self.task, given, encode=encode, engine=ensemble.engine)
+            needed = max(needed, least)
+        if needed <= limit:
+            return slab, ()
+        text = (
+            f"about {format_bytes(needed)} are needed, even in the smallest pieces, more than "
+            f"--max-memory allows ({format_bytes(limit)})"
+        )
+        if self.task.options.max_memory is not None:
+            raise InputError(f"{text}: give --max-memory {_gib(needed)} or more, or a smaller scan")
+        logger.warning("warning: %s", text)
+        return slab, (text,)
+
     def _to_voxels(
         self, scan: Scan, wanted: tuple[float, ...], *, show_progress: bool
     ) -> Prediction:
@@ -251,6 +275,7 @@ class Predictor:
             prediction = dataclasses.replace(
                 again,
                 warnings=_joined(prediction.warnings, again.warnings),
+                told=_joined(prediction.told, again.told),
                 notes=_joined(prediction.notes, again.notes),
             )
         return to_edges(prediction, wanted * 3 if len(wanted) == 1 else wanted, passes)
@@ -326,6 +351,12 @@ class Predictor:
             return ensemble
         logger.debug("%s; %s", ensemble, other)
         return other if other.seconds * _WORTH < ensemble.seconds else ensemble
+
+
+def _gib(needed: int) -> str:
+    """Bytes as GiB to two digits, rounded up."""
+    digits = max(0, 1 - math.floor(math.log10(needed / 2**30)))
+    return f"{math.ceil(needed / 2**30 * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

@@ -251,7 +251,8 @@ class Inference:
         warnings = [*scan.warnings, *prediction.warnings]
         notes = [*scan.notes, *prediction.notes]
         for line in warnings:
-            logger.warning("warning: %s", line)
+            if line not in prediction.told:
+                logger.warning("warning: %s", line)
         for line in notes:
             logger.info("note: %s", line)
         outputs = self.target.results(prediction, scan, source=self.source)

@@ -16,6 +16,7 @@ from medrev.config.schema import Pipeline
 from medrev.domains.kinds import domains_of
 from medrev.errors import CheckpointError
 from medrev.files import atomic_path, content_hash
+from medrev.texts import parse_json
 
 #: Version of the header's layout; raised when older programs could not read the file.
 FORMAT_VERSION = 1
@@ -233,7 +234,7 @@ def _parse_header(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             "give a weight file of medrev-train or a run folder"
         )
     try:
-        header = json.loads(metadata[_KEY])
+        header = parse_json(metadata[_KEY])
         version, kind = header["format_version"], header["kind"]
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{path} is damaged: its header cannot be read") from None

@@ -28,7 +28,7 @@ from medrev.volumes.palette import (
     classes_of_colours,
 )
 from medrev.volumes.pictures import PictureHeader, picture_header, read_pixels, write_pixels
-from medrev.volumes.reading import PICTURES, VOLUMES, strip_suffix
+from medrev.volumes.reading import NIFTI, PICTURES, VOLUMES, strip_suffix
 from medrev.volumes.resample import (
     PROFILES,
     Factor,
@@ -49,6 +49,7 @@ __all__ = [
     "CITYSCAPES",
     "DIRECTIONS",
     "FORMATS",
+    "NIFTI",
     "PALETTES",
     "PICTURES",
     "PROFILES",

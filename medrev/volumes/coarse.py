@@ -17,10 +17,9 @@ from medrev.volumes.affine import as_affine, rescale_affine
 from medrev.volumes.formats import read_header
 from medrev.volumes.grid import crop_to_multiple
 from medrev.volumes.mask import block_mask
-from medrev.volumes.reading import check_memory, strip_suffix
+from medrev.volumes.reading import NIFTI, check_memory, strip_suffix
 from medrev.volumes.resample import Factor, block_mean, per_axis
 
-_NIFTI = (".nii.gz", ".nii")
 #: Endings of the names of label maps.
 _LABELS = ("dseg", "_seg", "labels", "aseg", "aparc")
 #: What is copied: gradients, what sidecars say of tensors, and what a dataset says of itself.
@@ -52,14 +51,16 @@ def coarsen_files(
         raise InputError(f"{source}: no such file or folder{not_there(source)}")
     root = source if source.is_dir() else source.parent
     found = files_below(source) if source.is_dir() else [source]
-    volumes = [path for path in found if path.name.endswith(_NIFTI)]
+    volumes = [path for path in found if path.name.endswith(NIFTI)]
     if not volumes:
-        raise InputError(f"{source}: no NIfTI volumes ({', '.join(_NIFTI)})")
+        raise InputError(f"{source}: no NIfTI volumes ({', '.join(NIFTI)})")
     inside = [path for path in volumes if path.resolve().is_relative_to(output.resolve())]
     if output.resolve() == root.resolve() or len(inside) == len(volumes):
         raise OutputError(f"--output must be another folder than that of the scans, got {output}")
     for path in (path for path in volumes if path not in inside):
         place = output / path.relative_to(root)
+        if not path.name.endswith((".nii", ".nii.gz")):  # of two files one is made
+            place = place.with_name(f"{strip_suffix(path)}.nii.gz")
         if reason := _left_out(path):
             yield path, reason
             continue

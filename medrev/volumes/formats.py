@@ -16,8 +16,8 @@ from medrev.volumes.volume import Header, Volume
 
 #: What can be read, for messages.
 FORMATS = (
-    "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), FreeSurfer (.mgz, .mgh), "
-    "a DICOM series folder"
+    "NIfTI (.nii, .nii.gz, .hdr with .img), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), "
+    "FreeSurfer (.mgz, .mgh), a DICOM series folder"
 )
 
 _HEADERS: dict[str, Callable[[Path], Header]] = {
@@ -102,9 +102,7 @@ def _format(path: Path) -> str:
         raise InputError(
             f"{path}: a single DICOM file: give the folder of its series (and nothing else in it)"
         )
-    if name.endswith((".img", ".img.gz")):
-        raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
-    if name.endswith((".nii", ".nii.gz")) or start[:2] == b"\x1f\x8b":
+    if name.endswith((".nii", ".nii.gz", ".img", ".img.gz")) or start[:2] == b"\x1f\x8b":
         return "nifti"
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
     if sizes & {348, 540}:

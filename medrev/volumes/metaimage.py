@@ -82,7 +82,11 @@ def _fields(path: Path) -> dict[str, str]:
             if not rest and key.strip():
                 break
             value = "".join(rest)
-            fields[key.strip()] = value.strip()
+            if fields.setdefault(key.strip(), value.strip()) != value.strip():
+                raise InputError(
+                    f"{path}: the header has {key.strip()} twice, with {fields[key.strip()][:40]} "
+                    f"and {value.strip()[:40]}: keep the one that is right"
+                )
             if key.strip() == "ElementDataFile":
                 fields["offset"] = str(stream.tell())
                 if value.split()[:1] == ["LIST"]:

@@ -15,10 +15,17 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medrev.errors import GeometryError, InputError
-from medrev.files import check_file
+from medrev.files import check_file, is_present
 from medrev.volumes.affine import check_affine, grid_distance, usable_affine, voxel_size
 from medrev.volumes.gzipped import most_bytes, open_binary
-from medrev.volumes.reading import check_memory, not_finite, one_line, rounding_notes, to_float32
+from medrev.volumes.reading import (
+    check_memory,
+    not_finite,
+    one_line,
+    rounding_notes,
+    strip_suffix,
+    to_float32,
+)
 from medrev.volumes.volume import Header, TensorLayout, Volume
 
 if TYPE_CHECKING:
@@ -28,6 +35,8 @@ QUIET = logging.getLogger(f"{__name__}.header")  # nibabel's own would print bes
 QUIET.addHandler(logging.NullHandler())
 QUIET.propagate = False
 
+#: Endings of the two files of a volume.
+HEADERS, VOXELS = (".hdr", ".hdr.gz"), (".img", ".img.gz")
 TO_MM = {"meter": 1000.0, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
 SYMMETRIC_MATRIX = 1005  # intent code: rows of the lower triangle on the fifth axis
 FORMS_DIFFER = 1e-2  # mm
@@ -39,14 +48,14 @@ KEPT_INTENT = ("intent_p1", "intent_p2", "intent_p3")
 def read_nifti(
     path: str | Path, *, volumes: Sequence[int] | None = None, allow_nan: bool = False
 ) -> "MetaTensor":
-    """Read a 3D or 4D NIfTI-1 or NIfTI-2 file, ``.nii`` or ``.nii.gz``.
+    """Read a 3D or 4D NIfTI-1 or NIfTI-2 file: ``.nii``, ``.nii.gz``, or ``.hdr`` and ``.img``.
 
     The file is streamed: memory is the float32 result and one volume. All of it is read, volumes
     that are not kept too, so that damage is found wherever it lies. A 5D file whose fourth axis
     is 1 (ANTs and ITK tensors) is read as its C components.
 
     Args:
-        path: The file.
+        path: The file; of two files either.
         volumes: Indices of the volumes to keep of a 4D file, in this order (default: all).
         allow_nan: Accept NaN and infinity and leave them as they are.
 
@@ -59,8 +68,9 @@ def read_nifti(
         with the header fields that :func:`write_nifti` writes again.
 
     Raises:
-        InputError: If the file is missing, empty, truncated, not NIfTI, not 3D or 4D, has complex
-            or colour values, or NaN or infinite ones.
+        InputError: If the file is missing, empty, truncated, not NIfTI (ANALYZE files do not say
+            which side is left), not 3D or 4D, has complex or colour values, or NaN or infinite
+            ones.
         GeometryError: If the affine is singular, sheared or not finite.
     """
     return load_nifti(path, volumes=volumes, allow_nan=allow_nan).as_metatensor()
@@ -71,12 +81,12 @@ def load_nifti(
 ) -> Volume:
     """As :func:`read_nifti`, without MONAI's classes."""
     path = Path(path)
-    check_file(path)
-    with one_line(path), open_binary(path) as stream:
-        raw = _read_header(path, stream)
-        header = _header(path, raw)
-        wanted = _wanted(path, volumes, header.shape[0])
-        data, notes = _read_data(path, stream, raw, header, wanted, allow_nan=allow_nan)
+    first, place = _files(path)
+    raw = _read_header(first)
+    header = _header(path, raw, first, place)
+    wanted = _wanted(path, volumes, header.shape[0])
+    with one_line(place), open_binary(place) as stream:
+        data, notes = _read_data(place, stream, raw, header, wanted, allow_nan=allow_nan)
     header = replace(header, notes=(*header.notes, *notes))
     fields = {name: _value(raw[name].item()) for name in KEPT + KEPT_INTENT}
     fields["time_unit"] = raw.get_xyzt_units()[1]
@@ -99,9 +109,8 @@ def nifti_header(path: str | Path) -> Header:
         GeometryError: If the affine is singular, sheared or not finite.
     """
     path = Path(path)
-    check_file(path)
-    with one_line(path), open_binary(path) as stream:
-        return _header(path, _read_header(path, stream))
+    first, place = _files(path)
+    return _header(path, _read_header(first), first, place)
 
 
 def nifti_shape(path: str | Path) -> tuple[int, int, int, int]:
@@ -111,21 +120,49 @@ def nifti_shape(path: str | Path) -> tuple[int, int, int, int]:
         InputError: If the file is missing, empty, not NIfTI, or not 3D or 4D.
     """
     path = Path(path)
+    first, _ = _files(path)
+    return _volume_shape(path, _read_header(first))
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    """The file of the header and that of the voxels, which are mostly one.
+
+    Raises:
+        InputError: One of them is not there.
+    """
     check_file(path)
+    if not path.name.lower().endswith((*HEADERS, *VOXELS)):
+        return path, path
+    stem, ending = strip_suffix(path), path.name[len(strip_suffix(path)) :].lower()
+    others = VOXELS if ending in HEADERS else HEADERS
+    names = [f"{stem}{other}" for name in others for other in (name, name.upper())]
+    beside = [path.with_name(name) for name in names]
+    other = next((file for file in beside if is_present(file)), None)
+    if other is None:
+        which = "voxels, in" if ending in HEADERS else "header,"
+        raise InputError(f"{path}: its {which} {names[0]}, is not beside it: copy both files")
+    return (path, other) if ending in HEADERS else (other, path)
+
+
+def _read_header(path: Path) -> Any:
     with one_line(path), open_binary(path) as stream:
-        return _volume_shape(path, _read_header(path, stream))
-
-
-def _read_header(path: Path, stream: IO[bytes]) -> Any:
-    """The header; the stream then stands at the first voxel."""
-    start = stream.read(540)
+        start = stream.read(540)
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}
     if not sizes & {348, 540}:
         raise InputError(
             f"{path}: not a NIfTI file in spite of its name (it does not begin with the size of a "
             "header, 348 or 540): copy or export it again"
         )
-    cls = nib.Nifti2Header if 540 in sizes else nib.Nifti1Header
+    magic = start[4:7] if 540 in sizes else start[344:347]
+    alone = not path.name.lower().endswith((*HEADERS, *VOXELS))
+    if not alone and magic[:2] not in (b"ni", b"n+") and 348 in sizes:
+        raise InputError(
+            f"{path}: ANALYZE, which does not say where left is: convert it to NIfTI with the "
+            "program that wrote it, or one that is told (fslchfiletype NIFTI_GZ), and look which "
+            "side is which"
+        )
+    kinds: Any = (nib.Nifti1Image, nib.Nifti2Image) if alone else (nib.Nifti1Pair, nib.Nifti2Pair)
+    cls = kinds[540 in sizes].header_class
     place = start[16:24] if 540 in sizes else start[40:42]
     axes = {int.from_bytes(place, order) for order in ("little", "big")}
     if not axes & set(range(1, 8)):
@@ -137,8 +174,16 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
             f"{path}: truncated: {len(start)} bytes, the header alone has {cls.sizeof_hdr}"
         )
     header = cls.from_fileobj(io.BytesIO(start[: cls.sizeof_hdr]), check=False)
-    if not header["magic"].item().startswith(b"n+"):
-        raise InputError(f"{path}: Analyze or two-file NIfTI (.hdr/.img): convert it to .nii.gz")
+    if not header["magic"].item().startswith(b"n+" if alone else b"ni"):
+        one = path.with_suffix("")
+        advice = (
+            f"its voxels are those of another file: call the two {one.name}.hdr and {one.name}.img"
+            if magic[:2] == b"ni"
+            else f"voxels follow the header: call it {one.name}.nii"
+            if magic[:2] == b"n+"
+            else "correct the header, or export it again"
+        )
+        raise InputError(f"{path}: the header's magic is {magic.decode('latin-1')!r}: {advice}")
     code = max(int(header["sform_code"]), 0) or int(header["qform_code"])
     if code not in range(6):
         raise GeometryError(
@@ -152,7 +197,8 @@ def _read_header(path: Path, stream: IO[bytes]) -> Any:
         header.check_fix(logger=QUIET, error_level=40)
         header.get_xyzt_units()
         header.get_slope_inter()
-        stream.seek(header.get_data_offset())
+        if header.get_data_offset() < 0:
+            raise ValueError(f"vox_offset is {header.get_data_offset()}")
     except KeyError:
         code = int(header["xyzt_units"])
         raise InputError(f"{path}: the NIfTI header has an unknown unit code {code}") from None
@@ -189,7 +235,7 @@ def _wanted(path: Path, volumes: Sequence[int] | None, count: int) -> list[int]:
     return wanted
 
 
-def _header(path: Path, raw: Any) -> Header:
+def _header(path: Path, raw: Any, *files: Path) -> Header:
     """The header in the words of all formats."""
     shape = _volume_shape(path, raw)
     affine, notes = _affine(path, raw, shape)
@@ -198,7 +244,8 @@ def _header(path: Path, raw: Any) -> Header:
     if len(raw.get_data_shape()) == 5 and shape[0] == 6:
         symmetric = int(raw["intent_code"]) == SYMMETRIC_MATRIX
         tensor = TensorLayout(order="ants" if symmetric else None)
-    return Header(path, "NIfTI", shape, affine, space, source, notes, tensor)
+    one = tuple(dict.fromkeys(files))
+    return Header(path, "NIfTI", shape, affine, space, source, notes, tensor, files=one)
 
 
 def _affine(
@@ -285,6 +332,7 @@ def _read_data(
             f"got {max(possible, 0)}: copy it again"
         )
     check_memory(header, len(wanted))
+    stream.seek(raw.get_data_offset())
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted):
         places.setdefault(index, []).append(place)

@@ -120,10 +120,11 @@ def not_finite(path: Path, count: int, first: str) -> str:
 #: Endings of image files.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
-#: Endings of files of volumes.
-VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh")
+#: Endings of files of volumes; of two files, that of the header.
+NIFTI = (".nii.gz", ".nii", ".hdr", ".hdr.gz")
+VOLUMES = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh")
 
-_SUFFIXES = (*VOLUMES, ".dcm", *PICTURES)
+_SUFFIXES = (".hdr.gz", ".img.gz", ".img", *VOLUMES, ".dcm", *PICTURES)
 
 
 def strip_suffix(path: str | Path) -> str:

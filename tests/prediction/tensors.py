@@ -31,6 +31,13 @@ def predict(
     return predictor(Scan(values=volume, mask=mask, affine=affine))
 
 
+def limited(model: Model, gib: float) -> Model:
+    """The same model, whose pipeline allows so much memory; more is a warning and no error."""
+    inference = model.pipeline.inference.model_copy(update={"max_memory": gib})
+    pipeline = model.pipeline.model_copy(update={"inference": inference})
+    return Model(model.translator, pipeline, model.scale, model.metadata)
+
+
 def unrepaired(model: Model) -> Model:
     """The same model, whose results are left as they are."""
     inference = model.pipeline.inference.model_copy(update={"positive_definite": False})

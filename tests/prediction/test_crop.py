@@ -6,7 +6,7 @@ from medrev.prediction.direction import VolumeDirection
 from medrev.prediction.geometry import Ratio
 from medrev.prediction.steps import crop_to_mask
 
-from .tensors import predict
+from .tensors import limited, predict
 
 SINGLE = {"engine": "torch", "precision": "float32"}
 MODELS = [
@@ -65,7 +65,8 @@ def test_tiles_and_windows_without_a_voxel_of_the_mask_are_left_out(
         return lambda x: calls.append(1) or inner(x)
 
     monkeypatch.setattr(VolumeDirection, "function", counted)
-    chosen = InferenceOptions(max_memory=limit, ensemble=2, **SINGLE)
+    model = limited(model, limit)
+    chosen = InferenceOptions(ensemble=2, **SINGLE)
     results, counts = [], []
     for given in (None, mask):
         calls.clear()

@@ -9,7 +9,7 @@ from medrev.prediction import InferenceOptions
 from medrev.prediction.engines import bfloat16_speedup, choose_engine
 from medrev.prediction.engines import openvino as openvino_module
 
-from .tensors import apply, predict
+from .tensors import apply, limited, predict
 
 CPU = torch.device("cpu")
 MODELS = [
@@ -69,7 +69,7 @@ def test_openvino_in_tiles_and_slabs_gives_the_same(make_model, needs_openvino):
     volume = 1e-3 * torch.randn(6, 30, 20, 9)
     options = {"engine": "openvino", "precision": "float32"}
     whole = translate(model, volume, **options)
-    tiles = translate(model, volume, **options, max_memory=1e-6)
+    tiles = translate(limited(model, 1e-6), volume, **options)
     assert (whole - tiles).abs().max() <= 1e-5 * whole.std()
 
 

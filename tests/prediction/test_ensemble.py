@@ -15,7 +15,7 @@ from medrev.errors import InputError
 from medrev.prediction import InferenceOptions
 from medrev.prediction.statistics import RunningStatistics
 
-from .tensors import apply, predict
+from .tensors import apply, limited, predict
 
 SINGLE = {"engine": "torch", "precision": "float32"}
 
@@ -161,7 +161,8 @@ def test_what_is_wanted_of_a_turned_volume_is_turned_with_it(make_model):
     mask = torch.zeros(1, 6, 24, 7)
     mask[:, :, :8] = 1
     mask[:, 0, -1, 0] = 1  # so that the box around it is the whole volume
-    options = InferenceOptions(ensemble=8, max_memory=1e-6, spacing="keep", **SINGLE)
+    model = limited(model, 1e-6)
+    options = InferenceOptions(ensemble=8, spacing="keep", **SINGLE)
     whole = predict(model, volume, options=options).values
     found = predict(model, volume, options=options, mask=mask).values
     fine = mask[0]

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from medrev.prediction import InferenceOptions, direction_of
+from medrev.config.schema import Pipeline
+from medrev.prediction import InferenceOptions, Model, direction_of, translate
 from medrev.prediction.engines import bfloat16_speedup
 from medrev.prediction.memory import peak_bytes
 
+from .networks import random_network
 from .tensors import predict
 
 GIB = 2**30
@@ -87,3 +89,33 @@ def test_memory_is_counted_at_its_peak():
 
     x = torch.zeros(1000, 10)
     assert peak_bytes(function, x) == 4 * x.nbytes
+
+
+@pytest.mark.parametrize("kind", ["revgan", "self_inverse_unet"])
+def test_slices_are_given_together_as_far_as_the_limit_allows(kind):
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "flat",
+            "data": {"kind": "contrast", "root": "heads", "slices": {"size": 96}},
+            "model": {"kind": kind, "width": 16, "spatial_dims": 2},
+            "method": {"kind": "paired"},
+            "training": {"steps": 1},
+        }
+    )
+    model = Model(random_network(pipeline, 0.1).eval(), pipeline, 1.0)
+    volume = torch.rand(1, 96, 96, 24) * 2 - 1
+
+    def measured(limit: float) -> int:
+        taken = peak_bytes(lambda x: translate(model, x, max_memory=limit), volume)
+        return taken + volume.nbytes
+
+    whole = direction_of(model).plan((96, 96, 24), max_memory=4)
+    least = direction_of(model).plan((96, 96, 24), max_memory=1e-6)
+    assert (whole.slab, whole.fits) == (24, True)
+    assert (least.slab, least.fits) == (1, False)
+    for plan in (whole, least):
+        assert 0.6 * plan.memory <= measured(plan.memory / GIB) <= plan.memory
+    few = direction_of(model).plan((96, 96, 24), max_memory=(whole.memory - 1) / GIB)
+    assert 1 < few.slab < 24
+    slices = translate(model, volume, max_memory=1e-6)
+    torch.testing.assert_close(slices, translate(model, volume), rtol=1e-4, atol=1e-5)

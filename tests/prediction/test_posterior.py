@@ -1,6 +1,7 @@
 """Samples around a point estimate: the same wherever they are cut, in memory that does not grow."""
 
 import json
+import re
 
 import nibabel
 import numpy as np
@@ -47,12 +48,27 @@ def test_slabs_and_the_whole_volume_draw_the_same(posterior, monkeypatch):
     options = InferenceOptions(samples=3, keep_samples=True, **EXACT)
     values = volume(30, 6, 5)
     whole = predict(posterior, values, options=options)
-    monkeypatch.setattr("medrev.prediction.posterior._Slabs.planes", lambda *_: 4)
+    monkeypatch.setattr("medrev.prediction.predictor.slab_of", lambda *_, **__: (4, 0))
     slabs = predict(posterior, values, options=options)
     assert (whole.draws - slabs.draws).abs().max() <= 1e-6 * whole.draws.abs().max()
     for name, spread in whole.spread.items():
         torch.testing.assert_close(slabs.spread[name], spread, rtol=1e-4, atol=1e-8)
     torch.testing.assert_close(slabs.scatter, whole.scatter, rtol=1e-3, atol=1e-4)
+
+
+def test_samples_that_are_kept_count_in_the_memory(posterior):
+    def least(**asked) -> float:
+        options = InferenceOptions(max_memory=1e-6, **asked, **EXACT)
+        with pytest.raises(InputError, match="more than --max-memory allows") as caught:
+            predict(posterior, volume(30, 12, 10), options=options)
+        return float(re.search(r"give --max-memory ([\d.]+) or more", str(caught.value))[1])
+
+    assert least(samples=90) == least(samples=2)
+    kept = 4 * 6 * 90 * 60 * 24 * 20 / 2**30
+    alone = least(samples=90)
+    assert least(samples=90, keep_samples=True) == pytest.approx(alone + kept, rel=0.1)
+    options = InferenceOptions(samples=2, max_memory=alone, **EXACT)
+    assert predict(posterior, volume(30, 12, 10), options=options).told == ()
 
 
 def test_a_mask_around_which_the_volume_is_cut_changes_no_noise(posterior):

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model, direction_of, ensemble
 
-from .tensors import predict
+from .tensors import limited, predict
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 RANGES = {
@@ -98,13 +98,36 @@ def test_blended_windows_are_noted(make_model):
     assert "blended windows" in note
 
 
-def test_a_plan_that_needs_too_much_is_doubted(make_model):
-    options = InferenceOptions(engine="torch", precision="float32", max_memory=1e-6)
-    result = predict(make_model(), torch.zeros(6, 9, 9, 9), options=options)
+def test_more_memory_than_the_pipeline_allows_is_doubted_before_it_is_taken(
+    make_model, caplog, monkeypatch
+):
+    said = []
+    run = ensemble.Ensemble.run
+    monkeypatch.setattr(
+        ensemble.Ensemble, "run", lambda *a, **k: said.append(caplog.text) or run(*a, **k)
+    )
+    result = predict(limited(make_model(), 1e-6), torch.zeros(6, 9, 9, 9), options=SINGLE)
     assert not result.plan.fits
     (line,) = [line for line in result.warnings if "more than --max-memory allows" in line]
-    assert "KiB are needed" in line
-    assert "(2 KiB)" in line
+    assert re.fullmatch(
+        r"about \d+ KiB are needed, even in the smallest pieces, .* \(2 KiB\)", line
+    )
+    assert line in said[0]
+    assert result.told == (line,)
+
+
+@pytest.mark.parametrize("asked", [{}, {"cycle_residual": True}, {"ensemble": 8}], ids=str)
+def test_more_memory_than_was_allowed_is_refused_with_the_least(make_model, asked):
+    options = {"engine": "torch", "precision": "float32", **asked}
+    model, volume = make_model(norm="batch"), torch.zeros(6, 30, 30, 30)
+    with pytest.raises(InputError, match=r"more than --max-memory allows \(2 KiB\)") as caught:
+        predict(model, volume, options=InferenceOptions(max_memory=1e-6, **options))
+    least = float(re.search(r"give --max-memory ([\d.]+) or more", str(caught.value))[1])
+    made = predict(model, volume, options=InferenceOptions(max_memory=least, **options))
+    assert made.warnings == ()
+    assert made.plan.memory <= least * 2**30
+    with pytest.raises(InputError, match="even in the smallest pieces"):
+        predict(model, volume, options=InferenceOptions(max_memory=0.5 * least, **options))
 
 
 def test_plan_time_and_engine_are_said_beforehand(make_model, caplog):
@@ -171,12 +194,12 @@ def test_progress_reaches_its_end(make_model, monkeypatch):
     monkeypatch.setattr(ensemble, "progress", spied)
     mask = torch.zeros(1, 20, 18, 9)
     mask[:, 5:8] = 1
-    for options in ({"ensemble": 4, "cycle_residual": True}, {"max_memory": 1e-6, "ensemble": 8}):
+    for limit, options in ((4, {"ensemble": 4, "cycle_residual": True}), (1e-6, {"ensemble": 8})):
         for norm in ("none", "instance"):
             totals.clear()
             steps.clear()
             predict(
-                make_model({"patches": {"size": 16}}, norm=norm),
+                limited(make_model({"patches": {"size": 16}}, norm=norm), limit),
                 torch.zeros(6, 20, 18, 9),
                 options=InferenceOptions(engine="torch", precision="float32", **options),
                 mask=mask,

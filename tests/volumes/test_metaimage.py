@@ -203,6 +203,7 @@ def test_no_size_of_voxels_at_all_is_said(tmp_path):
         ("DimSize = 7 6 5", "Dim = 7 6 5", "it has no DimSize"),
         ("MET_FLOAT", "MET_OTHER", "ElementType must be MET_CHAR, .* got MET_OTHER"),
         ("Offset = -20 30 7", "Offset = -20 x 7", "Offset must be 3 numbers, got '-20 x 7'"),
+        ("NDims = 3", "NDims = 3\nOffset = 1 1 1", "has Offset twice, with 1 1 1 and -20 30 7"),
         ("MSB = False", "MSB = maybe", "BinaryDataByteOrderMSB must be True or False"),
         ("ElementDataFile = LOCAL", "ElementDataFile = s%s.raw 1 2", "no pattern of files"),
     ],

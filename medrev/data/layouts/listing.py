@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medrev.data.subject import Subject
+from medrev.data.subject import Subject, strip_nifti
+from medrev.volumes import NIFTI
 
 
 @dataclass
@@ -30,12 +31,17 @@ def folders(root: Path) -> list[Path]:
 
 
 def nifti_files(folder: Path) -> list[Path]:
-    """Return the NIfTI files, and links to such, directly in ``folder``, sorted by name."""
-    return sorted(
+    """Return the NIfTI files, and links to such, directly in ``folder``, sorted by name.
+
+    Of ``.hdr`` and ``.img`` it is the header, but not where the same is there as one file.
+    """
+    found = sorted(
         p
         for p in folder.iterdir()
-        if p.name.endswith((".nii", ".nii.gz")) and is_there(p) and not p.name.startswith(".")
+        if p.name.endswith(NIFTI) and is_there(p) and not p.name.startswith(".")
     )
+    single = {strip_nifti(path) for path in found if path.name.endswith(NIFTI[:2])}
+    return [p for p in found if p.name.endswith(NIFTI[:2]) or strip_nifti(p) not in single]
 
 
 def first_file(candidates: Iterable[Path]) -> Path | None:

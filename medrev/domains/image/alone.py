@@ -6,6 +6,7 @@ from pathlib import Path
 from medrev.config.schema import SingleImageData
 from medrev.config.schema import Split as Shares
 from medrev.data import Cohort, Subject
+from medrev.data.cohort import without_effect
 from medrev.data.subject import PARTS
 from medrev.domains.image.find import SINGLE_SOURCES, Inspection, missing
 from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
@@ -53,13 +54,19 @@ def find_single_images(data: SingleImageData, *, show: bool = False) -> ImageSet
     classes = _classes(parts, data, layout)
     counts = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
     given = inspection.pictures[0][0].part
+    notes = [] if given else [f"divided by a hash of names: {counts}"]
+    if given:
+        whole = any(one.part == "validation" for one, _ in inspection.pictures)
+        keys = ("validation", "test") if whole else ("test",)
+        idle = without_effect(data.split, type(data).model_fields["split"].default, keys)
+        notes += [f"the data set says the parts itself ({counts}): {idle}"] * bool(idle)
     return ImageSet(
         root,
         layout,
         {name: ImagePart(y=pictures, paired=False) for name, pictures in parts.items()},
         classes,
         inspection.arrays,
-        () if given else (f"divided by a hash of names: {counts}",),
+        tuple(notes),
     )
 
 

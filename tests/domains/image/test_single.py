@@ -115,6 +115,11 @@ def test_a_table_gives_classes_and_parts(tmp_path):
         "validation": 1,
         "test": 1,
     }
+    assert found.images.notes == ()
+    other = dataset(tmp_path, given="label", classes=2, split={"validation": 0, "test": 2})
+    (note,) = other.images.notes
+    assert note.endswith("data.split.validation 0 and data.split.test 2 have no effect")
+    assert "2 train, 1 validation, 1 test" in note
 
 
 def test_images_alone_are_made_from_nothing(tmp_path):

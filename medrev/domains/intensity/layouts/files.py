@@ -10,6 +10,7 @@ from medrev.data.layouts.listing import Listing, first_file, known, nifti_files
 from medrev.data.layouts.table import take_participants
 from medrev.data.subject import Subject, strip_nifti
 from medrev.domains.intensity.names import UNNAMED, contrast_ending, contrast_name
+from medrev.volumes import NIFTI
 
 EXPECTED = "NAME.nii.gz, one volume for each subject, with NAME_mask.nii.gz where there is a mask"
 
@@ -32,7 +33,7 @@ def read(root: Path) -> Listing:
         stem = strip_nifti(path)
         ending = contrast_ending(stem)
         masks = (f"{stem}{word}_mask" for word in ("", "_brain", "_desc-brain"))
-        mask = first_file(root / f"{name}{end}" for name in masks for end in (".nii.gz", ".nii"))
+        mask = first_file(root / f"{name}{end}" for name in masks for end in NIFTI)
         role = UNNAMED if ending is None else contrast_name(ending)
         listing.subjects.append(Subject(stem, {role: path} | known(mask=mask)))
     take_participants(listing, root)

@@ -12,7 +12,8 @@ _OTHERS = {"id", "mask", "seg", "dwi", "tensor", "truth"}
 
 def _paths(row: dict[str, str]) -> dict[str, str]:
     """The cells of a row that name volumes of contrasts, by column."""
-    return {k: v for k, v in row.items() if k not in _OTHERS and v.lower().endswith(VOLUMES)}
+    endings = (*VOLUMES, ".img", ".img.gz")
+    return {k: v for k, v in row.items() if k not in _OTHERS and v.lower().endswith(endings)}
 
 
 def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
