@@ -29,13 +29,13 @@ from medrev.config.schema import DTIData
 from medrev.data import Subject
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.degradation import Prepared, crop_scan, prepare_scan
-from medrev.domains.tensor.scan import Scan, load_subject
+from medrev.domains.tensor.reading import TensorScan, load_subject
 from medrev.domains.values import Scan as Given
 from medrev.dti import Signal, apply_symmetry, apply_symmetry_scalar, fit_signal, symmetries
 from medrev.errors import MedrevError
 from medrev.metrics import interpolate
 from medrev.prediction import Model, load_model, translate
-from medrev.prediction.baseline import fine_s0
+from medrev.prediction.run import fine_s0
 from medrev.volumes import block_mask, block_mean, interior, rescale_affine
 
 __all__ = ["attainable", "main"]
@@ -60,7 +60,7 @@ def prepare(path: Path, mask: Path | None) -> Prepared:
     return prepare_scan(scan, data)
 
 
-def _read(path: Path, mask: Path | None) -> tuple[Scan, DTIData]:
+def _read(path: Path, mask: Path | None) -> tuple[TensorScan, DTIData]:
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
     files = {"dwi": path, "bval": path.with_name(f"{stem}.bval")}
     files["bvec"] = path.with_name(f"{stem}.bvec")

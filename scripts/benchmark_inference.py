@@ -29,8 +29,12 @@ from torch import Tensor
 from medrev.config.schema import Pipeline
 from medrev.nets import build_translator
 from medrev.prediction import InferenceOptions, Model, direction_of
-from medrev.prediction.engines import bfloat16_speedup, choose_engine
-from medrev.prediction.engines.openvino import has_openvino, supports_bfloat16
+from medrev.prediction.engines import (
+    bfloat16_speedup,
+    choose_engine,
+    has_openvino,
+    supports_bfloat16,
+)
 from medrev.progress import progress
 from medrev.reversible import stock_operations
 from medrev.volumes import upsample

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from make_sample_data import COLUMNS, write_subject
 
-from medrev.domains.tensor.simulation.draw import MOST, draw_subject
+from medrev.domains.tensor.simulation.subject import MOST, draw_subject
 from medrev.files import atomic_path
 
 __all__ = ["main"]

@@ -33,7 +33,7 @@ from medrev.domains.score import LEAST, Score
 from medrev.domains.tensor.degradation import crop_scan
 from medrev.domains.tensor.domain import TensorDomain
 from medrev.domains.tensor.find import find_cohort
-from medrev.domains.tensor.scan import Scan, load_subject
+from medrev.domains.tensor.reading import TensorScan, load_subject
 from medrev.dti import COMPONENTS, fit_tensor
 from medrev.dti.fit import Method as FitMethod
 from medrev.errors import MedrevError
@@ -47,7 +47,7 @@ KINDS = (*LESIONS, "motion", "b-vectors")
 _RADIUS, _NOISE, _TISSUE_MD, _MOTION = 10.0, 1.5, 1.2e-3, 2.0
 
 
-def fitted(scan: Scan, method: FitMethod) -> Tensor:
+def fitted(scan: TensorScan, method: FitMethod) -> Tensor:
     """Tensors of the mask."""
     assert scan.dwi is not None
     assert scan.gradients is not None
@@ -55,7 +55,7 @@ def fitted(scan: Scan, method: FitMethod) -> Tensor:
 
 
 def with_lesion(
-    scan: Scan, tensors: Tensor, kind: str, rng: np.random.Generator, method: FitMethod
+    scan: TensorScan, tensors: Tensor, kind: str, rng: np.random.Generator, method: FitMethod
 ) -> Tensor:
     """Tensors of a scan with one lesion."""
     assert scan.dwi is not None
@@ -88,7 +88,7 @@ def with_lesion(
     return made
 
 
-def moved(scan: Scan, size: float, rng: np.random.Generator) -> Scan:
+def moved(scan: TensorScan, size: float, rng: np.random.Generator) -> TensorScan:
     """Every volume but the first moved by some mm and turned by as many degrees (deviations)."""
     assert scan.dwi is not None
     edges = np.array(voxel_size(scan.affine))
@@ -110,7 +110,9 @@ class Still(TensorDomain):
         return {}
 
 
-def scored(scan: Scan, model: Model, method: FitMethod, seed: int) -> dict[str, dict[str, Any]]:
+def scored(
+    scan: TensorScan, model: Model, method: FitMethod, seed: int
+) -> dict[str, dict[str, Any]]:
     """Scores of a scan, as it is and damaged, by kind."""
 
     def score(tensors: Tensor, domain: type[TensorDomain] = TensorDomain) -> Score:

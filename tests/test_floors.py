@@ -18,7 +18,7 @@ FLOORS = (
     ("locks", "options", "progress"),
     ("files",),
     ("texts",),
-    ("folders", "tables"),
+    ("folders",),
     ("parallel",),
     ("reversible", "volumes", "config"),
     ("dti",),

@@ -1,6 +1,6 @@
 """What 3D Slicer starts: ``python -m medrev.cli.slicer_module KIND INPUT OUTPUT …``.
 
-Its options are those of the description beside the module (:mod:`medrev.slicer.install`).
+Its options are those of the description beside the module (:mod:`medrev.slicer.module`).
 """
 
 import argparse

@@ -1,35 +1,23 @@
-"""Cohorts of any kind of scans: finding them on disk, checking them, dividing them into parts."""
+"""Cohorts of any kind of scans: found on disk, checked, divided into parts, and told of."""
 
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from medrev.config.schema import Split
-from medrev.data.layouts import Listing
+from medrev.data.layouts import Layout, Listing
 from medrev.data.subject import PARTS, Subject, check_chosen, is_chosen
 from medrev.errors import InputError, counted
 from medrev.files import as_bytes, not_there
+from medrev.volumes import read_header
 
 logger = logging.getLogger(__name__)
 
 _ALIASES = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train"}
-
-
-class Layout(Protocol):
-    """How a cohort lies on disk: a module of `medrev.data.layouts` or one like it."""
-
-    EXPECTED: str
-
-    def matches(self, root: Path, /) -> bool:
-        """Whether a folder looks like it."""
-
-    def read(self, root: Path, /) -> Listing:
-        """The scans in a folder, and what is wrong there."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +160,12 @@ class Layouts:
     """The layouts of a kind of data, and what its subjects need.
 
     Attributes:
-        modules: The layouts, in the order in which they are tried.
+        layouts: By name, in the order in which they are tried.
         problems: What keeps a subject from being read, one line each.
         hint: Where data is to be had, for the message where there is none.
     """
 
-    modules: Mapping[str, Layout]
+    layouts: Mapping[str, Layout]
     problems: Callable[[Subject], list[str]]
     hint: str = ""
 
@@ -218,7 +206,7 @@ class Layouts:
                 double, or the chosen subjects are not there. Several problems come together, one a
                 line.
         """
-        check_root(root, self._expected(self.modules), key)
+        check_root(root, self._expected(self.layouts), key)
         if layout == "auto":
             layout = self._recognise(root)
         elif layout != "table" and not root.is_dir():
@@ -247,15 +235,15 @@ class Layouts:
             if root.suffix not in (".csv", ".tsv"):
                 raise InputError(f"data.root must be a folder, or a .csv or .tsv table, got {root}")
             return "table"
-        for name, layout in self.modules.items():
+        for name, layout in self.layouts.items():
             if layout.matches(root):
                 return name
-        raise self._nothing_found(root, self.modules)
+        raise self._nothing_found(root, self.layouts)
 
     def _read(self, root: Path, layout: str) -> Listing:
-        listing = self.modules[layout].read(root)
+        listing = self.layouts[layout].read(root)
         if not listing.subjects and not listing.problems:
-            raise self._nothing_found(root, {layout: self.modules[layout]})
+            raise self._nothing_found(root, {layout: self.layouts[layout]})
         listing.subjects.sort(key=lambda subject: subject.id)
         listing.layout = layout
         return listing
@@ -270,7 +258,7 @@ class Layouts:
 
     def _expected(self, layouts: Mapping[str, Layout], found: str = "") -> str:
         """How a message goes on: what there should be, what there is, where data is to be had."""
-        expected = "; ".join(f"{name}: {layout.EXPECTED}" for name, layout in layouts.items())
+        expected = "; ".join(f"{name}: {layout.expected}" for name, layout in layouts.items())
         there = f"; found: {found}" if found else ""
         return f"; expected {expected}{there}" + (f"; {self.hint}" if self.hint else "")
 
@@ -334,3 +322,43 @@ def together(problems: list[str], where: str, limit: int = 10) -> str:
         return f"{where}: {problems[0]}"
     rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []
     return "\n  ".join([f"{where} has {len(problems)} problems:", *problems[:limit], *rest])
+
+
+_MOST_NAMES, _MOST_SIZES = 8, 3
+
+
+def cohort_lines(cohort: Cohort, words: Callable[[Subject], str]) -> Iterator[str]:
+    """What was found of a cohort: layout, and the subjects and sizes of each part."""
+    counts = Counter(words(subject) for subject in cohort.subjects).most_common()
+    kinds = ", ".join(k if len(counts) == 1 else f"{n} {k}" for k, n in counts)
+    drawn = cohort.layout == "simulated"
+    where = "drawn" if drawn else f"{cohort.layout} layout, in {cohort.root}"
+    yield f"{counted(len(cohort.subjects), 'scan')} ({kinds}), {where}"
+    for part in PARTS:
+        names = [subject.id for subject in cohort.part(part)]
+        yield f"{part + ':':<12}{len(names)} ({some_names(names)})"
+    idle = without_effect(cohort.split, Split()) if cohort.is_divided else ""
+    if idle:
+        yield f"note: the column split of {cohort.root} divides them: {idle}"
+    sizes: Counter[str] = Counter()
+    firsts = [path for subject in cohort.subjects for path in [*subject.files.values()][:1]]
+    for path in firsts:  # scans that are drawn have none
+        volumes, *grid = read_header(path).shape
+        size = "x".join(map(str, grid)) + " voxels"
+        sizes[size if volumes == 1 else f"{size} of {volumes} volumes"] += 1
+    if sizes:
+        yield f"sizes:      {common(sizes)}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = [f"… {len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*names[:_MOST_NAMES], *more]) or "none"
+
+
+def common(counts: Counter[str]) -> str:
+    """The most common sizes, and how many have others."""
+    most = counts.most_common()
+    lines = [f"{count} of {size}" for size, count in most[:_MOST_SIZES]]
+    others = sum(count for _, count in most[_MOST_SIZES:])
+    return ", ".join([*lines, f"{others} of other sizes"] if others else lines)

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
-from medrev.domains.consistency import Consistency
+from medrev.domains.guarantee import Consistency
 from medrev.domains.outputs import PICTURE
 from medrev.domains.results import ResultFiles
+from medrev.domains.score import Tissue
 from medrev.domains.source import Accepted, Entry, Source, words_for
-from medrev.domains.tissue import Tissue
 from medrev.domains.values import Scan
 from medrev.errors import ConfigError, InputError
 from medrev.metrics import Array, Settings

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medrev.data.layouts.bids import complex_part, dataset_root, find_mask, gradient_file
-from medrev.data.layouts.listing import nifti_files
+from medrev.data.bids import complex_part, dataset_root, find_mask, gradient_file
+from medrev.data.layouts import nifti_files
 from medrev.data.subject import Subject
 from medrev.errors import GradientError, InputError
 from medrev.files import check_file, content_hash, is_present, not_there

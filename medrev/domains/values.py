@@ -7,8 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.domains.consistency import Consistency
-from medrev.domains.interval import Interval
+from medrev.domains.guarantee import Consistency, Interval
 from medrev.domains.score import Score
 from medrev.dti import Convention, Signal
 from medrev.errors import InputError

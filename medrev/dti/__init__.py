@@ -1,9 +1,22 @@
 """Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness."""
 
-from medrev.dti.convention import Convention, read_tensor, tensor_convention
-from medrev.dti.eigen import eigh, rebuild
+from medrev.dti.convention import (
+    COMPONENTS,
+    Convention,
+    Frame,
+    Order,
+    convert_order,
+    frame_matrix,
+    frobenius,
+    from_matrix,
+    from_voxel_frame,
+    read_tensor,
+    rotate,
+    tensor_convention,
+    to_matrix,
+    to_voxel_frame,
+)
 from medrev.dti.fit import LinearFit, Signal, fit_signal, fit_tensor
-from medrev.dti.frame import Frame, frame_matrix, from_voxel_frame, rotate, to_voxel_frame
 from medrev.dti.gradients import Gradients, read_gradients
 from medrev.dti.maps import (
     color_fa,
@@ -14,8 +27,7 @@ from medrev.dti.maps import (
     sine_squared,
     tensor_maps,
 )
-from medrev.dti.order import COMPONENTS, Order, convert_order, frobenius, from_matrix, to_matrix
-from medrev.dti.spd import exp_euclidean, is_positive_definite, log_euclidean, repair
+from medrev.dti.spd import eigh, exp_euclidean, is_positive_definite, log_euclidean, rebuild, repair
 from medrev.dti.symmetry import (
     ENSEMBLES,
     SYMMETRIES,

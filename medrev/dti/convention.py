@@ -1,17 +1,216 @@
-"""In which order and along which axes the six components of a tensor file are, and who says so."""
+"""In which order and along which axes the six components of tensors are, and who says so.
+
+Three frames are met in files. ``voxel``: the array axes i, j, k (ANTs). ``fsl``: the array axes
+with i reversed where the affine's determinant is positive, so that the frame is left-handed in
+the world (FSL's "radiological" frame, also of its bvecs). ``ras``: the world axes (MRtrix).
+Inside medrev tensors are in the voxel frame.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.frame import Frame, rotate, to_voxel_frame
-from medrev.dti.order import Order, convert_order
-from medrev.errors import InputError
-from medrev.volumes import Header, Volume, read_header, read_volume
+from medrev.errors import GeometryError, InputError
+from medrev.volumes import (
+    Header,
+    Volume,
+    check_affine,
+    direction_cosines,
+    like,
+    read_header,
+    read_volume,
+    to_numpy,
+)
+
+#: Order of the components on the channel axis, everywhere in medrev (FSL's and BIDS's order).
+COMPONENTS = ("Dxx", "Dxy", "Dxz", "Dyy", "Dyz", "Dzz")
+#: Row and column of each component.
+ROWS, COLUMNS = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+
+Order = Literal["fsl", "dipy", "mrtrix", "ants"]
+Values = TypeVar("Values", NDArray[Any], torch.Tensor)
+
+
+def to_matrix(components: Values) -> Values:
+    """Six components as a symmetric matrix.
+
+    Args:
+        components: ``(…, 6)`` with the components **last**, array or tensor.
+
+    Returns:
+        ``(…, 3, 3)``.
+
+    Example:
+        >>> to_matrix(np.arange(6)).tolist()
+        [[0, 1, 2], [1, 3, 4], [2, 4, 5]]
+    """
+    if components.shape[-1] != 6:
+        raise InputError(f"six components are needed on the last axis, got {components.shape[-1]}")
+    index = [0, 1, 2, 1, 3, 4, 2, 4, 5]
+    return components[..., index].reshape(*components.shape[:-1], 3, 3)
+
+
+def from_matrix(matrix: Values) -> Values:
+    """The six components of a symmetric matrix; its upper triangle is read.
+
+    Args:
+        matrix: ``(…, 3, 3)``, array or tensor.
+
+    Returns:
+        ``(…, 6)`` with the components **last**.
+    """
+    if tuple(matrix.shape[-2:]) != (3, 3):
+        raise InputError(f"3×3 matrices are needed, got shape {tuple(matrix.shape)}")
+    return matrix[..., list(ROWS), list(COLUMNS)]
+
+
+def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor:
+    """Reorder the components of a tensor volume, by ``dipy.reconst.utils.convert_tensors``.
+
+    The frame stays as it is: see :func:`medrev.dti.to_voxel_frame`.
+
+    Args:
+        t: ``(6, I, J, K)`` in the source's order.
+        source: ``fsl`` (medrev's own order), ``dipy`` and ``ants`` (lower triangle: Dxx, Dxy, Dyy,
+            Dxz, Dyz, Dzz) or ``mrtrix`` (Dxx, Dyy, Dzz, Dxy, Dxz, Dyz).
+        target: As ``source``.
+
+    Returns:
+        ``(6, I, J, K)`` in the target's order.
+
+    Raises:
+        InputError: If there are not six components or the order is not known.
+    """
+    orders = ("fsl", "dipy", "mrtrix", "ants")
+    for order in (source, target):
+        if order not in orders:
+            raise InputError(f"tensor order must be one of {', '.join(orders)}, got {order!r}")
+    if t.ndim != 4 or t.shape[0] != 6:
+        raise InputError(f"a tensor volume has the shape (6, I, J, K), got {tuple(t.shape)}")
+    if source == target:
+        return t
+    from dipy.reconst.utils import convert_tensors
+
+    values = np.moveaxis(to_numpy(t), 0, -1)
+    converted = convert_tensors(
+        values, "dipy" if source == "ants" else source, "dipy" if target == "ants" else target
+    )
+    return like(np.ascontiguousarray(np.moveaxis(converted, -1, 0)), t)
+
+
+def frobenius(tensors: torch.Tensor) -> torch.Tensor:
+    """Square of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` in every voxel.
+
+    Args:
+        tensors: ``(6, …)``; off-diagonal components count twice.
+
+    Returns:
+        ``(1, …)`` in the square of the unit.
+    """
+    total = torch.zeros_like(tensors[0])
+    for name, component in zip(COMPONENTS, tensors, strict=True):
+        total.addcmul_(component, component, value=1 if name[1] == name[2] else 2)
+    return total[None]
+
+
+Frame = Literal["fsl", "voxel", "ras"]
+
+
+def rotate(t: Values, rotation: NDArray[Any] | torch.Tensor) -> Values:
+    """Rotate (or mirror) every tensor of a volume: ``D' = R D Rᵀ``. The voxels stay in place.
+
+    Args:
+        t: ``(…, 6, I, J, K)``, array or tensor.
+        rotation: Orthogonal matrix R, 3×3, the same for all voxels.
+
+    Returns:
+        As ``t``. Mirror matrices (diagonal ±1) and permutations are exact.
+
+    Raises:
+        InputError: If there are not six components.
+        GeometryError: If R is not orthogonal to 1e-4.
+    """
+    if t.ndim < 4 or t.shape[-4] != 6:
+        raise InputError(f"a tensor volume has the shape (…, 6, I, J, K), got {tuple(t.shape)}")
+    R = np.asarray(
+        rotation.detach().cpu() if isinstance(rotation, torch.Tensor) else rotation, dtype=float
+    )
+    if R.shape != (3, 3) or np.abs(R @ R.T - np.eye(3)).max() > 1e-4:
+        raise GeometryError(f"an orthogonal 3×3 matrix is needed, got {R.tolist()}")
+    if np.array_equal(R, np.eye(3)):
+        return t
+    if isinstance(t, torch.Tensor):
+        matrix = torch.as_tensor(_on_components(R), dtype=t.dtype, device=t.device)
+        return torch.einsum("ab,...bijk->...aijk", matrix, t)
+    return np.einsum("ab,...bijk->...aijk", _on_components(R).astype(t.dtype), t)
+
+
+def frame_matrix(affine: NDArray[Any] | torch.Tensor, frame: Frame) -> NDArray[np.float64]:
+    """The orthogonal matrix that takes vectors from a frame to the voxel frame.
+
+    Args:
+        affine: Voxel → RAS mm, 4×4.
+        frame: ``fsl``, ``voxel`` or ``ras``.
+
+    Returns:
+        3×3. For ``fsl`` it is its own inverse; else the inverse is the transpose.
+
+    Raises:
+        GeometryError: If the affine is singular or sheared.
+        InputError: If the frame is not known.
+    """
+    matrix = check_affine(affine)
+    if frame == "voxel":
+        return np.eye(3)
+    if frame == "fsl":
+        return np.diag([-1.0 if np.linalg.det(matrix[:3, :3]) > 0 else 1.0, 1.0, 1.0])
+    if frame == "ras":
+        return direction_cosines(matrix).T
+    raise InputError(f"tensor frame must be fsl, voxel or ras, got {frame!r}")
+
+
+def to_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame) -> Values:
+    """Tensors of a file in the voxel frame: ``D_voxel = Uᵀ D U`` for RAS, U = axes in the world.
+
+    Args:
+        t: ``(…, 6, I, J, K)`` in the frame named.
+        affine: Voxel → RAS mm, 4×4, of the array.
+        frame: The frame of ``t``.
+
+    Raises:
+        GeometryError: If the affine is singular or sheared.
+        InputError: If the frame is not known or there are not six components.
+    """
+    return rotate(t, frame_matrix(affine, frame))
+
+
+def from_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame) -> Values:
+    """Tensors in the voxel frame in the frame of a file: inverse of :func:`to_voxel_frame`.
+
+    Args:
+        t: ``(…, 6, I, J, K)`` in the voxel frame.
+        affine: Voxel → RAS mm, 4×4, of the array.
+        frame: The frame wanted.
+
+    Raises:
+        GeometryError: If the affine is singular or sheared.
+        InputError: If the frame is not known or there are not six components.
+    """
+    return rotate(t, frame_matrix(affine, frame).T)
+
+
+def _on_components(R: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 6×6 matrix by which R acts on the components."""
+    matrix = np.zeros((6, 6))
+    for n, (a, b) in enumerate(zip(ROWS, COLUMNS, strict=True)):
+        for m, (c, d) in enumerate(zip(ROWS, COLUMNS, strict=True)):
+            matrix[n, m] = R[a, c] * R[b, d] + (R[a, d] * R[b, c] if c != d else 0.0)
+    return matrix
+
 
 ORDERS: tuple[str, ...] = get_args(Order)
 FRAMES: tuple[str, ...] = get_args(Frame)

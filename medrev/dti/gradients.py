@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.frame import frame_matrix
+from medrev.dti.convention import frame_matrix
 from medrev.errors import GradientError, InputError, counted
 from medrev.files import atomic_path, not_there
 from medrev.texts import read_text

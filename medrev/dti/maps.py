@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medrev.dti.eigen import eigh
+from medrev.dti.spd import eigh
 from medrev.errors import InputError
 from medrev.volumes import like, to_numpy
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medrev.dti.order import COLUMNS, ROWS
+from medrev.dti.convention import COLUMNS, ROWS
 from medrev.errors import InputError
 from medrev.volumes import plain
 

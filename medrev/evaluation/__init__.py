@@ -29,7 +29,6 @@ from medrev.evaluation.heldout import (
 )
 from medrev.evaluation.judging import judge
 from medrev.evaluation.measure import evaluate_methods
-from medrev.evaluation.outliers import Outlier, find_outliers, outlier_table, outliers
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.paper_tables import PAPER_TABLES, check_papers, paper_table
 from medrev.evaluation.results import COLUMNS, Record, Results
@@ -37,9 +36,13 @@ from medrev.evaluation.score import draw_scores, is_generative, part_scores, sco
 from medrev.evaluation.summary import (
     Description,
     Interval,
+    Outlier,
     bootstrap_mean,
     describe,
     description_table,
+    find_outliers,
+    outlier_table,
+    outliers,
 )
 from medrev.evaluation.tables import (
     BOUNDS,

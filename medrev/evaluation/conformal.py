@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Domain
-from medrev.domains.interval import WIDTH_LEVEL, Width
+from medrev.domains.guarantee import WIDTH_LEVEL, Width
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.domains.score import Score

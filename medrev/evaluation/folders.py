@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medrev.data.layouts.bids import is_of_another
+from medrev.data.bids import is_of_another
 from medrev.domains.intensity.names import contrast_base, contrast_ending, contrast_name
 from medrev.domains.outputs import bids_label
 from medrev.domains.source import sidecar_beside

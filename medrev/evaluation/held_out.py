@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.domain import Domain
-from medrev.domains.interval import Interval
+from medrev.domains.guarantee import Interval
 from medrev.domains.kinds import dataset_of
 from medrev.domains.sample import Sample
 from medrev.domains.values import Prediction as Translation

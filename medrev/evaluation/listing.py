@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from medrev.data.layouts import table
+from medrev.data.layouts import by_name, read_subjects
 from medrev.data.subject import Subject
 from medrev.errors import InputError
 from medrev.evaluation.case import Case, Found
@@ -75,20 +75,20 @@ def participants(
         return lambda subject: {}
     rows: dict[str, dict[str, str]] = {}
     try:
-        for row in table.read_subjects(path).rows:
+        for row in read_subjects(path).rows:
             name = row.pop("id")
             rows[name] = dict(rows.get(name, row).items() & row.items())
     except InputError as error:
         if given is not None:
             raise
         logger.warning("warning: %s; nothing is taken from it", error)
-    find = table.by_name(rows, map(Subject, subjects))
+    find = by_name(rows, map(Subject, subjects))
     return lambda subject: find(subject) or {}
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
     """Columns, and cells by subject; double subjects are named."""
-    read = table.read_subjects(path)
+    read = read_subjects(path)
     for number, row in zip(read.lines, read.rows, strict=True):
         if not row["id"]:
             raise InputError(f"{path} row {number}: the identifier is empty")

@@ -16,8 +16,7 @@ from medrev.errors import InputError
 from medrev.evaluation.judging import pixels_of_sample
 from medrev.nets import ClassPrior, NormalPrior, evaluating
 from medrev.options import HOTTEST
-from medrev.prediction import Model
-from medrev.prediction.draws import generator_of
+from medrev.prediction.model import Model, generator_of
 
 #: Images whose codes the style axes are found from.
 _CODES = 2000

@@ -32,7 +32,6 @@ from medrev.metrics.masked import (
     region_names,
     volumetry,
 )
-from medrev.metrics.noise import noise_level
 from medrev.metrics.probabilistic import (
     RankHistogram,
     crps_normal,
@@ -48,6 +47,7 @@ from medrev.metrics.sharpness import (
     differences,
     gradient_energy,
     gradient_ratio,
+    noise_level,
 )
 from medrev.metrics.similarity import Structure, check_range, data_range, psnr
 from medrev.metrics.slices import SliceScores, slice_flicker, slice_scores

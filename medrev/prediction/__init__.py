@@ -14,12 +14,17 @@ from medrev.prediction.loading import (
     weight_file,
 )
 from medrev.prediction.model import Model
-from medrev.prediction.network import direction_of, round_trip, translate
+from medrev.prediction.network import (
+    direction_of,
+    round_trip,
+    segment_image,
+    segmenter_of,
+    translate,
+)
 from medrev.prediction.plan import Plan, plan
+from medrev.prediction.posterior import score_of
 from medrev.prediction.predictor import Predictor
 from medrev.prediction.run import Inference, infer_entry, infer_file
-from medrev.prediction.score import score_of
-from medrev.prediction.segmentation import segment_image, segmenter_of
 from medrev.prediction.shipped import (
     ShippedModel,
     like,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
-from medrev.prediction.memory import peak_bytes
+from medrev.prediction.plan import peak_bytes
 from medrev.reversible import Conv, InstanceNorm
 
 #: Edge of the volume, in cells, on which the memory of unknown layers is measured.

@@ -12,12 +12,10 @@ from torch import Tensor
 
 from medrev.errors import InputError
 from medrev.nets import evaluating
-from medrev.prediction.engines import Engine
 from medrev.prediction.geometry import Geometry
-from medrev.prediction.memory import peak_bytes
 from medrev.prediction.model import Model
-from medrev.prediction.plan import Plan, Shape, plan
-from medrev.prediction.stages import stages_of
+from medrev.prediction.plan import Plan, Shape, peak_bytes, plan
+from medrev.prediction.stages import Engine, stages_of
 from medrev.prediction.stream import Stream, stream_memory
 
 #: Called with the number of planes whenever some are finished.

@@ -1,6 +1,7 @@
 """A trained translator with what is needed to apply it to volumes in physical units."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import torch
 
 from medrev.config.schema import Pipeline
+from medrev.errors import InputError
 from medrev.files import content_hash
-from medrev.nets import Translator
+from medrev.nets import Generator, Translator
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,24 @@ class Model:
     def inverse_is_trained(self) -> bool:
         """Whether the inverse direction is what it should be: asked for, or nothing to learn."""
         return self.pipeline.method.trains_inverse or not self.translator.learns_inverse
+
+
+def generator_of(model: Model, asked: Sequence[str] = ()) -> Generator:
+    """The generator of a model.
+
+    Args:
+        model: It.
+        asked: The options that need one.
+
+    Raises:
+        InputError: It is a model of another kind.
+    """
+    if not isinstance(model.translator, Generator):
+        options = f"{', '.join(asked)}: " if asked else ""
+        raise InputError(
+            f"{options}{model.pipeline.name} makes one result of an input (model.kind "
+            f"{model.pipeline.model.kind}): images are drawn by a model of model.kind flow, scans "
+            "by medrev-infer SCAN --samples N with a model of model.kind posterior, such as "
+            "dti-x2-posterior"
+        )
+    return model.translator

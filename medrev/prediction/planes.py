@@ -12,8 +12,7 @@ from torch import Tensor
 
 from medrev.nets import evaluating
 from medrev.prediction.direction import Advance, Direction
-from medrev.prediction.memory import peak_bytes
-from medrev.prediction.plan import Plan
+from medrev.prediction.plan import Plan, peak_bytes
 from medrev.volumes import SLICE_AXES, Slicing
 
 #: Pixels of the slices that a network is given at a time.

@@ -9,21 +9,21 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from medrev.domains.consistency import Consistency
+from medrev.domains.guarantee import Consistency
+from medrev.domains.kinds import domains_of
 from medrev.domains.score import Score
 from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
 from medrev.nets import Generator
 from medrev.options import InferenceOptions
-from medrev.prediction.draws import draw
-from medrev.prediction.engines import Engine, alternative_engine, choose_engine
+from medrev.prediction.engines import alternative_engine, choose_engine
 from medrev.prediction.ensemble import Encode, Ensemble
 from medrev.prediction.geometry import check_values
-from medrev.prediction.model import Model
-from medrev.prediction.posterior import sample, slab_of
+from medrev.prediction.model import Model, generator_of
+from medrev.prediction.posterior import sample, score_of, slab_of
 from medrev.prediction.preparation import Seen, prepare
 from medrev.prediction.regrid import Regrid, edges_in_words, spacing_doubts, to_edges
-from medrev.prediction.score import score_of
+from medrev.prediction.stages import Engine
 from medrev.prediction.steps import Resize
 from medrev.prediction.task import Task
 from medrev.progress import format_bytes
@@ -103,7 +103,7 @@ class Predictor:
             return self._to_voxels(scan, options.voxel_size, show_progress=show_progress)
         first = task.models[0]
         if isinstance(first.translator, Generator):
-            return draw(first, options, scan)
+            return _draw(first, options, scan)
         check_values(first, scan.values, inverse=task.inverse)
         scales = [
             source.scale_of(scan, model.scale)
@@ -362,3 +362,34 @@ def _gib(needed: int) -> str:
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     """What the first of two translations says, and what only the second does."""
     return (*first, *(f"second translation: {line}" for line in second if line not in first))
+
+
+def _draw(model: Model, options: InferenceOptions, scan: Scan) -> Prediction:
+    """Draw results of a scan, which is resized to the size that the model was trained on."""
+    source, target = domains_of(model.pipeline)
+    size = model.pipeline.data.input_shape[1:]
+    scale = source.scale_of(scan, model.scale)
+    values = scan.values
+    if tuple(values.shape[1:]) != size:
+        values = source.resized(values, size, scale)
+    drawn = generator_of(model).draw(
+        source.encode(values, scale)[None].to(model.device),
+        options.samples or 1,
+        temperature=options.temperature,
+        generator=torch.Generator().manual_seed(options.seed),
+    )[0]
+    result, _ = target.result_scale(
+        scan, model.metadata, model_scale=model.scale, input_scale=scale
+    )
+    made = torch.stack([target.decode(each, result) for each in drawn])
+    return Prediction(
+        values=made[0],
+        draws=made,
+        input_scale=scale,
+        scale=result,
+        members=len(made),
+        engine=f"torch, float32, {model.device.type}",
+        plan="drawn",
+        resampled=tuple(float(n) for n in size),
+        facts={"Temperature": options.temperature, "Seed": options.seed},
+    )

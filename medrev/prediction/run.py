@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from medrev import __version__
 from medrev.domains.bids import describe_dataset, links_of, source_uris
-from medrev.domains.consistency import Certificate
+from medrev.domains.guarantee import Certificate
 from medrev.domains.kinds import domains_of
 from medrev.domains.outputs import (
     CERTIFICATE,
@@ -23,13 +26,12 @@ from medrev.domains.source import Entry, Source, check_kind, recognise
 from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError, naming
 from medrev.nets import Generator
-from medrev.options import Request, keywords
-from medrev.prediction.baseline import fine_s0
+from medrev.options import InferenceOptions, Request, keywords
 from medrev.prediction.entries import single_entry
-from medrev.prediction.loading import load_models
+from medrev.prediction.loading import load_model, load_models
 from medrev.prediction.model import Model
 from medrev.prediction.predictor import Predictor
-from medrev.prediction.shipped import MODELS, suitable_model
+from medrev.prediction.shipped import MODELS, shipped_models, suitable_model
 from medrev.prediction.threads import OneThread
 
 logger = logging.getLogger(__name__)
@@ -374,3 +376,17 @@ def _describe(model: Model) -> dict[str, Any]:
         "Version": model.metadata.get("medrev"),
         "Scale": model.scale,
     }
+
+
+def fine_s0(
+    scan: Scan, factors: tuple[int, ...], device: torch.device, max_memory: float | None
+) -> Tensor | None:
+    """S0 ``(1, I·r, J·r, K·r)`` of raw DWI; None where no shipped model has its factors."""
+    fitting = (m for m in shipped_models() if m.accepts == "scalar" and m.factors == factors)
+    shipped = next(fitting, None)
+    if shipped is None or scan.signal is None:
+        return None
+    logger.info("signal without diffusion weighting: by %s", shipped.name)
+    options = InferenceOptions(max_memory=max_memory)
+    predictor = Predictor([load_model(shipped.path, device)], options=options)
+    return predictor(Scan(values=scan.signal.s0, mask=scan.mask, affine=scan.affine)).values

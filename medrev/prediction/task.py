@@ -7,15 +7,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medrev.domains.domain import Domain
-from medrev.domains.interval import Interval, Width
+from medrev.domains.guarantee import Interval, Width
 from medrev.domains.kinds import domains_of
 from medrev.domains.values import Prediction
 from medrev.errors import InputError
 from medrev.nets import Generator, Posterior
 from medrev.options import InferenceOptions
-from medrev.prediction.draws import generator_of
 from medrev.prediction.geometry import Ratio
-from medrev.prediction.model import Model
+from medrev.prediction.model import Model, generator_of
 from medrev.prediction.regrid import CLOSE, edges_in_words
 from medrev.volumes import voxel_size
 

@@ -14,8 +14,7 @@ from medrev.report.charts import box_plot
 from medrev.report.figures import Chart, training_curves
 from medrev.report.page import render, write_page
 from medrev.report.words import data_table, run_paragraphs, run_words
-from medrev.tables import read_table
-from medrev.texts import read_json
+from medrev.texts import read_json, read_table
 
 _MOST_SAMPLES, _MOST_BOXES = 6, 6
 #: Files of a run that are linked, and what they are.

@@ -14,8 +14,7 @@ from medrev.config.schema import DTIData
 from medrev.domains.tensor import find_cohort
 from medrev.dti import Gradients, read_gradients
 from medrev.evaluation import Results, heldout_markdown, read_heldout
-from medrev.tables import read_table
-from medrev.texts import read_json, read_text
+from medrev.texts import read_json, read_table, read_text
 
 PIPELINE: Mapping[str, Any] = {
     "name": "tiny",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medrev.cli.evaluate import main
-from medrev.parallel import scheduler
+from medrev.parallel import workers
 
 from ..evaluation.conftest import AFFINE, brain, make_cohort, save
 from ..evaluation.untrained import FCN, ONE, images, make_images, make_run
@@ -151,7 +151,7 @@ def test_constant_volumes_are_said_to_be_undefined(root):
 
 
 def test_no_scheduler_is_said_soon(root, capsys, monkeypatch):
-    monkeypatch.setattr(scheduler, "ANSWER", 0.1)
+    monkeypatch.setattr(workers, "ANSWER", 0.1)
     assert main(["a", "--reference", "ref", "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no dask scheduler answers at 'tcp://127.0.0.1:9'" in error_of(capsys)
 

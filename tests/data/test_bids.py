@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medrev.data.layouts.bids import complex_part, find_mask
-from medrev.data.layouts.listing import nifti_files
+from medrev.data.bids import complex_part, find_mask
+from medrev.data.layouts import nifti_files
 from medrev.data.subject import Subject
 from medrev.domains.source import recognise
 from medrev.domains.tensor.find import LAYOUTS, problems

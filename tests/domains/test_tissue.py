@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.score import Score
-from medrev.domains.tensor.tissue import tissue_of
-from medrev.domains.tissue import Tissue, rarity
+from medrev.domains.score import Score, Tissue, rarity
+from medrev.domains.tensor.ranges import tissue_of
 from medrev.dti import scalar_maps
 from medrev.errors import InputError
 

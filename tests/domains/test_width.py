@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medrev.domains.interval import Width
+from medrev.domains.guarantee import Width
 
 
 def test_a_power_of_the_noise_is_found_again():

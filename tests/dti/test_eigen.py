@@ -58,7 +58,7 @@ def test_any_matrix(matrices):
 def test_chunks_do_not_show(monkeypatch):
     components = np.random.default_rng(2).standard_normal((6, 50))
     whole = eigh(components)
-    monkeypatch.setattr("medrev.dti.eigen.CHUNK", 7)
+    monkeypatch.setattr("medrev.dti.spd.MATRICES", 7)
     for a, b in zip(whole, eigh(components), strict=True):
         assert np.array_equal(a, b)
 

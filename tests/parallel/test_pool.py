@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from medrev.errors import ClusterError, ConfigError, InputError
-from medrev.parallel import Outcome, Pool
-from medrev.parallel import scheduler as scheduler_client
+from medrev.parallel import Outcome, Pool, workers
 
 from .subjects import run_subjects
 
@@ -185,8 +184,8 @@ def test_a_subject_that_kills_its_workers_is_given_up():
 
 
 def test_no_scheduler_is_a_clear_error_soon(free_port, monkeypatch):
-    assert scheduler_client.ANSWER <= 5
-    monkeypatch.setattr(scheduler_client, "ANSWER", 0.1)
+    assert workers.ANSWER <= 5
+    monkeypatch.setattr(workers, "ANSWER", 0.1)
     with pytest.raises(ClusterError, match=r"no dask scheduler answers at 'tcp://127\.0\.0\.1"):
         run_subjects(double, NUMBERS, scheduler=f"tcp://127.0.0.1:{free_port}", show_progress=False)
 
@@ -198,10 +197,10 @@ def test_an_address_that_is_none_is_a_clear_error(address):
 
 
 def test_workers_of_another_version_are_refused(scheduler, monkeypatch):
-    monkeypatch.setattr("medrev.parallel.scheduler.__version__", "0.0.7")
+    monkeypatch.setattr("medrev.parallel.workers.__version__", "0.0.7")
     with pytest.raises(ClusterError, match=r"have medrev .*, this is 0\.0\.7"):
         run_subjects(double, NUMBERS, scheduler=scheduler, show_progress=False)
-    assert scheduler_client.medrev_version() == "0.0.7"
+    assert workers.medrev_version() == "0.0.7"
 
 
 def test_a_batch_system_that_is_not_there_is_a_clear_error(monkeypatch, tmp_path):

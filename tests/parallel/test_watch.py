@@ -16,8 +16,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from medrev.errors import ClusterError
-from medrev.parallel import Outcome, watch
-from medrev.parallel.watch import Watch
+from medrev.parallel import Outcome, pool
+from medrev.parallel.pool import Watch
 
 from .subjects import run_subjects
 
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def cluster(request, monkeypatch) -> Iterator[LocalCluster]:
     """A scheduler with one worker, in threads of this process; looked at all the time."""
-    monkeypatch.setattr(watch, "LOOK", 0.1)
-    monkeypatch.setattr(watch, "LIMITS", dict.fromkeys(watch.LIMITS, 60.0) | {"none": 0.3})
+    monkeypatch.setattr(pool, "LOOK", 0.1)
+    monkeypatch.setattr(pool, "LIMITS", dict.fromkeys(pool.LIMITS, 60.0) | {"none": 0.3})
     with (
         dask.config.set(getattr(request, "param", {})),
         LocalCluster(
@@ -88,7 +88,7 @@ def test_the_scheduler_ends(cluster):
 
 
 def test_a_worker_that_comes_later_does_what_is_left(cluster, monkeypatch):
-    monkeypatch.setitem(watch.LIMITS, "none", 60)
+    monkeypatch.setitem(pool.LIMITS, "none", 60)
     look, looks = Watch.look, []
 
     def look_and_come_back(self, left):
@@ -103,7 +103,7 @@ def test_a_worker_that_comes_later_does_what_is_left(cluster, monkeypatch):
 
 
 def test_idle_workers_are_not_waited_for(client, monkeypatch):
-    monkeypatch.setitem(watch.LIMITS, "idle", 0.3)
+    monkeypatch.setitem(pool.LIMITS, "idle", 0.3)
     with pytest.raises(ClusterError, match=r"idle for 0 s .*; 1 subject is not done"):
         look_until(Watch(client), "gone")
 
@@ -124,13 +124,13 @@ def test_a_busy_worker_is_waited_for(client, tmp_path):
 
 @pytest.mark.parametrize("cluster", [{"distributed.worker.memory.pause": 1e-6}], indirect=True)
 def test_paused_workers_are_not_waited_for_without_end(client, monkeypatch):
-    monkeypatch.setitem(watch.LIMITS, "paused", 0.0)
+    monkeypatch.setitem(pool.LIMITS, "paused", 0.0)
     with pytest.raises(ClusterError, match="paused for 0 s for lack of memory"):
         look_until(Watch(client), "gone")
 
 
 def test_jobs_may_wait_in_their_queue_for_long(cluster, client, monkeypatch):
-    monkeypatch.setattr(watch, "LIMITS", {"queued": 7200.0, "none": 0.0})
+    monkeypatch.setattr(pool, "LIMITS", {"queued": 7200.0, "none": 0.0})
     cluster.scale(0)
     cluster.sync(cluster._correct_state)
     jobs = Watch(client, queued=True)

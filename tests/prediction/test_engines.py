@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from medrev.errors import InputError
-from medrev.prediction import InferenceOptions
+from medrev.prediction import InferenceOptions, engines
 from medrev.prediction.engines import bfloat16_speedup, choose_engine
-from medrev.prediction.engines import openvino as openvino_module
 
 from .tensors import apply, limited, predict
 
@@ -59,7 +58,7 @@ def test_openvino_computes_what_pytorch_computes(make_model, options, inverse, n
     expected = apply(model, volume, inverse)
     single = translate(model, volume, inverse, engine="openvino", precision="float32")
     assert (single - expected).abs().max() <= 1e-4 * expected.std()
-    if openvino_module.supports_bfloat16():
+    if engines.supports_bfloat16():
         half = translate(model, volume, inverse, engine="openvino", precision="bfloat16")
         assert difference(half, expected) <= 0.03
 
@@ -110,7 +109,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(make_model, needs_openvino,
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(openvino_module, "has_openvino", lambda: False)
+    monkeypatch.setattr(engines, "has_openvino", lambda: False)
     with pytest.raises(InputError, match=r"pip install -c constraints.txt 'medrev\[openvino\]'"):
         choose_engine("openvino", "auto", CPU)
 
@@ -141,10 +140,8 @@ def test_another_engine_is_taken_only_where_it_is_faster(make_model, needs_openv
 
 
 def test_precision_is_chosen_by_speed(monkeypatch):
-    from medrev.prediction.engines import choose
-
     for speedup, expected in ((2.0, torch.bfloat16), (1.1, torch.float32), (0.0, torch.float32)):
-        monkeypatch.setattr(choose, "bfloat16_speedup", lambda device, s=speedup: s)
+        monkeypatch.setattr(engines, "bfloat16_speedup", lambda device, s=speedup: s)
         assert choose_engine("auto", "auto", CPU).dtype == expected
         assert choose_engine("auto", "float32", CPU).dtype == torch.float32
     with pytest.raises(InputError, match="cannot compute in bfloat16 on this cpu"):

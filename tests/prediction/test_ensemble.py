@@ -13,7 +13,7 @@ from medrev.dti import (
 )
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions
-from medrev.prediction.statistics import RunningStatistics
+from medrev.prediction.ensemble import RunningStatistics
 
 from .tensors import apply, limited, predict
 
@@ -44,7 +44,7 @@ def test_frobenius_norm_is_that_of_the_matrix():
 
 @pytest.mark.parametrize("count", [1, 2, 8, 24, 48])
 def test_running_mean_and_spread_equal_those_of_all_together(count, pipeline, monkeypatch):
-    monkeypatch.setattr("medrev.prediction.statistics._VOXELS", 30)  # several parts
+    monkeypatch.setattr("medrev.prediction.ensemble._VOXELS", 30)  # several parts
     group = ensemble_symmetries(count)
     volumes = [1 + torch.randn(6, 4, 5, 6) for _ in group]
     domain = domains_of(pipeline())[1]

@@ -6,7 +6,7 @@ import torch
 from medrev.config.schema import Pipeline
 from medrev.prediction import InferenceOptions, Model, direction_of, translate
 from medrev.prediction.engines import bfloat16_speedup
-from medrev.prediction.memory import peak_bytes
+from medrev.prediction.plan import peak_bytes
 
 from .networks import random_network
 from .tensors import predict

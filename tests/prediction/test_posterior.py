@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.interval import Interval
+from medrev.domains.guarantee import Interval
 from medrev.domains.values import Scan
 from medrev.errors import InputError
 from medrev.prediction import InferenceOptions, Model, Predictor, infer_file
-from medrev.prediction.memory import peak_bytes
+from medrev.prediction.plan import peak_bytes
 from medrev.prediction.posterior import Field
 
 from .conftest import oblique

@@ -11,7 +11,7 @@ import pytest
 
 from medrev.errors import CheckpointError, OutputError
 from medrev.slicer import install_modules
-from medrev.slicer.install import MODULES, describe
+from medrev.slicer.module import MODULES, describe
 
 ctk_cli = pytest.importorskip("ctk_cli", reason="a parser of module descriptions: ctk-cli")
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from medrev.config import Pipeline
 from medrev.domains.image import find_images, from_pixels
-from medrev.domains.image.transforms import resize
+from medrev.domains.image.reading import resize
 from medrev.domains.kinds import dataset_of
 from medrev.errors import ConfigError, InputError
 from medrev.evaluation import HELDOUT, heldout_columns

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medrev.data.layouts.listing import nifti_files
+from medrev.data.layouts import nifti_files
 from medrev.errors import InputError
 from medrev.volumes import coarsen_files, read_header, read_volume
 

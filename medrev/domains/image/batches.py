@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from medrev.config.schema import ImageData
 from medrev.data.epochs import EpochBatches, Order, Triple
 from medrev.domains.image.image_set import ImagePart, Picture
-from medrev.domains.image.reading import Loader, from_pixels
-from medrev.domains.image.transforms import random_crop
+from medrev.domains.image.reading import Loader, from_pixels, random_crop
 from medrev.errors import InputError
 from medrev.files import as_bytes, content_hash
 from medrev.progress import progress

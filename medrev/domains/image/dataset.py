@@ -13,13 +13,13 @@ import numpy as np
 from torch import Tensor
 
 from medrev.config.schema import ImageData
+from medrev.data.cohort import common, some_names
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, Dataset, LeftOutError, M, Processes
 from medrev.domains.domain import Domain, data_of
-from medrev.domains.found import common, some_names
 from medrev.domains.image.batches import ImageBatches, image_keys
+from medrev.domains.image.find import find_images
 from medrev.domains.image.image_set import ImagePart, ImageSet, Picture
-from medrev.domains.image.pairs import find_images
 from medrev.domains.image.reading import Loader, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated, two_ways
 from medrev.errors import InputError, counted

@@ -14,11 +14,11 @@ from medrev.domains.domain import OF_FINER, OF_TENSORS, Domain, Side, data_of
 from medrev.domains.image.reading import (
     from_network,
     pixels_of,
+    resize,
     to_network,
     values_of,
     with_channels,
 )
-from medrev.domains.image.transforms import resize
 from medrev.domains.outputs import Output, is_own
 from medrev.domains.results import ResultFiles
 from medrev.domains.source import Entry, Source

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medrev.config.schema import SingleImageData
+from medrev.data.cohort import some_names
 from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain, data_of
-from medrev.domains.found import some_names
-from medrev.domains.image.alone import find_single_images
 from medrev.domains.image.batches import CropBatches
 from medrev.domains.image.colours import lab_of_pixels, pixels_of_lab
 from medrev.domains.image.dataset import PictureDataset
+from medrev.domains.image.find import find_single_images
 from medrev.domains.image.image_set import Picture
-from medrev.domains.image.reading import Loader, to_pixels, values_of
-from medrev.domains.image.transforms import centre, random_crop
+from medrev.domains.image.reading import Loader, centre, random_crop, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated
 from medrev.volumes import Panel, block_mean
 

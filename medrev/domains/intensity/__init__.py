@@ -2,10 +2,14 @@
 
 from medrev.domains.intensity.batches import ContrastBatches
 from medrev.domains.intensity.find import find_contrasts, problems
+from medrev.domains.intensity.head import prepare_head
 from medrev.domains.intensity.names import contrasts, lacks
-from medrev.domains.intensity.preparation import prepare_head
-from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
-from medrev.domains.intensity.reading import intensity_scale, read_contrast
+from medrev.domains.intensity.reading import (
+    describe_contrast,
+    intensity_scale,
+    read_contrast,
+    unlike_contrasts,
+)
 
 __all__ = [
     "ContrastBatches",

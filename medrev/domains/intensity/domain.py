@@ -1,12 +1,13 @@
-"""One MR contrast as a side of a translation: a scalar volume in, a synthetic one out."""
+"""One MR contrast as a side of a translation: a scalar volume in, one and a picture out."""
 
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,10 +24,15 @@ from medrev.domains.intensity.names import (
     lacks,
     other_contrast,
 )
-from medrev.domains.intensity.picture import compare_contrasts
-from medrev.domains.intensity.ranges import describe_contrast, unlike_contrasts
-from medrev.domains.intensity.reading import intensity_scale, read_contrast, to_network
+from medrev.domains.intensity.reading import (
+    describe_contrast,
+    intensity_scale,
+    read_contrast,
+    to_network,
+    unlike_contrasts,
+)
 from medrev.domains.outputs import Map, Output
+from medrev.domains.quick_look import Comparison, doubt, row
 from medrev.domains.results import ResultFiles
 from medrev.domains.score import ABOUT_PLACES
 from medrev.domains.source import Entry, Source, sidecar_beside
@@ -34,7 +40,65 @@ from medrev.domains.values import Prediction, Scan
 from medrev.dti import apply_symmetry_scalar
 from medrev.errors import InputError
 from medrev.metrics import Settings
-from medrev.volumes import SLICE_AXES, Reorient, voxel_size
+from medrev.volumes import SLICE_AXES, Panel, Plane, Reorient, View, voxel_size
+
+#: Fewest rows and columns of a picture: of a thin volume some views are left out.
+_LEAST = 6
+#: Doubts up to this share of the scale are next to nothing.
+_NOTHING = 0.01
+
+
+def compare_contrasts(
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    names: tuple[str, str],
+    title: str,
+    model: str,
+) -> Comparison:
+    """Cut the slices that a picture shows.
+
+    The axial, the coronal and the sagittal slice with most brain: input and output, each as a
+    share of the intensity that is 1 in the network, and where given the standard deviation and the
+    cycle residual, in intensities. Left is left.
+    """
+    affine, mask = scan.placed, scan.inside
+    planes = {view: Plane(affine, mask, view) for view in get_args(View)}
+    views = {v: p for v, p in planes.items() if min(p.crop(p.picture(mask)).shape[:2]) >= _LEAST}
+    given, made = (
+        f"{name} ({what})" for name, what in zip(names, ("input", "output"), strict=True)
+    )
+    rows: list[list[Panel]] = []
+    for view, plane in (views or planes).items():
+        brain = plane.picture(mask.float())[..., 0] > 0
+
+        def cut(volume: torch.Tensor, plane: Plane = plane, brain: Any = brain) -> NDArray[Any]:
+            return plane.crop(np.where(brain, plane.picture(volume)[..., 0], 0))
+
+        doubts = [
+            doubt(f"{what}, {view}", cut(values), "intensity", plane.aspect, least=_NOTHING * scale)
+            for what, values, scale in (
+                ("standard deviation", prediction.std, prediction.scale),
+                ("cycle residual", prediction.cycle_residual, prediction.input_scale),
+            )
+            if values is not None
+        ]
+        rows.append(
+            row(
+                view,
+                {
+                    given: cut(scan.values) / prediction.input_scale,
+                    made: cut(prediction.values) / prediction.scale,
+                },
+                plane,
+                top=1.0,
+                unit="of scale",
+                doubts=doubts,
+                first=not rows,
+            )
+        )
+    return Comparison(title, f"{names[0]} → {names[1]}, model {model}", rows)
+
 
 #: Intensity that 1 of the network becomes where the model does not say it.
 _UNKNOWN = 1000.0

@@ -1,17 +1,194 @@
-"""Finding the heads of a cohort that has two contrasts of each."""
+"""Finding the heads of a cohort that has one or two contrasts of each, in any of four layouts."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medrev.config.schema import ANY_CONTRAST, ContrastData, ScalarData
+from medrev.data.bids import find_mask, is_subject, magnitudes, session_folders
 from medrev.data.cohort import Cohort, Layouts, together
-from medrev.data.layouts.bids import is_subject
-from medrev.data.subject import Subject
-from medrev.domains.intensity.layouts import bids, brats, files
-from medrev.domains.intensity.layouts.table import table
-from medrev.domains.intensity.names import NOT_CONTRASTS, UNNAMED, contrast_name, contrasts, lacks
+from medrev.data.layouts import (
+    Layout,
+    Listing,
+    first_file,
+    folders,
+    known,
+    nifti_files,
+    table_layout,
+    take_participants,
+)
+from medrev.data.subject import Subject, strip_nifti
+from medrev.domains.intensity.names import (
+    NOT_CONTRASTS,
+    UNNAMED,
+    contrast_ending,
+    contrast_name,
+    contrasts,
+    lacks,
+)
 from medrev.errors import ConfigError, InputError
+from medrev.files import named_in
+from medrev.volumes import NIFTI, VOLUMES
+
+# A table: one scan a row, a column for each contrast; paths are relative to its folder.
+
+_OTHERS = {"id", "mask", "seg", "dwi", "tensor", "truth"}
+
+
+def _paths(row: dict[str, str]) -> dict[str, str]:
+    """The cells of a row that name volumes of contrasts, by column."""
+    endings = (*VOLUMES, ".img", ".img.gz")
+    return {k: v for k, v in row.items() if k not in _OTHERS and v.lower().endswith(endings)}
+
+
+def _files(row: dict[str, str], folder: Path) -> dict[str, Path]:
+    others = {
+        role: row[name] for role, name in (("mask", "mask"), ("labels", "seg")) if name in row
+    }
+    named = {contrast_name(column): path for column, path in _paths(row).items()}
+    return {role: named_in(folder, path) for role, path in {**named, **others}.items()}
+
+
+_TABLE = table_layout(
+    "participants.tsv (or a .csv) with the column id, one for each contrast, mask, split",
+    lambda row: bool(_paths(row)),
+    _files,
+    column="of volumes",
+)
+
+# BraTS: a folder for each scan, whose files bear its name and that of the contrast. The folders may
+# lie a few folders deeper, as HGG and LGG of 2018 and the folders in which the archives are packed.
+# ``participants.tsv`` may add the column ``split``, here and in the layouts below.
+
+_CONTRASTS = {"t1", "t1ce", "t2", "flair"}
+#: Folders between the root and the scans.
+_DEPTH = 3
+
+
+def _roles(folder: Path) -> dict[str, Path]:
+    """The files of a scan's folder by what their names end in."""
+    found = {}
+    for path in nifti_files(folder):
+        rest = strip_nifti(path).removeprefix(folder.name)
+        if rest != strip_nifti(path) and rest[:1] in ("_", "-"):
+            found[contrast_name(rest[1:])] = path
+    return found
+
+
+def _scans(root: Path, depth: int = _DEPTH) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Folders of scans with their files."""
+    for folder in folders(root):
+        roles = _roles(folder)
+        if roles.keys() & (_CONTRASTS | {"seg"}):
+            yield folder, roles
+        elif depth > 1:
+            yield from _scans(folder, depth - 1)
+
+
+def _is_brats(root: Path) -> bool:
+    return any(roles.keys() & _CONTRASTS for _, roles in _scans(root))
+
+
+def _read_brats(root: Path) -> Listing:
+    listing = Listing()
+    for folder, roles in _scans(root):
+        masks = [roles.pop(name) for name in ("mask", "brain_mask") if name in roles]
+        labels = roles.pop("seg", None)
+        found = roles | known(mask=next(iter(masks), None), labels=labels)
+        listing.subjects.append(Subject(folder.name, found))
+    take_participants(listing, root)
+    return listing
+
+
+_BRATS = Layout(
+    "[…/]NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz (BraTS to 2021) or "
+    "[…/]NAME/NAME-{t1n,t1c,t2w,t2f,seg}.nii.gz (from 2023)",
+    _is_brats,
+    _read_brats,
+)
+
+# BIDS: the contrast is the suffix (T1w, T2w, FLAIR, …). A T1w image with the entity ``ce``
+# (contrast agent) is t1ce.
+
+_NO_CONTRASTS = ("mask", "defacemask", "roi", "dseg", "probseg")
+
+
+def _anatomies(folder: Path) -> list[Path]:
+    """Files with a suffix that may be a contrast."""
+    found = [path for path in nifti_files(folder) if "_" in path.name]
+    return [path for path in found if not strip_nifti(path).endswith(_NO_CONTRASTS)]
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Files by contrast."""
+    found = defaultdict(list)
+    for path in magnitudes(_anatomies(folder)):
+        *entities, suffix = strip_nifti(path).split("_")
+        name = contrast_name(suffix)
+        enhanced = name == "t1" and any(entity.startswith("ce-") for entity in entities)
+        found["t1ce" if enhanced else name].append(path)
+    return found
+
+
+def _is_bids(root: Path) -> bool:
+    return any(_anatomies(folder) for folder in session_folders(root, "anat"))
+
+
+def _read_bids(root: Path) -> Listing:
+    """List the subjects; every session is one."""
+    listing = Listing()
+    for folder in session_folders(root, "anat"):
+        name = "_".join(folder.relative_to(root).parts[:-1])
+        images = _images(folder)
+        first = next((paths[0] for paths in images.values()), folder / f"{name}_T1w.nii.gz")
+        mask = find_mask(first, root, alone=True)
+        listing.subjects.append(
+            Subject(
+                name,
+                {c: paths[0] for c, paths in images.items() if len(paths) == 1}
+                | known(mask=mask if mask is not None and "brain" in mask.name else None),
+                several={c: tuple(paths) for c, paths in images.items() if len(paths) > 1},
+            )
+        )
+    take_participants(listing, root)
+    return listing
+
+
+_BIDS = Layout("sub-*/[ses-*/]anat/*_{T1w,T2w,FLAIR,…}.nii.gz", _is_bids, _read_bids)
+
+# Any folder of NIfTI volumes. A contrast at the end of a file's name (``_T1w``, ``-t1n``) is taken
+# for what it holds; the others hold what the pipeline asks for.
+
+_NO_VOLUMES = ("_mask", "_seg", "_dseg", "_labels")
+
+
+def _volumes(root: Path) -> list[Path]:
+    return [path for path in nifti_files(root) if not strip_nifti(path).endswith(_NO_VOLUMES)]
+
+
+def _is_folder_of_volumes(root: Path) -> bool:
+    return bool(_volumes(root))
+
+
+def _read_volumes(root: Path) -> Listing:
+    listing = Listing()
+    for path in _volumes(root):
+        stem = strip_nifti(path)
+        ending = contrast_ending(stem)
+        masks = (f"{stem}{word}_mask" for word in ("", "_brain", "_desc-brain"))
+        mask = first_file(root / f"{name}{end}" for name in masks for end in NIFTI)
+        role = UNNAMED if ending is None else contrast_name(ending)
+        listing.subjects.append(Subject(stem, {role: path} | known(mask=mask)))
+    take_participants(listing, root)
+    return listing
+
+
+_VOLUMES = Layout(
+    "NAME.nii.gz, one volume for each subject, with NAME_mask.nii.gz where there is a mask",
+    _is_folder_of_volumes,
+    _read_volumes,
+)
 
 _WHERE = (
     "BraTS can be downloaded, after registration, from synapse.org (2021 and later) and "
@@ -26,16 +203,17 @@ def problems(subject: Subject) -> list[str]:
     return replace(subject, files=masks).missing()
 
 
-LAYOUTS = Layouts({"table": table, "brats": brats, "bids": bids}, problems, _WHERE)
+_NAMED = {"table": _TABLE, "brats": _BRATS, "bids": _BIDS}
+LAYOUTS = Layouts(_NAMED, problems, _WHERE)
 #: Where one contrast is enough, any folder of volumes will do.
-SCALAR_LAYOUTS = Layouts(
-    {"table": table, "brats": brats, "bids": bids, "files": files}, problems, _WHERE
-)
+SCALAR_LAYOUTS = Layouts({**_NAMED, "files": _VOLUMES}, problems, _WHERE)
 
 
 def is_head(folder: Path) -> bool:
     """Whether a folder is that of one subject in a BIDS dataset or of one scan of BraTS."""
-    return folder.is_dir() and (brats.is_scan(folder) or is_subject(folder, "anat"))
+    if not folder.is_dir():
+        return False
+    return bool(_roles(folder).keys() & _CONTRASTS) or is_subject(folder, "anat")
 
 
 def find_contrasts(data: ContrastData) -> Cohort:

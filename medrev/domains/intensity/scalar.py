@@ -12,9 +12,9 @@ from torch import Tensor
 
 from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data.subject import Subject
-from medrev.domains.consistency import Consistency
 from medrev.domains.domain import OF_FINER
-from medrev.domains.intensity.domain import IntensityDomain, Volumes
+from medrev.domains.guarantee import Consistency
+from medrev.domains.intensity.domain import IntensityDomain, Volumes, compare_contrasts
 from medrev.domains.intensity.find import SCALAR_LAYOUTS, scalar_file
 from medrev.domains.intensity.names import (
     contrast_base,
@@ -22,7 +22,6 @@ from medrev.domains.intensity.names import (
     contrast_file,
     named_contrast,
 )
-from medrev.domains.intensity.picture import compare_contrasts
 from medrev.domains.outputs import Output
 from medrev.domains.quick_look import nearest
 from medrev.domains.results import ResultFiles

@@ -6,16 +6,15 @@ from typing import Any
 
 from medrev.config.schema import ANY_CONTRAST, ScalarData
 from medrev.data import Subject
+from medrev.data.cohort import cohort_lines
 from medrev.data.ranges import ranges_of
 from medrev.domains.dataset import CardFacts
 from medrev.domains.domain import Domain, data_of
-from medrev.domains.found import cohort_lines
 from medrev.domains.intensity.batches import ScalarBatches
+from medrev.domains.intensity.dataset import HeadDataset
 from medrev.domains.intensity.find import find_scalars
-from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.heads import HeadDataset
+from medrev.domains.intensity.head import Head, prepare_twin
 from medrev.domains.intensity.names import contrast_name
-from medrev.domains.intensity.preparation import prepare_twin
 from medrev.domains.intensity.simulated import SimulatedBatches, simulated_cohort, simulated_head
 from medrev.domains.intensity.simulation import VOXELS
 from medrev.domains.sample import Outcome, Translated

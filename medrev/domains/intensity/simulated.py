@@ -10,8 +10,7 @@ from medrev.data import Cohort, Subject
 from medrev.data.epochs import Triple
 from medrev.data.subject import PARTS
 from medrev.domains.intensity.batches import ScalarBatches
-from medrev.domains.intensity.head import Head
-from medrev.domains.intensity.preparation import Thick, make_twin
+from medrev.domains.intensity.head import Head, Thick, make_twin
 from medrev.domains.intensity.simulation import SimulatedScan, draw_scan
 from medrev.volumes import PROFILES
 

@@ -10,12 +10,12 @@ from medrev.domains.tensor.ranges import (
     training_ranges,
     unlike_training,
 )
-from medrev.domains.tensor.scan import Scan, load_subject
+from medrev.domains.tensor.reading import TensorScan, load_subject
 
 __all__ = [
     "PatchBatches",
     "Prepared",
-    "Scan",
+    "TensorScan",
     "auto_scale",
     "describe_values",
     "find_cohort",

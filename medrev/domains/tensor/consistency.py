@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from medrev.domains.consistency import Consistency
+from medrev.domains.guarantee import Consistency
 from medrev.dti import LinearFit, Signal, is_positive_definite
 from medrev.dti.spd import FLOOR
 from medrev.volumes import blocks_of, from_blocks, upsample, with_means

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from medrev.data import Subject
+from medrev.data.cohort import cohort_lines
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import CardFacts, CohortDataset, Processes
 from medrev.domains.domain import Domain
-from medrev.domains.found import cohort_lines
 from medrev.domains.quick_look import row
 from medrev.domains.sample import Outcome, Sample, Translated
 from medrev.domains.tensor.batches import PatchBatches

@@ -10,21 +10,26 @@ import torch
 from torch import Tensor
 
 from medrev.config.schema import Pipeline
-from medrev.data.layouts.bids import is_subject
-from medrev.data.layouts.listing import is_there
-from medrev.domains.consistency import Consistency
+from medrev.data.bids import is_subject
+from medrev.data.layouts import is_there
 from medrev.domains.domain import Domain, Side, Symmetry
+from medrev.domains.guarantee import Consistency
 from medrev.domains.outputs import CERTIFICATE, PICTURE, SCORES, Map, Output
 from medrev.domains.results import ResultFiles
+from medrev.domains.score import Tissue
 from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
 from medrev.domains.tensor.find import LAYOUTS, problems, scanned
-from medrev.domains.tensor.picture import compare_tensors
-from medrev.domains.tensor.ranges import describe_values, unlike_training
+from medrev.domains.tensor.ranges import describe_values, tissue_of, unlike_training
 from medrev.domains.tensor.reading import read_tensors
-from medrev.domains.tensor.results import ALWAYS, INTERVALS, UNCERTAIN, about_map, base_name
-from medrev.domains.tensor.tissue import tissue_of
-from medrev.domains.tissue import Tissue
+from medrev.domains.tensor.results import (
+    ALWAYS,
+    INTERVALS,
+    UNCERTAIN,
+    about_map,
+    base_name,
+    compare_tensors,
+)
 from medrev.domains.values import Prediction, Scan
 from medrev.dti import (
     COMPONENTS,

@@ -1,14 +1,19 @@
-"""What values, voxels and brains a model was trained on, their scale, and what is like them."""
+"""What values, voxels, brains and tissue a model was trained on, and their scale."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medrev.data.ranges import is_outside, mask_doubts, mask_volume, range_in_words, ranges_of
+from medrev.domains.score import Tissue
 from medrev.domains.tensor.degradation import Prepared
+from medrev.dti import invariant_maps
 from medrev.errors import InputError
+from medrev.metrics import Floats, as_array
 
 #: Values taken per subject, evenly spread: enough for four digits.
 _VALUES = 300_000
@@ -100,3 +105,39 @@ def unlike_training(
                 "care"
             )
     return doubts + mask_doubts(values["mask_ml"], ranges.get("mask_ml"))
+
+
+#: Deviation of the weights around a place: mm, and voxels at least.
+_AROUND, _LEAST = 1.5, 0.7
+#: Weight of the mask around a place below which it lies too near its rim.
+_FILLED = 0.8
+
+
+def tissue_of(values: Tensor, mask: Tensor, edges: Sequence[float]) -> Tissue:
+    """Mean diffusivity, its spread, and the fractional anisotropy of the mean tensor.
+
+    Args:
+        values: Tensors ``(6, I, J, K)``, mm²/s.
+        mask: ``(1, I, J, K)``.
+        edges: Voxel edges, mm.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    inside = as_array(mask[0]) > 0
+    widths = [max(_AROUND / edge, _LEAST) for edge in edges]
+    weight = gaussian_filter(inside.astype(np.float32), widths)
+
+    def around(volume: Floats) -> Floats:
+        """Weighted mean around every place."""
+        return np.asarray(gaussian_filter(volume * inside, widths) / weight.clip(1e-3))
+
+    tensors = as_array(values)
+    md = tensors[[0, 3, 5]].mean(axis=0)
+    median = float(np.median(md[inside])) if inside.any() else 0.0
+    median = max(median, float(np.finfo(np.float32).tiny))
+    away = (md - median) / median
+    mean = around(away)
+    spread = np.sqrt((around(away**2) - mean**2).clip(0))
+    middle = torch.from_numpy(np.stack([around(component) for component in tensors]))
+    anisotropy = as_array(invariant_maps(middle)["fa"][0])
+    return Tissue.of(1 + mean, spread, anisotropy, inside & (weight > _FILLED), edges)

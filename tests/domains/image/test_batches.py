@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medrev.domains.image import ImageBatches, Loader, find_images, from_pixels
-from medrev.domains.image.transforms import resize
+from medrev.domains.image.reading import resize
 from medrev.errors import CheckpointError, InputError
 from medrev.volumes import read_pixels
 

@@ -12,7 +12,7 @@ from skimage.color import rgb2lab
 
 from medrev.config.schema import Pipeline
 from medrev.domains.image.colours import joint_bilateral, lab_of_rgb, rgb_of_lab
-from medrev.domains.image.idx import read_idx
+from medrev.domains.image.layouts import read_idx
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 

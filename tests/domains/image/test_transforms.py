@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from medrev.domains.image.transforms import random_crop, resize
+from medrev.domains.image.reading import random_crop, resize
 
 
 @pytest.mark.parametrize("channels", [1, 3])

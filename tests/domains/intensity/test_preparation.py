@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from medrev.config import load_pipeline
-from medrev.data import Subject, boxed
+from medrev.data import Subject
 from medrev.domains.intensity import find_contrasts, intensity_scale, prepare_head
-from medrev.domains.intensity.head import Head
+from medrev.domains.intensity.head import Head, boxed
 from medrev.domains.kinds import dataset_of
 from medrev.errors import GeometryError, InputError
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from medrev.cli.infer import main as infer
 from medrev.config import load_pipeline
 from medrev.config.schema import ScalarData
-from medrev.domains.intensity.preparation import Thick, make_twin
+from medrev.domains.intensity.head import Thick, make_twin
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation import heldout_means

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medrev.config.schema import Artefacts
-from medrev.domains.tensor.artefacts import DIRECTIONS, corrupt, simulate_signal
+from medrev.domains.tensor.degradation import DIRECTIONS, corrupt, simulate_signal
 from medrev.dti import fit_tensor
 
 

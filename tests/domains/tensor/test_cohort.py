@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medrev.data import Cohort, Subject
-from medrev.data.layouts.table import by_name
+from medrev.data.layouts import by_name
 from medrev.domains.tensor import find_cohort, load_subject
 from medrev.domains.tensor.find import LAYOUTS
 from medrev.errors import InputError

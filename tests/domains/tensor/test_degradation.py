@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medrev.domains.tensor import Scan, prepare_scan
+from medrev.domains.tensor import TensorScan, prepare_scan
 from medrev.domains.tensor.degradation import crop_scan
 from medrev.dti import fit_tensor
 from medrev.errors import InputError
@@ -14,7 +14,7 @@ from medrev.volumes import block_mean, rescale_affine
 
 
 def dwi_scan(phantom):
-    return Scan(
+    return TensorScan(
         id="A",
         mask=torch.as_tensor(phantom.mask[None]),
         affine=phantom.affine,
@@ -25,7 +25,7 @@ def dwi_scan(phantom):
 
 def tensor_scan(phantom, mask=None):
     mask = phantom.mask if mask is None else mask
-    return Scan(
+    return TensorScan(
         id="A",
         mask=torch.as_tensor(mask[None]),
         affine=phantom.affine,

@@ -11,7 +11,7 @@ import torch
 
 from medrev.data import Subject
 from medrev.domains.tensor import find_cohort, prepare
-from medrev.domains.tensor.cache import cache_folder
+from medrev.domains.tensor.preparation import cache_folder
 from medrev.errors import InputError, OutputError
 
 ARTEFACTS = {"anisotropy": 1, "motion": 1, "bias_field": 1, "noise": 1, "copies": 2}

@@ -9,7 +9,7 @@ import torch
 
 from medrev.data import Subject
 from medrev.domains.tensor import load_subject
-from medrev.domains.tensor.cache import content_key
+from medrev.domains.tensor.preparation import content_key
 from medrev.dti import convert_order, fit_tensor, from_voxel_frame
 from medrev.errors import GeometryError, GradientError, InputError
 

@@ -10,7 +10,7 @@ import torch
 from medrev.config.schema import DTIData
 from medrev.domains.tensor import find_cohort
 from medrev.domains.tensor.preparation import prepare
-from medrev.domains.tensor.scan import load_subject
+from medrev.domains.tensor.reading import load_subject
 from medrev.dti import is_positive_definite
 
 pytest.importorskip("nilearn")

@@ -1,13 +1,166 @@
-"""Diffusion compartments of every fine voxel: fibres, grey matter, fluid, scalp."""
+"""Fibre bundles, and the diffusion compartments of every fine voxel."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from medrev.domains.tensor.simulation.anatomy import Anatomy
-from medrev.domains.tensor.simulation.bundles import bundles, random_tracts
 from medrev.domains.tensor.simulation.fields import RandomFields, normalise, sigmoid
 from medrev.domains.tensor.simulation.spec import SubjectSpec
+
+Bundle = tuple[np.ndarray, np.ndarray]
+
+
+def _vector(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return normalise(np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float32))
+
+
+def _slab(value: np.ndarray, low: float, high: float, edge: float = 0.8) -> np.ndarray:
+    """1 between two limits, 0 outside, with an edge of about `edge` mm."""
+    return sigmoid((value - low) / edge) * sigmoid((high - value) / edge)
+
+
+def bundles(mni: np.ndarray, wobble: np.ndarray) -> Iterator[Bundle]:
+    """The named bundles at MNI points.
+
+    Args:
+        mni: Points in mm, shape (N, 3).
+        wobble: Smooth random displacements in mm, shape (N, 3), which give every subject bundle
+            borders of its own.
+
+    Yields:
+        Weight of shape (N,) and unit direction of shape (N, 3), in MNI axes.
+    """
+    x, y, z = (mni + wobble).T
+    for family in (_midline, _projection, _association, _frontal_and_deep, _hindbrain):
+        yield from family(x, y, z)
+
+
+def _sides(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Sign of the side, distance from the midline, and fields of 0 and 1."""
+    return np.where(x < 0, -1.0, 1.0).astype(np.float32), np.abs(x), 0 * x, 0 * x + 1
+
+
+def _arc(y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Elliptic coordinates round the callosum, and its radius: 1 on the midline."""
+    v, w = (y + 5) / 37, (z + 1) / 27
+    return v, w, np.hypot(v, w)
+
+
+def _midline(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
+    """Corpus callosum, cingulum, fornix and anterior commissure."""
+    side, ax, zero, one = _sides(x)
+    # corpus callosum: a half ellipse over the ventricles whose fibres fan outwards
+    v, w, arc = _arc(y, z)
+    up = w > -0.25
+    scale = 1 + (ax / 38) ** 2
+    widen = 1 + ax / 60
+    callosum = sigmoid((0.17 * widen - np.abs(arc - scale)) / 0.03) * up * sigmoid((36 - ax) / 2)
+    rate = 2 * ax / 38**2 / scale
+    yield 1.3 * callosum, _vector(side * 1.0, (y + 5) * rate, (z + 1) * rate)
+
+    # cingulum: round the callosum, front to back
+    ring = _slab(arc / (1 + (ax / 38) ** 2), 1.17, 1.42, 0.03) * _slab(ax, 3, 12)
+    yield 1.2 * ring * up, _vector(zero, -37 * w, 27 * v)
+
+    # fornix and anterior commissure
+    fornix = sigmoid((2.2 - np.hypot(ax - 3, (arc - 0.72) * 30)) / 0.5) * (z > -2)
+    yield 1.5 * fornix, _vector(0.1 * side, -37 * w, 27 * v)
+    commissure = sigmoid((2.0 - np.hypot(y - 1 + ax * 0.1, z + 4)) / 0.5) * (ax < 28)
+    yield 1.5 * commissure, _vector(side, -0.15 * one, zero)
+
+
+def _projection(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
+    """Corticospinal tract, corona radiata, anterior limb of the capsule."""
+    side, ax, _, one = _sides(x)
+    # corticospinal tract and corona radiata: brainstem, capsule, then a fan
+    lane = np.where(z > 0, 23 + 0.0 * z, 23 + 0.42 * z)
+    back = np.where(z > 0, -14.0, -14 + 0.25 * z)
+    tract = sigmoid((7 - np.hypot(ax - lane, (y - back) * 0.7)) / 0.8) * _slab(z, -70, 22)
+    yield 1.4 * tract, _vector(side * np.where(z > 0, 0.08, 0.42), np.where(z > 0, 0.0, 0.25), one)
+    fan = _slab(ax, 14, 46, 2) * sigmoid((z - 14) / 2) * sigmoid((45 - np.abs(y + 12)) / 3)
+    yield 0.9 * fan, _vector(side * (ax - 15), y + 12, z + 18)
+    anterior = _slab(ax, 12, 24) * _slab(y, 2, 30) * _slab(z, -4, 16)
+    yield 1.1 * anterior, _vector(side * 0.45, one, 0.25 * one)
+
+
+def _association(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
+    """Long fibres from front to back."""
+    side, ax, zero, one = _sides(x)
+    # superior longitudinal and arcuate fasciculi
+    slf = _slab(ax, 29, 43) * _slab(y, -45, 25, 2) * _slab(z - 0.1 * y, 20, 36)
+    yield 1.1 * slf, _vector(-0.1 * side, one, 0.1 * one)
+    bend = np.hypot(y + 38, z - 8)
+    arcuate = _slab(ax, 30, 44) * _slab(bend, 10, 22) * (y < -36) * _slab(z, -18, 30)
+    yield 1.1 * arcuate, _vector(zero, -(z - 8), y + 38)
+
+    # inferior longitudinal and fronto-occipital fasciculi, optic radiation
+    low = _slab(ax - 0.12 * (y + 40), 24, 36) * _slab(y, -92, -5, 2) * _slab(z, -12, 9)
+    yield 1.0 * low, _vector(0.15 * side, one, -0.12 * one)
+    optic = _slab(ax - 0.3 * (y + 60), 20, 30) * _slab(y, -90, -25, 2) * _slab(z, -4, 16)
+    yield 1.2 * optic, _vector(0.35 * side, one, 0.1 * one)
+    ifo = _slab(ax, 26, 35) * _slab(y, -10, 45, 2) * _slab(z, -13, -2)
+    yield 1.0 * ifo, _vector(-0.2 * side, one, 0.1 * one)
+    hook = np.hypot(y - 18, z + 16)
+    uncinate = _slab(ax, 22, 40) * _slab(hook, 7, 15) * (y < 20)
+    yield 1.1 * uncinate, _vector(0.15 * side, -(z + 16), y - 18)
+    temporal = _slab(ax, 38, 60, 2) * _slab(y, -60, 10, 2) * _slab(z, -40, -8, 2)
+    yield 0.7 * temporal, _vector(0.1 * side, one, -0.2 * one)
+
+
+def _frontal_and_deep(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
+    """Frontal white matter and the external capsule."""
+    side, ax, _, one = _sides(x)
+    # frontal and parietal long association fibres
+    frontal = _slab(ax, 10, 45, 2) * sigmoid((y - 22) / 2) * _slab(z, -20, 50, 2)
+    yield 0.6 * frontal, _vector(0.3 * side, one, 0.015 * (z - 5))
+    # external capsule
+    capsule = _slab(ax, 30, 34, 0.5) * _slab(y, -22, 22) * _slab(z, -8, 18)
+    yield 1.2 * capsule, _vector(0.1 * side, 0.6 * one, 0.8 + 0.02 * y)
+
+
+def _hindbrain(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
+    """Brainstem and cerebellum."""
+    side, ax, zero, one = _sides(x)
+    # brainstem, pontine crossing fibres, cerebellar stems and cerebellum
+    stem = sigmoid((13 - np.hypot(x, y + 29)) / 1) * sigmoid((-12 - z) / 1)
+    yield 1.0 * stem, _vector(0.1 * side, 0.15 * one, one)
+    layers = sigmoid(np.sin((y + 0.3 * z) * 1.1) * 4)
+    pons = _slab(y, -31, -15) * _slab(z, -40, -22) * sigmoid((20 - ax) / 1) * layers
+    yield 1.3 * pons, _vector(one, -0.02 * x, zero)
+    peduncle = sigmoid((6 - np.hypot(z + 33, (y + 30 + 0.8 * (ax - 10)) * 0.7)) / 0.8)
+    yield 1.4 * peduncle * _slab(ax, 9, 26), _vector(0.8 * side, -one, 0.1 * one)
+    cerebellar = sigmoid((-14 - z) / 2) * sigmoid((-40 - y) / 2)
+    yield 0.7 * cerebellar, _vector(side * (ax - 16), y + 52, z + 34)
+    vermis = sigmoid((-16 - z) / 2) * sigmoid((-38 - y) / 2) * sigmoid((16 - ax) / 2)
+    yield 0.6 * vermis, _vector(one, zero, zero)
+
+
+def random_tracts(rng: np.random.Generator, mni: np.ndarray, count: int) -> Iterator[Bundle]:
+    """Tubes and sheets along random circles through the brain, as further bundles.
+
+    Args:
+        rng: Source of randomness.
+        mni: Points in mm, shape (N, 3).
+        count: How many.
+
+    Yields:
+        Weight of shape (N,) and unit direction of shape (N, 3), in MNI axes.
+    """
+    for _ in range(count):
+        middle = rng.uniform((-50, -85, -35), (50, 50, 55)).astype(np.float32)
+        frame = np.linalg.qr(rng.standard_normal((3, 3)))[0].astype(np.float32)
+        bend = rng.uniform(18, 90)
+        radius, flat = rng.uniform(2, 7), rng.uniform(1, 4)
+        u, v, w = ((mni - middle) @ frame).T
+        # the circle of radius `bend` lies in the (u, v) plane and passes through `middle`
+        across = np.hypot(u, v + bend) - bend
+        away = np.hypot(across, w / flat)
+        reach = sigmoid((rng.uniform(15, 50) - np.hypot(u, v)) / 2)
+        weight = rng.uniform(0.6, 1.6) * sigmoid((radius - away) / 0.5) * reach
+        yield weight, normalise(np.stack([v + bend, -u, 0.05 * w], axis=-1)) @ frame.T
+
 
 _FIBRES = 3  # fibre populations kept per fine voxel
 

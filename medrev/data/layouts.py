@@ -1,20 +1,86 @@
-"""A CSV or TSV file of paths, one subject a row; paths are relative to the table's folder."""
+"""How cohorts lie on disk: what the layouts of all kinds of scans share."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medrev.data.layouts.listing import Listing
-from medrev.data.subject import Subject
+from medrev.data.subject import Subject, strip_nifti
 from medrev.errors import InputError
 from medrev.files import named_in
-from medrev.tables import Table, read_table
+from medrev.texts import Table, read_table
+from medrev.volumes import NIFTI
 
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
 _EMPTY = ("", "n/a", "na", "nan", "none")
+
+
+@dataclass
+class Listing:
+    """Subjects found in a layout, its name, and what was wrong.
+
+    Attributes:
+        subjects: All of them.
+        problems: What keeps subjects from being used, one line each.
+        layout: Its name.
+        unread: Why the table of participants, which may divide them, cannot be read.
+    """
+
+    subjects: list[Subject] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    layout: str = ""
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a cohort lies on disk.
+
+    Attributes:
+        expected: What it looks like, for messages.
+        matches: Whether a folder (of a table also the table) looks like it.
+        read: Lists the scans in it, and what is wrong there.
+    """
+
+    expected: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path], Listing]
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the visible folders in ``root``, sorted by name."""
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def nifti_files(folder: Path) -> list[Path]:
+    """Return the NIfTI files, and links to such, directly in ``folder``, sorted by name.
+
+    Of ``.hdr`` and ``.img`` it is the header, but not where the same is there as one file.
+    """
+    found = sorted(
+        p
+        for p in folder.iterdir()
+        if p.name.endswith(NIFTI) and is_there(p) and not p.name.startswith(".")
+    )
+    single = {strip_nifti(path) for path in found if path.name.endswith(NIFTI[:2])}
+    return [p for p in found if p.name.endswith(NIFTI[:2]) or strip_nifti(p) not in single]
+
+
+def first_file(candidates: Iterable[Path]) -> Path | None:
+    """Return the first candidate that is a file."""
+    return next((path for path in candidates if is_there(path)), None)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is a file of this name, or a link, though its file was not fetched."""
+    return path.is_file() or path.is_symlink()
+
+
+def known(**files: Path | None) -> dict[str, Path]:
+    """Return files by role, without those that were not found."""
+    return {role: path for role, path in files.items() if path is not None}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -143,45 +209,43 @@ def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -
         )
 
 
-@dataclass
-class TableLayout:
+def table_layout(
+    expected: str,
+    names: Callable[[dict[str, str]], bool],
+    files: Callable[[dict[str, str], Path], dict[str, Path]],
+    *,
+    column: str,
+) -> Layout:
     """A cohort whose files a table names, one subject a row.
 
-    Attributes:
-        EXPECTED: What the table looks like.
+    Args:
+        expected: What the table looks like.
         names: Whether a row names files of the kind.
         files: The files of a row by role; paths are relative to the folder of the table.
         column: What a column of such files is called, in words.
     """
 
-    EXPECTED: str
-    names: Callable[[dict[str, str]], bool]
-    files: Callable[[dict[str, str], Path], dict[str, Path]]
-    column: str
-
-    def matches(self, root: Path) -> bool:
-        """Tell whether ``root`` is, or holds, a table with such files."""
+    def matches(root: Path) -> bool:
+        """Whether ``root`` is, or holds, a table with such files."""
         table = find_table(root)
         try:
-            return table is not None and any(map(self.names, read_rows(table)))
+            return table is not None and any(map(names, read_rows(table)))
         except InputError:
             return False
 
-    def read(self, root: Path) -> Listing:
-        """List the subjects of the table that ``root`` is or holds.
-
-        Raises:
-            InputError: It cannot be read, or names no such files.
-        """
+    def read(root: Path) -> Listing:
+        """List the subjects; refuse a table that cannot be read, or names no such files."""
         listing, table = Listing(), find_table(root)
         if table is None:
             return listing
         for number, row in zip(read_subjects(table).lines, read_rows(table), strict=True):
             if row["id"]:
-                found = self.files(row, table.parent)
+                found = files(row, table.parent)
                 listing.subjects.append(Subject(row["id"], found, split=row.get("split")))
             else:
                 listing.problems.append(f"{table.name} row {number}: the identifier is empty")
-        if not self.matches(root):
-            raise InputError(f"{table} has no column {self.column}; expected {self.EXPECTED}")
+        if not matches(root):
+            raise InputError(f"{table} has no column {column}; expected {expected}")
         return listing
+
+    return Layout(expected, matches, read)

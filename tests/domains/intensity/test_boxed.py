@@ -2,7 +2,7 @@
 
 import torch
 
-from medrev.data import boxed
+from medrev.domains.intensity.head import boxed
 
 
 def test_only_the_box_of_what_is_not_zero_is_kept_in_16_bits():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from medrev.data.layouts.listing import folders, is_there, nifti_files
+from medrev.data.layouts import folders, is_there, nifti_files
 from medrev.data.subject import strip_nifti
 from medrev.texts import read_json
 

@@ -8,8 +8,7 @@ import pytest
 
 from medrev.errors import InputError
 from medrev.files import check_file, is_present
-from medrev.tables import read_table
-from medrev.texts import read_json, read_text
+from medrev.texts import read_json, read_table, read_text
 
 CONTENT = {"TensorOrder": "mrtrix", "Name": "Müller 日本"}
 TEXT = json.dumps(CONTENT, ensure_ascii=False)
