@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors",),
     ("locks", "options", "progress"),
-    ("files",),
+    ("files", "evaluate_options"),
     ("texts",),
     ("folders",),
     ("parallel",),
@@ -40,7 +40,7 @@ KNOW_SECTIONS = {"config", "domains"}
 #: ``data.kind``, ``data["kind"]``, ``data.get("kind")``.
 KIND_OF_DATA = re.compile(r"\b_?(data|section)(\.kind\b|\['kind'\]|\.get\('kind')")
 #: What commands may import before they parse.
-LIGHT = {"errors", "files", "folders", "locks", "options", "progress"}
+LIGHT = {"errors", "evaluate_options", "files", "folders", "locks", "options", "progress"}
 SLOW = {"torch", "monai", "torchio", "pydantic", "rich", "pandas", "scipy", "dipy", "matplotlib"}
 
 

@@ -13,8 +13,9 @@ How fields become options:
 - ``name: tuple[Path, ...] = ()`` — ``--name A B``, or ``--name A --name B`` with ``repeat``
 
 ``field(metadata={…})`` may say: ``metavar``; ``group``, the heading in the help; ``positional``;
-``repeat``; ``choices``; ``parse``, which reads the text in place of the type; ``also``, another
-name that the option has; ``cli: False`` for a field that Python callers alone have.
+``repeat``; ``choices``; ``parse``, which reads the text in place of the type; ``option``, its name
+where it is not the field's, and ``also``, another one; ``unset`` where the command must know
+whether it was given; ``cli: False`` for a field that Python callers alone have.
 
 Example:
     >>> from dataclasses import dataclass, field
@@ -80,15 +81,30 @@ def take_options(options: type[Options], arguments: argparse.Namespace) -> Optio
     Raises:
         MedrevError: What the class raises, in the words of the command line.
     """
-    given = {
-        each.name: tuple(value) if isinstance(value, list) else value
-        for each in fields(options)  # type: ignore[arg-type]
-        if (value := getattr(arguments, each.name, None)) is not None
-    }
+    given = given_options(options, arguments)
     try:
         return options(**given)
     except MedrevError as error:
         raise type(error)(_as_options(str(error), given)) from None
+
+
+def given_options(options: type[Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same as values by field; those that have none are left out."""
+    found = {
+        each.name: getattr(arguments, _name(each), None)
+        for each in fields(options)
+        if each.metadata.get("cli", True)
+    }
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def _name(each: "Field[Any]") -> str:
+    """What the option of a field is called."""
+    return str(each.metadata.get("option", each.name))
 
 
 def _as_options(text: str, names: Iterable[str]) -> str:
@@ -123,10 +139,11 @@ def field_docs(options: type[Any]) -> dict[str, str]:
 def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[str, Any]]:
     """What ``add_argument`` is given."""
     about, default = each.metadata, each.default
-    option = each.name.replace("_", "-")
+    name = _name(each)
+    option = name.replace("_", "-")
     settings: dict[str, Any] = {"help": doc.replace("``", "").replace("%", "%%")}
     if hint is bool and default is True:
-        settings.update(action="store_false", dest=each.name, help=f"do not {settings['help']}")
+        settings.update(action="store_false", dest=name, help=f"do not {settings['help']}")
         return [f"--no-{option}"], settings
     if hint is bool:
         return [f"--{option}"], {**settings, "action": "store_true"}
@@ -140,11 +157,11 @@ def _argument(each: "Field[Any]", hint: Any, doc: str) -> tuple[list[str], dict[
     if about.get("positional"):
         if many:
             settings["nargs"] = "+" if default is MISSING else "*"
-        return [each.name], settings
+        return [name], settings
     if many:
         how = {"action": "append"} if about.get("repeat") else {"action": "extend", "nargs": "+"}
         settings.update(how)
-    elif default is not MISSING:
+    elif default is not MISSING and not about.get("unset"):
         settings["default"] = default
     return [f"--{option}", *([about["also"]] if "also" in about else [])], settings
 

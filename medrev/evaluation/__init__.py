@@ -1,7 +1,8 @@
 """Subjects and cohorts measured: one table of results, statistics, tables."""
 
+from medrev.evaluate_options import EvaluationConfig, Sources
 from medrev.evaluation.agreement import BlandAltman, agreement_table, bland_altman, method_agreement
-from medrev.evaluation.case import GROUND_TRUTH, Case, EvaluationConfig, Found, Loaded
+from medrev.evaluation.case import GROUND_TRUTH, Case, Found, Loaded
 from medrev.evaluation.catalogue import CATALOGUE, badness, better_of, digits, heading
 from medrev.evaluation.classes import TOLERANCE, Classes, classes_of, segmentation_scores
 from medrev.evaluation.cohort import EDGES, Evaluated, Measured, evaluate_cohort, measure
@@ -15,7 +16,7 @@ from medrev.evaluation.comparison import (
     holm,
 )
 from medrev.evaluation.conformal import Calibrated, calibrate
-from medrev.evaluation.find import Sources, find_cases, named_inputs
+from medrev.evaluation.find import find_cases, named_inputs
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.heldout import (
     HELDOUT,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,73 +14,16 @@ from numpy.typing import NDArray
 
 from medrev import __version__
 from medrev.errors import InputError
+from medrev.evaluate_options import EvaluationConfig
 from medrev.evaluation.compared import Prediction
 from medrev.files import content_hash, is_present
-from medrev.metrics import BASELINES, NOISE_FLOOR, Baseline, Settings
+from medrev.metrics import NOISE_FLOOR, Settings
 from medrev.volumes import read_header, strip_suffix
 
 #: The method name of real photographs whose classes a segmentation network tells.
 GROUND_TRUTH = "ground truth"
 #: Part of every key: results of another form are not taken over.
 _FORM = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """What is measured, and how; the same for all subjects.
-
-    Attributes:
-        baselines: Interpolations of the input that are measured beside the models.
-        edge: Edge of the interior's neighbourhood in voxels, odd; None: the pipeline's, else 5.
-        value_range: Data range of PSNR and SSIM; None: that of the reference in the mask, of image
-            files that of their type.
-        colours: Name of the colours of coloured label images, for segmentation scores.
-        resample_reference: Bring a reference on another grid onto the prediction's, instead of
-            refusing it.
-        mask: Where a subject has no mask file: ``nonzero`` takes the non-zero voxels of the
-            reference, ``whole`` all.
-        device: Where models run.
-        ensemble: How many symmetries of the grid a model's input is turned by; the spread of the
-            results is the uncertainty. 1: none.
-        samples: How many samples around a result models with a posterior draw; None: none.
-        interval: Share of voxels, in percent, that intervals of these are to hold.
-        direction: Which way models are applied: forward from x to y, inverse from y to x.
-        sensitivity: Name of the model that changes the inputs, to measure the sensitivity of all.
-        segmenter: Weight file of a network that tells the classes of translated photographs.
-        classifier: Weight file of a classifier that judges what runs make of all samples together.
-        absent: Classes that have no accuracy, or no IoU: left out of the means over classes, or
-            counted as zero, as pix2pix's evaluation does.
-        wrapped: Measure the MAE of images in wrapped bytes too, which RevGAN's Table 4 prints.
-
-    Raises:
-        InputError: The interior of no mask is asked for.
-    """
-
-    baselines: tuple[Baseline, ...] = BASELINES
-    edge: int | None = None
-    value_range: float | None = None
-    colours: Literal["cityscapes"] | None = None
-    resample_reference: bool = False
-    mask: Literal["nonzero", "whole"] = "nonzero"
-    device: str = "auto"
-    ensemble: int = 1
-    samples: int | None = None
-    interval: float = 90.0
-    direction: Literal["forward", "inverse"] = "forward"
-    sensitivity: str | None = None
-    segmenter: Path | None = None
-    classifier: Path | None = None
-    absent: Literal["skip", "zero"] = "skip"
-    wrapped: bool = False
-
-    def __post_init__(self) -> None:
-        if self.edge is not None and self.mask == "whole":
-            raise InputError("--interior is of masks, got --mask whole: leave one of them out")
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether models give more than one result, whose spread is scored."""
-        return self.ensemble > 1 or self.samples is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

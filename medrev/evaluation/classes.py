@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.case import GROUND_TRUTH, EvaluationConfig, Loaded
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import GROUND_TRUTH, Loaded
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.placed import as_rows
 from medrev.evaluation.results import Record, Results

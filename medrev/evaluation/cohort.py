@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
-from medrev.evaluation.case import Case, EvaluationConfig, Loaded, content_key
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import Case, Loaded, content_key
 from medrev.evaluation.classes import class_scores, count_classes
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.judging import judge_runs

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
+from medrev.evaluate_options import Sources
 from medrev.evaluation.case import Found
 from medrev.evaluation.folders import (
     contrast_of,
@@ -25,51 +26,6 @@ from medrev.files import not_there
 from medrev.prediction import like, shipped_models
 
 _TABLES = (".csv", ".tsv")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where the volumes of a cohort are to be found.
-
-    Folders may be patterns such as ``out/**/*_T1w.nii.gz``, or single files.
-
-    Attributes:
-        inputs: Run folders, weight files or names of shipped models; folders of predictions; or one
-            table. Several of a kind are compared. Each may have a name, as in ``revgan=runs/a``.
-        reference: References of predictions.
-        low: Inputs of the models, for baselines.
-        mask: Masks (default: those beside the references, then beside the predictions).
-        labels: Label maps of the references.
-        uncertainty: Standard deviations (default: those beside the predictions).
-        participants: Table with a row per subject, for groups (default: the one in the folders).
-        only: Only these subjects, with or without ``sub-`` (None: all).
-        part: Which part of a run's cohort: test, validation, train, or all of one in ``data``.
-        data: Where a run's cohort is now, if it has moved.
-
-    Example:
-        >>> import medrev
-        >>> medrev.Sources(inputs="results", reference="truth").inputs
-        ('results',)
-    """
-
-    inputs: tuple[str, ...]
-    reference: Path | None = None
-    low: Path | None = None
-    mask: Path | None = None
-    labels: Path | None = None
-    uncertainty: Path | None = None
-    participants: Path | None = None
-    only: tuple[str, ...] | None = None
-    part: str = "test"
-    data: Path | None = None
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            given = getattr(self, each.name)
-            if each.name in ("inputs", "only") and isinstance(given, str | Path):
-                object.__setattr__(self, each.name, (str(given),))
-            elif each.name != "part" and isinstance(given, str):
-                object.__setattr__(self, each.name, Path(given))
 
 
 def find_cases(sources: Sources) -> Found:

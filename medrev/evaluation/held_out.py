@@ -20,7 +20,8 @@ from medrev.domains.sample import Sample
 from medrev.domains.values import Prediction as Translation
 from medrev.domains.values import Scan
 from medrev.errors import InputError, counted
-from medrev.evaluation.case import Case, EvaluationConfig, Loaded
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import Case, Loaded
 from medrev.evaluation.compared import ITSELF, Prediction
 from medrev.evaluation.placed import as_picture
 from medrev.evaluation.score import drawn

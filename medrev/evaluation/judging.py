@@ -14,7 +14,8 @@ from medrev.domains.domain import Domain
 from medrev.domains.kinds import dataset_of, domains_of
 from medrev.domains.values import Prediction, Scan
 from medrev.errors import InputError
-from medrev.evaluation.case import Case, EvaluationConfig
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import Case
 from medrev.evaluation.classes import ALL_IMAGES
 from medrev.evaluation.held_out import HeldOut
 from medrev.evaluation.results import Record, Results

@@ -13,7 +13,8 @@ from medrev.domains.outputs import sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.domains.source import recognise, sidecar_beside
 from medrev.errors import InputError, counted
-from medrev.evaluation.case import FROBENIUS, Case, EvaluationConfig, Loaded, component_std
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import FROBENIUS, Case, Loaded, component_std
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.folders import Beside
 from medrev.evaluation.placed import Placed, shared_grid

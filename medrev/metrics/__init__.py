@@ -1,6 +1,7 @@
 """Metrics and baselines: pure functions of arrays."""
 
-from medrev.metrics.baselines import BASELINES, NOISE_FLOOR, Baseline, interpolate, interpolate_to
+from medrev.evaluate_options import BASELINES, Baseline
+from medrev.metrics.baselines import NOISE_FLOOR, interpolate, interpolate_to
 from medrev.metrics.calibration import (
     Calibration,
     calibration,

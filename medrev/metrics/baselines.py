@@ -1,20 +1,18 @@
 """What a model has to beat: interpolation of the same input onto the same grid."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from medrev.errors import InputError
+from medrev.evaluate_options import BASELINES, Baseline
 from medrev.metrics.masked import Array, Floats, as_array
 from medrev.volumes import upsample
 
-Baseline = Literal["nearest", "trilinear", "cubic", "bspline"]
 #: The method name of the noise-free truth compared with the noisy reference.
 NOISE_FLOOR = "noise floor"
-BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
 
 def interpolate(low: Array, factor: int, mode: Baseline) -> torch.Tensor:
