@@ -54,10 +54,6 @@ class OutputFolder:
     What is replaced lies hidden in the folder until the new one is worth something
     (:attr:`Kind.worth`) or has ended well. Where the command is killed before, the next one that
     owns the folder brings the old one back.
-
-    Args:
-        path: The folder; it need not exist.
-        kind: What it holds.
     """
 
     def __init__(self, path: Path, kind: Kind) -> None:

@@ -188,8 +188,7 @@ class Request(InferenceOptions):
     def asked(self, members: int = 0) -> list[str]:
         """The options that were given, in the words of the command line.
 
-        Args:
-            members: How many more models join the ensemble.
+        ``members`` is how many more models join the ensemble.
         """
         given = {
             "--tensor-order": self.tensor_order is not None,
@@ -210,11 +209,7 @@ class Request(InferenceOptions):
         return [option for option, was_given in given.items() if was_given]
 
     def fingerprint(self, models: Sequence[str | None]) -> dict[str, Any]:
-        """Everything that two equal results were asked for alike, as JSON values.
-
-        Args:
-            models: Hash of the weight file of every model, the first one first.
-        """
+        """What two equal results were asked for alike, as JSON, with hashes of the weight files."""
         return {
             "Models": list(models),
             "Direction": self.direction,
@@ -238,10 +233,7 @@ class Request(InferenceOptions):
 
 
 def keywords(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Make a function of Python's name the keywords that it has, when it is given another one.
-
-    Args:
-        options: The dataclass whose fields it takes, too.
+    """Make the keywords that a function of Python has, where it is given a dataclass of options.
 
     Raises:
         ConfigError: By the function, for a keyword that it does not have.

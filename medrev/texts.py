@@ -43,10 +43,8 @@ def decode(content: bytes) -> str:
 def read_text(path: str | os.PathLike[str], *, western: bool = False) -> str:
     """Read a text file: UTF-8, UTF-16 or UTF-32 with or without byte order mark.
 
-    Args:
-        path: The file.
-        western: Take what is not UTF-8 for Windows's western code page (1252), in which
-            spreadsheets save, instead of refusing it.
+    What is none is refused, or with ``western`` taken for Windows's code page 1252, in which
+    spreadsheets save.
 
     Raises:
         InputError: It is missing, empty, not fetched, or no text.
@@ -106,13 +104,10 @@ def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json(path: str | os.PathLike[str], *, lenient: bool = False) -> dict[str, Any]:
-    """Read the keys and values of a JSON file.
+    """Read the keys and values of a JSON file, in any encoding of :func:`read_text`.
 
-    A key may stand twice where both have the same value, as some converters write it.
-
-    Args:
-        path: The file, in any encoding of :func:`read_text`.
-        lenient: Give an empty object where there is none, instead of an error.
+    Nothing, with ``lenient``, where there is none. A key may stand twice where both have the same
+    value, as some converters write it.
 
     Raises:
         InputError: It is missing, not fetched, no text, no JSON, no object with keys, or has a key

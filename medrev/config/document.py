@@ -126,10 +126,7 @@ for _name, _pattern, _first in (
 def read_document(text: str, place: Place, problems: Problems) -> Entry | None:
     """Read the YAML text of one document; None where it is empty or cannot be read.
 
-    Args:
-        text: The content of the file.
-        place: The document's name and folder.
-        problems: Receives duplicated keys, tags that would need code, and syntax errors.
+    Duplicated keys, tags that would need code and syntax errors become problems.
     """
     try:
         loader = _Loader(text)

@@ -16,14 +16,7 @@ _LONGEST = 60
 def explain(
     error: ValidationError, tree: Entry, schema: type[BaseModel], problems: Problems
 ) -> None:
-    """Add a line to ``problems`` for everything that ``error`` says is wrong.
-
-    Args:
-        error: What pydantic found.
-        tree: The merged pipeline with the place of each value.
-        schema: The class of the whole pipeline.
-        problems: Receives the lines.
-    """
+    """Add a line to ``problems`` for everything that ``error`` says is wrong."""
     for detail in error.errors(include_url=False):
         path, field = _locate(detail["loc"], schema, tree)
         if _value(tree, path) is UNREADABLE:

@@ -150,9 +150,7 @@ def find_mask(series: Path, root: Path, *, alone: bool) -> Path | None:
 def is_of_another(mask: Path, whose: Collection[str] = ()) -> bool:
     """Whether the name of a mask says that it is of a tissue, of a part, or of no brain.
 
-    Args:
-        mask: The file.
-        whose: Words that are of its subject.
+    Words that are of its subject do not count.
 
     Example:
         >>> names = ("sub-1_label-wmBrain_mask", "sub-1_lesion_mask", "sub-1_desc-hdbetbrain_mask")

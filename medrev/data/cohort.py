@@ -44,9 +44,6 @@ class Cohort:
         order does not depend on who else is in the cohort, and counted off: test, validation,
         train.
 
-        Args:
-            name: train, validation or test.
-
         Raises:
             InputError: No subject is left for training or testing. An empty validation part is
                 allowed, and so is an empty test part if ``split.test`` is 0. Or there is a split
@@ -311,13 +308,7 @@ def check_root(root: Path, more: str = "", key: str = "data.root") -> None:
 
 
 def together(problems: list[str], where: str, limit: int = 10) -> str:
-    """One message of several problems.
-
-    Args:
-        problems: One line each.
-        where: What has them.
-        limit: So many are told, and the number of the others.
-    """
+    """One message of several problems, a line each: so many at most, and how many others."""
     if len(problems) == 1:
         return f"{where}: {problems[0]}"
     rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []

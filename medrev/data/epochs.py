@@ -74,24 +74,15 @@ class EpochBatches(ABC):
         self._order: tuple[int, list[NDArray[np.int64]]] | None = None
 
     def _start(self, content: str, x: int, y: int | None = None) -> None:
-        """Say what is drawn from.
-
-        Args:
-            content: Hash of the data.
-            x: Number of samples of x (and of y, where they are pairs).
-            y: Number of samples of y, where it is another one.
-        """
+        """Say what is drawn from: the hash of the data, how many samples x has, and unpaired y."""
         self._content = content
         self._counts = (x, x if y is None else y)
 
     @abstractmethod
     def _sample(self, first: int, second: int, rng: np.random.Generator) -> Triple:
-        """A sample of x and y.
+        """Number ``first`` of x with number ``second`` of y, which is the same unless unpaired.
 
-        Args:
-            first: Number of the sample of x, from 0.
-            second: Number of the sample of y; the same as ``first`` unless unpaired.
-            rng: Of this sample alone.
+        The generator is of this sample alone.
         """
 
     @property
@@ -130,12 +121,7 @@ class EpochBatches(ABC):
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
     def batch(self, epoch: int, number: int) -> Batch:
-        """Return this process's slice of a batch, whatever the current position.
-
-        Args:
-            epoch: Number of the epoch, from 0.
-            number: Number of the batch in the epoch, from 0.
-        """
+        """This process's slice of a batch (numbers from 0), whatever the current position."""
         size, number = self.batch_size, number // self.turns
         whole = np.arange(number * size, (number + 1) * size)
         mine = np.array_split(whole, self.world)[self.rank]

@@ -170,15 +170,13 @@ def find_table(root: Path) -> Path | None:
 
 
 def take_participants(listing: Listing, root: Path, roles: Sequence[str] = ()) -> None:
-    """Take over what ``participants.tsv`` says of subjects, where there is one: their ``split``.
+    """Take over, in place, what ``participants.tsv`` says of subjects, where there is one.
+
+    That is their ``split``, and more files in the columns ``roles``, with paths relative to the
+    folder.
 
     A table that cannot be read, or divides nobody who is there, is a matter of those who need its
     parts (:attr:`Listing.unread`).
-
-    Args:
-        listing: Changed in place.
-        root: Folder of the table.
-        roles: Columns of more files, whose paths are relative to the folder.
     """
     path = root / "participants.tsv"
     if not path.is_file():
@@ -216,13 +214,9 @@ def table_layout(
     *,
     column: str,
 ) -> Layout:
-    """A cohort whose files a table names, one subject a row.
+    """A cohort whose files a table names, one subject a row; paths are relative to its folder.
 
-    Args:
-        expected: What the table looks like.
-        names: Whether a row names files of the kind.
-        files: The files of a row by role; paths are relative to the folder of the table.
-        column: What a column of such files is called, in words.
+    ``column`` says what a column of such files is called.
     """
 
     def matches(root: Path) -> bool:

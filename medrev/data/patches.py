@@ -29,12 +29,7 @@ class PlacedBatches(EpochBatches):
     _items: NDArray[np.int64]
 
     def _list(self, items: NDArray[np.int64], keys: Iterable[str]) -> None:
-        """Say what is drawn from.
-
-        Args:
-            items: (subject, number in it) of every sample of an epoch, shape (N, 2).
-            keys: Content keys of the subjects.
-        """
+        """Say what is drawn from: samples (N, 2) as (subject, number in it), content keys."""
         self._items = items
         self._start(content_hash(" ".join(keys).encode())[:12], len(items))
 
@@ -96,16 +91,7 @@ class PlacedBatches(EpochBatches):
 
 
 def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[np.float64]:
-    """Share of brain voxels in the patches at some positions.
-
-    Args:
-        mask: Brain mask with shape (1, I, J, K).
-        size: Edge of a patch in voxels.
-        positions: First voxels of the patches, shape (P, 3).
-
-    Returns:
-        Shares from 0 to 1 with shape (P,).
-    """
+    """Share (P,) of a mask ``(1, I, J, K)``, 0 to 1, in patches with first voxels ``(P, 3)``."""
     table = np.zeros([n + 1 for n in mask.shape[-3:]], dtype=np.int64)  # summed-area table
     brain = (mask.reshape(mask.shape[-3:]) > 0).cpu().numpy()
     table[1:, 1:, 1:] = brain.cumsum(0, dtype=np.int64).cumsum(1).cumsum(2)
@@ -119,16 +105,7 @@ def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[
 def all_positions(
     mask: torch.Tensor, size: int, factors: Sequence[int], min_brain: float
 ) -> Positions:
-    """Return every position at which a patch has enough brain.
-
-    Args:
-        mask: Brain mask with shape (1, I, J, K).
-        size: Edge of a patch in voxels.
-        factors: Positions along i, j, k are multiples of these.
-        min_brain: Smallest share of brain voxels.
-
-    Returns:
-        Positions with shape (P, 3).
+    """Positions (P, 3), multiples of factors, with so much of a mask ``(1, I, J, K)`` in a patch.
 
     Raises:
         InputError: The volume is smaller than a patch, or no patch has enough brain.
@@ -148,20 +125,13 @@ def grid_positions(
     min_brain: float,
     stride: int | None = None,
 ) -> Positions:
-    """Tile the volume with patches; what is left over is shared by both ends of an axis.
+    """Tile a volume with patches (P, 3) as :func:`all_positions`.
+
+    What is left over is shared by both ends of an axis. The stride, a multiple of the factors, is
+    the size unless given.
 
     A 128³ volume has 5³ patches of 24³ before those without brain are dropped (RevGAN, section
     4.3: 112 are left on average).
-
-    Args:
-        mask: Brain mask with shape (1, I, J, K).
-        size: Edge of a patch in voxels.
-        factors: Positions along i, j, k are multiples of these.
-        min_brain: Smallest share of brain voxels.
-        stride: Step between patches in voxels, a multiple of the factors (default: ``size``).
-
-    Returns:
-        Positions with shape (P, 3).
 
     Raises:
         InputError: The volume is smaller than a patch, no patch has enough brain, or the stride is
@@ -182,16 +152,7 @@ def grid_positions(
 
 
 def cut(volume: torch.Tensor, position: NDArray[np.int64], size: int) -> torch.Tensor:
-    """Return the view of a patch.
-
-    Args:
-        volume: Volume with shape (C, I, J, K).
-        position: First voxel (i, j, k) on the volume's own grid.
-        size: Edge of the patch in voxels of the volume's own grid.
-
-    Returns:
-        Patch with shape (C, size, size, size), sharing the volume's memory.
-    """
+    """The view ``(C, size, size, size)`` of a patch; its first voxel counts on the volume."""
     i, j, k = (int(p) for p in position)
     return volume[:, i : i + size, j : j + size, k : k + size]
 

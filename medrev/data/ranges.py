@@ -55,12 +55,7 @@ def finite_notes(
 
 
 def mask_volume(mask: torch.Tensor, affine: NDArray[Any] | torch.Tensor) -> float:
-    """Size of a mask in ml.
-
-    Args:
-        mask: Of any shape, non-zero inside.
-        affine: Voxel → RAS mm, 4×4.
-    """
+    """Size of a mask in ml; the affine is voxel → RAS mm."""
     voxel = abs(float(torch.linalg.det(torch.as_tensor(as_affine(affine))[:3, :3])))
     return int((mask > 0).sum()) * voxel / 1000
 

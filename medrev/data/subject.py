@@ -22,12 +22,7 @@ def is_chosen(chosen: Collection[str] | None, *names: str) -> bool:
 
 
 def check_chosen(chosen: Collection[str] | None, known: Mapping[str, str], wrong: str) -> None:
-    """Refuse names that nobody has.
-
-    Args:
-        chosen: The names.
-        known: All names that there are, and by which the message calls them.
-        wrong: Beginning of the message.
+    """Refuse names that nobody has: a message begins so, and calls the known names as they map.
 
     Raises:
         InputError: Naming them, and those that are meant perhaps.

@@ -90,11 +90,7 @@ def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
 
 
 def source_uris(files: Sequence[Path], folder: Path | None) -> list[str]:
-    """Files as sidecars of a folder of results call them.
-
-    Args:
-        files: What results were made from.
-        folder: Of all results; None where they make no dataset.
+    """Files as sidecars of a folder of results call them; None where they make no dataset.
 
     Returns:
         BIDS URIs of files in the dataset of the results (``bids::sub-01/…``) and in others that

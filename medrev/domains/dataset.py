@@ -61,13 +61,6 @@ class Dataset(ABC, Generic[M, R]):
     Type parameters: ``M`` is what was found of a sample on disk (a member), ``R`` the same made
     ready, in the form in which it is kept.
 
-    Args:
-        pipeline: The experiment.
-        x: The domain of x.
-        y: The domain of y.
-        scale: The scale of a trained model (default: that of the training part).
-        show: Show progress.
-
     Attributes:
         pipeline: The experiment.
         x: The domain of x.
@@ -233,12 +226,7 @@ class Dataset(ABC, Generic[M, R]):
 
     @abstractmethod
     def batches(self, *, rank: int = 0, world: int = 1) -> EpochBatches:
-        """The training batches of a process.
-
-        Args:
-            rank: Number of the process.
-            world: Number of processes; each gets its slice of every batch.
-        """
+        """The training batches of a process, which gets its slice of every batch."""
 
     def batches_per_epoch(self) -> tuple[int, bool]:
         """Batches of an epoch, and whether that is exact; else it is an upper bound."""
@@ -262,10 +250,9 @@ class Dataset(ABC, Generic[M, R]):
         return True
 
     def error(self, values: Mapping[str, float]) -> float | None:
-        """What the best checkpoint is chosen by, lower is better; None where nothing tells.
+        """What the best checkpoint is chosen by, from means over the validation part by column.
 
-        Args:
-            values: Means over the validation part, by column.
+        Lower is better, None where nothing tells.
         """
         errors = [value for name, value in values.items() if name.startswith("nmae")]
         return sum(errors) / len(errors) if errors else None
@@ -277,11 +264,9 @@ class Dataset(ABC, Generic[M, R]):
     def outcomes(self, done: Translated, *, baselines: bool = True) -> list[Outcome]:
         """What is compared with what: both directions of a pair, and round trips.
 
-        Without more, values in network range are: errors are shares of −1 to 1.
+        With baselines the input as it is, too, where both sides have as many channels.
 
-        Args:
-            done: A sample and what a model made of it.
-            baselines: Compare the input as it is, too, where both sides have as many channels.
+        Without more, values in network range are: errors are shares of −1 to 1.
         """
         found = []
         if done.x is not None and done.y is not None:

@@ -47,11 +47,7 @@ _SOME = 1 << 14
 
 
 def data_of(pipeline: Pipeline, *sections: type[BaseModel]) -> Any:
-    """The data section of a pipeline.
-
-    Args:
-        pipeline: The experiment.
-        sections: Those that will do; the first one is named where it is another.
+    """The data section of a pipeline, one of these; the first is named where it is another.
 
     Raises:
         ConfigError: It is another.
@@ -71,10 +67,6 @@ class Domain(ResultFiles):
     ``forward`` goes from the domain of x to that of y, ``inverse`` back: who translates swaps the
     two (:func:`medrev.domains.kinds.domains_of`) and asks the *source* for what is read and the
     *target* for what is written. Nobody outside of `medrev.domains` asks which domain it is.
-
-    Args:
-        pipeline: The experiment.
-        side: Which side of it.
 
     Attributes:
         pipeline: The experiment.
@@ -118,11 +110,7 @@ class Domain(ResultFiles):
         return type(self) is type(other)
 
     def check(self, options: Sequence[str]) -> None:
-        """Stop at options that mean nothing to models which start from this domain.
-
-        Args:
-            options: Those that were given, as on the command line: ``--mask``,
-                ``--engine openvino``.
+        """Stop at options that mean nothing to models which start from this domain, as ``--mask``.
 
         Raises:
             InputError: Naming the first one.
@@ -209,11 +197,7 @@ class Domain(ResultFiles):
 
     @abstractmethod
     def scale_of(self, scan: Scan, model_scale: float) -> float:
-        """Value of a scan that is 1 in the network.
-
-        Args:
-            scan: The input.
-            model_scale: ``Model.scale``.
+        """Value of a scan that is 1 in the network; the other is ``Model.scale``.
 
         Raises:
             InputError: The scan has no such value.
@@ -261,11 +245,9 @@ class Domain(ResultFiles):
         raise NotImplementedError
 
     def as_written(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
-        """Physical values as files hold them, and keys of the sidecar about that.
+        """Physical values ``(C, *spatial)`` as files hold them, and keys of the sidecar about that.
 
-        Args:
-            values: ``(C, *spatial)``.
-            mask: ``(1, *spatial)``; outside of it the result is zero.
+        They are zero outside the mask ``(1, *spatial)``.
         """
         return values if mask is None else values * mask, {}
 
@@ -299,11 +281,7 @@ class Domain(ResultFiles):
 
     @abstractmethod
     def scored(self, scale: float) -> Settings:
-        """How values are measured.
-
-        Args:
-            scale: Physical value that is 1 in the network.
-        """
+        """How values are measured; the scale is the physical value that is 1 in the network."""
 
     def measured(self, values: Tensor, scale: float) -> Tensor:
         """Physical values in the unit in which they are measured: their own."""
@@ -342,39 +320,25 @@ class Domain(ResultFiles):
         return torch.square(values).sum(dim=0, keepdim=True)
 
     def quantities(self, values: Tensor) -> dict[str, Tensor]:
-        """What is made of values, each ``(Q, *spatial)``: the values themselves first.
-
-        Args:
-            values: Physical values ``(C, *spatial)``.
-        """
+        """What is made of values ``(C, *spatial)``, each ``(Q, *spatial)``: themselves first."""
         return {self.always[0]: values}
 
     def scatter(self, estimate: Tensor) -> Callable[[Tensor], Tensor] | None:
-        """The squared sine of the angle between main directions; None where there are none.
+        """A function of a sample ``(C, *spatial)``, given an estimate ``(C, *spatial)``.
 
-        Args:
-            estimate: Physical values ``(C, *spatial)``.
-
-        Returns:
-            A function of a sample ``(C, *spatial)``, to ``(1, *spatial)``.
+        It tells the squared sine ``(1, *spatial)`` of the angle between their main directions; None
+        where there are none.
         """
         return None
 
     def mistaken(self, values: Tensor) -> dict[str, Tensor]:
-        """What a scan would be, had its directions been taken otherwise, by what was mistaken.
-
-        Args:
-            values: Physical values ``(C, *spatial)``.
-        """
+        """What a scan ``(C, *spatial)`` would be, had its directions been mistaken, by what was."""
         return {}
 
     def tissue(self, values: Tensor, mask: Tensor | None, affine: Array | None) -> Tissue | None:
-        """What lies around every place of a scan; None where that is not looked at.
+        """What lies around each place of a scan ``(C, *spatial)`` in a mask ``(1, *spatial)``.
 
-        Args:
-            values: Physical values ``(C, *spatial)``, zero outside the mask.
-            mask: ``(1, *spatial)``.
-            affine: Voxel → RAS mm, 4×4.
+        The affine is voxel → RAS mm; None where that is not looked at.
         """
         return None
 

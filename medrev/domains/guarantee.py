@@ -227,13 +227,12 @@ class Interval:
         return estimate - reach, estimate + reach
 
     def cone(self, scatter: Tensor) -> Tensor:
-        """Half-angle in degrees of the cone that holds main directions, 0 to 90.
+        """Half-angle in degrees, 0 to 90, of the cone that holds main directions.
+
+        It is made from the root of the mean sin² of the angles between samples and the estimate.
 
         Small deviations from a direction, normal and alike both ways, have squares that are
         exponentially distributed: its quantile is −ln(1 − level) times their mean.
-
-        Args:
-            scatter: Root of the mean sin² of the angles between samples and the estimate.
         """
         factor = math.sqrt(-math.log(1 - self.level / 100))
         return (factor * scatter).clamp(0, 1).asin().rad2deg()
@@ -249,11 +248,7 @@ class Interval:
         )
 
     def about(self, quantities: Sequence[str]) -> dict[str, Any]:
-        """Keys of the sidecar.
-
-        Args:
-            quantities: Those whose intervals are written.
-        """
+        """Keys of the sidecar, with those quantities whose intervals are written."""
         return {
             "IntervalLevel": self.level,
             "IntervalFactors": {name: self.factor(name) for name in quantities},

@@ -43,10 +43,7 @@ def domains_of(pipeline: Pipeline, *, inverse: bool = False) -> tuple[Domain, Do
 def dataset_of(pipeline: Pipeline, *, scale: float | None = None, show: bool = False) -> AnyDataset:
     """Find the data of a pipeline; nothing is prepared (:meth:`Dataset.load`).
 
-    Args:
-        pipeline: The experiment.
-        scale: ``Model.scale`` of a trained model, so that training subjects need not be read.
-        show: Show progress.
+    With the scale of a trained model training subjects need not be read.
 
     Raises:
         InputError: The data is missing, damaged or does not fit the pipeline.

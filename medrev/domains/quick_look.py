@@ -93,12 +93,9 @@ class Comparison:
 
 
 def nearest(count: int, ratio: float, size: int) -> Array:
-    """The voxels of one axis that another grid with the same corner shows there.
+    """The voxels of an axis of ``size`` that ``count`` voxels of another grid show there.
 
-    Args:
-        count: Voxels of the other grid.
-        ratio: Edge of one of them, in voxels of the axis.
-        size: Voxels of the axis.
+    Both have the same corner; ``ratio`` is the other's edge in voxels of the axis.
 
     Example:
         >>> nearest(6, 1 / 3, 2)

@@ -123,10 +123,7 @@ class ResultFiles(ABC):
     ) -> dict[str, Output]:
         """What is written into the files of :meth:`result_paths`, by name, but the picture.
 
-        Args:
-            prediction: Of this side.
-            scan: What it was made from.
-            source: The other side.
+        The source is the other side.
         """
 
     @abstractmethod
@@ -136,12 +133,8 @@ class ResultFiles(ABC):
     def picture(
         self, prediction: Prediction, scan: Scan, *, source: "ResultFiles", title: str
     ) -> Output | None:
-        """What is drawn beside the input; None where a result is its own picture.
+        """What is drawn beside the input, with a title above.
 
-        Args:
-            prediction: Of this side.
-            scan: What it was made from.
-            source: The other side.
-            title: Above the pictures.
+        None where a result is its own picture.
         """
         return None

@@ -57,14 +57,10 @@ class Tissue:
         inside: NDArray[np.bool_],
         edges: Sequence[float],
     ) -> "Tissue":
-        """From the mean and the standard deviation around every place, in medians of the scan.
+        """From mean ``value`` and standard deviation around each place ``(I, J, K)``, in medians.
 
-        Args:
-            value: ``(I, J, K)``.
-            spread: ``(I, J, K)``.
-            anisotropy: ``(I, J, K)``, 0 to 1.
-            inside: ``(I, J, K)`` the mask without its rim.
-            edges: Voxel edges, mm.
+        Medians are the scan's; with the anisotropy, the mask without its rim, and voxel edges in
+        mm.
         """
         features = (np.log(value.clip(1e-3)), np.log(spread.clip(1e-3)), anisotropy)
         numbers = [

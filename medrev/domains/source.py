@@ -225,12 +225,7 @@ def recognise(
 
 
 def check_kind(source: Source, wanted: Accepted, model: str) -> None:
-    """Check that a model can start from an input.
-
-    Args:
-        source: What was recognised.
-        wanted: What the model takes.
-        model: Its name, for the message.
+    """Check that a model, named in the message, can start from an input.
 
     Raises:
         InputError: It cannot.

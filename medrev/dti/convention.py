@@ -103,13 +103,9 @@ def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor
 
 
 def frobenius(tensors: torch.Tensor) -> torch.Tensor:
-    """Square of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` in every voxel.
+    """Square ``(1, …)`` of the Frobenius norm ``‖D‖² = Σ_rc D_rc²`` of tensors ``(6, …)``.
 
-    Args:
-        tensors: ``(6, …)``; off-diagonal components count twice.
-
-    Returns:
-        ``(1, …)`` in the square of the unit.
+    Off-diagonal components count twice.
     """
     total = torch.zeros_like(tensors[0])
     for name, component in zip(COMPONENTS, tensors, strict=True):
@@ -189,12 +185,7 @@ def to_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame)
 
 
 def from_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame) -> Values:
-    """Tensors in the voxel frame in the frame of a file: inverse of :func:`to_voxel_frame`.
-
-    Args:
-        t: ``(…, 6, I, J, K)`` in the voxel frame.
-        affine: Voxel → RAS mm, 4×4, of the array.
-        frame: The frame wanted.
+    """Tensors ``(…, 6, I, J, K)`` in the frame of a file: inverse of :func:`to_voxel_frame`.
 
     Raises:
         GeometryError: If the affine is singular or sheared.
@@ -236,12 +227,7 @@ class Convention:
     notes: tuple[str, ...] = ()
 
     def in_voxel_frame(self, components: torch.Tensor, affine: NDArray[np.float64]) -> torch.Tensor:
-        """Components as stored, in medrev's order and the voxel frame.
-
-        Args:
-            components: ``(6, I, J, K)`` as in the file.
-            affine: Voxel → RAS mm, 4×4, of the file.
-        """
+        """Components ``(6, I, J, K)`` as in the file, in medrev's order and the voxel frame."""
         ordered = convert_order(components, self.order, "fsl")
         if self.measurement is not None:
             ordered = rotate(ordered, self.measurement)

@@ -163,13 +163,7 @@ def fit_signal(
     mask: torch.Tensor | None = None,
     method: Method = "WLS",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fit the tensor, as :func:`fit_tensor` does, and the signal without diffusion weighting.
-
-    Args:
-        dwi: Signal ``(N, I, J, K)``.
-        gradients: Of its volumes.
-        mask: Where to fit.
-        method: As of :func:`fit_tensor`.
+    """As :func:`fit_tensor`, and the signal without diffusion weighting.
 
     Returns:
         Tensors ``(6, I, J, K)``, and S0 ``(1, I, J, K)``, float32: where nothing was fitted it is

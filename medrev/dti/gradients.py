@@ -151,11 +151,6 @@ class Gradients:
     def save(self, bval: str | Path, bvec: str | Path, *, overwrite: bool = False) -> None:
         """Write the numbers as they are in FSL's format: one row of b-values, three of b-vectors.
 
-        Args:
-            bval: File of b-values.
-            bvec: File of b-vectors.
-            overwrite: Replace existing files.
-
         Raises:
             OutputError: If a file exists or cannot be written.
         """

@@ -41,10 +41,9 @@ def eigenvalues(t: Tensor) -> Tensor:
 
 
 def invariant_maps(t: Tensor) -> dict[str, Tensor]:
-    """FA, MD, AD and RD as `medrev.dti.scalar_maps` gives them, each ``(1, …)``.
+    """FA, MD, AD and RD, each ``(1, …)``, of tensors ``(6, …)``, as `medrev.dti.scalar_maps`.
 
-    Args:
-        t: ``(6, …)``, mm²/s; negative eigenvalues count as zero.
+    Negative eigenvalues count as zero.
     """
     values = eigenvalues(1e3 * t.float()).clamp_(min=0)  # near 1: cubes of mm²/s leave float32
     first, second, third = values

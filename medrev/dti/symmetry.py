@@ -32,10 +32,6 @@ SYMMETRIES: tuple[Symmetry, ...] = _enumerate()
 def symmetries(*, flips: bool = True, rotations: bool = True) -> tuple[Symmetry, ...]:
     """The symmetries that a choice of augmentations allows, the identity first.
 
-    Args:
-        flips: Mirror images along the axes.
-        rotations: Rotations by multiples of 90°.
-
     Returns:
         All 48; the 24 rotations; the 8 combinations of flips (axes stay in order); or the
         identity alone.

@@ -112,12 +112,9 @@ def method_agreement(results: Results, method: str, key: Key) -> BlandAltman:
 
 
 def agreement_table(analyses: Mapping[str, BlandAltman | InputError], unit: str = "") -> Tabular:
-    """Bland–Altman analyses: bias and limits of agreement with their intervals.
+    """Bland–Altman analyses by name, bias and limits of agreement with their intervals.
 
-    Args:
-        analyses: Analysis by name (of a method, region or scalar map), or the error that says why
-            there is none.
-        unit: Unit of the measurements.
+    An error says why there is none.
     """
     places = 4 if not unit else 3
     columns = [Column(""), Column("n", 0)]

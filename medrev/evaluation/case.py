@@ -191,16 +191,10 @@ FROBENIUS = (
 
 
 def component_std(frobenius: torch.Tensor) -> torch.Tensor:
-    """Standard deviations of the six components from that of the tensor.
+    """Standard deviations ``(6, I, J, K)`` of components from the tensor's ``(1, I, J, K)``.
 
     If all components have one standard deviation σ, the Frobenius norm of the tensor's deviation
     is 3σ: its square sums over three diagonal and, twice, three off-diagonal components.
-
-    Args:
-        frobenius: ``(1, I, J, K)``.
-
-    Returns:
-        ``(6, I, J, K)``, all channels alike.
     """
     return (frobenius / 3).expand(6, -1, -1, -1)
 

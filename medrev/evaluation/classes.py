@@ -167,11 +167,9 @@ def count_classes(loaded: Loaded, config: EvaluationConfig) -> dict[str, Any]:
 
 
 def class_scores(counted: Iterable[Mapping[str, Any]], subject: str | None = None) -> Results:
-    """Scores of the sum of the images' confusions; none without any.
+    """Scores of the sum of what :func:`count_classes` gave of images.
 
-    Args:
-        counted: What :func:`count_classes` gave of each image, perhaps among other facts.
-        subject: Name of a single image; None: all images together, and each class too.
+    Those of all images together (no ``subject``) have each class, too.
     """
     classes: list[str] = []
     absent: Literal["skip", "zero"] = "skip"

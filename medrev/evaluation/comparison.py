@@ -74,13 +74,9 @@ class GroupComparison:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down correction: the chance of any false positive stays below the level.
+    """Holm's correction of p values of tests that are made together, at most 1.
 
-    Args:
-        p_values: p values of tests that are made together.
-
-    Returns:
-        Corrected p values in the order given, at most 1.
+    The chance of any false positive stays below the level.
 
     References:
         Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 1979.
@@ -142,11 +138,9 @@ def compare_methods(
 
 
 def compare_groups(values: Mapping[str, float], groups: Mapping[str, str]) -> GroupComparison:
-    """Compare a metric between groups of subjects, such as sites or diagnoses.
+    """Compare a metric by subject between groups, such as sites or diagnoses.
 
-    Args:
-        values: Value by subject (:meth:`Results.values`).
-        groups: Group by subject; subjects without a group or a value are left out.
+    Subjects without a group or a value are left out.
 
     Returns:
         Description of each group, the overall test and all pairs. Groups of fewer than three
@@ -218,13 +212,7 @@ def comparison_table(comparisons: Sequence[Comparison], key: Key, unit: str = ""
 
 
 def group_table(groups: Mapping[str, GroupComparison], key: Key, unit: str = "") -> Tabular:
-    """One metric by group, for several methods: count, mean ± std, median, p value of the test.
-
-    Args:
-        groups: Comparison of the groups by method (:func:`compare_groups`).
-        key: What was measured.
-        unit: Its unit.
-    """
+    """One metric by group, by method: count, mean ± std, median, p (:func:`compare_groups`)."""
     places = digits(key, unit)
     columns = (
         Column("method"),

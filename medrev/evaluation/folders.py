@@ -37,16 +37,12 @@ _OTHER = re.compile(
 
 
 def subject_of(path: Path, root: Path) -> str:
-    """Name of the subject whose volume a file is.
+    """Name of the subject whose volume a file below a folder is.
 
     BIDS entities of the file's name go first (sub, ses, acq, run, echo, dir, task; those that
     describe a result, such as res, desc or param, do not count), then those of its folders. Outside
     of BIDS, it is the first folder under ``root``, or else the file's name without endings such as
     ``_pred`` or ``_mask``.
-
-    Args:
-        path: The file.
-        root: The folder that was searched.
 
     Example:
         >>> root = Path("out")

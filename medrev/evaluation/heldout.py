@@ -118,9 +118,7 @@ def heldout_means(results: Results, method: str = "model") -> dict[str, float]:
 def heldout_table(results: Results, title: str = "") -> Tabular:
     """Means ± standard deviations: methods are rows, the best are marked, the noise floor apart.
 
-    Args:
-        results: What :func:`medrev.evaluation.score` gave, of all subjects.
-        title: What the subjects are, before their name or number in the caption.
+    The title stands before the subjects' name or number.
     """
     columns, subjects, names = heldout_columns(results), results.subjects, results.methods
     cells = [[c.mean(results, method) for method in names] for c in columns.values()]

@@ -124,10 +124,6 @@ def judge(
 def judge_runs(cases: Sequence[Case], config: EvaluationConfig) -> Results:
     """`judge` the runs of held-out samples by the classifier of the options, if there is one.
 
-    Args:
-        cases: Samples of the same runs.
-        config: Names the classifier.
-
     Raises:
         InputError: They are no generated or coloured images, or `judge` refuses.
     """
@@ -203,14 +199,7 @@ def _eyes(model: Model, classifier: Model) -> Callable[[Tensor, Tensor], Tensor]
 
 
 def pixels_of_sample(x_of: Domain, y_of: Domain, x: Tensor, y: Tensor) -> NDArray[np.uint8]:
-    """The picture ``(H, W, C)`` of y, which was made of x; both in network range.
-
-    Args:
-        x_of: The domain of x.
-        y_of: That of y.
-        x: ``(C_x, …)``.
-        y: ``(C_y, I, J)``.
-    """
+    """The picture ``(H, W, C)`` of y ``(C_y, I, J)``, made of x ``(C_x, …)``; in network range."""
     scan = Scan(values=x_of.decode(x, 1.0), largest=255)
     scale = y_of.result_scale(scan, {}, model_scale=1.0, input_scale=1.0)[0]
     prediction = Prediction(values=y_of.decode(y, scale), scale=scale)
@@ -220,16 +209,12 @@ def pixels_of_sample(x_of: Domain, y_of: Domain, x: Tensor, y: Tensor) -> NDArra
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    r"""The Fréchet distance of normal distributions with the moments of two sets of features.
+    r"""The Fréchet distance of normal distributions with the moments of features (N, F) and (M, F).
 
     .. math:: |\mu_a - \mu_b|^2 + \operatorname{tr}(C_a + C_b - 2 (C_a C_b)^{1/2})
 
     References:
         Heusel et al. (arXiv:1706.08500), eq. 6
-
-    Args:
-        a: (N, F).
-        b: (M, F).
     """
     first, second = (torch.cov(each.T.double()) for each in (a, b))
     values = torch.linalg.eigvals(first @ second).real.clamp(min=0)

@@ -49,10 +49,7 @@ class Pair(Case):
     def of(cls, name: str, files: Mapping[str, Path], columns: Mapping[str, str]) -> "Pair":
         """A subject of its files by role.
 
-        Args:
-            name: Its name.
-            files: reference, ``prediction MODEL``; input, mask, labels, ``uncertainty MODEL``.
-            columns: Cells of the participants' table.
+        Roles are reference, ``prediction MODEL``, input, mask, labels, ``uncertainty MODEL``.
         """
         by_model: dict[str, dict[str, Path]] = {"prediction": {}, "uncertainty": {}}
         for role, path in files.items():

@@ -32,11 +32,9 @@ class Placed:
 
     @classmethod
     def read(cls, path: Path, *, fit: bool = False) -> "Placed":
-        """Read a volume; NaN and infinity are let through: the metrics say where they matter.
+        """Read a volume, and fit raw DWI where tensors are compared.
 
-        Args:
-            path: The file.
-            fit: Whether tensors are compared: raw DWI is fitted then.
+        NaN and infinity are let through: the metrics say where they matter.
         """
         if path.suffix.lower() in PICTURES:
             return cls._picture(path)
@@ -54,9 +52,7 @@ class Placed:
     def of_numbers(cls, path: Path, *, indexed: bool) -> "Placed":
         """Read a mask, label map, label image or standard deviation, as it is stored.
 
-        Args:
-            path: The file.
-            indexed: Leave the numbers of an image's palette as they are.
+        With ``indexed`` that may be numbers of an image's palette.
         """
         if path.suffix.lower() in PICTURES:
             return cls._picture(path, indexed=indexed)
@@ -90,12 +86,9 @@ class Placed:
     def on(self, grid: Grid, *, order: Literal[0, 1] = 1, turn: bool = False) -> "Placed":
         """Resample it onto another grid, through world coordinates; zero outside its own.
 
-        Voxels that the two grids share, to 0.01 mm, are taken as they are.
+        By nearest neighbour (order 0) or trilinear (1); tensors turn with the frame where asked.
 
-        Args:
-            grid: Where it is wanted.
-            order: 0 nearest neighbour, 1 trilinear.
-            turn: Turn diffusion tensors from one voxel frame into the other.
+        Voxels that the two grids share, to 0.01 mm, are taken as they are.
         """
         from scipy import ndimage
 
@@ -125,9 +118,6 @@ def shared_grid(grids: list[Grid]) -> Grid | None:
 
     Fields of view of a whole number of coarse voxels end so. None where all are the same, or their
     voxels do not lie on one another.
-
-    Args:
-        grids: One or more.
     """
     first = grids[0]
     starts, ends = [np.zeros(3, int)], [np.array(first.shape)]

@@ -115,13 +115,7 @@ class Sampler:
         return self._grid(rows, (f"{title}, full", f"{title}, restricted"), steps)
 
     def sweep(self, dimensions: Sequence[int], count: int, classes: Sequence[str] = ()) -> Grid:
-        """Codes whose dimensions go, one by one, from −3 to 3 standard deviations.
-
-        Args:
-            dimensions: Numbers of dimensions of the code, from 0.
-            count: Columns.
-            classes: The class that is shown, the first one.
-        """
+        """Codes whose dimensions (from 0) go, one by one, from −3 to 3; of the first class."""
         size = self.net.flow.dimensions
         wrong = [n for n in dimensions if not 0 <= n < size]
         if wrong:
@@ -176,12 +170,7 @@ class Sampler:
         return self._grid(rows, names, _signed(steps), variance=shares[: len(rows)])
 
     def transfer(self, images: Sequence[int], count: int) -> Grid:
-        """Codes of test images, decoded for other classes or other test images.
-
-        Args:
-            images: Numbers in the test part.
-            count: Other images, where x is one.
-        """
+        """Codes of test images, decoded for other classes, or ``count`` others where x is one."""
         if self.classes:
             given = [(self._class(name), name) for name in self.classes]
         else:

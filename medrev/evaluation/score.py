@@ -45,14 +45,6 @@ def translate_sample(
     """Translate a sample in both directions, as far as the model has them, and back.
 
     Round trips go on from all that the network gave (:func:`medrev.prediction.round_trip`).
-
-    Args:
-        model: The model.
-        sample: In physical values.
-        x: The domain of its x.
-        y: The domain of its y.
-        inverse: Translate y, too.
-        cycles: Translate the results back.
     """
     given = [
         None if values is None else domain.encode(values, scale)
@@ -151,17 +143,13 @@ def part_scores(
 ) -> Results:
     """Measure a generative model or a classifier on a part of its data.
 
+    ``advance`` is told how many samples were done.
+
     - ``bits_per_dim``: −log₂ p(y | x) ÷ D in the unit of files (grey levels; of Lab 1), of y with
       the noise of the training, which is drawn always alike. With a normal prior only.
     - ``inversion``: mean absolute error of decode(encode(y)) in network range, of the first 500.
     - ``label_accuracy`` of classifiers.
     - ``used_dimensions``: mean over the classes, of a prior of classes.
-
-    Args:
-        model: A generator or a classifier.
-        dataset: Its data.
-        part: train, validation or test.
-        advance: Told how many samples were done.
     """
     net = model.translator
     sums: dict[str, list[float]] = {}
@@ -197,16 +185,9 @@ def part_scores(
 
 
 def drawn(model: Model, x: Tensor, count: int, name: str = "") -> Tensor:
-    """Several y of one x, always alike: as many as are asked for of a generator, else one.
+    """Several y ``(n, C_y, *spatial)`` of one x ``(C_x, …)``, in network range.
 
-    Args:
-        model: Of any kind.
-        x: In network range, ``(C_x, …)``.
-        count: How many.
-        name: Of the sample; others get other codes.
-
-    Returns:
-        In network range, ``(n, C_y, *spatial)``.
+    They are always alike for a name: as many as are asked for of a generator, else one.
     """
     if not isinstance(model.translator, Generator):
         return translate(model, x)[None]
@@ -215,13 +196,7 @@ def drawn(model: Model, x: Tensor, count: int, name: str = "") -> Tensor:
 
 
 def draw_scores(model: Model, dataset: AnyDataset, part: str) -> Results:
-    """Compare several draws of y with the true one, sample by sample.
-
-    Args:
-        model: Of any kind.
-        dataset: Its data, which has several y for an x (``dataset.variants``).
-        part: train, validation or test.
-    """
+    """Compare several draws of y (``dataset.variants``) with the true one, sample by sample."""
     results = []
     settings = Settings(tensors=False, metrics=("best_mse", "draw_variance"))
     for sample in dataset.part(part):

@@ -63,11 +63,7 @@ class Description:
 
 
 def describe(values: Sequence[float], *, resamples: int = 9999) -> Description:
-    """Describe the values of several subjects.
-
-    Args:
-        values: One value per subject, not NaN; may be infinite.
-        resamples: Bootstrap samples of the 95 % interval; 0 for none.
+    """Describe the values of several subjects, not NaN; with no resamples without a 95 % interval.
 
     Example:
         >>> found = describe([7.0, 8.0, 9.0])
@@ -114,12 +110,7 @@ def bootstrap_mean(
     resamples: int = 9999,
     seed: int = 0,
 ) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval of a mean.
-
-    Args:
-        values: One finite value per subject, or one difference per pair.
-        resamples: Bootstrap samples.
-        seed: Seed of the resampling.
+    """Bias-corrected and accelerated bootstrap interval of a mean of values or differences.
 
     Raises:
         InputError: There are fewer than five values, or they differ by rounding only.
@@ -219,17 +210,13 @@ class Outlier:
 
 
 def outliers(values: Mapping[str, float]) -> dict[str, float]:
-    """Subjects whose robust z score exceeds :data:`THRESHOLD` in size.
+    """Scores of the subjects whose robust z score exceeds :data:`THRESHOLD` in size.
+
+    Of fewer than five subjects there are none.
 
     ``z = 0.6745 (x − median) / MAD`` with the median absolute deviation MAD; where that is zero
     (more than half of the values are equal), ``z = (x − median) / (1.2533 · mean absolute
     deviation)``. Infinite values are outliers among finite ones.
-
-    Args:
-        values: Value by subject.
-
-    Returns:
-        Score by flagged subject, none if there are fewer than five subjects.
 
     References:
         Iglewicz and Hoaglin, How to detect and handle outliers, ASQC 1993.
@@ -262,10 +249,7 @@ def find_outliers(
 ) -> tuple[Outlier, ...]:
     """Flag the subjects of a cohort, by method and key, the farthest first.
 
-    Args:
-        results: Records of a cohort.
-        keys: What is looked at; None: all that are no points of curves.
-        methods: Methods that are looked at; None: all.
+    Points of curves count where they are named.
     """
     if keys is None:
         keys = [k for k in results.keys if k.metric in CATALOGUE and not CATALOGUE[k.metric].curve]

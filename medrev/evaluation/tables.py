@@ -24,14 +24,7 @@ def summary_table(
     *,
     caption: str = "",
 ) -> Tabular:
-    """Mean ± standard deviation over subjects: methods are rows, metrics columns, the best bold.
-
-    Args:
-        results: Records of a cohort.
-        keys: The columns.
-        methods: The rows; None: all methods.
-        caption: What the table shows.
-    """
+    """Mean ± standard deviation over subjects: methods are rows, metrics columns, the best bold."""
     names, count = tuple(methods or results.methods), len(results.subjects)
     columns = [key_column(results, key) for key in keys]
     cells = [mean_cells(results, names, key) for key in keys]
@@ -93,13 +86,9 @@ def best_rows(
 
 
 def worse_than(model: str, means: Mapping[str, float], column: Column) -> str | None:
-    """That a model is worse than the best of the methods that need none; None where it is not.
+    """Say so where a model is worse than the best of the methods that need none.
 
-    Args:
-        model: Its name among the methods.
-        means: Mean by method.
-        column: What was measured, and which values are good; of others than lower and higher
-            nothing is said.
+    None where it is not, or where neither lower nor higher values are good.
     """
     bad = {method: badness(column.better, mean) for method, mean in means.items()}
     own = bad.pop(model, None)
@@ -139,13 +128,7 @@ def region_table(
     component: str | None = None,
     methods: Sequence[str] | None = None,
 ) -> Tabular:
-    """One metric in every region where it was measured: regions are rows, methods columns.
-
-    Args:
-        results: Records of a cohort.
-        metric: Key of :data:`CATALOGUE`.
-        component: Tensor component or scalar map.
-        methods: The columns; None: all methods. The best of each row is bold.
+    """One metric by region: regions are rows, methods columns, the best of each row bold.
 
     Raises:
         InputError: The metric was measured nowhere.
@@ -174,12 +157,9 @@ def region_table(
 
 
 def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabular:
-    """Accuracy and IoU of each class: classes are rows, methods columns.
+    """Accuracy and IoU of each class, over all images: a row per class, a column per method.
 
-    Args:
-        results: Scores over all images, with the class as component.
-        methods: The columns; None: all methods. The best of each row is bold; the ground truth is
-            no rival.
+    The best of each row is bold, but the ground truth.
 
     Raises:
         InputError: No class was scored.
@@ -206,10 +186,6 @@ def class_table(results: Results, methods: Sequence[str] | None = None) -> Tabul
 
 def volume_table(results: Results, method: str) -> Tabular:
     """Volumes of the labelled regions in the reference and in a method's output.
-
-    Args:
-        results: Records of a cohort.
-        method: The method whose label maps were measured.
 
     Raises:
         InputError: No volume of the method was measured.
@@ -239,12 +215,7 @@ def volume_table(results: Results, method: str) -> Tabular:
 
 
 def interval_table(results: Results, methods: Sequence[str] | None = None) -> Tabular | None:
-    """Intervals and distributions by method, quantity and region; None where there are none.
-
-    Args:
-        results: Records of a cohort.
-        methods: Whose; None: all.
-    """
+    """Intervals and distributions by method, quantity and region; None where there are none."""
     measured = [key for key in results.keys if key.metric in ("interval_coverage", "crps")]
     rows: list[tuple[Cell, ...]] = []
     for method in methods or results.methods:

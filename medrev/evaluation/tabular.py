@@ -184,14 +184,7 @@ class Tabular:
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
     def write(self, stem: Path, *, overwrite: bool) -> list[Path]:
-        """Write it as CSV, JSON, Markdown and LaTeX.
-
-        Args:
-            stem: Path without the four endings.
-            overwrite: Replace existing files.
-
-        Returns:
-            The files written.
+        """Write it as CSV, JSON, Markdown and LaTeX, whose files are a path with these endings.
 
         Raises:
             OutputError: A file exists already or cannot be written.
@@ -211,14 +204,12 @@ class Tabular:
         return list(paths)
 
     def print(self, console: "Console | None" = None, *, strong: Collection[str] = ()) -> None:
-        """Print it to a terminal with its caption and notes, turned so that it fits.
+        """Print it to standard error with its caption and notes, turned so that it fits.
+
+        Rows whose first cell is ``strong`` stand out.
 
         The table's columns stand below each other, its rows beside each other; where the terminal
         is too narrow for deviations, the means alone.
-
-        Args:
-            console: Where (default: standard error).
-            strong: Rows that stand out, by the text of their first cell.
         """
         from rich.console import Console
 
@@ -269,13 +260,7 @@ class Tabular:
 
 
 def shown(cell: Cell, digits: int | None, *, bounded: bool) -> tuple[str, str]:
-    """A cell as it is read, and its deviation, if it has one.
-
-    Args:
-        cell: The cell.
-        digits: Digits after the point of its numbers.
-        bounded: As :attr:`Column.bounded`.
-    """
+    """A cell as it is read, rounded to digits, and its deviation, if it has one."""
     if cell is None or isinstance(cell, str):
         return "–" if cell is None else cell, ""
     if isinstance(cell, MeanStd):

@@ -35,12 +35,6 @@ def write_bundle(
     dict), ``models/model.ts`` (TorchScript), ``models/model.onnx`` where the packages for ONNX are
     installed, and ``docs/README.md``. Networks work in mm²/s.
 
-    Args:
-        model: The model.
-        folder: Folder to write.
-        inverse: From the fine to the coarse grid.
-        overwrite: Replace an existing folder.
-
     Returns:
         The folder.
 

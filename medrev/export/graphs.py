@@ -38,12 +38,6 @@ def write_torchscript(
     to the other side, in network range. Sizes are free, up to the network's ``multiple``. A 3D
     network with instance normalisation must be run on windows of its training patch.
 
-    Args:
-        model: The model.
-        path: File to write.
-        inverse: From the fine to the coarse grid.
-        overwrite: Replace an existing file.
-
     Raises:
         OutputError: The file exists or cannot be written.
         RuntimeError: The file written does not compute what PyTorch computes.

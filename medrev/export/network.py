@@ -122,12 +122,6 @@ class NetworkTranslator(nn.Module):
     Scaling is not inside: intensities of MRI have no unit, and each volume has a scale of its own
     (`medrev.domains.intensity.intensity_scale`).
 
-    Args:
-        translator: The network.
-        channels: Of the input.
-        spatial_dims: 2 or 3.
-        inverse: From y to x.
-
     Attributes:
         multiple: Voxels of the input along every axis must be a multiple of this.
         least: Fewest voxels of the input along every axis.

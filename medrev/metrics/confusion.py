@@ -56,9 +56,7 @@ class Confusion:
     def class_accuracy(self, absent: Literal["skip", "zero"] = "skip") -> float:
         """Mean of :attr:`accuracies` over classes.
 
-        Args:
-            absent: Leave out classes that have no accuracy, or count them as zero, as the
-                evaluation of pix2pix does.
+        Classes without pixels are left out, or count as zero, as the evaluation of pix2pix has it.
 
         Raises:
             InputError: There is no pixel.

@@ -24,11 +24,9 @@ def as_array(volume: Array) -> Floats:
 
 
 def as_mask(mask: Array | None, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A mask of shape ``(I, J, K)`` or ``(1, I, J, K)`` as booleans of shape ``(I, J, K)``.
+    """A mask ``(I, J, K)`` or ``(1, I, J, K)``, positive inside, as booleans ``(I, J, K)``.
 
-    Args:
-        mask: The mask, positive inside; None: everywhere.
-        spatial: Shape of the volume without its channels, of two or three axes.
+    None is everywhere in a volume (or an image) of this shape.
 
     Raises:
         InputError: The mask is empty or of another shape than the volume.
@@ -136,11 +134,7 @@ def as_labels(labels: Array, spatial: tuple[int, ...]) -> NDArray[np.int64]:
 def region_names(
     *maps: NDArray[np.int64], names: Mapping[int, str] | None = None
 ) -> dict[int, str]:
-    """Names of the labels that occur, by value; 0 is background.
-
-    Args:
-        maps: Label maps.
-        names: Name by value; labels without a name are called ``label N``.
+    """Names of the labels that occur, by value, else ``label N``; 0 is background.
 
     Raises:
         InputError: Two labels have the same name.

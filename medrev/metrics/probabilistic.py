@@ -145,12 +145,7 @@ def rank_histogram(
 
 
 def interval_coverage(lower: Floats, upper: Floats, reference: Floats) -> tuple[float, float]:
-    """Share of values that lie in their intervals, and the mean width of these.
-
-    Args:
-        lower: Lower ends, of any shape.
-        upper: Upper ends, same shape.
-        reference: Values, same shape.
+    """Share of values, of any shape, that lie in their intervals, and the mean width of these.
 
     Raises:
         InputError: A lower end lies above the upper one, or there are no values.

@@ -89,12 +89,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, reference: Array, mask: Array | None) -> "Spectrum":
-        """Prepare a reference.
-
-        Args:
-            reference: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-            mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        """
+        """Prepare a reference ``(C, I, J, K)`` or ``(C, I, J)`` in a mask (None: everywhere)."""
         from scipy import fft, ndimage  # not for those who only translate
 
         array = as_array(reference)
@@ -162,13 +157,7 @@ def _sums(values: Floats, band: NDArray[np.intp], size: tuple[int, ...]) -> Floa
 
 
 def differences(array: Floats, inside: NDArray[np.bool_], axis: int) -> Floats:
-    """Differences ``(C, N)`` of neighbours along an axis that both lie in the mask.
-
-    Args:
-        array: Volume ``(C, …)``.
-        inside: Mask of its spatial shape.
-        axis: Spatial axis, 0 for the first.
-    """
+    """Differences ``(C, N)`` of neighbours along a spatial axis that both lie in the mask."""
     n = inside.shape[axis]
     pairs = np.take(inside, range(1, n), axis) & np.take(inside, range(n - 1), axis)
     with np.errstate(invalid="ignore", over="ignore"):  # outside of the mask

@@ -64,10 +64,7 @@ class Watch:
 
     @contextmanager
     def waiting(self, left: int) -> Iterator[float]:
-        """Wait in the block, at most as many seconds as it is handed, and look if it was in vain.
-
-        Args:
-            left: Subjects that are not done.
+        """Wait in the block for subjects, at most so many seconds, and look if it was in vain.
 
         Raises:
             ClusterError: There is no hope for them.

@@ -108,20 +108,10 @@ def infer_distributed(
     on_done: OnDone = lambda entry, files, new: None,
     show_progress: bool = True,
 ) -> Report:
-    """Translate many subjects as :func:`medrev.prediction.infer_many` does, in workers.
+    """As :func:`medrev.prediction.infer_many`, in workers of a pool, by models of files.
 
     Every subject is read, translated and written in one worker with one thread, which needs the
     same paths to the inputs, the results and the weights. What is there already is kept.
-
-    Args:
-        entries: The subjects.
-        models: The model, and those that join it; loaded from files.
-        request: Settings.
-        pool: Where they run. A subject whose worker dies is given to another.
-        device: Where the workers compute.
-        retries: Further attempts after an unexpected error.
-        on_done: Called in this process when a subject is done; what it raises counts as a failure.
-        show_progress: Show a progress bar on standard error.
 
     Raises:
         ClusterError: The scheduler does not answer, or its workers are not usable.

@@ -117,15 +117,13 @@ class Activation:
 
 
 class TorchChain:
-    """Stride-1 convolutions with batch or instance normalisation and pointwise activations.
+    """Stride-1 convolutions, norms and pointwise activations, as :func:`flatten` gives them.
+
+    :func:`is_plain` knows them; float32, or bfloat16 between the layers.
 
     Batch normalisation is folded into the convolution before it. Inside of the volume no plane is
     padded, computed twice or thrown away. With instance normalisation the slab must be the whole
     volume.
-
-    Args:
-        layers: As :func:`flatten` gives them; :func:`is_plain` says whether they will do.
-        dtype: float32, or bfloat16 for the convolutions and what lies between them.
 
     Attributes:
         steps: What is done, one after another.

@@ -34,16 +34,11 @@ _MARGIN = 1.02
 
 
 class Direction(ABC):
-    """One direction of a translator, whatever its dimension.
+    """One direction of a translator, whatever its dimension; its weights are read now.
 
     Values ``(C, *spatial)`` enter the network's own grid, are computed there, and leave it. The
     other direction goes on from what was computed: the round trip of an exactly reversible network
     is exact, padding included.
-
-    Args:
-        model: Its weights are read now.
-        inverse: From y to x.
-        engine: What computes it (default: PyTorch in float32).
 
     Raises:
         InputError: The engine does not know the layers of the network.

@@ -255,13 +255,9 @@ _WORTH = 1.2
 def choose_engine(
     name: str, precision: str, device: torch.device, cache_dir: Path | None = None
 ) -> Engine:
-    """The engine of a name and precision.
+    """The engine of a name and precision; ``auto`` is PyTorch (see :func:`alternative_engine`).
 
-    Args:
-        name: ``auto`` (PyTorch; see :func:`alternative_engine`), ``torch`` or ``openvino``.
-        precision: ``auto``, ``float32`` or ``bfloat16``.
-        device: Where the weights are.
-        cache_dir: Where compiled graphs are kept.
+    Compiled graphs are kept in a folder.
 
     Raises:
         InputError: The engine is not installed, or cannot run on the device or in the precision.

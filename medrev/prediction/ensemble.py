@@ -29,12 +29,7 @@ _VOXELS = 1 << 16
 
 
 class RunningStatistics:
-    """Running mean and spread of volumes (Welford), which keeps no more than both.
-
-    Args:
-        shape: Voxels (I, J, K).
-        domain: What the volumes are of: the norm whose spread is wanted, and the quantities.
-    """
+    """Running mean and spread (Welford) of volumes of a domain; it keeps no more than both."""
 
     def __init__(self, shape: tuple[int, ...], domain: Domain) -> None:
         self.count = 0
@@ -44,12 +39,7 @@ class RunningStatistics:
         self._squares: dict[str, Tensor] = {}
 
     def add(self, values: Tensor, symmetry: Symmetry | None = None) -> None:
-        """Add an estimate.
-
-        Args:
-            values: ``(C, I', J', K')`` on the grid turned by the symmetry.
-            symmetry: How the grid was turned; the estimate is turned back first. None: it was not.
-        """
+        """Turn an estimate ``(C, I', J', K')`` back, undoing a symmetry, and add it."""
         self.count += 1
         back = np.eye(3, dtype=np.int64) if symmetry is None else symmetry.T
         # Planes of the estimate along its first axis are planes of the mean along this one.
@@ -134,11 +124,9 @@ class Encode:
         return result
 
     def residual(self, values: Tensor, back: Tensor) -> Tensor:
-        """``‖G(F(x)) − x‖`` in every voxel, of x as the network sees it.
+        """``‖G(F(x)) − x‖`` in every voxel of physical values ``(C, *spatial)`` and their way back.
 
-        Args:
-            values: Physical values ``(C, *spatial)``.
-            back: What the network gave when it came back, ``(C, *spatial)``.
+        Both are as the network sees them.
         """
         again = self.source.decode(back, self.scale)
         seen = self.source.decode(self.forward(values.to(back.device)), self.scale)
@@ -227,14 +215,10 @@ class Ensemble:
         return text
 
     def run(self, values: Tensor, *, show_progress: bool = False) -> Prediction:
-        """Translate physical values ``(C, *spatial)`` of the shape given.
+        """Translate physical values ``(C, *spatial)`` of the shape given, zero outside the mask.
 
-        Args:
-            values: In the unit of the source, zero outside the mask.
-            show_progress: Show a progress bar.
-
-        Returns:
-            Mean, deviation and spread over the members, and the cycle residual if it was asked for.
+        Gives mean, deviation and spread over the members, and the cycle residual if it was asked
+        for.
         """
         amount = sum(plan.amount for plan in self._plans)
         statistics = RunningStatistics(self._made, self._target) if self.count > 1 else None

@@ -102,13 +102,9 @@ def _single(
 
 
 def single_entry(source: Domain, path: Path, data: Path, output: Path | None) -> Entry:
-    """A single input whose results go into a folder, or one that names the file of its result.
+    """A single input whose results go into a folder, or that names the file of its result.
 
-    Args:
-        source: What the model starts from.
-        path: The input as the user names it.
-        data: Its file, or folder of a DICOM series.
-        output: Folder, or file of the result: the others' names begin like its own.
+    The others' names begin like its own.
     """
     folder, base, file = output or Path(), source.base(data), None
     if output is not None and is_named_like_file(output):

@@ -131,11 +131,7 @@ class Geometry:
 
     @classmethod
     def of(cls, model: Model, *, inverse: bool = False) -> "Geometry":
-        """The geometry of a direction.
-
-        Args:
-            model: Asked for what follows from its layers; its weights are not looked at.
-            inverse: The direction.
+        """The geometry of a direction, of which the layers are asked and not the weights.
 
         Raises:
             InputError: The network is 2D.

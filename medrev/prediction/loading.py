@@ -243,10 +243,6 @@ def weight_file(source: Path) -> Path:
 def load_models(models: Sequence[str | Path | Model], device: str) -> tuple[Model, ...]:
     """A model, and those that join it in an ensemble.
 
-    Args:
-        models: Models, or where they are.
-        device: auto, cpu, cuda, cuda:N or mps.
-
     Raises:
         CheckpointError: One cannot be used.
     """

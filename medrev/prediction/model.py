@@ -54,11 +54,7 @@ class Model:
 
 
 def generator_of(model: Model, asked: Sequence[str] = ()) -> Generator:
-    """The generator of a model.
-
-    Args:
-        model: It.
-        asked: The options that need one.
+    """The generator of a model, which the options asked for need.
 
     Raises:
         InputError: It is a model of another kind.

@@ -20,11 +20,6 @@ from medrev.progress import progress
 def direction_of(model: Model, inverse: bool = False, engine: Engine | None = None) -> Direction:
     """One direction of a model's network, with the weights as they are now.
 
-    Args:
-        model: The model.
-        inverse: From y to x.
-        engine: What computes it (default: PyTorch in float32).
-
     Raises:
         InputError: The engine does not know the layers of the network.
     """
@@ -180,19 +175,13 @@ def segmenter_of(model: Model) -> Segmenter:
 
 
 def segment_image(model: Model, image: torch.Tensor | NDArray[Any]) -> torch.Tensor:
-    """Tell the most likely class of every pixel.
+    """Tell the most likely class (I, J), from 0, of every pixel of an image (C, I, J).
+
+    Its values are 0 to 255 where its type is uint8, else -1 to 1.
 
     Sizes that do not suit the network are padded at the end of an axis by reflection, and the
     result is cropped. The image is not resized: give one of the resolution that the model was
     trained on (``data.load_size``).
-
-    Args:
-        model: Trained with ``method.kind: segmentation``.
-        image: Image of shape (C, I, J): whole numbers 0 to 255 where its type is uint8, else
-            network range, −1 to 1.
-
-    Returns:
-        Classes (I, J), whole numbers from 0, on the CPU.
 
     Raises:
         InputError: The model is of another kind, the shape is another, or a value is not finite.

@@ -64,14 +64,10 @@ class _LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(function: Callable[[torch.Tensor], torch.Tensor], example: torch.Tensor) -> int:
-    """Largest number of bytes that intermediate results of one call take at a time.
+    """Most bytes that intermediate results of one call on a small example take at a time.
 
     Counts what PyTorch allocates through its operators, output included and input excluded; the
     scratch space inside a convolution kernel is not seen.
-
-    Args:
-        function: The network, or a direction of it.
-        example: Its input; keep it small.
     """
     counter = _LiveBytes()
     counter.ignore(example)
@@ -143,11 +139,7 @@ class Plan:
         return list(itertools.product(*self.starts)) if self.wanted is None else self.wanted
 
     def only(self, cells: Tensor) -> "Plan":
-        """Without the tiles or windows that hold none of some cells.
-
-        Args:
-            cells: Boolean, of the plan's shape.
-        """
+        """Without tiles or windows that hold none of some cells (boolean, of the plan's shape)."""
         chosen = []
         for part in self.parts:
             place = tuple(slice(a, a + t) for a, t in zip(part, self.tile, strict=True))

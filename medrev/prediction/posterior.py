@@ -123,19 +123,12 @@ def sample(
     slab: int,
     show_progress: bool = False,
 ) -> Prediction:
-    """Draw samples around a point estimate, and add to it what they say together.
+    """Draw samples of a scan around a point estimate, and add what they say together.
+
+    The scan is zero outside the mask; ``slab`` planes are sampled at a time (:func:`slab_of`).
 
     Every slab of planes is sampled as often as asked, before the next one is: beside the result no
     more is kept than one sample of one slab, however many there are.
-
-    Args:
-        task: A model with a posterior, number of samples, temperature, whether they are kept.
-        given: The scan, zero outside the mask.
-        estimate: What the model gave.
-        encode: How values are encoded.
-        engine: Its device and precision; PyTorch computes.
-        slab: Planes that are sampled at a time (:func:`slab_of`).
-        show_progress: Show a progress bar.
     """
     options, target, net = task.options, encode.target, task.models[0].translator
     assert isinstance(net, Posterior)
@@ -252,20 +245,12 @@ _FEWEST = 200
 def score_of(
     model: Model, domain: Domain, values: Tensor, mask: Tensor | None, scale: float
 ) -> Score | None:
-    """Score a scan as though it were the fine grid of a training.
+    """Score a scan ``(C, *spatial)``, zero outside a mask, as the fine grid of a training.
+
+    None where it is too small.
 
     The scan is cut into boxes of the size of the training's patches, which are alone as these are:
     memory does not grow with the scan.
-
-    Args:
-        model: With a posterior.
-        domain: What the scan is of.
-        values: ``(C, *spatial)`` in the domain's unit, zero outside the mask.
-        mask: ``(1, *spatial)``.
-        scale: Value that is 1 in the network.
-
-    Returns:
-        None where the scan is too small.
     """
     net = model.translator
     assert isinstance(net, Posterior)

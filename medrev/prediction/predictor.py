@@ -326,12 +326,9 @@ class Predictor:
         return encodings, notes
 
     def _fastest(self, make: Callable[..., Ensemble]) -> Ensemble:
-        """The ensemble on the engine asked for; or on another one, where that is faster.
+        """The ensemble on the engine asked for, or on another one, where that is faster.
 
         Another one is tried where an engine is not asked for and the ensemble takes long.
-
-        Args:
-            make: Makes it on an ``engine``.
         """
         options, device = self.task.options, self.task.models[0].device
         if "--precision bfloat16" in self.source.refuses:

@@ -48,10 +48,7 @@ class Seen:
 def prepare(task: Task, scan: Scan, scale: float) -> Seen:
     """Bring a scan to what the networks of a task were trained on, as far as it needs that.
 
-    Args:
-        task: What is asked.
-        scan: Of its source.
-        scale: Value of the scan that is 1 in the network.
+    The scale is the value that is 1 in the network.
 
     Raises:
         InputError: There is no room for a resampling.
@@ -101,13 +98,9 @@ def prepare(task: Task, scan: Scan, scale: float) -> Seen:
 def _check_room(
     task: Task, shape: tuple[int, ...], inner: tuple[int, ...], edges: tuple[float, ...]
 ) -> None:
-    """Refuse a resampling for which there is no room, before anything is allocated.
+    """Refuse a resampling of ``(C, i, j, k)`` to ``inner`` voxels for which there is no room.
 
-    Args:
-        task: What is asked.
-        shape: ``(C, i, j, k)`` of the volume.
-        inner: Voxels that the network would see.
-        edges: Voxel edges of the volume in mm.
+    Nothing is allocated before.
     """
     channels, *given = shape
     limit = task.max_memory

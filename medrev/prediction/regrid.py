@@ -31,11 +31,9 @@ _INSIDE = 0.5
 
 
 class Regrid(Step):
-    """Resample a volume to another grid over the same field of view.
+    """Resample a volume to ``inner`` voxels over the same field of view.
 
-    Args:
-        inner: Voxels along i, j, k that the network sees.
-        mask: ``(1, i, j, k)`` of the volume; what lies outside is not averaged with what is inside.
+    What lies outside its mask is not averaged with what is inside.
 
     Attributes:
         shape: Voxels of the volume.
@@ -70,13 +68,10 @@ class Regrid(Step):
 
 
 def trained_edges(header: Mapping[str, Any], ratio: Ratio) -> tuple[Edges, ...] | None:
-    """Smallest and largest voxel edge (mm), along every axis, of what a network was trained on.
+    """Smallest and largest voxel edge (mm) of the training, along every axis.
 
-    Args:
-        header: Of the model's weight file; it holds the edges of the coarse grid, of all axes
-            together.
-        ratio: The grid of the result beside that of the volume: along every axis fine voxels are
-            smaller by the factor of that axis.
+    Those of the coarse grid are the weight file's; of the fine one they are smaller by the axis's
+    factor.
     """
     known = header.get("voxel_size")
     if not isinstance(known, list) or len(known) != 2:
@@ -87,13 +82,7 @@ def trained_edges(header: Mapping[str, Any], ratio: Ratio) -> tuple[Edges, ...] 
 
 
 def spacing_doubts(header: Mapping[str, Any], affine: NDArray[Any], ratio: Ratio) -> list[str]:
-    """Say so in words where a volume's voxels are unlike those of the training.
-
-    Args:
-        header: Of the model's weight file.
-        affine: Voxel → RAS mm of the volume, with its axes in the order that the network sees.
-        ratio: As in :func:`trained_edges`.
-    """
+    """Say so where a volume's voxels, in the network's order of axes, are unlike the training's."""
     trained = trained_edges(header, ratio)
     if trained is None:
         return []

@@ -98,13 +98,7 @@ def infer_file(
 
 
 def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = True) -> list[Path]:
-    """Translate one subject, as :func:`infer_file` does.
-
-    Args:
-        inference: What is asked.
-        entry: The subject.
-        show_progress: Show progress bars on standard error.
-    """
+    """Translate one subject, as :func:`infer_file` does."""
     overwrite = inference.request.overwrite
     found = inference.recognise(entry)
     check_outputs(inference.paths(entry, found), found.files, overwrite)
@@ -124,10 +118,6 @@ def infer_entry(inference: "Inference", entry: Entry, *, show_progress: bool = T
 
 class Inference:
     """What is asked of which models, in steps from files to files, so that cohorts overlap them.
-
-    Args:
-        models: The model, and those that join it in an ensemble.
-        request: What is asked.
 
     Attributes:
         source: The domain that is read.
@@ -219,11 +209,7 @@ class Inference:
     ) -> Scan:
         """Read what the network starts from.
 
-        Args:
-            found: The input.
-            hashes: Of its files, if they are known already.
-            show_progress: Show a progress bar, if it takes long.
-            check: Called now and then; what it raises ends the reading.
+        The check is called now and then, and ends the reading by what it raises.
 
         Raises:
             InputError: The input cannot be used.
@@ -241,14 +227,7 @@ class Inference:
         return replace(scan, hashes=found.hashes() if hashes is None else hashes)
 
     def result(self, entry: Entry, found: Source, scan: Scan, prediction: Prediction) -> Result:
-        """What is written of a prediction.
-
-        Args:
-            entry: The subject.
-            found: Its input.
-            scan: What was read of it.
-            prediction: What :attr:`predictor` made of that.
-        """
+        """What is written of a prediction."""
         request = self.request
         warnings = [*scan.warnings, *prediction.warnings]
         notes = [*scan.notes, *prediction.notes]
@@ -290,12 +269,7 @@ class Inference:
         )
 
     def describe(self, folder: Path, sources: Sequence[Path]) -> None:
-        """Write what a folder of results has beside them.
-
-        Args:
-            folder: Of all results.
-            sources: What some of them were made from.
-        """
+        """Write what a folder of all results has beside them; some were made from sources."""
         if self.target.title:
             ignored = self.target.ignored_by_bids(self.request.format)
             describe_dataset(folder, self.target.title, ignored, links_of(sources, folder))

@@ -128,10 +128,7 @@ def suitable_models(
 ) -> list[tuple[ShippedModel, list[Entry]]]:
     """Which shipped models are for the subjects that inputs name, and for which of them.
 
-    Args:
-        inputs: As of :func:`medrev.prediction.find_entries`.
-        output: Folder of the results.
-        participants: Only these subjects of a cohort.
+    Subjects are those of :func:`medrev.prediction.find_entries`.
 
     Returns:
         Every subject once, with the model that :func:`suitable_model` gives; those that cannot be

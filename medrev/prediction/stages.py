@@ -121,15 +121,9 @@ class Stages:
 
 
 def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> Stages | None:
-    """Take a direction of a translator apart.
+    """Take a direction of a translator in ``eval()`` apart into chains of plain layers and others.
 
-    Args:
-        translator: In ``eval()``.
-        inverse: The direction.
-        make_chain: Makes the chains of plain layers; others are run as they are.
-
-    Returns:
-        The stages, or None for a translator that is not made of parts known here.
+    Others are run as they are; None where its parts are not known here.
     """
     if not isinstance(translator, RevGAN) or translator.spatial_dims != 3:
         return None

@@ -29,21 +29,11 @@ class Step(ABC):
 
     @abstractmethod
     def forward(self, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Do it.
-
-        Args:
-            values: ``(C, *spatial)``.
-            mask: ``(1, *spatial)``, if there is one.
-        """
+        """Do it to values ``(C, *spatial)`` and a mask ``(1, *spatial)``."""
 
     @abstractmethod
     def inverse(self, result: Tensor, ratio: Ratio) -> Tensor:
-        """Undo it.
-
-        Args:
-            result: ``(C', *spatial')``, made from what :meth:`forward` gave.
-            ratio: Its grid beside that of what :meth:`forward` gave.
-        """
+        """Undo it on a result ``(C', *spatial')``, on a grid of this ratio to :meth:`forward`'s."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +152,9 @@ class Steps(list[Step]):
     """What was done with a scan, in order."""
 
     def undo(self, result: Tensor, ratio: Ratio, inside: Tensor | None = None) -> Tensor:
-        """Undo all of it on a result, which is zero outside of a mask, if one is given.
+        """Undo all of it on a result ``(C', *spatial')`` on a grid of this ratio to the scan's.
 
-        Args:
-            result: ``(C', *spatial')``, made from what was done with the scan.
-            ratio: Its grid beside that of the scan.
-            inside: ``(1, *spatial')`` of the result after that.
+        Zero outside a mask ``(1, *spatial')``, if one is given.
         """
         for step in reversed(self):
             result = step.inverse(result, ratio)

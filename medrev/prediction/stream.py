@@ -163,14 +163,7 @@ class Stream:
 
 
 def stream_memory(stages: Stages, geometry: Geometry, shape: Shape, slab: int) -> int:
-    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded.
-
-    Args:
-        stages: The direction.
-        geometry: Its grids.
-        shape: Cells of the volume along i, j, k.
-        slab: Planes of cells that a layer handles at a time.
-    """
+    """Peak in bytes of what a :class:`Stream` holds, its result included, its argument excluded."""
     length, j, k = shape
     slab = min(slab, length)
     plane = 4 * j * k

@@ -123,10 +123,9 @@ class Task:
         return factors if turned is None else tuple(factors[axis] for axis in turned.order)
 
     def passes(self, affine: NDArray[Any] | None) -> int:
-        """How many translations a scan takes; more than one where a voxel size is asked for.
+        """How many translations a scan (voxel → RAS mm) takes.
 
-        Args:
-            affine: Voxel → RAS mm of the scan.
+        More than one where a voxel size is asked for.
 
         Raises:
             InputError: The model leaves the grid as it is, the scan has no geometry, or its voxels

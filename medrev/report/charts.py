@@ -68,12 +68,9 @@ class Line:
 def box_plot(
     groups: Mapping[str, Mapping[str, float]], *, series: Mapping[str, int], digits: int = 2
 ) -> str:
-    """Boxes of one metric, a row per method: median, quartiles, whiskers to 1.5 times their range.
+    """Boxes of one metric by subject and method, a row per method.
 
-    Args:
-        groups: Value by subject, by method. Values that are not finite are left out.
-        series: Number of every method's colour.
-        digits: Digits after the point in tooltips.
+    Median, quartiles, whiskers to 1.5 times their range; what is not finite is left out.
     """
     axes = _axes(_ROW * len(groups) + 34, left=100, bottom=24)
     axes.set_ylim(len(groups) - 0.5, -0.5)
@@ -119,11 +116,7 @@ def histogram(
 ) -> str:
     """Outlines of histograms, as shares of all values in percent, on a logarithmic scale.
 
-    Args:
-        counts: Number of voxels by bin, by method.
-        edges: Edges of the bins, one more than bins.
-        series: Number of every method's colour.
-        x_label: What is counted, with its unit.
+    A curve is voxels by bin; there is one edge more than bins.
     """
     shares = {
         name: 100 * np.asarray(c, float) / np.sum(c) for name, c in counts.items() if np.sum(c)
@@ -178,16 +171,7 @@ def line_chart(
     diagonal: bool = False,
     from_zero: bool = False,
 ) -> str:
-    """Lines over a common scale.
-
-    Args:
-        lines: The series.
-        x_label: Label of the horizontal axis, with its unit.
-        y_label: Label of the vertical axis, with its unit.
-        log: Logarithmic vertical axis.
-        diagonal: Both axes have one scale, and the line where they are equal is drawn.
-        from_zero: Both axes begin at zero.
-    """
+    """Lines over a common scale; with ``diagonal`` of both axes, with the line of equal values."""
     axes = _axes(x_label=x_label, y_label=y_label)
     axes.margins(0, 0 if from_zero else 0.05)
     for line in lines:

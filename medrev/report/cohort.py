@@ -51,14 +51,7 @@ _MOST_REASONS = 20
 def draw_subjects(
     evaluated: Evaluated, count: int, *, pool: Pool | None = None, show_progress: bool = True
 ) -> dict[str, Preview]:
-    """Make the pictures of the subjects that the report shows, the worst first.
-
-    Args:
-        evaluated: The results.
-        count: How many subjects: the worst half, the median, and the best.
-        pool: Where the pictures are made (default: in this process).
-        show_progress: Show a progress bar on standard error.
-    """
+    """Make the pictures of so many subjects, worst first: the worst half, the median, the best."""
     results, config = evaluated.results, evaluated.config
     chosen = choose_subjects(results, evaluated.models[0], headline_keys(results)[0], count)
     # One baseline is enough for pictures, and changed inputs and classes are not shown.

@@ -221,10 +221,6 @@ def training_curves(
 
     Losses of adversaries jump from row to row: those of a long log are drawn as means over a
     sliding window, and the chart says over how many steps.
-
-    Args:
-        metrics: Columns of ``metrics.csv``.
-        validation: Columns of ``validation.csv``.
     """
     charts = []
     steps = metrics.get("step", [])

@@ -66,23 +66,13 @@ _VIEWER, _LICENCE = "niivue-0.69.0.umd.js", "niivue-0.69.0.LICENSE.txt"
 
 
 def render(template: str, **context: Any) -> str:
-    """Fill in one of the package's templates; whatever is not markup is escaped.
-
-    Args:
-        template: Name of the file in ``medrev/report/templates``.
-        context: What the template names.
-    """
+    """Fill in a template of ``medrev/report/templates``; whatever is not markup is escaped."""
     chosen = environment(escape=True).get_template(template)
     return chosen.render(medrev_version=__version__, **context)
 
 
 def render_text(template: str, **context: Any) -> list[str]:
-    """Fill in a template of plain text: its paragraphs, which ``---`` parts, each on one line.
-
-    Args:
-        template: Name of the file in ``medrev/report/templates``.
-        context: What the template names.
-    """
+    """Fill in a template of plain text: its paragraphs, which ``---`` parts, each on one line."""
     chosen = environment(escape=False).get_template(template)
     text = chosen.render(medrev_version=__version__, **context)
     return [" ".join(part.split()) for part in text.split("---") if part.strip()]

@@ -118,11 +118,9 @@ _USES = {"train": "training", "validation": "validation", "test": "testing"}
 
 
 def run_words(document: Mapping[str, Any]) -> dict[str, str]:
-    """What the parts of a training's report are called, by the data.
+    """What the parts of a training's report are called, by the pipeline in the run folder.
 
-    Args:
-        document: The pipeline of the run, as it lies in the run folder. It may be of another
-            version of medrev, which is not understood: then much is empty.
+    Little is known of it if it is another version's.
     """
     found = {"things": Dataset.noun, "sample": Dataset.picture, "columns": Dataset.columns}
     made_of = task = ""
@@ -141,13 +139,9 @@ def run_paragraphs(
     *,
     chosen: bool,
 ) -> list[str]:
-    """Describe a training.
+    """Describe a training, from its pipeline, ``run.json`` and ``environment.json``.
 
-    Args:
-        document: As of :func:`run_words`.
-        status: What ``run.json`` says.
-        environment: What ``environment.json`` says.
-        chosen: Whether the checkpoint was chosen by an error on the validation part.
+    With ``chosen`` the checkpoint was, by an error on the validation part.
     """
     counts = [
         f"{_count(some)} for {_USES.get(part, part)}"
@@ -166,12 +160,7 @@ def run_paragraphs(
 
 
 def data_table(environment: Mapping[str, Any], things: str) -> Tabular | None:
-    """The subjects or images of every part, and what is known of them.
-
-    Args:
-        environment: What ``environment.json`` says.
-        things: subjects or images.
-    """
+    """The subjects or images of every part, and what is known of them."""
     parts = environment.get("data") or {}
     members = [(part, member) for part, some in parts.items() for member in some]
     if not members:

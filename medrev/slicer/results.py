@@ -106,11 +106,9 @@ def bundle_from_results(
 
 
 def find_results(results: str | Path | Sequence[str | Path], name: str | None = None) -> list[Path]:
-    """The volumes of one result.
+    """The volumes of one result in a folder, those with a sidecar by medrev, or of files.
 
-    Args:
-        results: Folder, of whose volumes those with a sidecar by medrev are taken, or files.
-        name: Beginning of the files' names.
+    Names of files begin as given.
 
     Raises:
         InputError: If there are none, or those of several inputs.

@@ -38,12 +38,9 @@ class CropBatches(EpochBatches):
     def _good(
         self, sides: Sequence[tuple[Sequence[Picture], int]], index: int, edge: int | None
     ) -> tuple[int, list[NDArray[np.uint8]]]:
-        """The pixels of images number ``index`` of some sides, or of the next undamaged ones.
+        """Number and pixels of image number ``index`` of sides, or of the next that is undamaged.
 
-        Args:
-            sides: Pictures and channels of each.
-            index: The number, which is given back as it is then.
-            edge: Size of the images; None: as they are.
+        Sides are pictures and their channels; an edge of None leaves their size.
         """
         count = len(sides[0][0])
         for step in range(count):

@@ -30,13 +30,7 @@ _KNEE = 6 / 29
 
 
 def lab_of_rgb(rgb: Tensor) -> Tensor:
-    """L (0 to 100), a and b of sRGB.
-
-    Args:
-        rgb: ``(3, *spatial)``, 0 to 1.
-
-    Returns:
-        ``(3, *spatial)``, float32.
+    """L (0 to 100), a and b ``(3, *spatial)`` of sRGB ``(3, *spatial)``, 0 to 1; float32.
 
     Example:
         >>> lab_of_rgb(torch.tensor([1.0, 0.0, 0.0])).int().tolist()
@@ -53,14 +47,7 @@ def lab_of_rgb(rgb: Tensor) -> Tensor:
 
 
 def rgb_of_lab(lab: Tensor) -> Tensor:
-    """Undo :func:`lab_of_rgb`; colours that sRGB does not have are cut off channel by channel.
-
-    Args:
-        lab: ``(3, *spatial)``.
-
-    Returns:
-        ``(3, *spatial)``, 0 to 1, float32.
-    """
+    """Undo :func:`lab_of_rgb`; colours that sRGB does not have are cut off channel by channel."""
     lightness, a, b = lab.double()
     fy = (lightness + 16) / 116
     roots = torch.stack([fy + a / 500, fy, fy - b / 200])

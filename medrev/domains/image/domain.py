@@ -48,12 +48,7 @@ _OF_VOLUMES = dict.fromkeys(
 
 
 class PixelFile:
-    """An image that is to be written.
-
-    Args:
-        pixels: ``(H, W, C)``, uint8 or uint16.
-        description: In words.
-    """
+    """An image that is to be written, ``(H, W, C)`` of uint8 or uint16."""
 
     def __init__(self, pixels: NDArray[Any], description: str) -> None:
         self.pixels, self.description = pixels, description
@@ -168,13 +163,7 @@ class ImageDomain(Domain):
         return (values + 1) * (scale / 2)
 
     def resized(self, values: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
-        """Pixels ``(C, I, J)`` in another size, resampled as in training.
-
-        Args:
-            values: Whole numbers from 0 to the scale.
-            size: Rows and columns.
-            scale: 255 or 65535.
-        """
+        """Pixels ``(C, I, J)``, whole to the scale, in another size, resampled as in training."""
         return values_of(resize(pixels_of(values, scale), (size[0], size[1]), self.data.resampling))
 
     def training_size(self) -> tuple[int, int] | None:

@@ -41,10 +41,6 @@ def find_images(data: ImageData, *, show: bool = False) -> ImageSet:
     Images of unaligned sets are pairs where both sides have the same names (``_A`` and ``_B`` at
     their ends do not count).
 
-    Args:
-        data: Root, layout, sides and sizes.
-        show: Show progress.
-
     Raises:
         InputError: The folder is missing or of no known layout, pairs are incomplete, or images are
             damaged (unless ``on_damage`` is skip), too small, or of an odd width where they hold
@@ -109,13 +105,9 @@ def _without_partner(part: str, names: Mapping[str, Set[str]]) -> Iterator[str]:
 
 
 def _wrong_sizes(data: ImageData, sides: _Sides, *, paired: bool, crops: bool) -> Iterator[str]:
-    """Images that cannot be halved; that are not resized, but smaller than crops or their partner.
+    """Images of a part that cannot be halved, or that are too small.
 
-    Args:
-        data: Sizes.
-        sides: Images of a part.
-        paired: They are pairs.
-        crops: They are cut into crops.
+    Too small, where they are not resized, is smaller than crops or than their partner.
     """
     pictures = [picture for some in sides.values() for picture in some.values()]
     for picture in pictures:

@@ -153,11 +153,7 @@ def missing(
 ) -> InputError:
     """The error of a data set that is not there, or of no known layout.
 
-    Args:
-        root: Where it should be.
-        layout: As the pipeline says.
-        layouts: What each layout looks like.
-        sources: Where data sets are to be had, by a word of their name.
+    Layouts tell what each looks like, sources where sets are to be had, by a word of their name.
     """
     expected = layouts if layout == "auto" else {layout: layouts[layout]}
     lines = ["", *(f"expected, {name}: {what}" for name, what in expected.items())]
@@ -187,11 +183,7 @@ def missing(
 class Inspection:
     """Lists the files of a data set, reads their headers, and collects what is wrong with them.
 
-    Args:
-        data: Its root, and what a damaged file does.
-        layout: Its layout.
-        usable: Refuses a file by its header, as though it were damaged.
-        show: Show progress.
+    ``usable`` refuses a file by its header, as though it were damaged.
 
     Attributes:
         listed: What was found.

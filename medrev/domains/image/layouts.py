@@ -145,12 +145,9 @@ def recognise_single(root: Path) -> str | None:
 
 
 def list_images(root: Path, layout: str, arrays: Arrays) -> list[Found]:
-    """The pictures of a data set; of each part and side of a pair sorted by name.
+    """The pictures of a layout (a key of :data:`PAIRS` or :data:`SINGLE`), by part and side.
 
-    Args:
-        root: Its folder, or a table.
-        layout: A key of :data:`PAIRS` or :data:`SINGLE`.
-        arrays: Takes up what idx files hold.
+    They are sorted by name; ``arrays`` takes up what idx files hold.
 
     Raises:
         InputError: A file that says which images there are cannot be used.

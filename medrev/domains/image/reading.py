@@ -18,10 +18,7 @@ from medrev.volumes import read_pixels
 def centre(pixels: NDArray[Any], edge: int | Literal["square"] | None) -> NDArray[Any]:
     """Cut a square out of the centre of ``(H, W, C)``.
 
-    Args:
-        pixels: ``(H, W, C)``.
-        edge: Its rows and columns, at most those that there are; ``square``: the largest; None:
-            nothing is cut.
+    It is the largest, or one of an edge where there is room.
     """
     if edge is None:
         return pixels
@@ -82,16 +79,9 @@ def _bicubic(pixels: NDArray[Any], size: tuple[int, int]) -> Any:
 def random_crop(
     images: list[NDArray[Any]], edge: int, rng: np.random.Generator, *, flip: bool
 ) -> list[NDArray[Any]]:
-    """Cut the same square out of images of one size, and mirror all or none of them.
+    """Cut the same square out of images ``(H, W, C)`` of one size, as views.
 
-    Args:
-        images: ``(H, W, C)`` each, H and W at least ``edge``.
-        edge: Rows and columns of the square.
-        rng: Draws the place and the mirroring.
-        flip: Mirror left and right with probability ½.
-
-    Returns:
-        Views of the images.
+    With ``flip`` all are mirrored, left and right, with probability ½.
     """
     height, width = images[0].shape[:2]
     top = int(rng.integers(height - edge + 1))

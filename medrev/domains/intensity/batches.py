@@ -22,16 +22,11 @@ D = TypeVar("D", ContrastData, ScalarData)
 class HeadBatches(PlacedBatches, Generic[D]):
     """Iterate over batches of slices or patches of heads, epoch after epoch.
 
+    The order is that of `EpochBatches`.
+
     An epoch goes once over all slices with enough brain of all heads (all, if ``min_brain`` is 0);
     for patches
     ``data.patches`` says which.
-
-    Args:
-        heads: Prepared subjects.
-        data: Samples, augmentation, batch size.
-        seed: Of order, positions and augmentation.
-        order: As of `EpochBatches`. Where ``x`` and ``y`` of a sample come from different places,
-            ``mask`` belongs to ``y``.
 
     Raises:
         InputError: There are no heads, one has no slice or patch with enough brain, or is smaller

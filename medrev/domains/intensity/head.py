@@ -51,11 +51,9 @@ class Boxed:
     values: torch.Tensor
 
     def block(self, start: Three, size: Three) -> torch.Tensor:
-        """A block of the whole volume, ``(C, *size)``, float32; zero where it leaves the volume.
+        """A block of the whole volume from its first voxel, ``(C, *size)``, float32.
 
-        Args:
-            start: Its first voxel.
-            size: Its voxels along i, j, k.
+        It is zero where it leaves the volume.
         """
         result = torch.zeros((len(self.values), *size))
         here, there = [], []
@@ -75,10 +73,9 @@ class Boxed:
 
 
 def boxed(*volumes: torch.Tensor) -> list[Boxed]:
-    """Keep of volumes on one grid the box around all that is not zero in any of them.
+    """Keep of volumes ``(C, I, J, K)`` on one grid the box around all that is not zero.
 
-    Args:
-        volumes: ``(C, I, J, K)`` each; float ones become int16 where that loses nothing.
+    Float ones become int16 where that loses nothing.
     """
     occupied = torch.stack([(volume != 0).any(dim=0) for volume in volumes]).any(dim=0)
     lows, cut = [], []
@@ -155,12 +152,9 @@ class Head:
     def block(
         self, start: Three, size: Three, gains: tuple[float, float] = (1.0, 1.0)
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """A block of the whole volumes.
+        """A block of the whole volumes, its start and size counted in voxels of y.
 
-        Args:
-            start: Its first voxel in y.
-            size: Its voxels in y along i, j, k.
-            gains: Factors on the intensities of x and of y.
+        Gains are factors on the intensities of x and of y.
 
         Returns:
             x and y in network range (background -1) and the mask, 0 or 1, each ``(1, …)``, float32.
@@ -299,15 +293,7 @@ def make_twin(
     data: ScalarData,
     thick: Thick,
 ) -> Head:
-    """Make the low-resolution twin of a volume.
-
-    Args:
-        name: Of the head.
-        volume: Intensities ``(1, I, J, K)``, axes nearest to RAS.
-        inside: Its mask.
-        affine: Voxel → RAS mm.
-        data: The data section of the pipeline.
-        thick: How the twin is made.
+    """Make the low-resolution twin of intensities ``(1, I, J, K)`` with axes nearest to RAS.
 
     Raises:
         InputError: The volume is too small, or the mask is empty.

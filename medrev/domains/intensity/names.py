@@ -94,13 +94,9 @@ def contrast_ending(stem: str) -> str | None:
 
 
 def contrast_file(base: str, contrast: str, label: str, ending: str) -> str:
-    """The name of the file of a volume of a contrast.
+    """The name of the file of a volume of a contrast, with a label of the entity ``desc``.
 
-    Args:
-        base: What the name begins with (:func:`contrast_base`).
-        contrast: What it holds, as the model calls it; others than BraTS's are suffixes of BIDS.
-        label: Of the entity ``desc``.
-        ending: Of the name, such as ``.nii.gz``.
+    Contrasts, as the model calls them, are BraTS's or suffixes of BIDS.
 
     Example:
         >>> contrast_file("sub-01_run-2", "t1ce", "synth", ".nii.gz")
@@ -129,10 +125,6 @@ def other_contrast(source: Path, contrast: str) -> str | None:
     """The contrast that the name of a file says it holds, where that is not the one wanted.
 
     Names that are not those of BIDS and BraTS say nothing.
-
-    Args:
-        source: The file.
-        contrast: What it should hold, as the model calls it.
 
     Example:
         >>> other_contrast(Path("sub-01_T2w.nii.gz"), "t1")

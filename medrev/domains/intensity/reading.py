@@ -28,12 +28,7 @@ BACKGROUND = -1.0
 
 
 def intensity_scale(volume: torch.Tensor, mask: torch.Tensor, percentile: float) -> float:
-    """The intensity that becomes 1: a percentile of the volume's voxels in the mask.
-
-    Args:
-        volume: ``(1, I, J, K)``.
-        mask: ``(1, I, J, K)``, non-zero inside.
-        percentile: Above 50, at most 100.
+    """The intensity that becomes 1: a percentile (above 50) of ``(1, I, J, K)`` in the mask.
 
     Raises:
         InputError: The mask is empty, or the percentile is not a positive number.
@@ -126,13 +121,9 @@ _WHOLE = 0.9
 def describe_contrast(
     volume: torch.Tensor, mask: torch.Tensor, affine: NDArray[Any], scale: float
 ) -> dict[str, float]:
-    """What of a volume does not depend on the unit of its intensities.
+    """What of a volume ``(1, I, J, K)`` in a mask does not depend on the unit of intensities.
 
-    Args:
-        volume: ``(1, I, J, K)``.
-        mask: ``(1, I, J, K)``, at least one voxel of it true.
-        affine: Voxel → RAS mm, 4×4.
-        scale: The intensity that is 1 in the network (`medrev.domains.intensity.intensity_scale`).
+    The mask is not empty.
 
     Returns:
         ``median``: of the brain, relative to the scale; ``mask_ml``: the mask's size;
@@ -149,11 +140,9 @@ def describe_contrast(
 def unlike_contrasts(
     values: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
 ) -> list[str]:
-    """Say in words where a volume lies outside of what a model was trained on.
+    """Say where :func:`describe_contrast` of a volume lies outside the ranges of the training.
 
-    Args:
-        values: :func:`describe_contrast` of the volume.
-        ranges: Their ends (`medrev.data.ranges.ranges_of`) over the training volumes; may be empty.
+    They may be empty.
     """
     doubts = []
     most = ranges.get("inside", (0.0, 0.0))[1]

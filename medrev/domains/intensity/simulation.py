@@ -79,9 +79,7 @@ class Fields:
     def distance(self, field: Tensor, length: float) -> Tensor:
         """How far it is to the surface on which a field is 0, negative on its other side.
 
-        Args:
-            field: A field of details of about ``length``; right near the surface.
-            length: Of them; bounds the distance where the field is flat.
+        Right near the surface, and bounded by the length of the field's details where it is flat.
         """
         square = torch.full((), (0.5 / length) ** 2)
         for axis, voxel in enumerate((1.0, 1.0, self.stretch)):
@@ -160,12 +158,7 @@ def draw_skull(
 ) -> Tensor:
     """Cut the brain off along a bent surface, and put layers on it; 0 beyond them.
 
-    Args:
-        rng: Source of randomness.
-        fields: On the cube.
-        image: The brain.
-        signals: Of the tissues.
-        zoom: Voxels of the first two axes per mm.
+    ``zoom`` is voxels of the first two axes per mm.
     """
     draw, edge = rng.uniform, fields.edge
     normal = rng.standard_normal(3)
@@ -191,14 +184,7 @@ def draw_skull(
 def draw_tissue(
     rng: np.random.Generator, fields: Fields, signals: Mapping[str, float], zoom: float
 ) -> Tensor:
-    """A cube of brain.
-
-    Args:
-        rng: Source of randomness.
-        fields: On the cube.
-        signals: Of the tissues.
-        zoom: Voxels of the first two axes per mm.
-    """
+    """A cube of brain. ``zoom`` is voxels of the first two axes per mm."""
     draw = rng.uniform
     coarse, fine = fields.texture(float(draw(1.5, 3.5))), fields.texture(float(draw(0.5, 2.0)))
     strength = 0.06 * draw() ** 2
@@ -336,12 +322,9 @@ class SimulatedScan:
 
 
 def draw_scan(seed: Sequence[int], edge: int, stretch: float = 1.0) -> SimulatedScan:
-    """Draw a scan; the same seed gives the same one.
+    """Draw a scan of ``edge`` voxels along each axis; the same seed gives the same one.
 
-    Args:
-        seed: Numbers, 0 or above.
-        edge: Voxels along each edge.
-        stretch: Edge of a voxel along the last axis beside those along the others.
+    ``stretch`` is the edge of a voxel along the last axis beside those along the others.
 
     Example:
         >>> draw_scan((0, 1), 16).values.shape

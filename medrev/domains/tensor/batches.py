@@ -23,14 +23,7 @@ from medrev.volumes import upsample
 
 
 def smallest_eigenvalue(tensor: torch.Tensor) -> torch.Tensor:
-    """Smallest eigenvalue in closed form (trigonometric solution of the cubic).
-
-    Args:
-        tensor: Components Dxx, Dxy, Dxz, Dyy, Dyz, Dzz with shape (6, …).
-
-    Returns:
-        Eigenvalue in the unit of the tensor with shape (…).
-    """
+    """Smallest eigenvalue (…) of tensors (6, …), by the trigonometric solution of the cubic."""
     xx, xy, xz, yy, yz, zz = tensor
     mean = (xx + yy + zz) / 3
     a, b, c = xx - mean, yy - mean, zz - mean
@@ -45,19 +38,11 @@ def smallest_eigenvalue(tensor: torch.Tensor) -> torch.Tensor:
 def scale_microstructure(
     tensor: torch.Tensor, *, diffusivity: float = 1.0, anisotropy: float = 1.0
 ) -> torch.Tensor:
-    """Multiply a tensor and, apart from it, its deviatoric part.
+    """Multiply a tensor (6, I, J, K) and, apart from it, its deviatoric part, by factors ≥ 0.
 
     ``D → diffusivity · (mean(D) + anisotropy · (D − mean(D)))``, with mean(D) = trace/3 · identity.
     Directions stay; the anisotropic part grows at most until the smallest eigenvalue is zero, so
     that positive definite tensors stay positive semi-definite.
-
-    Args:
-        tensor: Components with shape (6, I, J, K), in any unit.
-        diffusivity: Factor of the whole tensor, positive.
-        anisotropy: Factor of the deviatoric part, not negative.
-
-    Returns:
-        Tensor of the same shape.
     """
     if anisotropy == 1.0:
         return tensor * diffusivity
@@ -76,16 +61,9 @@ def scale_microstructure(
 
 
 def add_noise(tensor: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Add noise where the tensor is not background (all components zero).
+    """Add noise (6, i, j, k) where the tensor (6, I, J, K) is not background.
 
-    Args:
-        tensor: Components with shape (6, I, J, K).
-        noise: Noise in the same unit with shape (6, i, j, k), where I, J, K are multiples of
-            i, j, k: noise of a low-resolution input that has been brought to a finer grid is
-            repeated.
-
-    Returns:
-        Tensor with shape (6, I, J, K).
+    Noise of a low-resolution input that has been brought to a finer grid is repeated.
     """
     for axis in (1, 2, 3):
         repeat = tensor.shape[axis] // noise.shape[axis]

@@ -152,11 +152,6 @@ def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -
     settings that matter, so changed files or settings never meet an old entry. Subjects of the
     training part (:attr:`Subject.split`) also get the artefact copies asked for.
 
-    Args:
-        subjects: Subjects of a cohort.
-        data: The data section of a pipeline.
-        progress: Show a progress bar on standard error.
-
     Returns:
         Prepared subjects in the order given.
 

@@ -20,14 +20,11 @@ _VALUES = 300_000
 
 
 def auto_scale(prepared: Sequence[Prepared]) -> float:
-    """Return the standard deviation of tensor components over brain voxels.
+    """Standard deviation (mm²/s) of tensor components over brain voxels of training subjects.
 
     All six components of the high-resolution tensors are pooled, every subject with at most
     300 000 evenly spread values. Values outside the 1st to 99th percentile of a subject are left
     out, so that failed fits at the rim do not count.
-
-    Args:
-        prepared: The training subjects.
 
     Returns:
         Scale in mm²/s; diffusivities are divided by it.
@@ -89,12 +86,7 @@ def training_ranges(subjects: Iterable[Prepared]) -> dict[str, list[float]]:
 def unlike_training(
     values: Mapping[str, float], ranges: Mapping[str, Sequence[float]]
 ) -> list[str]:
-    """Say in words where a scan lies outside of what the model was trained on.
-
-    Args:
-        values: :func:`describe_values` of the scan.
-        ranges: :func:`training_ranges` of the training subjects.
-    """
+    """Say where :func:`describe_values` of a scan lies outside of :func:`training_ranges`."""
     doubts = []
     for percentile in _PERCENTILES:
         name = f"md_p{percentile}"
@@ -114,12 +106,9 @@ _FILLED = 0.8
 
 
 def tissue_of(values: Tensor, mask: Tensor, edges: Sequence[float]) -> Tissue:
-    """Mean diffusivity, its spread, and the fractional anisotropy of the mean tensor.
+    """MD, its spread, and FA of the mean tensor, of tensors ``(6, I, J, K)`` in mm²/s.
 
-    Args:
-        values: Tensors ``(6, I, J, K)``, mm²/s.
-        mask: ``(1, I, J, K)``.
-        edges: Voxel edges, mm.
+    The mask is ``(1, I, J, K)``, edges are in mm.
     """
     from scipy.ndimage import gaussian_filter
 

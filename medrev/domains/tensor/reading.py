@@ -345,13 +345,9 @@ def _unit_doubts(scan: TensorScan, tensor: torch.Tensor, path: Path) -> list[str
 
 
 def _order_doubts(scan: TensorScan, stored: torch.Tensor, path: Path, order: Order) -> list[str]:
-    """Say so where the tensors make sense in another component order only.
+    """Say so where tensors make sense in another component order only.
 
-    Args:
-        scan: For its mask.
-        stored: Tensors in the frame of the file, the order given already turned into FSL's.
-        path: For the message.
-        order: The order given.
+    They were stored in the file's frame, and are already in FSL's order.
     """
     values = convert_order(stored[:, scan.mask[0]][..., None, None], "fsl", order)
     candidates: tuple[Order, ...] = ("fsl", "dipy", "mrtrix")

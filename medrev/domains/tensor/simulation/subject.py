@@ -76,13 +76,10 @@ def build_head(
 def scan_head(
     head: Head, spec: SubjectSpec, signal: np.random.Generator, noise: np.random.Generator
 ) -> Subject:
-    """Scan a head.
+    """Scan a head that was built of a spec with the same grid.
 
-    Args:
-        head: Built of a spec with the same grid.
-        spec: The scan: gradients, point spread, noise, mask.
-        signal: Source of the gradients and of misalignments.
-        noise: Source of the noise, the receive field, the mask and dropouts.
+    Gradients and misalignments are drawn from ``signal``; noise, receive field, mask and dropouts
+    from ``noise``.
     """
     anatomy, fine, chosen = head.anatomy, head.fine, head.chosen
     bvals, gradients = scan.gradient_table(spec, signal)
