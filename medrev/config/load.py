@@ -19,10 +19,7 @@ from medrev.texts import decode
 
 
 def read_layers(path: Path, schema: Field, problems: Problems) -> tuple[Entry, int]:
-    """Read a pipeline file and those it extends, merged into one tree.
-
-    Returns:
-        The merged tree and the number of files.
+    """Read a pipeline file and those it extends, merged into one tree, and say how many there are.
 
     Raises:
         ConfigError: A file is missing or unreadable, or the files extend each other in a circle.

@@ -93,10 +93,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_subjects(path: Path) -> Table:
-    """Read a table of subjects: its rows have the identifier under ``id``, and no empty cells.
-
-    Returns:
-        The table; its columns are those but that of the identifier.
+    """Read a table of subjects: the identifier ``id`` becomes its rows' names; no cell is empty.
 
     Raises:
         InputError: The file cannot be read as a table, or has no identifier column.

@@ -27,7 +27,7 @@ def describe_dataset(
     ignored: tuple[str, ...] = (),
     links: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write ``dataset_description.json`` and ``.bidsignore`` where they are missing.
+    """Write ``dataset_description.json`` and ``.bidsignore`` where missing; gives those written.
 
     Nothing is written in a folder that belongs to a dataset already: one with a description in it,
     a folder of a subject, or one in a dataset of medrev's; only links that a description of
@@ -39,9 +39,6 @@ def describe_dataset(
         title: Name of the dataset.
         ignored: More patterns of files that the validator should pass over.
         links: Other datasets by the names that URIs call them (:func:`links_of`).
-
-    Returns:
-        The files written.
     """
     home = _home(folder)
     if home is not None and not links:

@@ -36,13 +36,10 @@ Values = TypeVar("Values", NDArray[Any], torch.Tensor)
 
 
 def to_matrix(components: Values) -> Values:
-    """Six components as a symmetric matrix.
+    """Six components as a symmetric matrix ``(…, 3, 3)``.
 
     Args:
         components: ``(…, 6)`` with the components **last**, array or tensor.
-
-    Returns:
-        ``(…, 3, 3)``.
 
     Example:
         >>> to_matrix(np.arange(6)).tolist()
@@ -78,9 +75,6 @@ def convert_order(t: torch.Tensor, source: Order, target: Order) -> torch.Tensor
         source: ``fsl`` (medrev's own order), ``dipy`` and ``ants`` (lower triangle: Dxx, Dxy, Dyy,
             Dxz, Dyz, Dzz) or ``mrtrix`` (Dxx, Dyy, Dzz, Dxy, Dxz, Dyz).
         target: As ``source``.
-
-    Returns:
-        ``(6, I, J, K)`` in the target's order.
 
     Raises:
         InputError: If there are not six components or the order is not known.

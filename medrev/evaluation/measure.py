@@ -89,9 +89,6 @@ def evaluate_methods(
         voxel_size: Voxel edges in mm: gradients per mm, and volumes in mL.
         settings: What is measured, and how.
 
-    Returns:
-        The values, method after method.
-
     Raises:
         InputError: The mask or the label map is empty or of another shape than the reference, or a
             prediction has a label map and the reference or the voxel size is missing.

@@ -75,16 +75,13 @@ def translate_sample(
 def score(
     subject: str, outcomes: Iterable[Outcome], *, columns: Collection[str] = tuple(HELDOUT)
 ) -> Results:
-    """Score what was made of one sample.
+    """Score what was made of one sample; directions are components.
 
     Args:
         subject: Name of the sample.
         outcomes: What was made of it, direction by direction, and what it should be.
         columns: What is measured, where it can be: names of :data:`HELDOUT`. Ratios are to a method
             ``cubic``.
-
-    Returns:
-        The values by method; directions are components.
 
     Example:
         >>> import numpy as np

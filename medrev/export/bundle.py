@@ -35,9 +35,6 @@ def write_bundle(
     dict), ``models/model.ts`` (TorchScript), ``models/model.onnx`` where the packages for ONNX are
     installed, and ``docs/README.md``. Networks work in mm²/s.
 
-    Returns:
-        The folder.
-
     Raises:
         InputError: The model is not one of diffusion tensors.
         OutputError: The folder exists or cannot be written.

@@ -29,9 +29,6 @@ def export_model(
         direction: ``forward``: low to high resolution, source to target; ``inverse``: back.
         overwrite: Replace what is there.
 
-    Returns:
-        What was written.
-
     Raises:
         MedrevError: The model cannot be read or is not of this kind, a package is missing, or the
             output exists or cannot be written.

@@ -120,7 +120,7 @@ def labels_of_colours(
     *,
     tolerance: float | None = None,
 ) -> NDArray[np.int64]:
-    """The class of each pixel of a coloured label image: that of the nearest colour.
+    """The class ``(I, J)`` of each pixel of a coloured label image: that of the nearest colour.
 
     A translated label image has no exact colours; the papers' photo→label scores are of such
     images.
@@ -131,9 +131,6 @@ def labels_of_colours(
         tolerance: Pixels farther than this from every colour (0 to 441) get the class 255, which
             is ignored where it is the true one: for references, whose colours are exact but which
             have areas of no class. None: every pixel gets a class.
-
-    Returns:
-        Class of each pixel, ``(I, J)``.
 
     Raises:
         InputError: The image has not three channels, or is not finite.

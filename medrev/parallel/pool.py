@@ -226,7 +226,7 @@ class Pool:
         title: str = "Subjects",
         show_progress: bool = True,
     ) -> dict[str, Outcome[Value]]:
-        """Apply a function to every subject; one that fails does not stop the others.
+        """Apply a function to subjects, outcomes in their order; one that fails stops no other.
 
         A :class:`MedrevError` of the function is bad input and final. Other errors are tried again
         ``retries`` times. A subject whose worker dies is given to another worker; one that has
@@ -241,9 +241,6 @@ class Pool:
             on_done: Called in this process with every outcome, as they come.
             title: What the progress bar says.
             show_progress: Show a progress bar on standard error.
-
-        Returns:
-            The outcomes by name, in the order of ``subjects``.
 
         Raises:
             ClusterError: The scheduler does not answer, or its workers are not usable; or none is

@@ -105,9 +105,6 @@ class Direction(ABC):
             chosen: :meth:`plan` for the shape of the values.
             advance: Called with the number of planes whenever some are finished;
                 :attr:`Plan.amount` in all.
-
-        Returns:
-            ``(B, C', …)`` on the network's own grid.
         """
 
     @abstractmethod

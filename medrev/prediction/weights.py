@@ -66,9 +66,6 @@ def save_weights(
         extra: More JSON values for the header; ``voxel_size`` (smallest and largest edge, in
             mm, of the low-resolution voxels in training) and ``ranges``
             (`medrev.domains.tensor.training_ranges`) are compared with the input at inference.
-
-    Returns:
-        The path.
     """
     path = _safetensors(path)
     header = {

@@ -82,7 +82,7 @@ def write_cohort_report(
     files: Mapping[str, str] | None = None,
     group: str = "",
 ) -> int:
-    """Write the report of an evaluated cohort.
+    """Write the report of an evaluated cohort, and tell its size in bytes.
 
     Args:
         path: The HTML file; replaced if it is there.
@@ -95,9 +95,6 @@ def write_cohort_report(
         notes: What the reader should know, one line each.
         files: What the files beside the report are, by name.
         group: Name of the column whose groups are compared.
-
-    Returns:
-        Size of the file in bytes.
 
     Raises:
         OutputError: It cannot be written.

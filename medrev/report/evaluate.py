@@ -59,9 +59,6 @@ def combine(
         output: Folder of the tables.
         overwrite: Replace existing tables.
 
-    Returns:
-        The files written, in four formats each.
-
     Raises:
         InputError: No table is asked for, it is not known, or a folder holds no results.
         OutputError: A table exists already or cannot be written.

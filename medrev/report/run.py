@@ -36,9 +36,6 @@ def write_run_report(run: Path, *, peak_memory: float | None = None) -> Path:
         run: The run folder, finished or not.
         peak_memory: Most memory that training held at a time, in GiB, if it is known.
 
-    Returns:
-        The page.
-
     Raises:
         InputError: It is no run folder.
         OutputError: The page cannot be written.

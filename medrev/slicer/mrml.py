@@ -78,7 +78,7 @@ class Document:
         color: str = "Grey",
         description: str = "",
     ) -> str:
-        """Add a volume or a segmentation.
+        """Add a volume or a segmentation, and give its id.
 
         Args:
             kind: scalar; color: red, green and blue; tensor, coloured by direction; mask, shown as
@@ -89,9 +89,6 @@ class Document:
             level: Their middle.
             color: Slicer's colour table, such as Grey, Iron or Warm1.
             description: Shown beside the name.
-
-        Returns:
-            The volume's id.
         """
         tag, storage = _NODES[kind]
         cls = "ScalarVolume" if kind == "scalar" else tag

@@ -80,9 +80,6 @@ def bundle_from_results(
         layout: As :func:`write_scene`.
         overwrite: Replace an existing file.
 
-    Returns:
-        The path of the bundle.
-
     Raises:
         InputError: If there are no results, those of several inputs, a sidecar is missing or does
             not say order and frame of the tensors, or a volume cannot be read or shown.

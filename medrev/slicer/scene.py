@@ -112,9 +112,6 @@ def write_scene(
             view; ``side-by-side``: background and comparison, both axial.
         overwrite: Replace an existing file.
 
-    Returns:
-        The path.
-
     Raises:
         OutputError: If the file exists, cannot be written or is not named ``.mrb``.
         InputError: If there is no volume to show, two have one name, or ``background``,

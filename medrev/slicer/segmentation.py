@@ -45,9 +45,6 @@ def write_segmentation(
         segments: What the labels stand for.
         overwrite: Replace an existing file.
 
-    Returns:
-        The path.
-
     Raises:
         OutputError: If the file exists, cannot be written or is not named ``.seg.nrrd``.
         InputError: If the labels are no whole numbers from 0 to 255, or a segment has no voxels.

@@ -60,7 +60,7 @@ def rgb_of_lab(lab: Tensor) -> Tensor:
 def joint_bilateral(
     colours: Tensor, lightness: Tensor, *, radius: int = 2, spread: float = 1.0, edge: float = 8.0
 ) -> Tensor:
-    r"""Bring colours to the size of the lightness, whose edges they then share.
+    r"""Bring colours to the size ``(H, W)`` of the lightness, whose edges they then share.
 
     .. math:: w_{pq} = e^{-|p - q|^2 / 2 s^2} \, e^{-(L_p - L_q)^2 / 2 e^2}, \quad
               c_p = \sum_q w_{pq} c_q / \sum_q w_{pq}
@@ -73,9 +73,6 @@ def joint_bilateral(
         radius: Coarse pixels to each side that are looked at.
         spread: Standard deviation s of distances, in coarse pixels.
         edge: Standard deviation e of differences in lightness.
-
-    Returns:
-        ``(C, H, W)``.
     """
     if colours.shape[1:] == lightness.shape[1:]:
         return colours

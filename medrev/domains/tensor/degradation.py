@@ -77,7 +77,7 @@ def corrupt(
     artefacts: Artefacts,
     seed: int,
 ) -> torch.Tensor:
-    """Put artefacts on a series, each with its probability.
+    """Put artefacts on a series, each with its probability; no value is negative.
 
     In this order: anisotropic acquisition (all volumes alike), motion within a third of the
     volumes, bias field (all alike), noise (its standard deviation up to 5 % of the b = 0 signal,
@@ -90,9 +90,6 @@ def corrupt(
         gradients: Of the N volumes.
         artefacts: The probabilities.
         seed: Of all random numbers; the global generator stays as it is.
-
-    Returns:
-        Volumes with shape (N, i, j, k), not negative.
     """
     import torchio
 

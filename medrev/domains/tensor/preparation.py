@@ -152,9 +152,6 @@ def prepare(subjects: Sequence[Subject], data: DTIData, progress: bool = True) -
     settings that matter, so changed files or settings never meet an old entry. Subjects of the
     training part (:attr:`Subject.split`) also get the artefact copies asked for.
 
-    Returns:
-        Prepared subjects in the order given.
-
     Raises:
         InputError: A subject cannot be used.
         OutputError: The cache folder cannot be written.

@@ -26,9 +26,6 @@ def auto_scale(prepared: Sequence[Prepared]) -> float:
     300 000 evenly spread values. Values outside the 1st to 99th percentile of a subject are left
     out, so that failed fits at the rim do not count.
 
-    Returns:
-        Scale in mm²/s; diffusivities are divided by it.
-
     Raises:
         InputError: There are no subjects, or all diffusivities are the same.
     """
