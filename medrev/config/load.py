@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from medrev.config.document import UNREADABLE, Entry, Place, Problems, read_document, read_value
-from medrev.config.explain import explain
-from medrev.config.fields import Field
+from medrev.config.fields import Field, explain
 from medrev.config.schema import Pipeline
 from medrev.errors import ConfigError
 from medrev.texts import decode

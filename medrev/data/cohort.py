@@ -293,12 +293,7 @@ def _checked_splits(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
 
 
 def check_root(root: Path, more: str = "", key: str = "data.root") -> None:
-    """Refuse a cohort that is not there.
-
-    Args:
-        root: Its folder or table.
-        more: How the message goes on: what is expected, where data is to be had.
-        key: What names it.
+    """Refuse a cohort that is not there; ``more`` is how the message goes on.
 
     Raises:
         InputError: It does not exist; the message names what is like it.

@@ -41,11 +41,6 @@ class PlacedBatches(EpochBatches):
     ) -> NDArray[np.int64]:
         """Find the patches of subjects, and list those of an epoch.
 
-        Args:
-            masks: Name and brain mask ``(1, I, J, K)`` of each subject.
-            patches: Size, stride, share of brain, and how many.
-            factors: Positions along i, j, k are multiples of these.
-
         Returns:
             (subject, number in its tiling, or -1 for any position), shape (N, 2).
 

@@ -183,10 +183,8 @@ class Domain(ResultFiles):
     ) -> tuple[list[str], list[str]]:
         """Where a scan is unlike those that a model was trained on.
 
-        Args:
-            scan: The scan; of images after they were resized.
-            header: Of the model's weight file.
-            scale: Value of the scan that is 1 in the network.
+        The scan of images is that after they were resized; the header is that of the model's weight
+        file.
 
         Returns:
             Reasons to doubt the result, and notes.
@@ -236,11 +234,6 @@ class Domain(ResultFiles):
         """Physical values ``(C, *spatial)`` in another size, resampled as in training.
 
         Asked where :meth:`training_size` gives one.
-
-        Args:
-            values: What :meth:`read` or :meth:`decode` gave.
-            size: Of the result.
-            scale: As in :meth:`decode`.
         """
         raise NotImplementedError
 

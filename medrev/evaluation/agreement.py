@@ -96,11 +96,8 @@ def bland_altman(prediction: Mapping[str, float], reference: Mapping[str, float]
 def method_agreement(results: Results, method: str, key: Key) -> BlandAltman:
     """Agreement of a method's scalar with the reference's, from the records of a cohort.
 
-    Args:
-        results: Records of a cohort.
-        method: The method.
-        key: ``mean`` (of a scalar map or of intensities) or ``volume``, of which the records hold
-            the reference's value as ``reference_mean`` and ``reference_volume``.
+    Of the keys ``mean`` (of a map or of intensities) and ``volume`` the records hold the
+    reference's value, as ``reference_mean`` and ``reference_volume``.
 
     Raises:
         InputError: The key has no such partner, or as :func:`bland_altman`.

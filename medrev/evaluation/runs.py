@@ -24,11 +24,8 @@ def read_runs(
 ) -> Found:
     """The models of run folders and the samples to try them on.
 
-    Args:
-        named: Run folder or weight file by name.
-        part: test, validation or train, or all of a cohort in ``data``.
-        data: Where the cohort is now, if it has moved.
-        participants: Table with a row per subject (default: that of the cohort).
+    ``part`` is test, validation or train, or all of a cohort in ``data``, which is where it is now
+    if it has moved.
 
     Raises:
         CheckpointError: A folder has no usable weights.

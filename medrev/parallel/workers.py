@@ -234,12 +234,7 @@ def connect(
 ) -> "Iterator[Client]":
     """A client of workers: of a running scheduler, of a batch system, or on this machine.
 
-    Args:
-        workers: Processes to start here, or jobs to ask for.
-        scheduler: Address of a running scheduler, whose workers are used instead.
-        cluster: Batch system to ask, one of :data:`medrev.parallel.CLUSTERS`.
-        memory: Memory limit of a worker in GiB.
-        warm: A module that is imported once for all workers of this machine.
+    The arguments are those of :class:`medrev.parallel.Pool`.
 
     Raises:
         ClusterError: The scheduler does not answer, or its workers are not usable.

@@ -98,7 +98,7 @@ class Direction(ABC):
 
     @abstractmethod
     def compute(self, x: Tensor, chosen: Plan, advance: Advance | None = None) -> Tensor:
-        """Run the network.
+        """Run the network; the result is ``(B, C', …)`` on the network's own grid.
 
         Args:
             x: What :meth:`enter` gave, or :meth:`turn_back` of the other direction.

@@ -146,13 +146,8 @@ class _Member:
 class Ensemble:
     """The models and symmetries of an ensemble on volumes of one shape; often only one of each.
 
-    Args:
-        task: Models, direction, ensemble, memory, cycle residual.
-        encodings: How values of each model are encoded.
-        engine: What computes them.
-        shape: Voxels of the volume.
-        mask: ``(1, *spatial)``: where results are wanted (default: everywhere).
-        held: Bytes that the caller holds beside the volume.
+    ``encodings`` are how values of each model are encoded; results are wanted in the mask ``(1,
+    *spatial)`` (default: everywhere); ``held`` is how many bytes the caller holds beside.
 
     Attributes:
         symmetries: Of the grid, the identity first.

@@ -48,12 +48,8 @@ def find_among(
 ) -> list[tuple[Domain, Entry]]:
     """The subjects that inputs name, where there are models of several kinds of data.
 
-    Args:
-        sources: What the models start from. A subject of a cohort who has data of several kinds is
-            done with those of the first of these; what is left out is said.
-        inputs: As of :func:`find_entries`.
-        output: Folder of the results.
-        participants: Only these subjects of a cohort.
+    A subject of a cohort who has data of several kinds is done with those of the first of the
+    sources; what is left out is said. The rest is as of :func:`find_entries`.
 
     Returns:
         Each with its source; files that none of them takes are problems.

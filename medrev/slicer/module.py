@@ -69,11 +69,7 @@ class _Parameter:
 
 
 def describe(kind: str, model: str = "") -> bytes:
-    """The XML description of a module.
-
-    Args:
-        kind: ``tensor`` or ``scalar``: the volumes that the module takes and gives.
-        model: Weight file that it proposes.
+    """The XML description of a module for volumes of a kind, and the model that it proposes.
 
     Example:
         >>> b"<title>medrev: tensors</title>" in describe("tensor")

@@ -147,9 +147,6 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
 def output_volumes(files: Sequence[Path]) -> list[SceneVolume]:
     """The volumes of one result, as a scene shows them.
 
-    Args:
-        files: Of :func:`find_results`.
-
     Returns:
         Tensors, colours and maps, and last the brain mask; without a file of the mask it is where
         the tensors, or the synthetic contrast, are not zero.

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from medrev.domains.tensor.simulation import acquisition as scan
-from medrev.domains.tensor.simulation.anatomy import Anatomy, build_anatomy, scan_affine
-from medrev.domains.tensor.simulation.fields import RandomFields, sigmoid
+from medrev.domains.tensor.simulation.anatomy import (
+    Anatomy,
+    RandomFields,
+    build_anatomy,
+    scan_affine,
+    sigmoid,
+)
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 __all__ = ["CONTRASTS", "ContrastHead", "contrast_spec", "simulate_contrasts"]

@@ -61,7 +61,10 @@ class CropBatches(EpochBatches):
 
 
 class ImageBatches(CropBatches):
-    """Iterate over batches of random crops, epoch after epoch.
+    """Iterate over batches of random crops, epoch after epoch, in the order of `EpochBatches`.
+
+    ``keys`` gives the hashes of the files (default: `image_keys`) when the state is asked for, not
+    before: with them another run is known to go on with this data.
 
     Every batch is a dict: ``x`` with shape (B, C_x, s, s), ``y`` with shape (B, C_y, s, s), both in
     -1 to 1, s being ``crop_size``; ``mask``, ones with shape (B, 1, s, s). Images are resized to
@@ -69,15 +72,6 @@ class ImageBatches(CropBatches):
 
     A damaged file stops the run, or (``on_damage: skip``) is named and replaced by the next good
     one, every time.
-
-    Args:
-        part: The training images.
-        data: Sizes, channels, batch size, and what a damaged file does.
-        seed: Of order, crops and mirroring.
-        loader: Reads the images (default: one of its own).
-        keys: Gives the hashes of the files of the part (default: `image_keys`). They are asked for
-            when the state is, not before: with them another run is known to go on with this data.
-        order: As of `EpochBatches`.
 
     Raises:
         InputError: Pairs are needed and there are none, or a file cannot be read.

@@ -64,14 +64,10 @@ _MANY = 0.1
 
 
 def read_contrast(path: str | Path, mask: str | Path | None = None) -> Scan:
-    """Read a scalar volume and its brain mask.
+    """Read a scalar volume and its brain mask (default: where the volume is not zero).
 
     NaN and infinity outside the mask become zero, and so do negative values
     (:attr:`Scan.warnings` count them).
-
-    Args:
-        path: NIfTI, NRRD or MetaImage file, or the folder of a DICOM series.
-        mask: Brain mask on its grid (default: where the volume is not zero).
 
     Raises:
         InputError: A file is missing, damaged or not one 3D volume, has NaN or infinite values in

@@ -41,12 +41,9 @@ def filtered(values: Tensor, gain: Tensor) -> Tensor:
 class Fields:
     """Gaussian random fields on a cube, of mean 0 and deviation 1; opposite faces fit together.
 
-    Lengths are counted in voxels of the first two axes.
+    ``stretch`` is the edge of a voxel along the last axis beside those along the others.
 
-    Args:
-        rng: Source of randomness.
-        edge: Voxels along each edge.
-        stretch: Edge of a voxel along the last axis.
+    Lengths are counted in voxels of the first two axes.
     """
 
     def __init__(self, rng: np.random.Generator, edge: int, stretch: float = 1.0) -> None:

@@ -83,19 +83,14 @@ class _Source:
 
 
 class PatchBatches(PlacedBatches):
-    """Iterate over batches of patches, epoch after epoch.
+    """Iterate over batches of patches, epoch after epoch, in the order of `EpochBatches`.
+
+    Where ``x`` and ``y`` of a sample come from different places, ``mask`` belongs to ``y``. The
+    scale is the diffusivity (mm²/s) that becomes 1.
 
     Every batch is a dict: ``x`` the input with shape (B, 6, s/r, s/r, s/r), or (B, 6, s, s, s)
     where ``input_grid`` is target; ``y`` the target with shape (B, 6, s, s, s); ``mask`` the brain
     mask of ``y`` with shape (B, 1, s, s, s), 0 or 1. Tensors are divided by ``scale``.
-
-    Args:
-        prepared: Prepared subjects.
-        data: Patches, augmentation, batch size, input grid.
-        scale: Diffusivity (mm²/s) that becomes 1.
-        seed: Of order, positions and augmentation.
-        order: As of `EpochBatches`. Where ``x`` and ``y`` of a sample come from different places,
-            ``mask`` belongs to ``y``.
 
     Raises:
         InputError: There are no subjects, or no patch fits.

@@ -49,11 +49,7 @@ _MOVED = 1 / 3  # share of the volumes during which the subject moves
 
 
 def simulate_signal(tensor: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, Gradients]:
-    """Simulate diffusion-weighted volumes with S0 = 1 in the mask and 0 outside.
-
-    Args:
-        tensor: Components with shape (6, i, j, k) in mm²/s.
-        mask: Where there is signal, shape (1, i, j, k).
+    """Simulate series with S0 = 1 in the mask, else 0, of tensors ``(6, i, j, k)`` in mm²/s.
 
     Returns:
         Signal with shape (13, i, j, k), and its gradients in the frame of the tensor.
@@ -77,19 +73,13 @@ def corrupt(
     artefacts: Artefacts,
     seed: int,
 ) -> torch.Tensor:
-    """Put artefacts on a series, each with its probability; no value is negative.
+    """Put artefacts on a series ``(N, i, j, k)``, each with its probability; nothing is negative.
+
+    The seed is that of all random numbers; the global generator stays as it is.
 
     In this order: anisotropic acquisition (all volumes alike), motion within a third of the
     volumes, bias field (all alike), noise (its standard deviation up to 5 % of the b = 0 signal,
     then the magnitude).
-
-    Args:
-        signal: Volumes with shape (N, i, j, k).
-        mask: Brain mask with shape (1, i, j, k).
-        affine: Voxel to RAS mm, 4×4.
-        gradients: Of the N volumes.
-        artefacts: The probabilities.
-        seed: Of all random numbers; the global generator stays as it is.
     """
     import torchio
 
@@ -182,14 +172,11 @@ def crop_scan(scan: TensorScan, factor: int) -> TensorScan:
 
 
 def prepare_scan(scan: TensorScan, data: DTIData, key: str = "") -> Prepared:
-    """Fit the high-resolution tensors of a scan and make their low-resolution twin.
+    """Fit the tensors of a scan, cropped to multiples of the factor, and make its coarse twin.
+
+    The seed of artefacts is the content key.
 
     Subjects of the training part also get the copies with artefacts that are asked for.
-
-    Args:
-        scan: The scan; it is cropped to multiples of the factor.
-        data: Its fit, degradation and artefacts.
-        key: Content key; the seed of artefacts.
 
     Raises:
         InputError: The degradation needs raw DWI and there is none, the scan is too small, or no

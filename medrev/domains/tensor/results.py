@@ -218,11 +218,8 @@ def compare_tensors(
 class _Cut:
     """One slice of the fine grid, and what coarse volumes show of it.
 
-    Args:
-        plane: Slice of the fine grid.
-        mask: ``(1, I, J, K)`` on the fine grid.
-        factor: Fine voxels per coarse one.
-        ratios: Edges of a fine voxel in coarse ones; 1 / factor unless other voxels were asked for.
+    ``ratios`` are edges of a fine voxel in coarse ones: 1 / factor unless other voxels were asked
+    for.
     """
 
     def __init__(self, plane: Plane, mask: torch.Tensor, factor: int, ratios: Array) -> None:

@@ -1,7 +1,7 @@
 """Simulated diffusion scans of heads: what a tensor network can be trained on without any file.
 
 The pieces, in the order in which a scan is made: what it is (`spec`), the ICBM-152 tissue maps
-deformed into an individual brain (`anatomy`, with random `fields`), fibre bundles and the diffusion
+deformed into an individual brain (`anatomy`, with random fields), fibre bundles and the diffusion
 compartments of every fine voxel (`microstructure`), and the scanner: gradients, signals, point
 spread, noise, mask (`acquisition`). `subject` does all of it, and draws subjects at random.
 """

@@ -12,7 +12,7 @@ from scipy.ndimage import (
     shift,
 )
 
-from medrev.domains.tensor.simulation.fields import RandomFields, normalise
+from medrev.domains.tensor.simulation.anatomy import RandomFields, normalise
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 NOISE = 1.5
@@ -93,14 +93,7 @@ def _windowed(
 def add_noise(
     signal: np.ndarray, spec: SubjectSpec, rng: np.random.Generator, level: np.ndarray
 ) -> np.ndarray:
-    """Mean of several Rician magnitude images whose mean has noise of standard deviation `level`.
-
-    Args:
-        signal: Noise-free volume (I, J, K).
-        spec: The subject.
-        rng: Source of randomness.
-        level: Noise standard deviation, shape (I, J, K).
-    """
+    """Mean of Rician magnitude images; that mean has noise of deviation `level` (I, J, K)."""
     total = np.zeros(signal.shape, np.float32)
     for _ in range(spec.averages):
         noise = rng.standard_normal((2, *signal.shape), dtype=np.float32)
@@ -122,11 +115,8 @@ def brain_mask(
 ) -> np.ndarray:
     """Mask as a tool would draw it: irregular, loose or tight, empty where there is no signal.
 
-    Args:
-        depth: Signed distance in mm to the brain surface on the scan grid.
-        b0: Image without diffusion weighting, white matter about 1.
-        spec: The subject.
-        fields: Random fields on the scan grid.
+    ``depth`` is the signed distance in mm to the brain surface on the scan grid; white matter of
+    ``b0`` is about 1.
     """
     edge = depth + spec.mask_offset + spec.mask_jitter * (0.8 * fields(12.0) + 0.5 * fields(5.0))
     bright = gaussian_filter(b0, 0.7) > 0.35

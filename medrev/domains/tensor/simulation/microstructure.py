@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medrev.domains.tensor.simulation.anatomy import Anatomy
-from medrev.domains.tensor.simulation.fields import RandomFields, normalise, sigmoid
+from medrev.domains.tensor.simulation.anatomy import Anatomy, RandomFields, normalise, sigmoid
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
 Bundle = tuple[np.ndarray, np.ndarray]
@@ -22,12 +21,9 @@ def _slab(value: np.ndarray, low: float, high: float, edge: float = 0.8) -> np.n
 
 
 def bundles(mni: np.ndarray, wobble: np.ndarray) -> Iterator[Bundle]:
-    """The named bundles at MNI points.
+    """The named bundles at MNI points (N, 3) in mm.
 
-    Args:
-        mni: Points in mm, shape (N, 3).
-        wobble: Smooth random displacements in mm, shape (N, 3), which give every subject bundle
-            borders of its own.
+    Smooth random displacements, ``wobble`` (N, 3) in mm, give every subject borders of its own.
 
     Yields:
         Weight of shape (N,) and unit direction of shape (N, 3), in MNI axes.
@@ -138,12 +134,7 @@ def _hindbrain(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Iterator[Bundle]:
 
 
 def random_tracts(rng: np.random.Generator, mni: np.ndarray, count: int) -> Iterator[Bundle]:
-    """Tubes and sheets along random circles through the brain, as further bundles.
-
-    Args:
-        rng: Source of randomness.
-        mni: Points in mm, shape (N, 3).
-        count: How many.
+    """Tubes and sheets along random circles through the brain, as bundles at MNI points (N, 3).
 
     Yields:
         Weight of shape (N,) and unit direction of shape (N, 3), in MNI axes.
@@ -257,15 +248,7 @@ def build_compartments(
     chosen: np.ndarray,
     spacing: np.ndarray,
 ) -> list[Compartment]:
-    """All compartments at the chosen fine voxels.
-
-    Args:
-        spec: The subject.
-        rng: Source of randomness.
-        anatomy: Its anatomy.
-        chosen: Fine voxels that hold any signal, boolean, shape (I, J, K), N of them true.
-        spacing: Fine voxel size in mm.
-    """
+    """All compartments at N fine voxels, of (I, J, K), that hold any signal; spacing is in mm."""
     fields = RandomFields(rng, chosen.shape, spacing)
 
     def texture(fine: float = 0.7) -> np.ndarray:

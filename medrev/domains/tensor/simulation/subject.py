@@ -7,8 +7,12 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from medrev.domains.tensor.simulation import acquisition as scan
-from medrev.domains.tensor.simulation.anatomy import Anatomy, build_anatomy, scan_affine
-from medrev.domains.tensor.simulation.fields import RandomFields
+from medrev.domains.tensor.simulation.anatomy import (
+    Anatomy,
+    RandomFields,
+    build_anatomy,
+    scan_affine,
+)
 from medrev.domains.tensor.simulation.microstructure import Compartment, build_compartments
 from medrev.domains.tensor.simulation.spec import SubjectSpec
 
