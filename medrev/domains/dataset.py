@@ -330,11 +330,7 @@ class Dataset(ABC, Generic[M, R]):
 
 
 class CohortDataset(Dataset[Subject, R]):
-    """The subjects of a cohort.
-
-    Attributes:
-        cohort: What was found.
-    """
+    """The subjects of a cohort."""
 
     cohort: Cohort
 

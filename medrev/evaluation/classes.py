@@ -76,13 +76,7 @@ TOLERANCE = 30.0
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of label images.
-
-    Attributes:
-        names: Their names.
-        colours: Their colours, 0 to 255.
-        tolerance: As :data:`TOLERANCE`.
-    """
+    """The classes of label images: colours from 0 to 255, and a tolerance as :data:`TOLERANCE`."""
 
     names: tuple[str, ...]
     colours: tuple[Colour, ...]

@@ -18,12 +18,7 @@ FEWEST = 5
 
 
 class Interval(NamedTuple):
-    """A 95 % confidence interval.
-
-    Attributes:
-        low: Lower end.
-        high: Upper end.
-    """
+    """A 95 % confidence interval."""
 
     low: float
     high: float

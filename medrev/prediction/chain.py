@@ -86,11 +86,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Instance normalisation over the whole slab.
-
-    Attributes:
-        eps: Added to the variance.
-    """
+    """Instance normalisation over the whole slab."""
 
     eps: float
 
@@ -103,11 +99,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of single values, in place.
-
-    Attributes:
-        kind: Which one.
-    """
+    """A function of single values, in place."""
 
     kind: Literal["relu", "tanh"]
 

@@ -122,9 +122,6 @@ class VolumeDirection(Direction):
     Volumes that do not suit the network are padded at the end of an axis by repeating the last
     voxel: the first corner of the field of view never moves.
 
-    Attributes:
-        geometry: Its grids.
-
     Raises:
         InputError: The network is 2D, or the engine does not know its layers.
     """

@@ -94,11 +94,7 @@ class Pad(Step):
 
 @dataclass(frozen=True)
 class Oriented(Step):
-    """Flip and exchange axes to those that the network sees.
-
-    Attributes:
-        reorient: How.
-    """
+    """Flip and exchange axes to those that the network sees."""
 
     what: ClassVar[str] = "axes turned to those of the training"
 

@@ -98,14 +98,7 @@ _REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation has written.
-
-    Attributes:
-        folder: Where everything lies.
-        report: The HTML page.
-        evaluated: The results.
-        summary: The main ones: means over subjects, methods are rows.
-    """
+    """What an evaluation has written: its folder and page, and the main results as a table."""
 
     folder: Path
     report: Path

@@ -30,14 +30,7 @@ ERRORS = "viridis"
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture.
-
-    Attributes:
-        name: What it shows.
-        png: The file.
-        width: Columns.
-        height: Rows.
-    """
+    """A picture, as a file, of so many columns and rows."""
 
     name: str
     png: bytes

@@ -1,6 +1,5 @@
 """Data sets of single images: made from their class, their lightness, or nothing."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -26,8 +25,6 @@ from medrev.domains.image.image_set import Picture
 from medrev.domains.image.reading import Loader, centre, random_crop, to_pixels, values_of
 from medrev.domains.sample import Sample, Translated
 from medrev.volumes import Panel, block_mean
-
-logger = logging.getLogger(__name__)
 
 #: Digits of a file's hash.
 _KEY = 12
