@@ -277,14 +277,19 @@ def choose_engine(
         return openvino_engine(torch.bfloat16, cache_dir)
     if precision == "float32":
         return Engine.torch(device)
-    speedup = bfloat16_speedup(device)
-    if precision == "bfloat16" and not speedup:
+    if precision == "bfloat16" and not bfloat16_speedup(device):
         raise InputError(_no_bfloat16("torch", device))
-    wanted = precision == "bfloat16" or speedup > _WORTH
+    wanted = precision == "bfloat16" or prefers_bfloat16(device)
+    return Engine.torch(device, torch.bfloat16 if wanted else torch.float32)
+
+
+def prefers_bfloat16(device: torch.device) -> bool:
+    """Say whether bfloat16 is so much faster on a device that it is worth the lost digits."""
+    speedup = bfloat16_speedup(device)
     logger.debug(
         "bfloat16 is %.2g times as fast as float32 here, used from %g times on", speedup, _WORTH
     )
-    return Engine.torch(device, torch.bfloat16 if wanted else torch.float32)
+    return speedup > _WORTH
 
 
 def alternative_engine(engine: Engine, cache_dir: Path | None = None) -> Engine | None:

@@ -32,6 +32,7 @@ def describe_environment(
     dataset: AnyDataset,
     *,
     device: torch.device,
+    precision: str,
     processes: int,
 ) -> dict[str, Any]:
     """Return what environment.json holds."""
@@ -45,6 +46,7 @@ def describe_environment(
         "device": str(device),
         "device_name": name or platform.machine(),
         "cuda": torch.version.cuda,
+        "precision": precision,
         "threads": torch.get_num_threads(),
         "processes": processes,
         "seed": pipeline.seed,
@@ -85,6 +87,7 @@ def model_card(
     *,
     parameters: int,
     step: int,
+    precision: str,
     heldout: Results | None,
     warnings: Sequence[str] = (),
 ) -> str:
@@ -111,7 +114,7 @@ def model_card(
 - Task: {facts.task}.
 - Network: {model.kind}, {_network(model)}; {parameters:,} parameters{ways}.
 - Training: {method.kind}, {method.summary}; \
-weights of step {step}, seed {pipeline.seed}, {pipeline.training.precision}.
+weights of step {step}, seed {pipeline.seed}, {precision}.
 - Written by medrev {__version__}; the whole pipeline is in pipeline.yaml, versions and data in \
 environment.json.
 

@@ -23,7 +23,7 @@ from medrev.training.meter import require_tensorboard
 from medrev.training.run_folder import RunFolder, describe_environment, model_card
 from medrev.training.scoring import data_warnings, heldout, result_warnings
 from medrev.training.seeding import deterministic_algorithms, seed_everything
-from medrev.training.trainer import Trainer, check_precision, total_steps
+from medrev.training.trainer import Trainer, precision_on, total_steps
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def train(
     """
     place = training_device(device)
     config = pipeline.training
-    check_precision(config.precision, place)
+    precision_on(place, config.precision)  # refused before anything is read
     if config.tensorboard:
         require_tensorboard()
     run = RunFolder(output if output is not None else Path("runs") / pipeline.name)
@@ -122,7 +122,13 @@ def train(
                 run.begin(pipeline, resume=resume)
                 run.write_json(
                     "environment.json",
-                    describe_environment(pipeline, dataset, device=place, processes=world.size),
+                    describe_environment(
+                        pipeline,
+                        dataset,
+                        device=place,
+                        precision=trainer.precision,
+                        processes=world.size,
+                    ),
                 )
                 for line in data_warnings(dataset):
                     run.warn(line)
@@ -231,6 +237,7 @@ def _conclude(run: RunFolder, dataset: AnyDataset, loop: Loop, quiet: bool) -> N
         dataset,
         parameters=sum(p.numel() for p in model.translator.parameters()),
         step=loop.history.best_step,
+        precision=loop.trainer.precision,
         heldout=run.heldout,
         warnings=run.warnings,
     )

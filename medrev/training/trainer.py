@@ -15,6 +15,7 @@ from medrev.config.schema import TrainingConfig
 from medrev.data import EpochBatches
 from medrev.errors import CheckpointError, ConfigError, DivergedError, counted
 from medrev.methods import Batch, Cache, Logs, Method
+from medrev.prediction.engines import prefers_bfloat16
 from medrev.training.distributed import World
 from medrev.training.meter import Meter
 from medrev.training.optim import MovingAverage, Plateau, build_optimizer, learning_rate_factor
@@ -82,16 +83,23 @@ def total_steps(config: TrainingConfig, batches_per_epoch: int) -> int:
     return max(1, (config.epochs or 1) * batches_per_epoch // config.accumulate)
 
 
-def check_precision(precision: str, device: torch.device) -> None:
-    """Raise ConfigError where a device cannot train in a precision."""
+def precision_on(device: torch.device, wanted: str) -> str:
+    """``fp32`` or ``bf16``; for ``auto`` bf16 where it is the faster one.
+
+    Raises:
+        ConfigError: The device cannot train in bf16, which was wanted.
+    """
     unsupported = (device.type == "cuda" and not torch.cuda.is_bf16_supported()) or (
         device.type not in ("cuda", "cpu")
     )
-    if precision == "bf16" and unsupported:
+    if wanted == "bf16" and unsupported:
         raise ConfigError(
             f"training.precision bf16 is not supported by the device {device}; "
             "set training.precision=fp32"
         )
+    if wanted == "auto":
+        return "bf16" if not unsupported and prefers_bfloat16(device) else "fp32"
+    return wanted
 
 
 class Trainer:
@@ -120,7 +128,7 @@ class Trainer:
         device: torch.device,
         world: World | None = None,
     ) -> None:
-        check_precision(config.precision, device)
+        self.precision = precision_on(device, config.precision)
         self.method = method.to(device).train()
         self.batches = batches
         self.config = config
@@ -214,7 +222,7 @@ class Trainer:
         return nullcontext()
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self.config.precision == "fp32":
+        if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
@@ -276,6 +284,7 @@ class Trainer:
         }
         return {
             "step": self.step_number,
+            "precision": self.precision,
             "phases": {name: phase.state_dict() for name, phase in self.method.phases.items()},
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else None,
@@ -305,6 +314,7 @@ class Trainer:
             self.plateau.load_state_dict(state["plateau"])
         if "guard" in state:  # states before 28 November 2026 have none
             self.guard.load_state_dict(state["guard"])
+        self.precision = state.get("precision", self.precision)  # before 29 November 2026: none
         own = processes[self.world.rank]
         self.batches.load_state_dict(own["batches"])
         self._iterator = iter(())

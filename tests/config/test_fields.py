@@ -41,7 +41,7 @@ def changed(old: str, new: str) -> str:
         (
             "steps: 5",
             "steps: 5\n  precision: fp16",
-            r"x.yaml:10: training.precision must be 'fp32' or 'bf16', got 'fp16'",
+            r"x.yaml:10: training.precision must be 'fp32', 'bf16' or 'auto', got 'fp16'",
         ),
         ("width: 8", "width: wide", "x.yaml:5: model.width must be a whole number .*, got 'wide'"),
         ("width: 8", "width: '8'", "x.yaml:5: model.width must be a whole number .*, got '8'"),

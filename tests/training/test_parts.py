@@ -10,6 +10,7 @@ from torch import nn
 
 from medrev.config.schema import Optimizer, Schedule
 from medrev.errors import ConfigError
+from medrev.prediction import engines
 from medrev.training.distributed import World
 from medrev.training.loop import Interruption
 from medrev.training.meter import CsvLog, Meter, require_tensorboard
@@ -20,7 +21,7 @@ from medrev.training.seeding import (
     seed_everything,
     set_random_state,
 )
-from medrev.training.trainer import check_precision
+from medrev.training.trainer import precision_on
 
 
 def factors(total=100, **schedule):
@@ -159,9 +160,17 @@ def test_missing_tensorboard_is_told_with_the_line_to_run(monkeypatch):
 
 
 def test_unsupported_precision_is_told():
-    check_precision("bf16", torch.device("cpu"))
+    assert precision_on(torch.device("cpu"), "bf16") == "bf16"
     with pytest.raises(ConfigError, match=r"bf16 is not supported by the device mps"):
-        check_precision("bf16", torch.device("mps"))
+        precision_on(torch.device("mps"), "bf16")
+
+
+@pytest.mark.parametrize(("speedup", "chosen"), [(0.0, "fp32"), (1.1, "fp32"), (1.6, "bf16")])
+def test_the_faster_precision_is_taken_where_it_is_left_open(monkeypatch, speedup, chosen):
+    monkeypatch.setattr(engines, "bfloat16_speedup", lambda device: speedup)
+    assert precision_on(torch.device("cpu"), "auto") == chosen
+    assert precision_on(torch.device("cpu"), "fp32") == "fp32"
+    assert precision_on(torch.device("mps"), "auto") == "fp32"
 
 
 def test_the_first_signal_is_noted_and_a_later_ctrl_c_stops_at_once(capfd, monkeypatch):

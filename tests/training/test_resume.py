@@ -1,5 +1,6 @@
 """A training that is stopped and resumed ends with the weights of one that is not, bit by bit."""
 
+import json
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ import torch
 
 from medrev.config import dump_pipeline
 from medrev.errors import CheckpointError
+from medrev.prediction import engines
 from medrev.training import RunFolder, Trainer, TrainingInterrupted, train
 
 FULL = {
@@ -131,6 +133,16 @@ def test_a_finished_training_can_be_made_longer(tmp_path, pipeline):
     shorter = train(pipeline(training=constant | {"steps": 3}), tmp_path / "parts", quiet=True)
     longer = train(pipeline(training=constant), shorter.path, resume=True, quiet=True)
     assert_same(straight, longer)
+
+
+def test_a_resumed_training_keeps_the_precision_that_was_chosen(tmp_path, pipeline, monkeypatch):
+    chosen = {steps: pipeline(training={"steps": steps, "precision": "auto"}) for steps in (1, 2)}
+    monkeypatch.setattr(engines, "bfloat16_speedup", lambda device: 2.0)
+    run = train(chosen[1], tmp_path / "run", quiet=True, device="cpu")
+    monkeypatch.setattr(engines, "bfloat16_speedup", lambda device: 0.5)  # another machine
+    train(chosen[2], run.path, resume=True, quiet=True, device="cpu")
+    assert json.loads((run.path / "environment.json").read_text())["precision"] == "bf16"
+    assert "bf16" in (run.path / "model_card.md").read_text()
 
 
 def test_other_settings_or_nothing_to_resume_are_refused(tmp_path, pipeline):

@@ -56,7 +56,9 @@ class TrainingConfig(Section):
     is not taken; null: all are."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the exponential moving average of weights; it is what is validated and saved."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """Of the convolutions; auto: bf16 where the device computes faster in it. A resumed training
+    keeps what it began with."""
     deterministic: bool = True
     log_every: Count = 10
     validate_every: Count | None = None
