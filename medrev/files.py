@@ -137,8 +137,8 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Fal
         temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def user_cache(name: str) -> Path:
-    """The folder of a name in the user's cache; it need not exist.
+def user_cache() -> Path:
+    """The folder of medrev in the user's cache; it need not exist.
 
     Users without a home, or one that they cannot write, have it among the temporary files.
     """
@@ -147,15 +147,15 @@ def user_cache(name: str) -> Path:
         folder = Path(given) if given else Path.home() / ".cache"
         existing = next(place for place in (folder, *folder.parents) if place.exists())
         if os.access(existing, os.W_OK | os.X_OK):
-            return folder / name
+            return folder / "medrev"
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     folder = Path(tempfile.gettempdir()) / f"medrev-cache-{user}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         own = not hasattr(os, "getuid") or folder.stat().st_uid == user
         if own and not folder.is_symlink():
-            return folder / name
-    return Path(tempfile.mkdtemp(prefix="medrev-cache-")) / name
+            return folder / "medrev"
+    return Path(tempfile.mkdtemp(prefix="medrev-cache-")) / "medrev"
 
 
 def overwrite_in_place(path: str | os.PathLike[str], text: str) -> None:

@@ -99,13 +99,12 @@ class LinearFit:
         """Fit of the mean signals of blocks: (V, R, 7) to (V, 7)."""
         return self(self.logs(torch.exp(theta @ self.design.T).mean(dim=1)))
 
-    def increments(self, theta: Tensor, given: Tensor, *, steps: int = _STEPS) -> Tensor:
+    def increments(self, theta: Tensor, given: Tensor) -> Tensor:
         """What all voxels of a block must get, so that its refit is what was measured.
 
         Args:
             theta: Fine voxels of V blocks (V, R, 7).
             given: Fit of the scan (V, 7).
-            steps: At most so many.
 
         Returns:
             δ of shape (V, 7). Where the steps do not settle, ``of_blocks(theta + δ)`` is not
@@ -113,7 +112,7 @@ class LinearFit:
         """
         signal = torch.exp(theta @ self.design.T).mean(dim=1)
         delta = torch.zeros_like(given)
-        for _ in range(steps):
+        for _ in range(_STEPS):
             left = given - self(self.logs(signal * torch.exp(delta @ self.design.T)))
             delta = delta + left
             if float((left * self._unit).detach().abs().amax() if len(left) else 0) < _SETTLED:

@@ -22,6 +22,8 @@ from medrev.prediction.model import Model, generator_of
 _CODES = 2000
 #: How far a dimension or an axis is followed, in standard deviations.
 _REACH = 3.0
+#: Axes that are shown.
+_AXES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,7 @@ class Sampler:
             facts["used_dimensions"] = dict(zip(self.classes, used, strict=True))
         return replace(self.sweep(indices.tolist(), count, classes), facts=facts)
 
-    def axes(self, count: int, classes: Sequence[str] = (), number: int = 4) -> Grid:
+    def axes(self, count: int, classes: Sequence[str] = ()) -> Grid:
         """The first principal components of the codes of the test part (cINN, figure 4)."""
         codes = []
         total = min(_CODES, len(self.dataset.members("test")))
@@ -163,7 +165,7 @@ class Sampler:
         deviations = values / max(1, len(z) - 1) ** 0.5
         rows = [
             self._of_codes(mean + (steps * deviation)[:, None] * axis, self._shown(classes, count))
-            for deviation, axis in zip(deviations[:number], vectors, strict=False)
+            for deviation, axis in zip(deviations[:_AXES], vectors, strict=False)
         ]
         shares = (deviations.square() / deviations.square().sum()).tolist()
         names = [f"axis {n + 1}" for n in range(len(rows))]

@@ -58,9 +58,7 @@ def openvino_engine(dtype: torch.dtype, cache_dir: Path | None = None) -> Engine
     """
     if not has_openvino():
         raise InputError(_INSTALL)
-    store = _Store(
-        user_cache("medrev") / "engines" if cache_dir is None else cache_dir, _PRECISIONS[dtype]
-    )
+    store = _Store(user_cache() / "engines" if cache_dir is None else cache_dir, _PRECISIONS[dtype])
 
     def make_chain(layers: nn.Sequential) -> Chain:
         return _OpenVINOChain(TorchChain(flatten(layers)), store)

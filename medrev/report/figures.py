@@ -12,7 +12,7 @@ from medrev.evaluation import EDGES, HELDOUT, BlandAltman, Evaluated, Results, d
 from medrev.metrics import MASK, WHOLE, Key
 from medrev.report.charts import Line, agreement_plot, box_plot, histogram, line_chart
 
-_MOST_BOXES = 9
+_MOST_BOXES, _MOST_AGREEMENTS = 9, 6
 #: The level of intervals that is told in words, and how far from it coverage may be.
 _LEVEL, _NEAR = 0.95, 0.03
 _MAIN = (MASK, WHOLE)
@@ -55,13 +55,11 @@ def group_charts(
     return charts
 
 
-def agreement_charts(
-    analyses: Mapping[Key, BlandAltman], results: Results, most: int = 6
-) -> list[Chart]:
+def agreement_charts(analyses: Mapping[Key, BlandAltman], results: Results) -> list[Chart]:
     """Bland–Altman plots."""
     return [
         Chart(agreement_plot(analysis, unit := results.unit(key)), heading(key), unit)
-        for key, analysis in list(analyses.items())[:most]
+        for key, analysis in list(analyses.items())[:_MOST_AGREEMENTS]
     ]
 
 

@@ -57,22 +57,20 @@ def rgb_of_lab(lab: Tensor) -> Tensor:
     return rgb.clamp(0, 1).float()
 
 
-def joint_bilateral(
-    colours: Tensor, lightness: Tensor, *, radius: int = 2, spread: float = 1.0, edge: float = 8.0
-) -> Tensor:
-    r"""Bring colours to the size ``(H, W)`` of the lightness, whose edges they then share.
+#: Coarse pixels to each side that colours are averaged over; deviations of distances, in coarse
+#: pixels, and of differences in lightness.
+_RADIUS, _SPREAD, _EDGE = 2, 1.0, 8.0
+
+
+def joint_bilateral(colours: Tensor, lightness: Tensor) -> Tensor:
+    r"""Bring colours ``(C, h, w)`` to the size of ``(1, H, W)``, the lightness, 0 to 100.
+
+    They then share its edges:
 
     .. math:: w_{pq} = e^{-|p - q|^2 / 2 s^2} \, e^{-(L_p - L_q)^2 / 2 e^2}, \quad
               c_p = \sum_q w_{pq} c_q / \sum_q w_{pq}
 
     over the coarse pixels q around p.
-
-    Args:
-        colours: ``(C, h, w)``.
-        lightness: ``(1, H, W)``, 0 to 100.
-        radius: Coarse pixels to each side that are looked at.
-        spread: Standard deviation s of distances, in coarse pixels.
-        edge: Standard deviation e of differences in lightness.
     """
     if colours.shape[1:] == lightness.shape[1:]:
         return colours
@@ -84,8 +82,8 @@ def joint_bilateral(
     ]
     total = torch.zeros(len(colours), rows, columns)
     weights = torch.full((1, rows, columns), 1e-12)
-    for down in range(-radius, radius + 1):
-        for right in range(-radius, radius + 1):
+    for down in range(-_RADIUS, _RADIUS + 1):
+        for right in range(-_RADIUS, _RADIUS + 1):
             i, j = (place.round() + step for place, step in zip(places, (down, right), strict=True))
             far = (i - places[0])[:, None] ** 2 + (j - places[1])[None] ** 2
             index = (
@@ -93,7 +91,7 @@ def joint_bilateral(
                 j.clamp(0, width - 1).long()[None],
             )
             unlike = (lightness - coarse[:, index[0], index[1]]) ** 2
-            weight = torch.exp(-far / (2 * spread**2) - unlike / (2 * edge**2))
+            weight = torch.exp(-far / (2 * _SPREAD**2) - unlike / (2 * _EDGE**2))
             total += weight * colours[:, index[0], index[1]]
             weights += weight
     nearest = F.interpolate(colours[None], (rows, columns), mode="nearest-exact")[0]

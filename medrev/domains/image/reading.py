@@ -120,22 +120,14 @@ def from_pixels(pixels: NDArray[Any]) -> torch.Tensor:
     return to_network(values_of(pixels), float(np.iinfo(pixels.dtype).max))
 
 
-def to_pixels(image: torch.Tensor, *, bits: int = 8) -> NDArray[Any]:
-    """Undo :func:`from_pixels`: rounded to the nearest value, what lies outside is cut off.
-
-    Args:
-        image: ``(C, H, W)`` in -1 to 1.
-        bits: 8 or 16.
-
-    Returns:
-        ``(H, W, C)``, uint8 or uint16.
+def to_pixels(image: torch.Tensor) -> NDArray[Any]:
+    """An image ``(C, H, W)`` in network range as bytes ``(H, W, C)``; what lies outside is cut off.
 
     Example:
         >>> to_pixels(torch.tensor([[[-1.2, 0.0, 1.0]]]))[..., 0].tolist()
         [[0, 128, 255]]
     """
-    largest = float(2**bits - 1)
-    return pixels_of(from_network(image, largest), largest)
+    return pixels_of(from_network(image, 255.0), 255.0)
 
 
 def values_of(pixels: NDArray[Any]) -> torch.Tensor:

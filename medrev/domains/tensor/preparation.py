@@ -48,7 +48,7 @@ def cache_folder(data: DTIData) -> Path:
     """
     folder = data.cache_dir
     if folder is None:
-        folder = user_cache("medrev")
+        folder = user_cache()
     try:
         ensure_writable_folder(folder)
     except OutputError as error:

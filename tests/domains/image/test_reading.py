@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from medrev.domains.image import from_pixels, to_pixels, with_channels
+from medrev.domains.image.reading import from_network, pixels_of
 from medrev.errors import InputError
 from medrev.volumes import picture_header, read_pixels
 
@@ -45,7 +46,8 @@ def test_rows_come_from_the_top_and_channels_first(tmp_path):
 def test_every_grey_level_survives(bits):
     kind = np.uint8 if bits == 8 else np.uint16
     levels = np.arange(2**bits, dtype=kind).reshape(1, -1, 1)
-    assert np.array_equal(to_pixels(from_pixels(levels), bits=bits), levels)
+    largest = float(np.iinfo(kind).max)
+    assert np.array_equal(pixels_of(from_network(from_pixels(levels), largest), largest), levels)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "CMYK"])
