@@ -39,12 +39,7 @@ class AdversarialLoss(nn.Module):
         return F.mse_loss(scores, target)
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the discriminator's loss, halved as in CycleGAN and RevGAN's public code.
-
-        Args:
-            real: Scores of true samples.
-            fake: Scores of translated samples, which are to be detached from the translator.
-        """
+        """Return the discriminator's loss, halved as in CycleGAN and RevGAN's public code."""
         return 0.5 * (self(real, real=True) + self(fake, real=False))
 
     def generator(self, fake: Tensor) -> Tensor:

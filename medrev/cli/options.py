@@ -74,10 +74,6 @@ def add_options(
 def take_options(options: type[Options], arguments: argparse.Namespace) -> Options:
     """The options that were given, as an object of the class that declares them.
 
-    Args:
-        options: One of the classes given to :func:`add_options`, or one that they inherit from.
-        arguments: Parsed.
-
     Raises:
         MedrevError: What the class raises, in the words of the command line.
     """

@@ -85,12 +85,7 @@ def is_elsewhere(arguments: argparse.Namespace) -> bool:
 
 
 def pool_of(arguments: argparse.Namespace, warm: str) -> "Pool":
-    """The workers that the options name.
-
-    Args:
-        arguments: The parsed options.
-        warm: A module that is imported once for all workers of this machine.
-    """
+    """The workers that the options name."""
     from medrev.parallel import Pool
 
     return Pool(

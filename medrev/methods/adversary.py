@@ -81,13 +81,7 @@ class DiscriminatorPhase(Phase):
         return weighted_sum(terms, dict.fromkeys(terms, 1.0)), detached(terms)
 
     def fool(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
-        """Return the translator's adversarial terms, leaving the discriminators' gradients alone.
-
-        Args:
-            batch: The samples that were translated.
-            fake_x: G(y), with gradient.
-            fake_y: F(x), with gradient.
-        """
+        """The translator's adversarial terms; the discriminators' gradients are left alone."""
         if self._watched is not None:
             self._watched.update(x=fake_x, y=fake_y)
         with frozen([self.discriminators]) if self._watched is None else nullcontext():

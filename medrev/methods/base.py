@@ -62,9 +62,6 @@ class Phase(nn.Module):
     ``parameters()`` are exactly those the phase optimises, so that each phase can be wrapped in
     ``DistributedDataParallel`` by itself. Networks that it only looks through stay outside the
     module registry.
-
-    Args:
-        optimizer: How the parameters are optimised.
     """
 
     #: False where some parameters may stay without gradient (DDP must look for them).
@@ -75,20 +72,11 @@ class Phase(nn.Module):
         self.optimizer = optimizer
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
-        """Return the loss to minimise and its terms.
-
-        Args:
-            batch: The samples, in network range.
-            cache: Read and filled by the phases of one batch, in order.
-        """
+        """Return the loss to minimise and its terms."""
         raise NotImplementedError
 
     def begin(self, batches: Iterable[Batch]) -> None:
-        """Look at training batches before the first step; the same in every process.
-
-        Args:
-            batches: In network range; as many as are wanted.
-        """
+        """Look at training batches before the first step; the same in every process."""
 
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """The parameters in groups, each with a factor on the learning rate."""
@@ -103,12 +91,7 @@ class Phase(nn.Module):
 
 
 class Method:
-    """A translator and the phases that train it, in order.
-
-    Args:
-        translator: The model to learn; an ``nn.Module`` with ``forward`` and ``inverse``.
-        phases: What is optimised in every step, by name.
-    """
+    """A translator and the phases that train it, in order."""
 
     def __init__(self, translator: nn.Module, phases: Mapping[str, Phase]) -> None:
         self.translator = translator

@@ -42,12 +42,7 @@ from medrev.reversible import ReversibleSequence
 
 
 def build_method(pipeline: Pipeline, translator: nn.Module, *, rank: int = 0) -> Method:
-    """Build the method of a pipeline around a translator.
-
-    Args:
-        pipeline: The experiment; ``method``, ``model``, ``data`` and ``seed`` are read.
-        translator: ``forward(x) → y`` and ``inverse(y) → x``.
-        rank: Number of this process, so that each has image pools of its own seed.
+    """Build the method of a pipeline around a translator; ranks have image pools of their own.
 
     Returns:
         A method with the phase ``translator`` and, where ``adversarial_weight`` is not 0, the

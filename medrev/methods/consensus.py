@@ -28,11 +28,6 @@ class ConsensusTranslatorPhase(Phase):
     takes second derivatives through both, which a reversible core does not have.
 
     The loss is returned in a form whose gradient reaches θ only: its gradient is computed here.
-
-    Args:
-        inner: The phase of the translator.
-        adversary: The discriminators, which this phase does not optimise.
-        weight: γ.
     """
 
     def __init__(self, inner: Phase, adversary: DiscriminatorPhase, weight: float) -> None:

@@ -21,10 +21,6 @@ class LatentDiscriminatorPhase(Phase):
 
     References:
         Schirrmeister et al., *Training Generative Reversible Networks* (arXiv:1806.01610), eq. 3
-
-    Args:
-        discriminator: (B, used) to scores (B,).
-        config: Its optimiser.
     """
 
     def __init__(self, discriminator: LatentDiscriminator, config: LatentAdversary) -> None:
@@ -56,11 +52,6 @@ class ReconstructionPhase(Phase):
 
     References:
         Schirrmeister et al. (arXiv:1806.01610), sections 2.2 and 3.1
-
-    Args:
-        generator: The reversible network; its prior is restricted.
-        adversary: Judges codes, which this phase does not optimise; None without.
-        config: Weights of the terms.
     """
 
     def __init__(

@@ -25,12 +25,6 @@ class PairedTranslatorPhase(Phase):
     References:
         van der Ouderaa and Worrall, Reversible GANs for memory-efficient image-to-image
         translation, CVPR 2019, eq. 12. arXiv:1902.02729
-
-    Args:
-        translator: ``forward`` is F, ``inverse`` is G.
-        config: Weights and kinds of the terms.
-        adversary: The discriminators, which this phase does not optimise; None without adversary.
-        grids: Relates the grids of x and y.
     """
 
     def __init__(

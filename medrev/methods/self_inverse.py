@@ -42,12 +42,7 @@ class SharedDiscriminatorPhase(Phase):
         return weighted_sum(terms, {"discriminator": 1.0}), detached(terms)
 
     def fool(self, given: Tensor, fake: Tensor) -> Tensor:
-        """Return the translator's adversarial term, leaving the discriminator's gradients alone.
-
-        Args:
-            given: What was translated.
-            fake: Its translation, with gradient.
-        """
+        """Return the translator's adversarial term, leaving the discriminator's gradients alone."""
         with frozen([self.discriminator]):
             return self.loss.generator(as_float(self.discriminator(self._seen(given, fake))))
 
@@ -75,11 +70,6 @@ class SelfInverseTranslatorPhase(Phase):
     References:
         Shen et al., Towards learning a self-inverse network for bidirectional image-to-image
         translation, section 3. arXiv:1909.04104
-
-    Args:
-        translator: f; its ``forward`` alone is used.
-        config: Weights and kinds of the terms.
-        adversary: The discriminator, which this phase does not optimise; None without adversary.
     """
 
     def __init__(

@@ -13,14 +13,10 @@ from medrev.nets import ClassPrior, Generator, evaluating
 
 
 def transport_cost(a: Tensor, b: Tensor) -> Tensor:
-    """The optimal transport distance of two sets of as many points each, of Euclidean cost.
+    """The optimal transport distance of two sets of points (n, D), of Euclidean cost.
 
     For sets of equal number the optimal plan is an assignment, found exactly (scipy); gradients
     flow through the cost, not through the plan.
-
-    Args:
-        a: (n, D).
-        b: (n, D).
 
     Returns:
         The mean distance of what is assigned to each other.
@@ -46,10 +42,6 @@ class TransportPhase(Phase):
 
     References:
         Schirrmeister et al., *Training Generative Reversible Networks* (arXiv:1806.01610), 3.2
-
-    Args:
-        generator: The reversible network; its prior has classes.
-        config: Weights and size of the perturbation.
     """
 
     def __init__(self, generator: Generator, config: OptimalTransport) -> None:

@@ -23,11 +23,6 @@ class UnpairedTranslatorPhase(Phase):
 
         Zhu et al., Unpaired image-to-image translation using cycle-consistent adversarial
         networks, ICCV 2017. arXiv:1703.10593
-
-    Args:
-        translator: ``forward`` is F, ``inverse`` is G.
-        config: Weights and kinds of the terms.
-        adversary: The discriminators, which this phase does not optimise; None without adversary.
     """
 
     def __init__(

@@ -17,11 +17,6 @@ class Classifier(Translator):
     Three times two 3-convolutions with ReLU, normalised, the first two followed by a pooling to
     half the size; the mean over all pixels is the features, and a linear layer makes scores.
 
-    Args:
-        model: The options, a section of the pipeline.
-        in_channels: Channels of y.
-        classes: Number of classes.
-
     Example:
         >>> import torch
         >>> net = Classifier(ClassifierModel(width=4), in_channels=1, classes=10)

@@ -43,11 +43,6 @@ class FCN8s(OneWay):
     border their last interpolation mixes in zeros, this one repeats the outermost score. As in
     theirs, the layers that score start at zero.
 
-    Args:
-        model: The options, a section of the pipeline.
-        in_channels: Channels of the image.
-        classes: Number of classes K.
-
     Raises:
         InputError: On use, if channels or sizes do not fit.
 

@@ -51,10 +51,6 @@ class Involution(OneWay):
     most) below 256 in magnitude (`medrev.reversible.ReversibleSequence`). Batch normalisation
     would make f another function in every training step.
 
-    Args:
-        model: The options, a section of the pipeline.
-        channels: Channels C of both domains.
-
     Raises:
         ConfigError: If two options exclude each other.
         InputError: On use, if channels or sizes do not fit.

@@ -65,12 +65,7 @@ def _to_half(model: Lifting, inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def project(model: Lifting, channels: int) -> nn.Sequential:
-    """Build the projection: a convolution to each finer grid, then one to the image.
-
-    Args:
-        model: Section of the pipeline.
-        channels: Channels of the image.
-    """
+    """Build the projection: a convolution to each finer grid, then one to the image."""
     dims, widths = model.spatial_dims, widths_of(model)
     layers: list[nn.Module] = []
     for a, b in pairwise(reversed(widths)):

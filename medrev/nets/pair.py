@@ -13,10 +13,6 @@ from medrev.volumes import Colour
 class Pair(Translator):
     """Two networks that share nothing, one for each direction, as in pix2pix and CycleGAN.
 
-    Args:
-        net_y: From x to y.
-        net_x: From y to x.
-
     Raises:
         ConfigError: If the output of one is no input of the other.
 
@@ -72,11 +68,7 @@ class Pair(Translator):
 
 
 class OneNetwork(Translator):
-    """A translator that is one network.
-
-    Args:
-        net: The network.
-    """
+    """A translator that is one network."""
 
     def __init__(self, net: OneWay) -> None:
         super().__init__()
@@ -103,9 +95,6 @@ class SelfInverse(OneNetwork):
     References:
         Shen et al., *Towards Learning a Self-inverse Network for Bidirectional Image-to-image
         Translation* (arXiv:1909.04104).
-
-    Args:
-        net: f, with as many output as input channels.
 
     Raises:
         ConfigError: If the numbers of channels differ.

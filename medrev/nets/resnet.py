@@ -16,11 +16,7 @@ from medrev.nets.translator import OneWay
 
 
 class ResidualBlock(nn.Module):
-    """x + NN(x), with the sub-network of RevGAN's coupling on all channels.
-
-    Args:
-        net: NN, from (B, C, *spatial) to the same shape.
-    """
+    """x + NN(x), with the sub-network of RevGAN's coupling on all channels."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -37,11 +33,6 @@ class ResNet(OneWay):
 
     In 2D with ``depth: 9, final_activation: tanh, downsampling_padding: zeros`` it is CycleGAN's
     generator (whose ``width`` is 64; RevGAN's tables compare with 32).
-
-    Args:
-        model: The options, a section of the pipeline.
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
 
     Raises:
         InputError: On use, if channels or sizes do not fit.

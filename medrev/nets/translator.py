@@ -53,14 +53,7 @@ def evaluating(module: nn.Module, *, as_trained: bool = False) -> Iterator[None]
 
 
 def check_input(x: Tensor, *, spatial_dims: int, channels: int, multiple: Factor) -> None:
-    """Raise InputError unless ``x`` is (B, ``channels``, *spatial) of sizes that fit.
-
-    Args:
-        x: What a network is given.
-        spatial_dims: Number of spatial axes.
-        channels: Number of channels.
-        multiple: What every size must be a multiple of, or each of them.
-    """
+    """Raise InputError unless ``x`` is (B, ``channels``, *spatial) of sizes that fit."""
     sizes = tuple(x.shape[2:])
     if x.dim() != 2 + spatial_dims or x.shape[1] != channels:
         axes = ", ".join("IJK"[:spatial_dims])

@@ -28,11 +28,6 @@ class UNet(OneWay):
     one voxel nothing but zeros would be left. With ``levels: 8`` it is pix2pix's network for 256²
     images, with 7 for 128²; 3D patches of 24³ take 3. Dropout is pix2pix's only source of noise.
 
-    Args:
-        model: The options, a section of the pipeline.
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-
     Raises:
         InputError: On use, if channels or sizes do not fit.
 

@@ -23,9 +23,6 @@ class ActNorm(InvertibleLayer):
     ``torch.distributed`` runs). Until then the layer is the identity. The buffer ``initialised``
     keeps in a state dict whether that has happened.
 
-    Args:
-        channels: Number of channels C.
-
     Raises:
         ConfigError: If ``channels`` is smaller than 1.
         ValueError: On use, if x has another number of channels.

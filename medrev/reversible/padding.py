@@ -13,12 +13,7 @@ _TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replica
 
 
 def pad(x: Tensor, amount: Sequence[int], mode: str) -> Tensor:
-    """Pad each spatial axis by the same amount at both ends.
-
-    Args:
-        x: Tensor with shape (B, C, *spatial).
-        amount: Voxels added at each end, one number per spatial axis.
-        mode: ``"zeros"``, ``"reflect"`` or ``"replicate"``.
+    """Pad each spatial axis of (B, C, *spatial) by the same amount at both ends.
 
     Returns:
         Tensor with shape (B, C, *(spatial + 2 · amount)).

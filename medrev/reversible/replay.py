@@ -87,11 +87,6 @@ def evaluate(
 ) -> tuple[Tensor, Record]:
     """Evaluate a sub-network and record what is needed to do it again.
 
-    Args:
-        net: Sub-network.
-        call: Evaluates it.
-        device: Where its input is.
-
     Returns:
         The output and its `Record`; the record holds no activations.
     """

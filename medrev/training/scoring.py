@@ -71,13 +71,7 @@ def validate(model: Model, dataset: AnyDataset) -> Score:
 
 
 def heldout(model: Model, dataset: AnyDataset, *, show_progress: bool) -> Results:
-    """Measure a model and its baselines on whole samples of the test part, which is not empty.
-
-    Args:
-        model: The trained model.
-        dataset: Its data.
-        show_progress: Show a progress bar on standard error.
-    """
+    """Measure a model and its baselines on whole samples of the test part, which is not empty."""
     total = len(dataset.part("test"))
     with progress(f"Held-out {dataset.noun}s", total, enabled=show_progress) as bar:
         if is_generative(model):
@@ -156,14 +150,9 @@ def save_picture(
     title: str,
     first: Sequence[Translated] = (),
 ) -> None:
-    """Write a PNG of the first samples and what a model makes of them.
+    """Write a PNG of the first samples of the validation part and what a model makes of them.
 
-    Args:
-        path: The picture; replaced if it is there.
-        model: The model.
-        dataset: Its data.
-        title: Text above the picture.
-        first: Samples of the validation part; else those of the training part are shown.
+    Without such a part those of the training are shown. An existing picture is replaced.
     """
     shown = first or [
         _translate(model, dataset, sample, cycles=True)

@@ -71,11 +71,7 @@ class Padding:
 
 
 def crop_to_multiple(volume: torch.Tensor, multiple: Factor) -> tuple[torch.Tensor, Padding]:
-    """Crop the end of every axis to a multiple of some voxels; the affine stays as it is.
-
-    Args:
-        volume: ``(…, I, J, K)``.
-        multiple: What the sizes shall be a multiple of, one number for all axes or one for each.
+    """Crop the end of every axis of ``(…, I, J, K)`` to a multiple; the affine stays as it is.
 
     Returns:
         The cropped volume and what :meth:`Padding.inverse` needs.

@@ -55,12 +55,7 @@ def load_mgh(path: str | Path, *, allow_nan: bool = False) -> Volume:
 
 
 def write_mgh(path: str | Path, volume: Volume, *, overwrite: bool = False) -> Path:
-    """Write a volume as float32, whole or not at all.
-
-    Args:
-        path: File to write, ``.mgz`` or ``.mgh``.
-        volume: ``(C, I, J, K)`` with its affine.
-        overwrite: Replace an existing file.
+    """Write a volume as float32 ``.mgz`` or ``.mgh``, whole or not at all.
 
     Returns:
         The path.

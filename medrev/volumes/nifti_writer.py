@@ -28,11 +28,6 @@ def set_forms(header: nib.Nifti1Header, affine: NDArray[np.float64], code: int) 
     the left and to the back, slightly oblique), their rounding is a large error of a: 0.3 mm at the
     far corner of a head. Other roundings do better; where none is good enough, the file says that
     it has no qform (code 0), and readers take the sform.
-
-    Args:
-        header: With its shape set.
-        affine: Voxel → RAS mm, 4×4, without shear.
-        code: NIfTI code of the space.
     """
     header.set_sform(affine, code)
     header.set_qform(affine, code)
@@ -105,15 +100,12 @@ def write_nifti(
 ) -> Path:
     """Write a volume as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
 
+    A volume of one channel becomes a 3D file.
+
     The same volume always gives the same bytes (no file name or time in the gzip header). The
     space code and header fields found in ``volume.meta`` are written again; without them the
     space is 1 (scanner). Axes that are not quite orthogonal are made so
     (:func:`medrev.volumes.rectify_affine`), as on reading.
-
-    Args:
-        path: File to write, ``.nii`` or ``.nii.gz``.
-        volume: ``(C, I, J, K)`` with its affine; C = 1 gives a 3D file.
-        overwrite: Replace an existing file.
 
     Returns:
         The path.

@@ -76,13 +76,6 @@ def check_known(
 ) -> None:
     """Raise where pixels have no class.
 
-    Args:
-        image: As for :func:`classes_of_colours`.
-        labels: What it gave for the image.
-        colours: Colour of each class.
-        tolerance: What was allowed.
-        axis: The axis of the colours.
-
     Raises:
         InputError: Pixels are void; it names their most frequent colour and their number.
     """

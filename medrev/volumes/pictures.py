@@ -114,12 +114,7 @@ def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], flo
 
 
 def write_pixels(path: str | Path, pixels: NDArray[Any], *, overwrite: bool = False) -> Path:
-    """Write an image as PNG, whole or not at all, without loss.
-
-    Args:
-        path: File to write, ``.png``.
-        pixels: ``(H, W, C)``, uint8 or uint16, C 1 or 3, rows from the top.
-        overwrite: Replace an existing file.
+    """Write an image ``(H, W, C)``, uint8 or uint16, as PNG, whole or not at all, without loss.
 
     Returns:
         The path.

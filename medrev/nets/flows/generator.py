@@ -11,11 +11,7 @@ from medrev.nets.translator import Translator, evaluating
 
 
 class NormalPrior(nn.Module):
-    """Standard normal in every dimension.
-
-    Args:
-        dimensions: Numbers D of a code.
-    """
+    """Standard normal in every dimension."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -35,13 +31,9 @@ class NormalPrior(nn.Module):
 
 
 class RestrictedPrior(NormalPrior):
-    """Standard normal in some dimensions, zero in the others.
+    """Standard normal in so many dimensions, zero in the others.
 
     Which ones is no choice of the user: `choose` takes those in which codes vary most.
-
-    Args:
-        dimensions: Numbers D of a code.
-        used: How many are not zero.
 
     Attributes:
         index: Which ones, (used,).
@@ -79,10 +71,6 @@ class RestrictedPrior(NormalPrior):
 
 class ClassPrior(NormalPrior):
     """A normal distribution of independent dimensions for each class, learnt.
-
-    Args:
-        dimensions: Numbers D of a code.
-        classes: Number K of classes.
 
     Attributes:
         mean: (K, D).
@@ -135,10 +123,6 @@ class Generator(Translator):
     codes depends on (classes), or nothing. As a translator it gives the y of the middle of that
     distribution; `draw` draws.
 
-    Args:
-        flow: From y to codes.
-        prior: What codes are drawn from.
-
     Example:
         >>> from medrev.config.schema import FlowModel
         >>> from medrev.nets import multiscale_flow
@@ -157,12 +141,7 @@ class Generator(Translator):
         self.prior = prior
 
     def log_prob(self, y: Tensor, x: Tensor) -> Tensor:
-        """Return ln p(y | x) in nats, (B,), of y (B, *shape) with a standard normal distribution.
-
-        Args:
-            y: Data.
-            x: Conditions (B, …).
-        """
+        """Return ln p(y | x) in nats, (B,), of y (B, *shape) with standard normal codes."""
         return self.flow.log_prob(y, self._condition(x))
 
     def first_nonfinite(self, y: Tensor, x: Tensor) -> str | None:
