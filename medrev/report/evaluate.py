@@ -35,6 +35,8 @@ from medrev.report.cohort import draw_subjects, subject_notes, write_cohort_repo
 from medrev.report.tables import CohortTables, cohort_tables, with_totals
 from medrev.texts import read_json
 
+logger = logging.getLogger(__name__)
+
 #: File of an evaluation's scores over all images together.
 TOTALS = "totals.json"
 
@@ -88,8 +90,6 @@ def _results(folder: Path) -> Results:
     )
     return with_totals(results.without(*BOUNDS), totals.without(*BOUNDS))
 
-
-logger = logging.getLogger(__name__)
 
 #: What marks a folder as an evaluation.
 _RECORD = EVALUATION.mark

@@ -15,6 +15,8 @@ from medrev.errors import InputError, counted
 from medrev.progress import progress
 from medrev.volumes import PictureHeader, picture_header, read_pixels
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -113,8 +115,6 @@ class ImageSet:
         classes = f" of {counted(len(self.classes), 'class', 'classes')}" if self.classes else ""
         return f"{counted(count, 'image')}{classes}, {self.layout} layout, in {self.root}"
 
-
-logger = logging.getLogger(__name__)
 
 _BERKELEY = "efrosgans.eecs.berkeley.edu"
 _PIX2PIX = f"{_BERKELEY}/pix2pix/datasets"

@@ -14,6 +14,8 @@ from medrev.domains.image.image_set import Picture
 from medrev.errors import InputError
 from medrev.volumes import read_pixels
 
+logger = logging.getLogger(__name__)
+
 
 def centre(pixels: NDArray[Any], edge: int | Literal["square"] | None) -> NDArray[Any]:
     """Cut a square out of the centre of ``(H, W, C)``.
@@ -151,8 +153,6 @@ def from_network(values: torch.Tensor, largest: float) -> torch.Tensor:
     numbers = (values.detach().double().cpu() + 1) * (largest / 2)
     return numbers.clamp(0, largest).round().float()
 
-
-logger = logging.getLogger(__name__)
 
 #: Bytes of decoded images that are kept.
 CACHE_BYTES = 1 << 30

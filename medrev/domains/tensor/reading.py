@@ -44,6 +44,8 @@ from medrev.volumes import (
     voxel_size,
 )
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class TensorScan:
@@ -211,8 +213,6 @@ def _volume_count(path: Path) -> int:
         )
     return count
 
-
-logger = logging.getLogger(__name__)
 
 #: Slices along k that are fitted between two steps of the progress bar.
 _SLAB = 8
