@@ -1,4 +1,8 @@
-"""Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness."""
+"""Diffusion tensors: orders, frames, symmetries, gradients, fit, maps, positive definiteness.
+
+Tensors are ``(6, I, J, K)``, Dxx, Dxy, Dxz, Dyy, Dyz, Dzz in mm²/s, with more axes where ``…``
+stands; zero tensors are background, and stay zero. Affines are voxel → RAS mm, 4×4.
+"""
 
 from medrev.dti.convention import (
     COMPONENTS,

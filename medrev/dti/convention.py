@@ -113,10 +113,6 @@ Frame = Literal["fsl", "voxel", "ras"]
 def rotate(t: Values, rotation: NDArray[Any] | torch.Tensor) -> Values:
     """Rotate (or mirror) every tensor of a volume: ``D' = R D Rᵀ``. The voxels stay in place.
 
-    Args:
-        t: ``(…, 6, I, J, K)``, array or tensor.
-        rotation: Orthogonal matrix R, 3×3, the same for all voxels.
-
     Returns:
         As ``t``. Mirror matrices (diagonal ±1) and permutations are exact.
 
@@ -142,10 +138,6 @@ def rotate(t: Values, rotation: NDArray[Any] | torch.Tensor) -> Values:
 def frame_matrix(affine: NDArray[Any] | torch.Tensor, frame: Frame) -> NDArray[np.float64]:
     """The orthogonal matrix that takes vectors from a frame to the voxel frame.
 
-    Args:
-        affine: Voxel → RAS mm, 4×4.
-        frame: ``fsl``, ``voxel`` or ``ras``.
-
     Returns:
         3×3. For ``fsl`` it is its own inverse; else the inverse is the transpose.
 
@@ -165,11 +157,6 @@ def frame_matrix(affine: NDArray[Any] | torch.Tensor, frame: Frame) -> NDArray[n
 
 def to_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame) -> Values:
     """Tensors of a file in the voxel frame: ``D_voxel = Uᵀ D U`` for RAS, U = axes in the world.
-
-    Args:
-        t: ``(…, 6, I, J, K)`` in the frame named.
-        affine: Voxel → RAS mm, 4×4, of the array.
-        frame: The frame of ``t``.
 
     Raises:
         GeometryError: If the affine is singular or sheared.

@@ -59,14 +59,10 @@ def invariant_maps(t: Tensor) -> dict[str, Tensor]:
 
 
 def sine_squared(t: Tensor, direction: Tensor) -> Tensor:
-    """``sin²`` of the angle between the main direction of tensors and a given one, ``(1, …)``.
+    """``sin²``, ``(1, …)``, of the angle between main directions and unit vectors ``(3, …)``.
 
     With eigenvalues λ of D, (D − λ₂)(D − λ₃) keeps the main direction alone. Where λ₁ = λ₂ there is
     none; what is given lies between 0 and 1.
-
-    Args:
-        t: ``(6, …)``.
-        direction: Unit vectors ``(3, …)``.
     """
     scaled = 1e3 * t.float()
     x, y, z = direction
@@ -90,9 +86,6 @@ def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
     """Fractional anisotropy and mean, axial and radial diffusivity.
 
     Negative eigenvalues count as zero, as in dipy.
-
-    Args:
-        t: ``(6, I, J, K)``, mm²/s, in any frame. Zero tensors are background.
 
     Returns:
         ``{"fa", "md", "ad", "rd"}``, each ``(I, J, K)``, float32: FA in 0 to 1, the others in
@@ -164,9 +157,6 @@ def scalars(eigenvalues: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 def principal_direction(t: torch.Tensor) -> torch.Tensor:
     """Eigenvector of the largest eigenvalue; its sign has no meaning.
 
-    Args:
-        t: ``(6, I, J, K)``.
-
     Returns:
         Unit vectors ``(3, I, J, K)``, float32, in the frame of ``t``; 0 in the background.
 
@@ -183,8 +173,7 @@ def principal_direction(t: torch.Tensor) -> torch.Tensor:
 def color_fa(t: torch.Tensor) -> torch.Tensor:
     """Colour by direction: ``|principal direction| · FA``; red x, green y, blue z.
 
-    Args:
-        t: ``(6, I, J, K)``. Convert to the RAS frame first for the usual colours (red left-right).
+    Convert to the RAS frame first for the usual colours (red left-right).
 
     Returns:
         ``(3, I, J, K)``, float32, in 0 to 1.

@@ -149,11 +149,7 @@ CHUNK = 50_000  # voxels at a time
 
 
 def is_positive_definite(t: torch.Tensor, floor: float = 0.0) -> torch.Tensor:
-    """Where all three eigenvalues are above a floor (Sylvester's criterion, in float64).
-
-    Args:
-        t: ``(6, I, J, K)``, mm²/s.
-        floor: In mm²/s.
+    """Where all eigenvalues are above a floor in mm²/s (Sylvester's criterion, in float64).
 
     Returns:
         Boolean ``(I, J, K)``; false for the zero tensors of the background.
@@ -166,11 +162,7 @@ def is_positive_definite(t: torch.Tensor, floor: float = 0.0) -> torch.Tensor:
 
 
 def repair(t: torch.Tensor, floor: float = FLOOR) -> tuple[torch.Tensor, int]:
-    """Raise the eigenvalues below a floor to it; the eigenvectors stay.
-
-    Args:
-        t: ``(6, I, J, K)``, mm²/s. Zero tensors are background and stay zero.
-        floor: In mm²/s, positive.
+    """Raise the eigenvalues below a floor in mm²/s to it; the eigenvectors stay.
 
     Returns:
         The repaired copy, and how many tensors were changed.
@@ -190,9 +182,6 @@ def repair(t: torch.Tensor, floor: float = FLOOR) -> tuple[torch.Tensor, int]:
 
 def log_euclidean(t: torch.Tensor) -> torch.Tensor:
     """Matrix logarithm of every tensor (Arsigny et al. 2006): ``log D = V diag(log λ) Vᵀ``.
-
-    Args:
-        t: Positive-definite tensors ``(6, I, J, K)``, mm²/s; zero tensors are background.
 
     Returns:
         ``(6, I, J, K)``, components in the same order, of ln(mm²/s); background stays zero.
@@ -214,9 +203,6 @@ def log_euclidean(t: torch.Tensor) -> torch.Tensor:
 
 def exp_euclidean(logarithm: torch.Tensor) -> torch.Tensor:
     """Matrix exponential of every tensor: inverse of :func:`log_euclidean`.
-
-    Args:
-        logarithm: ``(6, I, J, K)`` of ln(mm²/s); zero is background.
 
     Returns:
         Positive-definite tensors ``(6, I, J, K)``, mm²/s; background stays zero.

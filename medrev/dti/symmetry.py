@@ -84,11 +84,9 @@ def ensemble_symmetries(count: int) -> tuple[Symmetry, ...]:
 
 
 def apply_symmetry_scalar(values: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
-    """Flip and permute the axes of a scalar volume or mask: ``out[S x] = values[x]``.
+    """Flip and permute the axes of a volume or mask ``(…, I, J, K)``: ``out[S x] = values[x]``.
 
-    Args:
-        values: ``(…, I, J, K)``.
-        symmetry: Signed permutation matrix S, 3×3; x is counted from the middle of the array.
+    S is a signed permutation matrix, 3×3; x is counted from the middle of the array.
 
     Returns:
         Plain tensor ``(…, I', J', K')``, sizes permuted as the axes; contiguous. (A MetaTensor
@@ -109,10 +107,6 @@ def apply_symmetry(t: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
     """Flip and permute the axes of a tensor volume and turn its tensors too: ``D' = S D Sᵀ``.
 
     Exact: values are moved and negated, never computed with.
-
-    Args:
-        t: ``(…, 6, I, J, K)`` in the voxel frame.
-        symmetry: Signed permutation matrix S, 3×3.
 
     Returns:
         Plain tensor ``(…, 6, I', J', K')``, in the voxel frame of the new array; contiguous.

@@ -1,4 +1,8 @@
-"""Metrics and baselines: pure functions of arrays."""
+"""Metrics and baselines: pure functions of arrays.
+
+Volumes are ``(C, I, J, K)``, images ``(C, I, J)``; masks ``(I, J, K)`` or ``(1, I, J, K)``, None is
+everywhere. Axes are counted from 0 for I. A prediction and its reference have one shape.
+"""
 
 from medrev.evaluate_options import BASELINES, Baseline
 from medrev.metrics.baselines import NOISE_FLOOR, interpolate, interpolate_to

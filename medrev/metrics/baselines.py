@@ -42,11 +42,6 @@ def interpolate_to(low: Array, shape: Sequence[int], mode: Baseline) -> torch.Te
     coarse coordinate ``(j + 0.5) · n/N − 0.5``; beyond the border the outermost voxels are
     repeated (mirrored by the B-spline).
 
-    Args:
-        low: Volume of shape ``(C, i, j, k)`` or image of shape ``(C, i, j)``.
-        shape: Fine voxels along each spatial axis, at least as many as coarse ones.
-        mode: As in :func:`interpolate`.
-
     Raises:
         InputError: The mode is unknown, or the grid is coarser than the input's or has another
             number of axes.

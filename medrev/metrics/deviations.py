@@ -42,11 +42,7 @@ def wrapped_mae(prediction: Floats, reference: Floats) -> float:
     """Mean of the differences of bytes that wrap around below 0: no error, but a published number.
 
     The MAE of RevGAN's Table 4, 130 and more at a PSNR of 26 dB, is possible in this way only: a
-    difference of −1 counts as 255.
-
-    Args:
-        prediction: Values from 0 to 255.
-        reference: Values of the same shape.
+    difference of −1 counts as 255. Values are from 0 to 255.
 
     Example:
         >>> import numpy as np
@@ -74,11 +70,6 @@ class CycleResidual:
 
 def cycle_residual(round_trip: Array, start: Array, mask: Array | None = None) -> CycleResidual:
     """Compare ``inverse(forward(x))`` or ``forward(inverse(y))`` with what it began with.
-
-    Args:
-        round_trip: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        start: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
 
     Raises:
         InputError: Shapes differ, the mask is empty, a masked value is not finite, or the start is

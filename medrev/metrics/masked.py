@@ -54,11 +54,6 @@ def bounding_box(inside: NDArray[np.bool_]) -> tuple[slice, ...]:
 def masked_pair(prediction: Array, reference: Array, mask: Array | None) -> tuple[Floats, Floats]:
     """The masked voxels of a prediction and its reference.
 
-    Args:
-        prediction: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-
     Returns:
         Two arrays of shape ``(C, N)``, N the number of voxels in the mask.
 

@@ -23,12 +23,7 @@ def gradient_energy(
 ) -> tuple[float, ...]:
     """Mean squared difference of neighbouring voxels along each axis, over all channels.
 
-    Only pairs of voxels that both lie in the mask count.
-
-    Args:
-        volume: Volume of shape ``(C, I, J, K)`` or image of shape ``(C, I, J)``.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        spacing: Voxel edges in mm; None: 1.
+    Only pairs of voxels that both lie in the mask count. Spacing is in mm (None: 1).
 
     Returns:
         One value per axis, in squared units of the volume per mm²; 0 along an axis without pairs.

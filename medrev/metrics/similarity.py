@@ -39,15 +39,10 @@ def check_range(value_range: float) -> float:
 
 
 def psnr(prediction: Floats, reference: Floats, span: float) -> float:
-    """Peak signal-to-noise ratio in dB over voxels and all channels together.
+    """Peak signal-to-noise ratio in dB of voxels ``(C, N)``, of all channels together.
 
     ``20 log10(range) − 10 log10(mean squared error)``; infinite where the two are equal. For
     tensors the channels are the six components, so one range and one mean serve all of them.
-
-    Args:
-        prediction: Voxels ``(C, N)``.
-        reference: Voxels of the same shape.
-        span: Data range (:func:`data_range`).
 
     Example:
         >>> import numpy as np

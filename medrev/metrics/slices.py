@@ -14,18 +14,14 @@ from medrev.metrics.similarity import Structure, check_range, data_range
 def slice_flicker(
     prediction: Array, reference: Array, mask: Array | None = None, *, axis: int
 ) -> float:
-    """How much rougher a prediction is across its slices than within them, beside its reference.
+    """How much rougher a prediction is across its slices, along an axis, than within them.
+
+    The reference is the yardstick:
 
     ``(across / within of the prediction) ÷ (across / within of the reference)``, where across and
     within are mean absolute differences of neighbouring voxels that both lie in the mask. 1 where
     slices go together as those of the reference do, above 1 where they flicker. A blurred volume
     has no other flicker than a sharp one.
-
-    Args:
-        prediction: Volume of shape ``(C, I, J, K)``.
-        reference: Volume of the same shape.
-        mask: Mask of shape ``(I, J, K)`` or ``(1, I, J, K)``; None: everywhere.
-        axis: Axis across the slices, 0 for I.
 
     Raises:
         InputError: Shapes differ, a masked value is not finite, or a volume does not change within
