@@ -1,5 +1,6 @@
 """How cohorts lie on disk: what the layouts of all kinds of scans share."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +13,12 @@ from medrev.files import named_in
 from medrev.texts import Table, read_table
 from medrev.volumes import NIFTI
 
+logger = logging.getLogger(__name__)
+
 _ID_NAMES = ("id", "participant_id", "subject", "subject_id")
 _NAMES = ("participants.tsv", "participants.csv", "subjects.tsv", "subjects.csv")
 _EMPTY = ("", "n/a", "na", "nan", "none")
+_PARTICIPANTS = _NAMES[:2]
 
 
 @dataclass
@@ -240,3 +244,35 @@ def table_layout(
         return listing
 
     return Layout(expected, matches, read)
+
+
+def participants(
+    given: Path | None, beside: list[Path], subjects: Iterable[str]
+) -> Callable[[str], dict[str, str]]:
+    """What is known about the subjects: a function from a subject's name to its cells.
+
+    Of several rows of one subject (sessions, or copies) the cells count in which they agree.
+
+    Args:
+        given: The table.
+        beside: Where else a ``participants.tsv`` may lie; the first one counts, if it can be read.
+        subjects: All subjects: a row that could be of two of them is of neither.
+
+    Raises:
+        InputError: The given table cannot be read.
+    """
+    places = [folder / name for folder in beside for name in _PARTICIPANTS]
+    path = given or next((place for place in places if place.is_file()), None)
+    if path is None:
+        return lambda subject: {}
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        for row in read_subjects(path).rows:
+            name = row.pop("id")
+            rows[name] = dict(rows.get(name, row).items() & row.items())
+    except InputError as error:
+        if given is not None:
+            raise
+        logger.warning("warning: %s; nothing is taken from it", error)
+    find = by_name(rows, map(Subject, subjects))
+    return lambda subject: find(subject) or {}

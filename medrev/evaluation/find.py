@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+from medrev.data.layouts import participants, read_subjects
 from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
 from medrev.evaluate_options import Sources
-from medrev.evaluation.case import Found
+from medrev.evaluation.case import Case, Found
 from medrev.evaluation.folders import (
     contrast_of,
     exists,
@@ -19,13 +20,15 @@ from medrev.evaluation.folders import (
     is_uncertainty,
     volumes_in,
 )
-from medrev.evaluation.listing import participants, read_table
 from medrev.evaluation.pair import Pair
 from medrev.evaluation.runs import read_runs
-from medrev.files import not_there
+from medrev.files import named_in, not_there
 from medrev.prediction import like, shipped_models
 
 _TABLES = (".csv", ".tsv")
+#: Columns with paths; ``prediction`` and ``uncertainty`` may be followed by a model's name.
+_PREDICTION, _STD = "prediction", "uncertainty"
+_COLUMNS = ("reference", "input", "mask", "labels")
 
 
 def find_cases(sources: Sources) -> Found:
@@ -237,3 +240,66 @@ def _given_or_beside(
     folders = (place for place in beside if place.is_dir())
     found = (volumes_in(place, accept, what, optional=True, names=subjects) for place in folders)
     return next((volumes for volumes in found if volumes), {})
+
+
+def read_table(path: Path) -> Found:
+    """Read a CSV or TSV file with a row per subject.
+
+    Its columns are ``id`` (or ``participant_id``, ``subject``), ``reference``, ``prediction`` or
+    one ``prediction_NAME`` per model, and where wanted ``input``, ``mask``, ``labels`` and
+    ``uncertainty`` or ``uncertainty_NAME``. Paths are relative to the table's folder. All other
+    columns can be used to compare groups.
+
+    Raises:
+        InputError: It cannot be read, lacks a column, or has a subject twice.
+    """
+    columns, rows = _read(path)
+    models = _models(columns, path)
+    if "reference" not in columns:
+        raise InputError(f"{path} needs the column reference; it has {_words(columns)}")
+    roles = {column: column for column in _COLUMNS}
+    for name, column in models.items():
+        roles[column] = f"prediction {name}"
+        roles[column.replace(_PREDICTION, _STD, 1)] = f"uncertainty {name}"
+    cases: list[Case] = []
+    failures = {}
+    for subject, cells in rows.items():
+        lacking = [c for c in ("reference", *models.values()) if c not in cells]
+        if lacking:
+            failures[subject] = f"no {' and no '.join(lacking)} in {path.name}"
+            continue
+        folder = path.parent.absolute()
+        files = {role: named_in(folder, cells[c]) for c, role in roles.items() if c in cells}
+        known = {c: v for c, v in cells.items() if c not in roles and not c.startswith(_STD)}
+        cases.append(Pair.of(subject, files, known))
+    cases.sort(key=lambda case: case.id)
+    return Found(kind="table", cases=tuple(cases), models=tuple(models), failures=failures)
+
+
+def _read(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """Columns, and cells by subject; double subjects are named."""
+    read = read_subjects(path)
+    for number, row in zip(read.lines, read.rows, strict=True):
+        if not row["id"]:
+            raise InputError(f"{path} row {number}: the identifier is empty")
+    counts = Counter(row["id"] for row in read.rows)
+    double = sorted(name for name, count in counts.items() if count > 1)
+    if double:
+        shown = ", ".join(double[:10]) + (" …" if len(double) > 10 else "")
+        raise InputError(f"{path}: subjects are listed more than once: {shown}")
+    return read.columns, {row.pop("id"): row for row in read.rows}
+
+
+def _models(columns: Sequence[str], path: Path) -> dict[str, str]:
+    """Column by model."""
+    found = [c for c in columns if c == _PREDICTION or c.startswith(f"{_PREDICTION}_")]
+    if not found:
+        raise InputError(
+            f"{path} needs a column prediction, or prediction_NAME for every model; "
+            f"it has {_words(columns)}"
+        )
+    return {c.removeprefix(_PREDICTION).removeprefix("_") or "model": c for c in found}
+
+
+def _words(columns: Sequence[str]) -> str:
+    return ", ".join(columns) or "no columns"

@@ -6,13 +6,13 @@ from typing import Any
 
 from medrev.config.schema import Pipeline
 from medrev.data.cohort import check_root
+from medrev.data.layouts import participants as find_participants
 from medrev.data.subject import PARTS
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
 from medrev.errors import InputError
 from medrev.evaluation.case import Found
 from medrev.evaluation.held_out import HeldOut
-from medrev.evaluation.listing import participants as find_participants
 from medrev.evaluation.score import is_generative
 from medrev.nets import Generator, Posterior
 from medrev.prediction import Model, load_model
