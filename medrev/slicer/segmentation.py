@@ -38,12 +38,7 @@ def write_segmentation(
 ) -> Path:
     """Write a label volume as ``.seg.nrrd``, which Slicer opens as a segmentation.
 
-    Args:
-        path: File to write, ``.seg.nrrd``.
-        labels: ``(I, J, K)`` or ``(1, I, J, K)``: 0 is background, truth values are label 1.
-        affine: Voxel → RAS mm, 4×4.
-        segments: What the labels stand for.
-        overwrite: Replace an existing file.
+    Labels are ``(I, J, K)`` or ``(1, I, J, K)``: 0 is background, truth values are label 1.
 
     Raises:
         OutputError: If the file exists, cannot be written or is not named ``.seg.nrrd``.

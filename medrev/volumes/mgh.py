@@ -57,9 +57,6 @@ def load_mgh(path: str | Path, *, allow_nan: bool = False) -> Volume:
 def write_mgh(path: str | Path, volume: Volume, *, overwrite: bool = False) -> Path:
     """Write a volume as float32 ``.mgz`` or ``.mgh``, whole or not at all.
 
-    Returns:
-        The path.
-
     Raises:
         OutputError: If the file exists, cannot be written or has another suffix.
         InputError: If the volume has NaN or infinite values.

@@ -107,9 +107,6 @@ def write_nifti(
     space is 1 (scanner). Axes that are not quite orthogonal are made so
     (:func:`medrev.volumes.rectify_affine`), as on reading.
 
-    Returns:
-        The path.
-
     Raises:
         OutputError: If the file exists, cannot be written or has another suffix.
         InputError: If the volume has no affine, is not 4D, or has NaN or infinite values.
@@ -131,15 +128,9 @@ def write_nifti(
 def write_color_nifti(
     path: str | Path, volume: "MetaTensor | Volume", *, overwrite: bool = False
 ) -> Path:
-    """Write red, green and blue as a 3D NIfTI of type RGB24 (128), which viewers show in colour.
+    """Write ``(3, I, J, K)``, red, green and blue from 0 to 1, as 3D NIfTI of type RGB24 (128).
 
-    Args:
-        path: File to write, ``.nii`` or ``.nii.gz``.
-        volume: ``(3, I, J, K)`` with its affine, values from 0 to 1.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path.
+    Viewers show it in colour.
 
     Raises:
         OutputError, InputError, GeometryError: As :func:`write_nifti`; InputError also for

@@ -53,9 +53,6 @@ def write_scalar_nrrd(
         kind: What the channels are, as NRRD calls it: ``vector``, ``list`` or ``RGB-color``.
         keys: Further ``key:=value`` lines of the header.
 
-    Returns:
-        The path.
-
     Raises:
         OutputError: If the file exists, cannot be written or has another suffix.
         InputError: If the volume has another shape, is empty, or has NaN or infinite values.
@@ -98,22 +95,15 @@ def write_tensor_nrrd(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Write diffusion tensors as gzipped NRRD in the form that 3D Slicer itself writes.
+    """Write tensors ``(6, I, J, K)`` as gzipped NRRD in the form that 3D Slicer itself writes.
+
+    They are Dxx, Dxy, Dxz, Dyy, Dyz, Dzz in the **voxel** frame, mm²/s.
 
     Nine components (``3D-matrix``) along the voxel axes, a measurement frame that equals the
     grid's direction cosines, and a right-handed grid: this one form is read right by all of
     Slicer's readers (others are rotated twice, or not at all). Where the affine is left-handed the
     voxels are written in reverse along i, and the components xy and xz change their sign; every
     tensor stays at its place in the world.
-
-    Args:
-        path: File to write, ``.nrrd``.
-        tensor: ``(6, I, J, K)``: Dxx, Dxy, Dxz, Dyy, Dyz, Dzz in the **voxel** frame, mm²/s.
-        affine: Voxel → RAS mm, 4×4.
-        overwrite: Replace an existing file.
-
-    Returns:
-        The path.
 
     Raises:
         OutputError: If the file exists, cannot be written or has another suffix.
