@@ -115,7 +115,7 @@ def read_json(path: str | os.PathLike[str], *, lenient: bool = False) -> dict[st
     """
     if lenient:
         with suppress(InputError):
-            return read_json(path)
+            return read_json(path) if os.path.isfile(path) else {}
         return {}
     text = read_text(path)
     try:

@@ -78,12 +78,17 @@ def links_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
     if home is not None and not _is_own(description):
         return {}
     known, links = _links(description), {}
-    for root in dict.fromkeys(filter(None, map(_dataset, files))):
+    for root in datasets_of(files):
         name = re.sub("[^A-Za-z0-9]", "", root.name) or "input"
         link = _relative(root, home or folder.absolute())
         if root != home and known.get(name, link) == link and name not in links:
             links[name] = link
     return links
+
+
+def datasets_of(files: Sequence[Path]) -> tuple[Path, ...]:
+    """The datasets that files lie in."""
+    return tuple(dict.fromkeys(filter(None, map(_dataset, files))))
 
 
 def source_uris(files: Sequence[Path], folder: Path | None) -> list[str]:

@@ -4,6 +4,7 @@ They are one set: every sidecar tells the SHA-256 of all volumes and of the pict
 that files of two results are never taken for those of one.
 """
 
+import functools
 import json
 import os
 import re
@@ -142,6 +143,7 @@ class Result:
     others: tuple[Path, ...] = ()
 
 
+@functools.lru_cache(maxsize=1024)
 def sidecar_of(path: Path) -> Path:
     """The JSON file of a volume or image; a JSON file is its own."""
     if path.suffix == ".json":
@@ -167,12 +169,22 @@ def check_outputs(paths: dict[str, Path], inputs: list[Path], overwrite: bool) -
     """
     files = all_files(paths)
     _check_names(files)
-    sources = {path.resolve() for path in inputs}
+    sources = {_place(path) for path in inputs}
     for file in files:
-        if file.resolve() in sources:
+        place = _place(file)
+        if place is not None and place in sources:
             raise OutputError(f"{file} is the input itself; choose another output folder")
-        if file.exists() and not overwrite:
+        if place is not None and not overwrite:
             raise OutputError(f"{file} exists already; give --overwrite to replace it")
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Where a file lies, whatever it is called; None where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _check_names(files: list[Path]) -> None:
@@ -226,13 +238,13 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
             changed since.
     """
     files = all_files(paths)
-    _check_names(files)
-    there = [file for file in files if file.exists()]
+    there = {file: None for file in files if os.path.exists(file)}
     if not there:
+        _check_names(files)
         return None
     sidecars = {sidecar_of(path) for name, path in paths.items() if name != PICTURE}
     known: dict[str, str] = {}
-    for sidecar in sorted(sidecars & set(there)):
+    for sidecar in sorted(sidecars & there.keys()):
         document = _document(sidecar)
         unlike = [_UNLIKE[key] for key, value in wanted.items() if document.get(key) != value]
         if unlike:

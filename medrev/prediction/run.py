@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from medrev import __version__
-from medrev.domains.bids import describe_dataset, links_of, source_uris
+from medrev.domains.bids import datasets_of, describe_dataset, links_of, source_uris
 from medrev.domains.guarantee import Certificate
 from medrev.domains.kinds import domains_of
 from medrev.domains.outputs import (
@@ -131,6 +131,7 @@ class Inference:
 
     def __init__(self, models: Sequence[Model], request: Request) -> None:
         self.models, self.request = tuple(models), request
+        self._told: set[tuple[Path, tuple[Path, ...]]] = set()  # datasets that were described
         first = models[0]
         self.name = first.pipeline.name
         self.source, self.target = domains_of(first.pipeline, inverse=request.inverse)
@@ -270,9 +271,11 @@ class Inference:
 
     def describe(self, folder: Path, sources: Sequence[Path]) -> None:
         """Write what a folder of all results has beside them; some were made from sources."""
-        if self.target.title:
+        told = folder, datasets_of(sources)
+        if self.target.title and told not in self._told:
             ignored = self.target.ignored_by_bids(self.request.format)
             describe_dataset(folder, self.target.title, ignored, links_of(sources, folder))
+            self._told.add(told)
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that two equal results were asked for alike."""

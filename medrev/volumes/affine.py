@@ -106,7 +106,7 @@ def check_affine(affine: NDArray[Any] | torch.Tensor, name: str = "affine") -> N
         raise GeometryError(
             f"{name}: the affine must be finite, got {_row(matrix)}: correct the header"
         )
-    if not np.allclose(matrix[3], [0, 0, 0, 1]):
+    if (np.abs(matrix[3] - (0, 0, 0, 1)) > (1e-8, 1e-8, 1e-8, 1e-5)).any():
         raise GeometryError(f"{name}: the affine's last row must be 0 0 0 1, got {matrix[3]}")
     edges = np.linalg.norm(matrix[:3, :3], axis=0)
     if (edges < 1e-6).any():
@@ -157,8 +157,12 @@ def rectify_affine(
         0.035
     """
     old = as_affine(affine)
+    edges = np.linalg.norm(old[:3, :3], axis=0)
+    slant = np.abs(old[:3, :3].T @ old[:3, :3] / np.outer(edges, edges) - np.eye(3)).max()
+    if slant * (edges @ shape[-3:]) < SAME / 100:  # no voxel can move farther than a few times that
+        return old, 0.0
     new = old.copy()
-    new[:3, :3] = direction_cosines(old) * np.linalg.norm(old[:3, :3], axis=0)
+    new[:3, :3] = direction_cosines(old) * edges
     centre = (np.array(shape[-3:]) - 1) / 2
     new[:3, 3] += (old[:3, :3] - new[:3, :3]) @ centre
     moved = grid_distance(old, new, shape)

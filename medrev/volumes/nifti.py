@@ -1,5 +1,6 @@
 """Reading NIfTI files, streaming one volume of a series at a time."""
 
+import functools
 import io
 import logging
 import math
@@ -145,6 +146,14 @@ def _files(path: Path) -> tuple[Path, Path]:
 
 
 def _read_header(path: Path) -> Any:
+    """The header, which is looked at several times where a cohort is searched."""
+    with one_line(path):
+        stat = path.stat()
+    return _checked_header(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _checked_header(path: Path, time: int, size: int) -> Any:
     with one_line(path), open_binary(path) as stream:
         start = stream.read(540)
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}

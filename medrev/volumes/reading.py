@@ -124,7 +124,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI = (".nii.gz", ".nii", ".hdr", ".hdr.gz")
 VOLUMES = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh")
 
-_SUFFIXES = (".hdr.gz", ".img.gz", ".img", *VOLUMES, ".dcm", *PICTURES)
+_SUFFIXES = (*VOLUMES, ".img.gz", ".img", ".dcm", *PICTURES)
 
 
 def strip_suffix(path: str | Path) -> str:
@@ -135,7 +135,8 @@ def strip_suffix(path: str | Path) -> str:
         ('sub-01_T1w', 'series.1', 't')
     """
     name = Path(path).name
-    suffix = next((s for s in _SUFFIXES if name.lower().endswith(s)), "")
+    lower = name.lower()
+    suffix = next((s for s in _SUFFIXES if lower.endswith(s)), "")
     return name[: len(name) - len(suffix)]
 
 
