@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from medrev.errors import InputError
@@ -82,7 +83,9 @@ class Results:
                 raise InputError(f"{row.key} of {row.subject} is NaN: undefined values are None")
             if (row.value is None) != (row.reason is not None):
                 raise InputError(f"{row.key} of {row.subject} must have either a value or a reason")
-        frame = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+        # Of equal texts, read from files or sent by workers, one is kept.
+        shared = ([intern(x) if type(x) is str else x for x in row] for row in rows)
+        frame = pd.DataFrame(shared, columns=list(COLUMNS), dtype=object)
         return cls(frame.astype({"value": float}))
 
     @classmethod

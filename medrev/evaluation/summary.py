@@ -15,6 +15,8 @@ from medrev.metrics import Floats, Key
 
 #: Fewest values from which a bootstrap interval is made.
 FEWEST = 5
+#: Numbers of bootstrap samples that are drawn together; how many changes nothing in what is drawn.
+_TOGETHER = 1 << 20
 
 
 class Interval(NamedTuple):
@@ -126,6 +128,7 @@ def bootstrap_mean(
         (array,),
         np.mean,
         n_resamples=resamples,
+        batch=max(1, _TOGETHER // len(array)),
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval

@@ -304,11 +304,10 @@ def _groups(found: Found, column: str) -> dict[str, str]:
 def _write_tables(folder: Path, evaluated: Evaluated, tables: CohortTables) -> dict[str, str]:
     """Write the tables, and say what they are."""
     results, totals = evaluated.results, evaluated.totals
-    texts = {"results.csv": results.to_csv(), "results.json": results.to_json()}
+    write_text(folder / "results.csv", results.to_csv(), overwrite=True)
+    write_text(folder / "results.json", results.to_json(), overwrite=True)
     if totals:
-        texts[TOTALS] = totals.to_json()
-    for name, text in texts.items():
-        write_text(folder / name, text, overwrite=True)
+        write_text(folder / TOTALS, totals.to_json(), overwrite=True)
     for name, table in tables.files().items():
         table.write(folder / "tables" / name, overwrite=True)
     return {

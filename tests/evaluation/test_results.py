@@ -32,6 +32,13 @@ def test_json_gives_the_records_back(results):
     assert "Infinity" not in results.to_json()
 
 
+def test_equal_texts_of_many_subjects_are_kept_once():
+    read = [Results.from_json(Results.of([record(name)]).to_json()).frame for name in "AB"]
+    metrics = [frame["metric"][0] for frame in read]
+    assert metrics == ["rmse", "rmse"]
+    assert metrics[0] is metrics[1]
+
+
 def test_csv_has_one_line_per_record_at_full_precision(results):
     rows = list(csv.DictReader(io.StringIO(results.to_csv())))
     assert tuple(rows[0]) == COLUMNS

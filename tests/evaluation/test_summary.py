@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def test_the_interval_is_near_that_of_student_for_normal_values_and_is_reproduci
     assert found.high == pytest.approx(values.mean() + half, abs=0.02)
     assert bootstrap_mean(values) == found
     assert bootstrap_mean(values, seed=1) != found
+
+
+def test_the_interval_of_many_subjects_is_drawn_in_pieces(monkeypatch):
+    values = np.random.default_rng(3).gamma(2, size=3000)
+    tracemalloc.start()
+    found = bootstrap_mean(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e7  # all samples at once take 4.8e8 bytes
+    monkeypatch.setattr("medrev.evaluation.summary._TOGETHER", 1 << 30)
+    assert bootstrap_mean(values) == found
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 1e-9, 7.5]), min_size=5, max_size=8))
