@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 
 from medrev.errors import InputError, OutputError
-from medrev.locks import ASIDE, LOCK, hold, remove, sweep, temporary_name
+from medrev.locks import ASIDE, LOCK, hold, is_own_name, remove, sweep, temporary_name
 
 _BLOCK = 1 << 20
 _ENDING = re.compile(r"\.[A-Za-z]{2,5}")
@@ -378,11 +378,14 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _disk_errors(target: Path) -> Iterator[None]:
-    """Turn the system's errors of a full or read-only disk into one line."""
+    """Turn the system's errors of a full or read-only disk into one line.
+
+    What is written into a temporary file or folder is told of by who makes that.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK:
+        if error.errno in _DISK and not any(map(is_own_name, target.parts)):
             raise OutputError(f"cannot write {target} ({_reason(error)})") from error
         raise
 

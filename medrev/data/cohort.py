@@ -94,9 +94,9 @@ class Cohort:
             validation = max(0, min(validation, total - test - 1))
         if test + validation >= total:
             raise InputError(
-                f"{self.root} has {counted(total, 'subject')}: too few for {test} test, "
-                f"{validation} validation and at least 1 training subject; add subjects or lower "
-                "data.split"
+                f"{self.root}: {counted(total, 'subject is', 'subjects are')} to be divided, too "
+                f"few for {test} test, {validation} validation and at least 1 training subject; "
+                "add subjects or lower data.split"
             )
         return {
             "test": set(people[:test]),
@@ -122,7 +122,9 @@ class Cohort:
         return inside
 
 
-def without_effect(split: Split, usual: Split, keys: Sequence[str] = ("validation", "test")) -> str:
+def without_effect(
+    split: Split, usual: Split, keys: Sequence[str] = ("validation", "test", "seed")
+) -> str:
     """What is said of a cohort that divides itself, where the pipeline divides it otherwise.
 
     Args:

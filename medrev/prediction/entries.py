@@ -1,6 +1,7 @@
 """From what the user names to the subjects to be done: files, folders of one, cohorts."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,13 @@ def find_among(
     """
     found: list[tuple[Domain, Entry]] = []
     people: dict[str, str] = {}
+    done: set[str] = set()
     for path in inputs:
+        place = os.path.abspath(path)
+        if place in done:
+            logger.warning("note: %s is named twice: it is done once", path)
+            continue
+        done.add(place)
         members = [source for source in sources if source.is_member(path)]
         named = [(s, data) for s in sources if (data := s.single(path)) is not None]
         if members:
@@ -171,7 +178,7 @@ def _either(reasons: Sequence[str]) -> str:
 
 def _without_clashes(found: list[tuple[Domain, Entry]]) -> list[tuple[Domain, Entry]]:
     """Entries whose results would replace those of an earlier one become problems."""
-    first: dict[tuple[str, Path, str], str] = {}
+    first: dict[tuple[str, str, str], str] = {}
     names: set[str] = set()
     checked: list[tuple[Domain, Entry]] = []
     for number, (source, entry) in enumerate(found):
@@ -181,7 +188,7 @@ def _without_clashes(found: list[tuple[Domain, Entry]]) -> list[tuple[Domain, En
         names.add(name)
         problem = entry.problem
         if problem is None:
-            place = source.accepts, entry.folder.absolute(), entry.base
+            place = source.accepts, os.path.realpath(entry.folder), entry.base
             other = first.setdefault(place, name)
             if other != name:
                 problem = (

@@ -41,6 +41,20 @@ def test_layout_parts_and_sizes_are_told(tensors):
     assert sizes == ("sizes:      11 of 4x4x4 voxels of 6 volumes, 1 of 5x4x4 voxels of 6 volumes")
 
 
+def test_a_split_without_effect_is_told(tensors, tmp_path):
+    rows = [f"{n:02}_tensor.nii.gz\t{n:02}\t{'test' if n > 9 else 'train'}" for n in range(12)]
+    (tmp_path / "participants.tsv").write_text("\n".join(["tensor\tid\tsplit", *rows]))
+    split = {"validation": 1, "test": 3}
+    data = {"root": tmp_path, "layout": "table", "split": split}
+    *_, test, note, _ = found(data, {})
+    assert test.startswith("test:       2 (")
+    assert note.endswith(
+        f"the column split of {tmp_path} divides them: data.split.validation 1 and "
+        "data.split.test 3 have no effect"
+    )
+    assert not any("no effect" in line for line in found(data | {"split": {}}, {}))
+
+
 def test_many_sizes_are_summed_up(tensors, tmp_path):
     for number in range(5):
         image = nib.Nifti1Image(np.zeros((6 + number, 4, 4, 6), np.float32), np.eye(4))

@@ -69,6 +69,8 @@ def test_a_bids_dataset_of_sessions(dwi_file, saved_models, tmp_path):
     chosen = find_entries(SOURCE, [root], participants=["01"])
     assert [e.name for e in chosen] == ["sub-01_ses-1", "sub-01_ses-2"]
     assert [e.name for e in find_entries(SOURCE, [root], participants=["sub-02"])] == ["sub-02"]
+    twice = find_entries(SOURCE, [root, root / "sub-01" / "..", root])
+    assert [e.name for e in twice] == [e.name for e in entries]
     subject = find_entries(SOURCE, [root / "sub-01"])
     assert subject == chosen
     with pytest.raises(InputError, match="no such participant: 03; there are sub-01"):

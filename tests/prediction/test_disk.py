@@ -52,6 +52,7 @@ def test_a_limit_on_files(make_model, tensor_file, tmp_path, size, format):
     with largest_file(size), pytest.raises(OutputError, match=r"cannot write .*\(") as caught:
         infer_file(tensor_file, model=model, output=tmp_path / "out", format=format)
     assert "\n" not in str(caught.value)
+    assert f"cannot write {tmp_path / 'out' / 'sub-01'}_res-hi_" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

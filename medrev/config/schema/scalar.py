@@ -228,7 +228,7 @@ class ScalarData(DataSection):
             value = getattr(self.patches, name)
             if value is not None and any(value % r for r in self.factors):
                 raise ValueError(
-                    f"patches.{name} must be a multiple of degradation.factor ({self.factor}), "
+                    f"patches.{name} must be a multiple of degradation.factor {self.factor}, "
                     f"got {value}"
                 )
         return self

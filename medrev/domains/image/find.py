@@ -212,7 +212,7 @@ def find_single_images(data: SingleImageData, *, show: bool = False) -> ImageSet
     notes = [] if given else [f"divided by a hash of names: {counts}"]
     if given:
         whole = any(one.part == "validation" for one, _ in inspection.pictures)
-        keys = ("validation", "test") if whole else ("test",)
+        keys = ("validation", "test", "seed") if whole else ("test",)
         idle = without_effect(data.split, type(data).model_fields["split"].default, keys)
         notes += [f"the data set says the parts itself ({counts}): {idle}"] * bool(idle)
     return ImageSet(
