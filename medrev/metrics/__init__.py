@@ -6,22 +6,24 @@ everywhere. Axes are counted from 0 for I. A prediction and its reference have o
 
 from medrev.evaluate_options import BASELINES, Baseline
 from medrev.metrics.baselines import NOISE_FLOOR, interpolate, interpolate_to
-from medrev.metrics.calibration import (
-    Calibration,
-    calibration,
-    conformal_quantile,
-    needed_factors,
-    needed_subjects,
-)
 from medrev.metrics.confusion import Confusion, confusion, labels_of_colours
 from medrev.metrics.deviations import (
+    MULTIPLICITY,
+    RMSE_UNIT,
     CycleResidual,
+    Tensors,
     bias,
     cycle_residual,
+    direction_error,
+    frobenius_norm,
+    log_euclidean_distance,
     mae,
     mean_change,
     nmse,
+    not_positive_definite,
     rmse,
+    tensor_rmse,
+    weighted_direction_error,
     wrapped_mae,
 )
 from medrev.metrics.masked import (
@@ -37,14 +39,6 @@ from medrev.metrics.masked import (
     region_names,
     volumetry,
 )
-from medrev.metrics.probabilistic import (
-    RankHistogram,
-    crps_normal,
-    crps_samples,
-    energy_score,
-    interval_coverage,
-    rank_histogram,
-)
 from medrev.metrics.settings import INTERIOR, MASK, NETWORK_RANGE, WHOLE, Key, Settings
 from medrev.metrics.sharpness import (
     BAND_NAMES,
@@ -54,18 +48,27 @@ from medrev.metrics.sharpness import (
     gradient_ratio,
     noise_level,
 )
-from medrev.metrics.similarity import Structure, check_range, data_range, psnr
-from medrev.metrics.slices import SliceScores, slice_flicker, slice_scores
-from medrev.metrics.tensors import (
-    MULTIPLICITY,
-    RMSE_UNIT,
-    Tensors,
-    direction_error,
-    frobenius_norm,
-    log_euclidean_distance,
-    not_positive_definite,
-    tensor_rmse,
-    weighted_direction_error,
+from medrev.metrics.similarity import (
+    SliceScores,
+    Structure,
+    check_range,
+    data_range,
+    psnr,
+    slice_flicker,
+    slice_scores,
+)
+from medrev.metrics.uncertainty import (
+    Calibration,
+    RankHistogram,
+    calibration,
+    conformal_quantile,
+    crps_normal,
+    crps_samples,
+    energy_score,
+    interval_coverage,
+    needed_factors,
+    needed_subjects,
+    rank_histogram,
 )
 
 __all__ = [
