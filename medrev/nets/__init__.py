@@ -16,6 +16,7 @@ from medrev.nets.posterior import Posterior
 from medrev.nets.resnet import ResNet
 from medrev.nets.revgan import RevGAN
 from medrev.nets.translator import OneWay, Translator, evaluating
+from medrev.nets.two_way import TwoWayBatchNorm, complete_statistics
 from medrev.nets.unet import UNet
 
 __all__ = [
@@ -40,9 +41,11 @@ __all__ = [
     "SelfInverse",
     "SubNetwork",
     "Translator",
+    "TwoWayBatchNorm",
     "UNet",
     "build_translator",
     "colours_of",
+    "complete_statistics",
     "evaluating",
     "initialise",
     "multiscale_flow",

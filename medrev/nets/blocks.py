@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from medrev.errors import ConfigError
+from medrev.nets.two_way import BATCH_NORMS, TwoWayBatchNorm
 from medrev.reversible import Conv, InstanceNorm, SpaceToDepth
 from medrev.volumes.resample import upsample
 
-_BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 #: Transposed convolutions by number of axes.
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -41,7 +42,7 @@ def normalisation(kind: str, spatial_dims: int, channels: int) -> nn.Module:
     if kind == "instance":
         return InstanceNorm(channels)
     if kind == "batch":
-        return _BATCH_NORMS[spatial_dims](channels)
+        return BATCH_NORMS[spatial_dims](channels)
     if kind == "none":
         return nn.Identity()
     raise ConfigError(f"norm must be 'instance', 'batch' or 'none', got {kind!r}")
@@ -156,6 +157,8 @@ class SubNetwork(nn.Sequential):
         bounded: End in tanh, so that a stream changes by at most 1 in a half-step: neither
             direction of a core without normalisation can then grow exponentially with depth.
         kernel_size: Kernel width of both convolutions, odd.
+        two_way: Batch normalisation gathers statistics for each direction apart
+            (`TwoWayBatchNorm`).
 
     Raises:
         ConfigError: If zero-initialised and normalised at the end: the start would be undefined.
@@ -177,6 +180,7 @@ class SubNetwork(nn.Sequential):
         zero_init: bool = True,
         bounded: bool = False,
         kernel_size: int = 3,
+        two_way: bool = False,
     ) -> None:
         keeps_norm = final_norm and norm != "none"
         if keeps_norm and zero_init:
@@ -202,8 +206,15 @@ class SubNetwork(nn.Sequential):
             layers.append(normalisation(norm, spatial_dims, out_channels))
         if bounded:
             layers.append(nn.Tanh())
+        #: Whether `forward` is to be told the direction.
+        self.knows_direction = two_way and norm == "batch"
+        if self.knows_direction:
+            layers = [
+                TwoWayBatchNorm(layer.num_features) if isinstance(layer, _BatchNorm) else layer
+                for layer in layers
+            ]
         super().__init__(*layers)
-        self.zero_init = zero_init
+        self.spatial_dims, self.zero_init = spatial_dims, zero_init
 
     @property
     def last_conv(self) -> Conv | nn.Linear:
@@ -212,16 +223,35 @@ class SubNetwork(nn.Sequential):
         assert isinstance(conv, Conv | nn.Linear)
         return conv
 
-    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *condition: Tensor, inverse: bool = False) -> Tensor:
         """Map (B, in, *spatial) to (B, out, *spatial).
 
         Conditions (B, C, *spatial), or (B, C) for all voxels, are further channels of x.
 
+        Args:
+            x: The stream that is read.
+            condition: The conditions.
+            inverse: The run is an inverse one.
+
         Raises:
             ValueError: If a condition has another size.
         """
-        y: Tensor = super().forward(_with_condition(x, condition) if condition else x)
+        y = _with_condition(x, condition) if condition else x
+        for layer in self:
+            two_ways = inverse and isinstance(layer, TwoWayBatchNorm)
+            y = layer(y, inverse=True) if two_ways else layer(y)
         return y
+
+    def one_way(self, inverse: bool) -> nn.Sequential:
+        """The layers of one direction, with usual batch normalisation; all tensors are shared."""
+        return nn.Sequential(
+            *(
+                layer.one_way(inverse, self.spatial_dims)
+                if isinstance(layer, TwoWayBatchNorm)
+                else layer
+                for layer in self
+            )
+        )
 
 
 def _with_condition(x: Tensor, condition: tuple[Tensor, ...]) -> Tensor:

@@ -46,6 +46,10 @@ class RevGAN(Translator):
     C_y·r^d channels that depth-to-space spreads over the fine grid, and L_Y begins with
     space-to-depth. With r = 1 both grids are the same (x is interpolated beforehand).
 
+    With ``norm: batch`` the core's normalisations gather statistics for each direction apart
+    (`TwoWayBatchNorm`): in training each batch is normalised by its own, and features of x and of y
+    are not alike. In ``eval()`` C⁻¹ then undoes C only where both have the same statistics.
+
     With ``core: ode`` the core is continuous in depth (appendix B): one `SubNetwork` of all its
     channels gives the slope of an `medrev.reversible.ODECore`, with four evaluations in each step,
     and C⁻¹ undoes C up to the solver's error only. Steps chosen by ``ode_tolerance`` depend on the
@@ -131,6 +135,7 @@ class RevGAN(Translator):
                 final_norm=model.subnet_final_norm,
                 zero_init=model.zero_init,
                 bounded=model.bounded,
+                two_way=model.core == "reversible",
             )
 
         couple: type[Coupling] = AffineCoupling if affine else AdditiveCoupling

@@ -13,7 +13,7 @@ import torch
 
 from medrev.domains.source import check_kind, recognise
 from medrev.errors import CheckpointError, InputError, MedrevError
-from medrev.nets import translator_of
+from medrev.nets import complete_statistics, translator_of
 from medrev.options import CALIBRATED, InferenceOptions, keywords
 from medrev.prediction.containers import contained, file_of
 from medrev.prediction.model import Model
@@ -184,7 +184,9 @@ def load_model(source: str | Path, device: str | torch.device = "auto") -> Loade
     path = _calibrated(Path(source), weight_file(Path(source)))
     weights = read_weights(path)
     with torch.device("meta"):  # a header may ask for a network that no memory holds
-        expected = translator_of(weights.pipeline).state_dict()
+        empty = translator_of(weights.pipeline)
+    complete_statistics(empty, weights.state)
+    expected = empty.state_dict()
     wrong = [
         name
         for name in expected.keys() | weights.state.keys()

@@ -137,9 +137,10 @@ def stages_of(translator: Translator, inverse: bool, make_chain: MakeChain) -> S
         if type(block) is not AdditiveCoupling and type(block) is not AffineCoupling:
             return None
         for _, net, target in block.half_steps():
-            if type(net) is not SubNetwork or not is_plain(flatten(net)):
+            layers = net.one_way(inverse) if type(net) is SubNetwork else nn.Sequential()
+            if not is_plain(flatten(layers)):
                 return None
-            steps.append(HalfStep(make_chain(net), block, target, inverse))
+            steps.append(HalfStep(make_chain(layers), block, target, inverse))
     if inverse:
         steps.reverse()
 

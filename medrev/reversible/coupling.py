@@ -92,7 +92,8 @@ class Coupling(nn.Module):
         given = self._read(condition)
         streams = [y2, y1] if self.swaps else [y1, y2]
         for _, net, target in reversed(self.half_steps()):
-            streams[target] = self.unmerge(streams[target], net(streams[1 - target], *given))
+            h = run_net(net, streams[1 - target], given, inverse=True)
+            streams[target] = self.unmerge(streams[target], h)
         return streams[0], streams[1]
 
     def log_det(self, x1: Tensor, x2: Tensor, *condition: Tensor) -> Tensor:
@@ -172,6 +173,17 @@ class SwappedAdditiveCoupling(AdditiveCoupling):
     def half_steps(self) -> tuple[tuple[str, nn.Module, int], ...]:
         """List (name, sub-network, index of the stream it changes): x_2 first."""
         return tuple((name, net, 1 - target) for name, net, target in super().half_steps())
+
+
+def run_net(
+    net: nn.Module, source: Tensor, condition: tuple[Tensor, ...], *, inverse: bool
+) -> Tensor:
+    """Evaluate a sub-network; one that has ``knows_direction`` set is told of an inverse run."""
+    if inverse and getattr(net, "knows_direction", False):
+        h: Tensor = net(source, *condition, inverse=True)
+        return h
+    h = net(source, *condition)
+    return h
 
 
 def no_log_det(x: Tensor) -> Tensor:

@@ -44,7 +44,9 @@ class ReversibleSequence(nn.Module):
         blocks: Couplings, for example `AdditiveCoupling`, and between them layers that keep the
             shape: `OrthogonalMixing`, `LearntMixing`, `Permutation`, `ActNorm`. Each sub-network
             must be a function of its input, its parameters, its buffers and PyTorch's random state
-            only.
+            only. One with an attribute ``knows_direction`` that is true gets ``inverse=True`` in
+            inverse runs, and may then be another function: such a sequence undoes its own runs in
+            backward, but `inverse` does not undo `forward`.
         split: Channels of the first stream when one tensor is given; None means half of them.
         exact: Bit-exact inverse; additive couplings and permutations only.
         fraction_bits: b of exact mode. Streams must stay below 2²⁴⁻ᵇ in magnitude in float32

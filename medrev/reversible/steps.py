@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from medrev.reversible.backend import autocast_is_on
-from medrev.reversible.coupling import Coupling, check_shape
+from medrev.reversible.coupling import Coupling, check_shape, run_net
 from medrev.reversible.grid import FixedPointGrid
 from medrev.reversible.layer import InvertibleLayer, OrthogonalLayer, VolumePreserving
 
@@ -50,7 +50,7 @@ class HalfStep:
     def run(self, source: Tensor, condition: tuple[Tensor, ...]) -> Tensor:
         """Evaluate the sub-network and make sure that it left its input alone."""
         version = version_of(source)
-        h: Tensor = self.net(self._as_input(source), *condition)
+        h = run_net(self.net, self._as_input(source), condition, inverse=self.inverse)
         if not isinstance(h, Tensor):
             raise ValueError(f"{self.label}: it must return a tensor, got a {type(h).__name__}")
         if version_of(source) != version:

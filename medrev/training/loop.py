@@ -19,6 +19,7 @@ from medrev.prediction import Model, save_weights
 from medrev.progress import Bar, progress
 from medrev.training.checkpoint import save_checkpoint
 from medrev.training.meter import CsvLog, open_tensorboard
+from medrev.training.normalisation import gather_statistics
 from medrev.training.run_folder import RunFolder
 from medrev.training.scoring import Score, save_picture, validate
 from medrev.training.trainer import Trainer
@@ -161,6 +162,8 @@ class Loop:
                 complete = trainer.step_number >= trainer.total and not self._due_for_validation()
                 done = complete or self._stopped_early()
                 self.history.seconds = time.monotonic() - begun
+                if done and not self.validates:
+                    self._gather()
                 if self._due_for_saving() or stop or done:
                     self._save("last")
                 if stop and not done:
@@ -259,9 +262,17 @@ class Loop:
         patience = self.config.early_stop.patience
         return patience > 0 and self.history.stale >= patience
 
+    def _gather(self) -> None:
+        """Give batch normalisation the statistics of the present weights, in process 0."""
+        trainer = self.trainer
+        if trainer.world.is_main:
+            with trainer.autocast():
+                gather_statistics(trainer.translator, trainer.batches)
+
     def _validate(self, bar: Bar) -> None:
         """Validate in process 0; tell all processes; keep the best."""
         world, step = self.trainer.world, self.trainer.step_number
+        self._gather()
         score: Score | None = validate(self.model, self.dataset) if world.is_main else None
         error = world.broadcast(_error_of(score))
         better = error == -math.inf or error < self.history.best - self.config.early_stop.min_delta

@@ -183,7 +183,7 @@ class Trainer:
             batch, cache = self._next_batch(), Cache()
             for name, call in self._calls.items():
                 with self._gradients_stay_here(call, number):
-                    with self._autocast():
+                    with self.autocast():
                         loss, logs = self._told(call, batch, cache)
                     (share * loss).backward()
                 _accumulate(losses, {name: share * loss.detach()})
@@ -221,7 +221,8 @@ class Trainer:
             return call.no_sync()
         return nullcontext()
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of training inside of a ``with`` block."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -43,6 +43,21 @@ def test_a_loaded_model_gives_the_same_numbers(saved):
     assert len(loaded.sha256) == 64
 
 
+def test_weights_with_one_set_of_statistics_for_both_directions_are_read(saved):
+    """As they were saved before the core had one for each."""
+    path, model = saved
+    header = load_model(path, "cpu").metadata
+    state = {k: v for k, v in load_file(path).items() if "inverse_running" not in k}
+    save_file(state, path, metadata={"medrev": json.dumps(header)})
+    loaded = load_model(path, "cpu")
+    volume = 1e-3 * torch.randn(6, 6, 5, 7)
+    assert torch.equal(apply(loaded, volume), apply(model, volume))
+    found = loaded.translator.state_dict()
+    alike = [name for name in found if "inverse_running" in name]
+    assert alike
+    assert all(torch.equal(found[n], found[n.replace("inverse_", "")]) for n in alike)
+
+
 def test_a_weight_file_of_any_header_length_is_read(saved):
     """A header of 128 bytes modulo 256 begins as pickles do."""
     path, _ = saved

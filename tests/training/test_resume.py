@@ -110,7 +110,7 @@ def test_interrupted_and_resumed_equals_straight(request, kind, number, stop):
     noisy_batches(monkeypatch)
     # Batches of a step are two, and the directions take turns: three of them end on the first one.
     training = FULL | ({"accumulate": 1} if kind == "self_inverse" else {})
-    other = INVOLUTION if kind == "self_inverse" else {}
+    other = {"self_inverse": INVOLUTION, "paired": {"model": {"norm": "batch"}}}.get(kind, {})
     chosen = pipeline(method=METHODS[kind] | SMALL_JUDGE, training=training, **other)
     straight = train(chosen, tmp_path / "straight", quiet=True, device="cpu")
     parts = tmp_path / "parts"

@@ -36,7 +36,8 @@ class RevGANModel(Network):
     hidden: Width | None = None
     """Channels between the two convolutions of a sub-network (default: half the core's)."""
     norm: Literal["instance", "batch", "none"] = "instance"
-    """batch uses running statistics at inference, so that tiles never change the result."""
+    """batch uses statistics of training data at inference, in the core those of the direction, so
+    that tiles never change the result."""
     padding: Padding = "reflect"
     downsampling_padding: Padding | None = None
     """Padding of the stride-2 convolutions (default: as padding; the authors' 2D code: zeros)."""
