@@ -141,6 +141,11 @@ class InferenceOptions:
             raise InputError(
                 f"interval must lie between 0 and 100 percent, both left out, got {self.interval:g}"
             )
+        if self.interval is not None and self.interval < 1:
+            raise InputError(
+                f"interval is in percent, at least 1, got {self.interval:g}: is "
+                f"{100 * self.interval:g} meant?"
+            )
 
     @property
     def draws(self) -> list[str]:

@@ -242,8 +242,8 @@ def tensor_convention(
     for name, value, allowed in (
         ("tensor order", order, ORDERS),
         ("tensor frame", frame, FRAMES),
-        ("tensor order", sidecar[0], ORDERS),
-        ("tensor frame", sidecar[1], FRAMES),
+        ("TensorOrder in the JSON file beside it", sidecar[0], ORDERS),
+        ("TensorFrame in the JSON file beside it", sidecar[1], FRAMES),
     ):
         if value is not None and value not in allowed:
             raise InputError(f"{name} must be one of {', '.join(allowed)}, got '{value}'")

@@ -89,6 +89,12 @@ class Pair(Case):
         }
         return {role: path for role, path in given.items() if path is not None}
 
+    def _refuse_itself(self) -> None:
+        """A result that is its own reference has no errors, which would say nothing."""
+        for name, path in self.predictions.items():
+            if path.exists() and self.reference.exists() and path.samefile(self.reference):
+                raise InputError(f"{path}: is the reference, and given as the result of {name}")
+
     def load(self, config: EvaluationConfig) -> Loaded:
         """Read the volumes and bring them to one grid.
 
@@ -96,6 +102,7 @@ class Pair(Case):
             InputError: A file cannot be read, or the volumes are of different kinds.
             GeometryError: A volume lies on another grid than the reference.
         """
+        self._refuse_itself()
         volumes = {name: Placed.read(path) for name, path in self.predictions.items()}
         tensors = any(given.tensors for given in volumes.values())
         target = _Target(self, Placed.read(self.reference, fit=tensors))

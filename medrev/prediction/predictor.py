@@ -250,9 +250,12 @@ class Predictor:
             needed = max(needed, least)
         if needed <= limit:
             return slab, ()
+        words = format_bytes(needed), format_bytes(limit)
+        if words[0] == words[1]:
+            words = f"{needed / 2**20:.3g} MiB", f"{limit / 2**20:.3g} MiB"
         text = (
-            f"about {format_bytes(needed)} are needed, even in the smallest pieces, more than "
-            f"--max-memory allows ({format_bytes(limit)})"
+            f"about {words[0]} are needed, even in the smallest pieces, more than --max-memory "
+            f"allows ({words[1]})"
         )
         if self.task.options.max_memory is not None:
             raise InputError(f"{text}: give --max-memory {_gib(needed)} or more, or a smaller scan")

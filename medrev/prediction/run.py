@@ -133,6 +133,12 @@ class Inference:
         self.models, self.request = tuple(models), request
         self._told: set[tuple[Path, tuple[Path, ...]]] = set()  # datasets that were described
         first = models[0]
+        hashes = [model.sha256 for model in models if model.sha256 is not None]
+        if len(set(hashes)) < len(hashes):
+            raise InputError(
+                "one model is given twice: it does not differ from itself, so that the deviation "
+                "would be none; leave one out"
+            )
         self.name = first.pipeline.name
         self.source, self.target = domains_of(first.pipeline, inverse=request.inverse)
         self.source.check(request.asked(members=len(self.models) - 1))

@@ -18,7 +18,7 @@ from medrev.domains.outputs import is_own, sidecar_of
 from medrev.domains.score import told_doubts
 from medrev.dti import color_fa, from_voxel_frame, read_gradients, scalar_maps, tensor_convention
 from medrev.errors import GradientError, InputError
-from medrev.files import check_file, not_there
+from medrev.files import check_file, files_below, not_there
 from medrev.slicer.scene import ColorTable, Layout, SceneVolume, check_scene_path, write_scene
 from medrev.texts import read_json
 from medrev.volumes import (
@@ -125,9 +125,13 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
         files = [file for file in files if file.name.startswith(name)]
     if not files:
         beginning = "" if name is None else f" and a name that begins with '{name}'"
+        inner = [] if name is not None or len(given) > 1 else files_below(given[0])
+        one = next((file.parent for file in inner if _is_volume(file) and is_own(file)), None)
+        advice = "the folder that medrev-infer wrote to" if one is None else f"one of them: {one}"
         raise InputError(
-            f"{where}: no volume with a sidecar by medrev{beginning}: give the folder that "
-            "medrev-infer wrote to"
+            f"{where}: no volume with a sidecar by medrev{beginning}"
+            + (" but in the folders in it" if one is not None else "")
+            + f": give {advice}"
         )
     made: dict[tuple[str, str], str] = {}
     for file in files:

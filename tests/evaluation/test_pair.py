@@ -49,6 +49,14 @@ def test_models_come_before_the_baselines_of_the_same_input(pair):
     assert not loaded.notes
 
 
+def test_a_result_that_is_its_own_reference_is_refused(pair, tmp_path):
+    link = tmp_path / "link_T1w.nii.gz"
+    link.symlink_to(pair.reference)
+    for path in (pair.reference, link):
+        with pytest.raises(InputError, match=r"is the reference, and given as the result of model"):
+            changed(pair, predictions={"model": path}).load(EvaluationConfig())
+
+
 def test_an_input_on_the_same_grid_is_itself_the_baseline(pair, cohort):
     other = save(cohort / "t2.nii.gz", brain(7))
     loaded = changed(pair, input=other).load(EvaluationConfig())

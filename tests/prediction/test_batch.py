@@ -71,6 +71,9 @@ def test_a_bids_dataset_of_sessions(dwi_file, saved_models, tmp_path):
     assert [e.name for e in find_entries(SOURCE, [root], participants=["sub-02"])] == ["sub-02"]
     twice = find_entries(SOURCE, [root, root / "sub-01" / "..", root])
     assert [e.name for e in twice] == [e.name for e in entries]
+    # What is not read need not be there.
+    (root / "participants.tsv").write_text("participant_id\ttruth\nsub-01\tnowhere.nii.gz\n")
+    assert [e.problem for e in find_entries(SOURCE, [root], participants=["01"])] == [None, None]
     subject = find_entries(SOURCE, [root / "sub-01"])
     assert subject == chosen
     with pytest.raises(InputError, match="no such participant: 03; there are sub-01"):
@@ -334,6 +337,11 @@ def test_many_subjects_say_who_a_warning_is_about(cohort, saved_models, tmp_path
     assert len(lines) == 1
     assert lines[0].startswith("sub-B: warning: ")
     assert "µm²/ms" in lines[0]
+
+
+def test_one_model_twice_is_refused(saved_models):
+    with pytest.raises(InputError, match="one model is given twice"):
+        Inference((*saved_models, load_model(saved_models[0].path, "cpu")), REQUEST)
 
 
 def test_problems_known_before_are_reported(saved_models, tmp_path):

@@ -265,6 +265,11 @@ def test_levels_lie_between_nothing_and_all(level):
         InferenceOptions(interval=level)
 
 
+def test_levels_are_in_percent():
+    with pytest.raises(InputError, match=r"at least 1, got 0.9: is 90 meant\?"):
+        InferenceOptions(interval=0.9)
+
+
 def test_a_model_without_posterior_has_no_samples(make_model):
     for option in ({"samples": 4}, {"seed": 4}, {"temperature": 0.5}):
         said = f"--{next(iter(option))}: .* of model.kind posterior, such as dti-x2-posterior"

@@ -270,12 +270,15 @@ def test_bad_results_are_refused_and_nothing_is_written(results, tmp_path):
 
     assert "no such file or folder" in message(tmp_path / "missing")
     assert "no volume with a sidecar by medrev" in message(empty)
+    inner = shutil.copytree(folder, tmp_path / "cohort" / "sub-01" / "dwi")
+    told = message(tmp_path / "cohort")
+    assert told.endswith(f"but in the folders in it: give one of them: {inner}")
     assert "begins with 'sub-9'" in message(copy, name="sub-9")
     assert "no such file" in message(copy, input=tmp_path / "missing.nii.gz")
     assert "no such file" in message([tmp_path / "missing.nii.gz"])
     document = json.loads(sidecar.read_text())
     for wrong, text in (
-        ({"TensorOrder": "xyz"}, "tensor order must be one of fsl, dipy, mrtrix, ants, got 'xyz'"),
+        ({"TensorOrder": "xyz"}, "beside it must be one of fsl, dipy, mrtrix, ants, got 'xyz'"),
         ({"TensorFrame": None}, "must give TensorOrder and TensorFrame"),
     ):
         sidecar.write_text(json.dumps(document | wrong))

@@ -19,7 +19,7 @@ from medrev.domains.results import ResultFiles
 from medrev.domains.score import Tissue
 from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
-from medrev.domains.tensor.find import LAYOUTS, problems, scanned
+from medrev.domains.tensor.find import LAYOUTS, problems, read_of, scanned
 from medrev.domains.tensor.ranges import describe_values, tissue_of, unlike_training
 from medrev.domains.tensor.reading import read_tensors
 from medrev.domains.tensor.results import (
@@ -96,7 +96,7 @@ class TensorDomain(Domain):
     def members(self, root: Path) -> tuple[list[Entry], list[str]]:
         """Subjects of a BIDS or HCP folder, of DWI or ready tensors in one folder, or a table."""
         listing = LAYOUTS.list(root)
-        entries = [Entry.of(s, scanned(s), problems(s)) for s in listing.subjects]
+        entries = [Entry.of(s, scanned(s), problems(read_of(s))) for s in listing.subjects]
         return entries, listing.problems
 
     def read(self, source: Source, **how: Any) -> Scan:

@@ -1,6 +1,7 @@
 """Finding the subjects of a diffusion study on disk, in any of five layouts."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from medrev.config.schema import DTIData
@@ -265,6 +266,13 @@ _TENSORS = Layout(
 def scanned(subject: Subject) -> Path | None:
     """The file of a subject that is read: raw DWI, else the tensors."""
     return subject.files.get("dwi") or subject.files.get("tensor")
+
+
+def read_of(subject: Subject) -> Subject:
+    """The same with those files alone that a translation reads: no truth, no tensors beside DWI."""
+    roles = ("dwi", "bval", "bvec", "mask") if "dwi" in subject.files else ("tensor", "mask")
+    files = {role: file for role, file in subject.files.items() if role in roles}
+    return replace(subject, files=files)
 
 
 def problems(subject: Subject) -> list[str]:

@@ -218,6 +218,8 @@ def _volume_count(path: Path) -> int:
 _SLAB = 8
 #: Largest plausible median of the mean diffusivity, mm²/s (free water at 37 °C: 0.003).
 _MD_MAX = 0.02
+#: Median from which on values are in µm²/s rather than in µm²/ms.
+_MD_MICRO = 20
 _ORIGINS = {
     "given": "as given",
     "header": "from its header",
@@ -311,7 +313,8 @@ def convention_of(source: Source, order: str | None, frame: str | None) -> Conve
         return Convention("fsl", "fsl", origin="header")
     found = sidecar_beside(source.path)
     says = (found.get("TensorOrder"), found.get("TensorFrame"))
-    return tensor_convention(source.header, order=order, frame=frame, sidecar=says)
+    with naming(str(source.path)):
+        return tensor_convention(source.header, order=order, frame=frame, sidecar=says)
 
 
 def _fit(
@@ -338,9 +341,10 @@ def _unit_doubts(scan: TensorScan, tensor: torch.Tensor, path: Path) -> list[str
     md = float((tensor[0] + tensor[3] + tensor[5])[scan.mask[0]].median() / 3)
     if abs(md) <= _MD_MAX:
         return []
+    unit = "µm²/ms" if abs(md) < _MD_MICRO else "µm²/s"
     return [
         f"{path}: the median mean diffusivity is {md:.3g} mm²/s, brain has about 0.0008: "
-        "is the file in µm²/ms? Convert it to mm²/s"
+        f"is the file in {unit}? Convert it to mm²/s"
     ]
 
 

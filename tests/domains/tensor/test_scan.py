@@ -63,7 +63,7 @@ def test_the_json_file_beside_tensors_goes_before_the_pipeline(make_phantom, con
     np.testing.assert_allclose(scan.tensor.numpy(), phantom.tensor, atol=2e-9)
     assert content_key(subject, config()) != without
     beside.write_text('{"TensorOrder": "matlab"}')
-    with pytest.raises(InputError, match=r"t.nii.gz: tensor order must be one of .* got 'matlab'"):
+    with pytest.raises(InputError, match=r"t.nii.gz: TensorOrder in the JSON .* got 'matlab'"):
         load_subject(subject, config())
 
 
