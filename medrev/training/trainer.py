@@ -128,13 +128,13 @@ class Trainer:
         device: torch.device,
         world: World | None = None,
     ) -> None:
-        self.precision = precision_on(device, config.precision)
+        self.world = world or World()
+        self.precision = self.world.broadcast(precision_on(device, config.precision))
         self.method = method.to(device).train()
         self.batches = batches
         self.config = config
         self.total = total
         self.device = device
-        self.world = world or World()
         self.step_number = 0
         self.meter = Meter()
         self.plateau = Plateau(config.schedule)
@@ -315,7 +315,8 @@ class Trainer:
             self.plateau.load_state_dict(state["plateau"])
         if "guard" in state:  # states before 28 November 2026 have none
             self.guard.load_state_dict(state["guard"])
-        self.precision = state.get("precision", self.precision)  # before 29 November 2026: none
+        if "precision" in state:  # older states have none
+            self.precision = precision_on(self.device, state["precision"])
         own = processes[self.world.rank]
         self.batches.load_state_dict(own["batches"])
         self._iterator = iter(())

@@ -149,11 +149,13 @@ def _read_header(path: Path) -> Any:
     """The header, which is looked at several times where a cohort is searched."""
     with one_line(path):
         stat = path.stat()
-    return _checked_header(path, stat.st_mtime_ns, stat.st_size)
+    which = (stat.st_ino, stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size)
+    return _checked_header(path, which).copy()
 
 
 @functools.lru_cache(maxsize=4096)
-def _checked_header(path: Path, time: int, size: int) -> Any:
+def _checked_header(path: Path, which: tuple[int, ...]) -> Any:
+    """The header of a file as it is now: ``which`` changes when it is written or replaced."""
     with one_line(path), open_binary(path) as stream:
         start = stream.read(540)
     sizes = {int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")}

@@ -17,6 +17,7 @@ from medrev.config import dump_pipeline
 from medrev.errors import CheckpointError
 from medrev.prediction import engines
 from medrev.training import RunFolder, Trainer, TrainingInterrupted, train
+from medrev.training.distributed import World
 
 FULL = {
     "ema": 0.9,
@@ -143,6 +144,17 @@ def test_a_resumed_training_keeps_the_precision_that_was_chosen(tmp_path, pipeli
     train(chosen[2], run.path, resume=True, quiet=True, device="cpu")
     assert json.loads((run.path / "environment.json").read_text())["precision"] == "bf16"
     assert "bf16" in (run.path / "model_card.md").read_text()
+
+
+def test_the_first_of_several_processes_chooses_the_precision_of_all(
+    tmp_path, pipeline, monkeypatch
+):
+    chosen = pipeline(training={"steps": 1, "precision": "auto"})
+    monkeypatch.setattr(engines, "bfloat16_speedup", lambda device: 0.5)
+    own = {"fp32": "bf16"}  # of the first process, where the others would take float32
+    monkeypatch.setattr(World, "broadcast", lambda self, value: own.get(str(value), value))
+    run = train(chosen, tmp_path / "run", quiet=True, device="cpu")
+    assert json.loads((run.path / "environment.json").read_text())["precision"] == "bf16"
 
 
 def test_other_settings_or_nothing_to_resume_are_refused(tmp_path, pipeline):

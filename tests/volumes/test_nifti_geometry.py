@@ -1,5 +1,7 @@
 """NIfTI geometry that other readers see elsewhere, and what is said of it."""
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -31,6 +33,22 @@ def notes_of(path):
 def test_an_ordinary_file_has_no_notes(tmp_path):
     image().to_filename(tmp_path / "a.nii.gz")
     assert notes_of(tmp_path / "a.nii.gz") == ""
+
+
+def test_a_file_in_place_of_another_of_its_size_and_time_is_read_as_it_is(tmp_path):
+    """As `cp -p` and rsync leave it."""
+    path, moved = tmp_path / "a.nii", AFFINE.copy()
+    moved[0, 3] += 50
+    image().to_filename(path)
+    image(affine=moved).to_filename(tmp_path / "b.nii")
+    time = path.stat().st_mtime_ns
+    np.testing.assert_array_equal(read_header(path).affine, AFFINE)
+    (tmp_path / "b.nii").replace(path)
+    os.utime(path, ns=(time, time))
+    np.testing.assert_array_equal(read_header(path).affine, moved)
+    path.write_bytes(path.read_bytes()[:280] + image().to_bytes()[280:])
+    os.utime(path, ns=(time, time))
+    np.testing.assert_array_equal(read_header(path).affine, AFFINE)
 
 
 def test_two_forms_that_differ(tmp_path):
