@@ -246,6 +246,10 @@ def missing_files(paths: dict[str, Path], wanted: Mapping[str, Any]) -> list[Pat
     known: dict[str, str] = {}
     for sidecar in sorted(sidecars & there.keys()):
         document = _document(sidecar)
+        if not document:
+            raise OutputError(
+                f"{sidecar} exists already, and cannot be read; give --overwrite to replace it"
+            )
         unlike = [_UNLIKE[key] for key, value in wanted.items() if document.get(key) != value]
         if unlike:
             raise OutputError(

@@ -139,14 +139,14 @@ def _cohort(
             continue
         taken: set[object] = set()
         for _, entry in found:  # files in one folder belong together: maps beside their tensors
-            taken |= {entry.name, entry.person, entry.path.parent}
+            taken |= {entry.name, entry.person, entry.path.parent, entry.path}
         left = []
         for member in members:
             people.update({member.person: member.person, member.name: member.name})
             if not is_chosen(participants, member.name, member.person):
                 continue
             if {member.person, member.path.parent} & taken:
-                left.append(member.name)
+                left += [member.name] if member.path not in taken else []
                 continue
             folder, base = source.place(member)
             entry = replace(member, root=target, folder=target / folder, base=base)

@@ -4,13 +4,14 @@ import logging
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from medrev.config.schema import Pipeline
 from medrev.domains.dataset import AnyDataset
 from medrev.domains.kinds import dataset_of
-from medrev.errors import ConfigError
+from medrev.errors import CheckpointError, ConfigError
 from medrev.evaluation import heldout_table
 from medrev.methods import build_method
 from medrev.nets import Flow, Posterior, Translator, translator_of
@@ -114,9 +115,7 @@ def train(
         model = Model(_translator(trainer), pipeline, dataset.scale, dataset.header())
         loop = Loop(trainer, run, model, dataset, quiet=not show)
         if state is not None:
-            loop.load_state_dict(state)
-            if world.is_main:
-                logger.info("resuming at step %d of %d", trainer.step_number, trainer.total)
+            _resume(loop, state)
         try:
             if world.is_main:
                 run.begin(pipeline, resume=resume)
@@ -146,6 +145,25 @@ def train(
             table.print(strong=("model",))
         world.barrier()
     return run
+
+
+def _resume(loop: Loop, state: dict[str, Any]) -> None:
+    """Go on from a state, but not to a length that was passed.
+
+    The run would tell of fewer steps than its weights have seen.
+
+    Raises:
+        CheckpointError: Naming the steps done.
+    """
+    loop.load_state_dict(state)
+    trainer = loop.trainer
+    if trainer.step_number > trainer.total:
+        raise CheckpointError(
+            f"{trainer.step_number} steps are done, more than the {trainer.total} that are asked "
+            f"for: give training.steps={trainer.step_number} or more, or train anew"
+        )
+    if trainer.world.is_main:
+        logger.info("resuming at step %d of %d", trainer.step_number, trainer.total)
 
 
 def start_of(pipeline: Pipeline, instead: Path | None = None) -> Model | None:

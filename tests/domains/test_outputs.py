@@ -175,3 +175,12 @@ def test_names_that_are_too_long_are_refused_before_anything_is_computed(tmp_pat
     for check in (lambda: check_outputs(paths, [], False), lambda: missing_files(paths, {})):
         with pytest.raises(OutputError, match="up to 242 are possible"):
             check()
+
+
+def test_a_sidecar_that_cannot_be_read_is_called_so(tmp_path):
+    paths = {"fa": tmp_path / "a_fa.nii.gz"}
+    write_outputs(Result(paths, {"fa": Text("x")}, wanted("A")), overwrite=False)
+    assert missing_files(paths, wanted("A")) == []
+    (tmp_path / "a_fa.json").write_text('{"Request": ')
+    with pytest.raises(OutputError, match=r"a_fa.json exists already, and cannot be read; give --"):
+        missing_files(paths, wanted("A"))

@@ -71,6 +71,11 @@ def test_a_bids_dataset_of_sessions(dwi_file, saved_models, tmp_path):
     assert [e.name for e in find_entries(SOURCE, [root], participants=["sub-02"])] == ["sub-02"]
     twice = find_entries(SOURCE, [root, root / "sub-01" / "..", root])
     assert [e.name for e in twice] == [e.name for e in entries]
+    (root / "sub-04" / "ses-1" / "dwi").mkdir(parents=True)
+    assert [e.name for e in find_entries(SOURCE, [root], participants=["04_ses-1"])] == [
+        "sub-04_ses-1"
+    ]
+    shutil.rmtree(root / "sub-04")
     # What is not read need not be there.
     (root / "participants.tsv").write_text("participant_id\ttruth\nsub-01\tnowhere.nii.gz\n")
     assert [e.problem for e in find_entries(SOURCE, [root], participants=["01"])] == [None, None]

@@ -136,6 +136,14 @@ def test_a_finished_training_can_be_made_longer(tmp_path, pipeline):
     assert_same(straight, longer)
 
 
+def test_a_training_is_not_made_shorter_than_it_was(tmp_path, pipeline):
+    run = train(pipeline(training={"steps": 3}), tmp_path / "run", quiet=True)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"3 steps are done, more than the 2 .*steps=3 or"):
+        train(pipeline(training={"steps": 2}), run.path, resume=True, quiet=True)
+    assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
 def test_a_resumed_training_keeps_the_precision_that_was_chosen(tmp_path, pipeline, monkeypatch):
     chosen = {steps: pipeline(training={"steps": steps, "precision": "auto"}) for steps in (1, 2)}
     monkeypatch.setattr(engines, "bfloat16_speedup", lambda device: 2.0)

@@ -108,10 +108,10 @@ def _read_bids(root: Path) -> Listing:
     listing = Listing()
     for folder in session_folders(root, "dwi"):
         series = magnitudes(_bids_series(folder))
+        parts = folder.relative_to(root).parts[:-1]
         if not series:
-            listing.problems.append(f"no *_dwi.nii.gz in {folder}")
+            listing.problems.append(f"{'_'.join(parts)}: no *_dwi.nii.gz in {folder}")
         for dwi in series:
-            parts = folder.relative_to(root).parts[:-1]
             alone, stem = len(series) == 1, strip_nifti(dwi).removesuffix("_dwi")
             files = known(
                 dwi=dwi,
