@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from medrev.errors import InputError
 from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.ahead import Load, read_ahead
 from medrev.evaluation.case import Case, Loaded, content_key
 from medrev.evaluation.classes import class_scores, count_classes
 from medrev.evaluation.compared import Prediction
@@ -45,7 +47,7 @@ class Measured:
         models: Which methods are models.
         facts: What the report says about the subject.
         notes: What the user should know, one line each.
-        seconds: Time for reading (and inference), and for the metrics.
+        seconds: Time that was waited for reading (and inference), and for the metrics.
         key: Hash of everything that the results depend on.
     """
 
@@ -85,15 +87,20 @@ class Measured:
 _PLAIN = ("key", "unit", "models", "facts", "notes", "seconds", "histograms")
 
 
-def measure(case: Case, config: EvaluationConfig) -> Measured:
+def measure(case: Case, config: EvaluationConfig, load: Load | None = None) -> Measured:
     """Load a subject and measure every method on it.
+
+    Args:
+        case: The subject.
+        config: What is measured, and how.
+        load: What loads it (default: its own ``load``).
 
     Raises:
         MedrevError: It cannot be loaded.
     """
     key = content_key(case, config)
     started = time.perf_counter()
-    loaded = case.load(config)
+    loaded = case.load(config) if load is None else load(case, config)
     ready = time.perf_counter()
     if config.wrapped and loaded.largest != 255:
         raise InputError("--wrapped-mae is of images of 8 bits, got others: leave it out")
@@ -282,14 +289,17 @@ def evaluate_cohort(
             text = json.dumps(document, ensure_ascii=False, allow_nan=False)
             write_text(paths[outcome.name], f"{text}\n", overwrite=True)
 
-    outcomes = (pool or Pool()).run(
-        functools.partial(measure, config=config),
-        {name: case for name, case in named.items() if name not in done},
-        retries=retries,
-        on_done=keep,
-        title="Evaluating",
-        show_progress=show_progress,
-    )
+    pool = pool or Pool()
+    missing = {name: case for name, case in named.items() if name not in done}
+    with read_ahead(missing.values()) if pool.is_here else nullcontext() as load:
+        outcomes = pool.run(
+            functools.partial(measure, config=config, load=load),
+            missing,
+            retries=retries,
+            on_done=keep,
+            title="Evaluating",
+            show_progress=show_progress,
+        )
     new = {name: o.value for name, o in outcomes.items() if o.value is not None}
     failed = {name: o.error for name, o in outcomes.items() if o.error is not None}
     return Evaluated(
