@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import torch
 
-from medrev.evaluation.case import Case, EvaluationConfig, Loaded
+from medrev.evaluate_options import EvaluationConfig
+from medrev.evaluation.case import Case, Loaded
 from medrev.evaluation.pair import Pair
 
 #: What loads a case.
