@@ -17,6 +17,7 @@ exact` does with ready tensors and with raw DWI.
 
 import argparse
 import copy
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from medrev.domains.tensor.reading import TensorScan, load_subject
 from medrev.domains.values import Scan as Given
 from medrev.dti import Signal, apply_symmetry, apply_symmetry_scalar, fit_signal, symmetries
 from medrev.errors import MedrevError
-from medrev.metrics import interpolate
+from medrev.metrics import interpolate, noise_level
 from medrev.prediction import Model, load_model, translate
 from medrev.prediction.run import fine_s0
 from medrev.volumes import block_mask, block_mean, interior, rescale_affine
@@ -236,10 +237,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     )
             first = next(iter(models.values()))
             others = consistent(path, args.mask, first) if args.consistency else None
-            rows = attainable(prepare(path, args.mask), compared, others=others, bound=args.bound)
+            scan = prepare(path, args.mask)
+            rows = attainable(scan, compared, others=others, bound=args.bound)
+            noise = 1e5 * (noise_level(scan.y, scan.mask) or math.nan)
             print(
-                f"\n{path.name}\n\n| | interior | ÷ cubic | mask | ÷ cubic |\n|---|---|---|---|---|"
+                f"\n{path.name}: noise of the reference {noise:.1f} · 1e-5 mm²/s (finest details)"
             )
+            print("\n| | interior | ÷ cubic | mask | ÷ cubic |\n|---|---|---|---|---|")
             yardstick = {"halves": (1.0, 1.0), "whole": (1.0, 1.0)}
             for name, inner, whole in rows:
                 kind = "halves" if name.endswith("halves") else "whole"
