@@ -39,7 +39,10 @@ class AdversarialLoss(nn.Module):
         return F.mse_loss(scores, target)
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the discriminator's loss, halved as in CycleGAN and RevGAN's public code."""
+        """Return the discriminator's loss, halved as in CycleGAN and RevGAN's public code.
+
+        Both are its scores; those of fakes are of samples detached from the translator.
+        """
         return 0.5 * (self(real, real=True) + self(fake, real=False))
 
     def generator(self, fake: Tensor) -> Tensor:

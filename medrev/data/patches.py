@@ -100,7 +100,9 @@ def brain_share(mask: torch.Tensor, size: int, positions: Positions) -> NDArray[
 def all_positions(
     mask: torch.Tensor, size: int, factors: Sequence[int], min_brain: float
 ) -> Positions:
-    """Positions (P, 3), multiples of factors, with so much of a mask ``(1, I, J, K)`` in a patch.
+    """First voxels (P, 3) of all patches with enough of a brain mask ``(1, I, J, K)``.
+
+    They are multiples of the factors along i, j, k; ``min_brain`` is the least share of brain.
 
     Raises:
         InputError: The volume is smaller than a patch, or no patch has enough brain.
@@ -120,10 +122,11 @@ def grid_positions(
     min_brain: float,
     stride: int | None = None,
 ) -> Positions:
-    """Tile a volume with patches (P, 3) as :func:`all_positions`.
+    """Tile a volume ``(1, I, J, K)`` with patches: first voxels (P, 3) as :func:`all_positions`.
 
-    What is left over is shared by both ends of an axis. The stride, a multiple of the factors, is
-    the size unless given.
+    What is left over is shared by both ends of an axis. First voxels are multiples of the factors
+    along i, j, k, patches with less brain than ``min_brain``, a share, are dropped. The stride in
+    voxels, a multiple of the factors, is the size unless given.
 
     A 128³ volume has 5³ patches of 24³ before those without brain are dropped (RevGAN, section
     4.3: 112 are left on average).
@@ -147,7 +150,10 @@ def grid_positions(
 
 
 def cut(volume: torch.Tensor, position: NDArray[np.int64], size: int) -> torch.Tensor:
-    """The view ``(C, size, size, size)`` of a patch; its first voxel counts on the volume."""
+    """The view ``(C, size, size, size)`` of a patch of ``(C, I, J, K)``.
+
+    First voxel (i, j, k) and size are counted in voxels of this volume's own grid.
+    """
     i, j, k = (int(p) for p in position)
     return volume[:, i : i + size, j : j + size, k : k + size]
 

@@ -195,7 +195,7 @@ class Domain(ResultFiles):
 
     @abstractmethod
     def scale_of(self, scan: Scan, model_scale: float) -> float:
-        """Value of a scan that is 1 in the network; the other is ``Model.scale``.
+        """Value of a scan that is 1 in the network; ``model_scale`` is ``Model.scale``.
 
         Raises:
             InputError: The scan has no such value.

@@ -113,8 +113,10 @@ Frame = Literal["fsl", "voxel", "ras"]
 def rotate(t: Values, rotation: NDArray[Any] | torch.Tensor) -> Values:
     """Rotate (or mirror) every tensor of a volume: ``D' = R D Rᵀ``. The voxels stay in place.
 
+    R is 3×3, the same for all voxels.
+
     Returns:
-        As ``t``. Mirror matrices (diagonal ±1) and permutations are exact.
+        ``(…, 6, I, J, K)`` as ``t``. Mirror matrices (diagonal ±1) and permutations are exact.
 
     Raises:
         InputError: If there are not six components.
@@ -156,7 +158,9 @@ def frame_matrix(affine: NDArray[Any] | torch.Tensor, frame: Frame) -> NDArray[n
 
 
 def to_voxel_frame(t: Values, affine: NDArray[Any] | torch.Tensor, frame: Frame) -> Values:
-    """Tensors of a file in the voxel frame: ``D_voxel = Uᵀ D U`` for RAS, U = axes in the world.
+    """Tensors ``(…, 6, I, J, K)`` of a file in the voxel frame; the affine is the array's.
+
+    From RAS ``D_voxel = Uᵀ D U``, where U has the axes of the array in the world as columns.
 
     Raises:
         GeometryError: If the affine is singular or sheared.

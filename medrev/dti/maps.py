@@ -83,9 +83,9 @@ CHUNK = 50_000  # voxels at a time
 
 
 def scalar_maps(t: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Fractional anisotropy and mean, axial and radial diffusivity.
+    """Fractional anisotropy and mean, axial and radial diffusivity of ``(6, I, J, K)`` in mm²/s.
 
-    Negative eigenvalues count as zero, as in dipy.
+    The frame does not matter. Negative eigenvalues count as zero, as in dipy.
 
     Returns:
         ``{"fa", "md", "ad", "rd"}``, each ``(I, J, K)``, float32: FA in 0 to 1, the others in

@@ -57,6 +57,9 @@ def rebuild(values: Floats, vectors: Floats) -> Floats:
     Args:
         values: ``(3, V)``.
         vectors: ``(3, 3, V)``: x, y, z, then the eigenvalues' number.
+
+    Returns:
+        Dxx, Dxy, Dxz, Dyy, Dyz, Dzz, ``(6, V)``.
     """
     pairs = zip(ROWS, COLUMNS, strict=True)
     return np.stack([(vectors[a] * vectors[b] * values).sum(axis=0) for a, b in pairs])

@@ -106,6 +106,8 @@ def apply_symmetry_scalar(values: torch.Tensor, symmetry: NDArray[Any]) -> torch
 def apply_symmetry(t: torch.Tensor, symmetry: NDArray[Any]) -> torch.Tensor:
     """Flip and permute the axes of a tensor volume and turn its tensors too: ``D' = S D Sᵀ``.
 
+    ``t`` is ``(…, 6, I, J, K)`` in the voxel frame, S a signed permutation matrix, 3×3.
+
     Exact: values are moved and negated, never computed with.
 
     Returns:

@@ -117,7 +117,10 @@ class Sampler:
         return self._grid(rows, (f"{title}, full", f"{title}, restricted"), steps)
 
     def sweep(self, dimensions: Sequence[int], count: int, classes: Sequence[str] = ()) -> Grid:
-        """Codes whose dimensions (from 0) go, one by one, from −3 to 3; of the first class."""
+        """Codes whose dimensions go, one by one, from −3 to 3 standard deviations.
+
+        Dimensions are numbers from 0; with classes codes are those of the first.
+        """
         size = self.net.flow.dimensions
         wrong = [n for n in dimensions if not 0 <= n < size]
         if wrong:

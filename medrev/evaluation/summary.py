@@ -20,7 +20,7 @@ _TOGETHER = 1 << 20
 
 
 class Interval(NamedTuple):
-    """A 95 % confidence interval."""
+    """A 95 % confidence interval: its lower and upper end."""
 
     low: float
     high: float

@@ -81,7 +81,10 @@ class DiscriminatorPhase(Phase):
         return weighted_sum(terms, dict.fromkeys(terms, 1.0)), detached(terms)
 
     def fool(self, batch: Batch, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
-        """The translator's adversarial terms; the discriminators' gradients are left alone."""
+        """The translator's adversarial terms for F(x) and G(y), which have gradients.
+
+        The discriminators' gradients are left alone.
+        """
         if self._watched is not None:
             self._watched.update(x=fake_x, y=fake_y)
         with frozen([self.discriminators]) if self._watched is None else nullcontext():

@@ -72,7 +72,10 @@ class Phase(nn.Module):
         self.optimizer = optimizer
 
     def forward(self, batch: Batch, cache: Cache) -> tuple[Tensor, Logs]:
-        """Return the loss to minimise and its terms."""
+        """Return the loss to minimise and its terms; samples are in network range.
+
+        The cache is read and filled by the phases of one batch, in order.
+        """
         raise NotImplementedError
 
     def begin(self, batches: Iterable[Batch]) -> None:

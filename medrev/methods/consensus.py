@@ -25,7 +25,8 @@ class ConsensusTranslatorPhase(Phase):
           + \tfrac12 \|\nabla_\varphi L_D(\theta, \varphi)\|^2
 
     with the loss L of the translator θ and L_D of the discriminators φ, without image pool. It
-    takes second derivatives through both, which a reversible core does not have.
+    takes second derivatives through both: a reversible core must keep its graph (``keep_graph``),
+    whose memory grows with its depth.
 
     The loss is returned in a form whose gradient reaches θ only: its gradient is computed here.
     """

@@ -15,6 +15,8 @@ from medrev.nets import Generator, LatentDiscriminator, RestrictedPrior, evaluat
 class LatentDiscriminatorPhase(Phase):
     r"""Tells codes of data from those of the prior, in the dimensions that are used.
 
+    The discriminator D takes (B, used) to scores (B,).
+
     .. math:: \mathbb{E}_z \max(0, 1 - D(z)) + \mathbb{E}_y \max(0, 1 + D(E(y)))
 
     Without codes in the cache (phase 1) it stays as it is.

@@ -13,7 +13,7 @@ from medrev.nets import ClassPrior, Generator, evaluating
 
 
 def transport_cost(a: Tensor, b: Tensor) -> Tensor:
-    """The optimal transport distance of two sets of points (n, D), of Euclidean cost.
+    """The optimal transport distance of two sets of as many points (n, D), of Euclidean cost.
 
     For sets of equal number the optimal plan is an assignment, found exactly (scipy); gradients
     flow through the cost, not through the plan.

@@ -35,7 +35,7 @@ def interpolate(low: Array, factor: int, mode: Baseline) -> torch.Tensor:
 
 
 def interpolate_to(low: Array, shape: Sequence[int], mode: Baseline) -> torch.Tensor:
-    """Interpolate a volume onto a finer grid ``shape`` of the same field of view, in float32.
+    """Interpolate ``(C, …)`` onto a finer grid ``shape`` of the same field of view, in float32.
 
     Sizes need not be multiples: slices of 5 mm become such of 1 mm with a factor of 5 along one
     axis and of 1 along the others, and voxels of 2.5 mm such of 1 mm. Fine voxel ``j`` lies at

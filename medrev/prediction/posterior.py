@@ -247,7 +247,7 @@ def score_of(
 ) -> Score | None:
     """Score a scan ``(C, *spatial)``, zero outside a mask, as the fine grid of a training.
 
-    None where it is too small.
+    None where it is too small. Values are in the domain's unit; ``scale`` is 1 in the network.
 
     The scan is cut into boxes of the size of the training's patches, which are alone as these are:
     memory does not grow with the scan.

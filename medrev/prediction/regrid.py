@@ -33,7 +33,7 @@ _INSIDE = 0.5
 class Regrid(Step):
     """Resample a volume to ``inner`` voxels over the same field of view.
 
-    What lies outside its mask is not averaged with what is inside.
+    What lies outside its mask ``(1, i, j, k)`` is not averaged with what is inside.
 
     Attributes:
         shape: Voxels of the volume.

@@ -364,7 +364,10 @@ def _describe(model: Model) -> dict[str, Any]:
 def fine_s0(
     scan: Scan, factors: tuple[int, ...], device: torch.device, max_memory: float | None
 ) -> Tensor | None:
-    """S0 ``(1, I·r, J·r, K·r)`` of raw DWI; None where no shipped model has its factors."""
+    """S0 ``(1, I·r, J·r, K·r)`` of raw DWI (with :attr:`Scan.signal`), by a shipped scalar model.
+
+    None without that signal, and where no shipped model has the factors.
+    """
     fitting = (m for m in shipped_models() if m.accepts == "scalar" and m.factors == factors)
     shipped = next(fitting, None)
     if shipped is None or scan.signal is None:

@@ -70,7 +70,8 @@ def box_plot(
 ) -> str:
     """Boxes of one metric by subject and method, a row per method.
 
-    Median, quartiles, whiskers to 1.5 times their range; what is not finite is left out.
+    Median, quartiles, whiskers to 1.5 times their range; what is not finite is left out. ``series``
+    numbers the methods' colours; ``digits`` are those after the point in tooltips.
     """
     axes = _axes(_ROW * len(groups) + 34, left=100, bottom=24)
     axes.set_ylim(len(groups) - 0.5, -0.5)
@@ -116,7 +117,8 @@ def histogram(
 ) -> str:
     """Outlines of histograms, as shares of all values in percent, on a logarithmic scale.
 
-    A curve is voxels by bin; there is one edge more than bins.
+    A curve is voxels by bin; there is one edge more than bins. ``series`` numbers the methods'
+    colours; the label names what is counted, with its unit.
     """
     shares = {
         name: 100 * np.asarray(c, float) / np.sum(c) for name, c in counts.items() if np.sum(c)

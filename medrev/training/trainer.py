@@ -311,11 +311,12 @@ class Trainer:
             self.optimizers[name].load_state_dict(state["optimizers"][name])
         if self.average:
             self.average.load_state_dict(state["average"])
-        if "plateau" in state:  # states of version 0.1 have none
+        # Older states lack the next three.
+        if "plateau" in state:
             self.plateau.load_state_dict(state["plateau"])
-        if "guard" in state:  # states before 28 November 2026 have none
+        if "guard" in state:
             self.guard.load_state_dict(state["guard"])
-        if "precision" in state:  # older states have none
+        if "precision" in state:
             self.precision = precision_on(self.device, state["precision"])
         own = processes[self.world.rank]
         self.batches.load_state_dict(own["batches"])

@@ -23,6 +23,8 @@ _BAD = 1e-2  # mm; farther than this a qform is not worth having
 def set_forms(header: nib.Nifti1Header, affine: NDArray[np.float64], code: int) -> None:
     """Set sform and qform of a header to the same rectangular affine, as near as NIfTI allows.
 
+    The header's shape is set, the affine (4×4, voxel → RAS mm) has no shear.
+
     NIfTI stores b, c and d of a unit quaternion in single precision; readers take
     ``a = sqrt(1 − b² − c² − d²)``. Where a is small (rotations near 180°, such as grids that run to
     the left and to the back, slightly oblique), their rounding is a large error of a: 0.3 mm at the
@@ -98,9 +100,9 @@ RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 def write_nifti(
     path: str | Path, volume: "MetaTensor | Volume", *, overwrite: bool = False
 ) -> Path:
-    """Write a volume as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
+    """Write ``(C, I, J, K)`` as float32 NIfTI-1 in mm with sform = qform, whole or not at all.
 
-    A volume of one channel becomes a 3D file.
+    The path ends in ``.nii`` or ``.nii.gz``. A volume of one channel becomes a 3D file.
 
     The same volume always gives the same bytes (no file name or time in the gzip header). The
     space code and header fields found in ``volume.meta`` are written again; without them the
@@ -130,7 +132,7 @@ def write_color_nifti(
 ) -> Path:
     """Write ``(3, I, J, K)``, red, green and blue from 0 to 1, as 3D NIfTI of type RGB24 (128).
 
-    Viewers show it in colour.
+    Viewers show it in colour. The path ends in ``.nii`` or ``.nii.gz``.
 
     Raises:
         OutputError, InputError, GeometryError: As :func:`write_nifti`; InputError also for

@@ -74,7 +74,7 @@ def classes_of_colours(
 def check_known(
     image: Tensor, labels: Tensor, colours: Sequence[Colour], *, tolerance: float, axis: int = 0
 ) -> None:
-    """Raise where pixels have no class.
+    """Raise where ``labels``, which :func:`classes_of_colours` gave of an image, have no class.
 
     Raises:
         InputError: Pixels are void; it names their most frequent colour and their number.

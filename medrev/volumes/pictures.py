@@ -116,6 +116,8 @@ def read_pixels(path: Path, *, indexed: bool = False) -> tuple[NDArray[Any], flo
 def write_pixels(path: str | Path, pixels: NDArray[Any], *, overwrite: bool = False) -> Path:
     """Write an image ``(H, W, C)``, uint8 or uint16, as PNG, whole or not at all, without loss.
 
+    C is 1 or 3, rows come from the top, the path ends in ``.png``.
+
     Raises:
         OutputError: The file exists, cannot be written or has another suffix.
     """

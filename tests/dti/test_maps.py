@@ -8,10 +8,12 @@ from monai.data.meta_tensor import MetaTensor
 from medrev.dti import (
     color_fa,
     from_voxel_frame,
+    invariant_maps,
     principal_direction,
     rotate,
     scalar_maps,
     scalars,
+    sine_squared,
     tensor_maps,
 )
 from medrev.errors import InputError
@@ -121,3 +123,40 @@ def test_negative_eigenvalues_count_as_none():
     assert maps["md"] == pytest.approx(4e-3 / 3)
     assert maps["rd"] == pytest.approx(0.5e-3)
     assert maps["fa"] == pytest.approx(np.sqrt(0.5 * (4 + 1 + 9) / 10))
+
+
+def random_tensors():
+    torch.manual_seed(0)
+    t = 3e-4 * torch.randn(6, 12, 13, 14)
+    t[[0, 3, 5]] += 1e-3
+    t[:, :2] = 0
+    t[:, 2] = torch.tensor([1e-3, 0, 0, 1e-3, 0, 1e-3])[:, None, None]
+    return t
+
+
+def test_maps_are_those_of_the_eigenvalues():
+    t = random_tensors()
+    found, expected = invariant_maps(t), scalar_maps(t)
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        atol = 1e-5 if name == "fa" else 1e-8
+        torch.testing.assert_close(found[name][0], values, rtol=1e-4, atol=atol)
+
+
+def test_angles_are_those_of_the_eigenvectors():
+    t = random_tensors()[:, 3:]
+    turned = t + 1e-4 * torch.randn_like(t)
+    direction = principal_direction(t)
+    expected = 1 - (principal_direction(turned) * direction).sum(0).square()
+    found = sine_squared(turned, direction)[0]
+    assert (found - expected).abs().max() < 5e-3  # float32, where two eigenvalues nearly agree
+    assert (found - expected).abs().mean() < 1e-5
+    assert sine_squared(t, direction).median() < 1e-5
+
+
+def test_where_there_is_no_direction_the_sine_is_a_number():
+    alike = torch.tensor([1e-3, 0, 0, 1e-3, 0, 1e-3])[:, None]
+    both = torch.cat([alike, 0 * alike], 1)
+    for tensors in (both, both.double()):
+        sine = sine_squared(tensors, torch.tensor([[1.0], [0], [0]]))
+        assert ((sine >= 0) & (sine <= 1)).all()

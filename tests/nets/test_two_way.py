@@ -42,7 +42,7 @@ def two_way_norms(net: nn.Module) -> list[TwoWayBatchNorm]:
 
 
 def test_results_in_use_are_those_of_training_in_both_directions() -> None:
-    """With one set of statistics, gathered from both directions in turns, they were not."""
+    """With one set of statistics for both directions, their mean, they are not."""
     net = in_2d()
     with torch.no_grad():
         for number in range(150):

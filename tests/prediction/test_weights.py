@@ -44,7 +44,7 @@ def test_a_loaded_model_gives_the_same_numbers(saved):
 
 
 def test_weights_with_one_set_of_statistics_for_both_directions_are_read(saved):
-    """As they were saved before the core had one for each."""
+    """Older weight files have one set: both directions begin with it."""
     path, model = saved
     header = load_model(path, "cpu").metadata
     state = {k: v for k, v in load_file(path).items() if "inverse_running" not in k}

@@ -47,7 +47,10 @@ def lab_of_rgb(rgb: Tensor) -> Tensor:
 
 
 def rgb_of_lab(lab: Tensor) -> Tensor:
-    """Undo :func:`lab_of_rgb`; colours that sRGB does not have are cut off channel by channel."""
+    """Undo :func:`lab_of_rgb`: sRGB ``(3, *spatial)``, 0 to 1, float32.
+
+    Colours that sRGB does not have are cut off channel by channel.
+    """
     lightness, a, b = lab.double()
     fy = (lightness + 16) / 116
     roots = torch.stack([fy + a / 500, fy, fy - b / 200])
@@ -70,7 +73,8 @@ def joint_bilateral(colours: Tensor, lightness: Tensor) -> Tensor:
     .. math:: w_{pq} = e^{-|p - q|^2 / 2 s^2} \, e^{-(L_p - L_q)^2 / 2 e^2}, \quad
               c_p = \sum_q w_{pq} c_q / \sum_q w_{pq}
 
-    over the coarse pixels q around p.
+    over the coarse pixels q up to two rows and columns from p: p and q in coarse pixels, s = 1; L
+    is the lightness, of q the mean in the pixel, e = 8. The result is ``(C, H, W)``.
     """
     if colours.shape[1:] == lightness.shape[1:]:
         return colours

@@ -104,7 +104,7 @@ def _compact(values: torch.Tensor) -> torch.Tensor:
 class Head:
     """Intensities of x and y, axes nearest to RAS; x may lie on a coarser grid.
 
-    About 20 MB of a scan of BraTS: only the box around the head is kept (`medrev.data.Boxed`).
+    About 20 MB of a scan of BraTS: only the box around the head is kept (:class:`Boxed`).
 
     Attributes:
         id: Name of the subject.

@@ -66,6 +66,8 @@ _MANY = 0.1
 def read_contrast(path: str | Path, mask: str | Path | None = None) -> Scan:
     """Read a scalar volume and its brain mask (default: where the volume is not zero).
 
+    The path is that of a NIfTI, NRRD or MetaImage file, or of the folder of a DICOM series.
+
     NaN and infinity outside the mask become zero, and so do negative values
     (:attr:`Scan.warnings` count them).
 
@@ -119,7 +121,8 @@ def describe_contrast(
 ) -> dict[str, float]:
     """What of a volume ``(1, I, J, K)`` in a mask does not depend on the unit of intensities.
 
-    The mask is not empty.
+    The mask is not empty; the affine is voxel → RAS mm; the scale is the intensity that is 1 in the
+    network (:func:`intensity_scale`).
 
     Returns:
         ``median``: of the brain, relative to the scale; ``mask_ml``: the mask's size;

@@ -51,6 +51,8 @@ _MOVED = 1 / 3  # share of the volumes during which the subject moves
 def simulate_signal(tensor: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, Gradients]:
     """Simulate series with S0 = 1 in the mask, else 0, of tensors ``(6, i, j, k)`` in mm²/s.
 
+    The mask is ``(1, i, j, k)``.
+
     Returns:
         Signal with shape (13, i, j, k), and its gradients in the frame of the tensor.
     """
@@ -75,6 +77,7 @@ def corrupt(
 ) -> torch.Tensor:
     """Put artefacts on a series ``(N, i, j, k)``, each with its probability; nothing is negative.
 
+    The mask is ``(1, i, j, k)``, the affine voxel → RAS mm; gradients are those of the N volumes.
     The seed is that of all random numbers; the global generator stays as it is.
 
     In this order: anisotropic acquisition (all volumes alike), motion within a third of the

@@ -90,7 +90,10 @@ class Flow(nn.Module):
         return self.log_prob(y, condition)
 
     def log_prob(self, y: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return ln p(y | condition) in nats, (B,), of (B, *shape), in at least float32."""
+        """Return ln p(y | condition) in nats, (B,), of (B, *shape), in at least float32.
+
+        The condition is (B, *condition_shape).
+        """
         latents, log_det = self._encode(y, self._features(condition, len(y)))
         square = sum((z.to(log_det.dtype).flatten(1).square().sum(1) for z in latents), 0 * log_det)
         return log_det - square / 2 - self.dimensions / 2 * math.log(2 * math.pi)
@@ -170,7 +173,9 @@ class Flow(nn.Module):
         return y[0] if condition is None else y
 
     def decode_many(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map several latents (B, n, D) of each condition, whose features are computed once, back.
+        """Map several latents (B, n, D) of each condition (B, *condition_shape) back.
+
+        The features of a condition are computed once.
 
         Returns:
             (B, n, *shape).

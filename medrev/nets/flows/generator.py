@@ -11,7 +11,7 @@ from medrev.nets.translator import Translator, evaluating
 
 
 class NormalPrior(nn.Module):
-    """Standard normal in every dimension."""
+    """Standard normal in each of the D dimensions of a code."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ClassPrior(NormalPrior):
     """A normal distribution of independent dimensions for each class, learnt.
 
     Attributes:
-        mean: (K, D).
+        mean: (K, D), of K classes.
         log_std: Logarithms of the standard deviations, (K, D).
 
     References:

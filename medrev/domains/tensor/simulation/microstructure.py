@@ -21,7 +21,9 @@ def _slab(value: np.ndarray, low: float, high: float, edge: float = 0.8) -> np.n
 
 
 def bundles(mni: np.ndarray, wobble: np.ndarray) -> Iterator[Bundle]:
-    """The named bundles at MNI points (N, 3) in mm.
+    """The named bundles at MNI points (N, 3) in mm: weights, with a direction at each point.
+
+    Borders are sharp; where bundles overlap fibres cross.
 
     Smooth random displacements, ``wobble`` (N, 3) in mm, give every subject borders of its own.
 

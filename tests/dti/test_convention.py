@@ -1,4 +1,6 @@
-"""Frames: rotation, round trips, and FSL's reversed axis."""
+"""Frames: rotation, round trips, FSL's reversed axis. Orders: dipy's conversions, matrices."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -9,8 +11,12 @@ from monai.data.meta_tensor import MetaTensor
 from scipy.spatial.transform import Rotation
 
 from medrev.dti import (
+    COMPONENTS,
     Gradients,
+    convert_order,
     frame_matrix,
+    frobenius,
+    from_matrix,
     from_voxel_frame,
     rotate,
     scalar_maps,
@@ -103,7 +109,7 @@ def test_affine_and_dtype_are_kept(tensors):
     assert torch.equal(turned.affine, t.affine)
 
 
-def test_errors(tensors):
+def test_errors_of_frames(tensors):
     with pytest.raises(InputError, match="fsl, voxel or ras, got 'lps'"):
         to_voxel_frame(tensors, np.eye(4), "lps")
     with pytest.raises(GeometryError, match="singular"):
@@ -112,3 +118,56 @@ def test_errors(tensors):
         rotate(tensors, 2 * np.eye(3))
     with pytest.raises(InputError, match="6, I, J, K"):
         rotate(tensors[:5], np.eye(3))
+
+
+NAMES = {
+    "fsl": ("xx", "xy", "xz", "yy", "yz", "zz"),
+    "dipy": ("xx", "xy", "yy", "xz", "yz", "zz"),
+    "ants": ("xx", "xy", "yy", "xz", "yz", "zz"),
+    "mrtrix": ("xx", "yy", "zz", "xy", "xz", "yz"),
+}
+
+
+def test_our_order_is_fsls():
+    assert tuple(f"D{name}" for name in NAMES["fsl"]) == COMPONENTS
+
+
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(NAMES, NAMES)))
+def test_every_component_arrives(source, target):
+    value = {name: n for n, name in enumerate(NAMES["fsl"])}
+    volume = torch.tensor([value[n] for n in NAMES[source]]).float().reshape(6, 1, 1, 1)
+    t = MetaTensor(volume.expand(6, 2, 3, 1), affine=torch.eye(4) * 2)
+    converted = convert_order(t, source, target)
+    assert converted.shape == t.shape
+    assert converted[:, 1, 2, 0].tolist() == [value[n] for n in NAMES[target]]
+    assert torch.equal(converted.affine, t.affine)
+    assert torch.equal(convert_order(converted, target, source).as_tensor(), t.as_tensor())
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
+def test_matrix_and_back(make):
+    components = make(np.random.default_rng(0).normal(size=(4, 5, 6)))
+    matrix = to_matrix(components)
+    assert matrix.shape == (4, 5, 3, 3)
+    assert (matrix == matrix.swapaxes(-1, -2)).all()
+    assert (from_matrix(matrix) == components).all()
+    for n, name in enumerate(COMPONENTS):
+        row, column = ("xyz".index(letter) for letter in name[1:])
+        assert (matrix[..., row, column] == components[..., n]).all()
+
+
+def test_errors_of_orders():
+    with pytest.raises(InputError, match="one of fsl, dipy, mrtrix, ants, got 'camino'"):
+        convert_order(torch.zeros(6, 1, 1, 1), "camino", "fsl")
+    with pytest.raises(InputError, match=r"\(6, I, J, K\)"):
+        convert_order(torch.zeros(2, 6, 1, 1), "dipy", "fsl")
+    with pytest.raises(InputError, match="six components"):
+        to_matrix(np.zeros((6, 5)))
+    with pytest.raises(InputError, match="3×3"):
+        from_matrix(np.zeros((6, 3)))
+
+
+def test_the_frobenius_norm_counts_components_off_the_diagonal_twice():
+    tensors = random_tensors((2, 3, 4)).double()
+    expected = torch.linalg.matrix_norm(to_matrix(tensors.movedim(0, -1))) ** 2
+    torch.testing.assert_close(frobenius(tensors)[0], expected)
