@@ -66,7 +66,7 @@ class Domain(ResultFiles):
 
     ``forward`` goes from the domain of x to that of y, ``inverse`` back: who translates swaps the
     two (:func:`medrev.domains.kinds.domains_of`) and asks the *source* for what is read and the
-    *target* for what is written. Nobody outside of `medrev.domains` asks which domain it is.
+    *target* for what is written. Few others ask what its files are (docs/architecture.md).
 
     Attributes:
         pipeline: The experiment.
