@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medrev.data.subject import Subject, strip_nifti
+from medrev.data.subject import Subject
 from medrev.errors import InputError
 from medrev.files import named_in
 from medrev.texts import Table, read_table
-from medrev.volumes import NIFTI
+from medrev.volumes import NIFTI, without_twins
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,7 @@ def nifti_files(folder: Path) -> list[Path]:
         for p in folder.iterdir()
         if p.name.endswith(NIFTI) and is_there(p) and not p.name.startswith(".")
     )
-    single = {strip_nifti(path) for path in found if path.name.endswith(NIFTI[:2])}
-    return [p for p in found if p.name.endswith(NIFTI[:2]) or strip_nifti(p) not in single]
+    return without_twins(found)
 
 
 def first_file(candidates: Iterable[Path]) -> Path | None:

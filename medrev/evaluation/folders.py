@@ -13,7 +13,7 @@ from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
 from medrev.evaluation.compared import ITSELF
 from medrev.files import files_below, not_there
-from medrev.volumes import PICTURES, VOLUMES, strip_suffix
+from medrev.volumes import PICTURES, VOLUMES, strip_suffix, without_twins
 
 #: BIDS entities that say whose scan it is; the others say what was made of it.
 _IDENTITY = ("sub", "ses", "acq", "run", "echo", "dir", "task")
@@ -165,6 +165,7 @@ def volumes_in(
         raise InputError(f"{what} not found: {root} is no folder and no file{not_there(root)}")
     there = files_below(root) if pattern is None else sorted(root.glob(pattern))
     chosen = [path for path in there if path.name.lower().endswith(_VOLUMES) and path.is_file()]
+    chosen = without_twins(chosen)
     if pattern is None and accept is not None:
         chosen = list(filter(accept, chosen))
     if not chosen and optional:

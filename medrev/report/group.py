@@ -15,7 +15,7 @@ from medrev.domains.outputs import is_own, sidecar_of
 from medrev.errors import InputError
 from medrev.files import atomic_path, files_below, not_there
 from medrev.texts import read_json, read_text
-from medrev.volumes import VOLUMES, read_header, read_volume
+from medrev.volumes import VOLUMES, read_header, read_volume, without_twins
 
 #: Columns of the table, and what they mean.
 COLUMNS = {
@@ -57,7 +57,8 @@ def group_table(
         raise InputError(
             f"{folder}: no such folder{not_there(folder)}; run the level participant first"
         )
-    own = [path for path in files_below(folder) if path.name.endswith(VOLUMES) and is_own(path)]
+    volumes = [path for path in files_below(folder) if path.name.endswith(VOLUMES)]
+    own = [path for path in without_twins(volumes) if is_own(path)]
     if not own:
         raise InputError(f"{folder}: no results of medrev: run the level participant first")
     people = {path: _entity(path, "sub") for path in own}

@@ -29,6 +29,7 @@ from medrev.volumes import (
     read_volume,
     strip_suffix,
     to_numpy,
+    without_twins,
 )
 
 logger = logging.getLogger(__name__)
@@ -115,7 +116,8 @@ def find_results(results: str | Path | Sequence[str | Path], name: str | None = 
         where = str(given[0])
         if not given[0].is_dir():
             raise InputError(f"{where}: no such file or folder of results{not_there(where)}")
-        files = [file for file in sorted(given[0].iterdir()) if _is_volume(file) and is_own(file)]
+        volumes = without_twins(file for file in sorted(given[0].iterdir()) if _is_volume(file))
+        files = list(filter(is_own, volumes))
     else:
         where = "the files given"
         files = [file for file in given if _is_volume(file)]

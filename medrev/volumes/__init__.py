@@ -28,7 +28,7 @@ from medrev.volumes.palette import (
     classes_of_colours,
 )
 from medrev.volumes.pictures import PictureHeader, picture_header, read_pixels, write_pixels
-from medrev.volumes.reading import NIFTI, PICTURES, VOLUMES, strip_suffix
+from medrev.volumes.reading import NIFTI, ONE_FILE, PICTURES, VOLUMES, strip_suffix, without_twins
 from medrev.volumes.resample import (
     PROFILES,
     Factor,
@@ -50,6 +50,7 @@ __all__ = [
     "DIRECTIONS",
     "FORMATS",
     "NIFTI",
+    "ONE_FILE",
     "PALETTES",
     "PICTURES",
     "PROFILES",
@@ -105,6 +106,7 @@ __all__ = [
     "upsample",
     "voxel_size",
     "with_means",
+    "without_twins",
     "write_color_nifti",
     "write_mgh",
     "write_montage",

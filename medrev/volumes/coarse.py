@@ -17,7 +17,7 @@ from medrev.volumes.affine import as_affine, rescale_affine
 from medrev.volumes.formats import read_header
 from medrev.volumes.grid import crop_to_multiple
 from medrev.volumes.mask import block_mask
-from medrev.volumes.reading import NIFTI, check_memory, strip_suffix
+from medrev.volumes.reading import NIFTI, ONE_FILE, check_memory, strip_suffix, without_twins
 from medrev.volumes.resample import Factor, block_mean, per_axis
 
 #: Endings of the names of label maps.
@@ -32,7 +32,8 @@ def coarsen_files(
     """Make all NIfTI volumes of a file or folder coarse; what is beside them is copied.
 
     Masks (``*mask``) stay masks, and headers, such as the order of tensors, what they were. Label
-    maps are left out. Beside a single file only those are copied that are called like it.
+    maps are left out, and of a folder headers that are not of NIfTI (ANALYZE, ENVI) or lack their
+    voxels. Beside a single file only those are copied that are called like it.
 
     Args:
         source: A volume, or a folder, which is searched with its folders.
@@ -51,7 +52,7 @@ def coarsen_files(
         raise InputError(f"{source}: no such file or folder{not_there(source)}")
     root = source if source.is_dir() else source.parent
     found = files_below(source) if source.is_dir() else [source]
-    volumes = [path for path in found if path.name.endswith(NIFTI)]
+    volumes = without_twins(path for path in found if path.name.endswith(NIFTI))
     if not volumes:
         raise InputError(f"{source}: no NIfTI volumes ({', '.join(NIFTI)})")
     inside = [path for path in volumes if path.resolve().is_relative_to(output.resolve())]
@@ -59,9 +60,9 @@ def coarsen_files(
         raise OutputError(f"--output must be another folder than that of the scans, got {output}")
     for path in (path for path in volumes if path not in inside):
         place = output / path.relative_to(root)
-        if not path.name.endswith((".nii", ".nii.gz")):  # of two files one is made
+        if not path.name.endswith(ONE_FILE):  # of two files one is made
             place = place.with_name(f"{strip_suffix(path)}.nii.gz")
-        if reason := _left_out(path):
+        if reason := (source.is_dir() and _foreign(path)) or _left_out(path):
             yield path, reason
             continue
         ensure_writable_folder(place.parent)
@@ -83,6 +84,16 @@ def _left_out(path: Path) -> str:
         image: Any = nibabel.load(path)
         if image.get_data_dtype().fields:
             return "left out: it holds colours"
+    return ""
+
+
+def _foreign(path: Path) -> str:
+    """Why a header is none of NIfTI, as those of ANALYZE and ENVI have its ending; or nothing."""
+    if not path.name.endswith(ONE_FILE):
+        try:
+            read_header(path)
+        except InputError as error:
+            return f"left out: {str(error).removeprefix(f'{path}: ')}"
     return ""
 
 

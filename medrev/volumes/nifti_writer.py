@@ -13,6 +13,7 @@ from medrev.errors import InputError, OutputError, counted
 from medrev.files import atomic_path
 from medrev.volumes.affine import check_affine, grid_distance, rectify_affine
 from medrev.volumes.gzipped import write_gzip
+from medrev.volumes.reading import ONE_FILE
 from medrev.volumes.volume import Volume, is_metatensor, plain
 
 _FIELDS = ("quatern_b", "quatern_c", "quatern_d")
@@ -151,7 +152,7 @@ def write_color_nifti(
 
 def _checked(path: str | Path, volume: Any) -> tuple[Path, torch.Tensor]:
     path = Path(path)
-    if not path.name.endswith((".nii", ".nii.gz")):
+    if not path.name.endswith(ONE_FILE):
         raise OutputError(f"{path}: the name must end in .nii or .nii.gz")
     if not (isinstance(volume, Volume) or is_metatensor(volume)):
         raise InputError(

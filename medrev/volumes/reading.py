@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +120,10 @@ def not_finite(path: Path, count: int, first: str) -> str:
 #: Endings of image files.
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
+#: Endings of NIfTI volumes that are one file.
+ONE_FILE = (".nii.gz", ".nii")
 #: Endings of files of volumes; of two files, that of the header.
-NIFTI = (".nii.gz", ".nii", ".hdr", ".hdr.gz")
+NIFTI = (*ONE_FILE, ".hdr", ".hdr.gz")
 VOLUMES = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh")
 
 _SUFFIXES = (*VOLUMES, ".img.gz", ".img", ".dcm", *PICTURES)
@@ -138,6 +140,26 @@ def strip_suffix(path: str | Path) -> str:
     lower = name.lower()
     suffix = next((s for s in _SUFFIXES if lower.endswith(s)), "")
     return name[: len(name) - len(suffix)]
+
+
+def without_twins(paths: Iterable[Path]) -> list[Path]:
+    """Files without the headers of volumes that are there as one file, too, under the same name.
+
+    Example:
+        >>> names = ("a.hdr", "a.nii.gz", "b.hdr", "c/a.hdr")
+        >>> [path.as_posix() for path in without_twins(map(Path, names))]
+        ['a.nii.gz', 'b.hdr', 'c/a.hdr']
+    """
+    paths = list(paths)
+    single = {
+        path.with_name(strip_suffix(path)) for path in paths if path.name.lower().endswith(ONE_FILE)
+    }
+    return [
+        path
+        for path in paths
+        if not path.name.lower().endswith(NIFTI[len(ONE_FILE) :])
+        or path.with_name(strip_suffix(path)) not in single
+    ]
 
 
 def numbered(pattern: str) -> list[str]:

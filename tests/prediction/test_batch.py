@@ -110,6 +110,12 @@ def test_hcp_folders(dwi_file, saved_models, tmp_path):
     report = infer_many(single, saved_models, REQUEST)
     (files,) = report.done.values()
     assert files[0].name == "sub-100307_res-hi_model-tensor_param-diffusivity_desc-sr_dwimap.nii.gz"
+    series = tmp_path / "hcp" / "100307" / "T1w" / "Diffusion" / "data.nii.gz"
+    image = nibabel.load(series)
+    nibabel.Nifti1Pair(image.dataobj, image.affine).to_filename(series.with_name("data.hdr"))
+    series.unlink()
+    (entry,) = find_entries(SOURCE, [tmp_path / "hcp" / "100307"], out)
+    assert (entry.path.name, entry.base) == ("data.hdr", "sub-100307")
 
 
 def test_results_of_one_name_do_not_replace_each_other(saved_models, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from medrev.data.layouts import nifti_files
 from medrev.errors import InputError
+from medrev.evaluation.folders import volumes_in
 from medrev.volumes import coarsen_files, read_header, read_volume
 
 from .nifti_files import message_of
@@ -79,6 +80,30 @@ def test_folders_list_the_header_once(pair):
     assert [path.name for path in nifti_files(pair.parent)] == ["scan.hdr"]
     nib.Nifti1Image(np.zeros((3, 4, 5)), np.eye(4)).to_filename(pair.with_suffix(".nii.gz"))
     assert [path.name for path in nifti_files(pair.parent)] == ["scan.nii.gz"]
+
+
+def test_an_evaluation_has_it_once(pair):
+    nib.Nifti1Image(np.zeros((3, 4, 5)), np.eye(4)).to_filename(pair.with_suffix(".nii.gz"))
+    for place in (pair.parent, pair.parent / "sc*"):
+        found = volumes_in(place, None, "predictions")
+        assert found == {"scan": pair.with_suffix(".nii.gz")}
+    pair.with_suffix(".nii.gz").unlink()
+    assert volumes_in(pair.parent, None, "predictions") == {"scan": pair.with_suffix(".hdr")}
+
+
+def test_a_folder_made_coarse_goes_past_headers_of_other_formats(pair, tmp_path):
+    nib.Nifti1Image(np.ones((4, 4, 4)), np.eye(4)).to_filename(pair.with_suffix(".nii.gz"))
+    nib.AnalyzeImage(np.ones((4, 4, 4), np.int16), None).to_filename(pair.with_name("old.hdr"))
+    pair.with_name("photo.hdr").write_text("ENVI\nsamples = 4\n")
+    made = dict(coarsen_files(pair.parent, tmp_path / "coarse", 2))
+    assert made.pop(tmp_path / "coarse" / "scan.nii.gz") == ""
+    assert {path.name: said[:16] for path, said in made.items()} == {
+        "old.hdr": "left out: ANALYZ",
+        "photo.hdr": "left out: not a ",
+    }
+    for name in ("old.hdr", "photo.hdr"):
+        with pytest.raises(InputError, match=name):
+            list(coarsen_files(pair.with_name(name), tmp_path / "coarse", 2))
 
 
 def test_made_coarse_it_is_one_file(pair, tmp_path):

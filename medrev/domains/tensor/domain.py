@@ -19,7 +19,7 @@ from medrev.domains.results import ResultFiles
 from medrev.domains.score import Tissue
 from medrev.domains.source import Entry, Source
 from medrev.domains.tensor.consistency import consistent_tensors
-from medrev.domains.tensor.find import LAYOUTS, problems, read_of, scanned
+from medrev.domains.tensor.find import HCP_SERIES, LAYOUTS, problems, read_of, scanned
 from medrev.domains.tensor.ranges import describe_values, tissue_of, unlike_training
 from medrev.domains.tensor.reading import read_tensors
 from medrev.domains.tensor.results import (
@@ -50,9 +50,7 @@ from medrev.volumes import direction_cosines, voxel_size
 logger = logging.getLogger(__name__)
 
 _HCP_DATA = [
-    Path(folder) / name
-    for folder in ("", "T1w/Diffusion", "Diffusion")
-    for name in ("data.nii.gz", "data.nii")
+    Path(folder) / name for folder in ("", "T1w/Diffusion", "Diffusion") for name in HCP_SERIES
 ]
 
 

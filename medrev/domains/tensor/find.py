@@ -55,6 +55,8 @@ _TABLE = table_layout(
 # Human Connectome Project: no table divides its subjects.
 
 _FOLDERS = ("T1w/Diffusion", "Diffusion")
+#: What the series of a subject is called.
+HCP_SERIES = tuple(f"data{ending}" for ending in NIFTI)
 
 
 def _diffusion_folder(subject: Path) -> Path | None:
@@ -72,16 +74,15 @@ def _read_hcp(root: Path) -> Listing:
         place = _diffusion_folder(folder)
         if place is None:
             continue
-        dwi = first_file(place / name for name in ("data.nii.gz", "data.nii"))
+        dwi = first_file(place / name for name in HCP_SERIES)
         if dwi is None:
             listing.problems.append(f"{folder.name}: no data.nii.gz in {place}")
             continue
-        masks = ("nodif_brain_mask.nii.gz", "nodif_brain_mask.nii")
         files = known(
             dwi=dwi,
             bval=first_file([place / "bvals", place / "bval"]),
             bvec=first_file([place / "bvecs", place / "bvec"]),
-            mask=first_file(place / name for name in masks),
+            mask=first_file(place / f"nodif_brain_mask{ending}" for ending in NIFTI),
         )
         listing.subjects.append(Subject(folder.name, files))
     return listing

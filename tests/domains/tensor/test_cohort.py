@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from medrev.data import Cohort, Subject
@@ -20,6 +22,18 @@ def test_hcp_layout_is_recognised(phantom, config, tmp_path, inner):
     assert cohort.layout == "hcp"
     assert [s.id for s in cohort.subjects] == ["100307"]
     assert set(cohort.subjects[0].files) == {"dwi", "bval", "bvec", "mask"}
+
+
+def test_hcp_in_two_files_a_volume(phantom, config, tmp_path):
+    place = phantom.save_hcp(tmp_path, "100307")
+    for name in ("data", "nodif_brain_mask"):
+        image = nibabel.load(place / f"{name}.nii.gz")
+        pair = nibabel.Nifti1Pair(image.get_fdata(dtype=np.float32), image.affine)
+        pair.to_filename(place / f"{name}.hdr")
+        (place / f"{name}.nii.gz").unlink()
+    (subject,) = find_cohort(config(tmp_path)).subjects
+    assert subject.files["dwi"] == place / "data.hdr"
+    assert subject.files["mask"] == place / "nodif_brain_mask.hdr"
 
 
 def test_bids_layout_with_sessions_and_masks_in_derivatives(phantom, config, tmp_path):
