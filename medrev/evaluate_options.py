@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from medrev.errors import ConfigError, InputError
-from medrev.options import MOST_KEPT, Direction
+from medrev.options import MOST_KEPT, Direction, check_choices
 
 #: Interpolations that a model is compared with.
 Baseline = Literal["nearest", "trilinear", "cubic", "bspline"]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+#: What is given for masks where all voxels count.
+WHOLE = Path("whole")
 
 _VOLUMES, _MEASURES = {"group": "volumes"}, {"group": "measures"}
 _FOLDER = {**_VOLUMES, "metavar": "DIR"}
@@ -23,6 +25,9 @@ _FOLDER = {**_VOLUMES, "metavar": "DIR"}
 @dataclass(frozen=True, kw_only=True)
 class Sources:
     """Where the volumes of a cohort are to be found.
+
+    Raises:
+        ConfigError: There is no such part.
 
     Example:
         >>> import medrev
@@ -72,6 +77,7 @@ class Sources:
                 object.__setattr__(self, each.name, (str(given),))
             elif each.name != "part" and isinstance(given, str):
                 object.__setattr__(self, each.name, Path(given))
+        check_choices(self, ConfigError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,7 @@ class EvaluationConfig:
     """What is measured, and how; the same for all subjects.
 
     Raises:
-        ConfigError: A number is out of its range.
+        ConfigError: A number is out of its range, or a value not among those that are listed.
         InputError: The interior of no mask is asked for.
     """
 
@@ -136,18 +142,24 @@ class EvaluationConfig:
     """the MAE of 8-bit images in wrapped bytes too, which RevGAN's Table 4 prints"""
 
     def __post_init__(self) -> None:
+        for name in ("segmenter", "classifier"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        if isinstance(self.baselines, str):
+            object.__setattr__(self, "baselines", (self.baselines,))
+        check_choices(self, ConfigError)
         if not 1 <= self.ensemble <= 48:
-            raise ConfigError(f"--ensemble must be 1 to 48, got {self.ensemble}")
+            raise ConfigError(f"ensemble must be 1 to 48, got {self.ensemble}")
         if self.samples is not None and not 2 <= self.samples <= MOST_KEPT:
-            raise ConfigError(f"--samples must be 2 to {MOST_KEPT}, got {self.samples}")
+            raise ConfigError(f"samples must be 2 to {MOST_KEPT}, got {self.samples}")
         if not 0 < self.interval < 100:
-            raise ConfigError(f"--interval must lie between 0 and 100, got {self.interval:g}")
+            raise ConfigError(f"interval must lie between 0 and 100, got {self.interval:g}")
         if self.value_range is not None and not 0 < self.value_range < math.inf:
-            raise ConfigError(f"--range must be positive and finite, got {self.value_range}")
+            raise ConfigError(f"value_range must be positive and finite, got {self.value_range}")
         if self.edge is not None and not (1 <= self.edge <= 999 and self.edge % 2):
-            raise ConfigError(f"--interior must be odd and positive, at most 999, got {self.edge}")
+            raise ConfigError(f"edge must be odd and positive, at most 999, got {self.edge}")
         if self.edge is not None and self.mask == "whole":
-            raise InputError("--interior is of masks, got --mask whole: leave one of them out")
+            raise InputError("edge is of masks, got mask whole: leave one of them out")
 
     @property
     def has_spread(self) -> bool:

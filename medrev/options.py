@@ -9,9 +9,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-from medrev.errors import ConfigError, InputError
+from medrev.errors import ConfigError, InputError, MedrevError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -89,12 +90,7 @@ class InferenceOptions:
     """where compiled engines are kept (default: the user's cache folder)"""
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            allowed = get_args(each.type) if get_origin(each.type) is Literal else ()
-            allowed = each.metadata.get("choices", allowed)
-            value = getattr(self, each.name)
-            if allowed and value not in allowed:
-                raise InputError(f"{each.name} must be {_either(allowed)}, got {value!r}")
+        check_choices(self, InputError)
         if isinstance(self.voxel_size, int | float):
             object.__setattr__(self, "voxel_size", (float(self.voxel_size),))
         edges = self.voxel_size
@@ -267,7 +263,37 @@ def keywords(options: type | None = None) -> Callable[[Callable[_P, _R]], Callab
     return decorate
 
 
+def check_choices(options: Any, error: type[MedrevError]) -> None:
+    """Refuse, of a dataclass, values that are not among those that their fields list.
+
+    They are listed by ``Literal``, one value or a tuple of them, or by ``choices``.
+
+    Raises:
+        MedrevError: One is not; of the class ``error``.
+    """
+    for each in fields(options):
+        allowed, value = _listed(each.type), getattr(options, each.name)
+        allowed = each.metadata.get("choices", allowed)
+        many = get_origin(each.type) is tuple and not isinstance(value, str)
+        wrong = [one for one in (value if many else (value,)) if allowed and one not in allowed]
+        if wrong:
+            raise error(f"{each.name} must be {_either(allowed)}, got {wrong[0]!r}")
+
+
+def _listed(kind: Any) -> tuple[Any, ...]:
+    """The values of a ``Literal``, of one in a tuple, and of one or None; nothing of others."""
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return inner
+    if get_origin(kind) is tuple:
+        return _listed(inner[0])
+    if get_origin(kind) in {Union, UnionType}:
+        listed = [value for part in inner for value in _listed(part)]
+        return (*listed, None) if listed and NoneType in inner else ()
+    return ()
+
+
 def _either(allowed: Sequence[Any]) -> str:
     """The values of a choice, in words."""
-    values = [str(value) for value in allowed]
-    return " or ".join(values) if len(values) == 2 else f"one of {', '.join(values)}"
+    values = [str(value) for value in allowed if value is not None]
+    return " or ".join(values) if len(values) <= 2 else f"one of {', '.join(values)}"

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +12,7 @@ from medrev.cli.common import PARTIAL, command_parser, importing, run_command
 from medrev.cli.options import given_options, take_options
 from medrev.cli.places import add_places, check_places, pool_of, retries_of
 from medrev.errors import ConfigError
-from medrev.evaluate_options import BASELINES, EvaluationConfig, Sources
+from medrev.evaluate_options import BASELINES, WHOLE, EvaluationConfig, Sources
 
 if TYPE_CHECKING:
     from medrev.parallel import Pool
@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     options = take_options(Options, arguments)
-    take_options(EvaluationConfig, arguments)  # refused before anything slow is imported
+    more = {"mask": "whole"} if arguments.mask == WHOLE else {}
+    take_options(EvaluationConfig, arguments, **more)  # refused before anything slow is imported
     spread = arguments.ensemble > 1 or arguments.samples is not None
     if arguments.interval is not None and not spread:
         raise ConfigError("--interval needs --ensemble or --samples, whose spread it is of")
@@ -109,7 +110,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
     with importing():
         from medrev.evaluation import named_inputs
-        from medrev.prediction import weight_file
         from medrev.report import combine, evaluate, is_evaluation
 
     sources = take_options(Sources, arguments)
@@ -124,13 +124,8 @@ def _run(options: Options, arguments: argparse.Namespace, pool: "Pool") -> int:
         "device": arguments.device,
         "resample_reference": options.resample_reference == "yes",
     }
-    for network in ("segmenter", "classifier"):
-        if network in choices:
-            choices[network] = weight_file(choices[network]).absolute()
     if options.baselines is not None:
         choices["baselines"] = _baselines(options.baselines)
-    if sources.mask == Path("whole"):
-        sources, choices["mask"] = replace(sources, mask=None), "whole"
     evaluation = evaluate(
         sources,
         output=options.output,

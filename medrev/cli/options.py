@@ -34,7 +34,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -71,17 +71,21 @@ def add_options(
             places[title].add_argument(*names, **settings)
 
 
-def take_options(options: type[Options], arguments: argparse.Namespace) -> Options:
+def take_options(options: type[Options], arguments: argparse.Namespace, **more: Any) -> Options:
     """The options that were given, as an object of the class that declares them.
+
+    ``more`` are fields that the command gives in other words.
 
     Raises:
         MedrevError: What the class raises, in the words of the command line.
     """
     given = given_options(options, arguments)
+    declared: Any = options
     try:
-        return options(**given)
+        return options(**given, **more)
     except MedrevError as error:
-        raise type(error)(_as_options(str(error), given)) from None
+        names = {each.name: _name(each) for each in fields(declared) if each.name in given}
+        raise type(error)(_as_options(str(error), names)) from None
 
 
 def given_options(options: type[Any], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -103,11 +107,11 @@ def _name(each: "Field[Any]") -> str:
     return str(each.metadata.get("option", each.name))
 
 
-def _as_options(text: str, names: Iterable[str]) -> str:
-    """A message with the names of options as they are typed, not as Python has them."""
-    for name in names:
+def _as_options(text: str, names: Mapping[str, str]) -> str:
+    """A message with the names of options, by field, as they are typed, not as Python has them."""
+    for name, option in names.items():
         if "_" in name or text.startswith(f"{name} "):  # others are words of prose, too
-            text = re.sub(rf"(?<![\w.-]){name}\b", f"--{name.replace('_', '-')}", text)
+            text = re.sub(rf"(?<![\w.-]){name}\b", f"--{option.replace('_', '-')}", text)
     return text
 
 

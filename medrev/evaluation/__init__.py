@@ -2,7 +2,7 @@
 
 from medrev.evaluate_options import EvaluationConfig, Sources
 from medrev.evaluation.agreement import BlandAltman, agreement_table, bland_altman, method_agreement
-from medrev.evaluation.case import GROUND_TRUTH, Case, Found, Loaded
+from medrev.evaluation.case import GROUND_TRUTH, Case, Found, Loaded, with_weights
 from medrev.evaluation.catalogue import CATALOGUE, badness, better_of, digits, heading
 from medrev.evaluation.classes import TOLERANCE, Classes, classes_of, segmentation_scores
 from medrev.evaluation.cohort import EDGES, Evaluated, Measured, evaluate_cohort, measure
@@ -136,5 +136,6 @@ __all__ = [
     "summary_table",
     "translate_sample",
     "volume_table",
+    "with_weights",
     "worse_than",
 ]

@@ -18,6 +18,7 @@ from medrev.evaluate_options import EvaluationConfig
 from medrev.evaluation.compared import Prediction
 from medrev.files import content_hash, is_present
 from medrev.metrics import NOISE_FLOOR, Settings
+from medrev.prediction import weight_file
 from medrev.volumes import read_header, strip_suffix
 
 #: The method name of real photographs whose classes a segmentation network tells.
@@ -106,7 +107,8 @@ class Found:
         failures: Why a subject cannot be evaluated, by name.
         notes: What the user should know, one line each.
         origins: What is known about every model, such as its seed, by name.
-        options: What the models' pipelines say about evaluation: ``baselines``.
+        options: What the models' pipelines say about evaluation, ``baselines``, and the sources
+            about masks.
         scores_inverse: Whether models can be scored from y to x.
         ensembles: Whether the spread of an ensemble can be scored.
         drawing: Names of the models that draw samples.
@@ -199,6 +201,19 @@ def component_std(frobenius: torch.Tensor) -> torch.Tensor:
     return (frobenius / 3).expand(6, -1, -1, -1)
 
 
+def with_weights(config: EvaluationConfig) -> EvaluationConfig:
+    """The same with the weight files of its networks; absolute, as workers have their own folders.
+
+    Raises:
+        CheckpointError: One has none.
+    """
+    networks = {"segmenter": config.segmenter, "classifier": config.classifier}
+    files: dict[str, Any] = {
+        n: weight_file(run).absolute() for n, run in networks.items() if run is not None
+    }
+    return replace(config, **files)
+
+
 def content_key(case: Case, config: EvaluationConfig) -> str:
     """Hash of everything that a subject's result depends on: contents, not names or times.
 
@@ -207,7 +222,7 @@ def content_key(case: Case, config: EvaluationConfig) -> str:
     """
     files = dict(case.files)
     if config.segmenter is not None:
-        files["weights of the segmenter"] = config.segmenter
+        files["weights of the segmenter"] = weight_file(config.segmenter)
     document = {
         "form": _FORM,
         "medrev": __version__,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medrev.errors import InputError
 from medrev.evaluate_options import EvaluationConfig
 from medrev.evaluation.ahead import Load, read_ahead
-from medrev.evaluation.case import Case, Loaded, content_key
+from medrev.evaluation.case import Case, Loaded, content_key, with_weights
 from medrev.evaluation.classes import class_scores, count_classes
 from medrev.evaluation.compared import Prediction
 from medrev.evaluation.judging import judge_runs
@@ -273,12 +273,14 @@ def evaluate_cohort(
 
     Raises:
         InputError: Two subjects have the same name, or the classifier cannot judge them.
+        CheckpointError: A run that is to judge has no weights.
         ClusterError: There are no workers.
         OutputError: A result cannot be written.
     """
     named = {case.id: case for case in cases}
     if len(named) < len(cases):
         raise InputError("two subjects have the same name")
+    config = with_weights(config)
     paths = {subject: _path(folder, subject) for subject in named}
     judged = judge_runs(cases, config)
     done = _kept(named, config, paths)

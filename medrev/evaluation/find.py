@@ -10,7 +10,7 @@ from medrev.data.subject import Subject, check_chosen, is_chosen
 from medrev.domains.intensity.names import contrast_name
 from medrev.domains.source import sidecar_beside
 from medrev.errors import InputError, counted
-from medrev.evaluate_options import Sources
+from medrev.evaluate_options import WHOLE, Sources
 from medrev.evaluation.case import Case, Found
 from medrev.evaluation.folders import (
     contrast_of,
@@ -59,13 +59,15 @@ def find_cases(sources: Sources) -> Found:
     elif any(path.suffix in _TABLES for path in named.values()):
         if len(named) > 1:
             raise InputError(f"give one table, got {len(named)} inputs: it has a column per model")
-        _refuse(
-            sources, "a table", "reference", "low", "mask", "labels", "uncertainty", "participants"
-        )
+        masks = () if sources.mask == WHOLE else ("mask",)
+        others = "reference", "low", "labels", "uncertainty", "participants"
+        _refuse(sources, "a table", *others, *masks)
         _refuse_part(sources, "a table")
         found = read_table(next(iter(named.values())))
     else:
         found = _folders(named, sources)
+    if sources.mask == WHOLE:
+        found = replace(found, options={**found.options, "mask": "whole"})
     found = _chosen(found, sources.only)
     if not found.cases:
         lines = [f"  {name}: {why}" for name, why in list(found.failures.items())[:10]]
@@ -212,7 +214,8 @@ def _others(
             sources.low, is_image, "inputs", names=subjects, contrast=contrast
         )
     beside = [place for place in (sources.reference, *named.values()) if place is not None]
-    found["mask"] = _given_or_beside(sources.mask, is_brain_mask, beside, "masks", subjects)
+    if sources.mask != WHOLE:
+        found["mask"] = _given_or_beside(sources.mask, is_brain_mask, beside, "masks", subjects)
     if sources.labels is not None:
         found["labels"] = volumes_in(sources.labels, None, "label maps", names=subjects)
     for name, path in named.items():

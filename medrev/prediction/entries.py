@@ -64,7 +64,7 @@ def find_among(
     for path in inputs:
         place = os.path.abspath(path)
         if place in done:
-            logger.warning("note: %s is named twice: it is done once", path)
+            logger.info("note: %s is named twice: it is done once", path)
             continue
         done.add(place)
         members = [source for source in sources if source.is_member(path)]

@@ -102,7 +102,6 @@ class Plan:
         slab: Planes of cells that a layer handles at a time, for networks that are run plane by
             plane; slices that a 2D network is given at a time; else as many as a tile has.
         memory: Estimated peak in bytes, volume and result included.
-        fits: Whether the estimate obeys the limit.
         seconds: Estimated duration; None where it was not measured.
         slicing: How a volume is cut into slices.
         wanted: First cells of the tiles or windows (of slices: their numbers) in which results are
@@ -115,7 +114,6 @@ class Plan:
     halo: int
     slab: int
     memory: int
-    fits: bool = True
     seconds: float | None = None
     slicing: Slicing | None = None
     wanted: tuple[Shape, ...] | None = None
@@ -254,13 +252,13 @@ def plan(
 
     Returns:
         A whole-volume plan where it fits; else the fewest tiles that fit (or, where not even the
-        smallest sensible tile fits, that one with ``fits`` false).
+        smallest sensible tile fits, that one).
     """
     limit = max_memory * 2**30
     if window is not None:
         tile = tuple(min(w, n) for w, n in zip(window, shape, strict=True))
         bytes_ = memory(tile, tile[0])
-        return Plan("windows", shape, tile, 0, tile[0], bytes_, bytes_ <= limit)
+        return Plan("windows", shape, tile, 0, tile[0], bytes_)
 
     streams = slab is not None
     planes = shape[0] if slab is None else min(slab, shape[0])
@@ -287,8 +285,8 @@ def plan(
         planes = min(planes, whole[0]) if streams else whole[0]
         bytes_ = memory(whole, planes)
     if tile == shape:
-        return Plan("whole", shape, shape, 0, planes, bytes_, False)
-    return Plan("tiles", shape, tile, halo, planes, bytes_, bytes_ <= limit)
+        return Plan("whole", shape, shape, 0, planes, bytes_)
+    return Plan("tiles", shape, tile, halo, planes, bytes_)
 
 
 def _window_starts(length: int, window: int) -> list[int]:

@@ -55,9 +55,8 @@ class PlaneDirection(Direction):
 
         while count > 1 and memory(count) > max_memory * 2**30:
             count //= 2
-        fits = memory(count) <= max_memory * 2**30
         i, j, k = shape
-        return Plan("slices", (i, j, k), (i, j, k), 0, count, memory(count), fits, slicing=slicing)
+        return Plan("slices", (i, j, k), (i, j, k), 0, count, memory(count), slicing=slicing)
 
     def _slicing(self, shape: tuple[int, ...]) -> Slicing | None:
         """How a volume is cut; None of images."""

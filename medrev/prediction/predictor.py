@@ -121,7 +121,6 @@ class Predictor:
             warnings.append(f"the volume was resampled to {edges_in_words(resampled)} mm and back")
 
         encodings, told = self._encodings(scan, scales)
-        same = given.values.data_ptr() == scan.values.data_ptr()
         ensemble = self._fastest(
             partial(
                 Ensemble,
@@ -129,11 +128,12 @@ class Predictor:
                 encodings,
                 shape=given.shape,
                 mask=given.mask,
-                held=0 if same else scan.values.nbytes,
+                held=self._held(scan, given),
             )
         )
         slab, beyond = self._room(ensemble, given, encodings[0])
         self._tell(ensemble, warnings, notes, told)
+        guess = self._s0(scan) if self._guesses(scan) else None  # it may be refused, too
         made = ensemble.run(given.values, show_progress=show_progress)
         if options.samples:
             made = sample(
@@ -163,7 +163,7 @@ class Predictor:
 
         inside = None if scan.mask is None else steps.result_mask(scan.mask, task.ratio)
         result = steps.undo(made.values, task.ratio)
-        result, s0, consistency = self._consistent(result, scan, notes)
+        result, s0, consistency = self._consistent(result, scan, guess, notes)
         values, told_of = self.target.as_written(result, inside)
         if self.target.spread(values, inside) / encodings[0].result_scale < _UNIFORM * spread:
             warnings.append(
@@ -200,13 +200,22 @@ class Predictor:
             facts=told_of | facts,
         )
 
+    def _held(self, scan: Scan, given: Seen) -> int:
+        """Bytes that are held beside what networks see: the scan, if that was copied, and S0."""
+        same = given.values.data_ptr() == scan.values.data_ptr()
+        guess = 4 * scan.values[0].numel() * math.prod(self.task.ratio.factors)
+        return (0 if same else scan.values.nbytes) + (guess if self._guesses(scan) else 0)
+
+    def _guesses(self, scan: Scan) -> bool:
+        """Whether a fine S0 is wanted."""
+        return self.task.options.consistency != "none" and scan.signal is not None
+
     def _consistent(
-        self, result: Tensor, scan: Scan, notes: list[str]
+        self, result: Tensor, scan: Scan, guess: Tensor | None, notes: list[str]
     ) -> tuple[Tensor, Tensor | None, Consistency | None]:
         """A result, its S0 and what was measured: moved, if it shall give back its scan."""
         if self.task.options.consistency == "none":
             return result, None, None
-        guess = None if scan.signal is None else self._s0(scan)
         factors = self.task.factors(scan.affine)
         moved, s0, consistency = self.target.consistent(result, scan, factors, guess)
         notes.append(str(consistency))
@@ -254,8 +263,8 @@ class Predictor:
         if words[0] == words[1]:
             words = f"{needed / 2**20:.3g} MiB", f"{limit / 2**20:.3g} MiB"
         text = (
-            f"about {words[0]} are needed, even in the smallest pieces, more than --max-memory "
-            f"allows ({words[1]})"
+            f"about {words[0]} are needed, even in the smallest pieces, more than "
+            f"{self.task.limited_by} allows ({words[1]})"
         )
         if self.task.options.max_memory is not None:
             raise InputError(f"{text}: give --max-memory {_gib(needed)} or more, or a smaller scan")

@@ -112,8 +112,8 @@ def _check_room(
         raise InputError(
             f"voxels of {edges_in_words(edges)} mm, resampled to those of the training, are "
             f"{'×'.join(map(str, inner))} voxels, about {format_bytes(needed)}, more than "
-            f"--max-memory allows ({format_bytes(limit * 2**30)}): correct the voxel size in the "
-            "header, or give --spacing keep or a higher --max-memory"
+            f"{task.limited_by} allows ({format_bytes(limit * 2**30)}): correct the voxel size in "
+            "the header, or give --spacing keep or a higher --max-memory"
         )
 
 

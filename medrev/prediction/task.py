@@ -98,6 +98,13 @@ class Task:
         """Limit in GiB."""
         return self.options.max_memory or self.models[0].pipeline.inference.max_memory
 
+    @property
+    def limited_by(self) -> str:
+        """Whose limit that is, in words."""
+        if self.options.max_memory:
+            return "--max-memory"
+        return f"inference.max_memory of {self.models[0].pipeline.name}"
+
     def interval_of(self, made: Prediction) -> Interval | None:
         """The intervals that were asked for of what was made; with samples those of 90 %."""
         options, header = self.options, self.models[0].metadata

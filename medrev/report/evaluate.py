@@ -26,6 +26,7 @@ from medrev.evaluation import (
     evaluate_cohort,
     find_cases,
     paper_table,
+    with_weights,
 )
 from medrev.files import write_text
 from medrev.folders import EVALUATION, OutputFolder
@@ -181,7 +182,7 @@ def evaluate(
     found = find_cases(sources)
     for note in found.notes:
         logger.warning("note: %s", note)
-    chosen = EvaluationConfig(**{**found.options, **(choices or {})})
+    chosen = with_weights(EvaluationConfig(**{**found.options, **(choices or {})}))
     classes_of(chosen)  # the segmenter can be used
     found.check(chosen)
     if (choices or {}).get("baselines") and not found.has_inputs:

@@ -114,7 +114,7 @@ def test_photographs_are_scored_by_what_a_segmentation_network_sees(root, tmp_pa
         output=tmp_path / "out",
         choices={
             "direction": "inverse",
-            "segmenter": weight_file(root / "fcn"),
+            "segmenter": root / "fcn",
             "sensitivity": "model",
             "device": "cpu",
         },
@@ -167,7 +167,7 @@ def test_photographs_are_scored_by_what_a_segmentation_network_sees(root, tmp_pa
 
 def test_folders_of_photographs_are_scored_with_their_labels(root, tmp_path):
     """The same photographs as files give the same scores as the run."""
-    choices = {"segmenter": weight_file(root / "fcn"), "colours": "cityscapes", "device": "cpu"}
+    choices = {"segmenter": str(root / "fcn"), "colours": "cityscapes", "device": "cpu"}
     found = find_cases(Sources(inputs=(f"model={root / 'pix2pix'}",)))
     there = evaluate_cohort(
         found.cases,

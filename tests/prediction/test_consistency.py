@@ -177,6 +177,18 @@ def test_raw_dwi_gets_s0_and_a_certificate(dwi_file, tmp_path):
     assert json.loads(sidecar.read_text())["Consistency"] == measured
 
 
+def test_what_s0_needs_is_refused_before_the_tensors_are_made(dwi_file, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise InputError("no room for S0")
+
+    monkeypatch.setattr("medrev.prediction.run.fine_s0", refuse)
+    monkeypatch.setattr(
+        "medrev.prediction.ensemble.Ensemble.run", lambda *_, **__: pytest.fail("run")
+    )
+    with pytest.raises(InputError, match="no room for S0"):
+        infer_file(dwi_file, mask=tmp_path / "mask.nii.gz", output=tmp_path / "out", **EXACT)
+
+
 def test_a_certificate_is_part_of_the_result(saved_models, tensor_file, tmp_path):
     """Not overwritten unasked, and gone with a result that has none."""
     out = tmp_path / "out"

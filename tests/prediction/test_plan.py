@@ -20,7 +20,8 @@ def memory(tile, slab):
 
 def test_a_volume_that_fits_goes_in_one_piece():
     chosen = plan((40, 40, 40), memory=memory, max_memory=1, halo=9)
-    assert (chosen.kind, chosen.count, chosen.fits) == ("whole", 1, True)
+    assert (chosen.kind, chosen.count) == ("whole", 1)
+    assert chosen.memory <= 2**30
     assert "whole volume" in str(chosen)
 
 
@@ -39,7 +40,8 @@ def test_tiles_cover_every_cell_once_and_obey_the_limit(shape, halo, share, slab
     for starts, tile, length in zip(chosen.starts, chosen.tile, shape, strict=True):
         covered = [c for s in starts for c in range(s, min(s + tile, length))]
         assert covered == list(range(length))
-    assert chosen.fits == (chosen.memory <= share * whole.memory)
+    least = all(chosen.tile[axis] <= max(halo, 4) for axis in range(slab is not None, 3))
+    assert least or chosen.memory <= share * whole.memory
 
 
 @given(shape=st.tuples(*[st.integers(12, 40)] * 3), window=st.integers(1, 12))
@@ -55,7 +57,7 @@ def test_windows_cover_every_cell_and_stay_inside(shape, window):
 def test_what_cannot_fit_is_said():
     chosen = plan((50, 50, 50), memory=memory, max_memory=0.00001, halo=9)
     assert chosen.kind == "tiles"
-    assert not chosen.fits
+    assert chosen.memory > 0.00001 * 2**30
 
 
 @pytest.mark.parametrize(("cell_in", "cell_out"), [(1, 1), (1, 2), (2, 1), (3, 6)])

@@ -107,10 +107,12 @@ def test_more_memory_than_the_pipeline_allows_is_doubted_before_it_is_taken(
         ensemble.Ensemble, "run", lambda *a, **k: said.append(caplog.text) or run(*a, **k)
     )
     result = predict(limited(make_model(), 1e-6), torch.zeros(6, 9, 9, 9), options=SINGLE)
-    assert not result.plan.fits
-    (line,) = [line for line in result.warnings if "more than --max-memory allows" in line]
+    assert result.plan.memory > 1e-6 * 2**30
+    (line,) = [line for line in result.warnings if "smallest pieces" in line]
     assert re.fullmatch(
-        r"about \d+ KiB are needed, even in the smallest pieces, .* \(2 KiB\)", line
+        r"about \d+ KiB are needed, even in the smallest pieces, more than inference.max_memory of "
+        r"\S+ allows \(2 KiB\)",
+        line,
     )
     assert line in said[0]
     assert result.told == (line,)

@@ -47,7 +47,7 @@ from medrev.config.schema.scalar import (
 )
 from medrev.config.schema.training import (
     EarlyStop,
-    EvaluationConfig,
+    HeldOutConfig,
     InferenceConfig,
     Schedule,
     TrainingConfig,
@@ -69,11 +69,11 @@ __all__ = [
     "Degradation",
     "Discriminator",
     "EarlyStop",
-    "EvaluationConfig",
     "FCN8sModel",
     "Fit",
     "FlowModel",
     "FlowStage",
+    "HeldOutConfig",
     "ImageData",
     "InferenceConfig",
     "Intensities",

@@ -10,7 +10,7 @@ from medrev.config.schema.method import Method
 from medrev.config.schema.model import Model
 from medrev.config.schema.scalar import ContrastData, ScalarData
 from medrev.config.schema.section import DefaultKind, Section, Seed
-from medrev.config.schema.training import EvaluationConfig, InferenceConfig, TrainingConfig
+from medrev.config.schema.training import HeldOutConfig, InferenceConfig, TrainingConfig
 from medrev.errors import ConfigError
 
 Data = Annotated[
@@ -39,7 +39,7 @@ class Pipeline(Section):
     method: Method
     training: TrainingConfig
     inference: InferenceConfig = InferenceConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: HeldOutConfig = HeldOutConfig()
 
     @model_validator(mode="after")
     def _as_trained_in_2d(self) -> "Pipeline":

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from medrev.config.schema.section import MOST, Count, NonNegative, Positive, Probability, Section
+from medrev.evaluate_options import BASELINES, Baseline
 
 
 class Schedule(Section):
@@ -91,20 +92,15 @@ class InferenceConfig(Section):
     noise is drawn, as pix2pix applies its networks (2D). Else nothing is random."""
 
 
-class EvaluationConfig(Section):
+class HeldOutConfig(Section):
     """The table on held-out subjects."""
 
     interior: Annotated[int, Field(ge=1, le=999)] = 5
     """Edge of the cube, odd, that must lie in the mask for a voxel to count as interior."""
-    baselines: tuple[Literal["nearest", "trilinear", "cubic", "bspline"], ...] = (
-        "nearest",
-        "trilinear",
-        "cubic",
-        "bspline",
-    )
+    baselines: tuple[Baseline, ...] = BASELINES
 
     @model_validator(mode="after")
-    def _interior_has_a_centre(self) -> "EvaluationConfig":
+    def _interior_has_a_centre(self) -> "HeldOutConfig":
         if self.interior % 2 == 0:
             raise ValueError(f"interior must be an odd number, got {self.interior}")
         return self
