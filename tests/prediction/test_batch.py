@@ -85,6 +85,13 @@ def test_a_bids_dataset_of_sessions(dwi_file, saved_models, tmp_path):
         find_entries(SOURCE, [root], participants=["03"])
 
 
+def test_a_file_named_twice_is_done_once_and_noted(tensor_file, caplog):
+    with caplog.at_level("INFO", logger="medrev"):
+        assert len(find_entries(SOURCE, [tensor_file, tensor_file])) == 1
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()[:6]) == ("INFO", "note: ")
+
+
 def test_hcp_folders(dwi_file, saved_models, tmp_path):
     for name in ("100307", "100408"):
         folder = tmp_path / "hcp" / name / "T1w" / "Diffusion"
