@@ -217,6 +217,20 @@ class Interval:
         }
         return cls(level=level, calibrated=found)
 
+    @staticmethod
+    def calibrated_for(header: Mapping[str, Any]) -> str:
+        """What the factors in a weight file are for, or what makes some."""
+        source, factors = header.get("ConformalSource", {}), header.get("Conformal", {})
+        levels = sorted({float(level) for each in factors.values() for level in each})
+        if not levels:
+            return "medrev-calibrate"
+        name = "samples" if source.get("samples") else "ensemble"
+        shown = ", ".join(f"{level:g}" for level in levels)
+        return (
+            f"the model is calibrated for --{name} {source.get(name)} and --interval {shown}, "
+            "without --temperature and --consistency"
+        )
+
     def factor(self, quantity: str) -> float:
         """Standard deviations from the estimate to each end; uncalibrated, a normal's."""
         return self.calibrated.get(quantity, NormalDist().inv_cdf(0.5 + self.level / 200))

@@ -139,6 +139,8 @@ def placed(model: Model, data: Path | None) -> Pipeline:
     known = section.layout == "simulated" or (getattr(section, "table", None) or section.root)
     if data is not None:
         check_root(data, key="--data")
+    elif isinstance(known, Path) and not known.is_absolute() and not known.exists():
+        raise InputError(f"{pipeline.name} has no cohort of its own here: give yours with --data")
     elif isinstance(known, Path) and not known.exists():
         raise InputError(
             f"the cohort of {pipeline.name} is missing: {known} does not exist on this machine; "

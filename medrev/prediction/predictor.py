@@ -152,7 +152,7 @@ class Predictor:
             if not facts["IntervalCalibrated"]:
                 warnings.append(
                     f"the {interval.level:g} % intervals are not calibrated: how much they hold is "
-                    "not known (medrev-calibrate)"
+                    f"not known ({interval.calibrated_for(first.metadata)})"
                 )
         if options.samples and regrid is None:  # the details of a resampled scan are not its own
             score = self._score(scan, given, scales[0])

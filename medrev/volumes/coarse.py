@@ -65,9 +65,10 @@ def coarsen_files(
         if reason := (source.is_dir() and _foreign(path)) or _left_out(path):
             yield path, reason
             continue
+        made, notice = _coarsened(path, factor)
         ensure_writable_folder(place.parent)
         with atomic_path(place, overwrite) as temporary:
-            notice = _coarsen_file(path, temporary, factor)
+            nibabel.save(made, temporary)
         for copied in _beside(path, root, alone=not source.is_dir()):
             target = output / copied.relative_to(root)
             if overwrite or not target.exists():
@@ -108,8 +109,8 @@ def _beside(path: Path, root: Path, *, alone: bool) -> Iterator[Path]:
             return
 
 
-def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
-    """Write one volume, and say what was left out of it."""
+def _coarsened(path: Path, factor: Factor) -> tuple[Any, str]:
+    """One volume, and what was left out of it."""
     check_memory(read_header(path))  # a file that is damaged, or has no grid, is refused
     try:
         image: Any = nibabel.load(path)
@@ -137,9 +138,8 @@ def _coarsen_file(path: Path, place: Path, factor: Factor) -> str:
         put(affine, int(image.header[code]))
     if not (image.header["sform_code"] or image.header["qform_code"]):
         made.set_sform(affine, 1)
-    nibabel.save(made, place)
     rest, bad = [-n for n in cropped.after], int((~np.isfinite(result)).sum())
     notes = [f"{counted(bad, 'voxel is', 'voxels are')} not finite"] if bad else []
     if any(rest):
         notes.append(f"cropped by {' × '.join(map(str, rest))} voxels at the ends of its axes")
-    return "; ".join(notes)
+    return made, "; ".join(notes)

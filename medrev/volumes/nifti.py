@@ -140,8 +140,8 @@ def _files(path: Path) -> tuple[Path, Path]:
     beside = [path.with_name(name) for name in names]
     other = next((file for file in beside if is_present(file)), None)
     if other is None:
-        which = "voxels, in" if ending in HEADERS else "header,"
-        raise InputError(f"{path}: its {which} {names[0]}, is not beside it: copy both files")
+        lacking = "voxels are" if ending in HEADERS else "header is"
+        raise InputError(f"{path}: its {lacking} not beside it, in {names[0]}: copy both files")
     return (path, other) if ending in HEADERS else (other, path)
 
 

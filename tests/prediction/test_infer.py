@@ -89,6 +89,14 @@ def test_tensors_are_repaired_and_counted(make_model, tensor_file, tmp_path):
     assert fa.max() <= 1
 
 
+def test_tensors_repaired_before_a_resampling_are_not_counted_against_its_voxels(
+    make_model, tensor_file, tmp_path, caplog
+):
+    with caplog.at_level("INFO", logger="medrev"):
+        infer_file(tensor_file, model=make_model(), output=tmp_path / "out", voxel_size=1.4)
+    assert "tensors repaired before the last resampling" in caplog.text
+
+
 def test_there_and_back_again(residual_model, tensor_file, tmp_path):
     model = residual_model()
     high = infer_file(tensor_file, model=model, output=tmp_path / "out")

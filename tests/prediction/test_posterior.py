@@ -358,6 +358,7 @@ def test_factors_are_of_as_many_samples_as_they_were_found_with(posterior, asked
     found = predict(model, volume(8, 8, 8), mask=torch.ones(1, 8, 8, 8), options=options)
     assert found.facts["IntervalCalibrated"] == calibrated
     assert any("are not calibrated" in line for line in found.warnings) != calibrated
+    assert any("calibrated for --samples 4 and " in line for line in found.warnings) != calibrated
 
 
 @pytest.mark.parametrize(

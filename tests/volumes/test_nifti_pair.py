@@ -62,9 +62,9 @@ def test_what_lacks_is_said(pair):
     assert "scan.img: truncated: the header promises 480 bytes" in message_of_volume(pair, ".hdr")
     image.unlink()
     message = message_of_volume(pair, ".hdr")
-    assert message.endswith("its voxels, in scan.img, is not beside it: copy both files")
+    assert message.endswith("its voxels are not beside it, in scan.img: copy both files")
     shutil.move(pair.with_suffix(".hdr"), image)
-    assert "its header, scan.hdr, is not beside it" in message_of_volume(pair, ".img")
+    assert "its header is not beside it, in scan.hdr" in message_of_volume(pair, ".img")
     shutil.move(image, pair.with_suffix(".nii"))
     assert "call the two scan.hdr and scan.img" in message_of(pair.with_suffix(".nii"))
 

@@ -222,7 +222,10 @@ class TensorDomain(Domain):
         values, affine = prediction.values, prediction.placed
         if self.pipeline.inference.positive_definite:
             repaired, count = prediction.facts["RepairedTensors"], int(prediction.inside.sum())
-            logger.info("%d of %d tensors repaired", repaired, count)
+            if "Translations" in prediction.facts:  # made on another grid than the result's
+                logger.info("%d tensors repaired before the last resampling", repaired)
+            else:
+                logger.info("%d of %d tensors repaired", repaired, count)
         maps = {"diffusivity": values, **tensor_maps(values, direction_cosines(affine))}
         maps |= _uncertain(prediction, maps)
         placed = {name: (volume, affine) for name, volume in maps.items()}
