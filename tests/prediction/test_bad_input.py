@@ -154,8 +154,8 @@ def test_too_few_voxels(refuse, tmp_path, shape):
 
 
 def test_unknown_conventions(refuse, tensor_file):
-    refuse("tensor order must be one of fsl, dipy", tensor_file, tensor_order="camino")
-    refuse("tensor frame must be one of fsl, voxel", tensor_file, tensor_frame="lps")
+    refuse("tensor_order must be one of fsl, dipy", tensor_file, tensor_order="camino")
+    refuse("tensor_frame must be one of fsl, voxel", tensor_file, tensor_frame="lps")
     refuse("direction must be forward or inverse", tensor_file, direction="backward")
 
 

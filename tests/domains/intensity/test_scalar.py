@@ -257,7 +257,7 @@ def test_masks_beside_volumes_are_taken(folder: Path):
     ("change", "message"),
     [
         ({"degradation": {"factor": 1}}, "2 or more along one axis"),
-        ({"degradation": {"factor": [1, 1, 3]}}, r"multiple of degradation.factor \(\(1, 1, 3\)\)"),
+        ({"degradation": {"factor": [1, 1, 3]}}, r"multiple of degradation.factor \(1, 1, 3\)"),
         ({"degradation": {"factor": [1, 4]}}, "factor"),
         ({"degradation": {"gap": 1}}, "less than 1"),
         ({"degradation": {"profile": "sinc"}}, "'box' or 'gaussian'"),
