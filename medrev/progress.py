@@ -1,5 +1,6 @@
 """One way to show progress: a bar with the time left on a terminal, sparse lines elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -117,6 +118,17 @@ def format_bytes(count: float) -> str:
         return f"{count / 2**30:,.2f} GiB"
     small = count < 2**19
     return f"{-(-count // 2**10):.0f} KiB" if small else f"{count / 2**20:.0f} MiB"
+
+
+def gib_above(count: float) -> str:
+    """An amount of memory in GiB, to two digits and never less than it is.
+
+    Example:
+        >>> gib_above(3e9), gib_above(5e7)
+        ('2.8', '0.047')
+    """
+    digits = max(0, 1 - math.floor(math.log10(count / 2**30)))
+    return f"{math.ceil(count / 2**30 * 10**digits) / 10**digits:.{digits}f}"
 
 
 class _Silent:

@@ -26,7 +26,7 @@ from medrev.prediction.regrid import Regrid, edges_in_words, spacing_doubts, to_
 from medrev.prediction.stages import Engine
 from medrev.prediction.steps import Resize
 from medrev.prediction.task import Task
-from medrev.progress import format_bytes
+from medrev.progress import format_bytes, gib_above
 from medrev.volumes import voxel_size
 
 logger = logging.getLogger(__name__)
@@ -267,7 +267,9 @@ class Predictor:
             f"{self.task.limited_by} allows ({words[1]})"
         )
         if self.task.options.max_memory is not None:
-            raise InputError(f"{text}: give --max-memory {_gib(needed)} or more, or a smaller scan")
+            raise InputError(
+                f"{text}: give --max-memory {gib_above(needed)} or more, or a smaller scan"
+            )
         logger.warning("warning: %s", text)
         return slab, (text,)
 
@@ -360,12 +362,6 @@ class Predictor:
             return ensemble
         logger.debug("%s; %s", ensemble, other)
         return other if other.seconds * _WORTH < ensemble.seconds else ensemble
-
-
-def _gib(needed: int) -> str:
-    """Bytes as GiB to two digits, rounded up."""
-    digits = max(0, 1 - math.floor(math.log10(needed / 2**30)))
-    return f"{math.ceil(needed / 2**30 * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What tests of NRRD files share."""
+"""NRRD files for tests, and the one line that a damaged volume is told by."""
 
 import pytest
 

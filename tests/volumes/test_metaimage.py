@@ -9,6 +9,8 @@ import SimpleITK
 from medrev.errors import GeometryError, InputError, MedrevError
 from medrev.volumes import read_header, read_volume
 
+from .nrrd_files import message_of
+
 SHAPE = (7, 6, 5)
 
 
@@ -29,15 +31,6 @@ def check_same(volume, made):
         ras = (volume.affine @ [*index, 1])[:3]
         np.testing.assert_allclose(ras, lps * (-1, -1, 1), atol=1e-6)
         assert volume.values[(0, *index)] == made[index]
-
-
-def message_of(path, error=InputError):
-    with pytest.raises(error) as caught:
-        read_volume(path)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert path.name in text
-    return text
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
